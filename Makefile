@@ -1,0 +1,50 @@
+# Every target makes what it needs, out of Python 3.10 or later, pip and PyPI.
+#
+#   make test PYTHON=python3.12     another Python; `make clean` first if there is a .venv already
+
+PYTHON ?= python3
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+.PHONY: help demo test check bench docs golden clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: .venv/with-demo ## train a small classifier, log it, and print its report
+	@mkdir -p build/demo
+	@cd build/demo && ../../$(BIN)/python ../../examples/digits.py
+
+test: .venv/with-dev ## run all tests
+	@$(BIN)/pytest -q -n auto
+
+check: .venv/with-dev docs ## lint, formatting, types, layers, and docs without warnings
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/mypy --strict track $(wildcard tests/typing/*.py)
+	@$(BIN)/python tools/tidy.py
+
+bench: .venv/with-dev ## measure the budgets on this machine
+	@$(BIN)/python tools/bench.py
+
+docs: .venv/with-dev ## build the documentation into build/docs
+	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
+
+golden: .venv/with-dev ## write the journals in tests/golden anew, after a change of the format
+	@$(BIN)/python tools/make_golden.py
+
+clean: ## remove what make made
+	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# A stamp says that the package is installed with one of its extras. The package itself is
+# installed in place, so only a change of its requirements makes a stamp old.
+.venv/with-%: pyproject.toml | .venv/made
+	@echo "installing the package with its extra '$*' into .venv"
+	@$(PIP) install --editable '.[$*]'
+	@touch $@
+
+# A stamp here too: where ensurepip is missing, a failed attempt leaves a Python without pip.
+.venv/made:
+	@$(PYTHON) -m venv .venv
+	@touch $@

@@ -1,0 +1,26 @@
+"""What every test gets: a clean environment and a folder of its own."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from track.configuration import reset_configuration
+
+settings.register_profile("default", max_examples=50, deadline=None, print_blob=True)
+settings.register_profile("thorough", max_examples=5000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Nothing of the machine, and nothing of another test, reaches into a test."""
+    for name in list(os.environ):
+        if name.startswith(("TRACK_", "ORION_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    reset_configuration()
+    yield
+    reset_configuration()

@@ -1,0 +1,276 @@
+"""The ways to keep the values of a metric, and their names in events.
+
+An event carries an aggregator as a name and parameters: :func:`describe` takes that from whatever
+a user passed, :func:`build` makes the aggregator again.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, ClassVar
+
+from track.containers.ring import RingBuffer
+from track.utils.stat import StatStream
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equality under which a NaN equals a NaN, so that a copy equals its original."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_same, one, other))
+    return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - only a NaN is
+
+
+class Aggregator(ABC):
+    """Keeps the values of a metric in some way."""
+
+    name: ClassVar[str]
+    """What events call this aggregator; never changed, or old events could not be read."""
+
+    @abstractmethod
+    def append(self, value: Any) -> None:
+        """Add a value."""
+
+    @property
+    @abstractmethod
+    def val(self) -> Any:
+        """The last observed value."""
+
+    @abstractmethod
+    def to_json(self, short: bool = False) -> Any:
+        """Return what is kept, as reports show it."""
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what a fresh aggregator like this one is made with."""
+        return {}
+
+    # The parameters are those of each subclass, hence the open signature.
+    @staticmethod
+    def lazy(*args: Any, **kwargs: Any) -> Callable[[], Aggregator]:
+        """Return a callable that makes a fresh aggregator.
+
+        Parameters
+        ----------
+        args
+            the aggregator class, here; subclasses are asked for their own parameters only
+        kwargs
+            the arguments it is made with
+        """
+        aggregator_t, *positional = args
+        return partial(aggregator_t, *positional, **kwargs)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return _same(vars(self), vars(other))
+
+    __hash__ = None  # type: ignore[assignment]  # it changes with every value
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.to_json(short=True)!r})"
+
+
+class ValueAggregator(Aggregator):
+    """Keeps the latest value only."""
+
+    name = "value"
+
+    def __init__(self, val: Any = None) -> None:
+        self._val = val
+
+    @staticmethod
+    def lazy() -> Callable[[], ValueAggregator]:
+        return partial(ValueAggregator)
+
+    def append(self, value: Any) -> None:
+        self._val = value
+
+    @property
+    def val(self) -> Any:
+        return self._val
+
+    def to_json(self, short: bool = False) -> Any:  # noqa: ARG002 - the contract has it
+        return self._val
+
+
+class TimeSeriesAggregator(Aggregator):
+    """Keeps every value."""
+
+    name = "time_series"
+
+    def __init__(self) -> None:
+        self._values: list[Any] = []
+
+    @staticmethod
+    def lazy() -> Callable[[], TimeSeriesAggregator]:
+        return partial(TimeSeriesAggregator)
+
+    def append(self, value: Any) -> None:
+        self._values.append(value)
+
+    @property
+    def val(self) -> Any:
+        return self._values[-1] if self._values else None
+
+    def to_json(self, short: bool = False) -> list[Any]:  # noqa: ARG002 - the contract has it
+        return list(self._values)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({len(self._values)} values, last {self.val!r})"
+
+
+class RingAggregator(Aggregator):
+    """Keeps the ``n`` last values.
+
+    Parameters
+    ----------
+    n
+        number of values to keep
+    dtype
+        kind of the values, see :class:`~track.containers.ring.RingBuffer`
+    """
+
+    name = "ring"
+
+    def __init__(self, n: int, dtype: str = "f") -> None:
+        self.ring = RingBuffer(n, dtype)
+
+    @staticmethod
+    def lazy(n: int, dtype: str = "f") -> Callable[[], RingAggregator]:
+        return partial(RingAggregator, n, dtype)
+
+    def append(self, value: float) -> None:
+        self.ring.append(value)
+
+    @property
+    def val(self) -> Any:
+        return self.ring.last()
+
+    def to_json(self, short: bool = False) -> list[Any]:  # noqa: ARG002 - the contract has it
+        return self.ring.to_list()
+
+    def parameters(self) -> dict[str, Any]:
+        return {"n": self.ring.n, "dtype": self.ring.dtype}
+
+
+class StatAggregator(Aggregator):
+    """Keeps statistics: mean, deviation, extremes and count.
+
+    Use it when there are many values that vary little, so that their history is not worth its
+    memory.
+
+    Parameters
+    ----------
+    skip_obs
+        number of first values to leave out, see :class:`~track.utils.stat.StatStream`
+    """
+
+    name = "stat"
+
+    def __init__(self, skip_obs: int = 10) -> None:
+        self.stat = StatStream(drop_first_obs=skip_obs)
+
+    @staticmethod
+    def lazy(skip: int = 10) -> Callable[[], StatAggregator]:
+        return partial(StatAggregator, skip)
+
+    def append(self, value: float) -> None:
+        self.stat.update(value)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> StatAggregator:
+        """Restore an aggregator from its full JSON form."""
+        aggregator = cls()
+        aggregator.stat = StatStream.from_dict(data)
+        return aggregator
+
+    def to_json(self, short: bool = False) -> dict[str, Any]:
+        return self.stat.to_json(short)
+
+    def parameters(self) -> dict[str, Any]:
+        return {"skip_obs": self.stat.drop_obs}
+
+    @property
+    def val(self) -> float:
+        return self.stat.val
+
+    @property
+    def avg(self) -> float:
+        """Mean of the counted values."""
+        return self.stat.avg
+
+    @property
+    def min(self) -> float:
+        """Smallest value."""
+        return self.stat.min
+
+    @property
+    def max(self) -> float:
+        """Largest value."""
+        return self.stat.max
+
+    @property
+    def sd(self) -> float:
+        """Standard deviation of the counted values."""
+        return self.stat.sd
+
+    @property
+    def sum(self) -> float:
+        """Sum of the counted values."""
+        return self.stat.sum
+
+    @property
+    def total(self) -> float:
+        """Sum of the counted values."""
+        return self.stat.total
+
+    @property
+    def count(self) -> int:
+        """Number of counted values."""
+        return self.stat.count
+
+
+_KINDS: dict[str, type[Aggregator]] = {
+    kind.name: kind
+    for kind in (ValueAggregator, TimeSeriesAggregator, RingAggregator, StatAggregator)
+}
+
+
+def describe(factory: Any) -> tuple[str, dict[str, Any]]:
+    """Return the name and the parameters of an aggregator.
+
+    Parameters
+    ----------
+    factory
+        what makes it: the result of ``lazy``, an aggregator class, any callable without
+        arguments, or an aggregator to be like; the values an aggregator holds are not described
+
+    Raises
+    ------
+    TypeError
+        it does not make one of the aggregators of this module
+    """
+    made = factory() if callable(factory) else factory
+    # A subclass may keep values in its own way, which nobody who reads the events would know.
+    if type(made) not in _KINDS.values():
+        raise TypeError(
+            f"{factory!r} is not, and does not make, an aggregator that events can name: give "
+            f"{', '.join(f'{kind.__name__}.lazy(...)' for kind in _KINDS.values())}"
+        )
+    return made.name, made.parameters()
+
+
+def build(name: str, parameters: Mapping[str, Any]) -> Aggregator:
+    """Make a fresh aggregator from its description.
+
+    Raises
+    ------
+    ValueError
+        no aggregator has this name
+    """
+    if name not in _KINDS:
+        raise ValueError(f"no aggregator is named {name!r}: there are {', '.join(_KINDS)}")
+    return _KINDS[name](**parameters)

@@ -1,0 +1,116 @@
+"""Options: the environment first, then ``track.config``, then the caller's default.
+
+``track.config`` is a JSON object in the working directory, or beside the package. The option
+``log.backend`` is found in it as ``{"log.backend": ...}`` or as ``{"log": {"backend": ...}}``, and
+in the environment as ``TRACK_LOG_BACKEND``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from typing import Any, Final
+
+from track.errors import TrackError
+
+FILE_NAME: Final = "track.config"
+
+_BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class _None:
+    """Says that an option is not set, which None could not: a file may set an option to null."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __repr__(self) -> str:
+        return "none"
+
+    def __reduce__(self) -> str:
+        return "none"  # copies and pickles are the one object, so it can be tested with `is`
+
+
+none: Final = _None()
+
+_files: dict[tuple[str, int, int], dict[str, Any]] = {}
+"""What the files said, by path, time of change and size."""
+
+
+def options(key: str, default: Any = none) -> Any:
+    """Return the value of an option.
+
+    Parameters
+    ----------
+    key
+        its name, with dots
+    default
+        what to return when it is set nowhere
+
+    Returns
+    -------
+    Any
+        a str from the environment, or whatever the file holds, or the default; without a default
+        the sentinel :data:`none`, which is false
+
+    Raises
+    ------
+    TrackError
+        a ``track.config`` is there and cannot be read
+    """
+    from_environment = os.environ.get("TRACK_" + key.upper().replace(".", "_"))
+    if from_environment is not None:
+        return from_environment
+    for path in _paths():
+        value = _look_up(_read(path), key)
+        if value is not none:
+            return value
+    return default
+
+
+def reset_configuration() -> None:
+    """Forget what the configuration files said, so that they are read again."""
+    _files.clear()
+
+
+def _paths() -> list[str]:
+    paths = [os.path.join(_BESIDE_PACKAGE, FILE_NAME)]
+    with suppress(FileNotFoundError):  # the working directory may have been deleted
+        paths.insert(0, os.path.abspath(FILE_NAME))
+    return paths
+
+
+def _read(path: str) -> dict[str, Any]:
+    try:
+        stat = os.stat(path)
+        version = path, stat.st_mtime_ns, stat.st_size
+        if version not in _files:
+            with open(path, encoding="utf-8") as file:
+                _files[version] = _parse(path, file.read())
+        return _files[version]
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrackError(f"{path} cannot be read ({error}): correct or remove it") from error
+
+
+def _parse(path: str, text: str) -> dict[str, Any]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise TrackError(f"{path} is not JSON ({error}): correct or remove it") from error
+    if not isinstance(content, dict):
+        raise TrackError(f"{path} does not hold a JSON object: correct or remove it")
+    return content
+
+
+def _look_up(content: dict[str, Any], key: str) -> Any:
+    if key in content:
+        return content[key]
+    value: Any = content
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return none
+        value = value[part]
+    return value

@@ -1,0 +1,1 @@
+"""Containers of numbers that stay small."""

@@ -1,0 +1,89 @@
+"""Every exception of the package.
+
+::
+
+    TrackError
+    ├── JournalError               a journal could not do what was asked
+    │   ├── JournalWriteError      (also OSError) an append was not acknowledged
+    │   ├── JournalClosed          the journal or client was closed
+    │   ├── JournalAbandoned       another process started the store over
+    │   ├── NewerFormat            written by a newer version of the package
+    │   └── LockTimeout            (also TimeoutError) an exclusive section stayed taken
+    ├── EncodingError              (also TypeError) a value that cannot be logged
+    ├── ItemNotFound               nothing matches
+    │   ├── TrialDoesNotExist
+    │   ├── ProjectDoesNotExist
+    │   └── GroupDoesNotExist
+    ├── ConcurrentWrite            somebody else changed the object in between
+    ├── QueryError                 (also RuntimeError) a query that makes no sense
+    ├── BackendError               (also ValueError) an unusable backend URI
+    └── NotAReport                 a file that Track did not write is in the way
+
+Messages say what happened, to what, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class TrackError(Exception):
+    """Root of every exception the package raises on purpose."""
+
+
+class JournalError(TrackError):
+    """A journal could not do what was asked."""
+
+
+class JournalWriteError(JournalError, OSError):
+    """An append or a sync failed: the events it carried were not acknowledged."""
+
+
+class JournalClosed(JournalError):
+    """The journal, or the client above it, was closed."""
+
+
+class JournalAbandoned(JournalError):
+    """Another process set this journal aside and started the store over."""
+
+
+class NewerFormat(JournalError):
+    """A record was written by a newer version of the package than this one."""
+
+
+class LockTimeout(JournalError, TimeoutError):
+    """An exclusive section could not be entered in time."""
+
+
+class EncodingError(TrackError, TypeError):
+    """A value that cannot be logged; the message names its key."""
+
+
+class ItemNotFound(TrackError):
+    """Nothing matches what was asked for."""
+
+
+class TrialDoesNotExist(ItemNotFound):
+    """The trial is not in the store."""
+
+
+class ProjectDoesNotExist(ItemNotFound):
+    """The project is not in the store."""
+
+
+class GroupDoesNotExist(ItemNotFound):
+    """The trial group is not in the store."""
+
+
+class ConcurrentWrite(TrackError):
+    """Somebody else changed the object between the read and the write."""
+
+
+class QueryError(TrackError, RuntimeError):
+    """A query names an attribute or an operator that does not exist."""
+
+
+class BackendError(TrackError, ValueError):
+    """A backend URI that cannot be used: unknown scheme, unknown option, bad value."""
+
+
+class NotAReport(TrackError):
+    """A file that Track did not write stands where the report should go."""

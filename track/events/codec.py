@@ -1,0 +1,124 @@
+"""Event <-> payload: the envelope, the schema versions and the upcasters.
+
+A payload is one msgpack array of seven, ``[tag, version, stream, producer, sequence, at, body]``,
+whose first six items have a fixed width (``docs/format.md``): an envelope can be read without
+parsing, and payloads of one shape can be read by the thousand (:mod:`track.events.columns`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from hashlib import blake2b
+from struct import Struct
+from typing import Any
+
+from track.errors import EncodingError
+from track.events.types import CATALOGUE, Event, Kind, Recorded, Unknown
+from track.events.values import ValuePacker, explain, unpack
+
+ENVELOPE = Struct(">4sQBQBIBQ")
+"""Array header, tag, version and a uint64 marker; then marked stream, producer, sequence, at."""
+
+UINT64, UINT32 = 0xCF, 0xCE
+MAX_SEQUENCE = 2**32 - 1
+MAX_PAYLOAD = 2**24 - 1
+"""The longest payload in bytes, on every backend: the record header has 24 bits for it."""
+
+Upcaster = Callable[[list[Any]], list[Any]]
+
+UPCASTERS: dict[Kind, Upcaster] = {}
+"""For each outdated (tag, version): its fields -> those of the next version."""
+
+
+def stream_id(kind: str, uid: str) -> int:
+    """Number the stream of a subject: 63 bits of BLAKE2b over ``kind:uid``.
+
+    Parameters
+    ----------
+    kind
+        ``project``, ``group`` or ``trial``
+    uid
+        its uid
+    """
+    name = f"{kind}:{uid}".encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 1
+
+
+class Encoder:
+    """Encodes events with one reused buffer. Not for two threads at once."""
+
+    def __init__(self) -> None:
+        self._values = ValuePacker()
+
+    def encode(self, event: Event, stream: int, producer: int, sequence: int, at: int) -> bytes:
+        """Return the payload of an event.
+
+        Raises
+        ------
+        EncodingError
+            a value cannot be logged (the message names its key), or all of it is too large
+        """
+        kind = type(event)
+        if kind is Unknown:
+            return _encode_unknown(event, stream, producer, sequence, at)
+        fields = [*event]
+        payload = ENVELOPE.pack(
+            _HEADS[kind], stream, UINT64, producer, UINT32, sequence, UINT64, at
+        ) + self._values.pack(fields, kind._fields)
+        if len(payload) > MAX_PAYLOAD:
+            raise EncodingError(
+                f"{kind.__name__} takes {len(payload)} bytes, over the limit of {MAX_PAYLOAD}: "
+                "log large contents with log_file"
+            )
+        return payload
+
+
+def _head(kind: Kind) -> bytes:
+    return bytes((0x97, kind.tag, kind.version, UINT64))
+
+
+_HEADS = {event: _head(kind) for event, kind in CATALOGUE.items()}
+_CLASSES = {kind.tag: (kind.version, event) for event, kind in CATALOGUE.items()}
+
+
+def _encode_unknown(event: Unknown, stream: int, producer: int, sequence: int, at: int) -> bytes:
+    head = _head(Kind(event.tag, event.version))
+    envelope = ENVELOPE.pack(head, stream, UINT64, producer, UINT32, sequence, UINT64, at)
+    return envelope + ValuePacker().pack([event.body], ("body",))[1:]
+
+
+def decode(position: int, payload: bytes) -> Recorded:
+    """Return the event of a payload, in today's shape.
+
+    What cannot be understood (a newer event, bytes that are no event) comes back as
+    :class:`~track.events.types.Unknown` and is never an error: a journal keeps it.
+    """
+    try:
+        tag, version, stream, producer, sequence, at, body = unpack(payload)
+        event = _revive_event(tag, version, body)
+    except Exception:  # noqa: BLE001 - msgpack raises whatever it likes on bytes that are not ours
+        return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
+    return Recorded(position, at, producer, sequence, stream, event)
+
+
+def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
+    current, kind = _CLASSES.get(tag, (0, Unknown))
+    while version < current and (upcast := UPCASTERS.get(Kind(tag, version))):
+        body, version = upcast(body), version + 1
+    if version != current:
+        return Unknown(tag, version, body)
+    # A later writer of the same version may have added fields at the end.
+    event: Event = kind(*body[: len(kind._fields)])
+    return event
+
+
+__all__ = [
+    "ENVELOPE",
+    "MAX_PAYLOAD",
+    "MAX_SEQUENCE",
+    "UPCASTERS",
+    "Encoder",
+    "decode",
+    "explain",
+    "stream_id",
+]

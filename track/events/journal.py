@@ -1,0 +1,135 @@
+"""The contract of a journal: the append-only store of every event.
+
+What every journal promises, whatever it is made of (``tests/contracts`` checks each line):
+
+* **Order.** A journal is a total order. Positions only grow, every reader sees the same sequence,
+  and ``read(after=p)`` continues exactly behind the event at position ``p`` (0: from the start).
+* **Atomicity.** ``append`` adds all of its payloads, in order and contiguous, or none of them.
+* **Acknowledgement.** When ``append`` returns, its events survive the death of this process, and
+  what ``durability`` says beyond that. When it raises, they were not acknowledged: an error that is
+  not a :class:`~track.events.journal.JournalSyncError` also means that no reader will see them.
+* **Sharing.** Any number of threads and processes append and read at once. ``append`` waits for
+  nobody's exclusive section. A forked child goes on using the journal it inherited.
+* **Decisions.** At most one thread of one process is inside ``exclusive()``; what is appended
+  inside it was decided on all that had been appended by other exclusive sections.
+* **Damage.** A reader yields exactly the intact events, in order, whatever happened to the rest,
+  and says once what it skipped.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import Literal
+
+from track.errors import BackendError, JournalWriteError
+from track.events.codec import decode
+from track.events.types import Recorded
+
+Batch = tuple[Sequence[int], list[bytes]]
+"""Positions and payloads of consecutive events."""
+
+Durability = Literal["process", "interval", "always"]
+DURABILITIES = ("process", "interval", "always")
+SYNC_INTERVAL = 1.0
+"""Seconds between two syncs under ``durability=interval``."""
+
+DEFAULT_LOCK_TIMEOUT = 30.0
+"""Seconds to wait for an exclusive section."""
+
+
+class JournalSyncError(JournalWriteError):
+    """The events are in the journal, but might not survive a loss of power."""
+
+
+class Journal(ABC):
+    """An append-only, totally ordered store of payloads. The module says what it promises."""
+
+    @abstractmethod
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Append payloads, all or none.
+
+        Raises
+        ------
+        JournalWriteError
+            they were not appended, or (:class:`JournalSyncError`) not synced
+        JournalClosed
+            the journal was closed
+        """
+
+    @abstractmethod
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Enter the exclusive section; the same thread may enter it again inside.
+
+        Raises
+        ------
+        LockTimeout
+            somebody else stayed inside it for too long
+        """
+
+    @abstractmethod
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        """Yield what was appended behind a position, up to the end as it is on the way."""
+
+    @abstractmethod
+    def sync(self) -> None:
+        """Return when all that was appended is on stable storage."""
+
+    def milestone(self) -> None:
+        """Note that what was just appended is worth a sync, where ``durability`` is ``interval``."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Sync and release what is held. Closing twice is fine; appending afterwards is not."""
+
+    def read(self, after: int = 0) -> Iterator[Recorded]:
+        """Yield the events behind a position, up to the end as it is on the way."""
+        for positions, payloads in self.read_batches(after):
+            yield from map(decode, positions, payloads)
+
+    def head(self) -> int:
+        """Return the position of the last event, 0 when there is none."""
+        last = 0
+        for positions, _ in self.read_batches():
+            last = positions[-1]
+        return last
+
+    def tail(
+        self, after: int = 0, *, timeout_s: float | None = None, poll_s: float = 0.05
+    ) -> Iterator[Recorded]:
+        """Yield the events behind a position and then wait for more.
+
+        Parameters
+        ----------
+        after
+            position to continue from
+        timeout_s
+            stop after this long without a new event; None waits for ever
+        poll_s
+            how often to look
+        """
+        quiet_since = time.monotonic()
+        while True:
+            for recorded in self.read(after):
+                after = recorded.position
+                yield recorded
+                quiet_since = time.monotonic()
+            if timeout_s is not None and time.monotonic() - quiet_since >= timeout_s:
+                return
+            time.sleep(poll_s)
+
+
+def check_durability(word: str) -> Durability:
+    """Return a durability word.
+
+    Raises
+    ------
+    BackendError
+        there is no such durability
+    """
+    for known in DURABILITIES:
+        if word == known:
+            return known  # type: ignore[return-value]  # the tuple's items are the literals
+    raise BackendError(f"durability={word!r} is not known: use one of {', '.join(DURABILITIES)}")

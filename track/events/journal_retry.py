@@ -1,0 +1,111 @@
+"""A journal that turns failed writes into warnings (the option ``log.on_error = warn``)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from track.errors import JournalWriteError
+from track.events.forking import renew_in_children
+from track.events.journal import Batch, Journal, JournalSyncError
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 100_000
+"""Events kept in memory while the journal cannot be written."""
+
+
+class RetryingJournal(Journal):
+    """Keeps what could not be appended, and appends it before whatever comes next.
+
+    Parameters
+    ----------
+    journal
+        the one that is written to, and raises
+
+    Notes
+    -----
+    Each cause is reported once until a write succeeds again. When more than :data:`MAX_WAITING`
+    events wait, further ones are dropped and counted: training goes on, as was asked for.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.dropped = 0
+        self._waiting: deque[bytes] = deque()
+        self._reported: set[str] = set()
+        self._lock = threading.Lock()
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        # What waits was logged in the parent, which still has it.
+        self._waiting.clear()
+        self._lock = threading.Lock()
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        with self._lock:
+            self._retry()
+            if not self._waiting and self._try_append(payloads):
+                return
+            if len(self._waiting) + len(payloads) > MAX_WAITING:
+                self.dropped += len(payloads)
+                self._report("full", f"{MAX_WAITING} events wait to be written, more are lost")
+            else:
+                self._waiting.extend(payloads)
+
+    def _retry(self) -> None:
+        late = 0
+        while self._waiting and self._try_append((self._waiting[0],)):
+            self._waiting.popleft()
+            late += 1
+        if late and not self._waiting:
+            logger.warning("the journal works again: %d events were written late", late)
+            self._reported.clear()
+
+    def _try_append(self, payloads: Sequence[bytes]) -> bool:
+        try:
+            self.journal.append(payloads)
+        except JournalSyncError as error:
+            self._report("sync", str(error))
+        except JournalWriteError as error:
+            self._report(f"write {error.errno}", f"{error} The event is kept in memory for now")
+            return False
+        return True
+
+    def _report(self, cause: str, message: str) -> None:
+        if cause not in self._reported:
+            self._reported.add(cause)
+            logger.warning("%s", message)
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return self.journal.exclusive()
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        return self.journal.read_batches(after)
+
+    def sync(self) -> None:
+        with self._lock:
+            self._retry()
+        try:
+            self.journal.sync()
+        except JournalSyncError as error:
+            self._report("sync", str(error))
+
+    def milestone(self) -> None:
+        try:
+            self.journal.milestone()
+        except JournalSyncError as error:
+            self._report("sync", str(error))
+
+    def head(self) -> int:
+        return self.journal.head()
+
+    def close(self) -> None:
+        with self._lock:
+            self._retry()
+        if self._waiting:
+            logger.warning("%d events could not be written and are lost", len(self._waiting))
+        self.journal.close()

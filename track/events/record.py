@@ -1,0 +1,336 @@
+"""Payload <-> framed record. Pure bytes; the format is the page ``docs/format.md``.
+
+::
+
+    magic 3 | version 1 | payload length 3 | mask 1 | rest 4 | header CRC 4 | payload | CRC 4
+
+Two properties carry the whole of recovery:
+
+* The magic bytes never occur inside a payload (``mask`` sees to that), so an intact record found
+  anywhere is a record somebody appended, never a piece of another one.
+* The closing CRC continues from :data:`SEED`, and a CRC-32 over data and its own checksum always
+  ends in that very value. A run of intact records therefore maps ``SEED`` to ``SEED``: one call
+  checks a megabyte.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import Literal, NamedTuple
+from zlib import crc32
+
+from track.errors import EncodingError, NewerFormat
+
+MAGIC = b"\xc1TJ"
+VERSION = 1
+SEED = 0x2144DF1C
+
+_FIELDS = Struct("<3sBII")
+_HEADER = Struct("<3sBIII")
+_CRC = Struct("<I")
+HEADER_SIZE = _HEADER.size
+OVERHEAD = HEADER_SIZE + _CRC.size
+MAX_LENGTH = 2**24 - 1
+MAX_RECORD = MAX_LENGTH + OVERHEAD
+MAX_GROUP = 2**26
+"""Bytes of one group of records: a reader holds a whole group before it can yield any of it."""
+
+
+class Damage(NamedTuple):
+    """A range of bytes that holds no intact record.
+
+    ``torn``: cut short while it was written, never acknowledged. ``corrupt``: anything else.
+    """
+
+    start: int
+    end: int
+    reason: Literal["torn", "corrupt"]
+
+
+class Scan(NamedTuple):
+    """What a piece of a journal holds.
+
+    Attributes
+    ----------
+    ends, payloads
+        of the intact records, in order; ``ends`` are offsets just past each record
+    damage
+        the ranges in between
+    consumed
+        offset up to which the piece is settled; what follows may still be in the writing
+    """
+
+    ends: list[int]
+    payloads: list[bytes]
+    damage: list[Damage]
+    consumed: int
+
+
+def _header(length: int, mask: int, rest: int) -> bytes:
+    fields = _FIELDS.pack(MAGIC, VERSION, length | mask << 24, rest)
+    return fields + _CRC.pack(crc32(fields))
+
+
+_plain_headers: dict[int, bytes] = {}
+"""Headers of lone unmasked records by payload length: most records have one of few lengths."""
+
+
+def frame(payload: bytes, rest: int = 0) -> bytes:
+    """Return the record of a payload.
+
+    Parameters
+    ----------
+    payload
+        at most :data:`MAX_LENGTH` bytes
+    rest
+        bytes of the group that follow this record; 0 for the last, or only, record of an append
+
+    Raises
+    ------
+    EncodingError
+        the payload was crafted to defeat the mask
+    """
+    mask = 0
+    if MAGIC in payload:
+        mask, payload = _mask(payload)
+    length = len(payload)
+    header = None if mask or rest else _plain_headers.get(length)
+    if header is None:
+        header = _header(length, mask, rest)
+        if not (mask or rest) and length < 4096:  # noqa: PLR2004 - bounds the cache, any number does
+            _plain_headers[length] = header
+    record = header + payload
+    return record + _CRC.pack(crc32(record, SEED))
+
+
+def frame_group(payloads: list[bytes]) -> bytes:
+    """Return the records of payloads that are appended together, all or none.
+
+    Raises
+    ------
+    EncodingError
+        together they are larger than :data:`MAX_GROUP`
+    """
+    rest = sum(map(len, payloads)) + OVERHEAD * len(payloads)
+    if rest > MAX_GROUP:
+        raise EncodingError(
+            f"{len(payloads)} events of {rest} bytes cannot be appended as one, the limit is "
+            f"{MAX_GROUP} bytes: append them in smaller batches"
+        )
+    records = []
+    for payload in payloads:
+        rest -= len(payload) + OVERHEAD
+        records.append(frame(payload, rest))
+    return b"".join(records)
+
+
+def _mask(payload: bytes) -> tuple[int, bytes]:
+    """Find a byte that, XORed over the payload, leaves no magic in it."""
+    for mask in range(1, 256):
+        masked = _xor(payload, mask)
+        if MAGIC not in masked:
+            return mask, masked
+    # Each of the 255 masks needs three bytes of its own in the payload to fail, so only a payload
+    # built for it gets here. Refusing it is better than giving up the guarantee for everybody.
+    raise EncodingError("the value was crafted so that no record can hold it: log it with log_file")
+
+
+def _xor(data: bytes, mask: int) -> bytes:
+    return data.translate(bytes(byte ^ mask for byte in range(256)))
+
+
+def scan(data: bytes, base: int = 0, *, at_end: bool = True) -> Scan:
+    """Find the records in a piece of a journal that begins at a record boundary.
+
+    Parameters
+    ----------
+    data
+        the bytes
+    base
+        their offset in the journal
+    at_end
+        whether the journal ends where ``data`` does
+
+    Raises
+    ------
+    NewerFormat
+        an intact record has a later format version
+    """
+    ends, payloads = _walk(data)
+    stop = ends[-1] if ends else 0
+    if stop and crc32(memoryview(data)[:stop], SEED) == SEED:
+        if stop == len(data):
+            return Scan([base + end for end in ends], payloads, [], base + stop)
+        rest = _scan_carefully(data, stop, at_end=at_end)
+        ends += rest.ends
+        payloads += rest.payloads
+    else:
+        rest = _scan_carefully(data, 0, at_end=at_end)
+        ends, payloads = rest.ends, rest.payloads
+    if base:
+        ends = [base + end for end in ends]
+        rest = rest._replace(
+            damage=[Damage(base + start, base + end, why) for start, end, why in rest.damage],
+            consumed=base + rest.consumed,
+        )
+    return rest._replace(ends=ends, payloads=payloads)
+
+
+def _walk(data: bytes) -> tuple[list[int], list[bytes]]:
+    """Follow the headers from the start, trusting them, up to the last settled record.
+
+    The caller proves or refutes the trust with one checksum over all that was walked.
+    """
+    ends: list[int] = []
+    payloads: list[bytes] = []
+    size, position, group_end = len(data), 0, 0
+    settled = 0
+    unpack = _HEADER.unpack_from
+    while position + OVERHEAD <= size:
+        magic, version, word, rest, _ = unpack(data, position)
+        start = position + HEADER_SIZE
+        stop = start + (word & MAX_LENGTH)
+        position = stop + 4
+        if magic != MAGIC or version != VERSION or position > size:
+            break
+        if rest or group_end:
+            if group_end not in (0, position + rest):
+                break
+            group_end = position + rest if rest else 0
+        payload = data[start:stop]
+        payloads.append(_xor(payload, word >> 24) if word > MAX_LENGTH else payload)
+        ends.append(position)
+        if not group_end:
+            settled = len(ends)
+    del ends[settled:], payloads[settled:]
+    return ends, payloads
+
+
+class _Found(NamedTuple):
+    """An intact record, or a stretch without one (``payload`` is None)."""
+
+    start: int
+    end: int
+    rest: int
+    payload: bytes | None
+    reason: Literal["torn", "corrupt"] = "corrupt"
+
+
+def _scan_carefully(data: bytes, position: int, *, at_end: bool) -> Scan:
+    """Check every record by itself, and find the next one past any damage."""
+    found: list[_Found] = []
+    size = len(data)
+    while position < size:
+        record = _record_at(data, position)
+        if isinstance(record, _Found):
+            found.append(record)
+            position = record.end
+            continue
+        following = _next_record(data, position + 1)
+        if following < size:
+            found.append(_Found(position, following, 0, None, "torn" if record else "corrupt"))
+            position = following
+            continue
+        if record or at_end:
+            break
+        # Nothing here can become a record, except that the magic may straddle the end.
+        following = _next_candidate(data, position + 1)
+        found.append(_Found(position, following, 0, None))
+        position = following
+    return _settle_groups(found, position, size)
+
+
+def _record_at(data: bytes, position: int) -> _Found | bool:
+    """Return the intact record at a position; else whether one may be incomplete there."""
+    if position + HEADER_SIZE > len(data):
+        begun = data[position : position + len(MAGIC)]
+        return MAGIC.startswith(begun) if len(begun) < len(MAGIC) else begun == MAGIC
+    magic, version, word, rest, header_crc = _HEADER.unpack_from(data, position)
+    fields_end = position + _FIELDS.size
+    if magic != MAGIC or version < VERSION or crc32(data[position:fields_end]) != header_crc:
+        return False
+    if version > VERSION:
+        raise NewerFormat(
+            f"the record at byte {position} has format version {version}, this version of Track "
+            f"reads up to {VERSION}: upgrade the package 'track-journal'"
+        )
+    start = position + HEADER_SIZE
+    stop = start + (word & MAX_LENGTH)
+    end = stop + _CRC.size
+    if end > len(data):
+        return True
+    if crc32(memoryview(data)[position:end], SEED) != SEED:
+        return False
+    payload = data[start:stop]
+    return _Found(position, end, rest, _xor(payload, word >> 24) if word > MAX_LENGTH else payload)
+
+
+def _next_record(data: bytes, position: int) -> int:
+    """Return where the next intact record starts, or the end of the data."""
+    while (position := data.find(MAGIC, position)) >= 0:
+        if isinstance(_record_at(data, position), _Found):
+            return position
+        position += 1
+    return len(data)
+
+
+def _next_candidate(data: bytes, position: int) -> int:
+    """Return the first position from which more data could make an intact record."""
+    while (position := data.find(MAGIC, position)) >= 0:
+        if _record_at(data, position) is not False:
+            return position
+        position += 1
+    size = len(data)
+    return next((at for at in (size - 2, size - 1) if _begins_magic(data[at:])), size)
+
+
+def _begins_magic(tail: bytes) -> bool:
+    return bool(tail) and MAGIC.startswith(tail)
+
+
+def _settle_groups(found: list[_Found], consumed: int, size: int) -> Scan:
+    """Drop the groups that were not written whole.
+
+    A group counts when the journal reaches its end and no intact record that is not part of it
+    begins before that end. (Damage inside a group that was written whole costs only itself.)
+    """
+    settled: list[_Found] = []
+    index = 0
+    while index < len(found):
+        item = found[index]
+        group_end = item.end + item.rest
+        if item.payload is None or not item.rest:
+            settled.append(item)
+            index += 1
+            continue
+        after = index
+        while after < len(found) and found[after].start < group_end:
+            after += 1
+        inside = [member for member in found[index:after] if member.payload is not None]
+        foreign = next((m for m in inside if m.end + m.rest != group_end), None)
+        if foreign is not None:
+            settled.append(_Found(item.start, foreign.start, 0, None, "torn"))
+            index = found.index(foreign, index)
+        elif group_end > size:
+            consumed = item.start
+            break
+        else:
+            settled.extend(found[index:after])
+            index = after
+    return Scan(
+        [item.end for item in settled if item.payload is not None],
+        [item.payload for item in settled if item.payload is not None],
+        _merge([Damage(i.start, i.end, i.reason) for i in settled if i.payload is None]),
+        consumed,
+    )
+
+
+def _merge(damage: list[Damage]) -> list[Damage]:
+    """Join ranges that touch."""
+    merged: list[Damage] = []
+    for piece in damage:
+        if merged and merged[-1].end == piece.start:
+            merged[-1] = merged[-1]._replace(end=piece.end)
+        else:
+            merged.append(piece)
+    return merged

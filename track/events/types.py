@@ -1,0 +1,212 @@
+"""The catalogue of events: what can happen, as frozen typed facts.
+
+An event is an immutable tuple of plain values, named in the past tense. Its fields, in this order,
+are its body on disk (``docs/format.md``), so a class evolves by adding fields with defaults at its
+end; anything else is a new schema version with an upcaster in :mod:`track.events.codec`.
+Wire tags are numbers that are never reused; class names may change freely.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+AggregatorSpec = list[Any] | None
+"""``[name, parameters]`` of an aggregator, or None for the default of the call."""
+
+
+class ProjectCreated(NamedTuple):
+    """Stream: the project, whose uid is its name."""
+
+    name: str
+    description: str | None
+    metadata: dict[str, Any]
+
+
+class GroupCreated(NamedTuple):
+    """Stream: the group."""
+
+    uid: str
+    name: str | None
+    description: str | None
+    metadata: dict[str, Any]
+    project_id: Any
+
+
+class TrialCreated(NamedTuple):
+    """Stream: the trial. ``status`` is ``[name, value]``; chronos hold numbers or stat streams."""
+
+    hash: str
+    revision: int
+    name: str | None
+    description: str | None
+    tags: Any
+    version: str | None
+    group_id: Any
+    project_id: Any
+    parameters: Any
+    metadata: dict[str, Any]
+    metrics: dict[str, Any]
+    chronos: dict[str, Any]
+    status: list[Any] | None
+    errors: list[Any]
+
+
+class TrialAddedToProject(NamedTuple):
+    """Stream: the project."""
+
+    trial_uid: str
+
+
+class TrialAddedToGroup(NamedTuple):
+    """Stream: the group."""
+
+    trial_uid: str
+
+
+class TrialStarted(NamedTuple):
+    """Stream: the trial."""
+
+
+class TrialFinished(NamedTuple):
+    """Stream: the trial. ``elapsed`` is in seconds; None when the start was not seen."""
+
+    elapsed: float | None
+    exception: str | None
+
+
+class ChronoStarted(NamedTuple):
+    """Stream: the trial."""
+
+    name: str
+    aggregator: AggregatorSpec
+
+
+class ChronoFinished(NamedTuple):
+    """Stream: the trial. ``elapsed`` is in seconds; None when the start was not seen."""
+
+    name: str
+    elapsed: float | None
+    exception: str | None
+
+
+class ArgumentsLogged(NamedTuple):
+    """Stream: the trial."""
+
+    values: dict[str, Any]
+
+
+class MetadataLogged(NamedTuple):
+    """Stream: the trial."""
+
+    values: dict[str, Any]
+    aggregator: AggregatorSpec
+
+
+class MetricsLogged(NamedTuple):
+    """Stream: the trial. Without a step each value is appended to its metric's list."""
+
+    step: Any
+    values: dict[str, Any]
+    aggregator: AggregatorSpec
+
+
+class TagsAdded(NamedTuple):
+    """Stream: the trial."""
+
+    values: dict[str, Any]
+
+
+class StatusChanged(NamedTuple):
+    """Stream: the trial. ``error`` is appended to the trial's errors."""
+
+    name: str
+    value: int
+    error: str | None
+
+
+class GroupMetadataSet(NamedTuple):
+    """Stream: the group."""
+
+    values: dict[str, Any]
+
+
+class Unknown(NamedTuple):
+    """An event this version does not know: kept by journals, skipped by projections.
+
+    ``tag`` is 0 when the payload is not an event at all; ``body`` is then the payload itself.
+    """
+
+    tag: int
+    version: int
+    body: Any
+
+
+Event = (
+    ProjectCreated
+    | GroupCreated
+    | TrialCreated
+    | TrialAddedToProject
+    | TrialAddedToGroup
+    | TrialStarted
+    | TrialFinished
+    | ChronoStarted
+    | ChronoFinished
+    | ArgumentsLogged
+    | MetadataLogged
+    | MetricsLogged
+    | TagsAdded
+    | StatusChanged
+    | GroupMetadataSet
+    | Unknown
+)
+
+
+class Kind(NamedTuple):
+    """What the wire says of an event class: its tag and the current version of its schema."""
+
+    tag: int
+    version: int
+
+
+CATALOGUE: dict[type[Any], Kind] = {
+    ProjectCreated: Kind(1, 1),
+    GroupCreated: Kind(2, 1),
+    TrialCreated: Kind(3, 1),
+    TrialAddedToProject: Kind(4, 1),
+    TrialAddedToGroup: Kind(5, 1),
+    TrialStarted: Kind(6, 1),
+    TrialFinished: Kind(7, 1),
+    ChronoStarted: Kind(8, 1),
+    ChronoFinished: Kind(9, 1),
+    ArgumentsLogged: Kind(10, 1),
+    MetadataLogged: Kind(11, 1),
+    MetricsLogged: Kind(12, 1),
+    TagsAdded: Kind(13, 1),
+    StatusChanged: Kind(14, 1),
+    GroupMetadataSet: Kind(15, 1),
+}
+
+
+class Recorded(NamedTuple):
+    """An event as a journal holds it.
+
+    Attributes
+    ----------
+    position
+        place in the journal's total order; what it counts depends on the journal
+    at
+        wall time of the call, in nanoseconds since 1970-01-01 UTC
+    producer, sequence
+        who appended the event and its running number there, together unique for ever
+    stream
+        which subject the event is about, see :func:`track.events.codec.stream_id`
+    event
+        what happened
+    """
+
+    position: int
+    at: int
+    producer: int
+    sequence: int
+    stream: int
+    event: Event

@@ -1,0 +1,500 @@
+"""What a training script logs through: one trial, and everything that happens to it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from track.errors import TrackError
+from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, Protocol
+from track.structure import AnyStatus, Status, Trial
+from track.utils.signal import SignalHandler
+from track.utils.stat import StatStream
+from track.versioning import executed_file
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from track.utils.eta import EstimatedTime
+    from track.utils.out import RingOutputDecorator
+
+logger = logging.getLogger(__name__)
+
+_BUSY_PAUSE_S = 0.005
+_BUSY_RETRIES = 200
+
+
+class TrialLogger:
+    """Unified logger interface. Make one with :class:`~track.client.TrackClient`.
+
+    Parameters
+    ----------
+    trial
+        the trial that the logger modifies
+    protocol
+        the storage protocol used to persist the log calls
+    insertion
+        inserts the trial with its arguments, once they are known; None when it is inserted already
+
+    Notes
+    -----
+    The attributes of the trial (``uid``, ``status``, …) are attributes of its logger.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        protocol: Protocol,
+        insertion: Callable[[dict[str, Any] | None], None] | None = None,
+    ) -> None:
+        self.trial = trial
+        self.protocol = protocol
+        self.stdout: RingOutputDecorator | None = None
+        self._insertion = insertion
+        self._running = False
+        self._interrupted = False
+        self._signals: LogSignalHandler | None = None
+        self._eta: EstimatedTime | None = None
+        self._show_eta: Callable[..., Any] | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        # Only called for what the logger itself does not have.
+        if name.startswith("__") or name == "trial":
+            raise AttributeError(name)
+        return getattr(self.trial, name)
+
+    def __repr__(self) -> str:
+        return f"TrialLogger({self.trial.uid}, {self.trial.status})"
+
+    # The trial itself
+
+    @property
+    def is_delayed(self) -> bool:
+        """Whether the trial still waits for its arguments."""
+        return self._insertion is not None
+
+    def insert(self, parameters: dict[str, Any] | None = None) -> None:
+        """Insert the trial if it still waits for its arguments."""
+        if self._insertion is not None:
+            self._insertion(parameters)
+            self._insertion = None
+
+    def log_arguments(self, **kwargs: Any) -> None:
+        """Log the trial arguments. This has no effect if the trial was already created.
+
+        The arguments identify a trial, so they cannot change once it exists; what is learnt later
+        belongs in :meth:`log_metadata`.
+
+        Parameters
+        ----------
+        kwargs
+            name and value of each argument
+
+        Raises
+        ------
+        EncodingError
+            a value cannot be logged
+        """
+        if self._insertion is None:
+            logger.warning(
+                "the arguments %s were not logged: trial %s exists already; use log_metadata",
+                ", ".join(kwargs),
+                self.trial.uid,
+            )
+        self.insert(kwargs)
+
+    def add_tags(self, **kwargs: Any) -> None:
+        """Add tags to the trial."""
+        if self._insertion is None:
+            self.protocol.add_trial_tags(self.trial, **kwargs)
+        if isinstance(self.trial.tags, dict):
+            self.trial.tags.update(kwargs)
+
+    def set_status(self, status: AnyStatus, error: Any = None) -> None:
+        """Change the status of the trial.
+
+        Parameters
+        ----------
+        status
+            a :class:`~track.structure.Status` or :class:`~track.structure.CustomStatus`
+        error
+            what went wrong, kept as text among the errors of the trial
+        """
+        self.insert()
+        self.protocol.set_trial_status(self.trial, status, error)
+
+    # Values
+
+    def log_metrics(
+        self, step: Any = None, aggregator: AggregatorFactory | None = None, **kwargs: Any
+    ) -> None:
+        """Log metric values.
+
+        Parameters
+        ----------
+        step
+            a value representing a training step (an epoch, a time, …); with one a metric is a
+            mapping step -> value, without it a list
+        aggregator
+            how to accumulate the values instead, as ``RingAggregator.lazy(10)``
+        kwargs
+            name and value of each metric
+
+        Raises
+        ------
+        EncodingError
+            a value cannot be logged; nothing was
+        JournalError
+            the values could not be recorded
+        """
+        if self._insertion is not None:
+            self.insert()
+        self.protocol.log_trial_metrics(self.trial, step, aggregator, **kwargs)
+
+    def log_metadata(self, aggregator: AggregatorFactory | None = None, **kwargs: Any) -> None:
+        """Log arbitrary data about the trial.
+
+        Parameters
+        ----------
+        aggregator
+            how to accumulate the values; by default the last one counts
+        kwargs
+            name and value of each piece
+
+        Raises
+        ------
+        EncodingError
+            a value cannot be logged; nothing was
+        """
+        self.insert()
+        self.protocol.log_trial_metadata(self.trial, aggregator, **kwargs)
+
+    def log_code(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Keep the executed file, or another one, as the metadata ``code``.
+
+        Its name, size and SHA-256 are recorded, and its content is kept where the backend keeps such.
+
+        Raises
+        ------
+        TrackError
+            the program was not started from a file, or it cannot be read
+        """
+        source = executed_file() if path is None else os.fspath(path)
+        if source is None:
+            raise TrackError("there is no executed file to log: name one with log_code(path)")
+        self.log_metadata(code=self._keep(source))
+
+    def log_file(self, path: str | os.PathLike[str]) -> None:
+        """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`."""
+        facts = self._keep(os.fspath(path))
+        self.log_metadata(**{f"file:{facts['name']}": facts})
+
+    def log_directory(self, path: str | os.PathLike[str]) -> None:
+        """Keep all files under a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
+
+        The SHA-256 of the folder is that of its files' names and hashes.
+        """
+        from hashlib import sha256
+
+        root = Path(path)
+        if not root.is_dir():
+            raise TrackError(f"cannot log {root}: it is not a folder")
+        files = {
+            file.relative_to(root).as_posix(): self._keep(str(file))
+            for file in sorted(root.rglob("*"))
+            if file.is_file()
+        }
+        manifest = "".join(f"{facts['sha256']}  {name}\n" for name, facts in files.items())
+        facts = {
+            "name": root.resolve().name,
+            "size": sum(facts["size"] for facts in files.values()),
+            "sha256": sha256(manifest.encode("utf-8", "surrogateescape")).hexdigest(),
+            "files": {
+                name: {"size": facts["size"], "sha256": facts["sha256"]}
+                for name, facts in files.items()
+            },
+        }
+        self.log_metadata(**{f"directory:{facts['name']}": facts})
+
+    def _keep(self, path: str) -> dict[str, Any]:
+        size, digest = self.protocol.keep_content(path)
+        return {"name": os.path.basename(path), "size": size, "sha256": digest}
+
+    # Times
+
+    def chrono(
+        self,
+        name: str,
+        aggregator: AggregatorFactory = DEFAULT_CHRONO,
+        start_callback: Callable[[], Any] | None = None,
+        end_callback: Callable[[], Any] | None = None,
+    ) -> LoggerChronoContext:
+        """Start a timer to measure the time spent in a block.
+
+        Parameters
+        ----------
+        name
+            name of the timer
+        aggregator
+            how to save the values; by default only their mean, deviation, minimum, maximum and count
+            are kept
+        start_callback
+            function that is called once the timer starts
+        end_callback
+            function that is called once the timer ends
+
+        Returns
+        -------
+        A context manager that represents the timer; its ``as`` value holds the statistics of all
+        times measured under that name, and is what :meth:`show_eta` takes.
+        """
+        if self._insertion is not None:
+            self.insert()
+        acc = self.trial.chronos.get(name)
+        if not isinstance(acc, StatStream):
+            acc = self.trial.chronos[name] = StatStream(0)
+        return LoggerChronoContext(
+            self.protocol,
+            self.trial,
+            acc,
+            name,
+            aggregator=aggregator,
+            start_callback=start_callback,
+            end_callback=end_callback,
+        )
+
+    def set_eta_total(self, total: int | list[int] | tuple[int, ...]) -> None:
+        """Say how many iterations there will be: a number, or one for each nested loop."""
+        from track.utils.eta import EstimatedTime
+
+        self._eta = EstimatedTime(StatStream(0), total)
+        self._show_eta = None
+
+    def show_eta(
+        self,
+        step: Any,
+        timer: Any,
+        msg: str = "",
+        throttle: int | None = None,
+        every: float | None = None,
+    ) -> None:
+        """Print the estimated time until the processing is done.
+
+        Parameters
+        ----------
+        step
+            index, from 0, of the iteration that was just completed; one for each nested loop
+        timer
+            the ``as`` value of the chrono around one iteration
+        msg
+            printed before it
+        throttle
+            print only one in so many calls
+        every
+            print only so often, in seconds
+
+        Raises
+        ------
+        RuntimeError
+            :meth:`set_eta_total` was not called
+        """
+        if self._eta is None:
+            raise RuntimeError("call set_eta_total before show_eta: how much is there to do?")
+        if self._show_eta is None:
+            from track.utils.throttle import throttled
+
+            self._show_eta = throttled(self._eta.show_eta, throttle, every)
+        self._eta.timer = timer
+        self._show_eta(step, msg)
+
+    # Output
+
+    def capture_output(self, output_size: int = 50) -> None:
+        """Capture the standard output until the trial finishes.
+
+        Parameters
+        ----------
+        output_size
+            how many writes to keep: :attr:`stdout` shows them, and at the end they are logged as
+            the metadata ``stdout``
+        """
+        from track.utils.out import RingOutputDecorator
+
+        self._release_output()
+        self.stdout = RingOutputDecorator(sys.stdout, output_size)
+        sys.stdout = self.stdout  # type: ignore[assignment]  # it stands in for any text stream
+
+    def _release_output(self) -> None:
+        """Put the standard output back, unless somebody else captures it by now."""
+        if self.stdout is not None and sys.stdout is self.stdout:
+            sys.stdout = self.stdout.stream
+            self.log_metadata(stdout=self.stdout.output())
+
+    # Beginning and end
+
+    def start(self) -> TrialLogger:
+        """Start the trial, record the start time and set the status to running.
+
+        From here on an interrupt or a termination of the process is recorded before it takes its
+        course, if this is the main thread.
+        """
+        if self._running:
+            return self
+        self.insert()
+        self._running, self._interrupted = True, False
+        self._signals = LogSignalHandler(self)
+        self._signals.install()
+        self.protocol.log_trial_start(self.trial)
+        self.protocol.set_trial_status(self.trial, Status.Running)
+        return self
+
+    def finish(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """Finish the trial, record the end time and set the status.
+
+        Completed without an exception; Interrupted by a KeyboardInterrupt; else Exception, and its
+        type is added to the errors.
+        """
+        self._running = False
+        if self._signals is not None:
+            self._signals.remove()
+            self._signals = None
+        self._release_output()
+        if self._interrupted and exc_type is not None:
+            return  # the exception is how the signal, recorded already, takes its course
+        status = _final_status(exc_type, exc_val)
+        error = exc_type if status is Status.Exception else None
+        self._end(status, error, exc_type, exc_val, exc_tb)
+
+    def interrupt(self) -> None:
+        """Record that the trial is being interrupted."""
+        self._interrupted = True
+        self._end(Status.Interrupted)
+
+    def _end(self, status: Status, error: Any = None, *exc_info: Any) -> None:
+        self.insert()
+        self.protocol.set_trial_status(self.trial, status, error)
+        self.protocol.log_trial_finish(self.trial, *exc_info)
+
+    def __enter__(self) -> TrialLogger:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        try:
+            self.finish(exc_type, exc_val, exc_tb)
+        except (TrackError, OSError) as error:
+            if exc_val is None:
+                raise
+            # The exception of the block matters more than that it could not be recorded.
+            logger.warning("the end of trial %s was not recorded: %s", self.trial.uid, error)
+
+
+def _final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
+    if exc_type is None:
+        return Status.Completed
+    if issubclass(exc_type, KeyboardInterrupt):
+        return Status.Interrupted
+    if issubclass(exc_type, SystemExit) and not getattr(exc_val, "code", 1):
+        return Status.Completed
+    return Status.Exception
+
+
+class LoggerChronoContext:
+    """Times a block and records it.
+
+    Parameters
+    ----------
+    protocol, trial
+        where to record it
+    acc
+        statistics of the times measured here, in seconds; the ``as`` value
+    name
+        name of the timer
+    kwargs
+        further arguments of ``Protocol.log_trial_chrono_start``
+    """
+
+    __slots__ = ("acc", "kwargs", "name", "protocol", "start", "trial")
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        trial: Trial,
+        acc: StatStream | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.protocol = protocol
+        self.trial = trial
+        self.acc = StatStream(0) if acc is None else acc
+        self.name = name or "chrono"
+        self.kwargs = kwargs
+        self.start = 0.0
+
+    def __enter__(self) -> StatStream:
+        self.protocol.log_trial_chrono_start(self.trial, self.name, **self.kwargs)
+        self.start = perf_counter()
+        return self.acc
+
+    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+        self.acc.update(perf_counter() - self.start)
+        self.protocol.log_trial_chrono_finish(self.trial, self.name, exc_type, exc_val, exc_tb)
+
+
+class LogSignalHandler(SignalHandler):
+    """Records Interrupted in a running trial, and hands the signal on to whoever had it before.
+
+    Parameters
+    ----------
+    logger
+        the logger of the trial
+    """
+
+    def __init__(self, logger: TrialLogger) -> None:
+        super().__init__()
+        self.logger = logger
+        self._retries = 0
+
+    def sigint(self, signum: int, frame: Any) -> None:
+        self._interrupt(signum, frame)
+
+    def sigterm(self, signum: int, frame: Any) -> None:
+        self._interrupt(signum, frame)
+
+    def _interrupt(self, signum: int, frame: Any) -> None:
+        if getattr(self.logger.protocol, "busy", False) and self._retries < _BUSY_RETRIES:
+            # The signal came in the middle of a log call of this very thread: let it end first.
+            self._retries += 1
+            again = threading.Timer(_BUSY_PAUSE_S, os.kill, (os.getpid(), signum))
+            again.daemon = True
+            again.start()
+            return
+        self._retries = 0
+        try:
+            self.logger.interrupt()
+        except (TrackError, OSError) as error:
+            logger.warning("the interruption was not recorded: %s", error)
+        self.hand_on(signum, frame)
+
+    def atexit(self) -> None:
+        """Finish a trial that nobody finished: by the exception that ended the program, if any."""
+        exception = getattr(sys, "last_value", None)
+        try:
+            self.logger.finish(None if exception is None else type(exception), exception)
+        except (TrackError, OSError) as error:
+            logger.warning("the end of the trial was not recorded: %s", error)

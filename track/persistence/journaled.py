@@ -1,0 +1,437 @@
+"""Every Protocol call, once, over any journal: build an event, append it; fold, and answer."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import perf_counter
+from typing import Any
+
+from track.aggregators.aggregator import Aggregator, describe
+from track.errors import (
+    GroupDoesNotExist,
+    ItemNotFound,
+    ProjectDoesNotExist,
+    TrialDoesNotExist,
+)
+from track.events.codec import stream_id
+from track.events.forking import renew_in_children
+from track.events.journal import Journal
+from track.events.producer import Producer
+from track.events.types import (
+    AggregatorSpec,
+    ArgumentsLogged,
+    ChronoFinished,
+    ChronoStarted,
+    Event,
+    GroupCreated,
+    GroupMetadataSet,
+    MetadataLogged,
+    MetricsLogged,
+    ProjectCreated,
+    Recorded,
+    StatusChanged,
+    TagsAdded,
+    TrialAddedToGroup,
+    TrialAddedToProject,
+    TrialCreated,
+    TrialFinished,
+    TrialStarted,
+)
+from track.persistence.protocol import (
+    DEFAULT_CHRONO,
+    DEFAULT_METADATA,
+    AggregatorFactory,
+    Protocol,
+    Query,
+)
+from track.projections.history import as_of, trial_events
+from track.projections.objects import (
+    UPDATE_COUNT,
+    Objects,
+    add_metrics,
+    copy_group,
+    copy_project,
+    copy_trial,
+    thaw,
+)
+from track.projections.projection import catch_up
+from track.serialization import to_json
+from track.structure import AnyStatus, Project, Trial, TrialGroup
+
+_TRIAL_UPDATES = frozenset(
+    {
+        "add_trial_tags",
+        "log_trial_arguments",
+        "log_trial_chrono_finish",
+        "log_trial_chrono_start",
+        "log_trial_finish",
+        "log_trial_metadata",
+        "log_trial_metrics",
+        "log_trial_start",
+        "set_trial_status",
+    }
+)
+_GROUP_UPDATES = frozenset({"set_group_metadata"})
+
+
+class JournaledProtocol(Protocol):
+    """Storage on an event journal.
+
+    Parameters
+    ----------
+    journal
+        where the events go
+    strict
+        refuse trials and groups whose project or group is unknown
+    """
+
+    def __init__(self, journal: Journal, *, strict: bool = True, uri: str | None = None) -> None:
+        super().__init__(uri)
+        self.journal = journal
+        self.strict = strict
+        self._producer = Producer(journal)
+        self._objects = Objects()
+        self._streams: dict[str, int] = {}
+        """uid -> stream of the trials known to exist."""
+        self._timers: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
+        self._state = threading.RLock()
+        self._readers = 0
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        # Was some thread of the parent in the middle of a fold? Then start over.
+        if not self._state.acquire(blocking=False):
+            self._objects = Objects()
+        self._state = threading.RLock()
+        self._readers = 0
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way, so that a signal handler should come back later."""
+        return self._readers > 0 or self._producer.lock.locked()
+
+    # Reading and deciding
+
+    @contextmanager
+    def _current(self) -> Iterator[Objects]:
+        """Give the objects as they are now; nobody else touches them meanwhile."""
+        state = self._state
+        with state:
+            self._readers += 1
+            try:
+                catch_up(self._objects, self.journal)
+                yield self._objects
+            finally:
+                self._readers = max(0, self._readers - 1)
+
+    @contextmanager
+    def _deciding(self) -> Iterator[Objects]:
+        """Give the objects as they are now; no other process decides anything meanwhile."""
+        with self.journal.exclusive(), self._current() as objects:
+            yield objects
+
+    # Projects
+
+    def new_project(self, project: Project) -> Project:
+        uid = project.uid
+        with self._deciding() as objects:
+            if uid in objects.projects:
+                return copy_project(objects.projects[uid])
+            event = ProjectCreated(uid, project.description, thaw(project.metadata))
+            self._producer.record(stream_id("project", uid), event)
+        return project
+
+    def get_project(self, project: Project) -> Project | None:
+        with self._current() as objects:
+            found = objects.projects.get(project.uid)
+            return None if found is None else copy_project(found)
+
+    def fetch_projects(self, query: Query = None) -> list[Project]:
+        with self._current() as objects:
+            return [copy_project(project) for project in objects.find_projects(query)]
+
+    def add_project_trial(self, project: Project, trial: Trial) -> None:
+        uid = project.uid
+        self._stream_of(trial)
+        with self._current() as objects:
+            if uid not in objects.projects:
+                raise _no_project(uid)
+        self._producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
+
+    # Groups
+
+    def new_trial_group(self, group: TrialGroup) -> TrialGroup | None:
+        uid = group.uid
+        with self._deciding() as objects:
+            if uid in objects.groups:
+                return None
+            self._check_project(objects, group.project_id)
+            event = GroupCreated(
+                uid, group.name, group.description, thaw(group.metadata), group.project_id
+            )
+            self._producer.record(stream_id("group", uid), event)
+        return group
+
+    def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
+        with self._current() as objects:
+            found = objects.groups.get(group.uid)
+            return None if found is None else copy_group(found)
+
+    def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
+        with self._current() as objects:
+            return [copy_group(group) for group in objects.find_groups(query)]
+
+    def fetch_and_update_group(
+        self, query: Query, attr: str, *args: Any, **kwargs: Any
+    ) -> TrialGroup:
+        update = self._update_method(attr, _GROUP_UPDATES)
+        with self._deciding() as objects:
+            group = next(objects.find_groups(query), None)
+            if group is None:
+                raise ItemNotFound(f"no group matches {query!r}")
+            update(TrialGroup(_uid=group.uid), *args, **kwargs)
+            catch_up(objects, self.journal)
+            return copy_group(objects.groups[group.uid])
+
+    def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
+        uid = group.uid
+        with self._current() as objects:
+            if uid not in objects.groups:
+                raise _no_group(uid)
+        self._producer.record(stream_id("group", uid), GroupMetadataSet(kwargs))
+
+    def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
+        uid = group.uid
+        self._stream_of(trial)
+        with self._current() as objects:
+            if uid not in objects.groups:
+                raise _no_group(uid)
+        self._producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
+
+    # Trials: making and finding
+
+    def new_trial(self, trial: Trial, auto_increment: bool = False) -> Trial | None:
+        digest, revision = trial.hash, trial.revision
+        with self._deciding() as objects:
+            if f"{digest}_{revision}" in objects.trials:
+                if not auto_increment:
+                    return None
+                revision = _next_revision(objects, digest)
+            self._check_project(objects, trial.project_id)
+            if self.strict and trial.group_id is not None and trial.group_id not in objects.groups:
+                raise _no_group(trial.group_id)
+            stream = stream_id("trial", f"{digest}_{revision}")
+            self._producer.record(stream, trial_created(trial, digest, revision))
+        trial._hash, trial.revision = digest, revision
+        trial.metadata[UPDATE_COUNT] = 0
+        self._streams[trial.uid] = stream
+        return trial
+
+    def get_trial(self, trial: Trial) -> list[Trial] | None:
+        with self._current() as objects:
+            if trial.uid not in objects.trials:
+                return None
+            return [copy_trial(objects.trials[uid]) for uid in objects.revisions[trial.hash]]
+
+    def fetch_trials(self, query: Query = None) -> list[Trial]:
+        with self._current() as objects:
+            return [copy_trial(trial) for trial in objects.find_trials(query)]
+
+    def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
+        update = self._update_method(attr, _TRIAL_UPDATES)
+        with self._deciding() as objects:
+            found = next(objects.find_trials(query), None)
+            if found is None:
+                raise ItemNotFound(f"no trial matches {query!r}")
+            update(Trial(_hash=found.hash, revision=found.revision), *args, **kwargs)
+            catch_up(objects, self.journal)
+            return copy_trial(objects.trials[found.uid])
+
+    def _update_method(self, name: str, allowed: frozenset[str]) -> Callable[..., None]:
+        if name not in allowed:
+            raise AttributeError(
+                f"'{name}' does not update what was fetched: use one of {', '.join(sorted(allowed))}"
+            )
+        method: Callable[..., None] = getattr(self, name)
+        return method
+
+    def _check_project(self, objects: Objects, uid: Any) -> None:
+        if self.strict and uid is not None and uid not in objects.projects:
+            raise _no_project(uid)
+
+    def _stream_of(self, trial: Trial) -> int:
+        """Return the stream of a trial that exists.
+
+        Raises
+        ------
+        TrialDoesNotExist
+            it was never inserted here
+        """
+        uid = trial.uid
+        stream = self._streams.get(uid)
+        if stream is None:
+            with self._current() as objects:
+                if uid not in objects.trials:
+                    raise TrialDoesNotExist(
+                        f"the trial {uid} is not in this store: insert it with new_trial first"
+                    )
+            stream = self._streams[uid] = stream_id("trial", uid)
+        return stream
+
+    # Trials: recording
+
+    def _record(self, trial: Trial, event: Event) -> None:
+        self._producer.record(self._stream_of(trial), event)
+
+    def log_trial_metrics(
+        self,
+        trial: Trial,
+        step: Any = None,
+        aggregator: AggregatorFactory | None = None,
+        **kwargs: Any,
+    ) -> None:
+        spec = None if aggregator is None else _spec(aggregator)
+        self._producer.record(self._stream_of(trial), MetricsLogged(step, kwargs, spec))
+        add_metrics(trial.metrics, step, kwargs, spec)
+
+    def log_trial_metadata(
+        self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
+    ) -> None:
+        default = aggregator is None or aggregator is DEFAULT_METADATA
+        spec = None if default else _spec(aggregator)
+        self._record(trial, MetadataLogged(kwargs, spec))
+
+    def log_trial_arguments(self, trial: Trial, **kwargs: Any) -> None:
+        self._record(trial, ArgumentsLogged(kwargs))
+
+    def add_trial_tags(self, trial: Trial, **kwargs: Any) -> None:
+        self._record(trial, TagsAdded(kwargs))
+
+    def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
+        reason = None if error is None else str(error)
+        self._record(trial, StatusChanged(status.name, status.value, reason))
+        self.journal.milestone()
+        trial.status = status
+        if reason is not None:
+            trial.errors.append(reason)
+
+    def log_trial_start(self, trial: Trial) -> None:
+        self._record(trial, TrialStarted())
+        self.journal.milestone()
+        self._timers[trial.uid].append((perf_counter(), None))
+
+    def log_trial_finish(
+        self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    ) -> None:
+        elapsed, _ = self._stop_timer(trial.uid)
+        self._record(trial, TrialFinished(elapsed, _text(exc_type)))
+        self.journal.milestone()
+
+    def log_trial_chrono_start(
+        self,
+        trial: Trial,
+        name: str,
+        aggregator: AggregatorFactory = DEFAULT_CHRONO,
+        start_callback: Callable[[], Any] | None = None,
+        end_callback: Callable[[], Any] | None = None,
+    ) -> None:
+        spec = None if aggregator is DEFAULT_CHRONO else _spec(aggregator)
+        self._record(trial, ChronoStarted(name, spec))
+        if start_callback is not None:
+            start_callback()
+        # Nested and concurrent timers of one name each find their own start.
+        key = trial.uid, name, threading.get_ident()
+        self._timers[key].append((perf_counter(), end_callback))
+
+    def log_trial_chrono_finish(
+        self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    ) -> None:
+        elapsed, end_callback = self._stop_timer((trial.uid, name, threading.get_ident()))
+        self._record(trial, ChronoFinished(name, elapsed, _text(exc_type)))
+        if end_callback is not None:
+            end_callback()
+
+    def _stop_timer(self, key: Any) -> tuple[float | None, Any]:
+        """Return the seconds since the timer started, None if it started elsewhere."""
+        now = perf_counter()
+        started = self._timers.get(key)
+        if not started:
+            return None, None
+        start, end_callback = started.pop()
+        if not started:
+            del self._timers[key]
+        return now - start, end_callback
+
+    # The journal as a whole
+
+    def events(self, after: int = 0) -> Iterator[Recorded]:
+        """Yield every event behind a position of the journal."""
+        return self.journal.read(after)
+
+    def trial_history(self, trial: Trial) -> list[Recorded]:
+        """Return the events of a trial, in order."""
+        return list(trial_events(self.journal.read(), trial.uid))
+
+    def as_of(self, *, position: int | None = None, at_ns: int | None = None) -> Objects:
+        """Return every object as it stood at a position or a time, see :mod:`track.projections`."""
+        return as_of(self.journal.read(), position=position, at_ns=at_ns)
+
+    def commit(self, **kwargs: Any) -> None:
+        """Return when everything recorded is on stable storage."""
+        self.journal.sync()
+
+    def close(self) -> None:
+        """Commit and release the journal."""
+        self.journal.close()
+
+
+def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreated:
+    """Return the event of inserting a trial, under the given hash and revision."""
+    status = trial.status
+    return TrialCreated(
+        digest,
+        revision,  # type: ignore[arg-type]  # clients also make revisions that are no numbers
+        trial.name,
+        trial.description,
+        trial.tags,
+        trial.version,
+        trial.group_id,
+        trial.project_id,
+        trial.parameters,
+        {**thaw(trial.metadata), UPDATE_COUNT: 0},
+        thaw(trial.metrics),
+        {name: to_json(chrono) for name, chrono in trial.chronos.items()},
+        None if status is None else [status.name, status.value],
+        [str(error) for error in trial.errors],
+    )
+
+
+def _next_revision(objects: Objects, digest: str) -> int:
+    taken = [objects.trials[uid].revision for uid in objects.revisions.get(digest, ())]
+    return 1 + max((int(revision) for revision in taken if str(revision).isdecimal()), default=-1)
+
+
+def _spec(aggregator: AggregatorFactory | Aggregator | None) -> AggregatorSpec:
+    name, parameters = describe(aggregator)
+    return [name, parameters]
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _no_project(uid: Any) -> ProjectDoesNotExist:
+    return ProjectDoesNotExist(
+        f"there is no project {uid!r} in this store: insert it with new_project first"
+    )
+
+
+def _no_group(uid: Any) -> GroupDoesNotExist:
+    return GroupDoesNotExist(
+        f"there is no trial group {uid!r} in this store: insert it with new_trial_group first"
+    )
+
+

@@ -1,0 +1,384 @@
+"""The local backend: a journal in a file, with its report JSON beside it; and one in memory."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+from track.configuration import options
+from track.errors import BackendError, ConcurrentWrite, JournalError, NotAReport, TrackError
+from track.events.journal import DEFAULT_LOCK_TIMEOUT, Durability, Journal, check_durability
+from track.events.journal_file import FileJournal
+from track.events.journal_memory import MemoryJournal
+from track.events.journal_retry import RetryingJournal
+from track.events.producer import Producer
+from track.persistence.content import ContentStore
+from track.persistence.importing import import_events
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.storage import (
+    check_report,
+    create_report,
+    read_projects,
+    replacing_report,
+    write_report,
+)
+from track.persistence.utils import check_options, parse_uri
+from track.projections.query import execute_query
+from track.projections.report import render_report
+from track.utils.signal import SignalHandler
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_SUFFIX = ".journal"
+CONTENT_SUFFIX = ".files"
+_FILE_OPTIONS = ("durability", "lock_timeout")
+
+
+class MemoryProtocol(JournaledProtocol):
+    """Storage that ends with the process. ``commit`` writes a report only where it is told to."""
+
+    def __init__(self, uri: str = "memory:", strict: bool = True, eager: bool = True) -> None:
+        check_options(uri, parse_uri(uri)["query"], ())
+        super().__init__(MemoryJournal(), strict=strict, uri=uri)
+
+    def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
+        """Write the report to a file, if one is named."""
+        if file_name_override is not None:
+            self.write_report(os.path.abspath(file_name_override))
+
+    def write_report(self, path: str) -> None:
+        """Write the report to a file, which must be a report or not exist."""
+        check_report(path)
+        with self._current() as objects:
+            write_report(path, render_report(objects))
+
+
+class FileProtocol(JournaledProtocol):
+    """Local file storage to manage experiments.
+
+    What is recorded goes to ``<path>.journal`` at once; ``<path>`` itself is the report, the
+    journal's visible face.
+
+    Parameters
+    ----------
+    uri
+        ``file:my_file.json`` or ``file://my_file.json``, relative to the working directory;
+        ``file:///there/my_file.json``. Options: ``durability`` (process, interval, always) and
+        ``lock_timeout`` in seconds.
+    strict
+        forces the storage to be correct: trials and groups must belong to what exists
+    eager
+        eagerly update the report file: at the end of each trial and of the process, not only when
+        told to commit
+
+    Raises
+    ------
+    NotAReport
+        the path is a folder, a file that is not ours, or cannot be written
+    BackendError
+        the URI has an option, or a value, that is unknown
+    """
+
+    def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
+        parts = parse_uri(uri)
+        if not parts["path"]:
+            raise BackendError(f"{uri!r} names no file: use file:report.json")
+        settings = check_options(uri, parts["query"], _FILE_OPTIONS)
+        self.path = os.path.abspath(parts["path"])
+        self.eager = eager
+        self.content = ContentStore(self.path + CONTENT_SUFFIX)
+        self._reported = -1
+        self._file_journal = _open_store(
+            self.path,
+            check_durability(settings.get("durability", "interval")),
+            _seconds("lock_timeout", settings.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
+        )
+        super().__init__(_forgiving(self._file_journal), strict=strict, uri=uri)
+        self._pid = os.getpid()
+        _open_protocols.add(self)
+
+    def log_trial_finish(self, *args: Any, **kwargs: Any) -> None:
+        super().log_trial_finish(*args, **kwargs)
+        if self.eager:
+            self.commit()
+
+    def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
+        """Put everything recorded on stable storage and write the report.
+
+        Parameters
+        ----------
+        file_name_override
+            write the report there instead
+        """
+        self.journal.sync()
+        path = self.path
+        if file_name_override is not None:
+            path = os.path.abspath(file_name_override)
+            check_report(path)
+        elif not self._file_journal.is_current():
+            raise _abandoned(self.path)
+        # Who waits here for another process catches up afterwards: reports never go backwards.
+        with replacing_report(path) as file, self._current() as objects:
+            file.writelines(render_report(objects))
+            self._reported = self._producer.recorded
+
+    def commit_if_changed(self) -> None:
+        """Commit, unless nothing was recorded here since the last time or since a fork."""
+        if os.getpid() == self._pid and self._producer.recorded != max(self._reported, 0):
+            self.commit()
+
+    def close(self) -> None:
+        """Commit if anything was recorded, and release the journal."""
+        if self in _open_protocols:
+            _open_protocols.discard(self)
+            if self.eager:
+                self.commit_if_changed()
+        super().close()
+
+    def keep_content(self, path: str) -> tuple[int, str]:
+        return self.content.keep(path)
+
+
+def make_local(uri: str, strict: bool = True, eager: bool = True) -> JournaledProtocol:
+    """Return the local backend of a URI: ``file:`` or a plain path, ``memory:``."""
+    scheme = parse_uri(uri)["scheme"]
+    return (MemoryProtocol if scheme in ("memory", "none") else FileProtocol)(uri, strict, eager)
+
+
+def _forgiving(journal: Journal) -> Journal:
+    """Let the option ``log.on_error`` turn failed writes into warnings."""
+    choice = options("log.on_error", "raise")
+    if choice not in ("raise", "warn"):
+        raise BackendError(f"log.on_error (TRACK_LOG_ON_ERROR) is {choice!r}: use raise or warn")
+    return RetryingJournal(journal) if choice == "warn" else journal
+
+
+def _seconds(name: str, text: str | float) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not seconds >= 0:
+        raise BackendError(f"{name}={text!r} is not a number of seconds")
+    return seconds
+
+
+# Opening a store
+
+
+def _open_store(path: str, durability: Durability, lock_timeout_s: float) -> FileJournal:
+    """Open the journal beside a report, making, importing or setting aside what there is."""
+    journal_path = path + JOURNAL_SUFFIX
+    check_report(path)
+    while True:
+        if not os.path.exists(path):
+            if os.path.exists(journal_path):
+                _set_aside(path, journal_path, lock_timeout_s)
+            create_report(path)
+        if not os.path.exists(journal_path):
+            _import_report(path, journal_path)
+        journal = FileJournal(journal_path, durability, lock_timeout_s)
+        # Somebody may have deleted the report to start over since the first line.
+        if os.path.exists(path) and journal.is_current():
+            return journal
+        journal.close()
+
+
+def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
+    """Move a journal whose report was deleted out of the way; only one process does."""
+    journal = FileJournal(journal_path, "process", lock_timeout_s)
+    try:
+        with journal.exclusive():
+            if os.path.exists(path):
+                return
+            stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
+            aside = f"{journal_path}.abandoned-{stamp}"
+            os.rename(journal_path, aside)
+    except JournalError:
+        return  # somebody else was faster
+    finally:
+        journal.close()
+    logger.warning(
+        "%s was deleted, so the store starts over. Its earlier journal is kept as %s; to get it "
+        "back, rename it to %s and create an empty %s",
+        path,
+        aside,
+        journal_path,
+        path,
+    )
+
+
+def _import_report(path: str, journal_path: str) -> None:
+    """Turn a report without a journal into a journal, whole or not at all."""
+    projects = read_projects(path)
+    if not projects:
+        return
+    fresh = f"{journal_path}.{os.getpid()}.tmp"
+    journal = FileJournal(fresh, "process")
+    try:
+        producer = Producer(journal)
+        for stream, event in import_events(projects):
+            producer.record(stream, event)
+        journal.sync()
+        os.link(fresh, journal_path)
+    except FileExistsError:
+        pass  # another process imported it first
+    except (TrackError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error
+    finally:
+        journal.close()
+        os.unlink(fresh)
+
+
+# What happens when the process ends
+
+_open_protocols: WeakSet[FileProtocol] = WeakSet()
+
+
+@atexit.register
+def _commit_all() -> None:
+    for protocol in list(_open_protocols):
+        if protocol.eager:
+            _commit_quietly(protocol)
+
+
+def _commit_quietly(protocol: FileProtocol) -> None:
+    try:
+        protocol.commit_if_changed()
+    except (TrackError, OSError) as error:
+        # There is no caller left to raise to.
+        logger.warning("the report %s was not updated at exit: %s", protocol.path, error)
+
+
+def _abandoned(path: str) -> JournalError:
+    return JournalError(
+        f"{path} was started over by somebody else while this process logged into it: what was "
+        f"logged here is in the journal that was set aside beside it, if it was not deleted"
+    )
+
+
+# Guards for methods of one's own on a local backend
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def lock_guard(readonly: bool, atomic: bool = False) -> Callable[[_Function], _Function]:
+    """Protect a method of a local backend with a lock.
+
+    Parameters
+    ----------
+    readonly
+        only bring the backend up to date before the call; otherwise the call also runs in the
+        exclusive section, where no other process decides anything, and the report is saved behind it
+    atomic
+        refuse to change a trial or group that somebody else changed since it was fetched
+
+    Raises
+    ------
+    ConcurrentWrite
+        by an atomic call whose first argument is out of date
+    """
+
+    def decorate(fun: _Function) -> _Function:
+        @wraps(fun)
+        def guarded(self: FileProtocol, *args: Any, **kwargs: Any) -> Any:
+            if readonly:
+                with self._current():
+                    return fun(self, *args, **kwargs)
+            with self._deciding():
+                if atomic and args:
+                    _check_up_to_date(self, args[0])
+                result = fun(self, *args, **kwargs)
+            if self.eager:
+                self.commit()
+            return result
+
+        return guarded  # type: ignore[return-value]  # the same signature, by construction
+
+    return decorate
+
+
+def _check_up_to_date(protocol: FileProtocol, obj: Any) -> None:
+    with protocol._current() as objects:
+        stored = objects.trials.get(obj.uid) or objects.groups.get(obj.uid)
+    if stored is None:
+        return
+    mine, theirs = obj.metadata.get("_update_count", 0), stored.metadata.get("_update_count", 0)
+    if mine != theirs:
+        raise ConcurrentWrite(
+            f"{obj.uid} was changed {theirs - mine} times since it was fetched: fetch it again"
+        )
+
+
+def lock_read(fun: _Function) -> _Function:
+    """Guard a method that only reads, see :func:`lock_guard`."""
+    return lock_guard(readonly=True)(fun)
+
+
+def lock_write(fun: _Function) -> _Function:
+    """Guard a method that writes, see :func:`lock_guard`."""
+    return lock_guard(readonly=False)(fun)
+
+
+def lock_atomic_write(fun: _Function) -> _Function:
+    """Guard a method that changes what it was given, see :func:`lock_guard`."""
+    return lock_guard(readonly=False, atomic=True)(fun)
+
+
+class LockFileRemover(SignalHandler):
+    """Removes a lock file of one's own when the process ends or is told to.
+
+    Track's own locks belong to the kernel and need no removal.
+
+    Parameters
+    ----------
+    filename
+        the lock file
+    """
+
+    def __init__(self, filename: str) -> None:
+        super().__init__()
+        self.filename = filename
+        self.install()
+
+    def remove(self) -> None:
+        """Remove the lock file, and stop watching over it."""
+        self._unlink()
+        super().remove()
+
+    def sigint(self, signum: int, frame: Any) -> None:
+        self._unlink()
+        self.hand_on(signum, frame)
+
+    def sigterm(self, signum: int, frame: Any) -> None:
+        self._unlink()
+        self.hand_on(signum, frame)
+
+    def atexit(self) -> None:
+        self._unlink()
+
+    def _unlink(self) -> None:
+        try:
+            os.unlink(self.filename)
+        except FileNotFoundError:
+            pass
+
+
+__all__ = [
+    "ConcurrentWrite",
+    "FileProtocol",
+    "LockFileRemover",
+    "MemoryProtocol",
+    "execute_query",
+    "lock_atomic_write",
+    "lock_guard",
+    "lock_read",
+    "lock_write",
+    "make_local",
+]

@@ -1,0 +1,137 @@
+"""One call to several backends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+from track.persistence.protocol import Protocol, Query
+from track.structure import Project, Trial, TrialGroup
+
+
+class ProtocolMultiplexer(Protocol):
+    """Hands every change to several backends; the first one answers.
+
+    The first backend also decides what has to be decided (the revision of a new trial, the trial a
+    query finds), and the others follow. An exception of any of them goes to the caller.
+
+    Parameters
+    ----------
+    backends
+        at least one
+    """
+
+    def __init__(self, *backends: Protocol) -> None:
+        if not backends:
+            raise ValueError("a multiplexer needs at least one backend")
+        super().__init__()
+        self.backends = backends
+
+    def new_project(self, project: Project) -> Project:
+        first, *others = self.backends
+        for backend in others:
+            backend.new_project(deepcopy(project))
+        return first.new_project(project)
+
+    def new_trial_group(self, group: TrialGroup) -> TrialGroup | None:
+        first, *others = self.backends
+        for backend in others:
+            backend.new_trial_group(deepcopy(group))
+        return first.new_trial_group(group)
+
+    def new_trial(self, trial: Trial, auto_increment: bool = False) -> Trial | None:
+        first, *others = self.backends
+        inserted = first.new_trial(trial, auto_increment=auto_increment)
+        if inserted is not None:
+            for backend in others:
+                backend.new_trial(deepcopy(inserted))
+        return inserted
+
+    def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
+        first, *others = self.backends
+        updated = first.fetch_and_update_trial(query, attr, *args, **kwargs)
+        for backend in others:
+            backend.fetch_and_update_trial({"uid": updated.uid}, attr, *args, **kwargs)
+        return updated
+
+    def fetch_and_update_group(
+        self, query: Query, attr: str, *args: Any, **kwargs: Any
+    ) -> TrialGroup:
+        first, *others = self.backends
+        updated = first.fetch_and_update_group(query, attr, *args, **kwargs)
+        for backend in others:
+            backend.fetch_and_update_group({"uid": updated.uid}, attr, *args, **kwargs)
+        return updated
+
+
+def _to_all(name: str) -> Callable[..., Any]:
+    """Make a method that hands a change to every backend."""
+
+    def change(self: ProtocolMultiplexer, *args: Any, **kwargs: Any) -> Any:
+        first, *others = self.backends
+        result = getattr(first, name)(*args, **kwargs)
+        # A change also shows in the objects passed in; it must show there once.
+        args = tuple(map(_reference, args))
+        kwargs = {key: _reference(value) for key, value in kwargs.items()}
+        for backend in others:
+            getattr(backend, name)(*args, **kwargs)
+        return result
+
+    return _like_protocol(change, name)
+
+
+def _to_first(name: str) -> Callable[..., Any]:
+    """Make a method that asks the first backend."""
+
+    def ask(self: ProtocolMultiplexer, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.backends[0], name)(*args, **kwargs)
+
+    return _like_protocol(ask, name)
+
+
+def _like_protocol(method: Callable[..., Any], name: str) -> Callable[..., Any]:
+    method.__name__ = name
+    method.__qualname__ = f"ProtocolMultiplexer.{name}"
+    method.__doc__ = getattr(Protocol, name).__doc__
+    return method
+
+
+def _reference(value: Any) -> Any:
+    """Return an object that only says which one is meant."""
+    if isinstance(value, Trial):
+        return Trial(_hash=value.hash, revision=value.revision)
+    if isinstance(value, TrialGroup):
+        return TrialGroup(_uid=value.uid)
+    if isinstance(value, Project):
+        return Project(name=value.uid)
+    return value
+
+
+for _name in (
+    "add_group_trial",
+    "add_project_trial",
+    "add_trial_tags",
+    "close",
+    "commit",
+    "keep_content",
+    "log_trial_arguments",
+    "log_trial_chrono_finish",
+    "log_trial_chrono_start",
+    "log_trial_finish",
+    "log_trial_metadata",
+    "log_trial_metrics",
+    "log_trial_start",
+    "set_group_metadata",
+    "set_trial_status",
+):
+    setattr(ProtocolMultiplexer, _name, _to_all(_name))
+for _name in (
+    "fetch_groups",
+    "fetch_projects",
+    "fetch_trials",
+    "get_project",
+    "get_trial",
+    "get_trial_group",
+):
+    setattr(ProtocolMultiplexer, _name, _to_first(_name))

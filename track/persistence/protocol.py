@@ -1,0 +1,241 @@
+"""What every storage backend can do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from track.aggregators.aggregator import Aggregator, StatAggregator, ValueAggregator
+from track.structure import AnyStatus, Project, Trial, TrialGroup
+from track.versioning import file_hash
+
+AggregatorFactory = Callable[[], Aggregator]
+Query = Mapping[str, Any] | list[tuple[str, Any]] | None
+
+DEFAULT_CHRONO: AggregatorFactory = StatAggregator.lazy(0)
+"""Every time counts: avg, min, max, sd and count of all."""
+
+DEFAULT_METADATA: AggregatorFactory = ValueAggregator.lazy()
+"""The last value counts."""
+
+
+class Protocol:
+    """Base class of storage backends; extend it to bring your own.
+
+    Parameters
+    ----------
+    uri
+        where the backend keeps things, as given to :class:`~track.client.TrackClient`
+    """
+
+    def __init__(self, uri: str | None = None) -> None:
+        self.uri = uri
+
+    def new_project(self, project: Project) -> Project:
+        """Insert a new project.
+
+        Returns
+        -------
+        The project passed in, or the one that has its uid already.
+        """
+        raise self._missing("new_project")
+
+    def get_project(self, project: Project) -> Project | None:
+        """Fetch the project with the uid of the given one, or None."""
+        raise self._missing("get_project")
+
+    def new_trial_group(self, group: TrialGroup) -> TrialGroup | None:
+        """Insert a new group.
+
+        Returns
+        -------
+        The group passed in; None if its uid exists.
+
+        Raises
+        ------
+        ProjectDoesNotExist
+            its project is unknown
+        """
+        raise self._missing("new_trial_group")
+
+    def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
+        """Fetch the group with the uid, or the name and project_id, of the given one, or None."""
+        raise self._missing("get_trial_group")
+
+    def new_trial(self, trial: Trial, auto_increment: bool = False) -> Trial | None:
+        """Insert a new trial.
+
+        Parameters
+        ----------
+        trial
+            definition used for the insert
+        auto_increment
+            if its uid exists, take the next revision of its hash
+
+        Returns
+        -------
+        The trial passed in; None if its uid exists and auto_increment is False.
+
+        Raises
+        ------
+        ProjectDoesNotExist, GroupDoesNotExist
+            its project or group is unknown
+        """
+        raise self._missing("new_trial")
+
+    def get_trial(self, trial: Trial) -> list[Trial] | None:
+        """Fetch all revisions of the given trial's hash, or None when its uid does not exist."""
+        raise self._missing("get_trial")
+
+    def add_project_trial(self, project: Project, trial: Trial) -> None:
+        """Add a trial to a project."""
+        raise self._missing("add_project_trial")
+
+    def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
+        """Add a trial to a group. A trial may be in many."""
+        raise self._missing("add_group_trial")
+
+    def add_trial_tags(self, trial: Trial, **kwargs: Any) -> None:
+        """Add tags to a trial."""
+        raise self._missing("add_trial_tags")
+
+    def log_trial_start(self, trial: Trial) -> None:
+        """Record that a trial starts."""
+        raise self._missing("log_trial_start")
+
+    def log_trial_finish(
+        self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    ) -> None:
+        """Record that a trial ended, and how long it took."""
+        raise self._missing("log_trial_finish")
+
+    def log_trial_chrono_start(
+        self,
+        trial: Trial,
+        name: str,
+        aggregator: AggregatorFactory = DEFAULT_CHRONO,
+        start_callback: Callable[[], Any] | None = None,
+        end_callback: Callable[[], Any] | None = None,
+    ) -> None:
+        """Start timing something.
+
+        Parameters
+        ----------
+        trial
+            trial the time belongs to
+        name
+            what is timed
+        aggregator
+            how the elapsed times are accumulated
+        start_callback, end_callback
+            called when the timer starts and when it ends
+        """
+        raise self._missing("log_trial_chrono_start")
+
+    def log_trial_chrono_finish(
+        self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    ) -> None:
+        """Stop timing something and record the elapsed time, in seconds."""
+        raise self._missing("log_trial_chrono_finish")
+
+    def log_trial_arguments(self, trial: Trial, **kwargs: Any) -> None:
+        """Save arguments of a trial."""
+        raise self._missing("log_trial_arguments")
+
+    def log_trial_metadata(
+        self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
+    ) -> None:
+        """Save metadata of a trial. The trial passed in stays as it is."""
+        raise self._missing("log_trial_metadata")
+
+    def log_trial_metrics(
+        self,
+        trial: Trial,
+        step: Any = None,
+        aggregator: AggregatorFactory | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Save metrics of a trial, and add them to the metrics of the trial passed in.
+
+        Parameters
+        ----------
+        trial
+            trial the metrics belong to
+        step
+            when it was (an epoch, a time, …); None appends to a list
+        aggregator
+            how the values are accumulated instead
+        kwargs
+            name and value of each metric
+        """
+        raise self._missing("log_trial_metrics")
+
+    def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
+        """Change the status of a trial; an error is appended to its errors as text."""
+        raise self._missing("set_trial_status")
+
+    def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
+        """Set metadata of a group."""
+        raise self._missing("set_group_metadata")
+
+    def fetch_trials(self, query: Query = None) -> list[Trial]:
+        """Fetch the trials that match a query; None and ``{}`` match all."""
+        raise self._missing("fetch_trials")
+
+    def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
+        """Fetch the groups that match a query; None and ``{}`` match all."""
+        raise self._missing("fetch_groups")
+
+    def fetch_projects(self, query: Query = None) -> list[Project]:
+        """Fetch the projects that match a query; None and ``{}`` match all."""
+        raise self._missing("fetch_projects")
+
+    def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
+        """Update the first trial that matches a query, before anybody else can.
+
+        Parameters
+        ----------
+        query
+            what to look for
+        attr
+            name of the method that updates it, as ``set_trial_status``
+        *args, **kwargs
+            its further arguments
+
+        Returns
+        -------
+        The updated trial.
+
+        Raises
+        ------
+        ItemNotFound
+            nothing matches
+        AttributeError
+            there is no such method
+        """
+        raise self._missing("fetch_and_update_trial")
+
+    def fetch_and_update_group(
+        self, query: Query, attr: str, *args: Any, **kwargs: Any
+    ) -> TrialGroup:
+        """Update the first group that matches, see :meth:`fetch_and_update_trial`."""
+        raise self._missing("fetch_and_update_group")
+
+    def commit(self, **kwargs: Any) -> None:
+        """Persist every change. A backend that always does needs nothing here."""
+
+    def close(self) -> None:
+        """Release what the backend holds."""
+
+    def keep_content(self, path: str) -> tuple[int, str]:
+        """Keep the content of a file, where the backend has a place for it.
+
+        Returns
+        -------
+        Its size in bytes and its SHA-256, in hexadecimal.
+        """
+        return os.path.getsize(path), file_hash(path)
+
+    def _missing(self, name: str) -> NotImplementedError:
+        return NotImplementedError(f"the backend {type(self).__name__} does not implement {name}")

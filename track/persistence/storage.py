@@ -1,0 +1,265 @@
+"""The report file: made, recognised, replaced atomically, read back; and an old one imported."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from track.errors import NotAReport
+from track.projections.objects import UPDATE_COUNT
+from track.projections.report import dumps
+from track.serialization import from_json, to_json
+from track.structure import Project, Trial, TrialGroup
+
+_OURS = re.compile(rb'\s*(\[\s*(\]|\{\s*"dtype"\s*:\s*"project"|$)|$)')
+_HEAD = 4096
+
+
+def check_report(path: str) -> None:
+    """Make sure that a report may be written to a path.
+
+    Raises
+    ------
+    NotAReport
+        the path is a folder, or a file that does not begin as a report does
+    """
+    if os.path.isdir(path):
+        raise NotAReport(f"{path} is a folder: choose the path of a file for the report")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise NotAReport(f"cannot read {path}: {error.strerror}") from error
+    if not _OURS.match(head) and not _lists_projects(path):
+        raise NotAReport(
+            f"{path} exists and is no report of Track, so it is left as it is: choose another path"
+        )
+
+
+def _lists_projects(path: str) -> bool:
+    """Whether a file holds a list of projects whose keys come in some other order."""
+    try:
+        read_projects(path)
+    except NotAReport:
+        return False
+    return True
+
+
+def read_projects(path: str) -> list[Project]:
+    """Read a report file.
+
+    Raises
+    ------
+    NotAReport
+        it is not a list of projects
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        projects = from_json(json.loads(text)) if text.strip() else []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NotAReport(f"cannot read a report from {path}: {error}") from error
+    if not isinstance(projects, list) or not all(isinstance(p, Project) for p in projects):
+        raise NotAReport(
+            f"{path} is no report of Track (a list of projects), so it is left as it is: choose "
+            "another path"
+        )
+    return projects
+
+
+def create_report(path: str) -> None:
+    """Create an empty report, whole from its first moment, unless there is a file already.
+
+    Raises
+    ------
+    NotAReport
+        the folder is missing or cannot be written
+    """
+    fresh = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(fresh, "w", encoding="ascii") as file:
+            file.write("[]\n")
+        try:
+            os.link(fresh, path)
+        except FileExistsError:
+            pass
+        finally:
+            os.unlink(fresh)
+    except OSError as error:
+        folder = os.path.dirname(path)
+        remedy = "create the folder first" if not os.path.isdir(folder) else "choose another path"
+        raise NotAReport(f"cannot create {path}: {error.strerror}; {remedy}") from error
+
+
+@contextmanager
+def replacing_report(path: str) -> Iterator[Any]:
+    """Give a text file that becomes the report when the block ends well.
+
+    One process at a time is inside for one path, so that who renders inside the block never
+    replaces a newer report by an older one. The mode of the file that was there is kept.
+    """
+    path = os.path.realpath(path)
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.tmp")
+    with _locked(temporary) as file:
+        try:
+            yield file
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        file.flush()
+        os.fsync(file.fileno())
+        if os.path.exists(path):
+            os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _locked(path: str) -> Iterator[Any]:
+    """Open a file for writing once nobody else has it open; what a killed writer left is emptied."""
+    while True:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+") as file:
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            if not _still_at(path, file.fileno()):
+                continue  # it became the report while this process waited for it
+            file.truncate()
+            yield file
+            return
+
+
+def _still_at(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False
+
+
+def write_report(path: str, pieces: Iterable[str]) -> None:
+    """Replace the report at a path by the pieces of a text, atomically."""
+    with replacing_report(path) as file:
+        file.writelines(pieces)
+
+
+_NAMESPACE = uuid5(NAMESPACE_URL, "track")
+
+
+@dataclass
+class LocalStorage:
+    """The objects of a report file, by UUID, to be looked at, changed and written back.
+
+    Parameters
+    ----------
+    target_file
+        the report file
+    """
+
+    target_file: str | None = None
+    _objects: dict[UUID, Any] = field(default_factory=dict)
+    _projects: set[UUID] = field(default_factory=set)
+    _groups: set[UUID] = field(default_factory=set)
+    _trials: set[UUID] = field(default_factory=set)
+    _project_names: dict[str, UUID] = field(default_factory=dict)
+    _group_names: dict[str, UUID] = field(default_factory=dict)
+    _trial_names: dict[str, UUID] = field(default_factory=dict)
+    _old_rev_tags: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def objects(self) -> dict[UUID, Any]:
+        """Every project, group and trial."""
+        return self._objects
+
+    @property
+    def projects(self) -> set[UUID]:
+        """Which objects are projects."""
+        return self._projects
+
+    @property
+    def groups(self) -> set[UUID]:
+        """Which objects are groups."""
+        return self._groups
+
+    @property
+    def trials(self) -> set[UUID]:
+        """Which objects are trials."""
+        return self._trials
+
+    @property
+    def project_names(self) -> dict[str, UUID]:
+        """Projects by name."""
+        return self._project_names
+
+    @property
+    def group_names(self) -> dict[str, UUID]:
+        """Groups by name."""
+        return self._group_names
+
+    def get_current_version_tag(self, obj: Any) -> int:
+        """Return how often an object has been changed."""
+        count: int = obj.metadata.get(UPDATE_COUNT, 0)
+        return count
+
+    def get_previous_version_tag(self, obj: Any) -> int:
+        """Return how often an object had been changed when it was last read."""
+        return self._old_rev_tags.get(obj.uid, 0)
+
+    def reload(self, filename: str | None = None) -> None:
+        """Read the file and discard the current objects. A missing file holds none."""
+        for kept in (self._objects, self._project_names, self._group_names, self._trial_names):
+            kept.clear()
+        for uids in (self._projects, self._groups, self._trials):
+            uids.clear()
+        self._old_rev_tags.clear()
+        self.smart_reload(filename)
+
+    def smart_reload(self, filename: str | None = None) -> None:
+        """Read the file and update the current objects, which keep their identity."""
+        path = self._path(filename)
+        for project in read_projects(path) if os.path.exists(path) else []:
+            project.trials = {self._merge(trial) for trial in project.trials}
+            project.groups = {self._merge(group) for group in project.groups}
+            self._merge(project)
+
+    def _merge(self, fresh: Any) -> Any:
+        key = uuid5(_NAMESPACE, f"{type(fresh).__name__}:{fresh.uid}")
+        current = self._objects.setdefault(key, fresh)
+        vars(current).update(vars(fresh))
+        uids, names = {
+            Project: (self._projects, self._project_names),
+            TrialGroup: (self._groups, self._group_names),
+            Trial: (self._trials, self._trial_names),
+        }[type(fresh)]
+        uids.add(key)
+        if fresh.name is not None:
+            names[fresh.name] = key
+        self._old_rev_tags[fresh.uid] = self.get_current_version_tag(fresh)
+        return current
+
+    def commit(self, file_name_override: str | None = None) -> None:
+        """Write every project to the file, or to another one, atomically."""
+        path = self._path(file_name_override)
+        check_report(path)
+        projects = [self._objects[key] for key in self._projects]
+        projects.sort(key=lambda project: project.uid)
+        write_report(path, [dumps([to_json(project) for project in projects]), "\n"])
+
+    def _path(self, override: str | None) -> str:
+        path = override or self.target_file
+        if path is None:
+            raise ValueError("this storage has no target_file: name a file")
+        return path
+
+
+def load_database(json_name: str) -> LocalStorage:
+    """Return the storage of a report file."""
+    storage = LocalStorage(target_file=json_name)
+    storage.reload()
+    return storage

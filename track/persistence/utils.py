@@ -1,0 +1,79 @@
+"""Backend URIs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from track.errors import BackendError
+
+PATH_SCHEMES = frozenset({"", "file", "lmdb", "memory", "none"})
+"""Schemes behind which comes a path: ``file://a.json`` is ``a.json``, not a host of that name."""
+
+IGNORED_OPTIONS = frozenset({"objective"})
+"""Options that clients put on a URI for themselves."""
+
+
+def parse_uri(uri: str) -> dict[str, Any]:
+    """Take a backend URI apart.
+
+    Returns
+    -------
+    ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; where the URI names a
+    host also ``address``, ``port``, ``username`` and ``password`` (text, or None).
+    """
+    split = urlsplit(uri)
+    path, _, params = split.path.partition(";")
+    parts: dict[str, Any] = {
+        "scheme": split.scheme,
+        "path": path,
+        "query": dict(parse_qsl(split.query, keep_blank_values=True)),
+        "fragment": split.fragment,
+        "params": params,
+    }
+    if split.scheme in PATH_SCHEMES:
+        parts["path"] = split.netloc + path
+    elif split.netloc:
+        parts.update(_parse_authority(split.netloc))
+    return parts
+
+
+def _parse_authority(netloc: str) -> dict[str, str | None]:
+    # urlsplit would lower the case of the host and insist on a single numeric port.
+    userinfo, _, host = netloc.rpartition("@")
+    username, _, password = userinfo.partition(":")
+    address, colon, port = host.rpartition(":")
+    if not colon or "]" in port:
+        address, port = host, ""
+    return {
+        "address": address,
+        "port": port or None,
+        "username": unquote(username) or None,
+        "password": unquote(password) or None,
+    }
+
+
+def check_options(uri: str, options: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
+    """Return the options of a URI that its backend knows.
+
+    Raises
+    ------
+    BackendError
+        there is one that nobody knows
+    """
+    known = sorted(known)
+    for name in options:
+        if name in known or name in IGNORED_OPTIONS:
+            continue
+        close = get_close_matches(name, known, 1)
+        hint = f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(known)}"
+        raise BackendError(f"the option '{name}' of {_without_password(uri)} is unknown: {hint}")
+    return {name: value for name, value in options.items() if name in known}
+
+
+def _without_password(uri: str) -> str:
+    head, at, tail = uri.rpartition("@")
+    scheme, slashes, userinfo = head.partition("://")
+    return f"{scheme}{slashes}{userinfo.partition(':')[0]}{at}{tail}" if at else uri

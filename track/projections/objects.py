@@ -1,0 +1,418 @@
+"""Events -> projects, groups and trials, with the indexes that find them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from copy import deepcopy
+from itertools import groupby
+from typing import Any, TypeVar
+
+from track.aggregators.aggregator import Aggregator, StatAggregator, build
+from track.containers.series import StepSeries
+from track.events.columns import Columns
+from track.events.types import (
+    AggregatorSpec,
+    ArgumentsLogged,
+    ChronoFinished,
+    ChronoStarted,
+    GroupCreated,
+    GroupMetadataSet,
+    MetadataLogged,
+    MetricsLogged,
+    ProjectCreated,
+    Recorded,
+    StatusChanged,
+    TagsAdded,
+    TrialAddedToGroup,
+    TrialAddedToProject,
+    TrialCreated,
+    TrialFinished,
+    TrialStarted,
+)
+from track.projections.query import Query, execute_query
+from track.structure import Project, Trial, TrialGroup, get_status
+
+UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
+_NS = 1e-9
+
+
+class Objects:
+    """Every project, group and trial, as of :attr:`position`.
+
+    The objects in here are the projection's own: hand out copies (:func:`copy_trial` and so on).
+    """
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.projects: dict[str, Project] = {}
+        self.groups: dict[str, TrialGroup] = {}
+        self.trials: dict[str, Trial] = {}
+        self.revisions: dict[str, list[str]] = {}
+        """hash -> uids of its trials, oldest first"""
+        self.by_group: dict[Any, list[str]] = {}
+        """group_id -> uids of the trials made in it, oldest first"""
+        self._streams: dict[int, Any] = {}
+        self._started: dict[tuple[int, str | None], int] = {}
+        """When trials and chronos started, for those whose end does not know how long they took."""
+
+    def apply(self, recorded: Recorded) -> None:
+        """Fold one event in. Unknown events, and events of unknown subjects, change nothing."""
+        if recorded.position <= self.position:
+            return
+        self.position = recorded.position
+        fold = _FOLDS.get(type(recorded.event))
+        if fold is not None:
+            fold(self, recorded, recorded.event)
+
+    def apply_columns(self, columns: Columns, position: int) -> None:
+        """Fold in many metrics events at once; the same as applying each."""
+        self.position = position
+        start = 0
+        for stream, group in groupby(columns.streams):
+            end = start + sum(1 for _ in group)
+            trial = self._streams.get(stream)
+            if isinstance(trial, Trial):
+                _touch(trial, columns.times[end - 1], end - start)
+                for name, values in columns.metrics.items():
+                    _extend(trial.metrics, name, columns.steps[start:end], values[start:end])
+            start = end
+
+    def find_trials(self, query: Query) -> Iterator[Trial]:
+        """Yield the trials that match, oldest first."""
+        return _find(self.trials, self._candidates(query), query)
+
+    def find_groups(self, query: Query) -> Iterator[TrialGroup]:
+        """Yield the groups that match, oldest first."""
+        return _find(self.groups, _uid_condition(query), query)
+
+    def find_projects(self, query: Query) -> Iterator[Project]:
+        """Yield the projects that match, oldest first."""
+        return _find(self.projects, _uid_condition(query), query)
+
+    def _candidates(self, query: Query) -> Iterable[str] | None:
+        """Return uids among which all matching trials are, None when any may match."""
+        uids = _uid_condition(query)
+        if uids is None and isinstance(query, Mapping) and isinstance(query.get("group_id"), str):
+            return self.by_group.get(query["group_id"], ())
+        return uids
+
+
+_Object = TypeVar("_Object", Project, TrialGroup, Trial)
+
+
+def _find(
+    objects: dict[str, _Object], uids: Iterable[str] | None, query: Query
+) -> Iterator[_Object]:
+    if not isinstance(query, Mapping) and query is not None:
+        query = list(query)
+    pool = objects.values() if uids is None else (objects[uid] for uid in uids if uid in objects)
+    return (item for item in pool if execute_query(item, query))
+
+
+def _uid_condition(query: Query) -> tuple[str] | None:
+    uid = (query.get("uid") or query.get("_uid")) if isinstance(query, Mapping) else None
+    return (uid,) if isinstance(uid, str) else None
+
+
+# Folds: one function per event type, (objects, recorded, event) -> None.
+
+
+def _project_created(objects: Objects, recorded: Recorded, event: ProjectCreated) -> None:
+    if event.name not in objects.projects:
+        project = Project(
+            name=event.name, description=event.description, metadata=event.metadata
+        )
+        objects.projects[event.name] = objects._streams[recorded.stream] = project
+
+
+def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) -> None:
+    if event.uid in objects.groups:
+        return
+    uid, name, description, metadata, project_id = event
+    group = TrialGroup(uid, name, description, metadata, project_id=project_id)
+    objects.groups[uid] = objects._streams[recorded.stream] = group
+    if project_id in objects.projects:
+        objects.projects[project_id].groups.add(group)
+
+
+def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) -> None:
+    trial = trial_of(event)
+    uid = trial.uid
+    if uid in objects.trials:
+        return
+    objects.trials[uid] = objects._streams[recorded.stream] = trial
+    objects.revisions.setdefault(trial.hash, []).append(uid)
+    objects.by_group.setdefault(trial.group_id, []).append(uid)
+    if trial.project_id in objects.projects:
+        objects.projects[trial.project_id].trials.add(trial)
+    if trial.group_id in objects.groups:
+        objects.groups[trial.group_id].trials.add(uid)
+
+
+def trial_of(event: TrialCreated) -> Trial:
+    """Return the trial as it was created."""
+    trial = Trial(*event)  # the event has the trial's own fields, in order
+    trial.status = None if event.status is None else get_status(*event.status)
+    trial.metadata.setdefault(UPDATE_COUNT, 0)
+    for name, metric in trial.metrics.items():
+        if isinstance(metric, dict):
+            trial.metrics[name] = StepSeries(metric.items())
+    for name, chrono in trial.chronos.items():
+        if isinstance(chrono, dict) and chrono.get("dtype") == "statstream":
+            trial.chronos[name] = StatAggregator.from_json(chrono)
+    return trial
+
+
+def _trial_added_to_project(
+    objects: Objects, recorded: Recorded, event: TrialAddedToProject
+) -> None:
+    project, trial = objects._streams.get(recorded.stream), objects.trials.get(event.trial_uid)
+    if isinstance(project, Project) and trial is not None:
+        project.trials.add(trial)
+
+
+def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAddedToGroup) -> None:
+    group = objects._streams.get(recorded.stream)
+    if isinstance(group, TrialGroup):
+        group.trials.add(event.trial_uid)
+
+
+def _group_metadata_set(objects: Objects, recorded: Recorded, event: GroupMetadataSet) -> None:
+    group = objects._streams.get(recorded.stream)
+    if isinstance(group, TrialGroup):
+        group.metadata.update(event.values)
+
+
+def _touched(fold: Callable[[Objects, Trial, Recorded, Any], None]) -> Callable[..., None]:
+    """Make a fold over a trial: find it, count the change, note when it was."""
+
+    def touch_and_fold(objects: Objects, recorded: Recorded, event: Any) -> None:
+        trial = objects._streams.get(recorded.stream)
+        if isinstance(trial, Trial):
+            _touch(trial, recorded.at, 1)
+            fold(objects, trial, recorded, event)
+
+    return touch_and_fold
+
+
+def _touch(trial: Trial, at: int, changes: int) -> None:
+    metadata = trial.metadata
+    metadata[UPDATE_COUNT] = metadata.get(UPDATE_COUNT, 0) + changes
+    metadata[LAST_CHANGE] = at * _NS
+
+
+@_touched
+def _trial_started(objects: Objects, trial: Trial, recorded: Recorded, event: TrialStarted) -> None:
+    objects._started[recorded.stream, None] = recorded.at
+
+
+@_touched
+def _trial_finished(
+    objects: Objects, trial: Trial, recorded: Recorded, event: TrialFinished
+) -> None:
+    elapsed = _elapsed(objects, recorded, None, event.elapsed)
+    if elapsed is not None:
+        others = {name: chrono for name, chrono in trial.chronos.items() if name != "runtime"}
+        trial.chronos = {"runtime": elapsed, **others}  # reports show it first
+
+
+@_touched
+def _chrono_started(
+    objects: Objects, trial: Trial, recorded: Recorded, event: ChronoStarted
+) -> None:
+    objects._started[recorded.stream, event.name] = recorded.at
+    if not isinstance(trial.chronos.get(event.name), Aggregator):
+        trial.chronos[event.name] = build_chrono(event.aggregator)
+
+
+@_touched
+def _chrono_finished(
+    objects: Objects, trial: Trial, recorded: Recorded, event: ChronoFinished
+) -> None:
+    elapsed = _elapsed(objects, recorded, event.name, event.elapsed)
+    if elapsed is None:
+        return
+    chrono = trial.chronos.get(event.name)
+    if not isinstance(chrono, Aggregator):
+        chrono = trial.chronos[event.name] = build_chrono(None)
+    chrono.append(elapsed)
+
+
+def build_chrono(spec: AggregatorSpec) -> Aggregator:
+    """Return what accumulates the times of a chrono: every time counts unless it says otherwise."""
+    return StatAggregator(skip_obs=0) if spec is None else build(*spec)
+
+
+def _elapsed(
+    objects: Objects, recorded: Recorded, name: str | None, measured: float | None
+) -> float | None:
+    started = objects._started.pop((recorded.stream, name), None)
+    if measured is not None or started is None:
+        return measured
+    return (recorded.at - started) * _NS
+
+
+@_touched
+def _arguments_logged(
+    objects: Objects, trial: Trial, recorded: Recorded, event: ArgumentsLogged
+) -> None:
+    trial.parameters.update(event.values)
+
+
+@_touched
+def _tags_added(objects: Objects, trial: Trial, recorded: Recorded, event: TagsAdded) -> None:
+    if isinstance(trial.tags, dict):
+        trial.tags.update(event.values)
+    else:
+        trial.tags = {**dict.fromkeys(trial.tags or ()), **event.values}
+
+
+@_touched
+def _metadata_logged(
+    objects: Objects, trial: Trial, recorded: Recorded, event: MetadataLogged
+) -> None:
+    for name, value in event.values.items():
+        if event.aggregator is None:
+            trial.metadata[name] = value
+        else:
+            _aggregate(trial.metadata, name, value, event.aggregator)
+
+
+@_touched
+def _metrics_logged(
+    objects: Objects, trial: Trial, recorded: Recorded, event: MetricsLogged
+) -> None:
+    add_metrics(trial.metrics, event.step, event.values, event.aggregator)
+
+
+def add_metrics(
+    metrics: dict[str, Any], step: Any, values: Mapping[str, Any], aggregator: AggregatorSpec
+) -> None:
+    """Add values to metrics: at a step, else to a list, or to an aggregator when one is given."""
+    for name, value in values.items():
+        metric = metrics.get(name)
+        if isinstance(metric, Aggregator):
+            metric.append(value)
+        elif aggregator is not None:
+            _aggregate(metrics, name, value, aggregator)
+        elif metric is None:
+            metrics[name] = [value] if step is None else StepSeries([(step, value)])
+        elif isinstance(metric, list):
+            if step is None:
+                metric.append(value)
+            else:
+                metrics[name] = StepSeries([*enumerate(metric), (step, value)])
+        else:
+            metric[_step_after(metric) if step is None else step] = value
+
+
+def _step_after(metric: Mapping[Any, Any]) -> int:
+    """Return the step of a value that was given none, in a metric that has some."""
+    return 1 + max((step for step in metric if isinstance(step, int)), default=-1)
+
+
+def _extend(metrics: dict[str, Any], name: str, steps: Any, values: Any) -> None:
+    """Add many floats to a metric, see :func:`add_metrics`."""
+    metric = metrics.setdefault(name, StepSeries())
+    if isinstance(metric, StepSeries):
+        metric.extend(steps, values)
+    else:
+        for step, value in zip(steps, values, strict=True):
+            add_metrics(metrics, step, {name: value}, None)
+
+
+def _aggregate(values: dict[str, Any], name: str, value: Any, spec: list[Any]) -> None:
+    """Append to an aggregator, made when there is none, fed with what was there before."""
+    current = values.get(name)
+    if not isinstance(current, Aggregator):
+        earlier = [] if current is None else current if isinstance(current, list) else [current]
+        current = values[name] = build(*spec)
+        for item in earlier:
+            current.append(item)
+    current.append(value)
+
+
+@_touched
+def _status_changed(
+    objects: Objects, trial: Trial, recorded: Recorded, event: StatusChanged
+) -> None:
+    trial.status = get_status(event.name, event.value)
+    if event.error is not None:
+        trial.errors.append(event.error)
+
+
+_FOLDS: dict[type[Any], Callable[..., None]] = {
+    ProjectCreated: _project_created,
+    GroupCreated: _group_created,
+    TrialCreated: _trial_created,
+    TrialAddedToProject: _trial_added_to_project,
+    TrialAddedToGroup: _trial_added_to_group,
+    GroupMetadataSet: _group_metadata_set,
+    TrialStarted: _trial_started,
+    TrialFinished: _trial_finished,
+    ChronoStarted: _chrono_started,
+    ChronoFinished: _chrono_finished,
+    ArgumentsLogged: _arguments_logged,
+    TagsAdded: _tags_added,
+    MetadataLogged: _metadata_logged,
+    MetricsLogged: _metrics_logged,
+    StatusChanged: _status_changed,
+}
+
+
+def copy_trial(trial: Trial) -> Trial:
+    """Return a fresh trial: metrics are plain lists and dictionaries, chronos copies."""
+    return Trial(
+        trial._hash,
+        trial.revision,
+        trial.name,
+        trial.description,
+        thaw(trial.tags),
+        trial.version,
+        trial.group_id,
+        trial.project_id,
+        thaw(trial.parameters),
+        thaw(trial.metadata),
+        thaw(trial.metrics),
+        deepcopy(trial.chronos),
+        trial.status,
+        list(trial.errors),
+    )
+
+
+def copy_group(group: TrialGroup) -> TrialGroup:
+    """Return a fresh group, with the uids of its trials."""
+    return TrialGroup(
+        group._uid,
+        group.name,
+        group.description,
+        thaw(group.metadata),
+        set(group.trials),
+        group.project_id,
+    )
+
+
+def copy_project(project: Project) -> Project:
+    """Return a fresh project, with fresh groups and trials."""
+    return Project(
+        name=project.name,
+        description=project.description,
+        metadata=thaw(project.metadata),
+        groups={copy_group(group) for group in project.groups},
+        trials={copy_trial(trial) for trial in project.trials},
+    )
+
+
+def thaw(value: Any) -> Any:
+    """Copy a value into plain containers."""
+    if isinstance(value, dict):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [thaw(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(map(thaw, value))
+    if isinstance(value, StepSeries):
+        return value.to_dict()
+    if isinstance(value, Aggregator):
+        return value.to_json(short=True)
+    return value

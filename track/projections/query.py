@@ -1,0 +1,125 @@
+"""The query language: which objects match a dictionary of conditions.
+
+A query maps dotted paths to values or to ``{operator: operand}``. The first name of a path is an
+attribute of the object, the others are keys of dictionaries; a missing key is None. A condition
+that cannot apply to what it finds (``None < 3``) does not match.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from track.errors import QueryError
+
+Query = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
+
+
+def execute_query(obj: Any, query: Query) -> bool:
+    """Check whether an object matches a query.
+
+    Parameters
+    ----------
+    obj
+        a project, a group, a trial, or anything with attributes
+    query
+        a dictionary, or a list of pairs; conditions are tested in order up to the first that fails.
+        Operators: ``$in $nin $ne $lt $lte $gt $gte $exists $regex $not``, and ``$and $or`` in the
+        place of a path, with a list of queries. None and an empty one match everything.
+
+    Raises
+    ------
+    QueryError
+        an attribute or an operator does not exist
+    """
+    conditions = query.items() if isinstance(query, Mapping) else query or ()
+    return all(_matches(obj, path, condition) for path, condition in conditions)
+
+
+def _matches(obj: Any, path: str, condition: Any) -> bool:
+    if path == "$and":
+        return all(execute_query(obj, part) for part in condition)
+    if path == "$or":
+        return any(execute_query(obj, part) for part in condition)
+    if path.startswith("$"):
+        raise _unknown_operator(path)
+    if path == "_uid" and condition is None:
+        return False
+    found, value = _look_up(obj, path)
+    return _holds(value, found, condition)
+
+
+def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
+    """Return whether there is something at a path, and what."""
+    name, *keys = path.split(".")
+    name = "uid" if name == "_uid" else name
+    try:
+        value = getattr(obj, name)
+    except AttributeError:
+        known = ", ".join(sorted(key for key in vars(obj) if not key.startswith("_")))
+        raise QueryError(
+            f"a {type(obj).__name__} has no attribute '{name}' to query: use one of {known}"
+        ) from None
+    for index, key in enumerate(keys):
+        if not isinstance(value, Mapping):
+            return False, None
+        rest = ".".join(keys[index:])
+        if rest in value:  # a dotted key was stored as it is
+            return True, value[rest]
+        if key not in value:
+            return False, None
+        value = value[key]
+    return True, value
+
+
+def _holds(value: Any, found: bool, condition: Any) -> bool:
+    if not _is_operators(condition):
+        return bool(value == condition)
+    for name, operand in condition.items():
+        if name == "$exists":
+            holds = found is bool(operand)
+        elif name == "$not":
+            holds = not _holds(value, found, operand)
+        else:
+            holds = _apply(name, value, operand)
+        if not holds:
+            return False
+    return True
+
+
+def _is_operators(condition: Any) -> bool:
+    return isinstance(condition, Mapping) and any(
+        isinstance(key, str) and key.startswith("$") for key in condition
+    )
+
+
+def _apply(name: str, value: Any, operand: Any) -> bool:
+    operator = _OPERATORS.get(name)
+    if operator is None:
+        raise _unknown_operator(name)
+    try:
+        return bool(operator(value, operand))
+    except TypeError:
+        return False
+
+
+def _is_in(value: Any, operand: Iterable[Any]) -> bool:
+    return any(value == item or (isinstance(item, str) and str(value) == item) for item in operand)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "$in": _is_in,
+    "$nin": lambda value, operand: not _is_in(value, operand),
+    "$ne": lambda value, operand: value != operand,
+    "$lt": lambda value, operand: value < operand,
+    "$lte": lambda value, operand: value <= operand,
+    "$gt": lambda value, operand: value > operand,
+    "$gte": lambda value, operand: value >= operand,
+    "$regex": lambda value, operand: re.search(operand, value) is not None,
+}
+
+
+def _unknown_operator(name: str) -> QueryError:
+    known = " ".join([*_OPERATORS, "$exists", "$not", "$and", "$or"])
+    return QueryError(f"'{name}' is no query operator: use one of {known}")

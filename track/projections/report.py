@@ -1,0 +1,136 @@
+"""State -> the text of the report JSON, piece by piece.
+
+The report is a list of projects with their groups and trials, as
+:mod:`track.serialization` writes them, and valid JSON whatever was logged: NaN and the infinities
+are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from math import isfinite
+from typing import Any
+
+from track.containers.series import StepSeries
+from track.projections.objects import Objects
+from track.serialization import to_json
+from track.structure import Project, Trial
+
+ORPHANS = "orphan"
+"""The project under which trials made without one are shown."""
+
+_BLOCK = 8192
+"""Items of a long list or series that are written at a time."""
+
+
+def render_report(objects: Objects) -> Iterator[str]:
+    """Yield the text of the report: projects, groups and trials in the order they were made."""
+    order = {uid: index for index, uid in enumerate(objects.trials)}
+    shown = [project for _, project in objects.projects.items()]
+    orphans = {trial for trial in objects.trials.values() if trial.project_id is None}
+    if orphans and ORPHANS in objects.projects:
+        home = objects.projects[ORPHANS]
+        shown[shown.index(home)] = Project(
+            name=ORPHANS,
+            description=home.description,
+            metadata=home.metadata,
+            groups=home.groups,
+            trials=home.trials | orphans,
+        )
+    elif orphans:
+        shown.append(Project(name=ORPHANS, trials=orphans))
+    yield "["
+    for index, project in enumerate(shown):
+        yield ",\n" if index else "\n"
+        yield from _render_project(project, order)
+    yield "\n]\n" if shown else "]\n"
+
+
+def _render_project(project: Project, order: Mapping[str, int]) -> Iterator[str]:
+    head = to_json(Project(name=project.name, description=project.description))
+    head["metadata"] = project.metadata
+    del head["trials"], head["groups"]
+    yield dumps(head)[:-1] + ', "trials": ['
+    trials = sorted(project.trials, key=lambda trial: order[trial.uid])
+    for index, trial in enumerate(trials):
+        yield ",\n  " if index else "\n  "
+        yield from render_trial(trial)
+    groups = sorted(project.groups, key=lambda group: str(group.name))
+    yield '], "groups": ' + dumps([to_json(group) for group in groups]) + "}"
+
+
+def render_trial(trial: Trial) -> Iterator[str]:
+    """Yield the text of a trial in full."""
+    metrics = trial.metrics
+    head = to_json(_without_metrics(trial))
+    tail = {key: head.pop(key) for key in ("chronos", "errors", "status")}
+    del head["metrics"]
+    yield dumps(head)[:-1] + ', "metrics": {'
+    for index, (name, metric) in enumerate(metrics.items()):
+        yield (", " if index else "") + json.dumps(str(name)) + ": "
+        yield from _render_metric(metric)
+    yield "}, " + dumps(tail)[1:]
+
+
+def _without_metrics(trial: Trial) -> Trial:
+    head = Trial(**{**vars(trial), "metrics": {}})
+    return head
+
+
+def _render_metric(metric: Any) -> Iterator[str]:
+    """Yield the text of a metric without ever holding all of it."""
+    if isinstance(metric, (StepSeries, dict)):
+        blocks: Iterable[Any] = _blocks(metric.items(), dict)
+        brackets = "{}"
+    elif isinstance(metric, list):
+        blocks, brackets = _blocks(metric, list), "[]"
+    else:
+        yield dumps(to_json(metric, short=True))
+        return
+    yield brackets[0]
+    for index, block in enumerate(blocks):
+        yield (", " if index else "") + dumps(block)[1:-1]
+    yield brackets[1]
+
+
+def _blocks(items: Iterable[Any], make: type[Any]) -> Iterator[Any]:
+    iterator = iter(items)
+    while block := make(islice(iterator, _BLOCK)):
+        yield block
+
+
+def dumps(value: Any, indent: int | None = None) -> str:
+    """Write any value as valid JSON text."""
+    try:
+        # Most values are plain; the copy that makes them so costs more than the text.
+        return json.dumps(value, allow_nan=False, indent=indent)
+    except (ValueError, TypeError):
+        return json.dumps(plain(value), allow_nan=False, indent=indent)
+
+
+def plain(value: Any) -> Any:
+    """Copy a value into what JSON can hold."""
+    value = to_json(value) if not isinstance(value, Mapping) else value
+    if isinstance(value, float):
+        return value if isfinite(value) else _NOT_FINITE.get(value, "NaN")
+    if isinstance(value, Mapping):
+        return {_key(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (bool, int, str)):
+        return value
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return str(value)
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, bool) or key is None:
+        return json.dumps(key)
+    return key if isinstance(key, str) else str(plain(key))
+
+
+_NOT_FINITE = {float("inf"): "Infinity", float("-inf"): "-Infinity"}

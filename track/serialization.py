@@ -1,0 +1,300 @@
+"""Objects <-> the dictionaries of the report JSON.
+
+Each aspect knows one kind of object; :func:`to_json` and :func:`from_json` find the aspect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar
+from uuid import UUID
+
+from track.aggregators.aggregator import Aggregator
+from track.chrono import ChronoContext
+from track.structure import CustomStatus, Project, Status, Trial, TrialGroup, get_status
+from track.utils.stat import StatStream
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive times are stored as they are, see SerializerDatetime
+
+
+def to_json(obj: Any, short: bool = False) -> Any:
+    """Turn an object into what the report JSON shows of it.
+
+    Parameters
+    ----------
+    obj
+        a project, group, trial, status, time, statistic, or a dictionary of such
+    short
+        leave out what only machines need
+
+    Returns
+    -------
+    A dictionary for our objects (with their ``dtype``), a dictionary with string keys for a
+    dictionary. Lists, and what has no aspect, are returned as they are.
+    """
+    for kinds, aspect in _TO_JSON:
+        if isinstance(obj, kinds):
+            return aspect.to_json(obj, short)
+    if isinstance(obj, Mapping):
+        return {str(key): to_json(item, short) for key, item in obj.items()}
+    return obj
+
+
+def from_json(obj: Any) -> Any:
+    """Turn what :func:`to_json` gave back into the object, by its ``dtype``."""
+    if isinstance(obj, list):
+        return [from_json(item) for item in obj]
+    if not isinstance(obj, dict):
+        return obj
+    aspect = _FROM_JSON.get(obj.get("dtype", ""))
+    if aspect is not None:
+        return aspect.from_json(obj)
+    return {key: from_json(item) for key, item in obj.items()}
+
+
+class SerializerAspect:
+    """How one kind of object is written and read."""
+
+    dtype: ClassVar[str | None] = None
+    """What marks its dictionaries, None when they are recognised by their place."""
+
+    def to_json(self, obj: Any, short: bool = False) -> Any:
+        """Return what the report shows of an object."""
+        raise NotImplementedError(f"{type(self).__name__} writes nothing")
+
+    def from_json(self, obj: Any) -> Any:
+        """Return the object again."""
+        raise NotImplementedError(f"{type(self).__name__} reads nothing")
+
+
+class SerializerDatetime(SerializerAspect):
+    """A naive time is the seconds since 1970-01-01 on its own clock; an aware one, since then UTC."""
+
+    def to_json(self, obj: datetime, short: bool = False) -> float:
+        return (obj - _EPOCH).total_seconds() if obj.tzinfo is None else obj.timestamp()
+
+    def from_json(self, obj: float) -> datetime:
+        return _EPOCH + timedelta(seconds=obj)
+
+
+class SerializerUUID(SerializerAspect):
+    """A UUID is its usual text."""
+
+    def to_json(self, obj: UUID, short: bool = False) -> str:
+        return str(obj)
+
+    def from_json(self, obj: str) -> UUID:
+        return UUID(obj)
+
+
+class SerializerStatus(SerializerAspect):
+    """A status is its value and its name."""
+
+    def to_json(self, obj: Status | CustomStatus, short: bool = False) -> dict[str, Any]:
+        return {"value": obj.value, "name": obj.name}
+
+    def from_json(self, obj: dict[str, Any]) -> Status | CustomStatus:
+        return get_status(obj["name"], obj["value"])
+
+
+class SerializerStatStream(SerializerAspect):
+    """Statistics are their state in full, and avg, min, max, sd, count in short."""
+
+    dtype = "statstream"
+
+    def to_json(self, obj: StatStream, short: bool = False) -> dict[str, Any]:
+        return obj.to_json(short)
+
+    def from_json(self, obj: dict[str, Any]) -> StatStream:
+        return StatStream.from_dict(obj)
+
+
+class SerializerChronoContext(SerializerAspect):
+    """A running or finished timer is what it accumulated."""
+
+    def to_json(self, obj: Aggregator | ChronoContext, short: bool = False) -> Any:
+        return obj.to_json(short)
+
+    def from_json(self, obj: Any) -> Any:
+        return from_json(obj)
+
+
+class SerializerTrial(SerializerAspect):
+    """A trial, whole."""
+
+    dtype = "trial"
+    ignore_short: ClassVar[set[str]] = {"hash", "uid", "dtype", "project_id", "group_id"}
+    ignore_meta: ClassVar[set[str]] = {"heartbeat", "_last_change", "_update_count"}
+
+    def to_json(self, obj: Trial, short: bool = False) -> dict[str, Any]:
+        metadata = to_json(obj.metadata, short)
+        full = {
+            "dtype": self.dtype,
+            "uid": obj.uid,
+            "hash": obj.hash,
+            "revision": obj.revision,
+            "name": obj.name,
+            "description": obj.description,
+            "version": obj.version,
+            "tags": to_json(obj.tags, short),
+            "group_id": obj.group_id,
+            "project_id": obj.project_id,
+            "parameters": unflatten(to_json(obj.parameters, short)),
+            "metadata": metadata,
+            "metrics": to_json(obj.metrics, short),
+            "chronos": to_json(obj.chronos, short),
+            "errors": obj.errors,
+            "status": to_json(obj.status, short),
+        }
+        if not short:
+            return full
+        full["metadata"] = {k: v for k, v in metadata.items() if k not in self.ignore_meta}
+        return _shorten(full)
+
+    def from_json(self, obj: dict[str, Any]) -> Trial:
+        trial = Trial(
+            _hash=obj.get("hash"),
+            revision=obj.get("revision", 0),
+            status=_read_status(obj.get("status")),
+            chronos=from_json(obj.get("chronos") or {}),
+        )
+        for name in _TRIAL_FIELDS:
+            if obj.get(name) is not None:
+                setattr(trial, name, obj[name])
+        if trial._hash is None and "uid" in obj:
+            trial.uid = obj["uid"]
+        return trial
+
+
+_TRIAL_FIELDS = (
+    "name",
+    "description",
+    "version",
+    "tags",
+    "group_id",
+    "project_id",
+    "parameters",
+    "metadata",
+    "metrics",
+    "errors",
+)
+
+
+def _shorten(full: dict[str, Any]) -> dict[str, Any]:
+    ignored = SerializerTrial.ignore_short
+    return {key: value for key, value in full.items() if key not in ignored}
+
+
+def _read_status(obj: Any) -> Any:
+    return SerializerStatus().from_json(obj) if isinstance(obj, dict) else obj
+
+
+class SerializerTrialGroup(SerializerAspect):
+    """A group, with the uids of its trials."""
+
+    dtype = "trial_group"
+
+    def to_json(self, obj: TrialGroup, short: bool = False) -> dict[str, Any]:
+        full = {
+            "dtype": self.dtype,
+            "uid": obj.uid,
+            "name": obj.name,
+            "description": obj.description,
+            "metadata": to_json(obj.metadata, short),
+            "project_id": obj.project_id,
+            "trials": sorted(t.uid if isinstance(t, Trial) else t for t in obj.trials),
+        }
+        return _shorten(full) if short else full
+
+    def from_json(self, obj: dict[str, Any]) -> TrialGroup:
+        return TrialGroup(
+            _uid=obj.get("uid"),
+            name=obj.get("name"),
+            description=obj.get("description"),
+            metadata=obj.get("metadata") or {},
+            trials=set(obj.get("trials") or ()),
+            project_id=obj.get("project_id"),
+        )
+
+    @staticmethod
+    def maybe_unflatten(obj: dict[str, Any]) -> dict[str, Any]:
+        """Nest dotted keys, see :func:`unflatten`."""
+        return unflatten(obj)
+
+
+class SerializerProject(SerializerAspect):
+    """A project, with its trials whole."""
+
+    dtype = "project"
+
+    def to_json(self, obj: Project, short: bool = False) -> dict[str, Any]:
+        full = {
+            "dtype": self.dtype,
+            "uid": obj.uid,
+            "name": obj.name,
+            "description": obj.description,
+            "metadata": to_json(obj.metadata, short),
+            "trials": [to_json(trial, short) for trial in _by_uid(obj.trials)],
+            "groups": [to_json(group, short) for group in _by_uid(obj.groups)],
+        }
+        return _shorten(full) if short else full
+
+    def from_json(self, obj: dict[str, Any]) -> Project:
+        return Project(
+            name=obj.get("name"),
+            description=obj.get("description"),
+            metadata=obj.get("metadata") or {},
+            trials=set(from_json(obj.get("trials") or [])),
+            groups=set(from_json(obj.get("groups") or [])),
+        )
+
+
+def _by_uid(objects: Any) -> list[Any]:
+    return sorted(objects, key=lambda item: item.uid)
+
+
+def unflatten(flat: Any) -> Any:
+    """Nest dotted keys: ``{'a.b': 1}`` becomes ``{'a': {'b': 1}}``.
+
+    A dotted key whose place is taken stays as it is, so that nothing is lost.
+    """
+    if not isinstance(flat, dict) or not any("." in key for key in flat):
+        return flat
+    nested: dict[str, Any] = {key: value for key, value in flat.items() if "." not in key}
+    for key, value in flat.items():
+        if "." not in key:
+            continue
+        *parents, leaf = key.split(".")
+        if (place := _place(nested, parents)) is None or leaf in place:
+            nested[key] = value
+        else:
+            place[leaf] = value
+    return nested
+
+
+def _place(nested: dict[str, Any], parents: list[str]) -> dict[str, Any] | None:
+    """Return the dictionary at the end of a path, made where missing, or None if it is blocked."""
+    place = nested
+    for parent in parents:
+        inner = place.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            return None
+        place = inner
+    return place
+
+
+_TO_JSON: list[tuple[Any, SerializerAspect]] = [
+    (Trial, SerializerTrial()),
+    (TrialGroup, SerializerTrialGroup()),
+    (Project, SerializerProject()),
+    ((Status, CustomStatus), SerializerStatus()),
+    (StatStream, SerializerStatStream()),
+    ((Aggregator, ChronoContext), SerializerChronoContext()),
+    (datetime, SerializerDatetime()),
+    (UUID, SerializerUUID()),
+]
+_FROM_JSON: dict[str, SerializerAspect] = {
+    aspect.dtype: aspect for _, aspect in _TO_JSON if aspect.dtype is not None
+}
+

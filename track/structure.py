@@ -1,0 +1,291 @@
+"""The objects people see: projects, groups, trials and their status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from hashlib import sha256
+from typing import Any
+
+
+class Status(Enum):
+    """Where a trial stands. Values between two groups belong to the lower one."""
+
+    CreatedGroup = 0
+    RunningGroup = 100
+    Running = 101
+    ErrorGroup = 200
+    Interrupted = 201
+    Exception = 202
+    Broken = 203
+    FinishedGroup = 300
+    Suspended = 301
+    Completed = 302
+
+    def __str__(self) -> str:
+        return self.name.lower()
+
+
+class CustomStatus:
+    """A status of the user's own.
+
+    Parameters
+    ----------
+    name
+        what it is called
+    value
+        where it belongs, see :class:`Status`: 1 is a kind of created, 102 a kind of running
+
+    Notes
+    -----
+    Equal to a string with its name, to a dictionary with its name and value, and to any status with
+    both.
+    """
+
+    __slots__ = ("_name", "_value")
+
+    def __init__(self, name: str, value: int) -> None:
+        self._name = name
+        self._value = value
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def value(self) -> int:
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, str):
+            return self._name == other
+        if isinstance(other, dict):
+            return (self._name, self._value) == (other.get("name"), other.get("value"))
+        if isinstance(other, (Status, CustomStatus)):
+            return (self._name, self._value) == (other.name, other.value)
+        return NotImplemented
+
+    def __hash__(self) -> int:
+        # As a string with its name, and as an Enum member with its name.
+        return hash(self._name)
+
+    def __str__(self) -> str:
+        return self._name.lower()
+
+    def __repr__(self) -> str:
+        return f"CustomStatus(name={self._name!r}, value={self._value!r})"
+
+
+AnyStatus = Status | CustomStatus
+
+
+def get_status(name: str, value: int) -> AnyStatus:
+    """Return the status with a name and a value, one of ours where there is one."""
+    status = Status.__members__.get(name)
+    return status if status is not None and status.value == value else CustomStatus(name, value)
+
+
+@dataclass(eq=False)
+class Trial:
+    """A single training run.
+
+    Parameters
+    ----------
+    _hash
+        identity of the configuration; computed from what identifies it when not given
+    revision
+        running number among the trials with that hash
+    name, description, tags, version
+        what people say of it
+    group_id, project_id
+        uids of the group and the project it was made in
+    parameters
+        what it was configured with
+    metadata
+        what was learnt about it; ``_update_count`` and ``_last_change`` are kept by the storage
+    metrics
+        name -> list of values, or step -> value
+    chronos
+        name -> elapsed times, in seconds
+    status, errors
+        how it went
+
+    Notes
+    -----
+    Trials are equal when their uid is.
+    """
+
+    _hash: str | None = None
+    revision: int | str = 0
+    name: str | None = None
+    description: str | None = None
+    tags: dict[str, Any] = field(default_factory=dict)
+    version: str | None = None
+    group_id: Any = None
+    project_id: Any = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    metrics: dict[str, Any] = field(default_factory=dict)
+    chronos: dict[str, Any] = field(default_factory=dict)
+    status: AnyStatus | None = Status.CreatedGroup
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def hash(self) -> str:
+        """The given hash, else the computed one."""
+        return self.compute_hash() if self._hash is None else self._hash
+
+    @property
+    def uid(self) -> str:
+        """``hash_revision``. Setting it splits at the last underscore."""
+        return f"{self.hash}_{self.revision}"
+
+    @uid.setter
+    def uid(self, uid: str) -> None:
+        head, separator, tail = uid.rpartition("_")
+        self._hash = head if separator else uid
+        self.revision = 0 if not separator else int(tail) if tail.isdecimal() else tail
+
+    def compute_hash(self) -> str:
+        """Hash what identifies a configuration: name, version, project and parameters.
+
+        Returns
+        -------
+        SHA-256, in hexadecimal, of a canonical text: the order of keywords does not matter.
+        """
+        identity = [self.name, self.version, self.project_id, self.parameters]
+        return _hexdigest(canonical(identity))
+
+    def __eq__(self, other: object) -> bool:
+        return self.uid == other.uid if isinstance(other, Trial) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.uid)
+
+
+@dataclass(eq=False)
+class TrialGroup:
+    """A namespace, or set, of trials.
+
+    Parameters
+    ----------
+    _uid
+        computed from name and project when not given
+    name, description, metadata
+        what people say of it
+    trials
+        uids of its trials
+    project_id
+        uid of its project
+
+    Notes
+    -----
+    Groups are equal when their uid is.
+    """
+
+    _uid: str | None = None
+    name: str | None = None
+    description: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    trials: set[Any] = field(default_factory=set)
+    project_id: Any = None
+
+    @property
+    def uid(self) -> str:
+        """The given uid, else the computed one."""
+        return self.compute_uid() if self._uid is None else self._uid
+
+    def compute_uid(self) -> str:
+        """Hash the name and the project.
+
+        Raises
+        ------
+        AssertionError
+            one of them is missing
+        """
+        if self.name is None or self.project_id is None:
+            missing = "a name" if self.name is None else "a project_id"
+            raise AssertionError(f"a trial group needs {missing} to have a uid")
+        return _hexdigest(canonical([self.name, self.project_id]))
+
+    def __eq__(self, other: object) -> bool:
+        return self.uid == other.uid if isinstance(other, TrialGroup) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.uid)
+
+
+@dataclass(eq=False)
+class Project:
+    """A set of groups and trials. Its name is its uid.
+
+    Parameters
+    ----------
+    _uid
+        the name, when that is not given
+    name, description, metadata
+        what people say of it
+    groups, trials
+        what it holds
+
+    Notes
+    -----
+    Projects are equal when their uid is.
+    """
+
+    _uid: str | None = None
+    name: str | None = None
+    description: str | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+    groups: set[TrialGroup] = field(default_factory=set)
+    trials: set[Trial] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        if self.name is None:
+            self.name = self._uid
+
+    @property
+    def uid(self) -> str:
+        """The name."""
+        return self.compute_uid()
+
+    def compute_uid(self) -> str:
+        """Return the name.
+
+        Raises
+        ------
+        AssertionError
+            there is none
+        """
+        if self.name is None:
+            raise AssertionError("a project needs a name to have a uid")
+        return self.name
+
+    def __eq__(self, other: object) -> bool:
+        return self.uid == other.uid if isinstance(other, Project) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.uid)
+
+
+def canonical(value: Any) -> str:
+    """Write a value as text, the same whatever order its keys are in and whatever holds it."""
+    if isinstance(value, Mapping):
+        items = sorted(f"{canonical(key)}:{canonical(item)}" for key, item in value.items())
+        return "{" + ",".join(items) + "}"
+    if isinstance(value, (set, frozenset)):
+        return "{" + ",".join(sorted(map(canonical, value))) + "}"
+    if isinstance(value, str):
+        return repr(str(value))
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, bytearray)):
+        if getattr(value, "shape", None) == ():
+            return canonical(value.item())  # type: ignore[attr-defined]  # a NumPy or torch scalar
+        return "[" + ",".join(map(canonical, value)) + "]"
+    if type(value).__module__ != "builtins" and hasattr(value, "item"):
+        return repr(value.item())
+    return repr(value)
+
+
+def _hexdigest(text: str) -> str:
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

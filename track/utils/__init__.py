@@ -1,0 +1,8 @@
+"""Small tools without knowledge of trials: timing statistics, throttling, signals, output.
+
+Nothing is imported here but the exception clients look for in this place.
+"""
+
+from __future__ import annotations
+
+from track.errors import ItemNotFound as ItemNotFound

@@ -1,0 +1,119 @@
+"""Notice SIGINT, SIGTERM and the end of the process without taking them from anybody else."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, TypeAlias
+
+_Handler: TypeAlias = Callable[[int, FrameType | None], Any] | int | None
+
+_SIGNALS: dict[int, str] = {signal.SIGINT: "sigint", signal.SIGTERM: "sigterm"}
+
+
+class _Link:
+    """One installation for one signal: it knows who had the signal before.
+
+    Each installation is an object of its own, so handlers form a chain even when they are removed
+    and installed again in any order. A link that lost its owner only passes the signal on.
+    """
+
+    def __init__(self, owner: SignalHandler, previous: _Handler) -> None:
+        self.owner: SignalHandler | None = owner
+        self.previous = previous
+        self.pid = os.getpid()
+
+    def __call__(self, signum: int, frame: FrameType | None) -> None:
+        if self.owner is None or self.pid != os.getpid():
+            self.pass_on(signum, frame)
+        else:
+            getattr(self.owner, _SIGNALS[signum])(signum, frame)
+
+    def put_back(self, signum: int) -> None:
+        """Give the signal back, unless somebody else took it from this link."""
+        previous = self.previous
+        if signal.getsignal(signum) is self:
+            signal.signal(signum, previous)
+
+    def pass_on(self, signum: int, frame: FrameType | None) -> None:
+        self.put_back(signum)
+        if callable(self.previous):
+            self.previous(signum, frame)
+        elif self.previous == signal.SIG_DFL:
+            signal.signal(signum, signal.SIG_DFL)
+            os.kill(os.getpid(), signum)
+
+
+class SignalHandler:
+    """Base of what wants to act on SIGINT, SIGTERM and the end of the process.
+
+    Override :meth:`sigint`, :meth:`sigterm` and :meth:`atexit`, and end the first two with
+    :meth:`hand_on`, so that the signal keeps the effect it would have had. A forked child never
+    acts: the signals it gets go to whoever had them before.
+    """
+
+    def __init__(self) -> None:
+        self._links: dict[int, _Link] = {}
+        self._pid: int | None = None
+
+    def sigint(self, signum: int, frame: FrameType | None) -> None:
+        """Act on an interrupt from the keyboard."""
+        self.hand_on(signum, frame)
+
+    def sigterm(self, signum: int, frame: FrameType | None) -> None:
+        """Act on a request to end."""
+        self.hand_on(signum, frame)
+
+    def atexit(self) -> None:
+        """Act on the normal end of the interpreter."""
+
+    def install(self) -> None:
+        """Start to listen. Signals can only be had by the main thread; elsewhere they are left."""
+        if self._pid == os.getpid():
+            return
+        self._pid = os.getpid()
+        self._links = {}
+        # A fork inherits the registration of its parent, and one is enough.
+        atexit.unregister(self._at_exit)
+        atexit.register(self._at_exit)
+        for signum in _SIGNALS:
+            # None is a handler that was not set from Python: it could neither be called nor be
+            # put back, so its signal stays where it is.
+            previous = signal.getsignal(signum)
+            if previous is None:
+                continue
+            # The link is complete before it can be called, for a signal may come at once.
+            link = self._links[signum] = _Link(self, previous)
+            try:
+                signal.signal(signum, link)
+            except ValueError:  # not the main thread
+                self._links.clear()
+                return
+
+    def remove(self) -> None:
+        """Stop to listen and put back who had the signals, unless they have passed on since."""
+        if self._pid is None:
+            return
+        self._pid = None
+        atexit.unregister(self._at_exit)
+        while self._links:
+            signum, link = self._links.popitem()
+            link.owner = None
+            try:
+                link.put_back(signum)
+            except ValueError:
+                continue  # not the main thread: the link stays, and passes the signal on
+
+    def hand_on(self, signum: int, frame: FrameType | None) -> None:
+        """Put back who had the signal before this handler, and give it the signal."""
+        link = self._links.pop(signum, None)
+        if link is not None:
+            link.owner = None
+            link.pass_on(signum, frame)
+
+    def _at_exit(self) -> None:
+        if self._pid == os.getpid():
+            self.atexit()

@@ -1,0 +1,72 @@
+"""Versions of code: the hash of the file that is executed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+_CHUNK = 2**20
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+
+def file_hash(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal.
+
+    Raises
+    ------
+    OSError
+        the file cannot be read
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def default_version_hash() -> str:
+    """Return the hash of the executed file.
+
+    That is the main module's file, in spawned processes too. When the main module has none
+    (``python -c``, an embedded interpreter), it is the outermost file on the call stack that is
+    not part of this package. A prompt or a notebook has no file that stands for what was typed,
+    so there, as where nothing can be found, it is the hash of no bytes.
+
+    Returns
+    -------
+    str
+        a SHA-256, in hexadecimal
+    """
+    path = executed_file()
+    return hashlib.sha256().hexdigest() if path is None else file_hash(path)
+
+
+def executed_file() -> str | None:
+    """Return the path of the executed file, see :func:`default_version_hash`."""
+    # A name may be that of code from an archive, or of a file that is gone.
+    return next(filter(os.path.isfile, _executed_files()), None)
+
+
+def _executed_files() -> Iterator[str]:
+    # Spawned processes keep the module that their parent ran under the first of these names.
+    for name in ("__mp_main__", "__main__"):
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if path:
+            yield path
+    # The stack under a prompt or a notebook is that of the shell, whose version says nothing.
+    if not hasattr(sys, "ps1"):
+        yield from reversed(list(_stack_files()))
+
+
+def _stack_files() -> Iterator[str]:
+    """Yield the files of the call stack outside this package, innermost first."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the documented way, `inspect` reads every source
+    while frame is not None:
+        path = frame.f_code.co_filename
+        if not os.path.abspath(path).startswith(_PACKAGE):
+            yield path
+        frame = frame.f_back
