@@ -20,6 +20,7 @@ from track.versioning import default_version_hash
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Mapping
+    from types import TracebackType
 
 logger = logging.getLogger(__name__)
 
@@ -336,7 +337,7 @@ class TrackClient:
         given, values = _read_arguments(args, kwargs)
         values = {**values, **kwargs}
         if show:
-            print(dumps(values, indent=2))  # noqa: T201 - what show is for
+            print(dumps(values, indent=2))
         if self.logger is None:
             self.new_trial(parameters=values)
         elif self.logger.is_delayed:
@@ -361,7 +362,12 @@ class TrackClient:
         self.start()
         return self
 
-    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
         (self.logger or self.new_trial()).__exit__(exc_type, exc_val, exc_tb)
 
     # Results
@@ -376,7 +382,7 @@ class TrackClient:
         """
         current = self.logger or self.new_trial()
         trial = current.trial if current.is_delayed else self._fetch(current.trial)
-        print(dumps(to_json(trial, short), indent=2))  # noqa: T201 - what report is for
+        print(dumps(to_json(trial, short), indent=2))
 
     def save(self, file_name_override: str | None = None) -> None:
         """Save everything logged, and write the report JSON.

@@ -178,7 +178,7 @@ class TrialLogger:
     def log_code(self, path: str | os.PathLike[str] | None = None) -> None:
         """Keep the executed file, or another one, as the metadata ``code``.
 
-        Its name, size and SHA-256 are recorded, and its content is kept where the backend keeps such.
+        Its name, size and SHA-256 are recorded; its content is kept where the backend keeps such.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class TrialLogger:
     def log_file(self, path: str | os.PathLike[str]) -> None:
         """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`."""
         facts = self._keep(os.fspath(path))
-        self.log_metadata(**{f"file:{facts['name']}": facts})
+        self._log_facts(f"file:{facts['name']}", facts)
 
     def log_directory(self, path: str | os.PathLike[str]) -> None:
         """Keep all files under a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
@@ -220,7 +220,10 @@ class TrialLogger:
                 for name, facts in files.items()
             },
         }
-        self.log_metadata(**{f"directory:{facts['name']}": facts})
+        self._log_facts(f"directory:{facts['name']}", facts)
+
+    def _log_facts(self, key: str, facts: dict[str, Any]) -> None:
+        self.log_metadata(None, **{key: facts})
 
     def _keep(self, path: str) -> dict[str, Any]:
         size, digest = self.protocol.keep_content(path)
@@ -242,8 +245,8 @@ class TrialLogger:
         name
             name of the timer
         aggregator
-            how to save the values; by default only their mean, deviation, minimum, maximum and count
-            are kept
+            how to save the values; by default only their mean, deviation, minimum, maximum and
+            count are kept
         start_callback
             function that is called once the timer starts
         end_callback
@@ -328,7 +331,7 @@ class TrialLogger:
 
         self._release_output()
         self.stdout = RingOutputDecorator(sys.stdout, output_size)
-        sys.stdout = self.stdout  # type: ignore[assignment]  # it stands in for any text stream
+        sys.stdout = self.stdout
 
     def _release_output(self) -> None:
         """Put the standard output back, unless somebody else captures it by now."""
@@ -451,7 +454,12 @@ class LoggerChronoContext:
         self.start = perf_counter()
         return self.acc
 
-    def __exit__(self, exc_type: Any, exc_val: Any, exc_tb: Any) -> None:
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
         self.acc.update(perf_counter() - self.start)
         self.protocol.log_trial_chrono_finish(self.trial, self.name, exc_type, exc_val, exc_tb)
 

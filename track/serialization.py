@@ -69,7 +69,7 @@ class SerializerAspect:
 
 
 class SerializerDatetime(SerializerAspect):
-    """A naive time is the seconds since 1970-01-01 on its own clock; an aware one, since then UTC."""
+    """A time is the seconds since 1970-01-01: on its own clock if it is naive, else in UTC."""
 
     def to_json(self, obj: datetime, short: bool = False) -> float:
         return (obj - _EPOCH).total_seconds() if obj.tzinfo is None else obj.timestamp()
@@ -254,12 +254,12 @@ def _by_uid(objects: Any) -> list[Any]:
     return sorted(objects, key=lambda item: item.uid)
 
 
-def unflatten(flat: Any) -> Any:
+def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
     """Nest dotted keys: ``{'a.b': 1}`` becomes ``{'a': {'b': 1}}``.
 
     A dotted key whose place is taken stays as it is, so that nothing is lost.
     """
-    if not isinstance(flat, dict) or not any("." in key for key in flat):
+    if not any("." in key for key in flat):
         return flat
     nested: dict[str, Any] = {key: value for key, value in flat.items() if "." not in key}
     for key, value in flat.items():
@@ -297,4 +297,3 @@ _TO_JSON: list[tuple[Any, SerializerAspect]] = [
 _FROM_JSON: dict[str, SerializerAspect] = {
     aspect.dtype: aspect for _, aspect in _TO_JSON if aspect.dtype is not None
 }
-

@@ -92,7 +92,7 @@ class ValueAggregator(Aggregator):
     def val(self) -> Any:
         return self._val
 
-    def to_json(self, short: bool = False) -> Any:  # noqa: ARG002 - the contract has it
+    def to_json(self, short: bool = False) -> Any:
         return self._val
 
 
@@ -115,7 +115,7 @@ class TimeSeriesAggregator(Aggregator):
     def val(self) -> Any:
         return self._values[-1] if self._values else None
 
-    def to_json(self, short: bool = False) -> list[Any]:  # noqa: ARG002 - the contract has it
+    def to_json(self, short: bool = False) -> list[Any]:
         return list(self._values)
 
     def __repr__(self) -> str:
@@ -149,7 +149,7 @@ class RingAggregator(Aggregator):
     def val(self) -> Any:
         return self.ring.last()
 
-    def to_json(self, short: bool = False) -> list[Any]:  # noqa: ARG002 - the contract has it
+    def to_json(self, short: bool = False) -> list[Any]:
         return self.ring.to_list()
 
     def parameters(self) -> dict[str, Any]:

@@ -13,11 +13,11 @@ from typing import Any
 class StepSeries(MutableMapping[Any, Any]):
     """A mapping step -> value, equal to the dictionary with the same items.
 
-    As long as steps are growing integers and values are floats (a metric, that is) it takes 16 bytes
-    an item instead of 100; the first item that does not fit turns it into a dictionary.
+    As long as steps are growing integers and values are floats (a metric, that is) it takes 16
+    bytes an item instead of 100; the first item that does not fit turns it into a dictionary.
     """
 
-    __slots__ = ("_steps", "_values", "_items")
+    __slots__ = ("_items", "_steps", "_values")
 
     def __init__(self, items: Iterable[tuple[Any, Any]] = ()) -> None:
         self._steps = array("q")

@@ -31,7 +31,7 @@ UPCASTERS: dict[Kind, Upcaster] = {}
 
 
 def stream_id(kind: str, uid: str) -> int:
-    """Number the stream of a subject: 63 bits of BLAKE2b over ``kind:uid``.
+    """Return the number of a subject's stream: 63 bits of BLAKE2b over ``kind:uid``.
 
     Parameters
     ----------
@@ -58,10 +58,9 @@ class Encoder:
         EncodingError
             a value cannot be logged (the message names its key), or all of it is too large
         """
-        kind = type(event)
-        if kind is Unknown:
+        if isinstance(event, Unknown):
             return _encode_unknown(event, stream, producer, sequence, at)
-        fields = [*event]
+        kind, fields = type(event), [*event]
         payload = ENVELOPE.pack(
             _HEADS[kind], stream, UINT64, producer, UINT32, sequence, UINT64, at
         ) + self._values.pack(fields, kind._fields)

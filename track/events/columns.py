@@ -16,7 +16,9 @@ from track.events.codec import ENVELOPE
 from track.events.types import CATALOGUE, MetricsLogged
 
 _HEAD = bytes((0x97, *CATALOGUE[MetricsLogged], 0xCF))
-_ENVELOPE_MASK = b"\xff" * 4 + bytes(8) + b"\xff" + bytes(8) + b"\xff" + bytes(4) + b"\xff" + bytes(8)
+_ENVELOPE_MASK = (
+    b"\xff" * 4 + bytes(8) + b"\xff" + bytes(8) + b"\xff" + bytes(4) + b"\xff" + bytes(8)
+)
 _THREE_FIELDS, _FIXMAP, _FIXMAP_MOST, _FIXSTR, _FIXSTR_MOST = 0x93, 0x80, 15, 0xA0, 31
 _FLOAT, _NIL, _FIXINT = b"\xcb", b"\xc0", 0x7F
 

@@ -77,8 +77,8 @@ class Journal(ABC):
     def sync(self) -> None:
         """Return when all that was appended is on stable storage."""
 
-    def milestone(self) -> None:
-        """Note that what was just appended is worth a sync, where ``durability`` is ``interval``."""
+    def milestone(self) -> None:  # noqa: B027 - a journal without durabilities has nothing to do
+        """Note that what was just appended is worth a sync where ``durability`` is ``interval``."""
 
     @abstractmethod
     def close(self) -> None:

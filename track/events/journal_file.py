@@ -16,7 +16,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from track.errors import JournalAbandoned, JournalClosed, JournalError, JournalWriteError, LockTimeout
+from track.errors import (
+    JournalAbandoned,
+    JournalClosed,
+    JournalError,
+    JournalWriteError,
+    LockTimeout,
+)
 from track.events.forking import renew_in_children
 from track.events.journal import (
     DEFAULT_LOCK_TIMEOUT,

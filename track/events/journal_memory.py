@@ -55,7 +55,7 @@ class MemoryJournal(Journal):
 class _Held(AbstractContextManager[None]):
     """The lock that was current at entry is the one released, even in a child forked inside."""
 
-    def __init__(self, lock: threading.RLock) -> None:  # type: ignore[valid-type]  # a factory in typeshed
+    def __init__(self, lock: threading.RLock) -> None:
         self._lock = lock
 
     def __enter__(self) -> None:

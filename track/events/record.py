@@ -15,6 +15,7 @@ Two properties carry the whole of recovery:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from struct import Struct
 from typing import Literal, NamedTuple
 from zlib import crc32
@@ -103,7 +104,7 @@ def frame(payload: bytes, rest: int = 0) -> bytes:
     return record + _CRC.pack(crc32(record, SEED))
 
 
-def frame_group(payloads: list[bytes]) -> bytes:
+def frame_group(payloads: Sequence[bytes]) -> bytes:
     """Return the records of payloads that are appended together, all or none.
 
     Raises

@@ -1,12 +1,13 @@
 """Values users log <-> msgpack, such that decoding gives back exactly what was encoded.
 
-msgpack has no tuple, no integer beyond 64 bits, no lone surrogate, no date and no UUID: those travel
-as extension types (``docs/format.md`` lists them). NumPy and torch scalars are taken as numbers,
-subclasses of plain types as the plain type. Everything else is refused, by name.
+msgpack has no tuple, no integer beyond 64 bits, no lone surrogate, no date and no UUID: those
+travel as extension types (``docs/format.md`` lists them). NumPy and torch scalars are taken as
+numbers, subclasses of plain types as the plain type. Everything else is refused, by name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from enum import Enum
 from functools import partial
@@ -43,22 +44,9 @@ def extension(value: Any, depth: int = 0) -> Any:
         if depth >= MAX_TUPLE_DEPTH:
             raise TypeError(f"tuples are nested more than {MAX_TUPLE_DEPTH} deep")
         return msgpack.ExtType(EXT_TUPLE, _pack_nested(list(value), depth + 1))
-    if isinstance(value, (float, int, str)) and not isinstance(value, Enum):
-        return _plain_scalar(value)
-    if isinstance(value, dict):
-        return dict(value)
-    if isinstance(value, list):
-        return list(value)
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    if isinstance(value, (datetime, date)):
-        return msgpack.ExtType(EXT_DATETIME, value.isoformat().encode())
-    if isinstance(value, UUID):
-        return msgpack.ExtType(EXT_UUID, value.bytes)
-    if isinstance(value, PurePath):
-        return str(value)
-    if isinstance(value, Enum):
-        return value.value
+    for kinds, write in _WRITERS:
+        if isinstance(value, kinds):
+            return write(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _array_scalar(value)
     raise TypeError(f"{type(value).__name__} is not a value that can be logged")
@@ -76,6 +64,19 @@ def _plain_scalar(value: float | str) -> Any:
     return msgpack.ExtType(EXT_INTEGER, integer.to_bytes(size, "big", signed=True))
 
 
+_WRITERS: list[tuple[Any, Callable[[Any], Any]]] = [
+    (Enum, lambda value: value.value),
+    ((float, int, str), _plain_scalar),
+    (dict, dict),
+    (list, list),
+    ((bytearray, memoryview), bytes),
+    (date, lambda value: msgpack.ExtType(EXT_DATETIME, value.isoformat().encode())),
+    (UUID, lambda value: msgpack.ExtType(EXT_UUID, value.bytes)),
+    (PurePath, str),
+]
+"""For kinds of values msgpack does not know, the one that is written instead; first match wins."""
+
+
 def _array_scalar(value: Any) -> Any:
     """Take a NumPy or torch scalar as the Python number it stands for."""
     number = value.item()
@@ -87,7 +88,8 @@ def _array_scalar(value: Any) -> Any:
 def _pack_nested(values: list[Any], depth: int = 0) -> bytes:
     # A Packer cannot be entered twice, and this is called from inside one.
     inner = partial(extension, depth=depth)
-    return msgpack.Packer(strict_types=True, default=inner).pack(values)
+    packed: bytes = msgpack.Packer(strict_types=True, default=inner).pack(values)
+    return packed
 
 
 def revive(code: int, data: bytes) -> Any:
@@ -121,8 +123,8 @@ class ValuePacker:
     """Packs values with one reused buffer. Not for two threads at once."""
 
     def __init__(self) -> None:
-        self._packer = msgpack.Packer(strict_types=True, default=extension)
-        self.pack_plain = self._packer.pack
+        packer = msgpack.Packer(strict_types=True, default=extension)
+        self.pack_plain: Callable[[list[Any]], bytes] = packer.pack
         """The hot path: as :meth:`pack`, with msgpack's own exceptions."""
 
     def pack(self, fields: list[Any], names: tuple[str, ...]) -> bytes:

@@ -33,8 +33,8 @@ class ContentStore:
 
         Returns
         -------
-        Its size in bytes and its SHA-256, in hexadecimal: of what was copied, should the file change
-        meanwhile.
+        Its size in bytes and its SHA-256, in hexadecimal: of what was copied, should the file
+        change meanwhile.
 
         Raises
         ------
@@ -51,9 +51,10 @@ class ContentStore:
 
     def _copy(self, path: str) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0
-        with open(path, "rb") as source, tempfile.NamedTemporaryFile(
-            dir=self.root, prefix=".incoming-", delete=False
-        ) as copy:
+        with (
+            open(path, "rb") as source,
+            tempfile.NamedTemporaryFile(dir=self.root, prefix=".incoming-", delete=False) as copy,
+        ):
             try:
                 while chunk := source.read(_CHUNK):
                     digest.update(chunk)

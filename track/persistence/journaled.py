@@ -116,7 +116,7 @@ class JournaledProtocol(Protocol):
     # Reading and deciding
 
     @contextmanager
-    def _current(self) -> Iterator[Objects]:
+    def current(self) -> Iterator[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
         state = self._state
         with state:
@@ -128,16 +128,16 @@ class JournaledProtocol(Protocol):
                 self._readers = max(0, self._readers - 1)
 
     @contextmanager
-    def _deciding(self) -> Iterator[Objects]:
+    def deciding(self) -> Iterator[Objects]:
         """Give the objects as they are now; no other process decides anything meanwhile."""
-        with self.journal.exclusive(), self._current() as objects:
+        with self.journal.exclusive(), self.current() as objects:
             yield objects
 
     # Projects
 
     def new_project(self, project: Project) -> Project:
         uid = project.uid
-        with self._deciding() as objects:
+        with self.deciding() as objects:
             if uid in objects.projects:
                 return copy_project(objects.projects[uid])
             event = ProjectCreated(uid, project.description, thaw(project.metadata))
@@ -145,18 +145,18 @@ class JournaledProtocol(Protocol):
         return project
 
     def get_project(self, project: Project) -> Project | None:
-        with self._current() as objects:
+        with self.current() as objects:
             found = objects.projects.get(project.uid)
             return None if found is None else copy_project(found)
 
     def fetch_projects(self, query: Query = None) -> list[Project]:
-        with self._current() as objects:
+        with self.current() as objects:
             return [copy_project(project) for project in objects.find_projects(query)]
 
     def add_project_trial(self, project: Project, trial: Trial) -> None:
         uid = project.uid
         self._stream_of(trial)
-        with self._current() as objects:
+        with self.current() as objects:
             if uid not in objects.projects:
                 raise _no_project(uid)
         self._producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
@@ -165,7 +165,7 @@ class JournaledProtocol(Protocol):
 
     def new_trial_group(self, group: TrialGroup) -> TrialGroup | None:
         uid = group.uid
-        with self._deciding() as objects:
+        with self.deciding() as objects:
             if uid in objects.groups:
                 return None
             self._check_project(objects, group.project_id)
@@ -176,19 +176,19 @@ class JournaledProtocol(Protocol):
         return group
 
     def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
-        with self._current() as objects:
+        with self.current() as objects:
             found = objects.groups.get(group.uid)
             return None if found is None else copy_group(found)
 
     def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
-        with self._current() as objects:
+        with self.current() as objects:
             return [copy_group(group) for group in objects.find_groups(query)]
 
     def fetch_and_update_group(
         self, query: Query, attr: str, *args: Any, **kwargs: Any
     ) -> TrialGroup:
         update = self._update_method(attr, _GROUP_UPDATES)
-        with self._deciding() as objects:
+        with self.deciding() as objects:
             group = next(objects.find_groups(query), None)
             if group is None:
                 raise ItemNotFound(f"no group matches {query!r}")
@@ -198,7 +198,7 @@ class JournaledProtocol(Protocol):
 
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
         uid = group.uid
-        with self._current() as objects:
+        with self.current() as objects:
             if uid not in objects.groups:
                 raise _no_group(uid)
         self._producer.record(stream_id("group", uid), GroupMetadataSet(kwargs))
@@ -206,16 +206,16 @@ class JournaledProtocol(Protocol):
     def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
         uid = group.uid
         self._stream_of(trial)
-        with self._current() as objects:
+        with self.current() as objects:
             if uid not in objects.groups:
                 raise _no_group(uid)
         self._producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
 
-    # Trials: making and finding
+    # Making and finding trials
 
     def new_trial(self, trial: Trial, auto_increment: bool = False) -> Trial | None:
         digest, revision = trial.hash, trial.revision
-        with self._deciding() as objects:
+        with self.deciding() as objects:
             if f"{digest}_{revision}" in objects.trials:
                 if not auto_increment:
                     return None
@@ -231,18 +231,18 @@ class JournaledProtocol(Protocol):
         return trial
 
     def get_trial(self, trial: Trial) -> list[Trial] | None:
-        with self._current() as objects:
+        with self.current() as objects:
             if trial.uid not in objects.trials:
                 return None
             return [copy_trial(objects.trials[uid]) for uid in objects.revisions[trial.hash]]
 
     def fetch_trials(self, query: Query = None) -> list[Trial]:
-        with self._current() as objects:
+        with self.current() as objects:
             return [copy_trial(trial) for trial in objects.find_trials(query)]
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
         update = self._update_method(attr, _TRIAL_UPDATES)
-        with self._deciding() as objects:
+        with self.deciding() as objects:
             found = next(objects.find_trials(query), None)
             if found is None:
                 raise ItemNotFound(f"no trial matches {query!r}")
@@ -253,7 +253,7 @@ class JournaledProtocol(Protocol):
     def _update_method(self, name: str, allowed: frozenset[str]) -> Callable[..., None]:
         if name not in allowed:
             raise AttributeError(
-                f"'{name}' does not update what was fetched: use one of {', '.join(sorted(allowed))}"
+                f"'{name}' is no method that updates: use one of {', '.join(sorted(allowed))}"
             )
         method: Callable[..., None] = getattr(self, name)
         return method
@@ -273,7 +273,7 @@ class JournaledProtocol(Protocol):
         uid = trial.uid
         stream = self._streams.get(uid)
         if stream is None:
-            with self._current() as objects:
+            with self.current() as objects:
                 if uid not in objects.trials:
                     raise TrialDoesNotExist(
                         f"the trial {uid} is not in this store: insert it with new_trial first"
@@ -281,7 +281,7 @@ class JournaledProtocol(Protocol):
             stream = self._streams[uid] = stream_id("trial", uid)
         return stream
 
-    # Trials: recording
+    # Recording what happens to a trial
 
     def _record(self, trial: Trial, event: Event) -> None:
         self._producer.record(self._stream_of(trial), event)
@@ -433,5 +433,3 @@ def _no_group(uid: Any) -> GroupDoesNotExist:
     return GroupDoesNotExist(
         f"there is no trial group {uid!r} in this store: insert it with new_trial_group first"
     )
-
-

@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import wraps
 from typing import Any, TypeVar
 from weakref import WeakSet
@@ -55,7 +56,7 @@ class MemoryProtocol(JournaledProtocol):
     def write_report(self, path: str) -> None:
         """Write the report to a file, which must be a report or not exist."""
         check_report(path)
-        with self._current() as objects:
+        with self.current() as objects:
             write_report(path, render_report(objects))
 
 
@@ -121,10 +122,10 @@ class FileProtocol(JournaledProtocol):
         if file_name_override is not None:
             path = os.path.abspath(file_name_override)
             check_report(path)
-        elif not self._file_journal.is_current():
+        elif not self._file_journal.iscurrent():
             raise _abandoned(self.path)
         # Who waits here for another process catches up afterwards: reports never go backwards.
-        with replacing_report(path) as file, self._current() as objects:
+        with replacing_report(path) as file, self.current() as objects:
             file.writelines(render_report(objects))
             self._reported = self._producer.recorded
 
@@ -185,7 +186,7 @@ def _open_store(path: str, durability: Durability, lock_timeout_s: float) -> Fil
             _import_report(path, journal_path)
         journal = FileJournal(journal_path, durability, lock_timeout_s)
         # Somebody may have deleted the report to start over since the first line.
-        if os.path.exists(path) and journal.is_current():
+        if os.path.exists(path) and journal.iscurrent():
             return journal
         journal.close()
 
@@ -275,7 +276,7 @@ def lock_guard(readonly: bool, atomic: bool = False) -> Callable[[_Function], _F
     ----------
     readonly
         only bring the backend up to date before the call; otherwise the call also runs in the
-        exclusive section, where no other process decides anything, and the report is saved behind it
+        exclusive section, where no other process decides anything, and the report is saved after
     atomic
         refuse to change a trial or group that somebody else changed since it was fetched
 
@@ -289,9 +290,9 @@ def lock_guard(readonly: bool, atomic: bool = False) -> Callable[[_Function], _F
         @wraps(fun)
         def guarded(self: FileProtocol, *args: Any, **kwargs: Any) -> Any:
             if readonly:
-                with self._current():
+                with self.current():
                     return fun(self, *args, **kwargs)
-            with self._deciding():
+            with self.deciding():
                 if atomic and args:
                     _check_up_to_date(self, args[0])
                 result = fun(self, *args, **kwargs)
@@ -305,7 +306,7 @@ def lock_guard(readonly: bool, atomic: bool = False) -> Callable[[_Function], _F
 
 
 def _check_up_to_date(protocol: FileProtocol, obj: Any) -> None:
-    with protocol._current() as objects:
+    with protocol.current() as objects:
         stored = objects.trials.get(obj.uid) or objects.groups.get(obj.uid)
     if stored is None:
         return
@@ -364,10 +365,8 @@ class LockFileRemover(SignalHandler):
         self._unlink()
 
     def _unlink(self) -> None:
-        try:
+        with suppress(FileNotFoundError):
             os.unlink(self.filename)
-        except FileNotFoundError:
-            pass
 
 
 __all__ = [

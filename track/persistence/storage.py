@@ -125,7 +125,7 @@ def replacing_report(path: str) -> Iterator[Any]:
 
 @contextmanager
 def _locked(path: str) -> Iterator[Any]:
-    """Open a file for writing once nobody else has it open; what a killed writer left is emptied."""
+    """Open a file for writing once nobody else has it; what a killed writer left is emptied."""
     while True:
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+") as file:
             fcntl.flock(file.fileno(), fcntl.LOCK_EX)

@@ -21,8 +21,8 @@ def parse_uri(uri: str) -> dict[str, Any]:
 
     Returns
     -------
-    ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; where the URI names a
-    host also ``address``, ``port``, ``username`` and ``password`` (text, or None).
+    ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; where the URI names
+    a host also ``address``, ``port``, ``username`` and ``password`` (text, or None).
     """
     split = urlsplit(uri)
     path, _, params = split.path.partition(";")

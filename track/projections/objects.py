@@ -119,9 +119,7 @@ def _uid_condition(query: Query) -> tuple[str] | None:
 
 def _project_created(objects: Objects, recorded: Recorded, event: ProjectCreated) -> None:
     if event.name not in objects.projects:
-        project = Project(
-            name=event.name, description=event.description, metadata=event.metadata
-        )
+        project = Project(name=event.name, description=event.description, metadata=event.metadata)
         objects.projects[event.name] = objects._streams[recorded.stream] = project
 
 
@@ -151,8 +149,8 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
 
 def trial_of(event: TrialCreated) -> Trial:
     """Return the trial as it was created."""
-    trial = Trial(*event)  # the event has the trial's own fields, in order
-    trial.status = None if event.status is None else get_status(*event.status)
+    status = None if event.status is None else get_status(*event.status)
+    trial = Trial(*event[:12], status, event.errors)  # the event has the trial's fields, in order
     trial.metadata.setdefault(UPDATE_COUNT, 0)
     for name, metric in trial.metrics.items():
         if isinstance(metric, dict):

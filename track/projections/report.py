@@ -76,8 +76,7 @@ def render_trial(trial: Trial) -> Iterator[str]:
 
 
 def _without_metrics(trial: Trial) -> Trial:
-    head = Trial(**{**vars(trial), "metrics": {}})
-    return head
+    return Trial(**{**vars(trial), "metrics": {}})
 
 
 def _render_metric(metric: Any) -> Iterator[str]:
