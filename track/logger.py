@@ -7,11 +7,11 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from track.errors import TrackError
+from track.persistence.content import directory_facts, file_facts
 from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, Protocol
 from track.structure import AnyStatus, Status, Trial
 from track.utils.signal import SignalHandler
@@ -188,46 +188,21 @@ class TrialLogger:
         source = executed_file() if path is None else os.fspath(path)
         if source is None:
             raise TrackError("there is no executed file to log: name one with log_code(path)")
-        self.log_metadata(code=self._keep(source))
+        self.log_metadata(code=file_facts(source, self.protocol.keep_content))
 
     def log_file(self, path: str | os.PathLike[str]) -> None:
         """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`."""
-        facts = self._keep(os.fspath(path))
-        self._log_facts(f"file:{facts['name']}", facts)
+        self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))
 
     def log_directory(self, path: str | os.PathLike[str]) -> None:
         """Keep all files under a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
 
         The SHA-256 of the folder is that of its files' names and hashes.
         """
-        from hashlib import sha256
+        self._log_facts("directory", directory_facts(os.fspath(path), self.protocol.keep_content))
 
-        root = Path(path)
-        if not root.is_dir():
-            raise TrackError(f"cannot log {root}: it is not a folder")
-        files = {
-            file.relative_to(root).as_posix(): self._keep(str(file))
-            for file in sorted(root.rglob("*"))
-            if file.is_file()
-        }
-        manifest = "".join(f"{facts['sha256']}  {name}\n" for name, facts in files.items())
-        facts = {
-            "name": root.resolve().name,
-            "size": sum(facts["size"] for facts in files.values()),
-            "sha256": sha256(manifest.encode("utf-8", "surrogateescape")).hexdigest(),
-            "files": {
-                name: {"size": facts["size"], "sha256": facts["sha256"]}
-                for name, facts in files.items()
-            },
-        }
-        self._log_facts(f"directory:{facts['name']}", facts)
-
-    def _log_facts(self, key: str, facts: dict[str, Any]) -> None:
-        self.log_metadata(None, **{key: facts})
-
-    def _keep(self, path: str) -> dict[str, Any]:
-        size, digest = self.protocol.keep_content(path)
-        return {"name": os.path.basename(path), "size": size, "sha256": digest}
+    def _log_facts(self, kind: str, facts: dict[str, Any]) -> None:
+        self.log_metadata(None, **{f"{kind}:{facts['name']}": facts})
 
     # Times
 

@@ -5,11 +5,49 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from track.errors import TrackError
 
 _CHUNK = 2**20
+
+Keep = Callable[[str], tuple[int, str]]
+"""Keeps the content of a file, and returns its size in bytes and its SHA-256 in hexadecimal."""
+
+
+def file_facts(path: str, keep: Keep) -> dict[str, Any]:
+    """Keep a file and return its name, size and SHA-256."""
+    size, digest = keep(path)
+    return {"name": os.path.basename(path), "size": size, "sha256": digest}
+
+
+def directory_facts(path: str, keep: Keep) -> dict[str, Any]:
+    """Keep all files under a folder and return its name, size, SHA-256 and files.
+
+    The SHA-256 is that of the lines ``<hash>  <name>`` of its files, in order, as sha256sum prints.
+
+    Raises
+    ------
+    TrackError
+        the path is not a folder, or a file in it cannot be kept
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise TrackError(f"cannot log {root}: it is not a folder")
+    files = {}
+    for file in sorted(root.rglob("*")):
+        if file.is_file():
+            size, digest = keep(str(file))
+            files[file.relative_to(root).as_posix()] = {"size": size, "sha256": digest}
+    manifest = "".join(f"{facts['sha256']}  {name}\n" for name, facts in files.items())
+    return {
+        "name": root.resolve().name,
+        "size": sum(facts["size"] for facts in files.values()),
+        "sha256": hashlib.sha256(manifest.encode("utf-8", "surrogatepass")).hexdigest(),
+        "files": files,
+    }
 
 
 class ContentStore:

@@ -122,7 +122,7 @@ class FileProtocol(JournaledProtocol):
         if file_name_override is not None:
             path = os.path.abspath(file_name_override)
             check_report(path)
-        elif not self._file_journal.iscurrent():
+        elif not self._file_journal.is_current():
             raise _abandoned(self.path)
         # Who waits here for another process catches up afterwards: reports never go backwards.
         with replacing_report(path) as file, self.current() as objects:
@@ -186,7 +186,7 @@ def _open_store(path: str, durability: Durability, lock_timeout_s: float) -> Fil
             _import_report(path, journal_path)
         journal = FileJournal(journal_path, durability, lock_timeout_s)
         # Somebody may have deleted the report to start over since the first line.
-        if os.path.exists(path) and journal.iscurrent():
+        if os.path.exists(path) and journal.is_current():
             return journal
         journal.close()
 
