@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 # The package beside this folder is the one documented, installed or not.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -14,9 +15,6 @@ copyright = f"2026, {author}"  # noqa: A001 - the name Sphinx reads
 release = version = track.__version__
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
-
-# Every warning fails the build. This one is none: a folder of pages may be empty.
-suppress_warnings = ["toc.empty_glob"]
 
 html_theme = "furo"
 html_title = f"Track {release}"
@@ -32,4 +30,15 @@ napoleon_numpy_docstring = True
 napoleon_use_rtype = False
 
 myst_heading_anchors = 3
-myst_enable_extensions = ["fieldlist"]
+
+
+def skip_field_aliases(
+    _app: Any, _what: str, _name: str, member: Any, skip: bool, _options: Any
+) -> bool:
+    """Leave out what every named tuple says of its fields by itself."""
+    return skip or str(member.__doc__).startswith("Alias for field number")
+
+
+def setup(app: Any) -> None:
+    """Register the above."""
+    app.connect("autodoc-skip-member", skip_field_aliases)

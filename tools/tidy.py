@@ -44,6 +44,7 @@ LAYERS = {
     "structure": Layer(2),
     "aggregators": Layer(2, only=frozenset({"errors", "containers", "utils"})),
     "chrono": Layer(2, beside=frozenset({"aggregators"})),
+    "metrics": Layer(2, beside=frozenset({"aggregators"})),
     "serialization": Layer(2, beside=frozenset({"structure", "aggregators", "chrono"})),
     "projections": Layer(3),
     "persistence": Layer(4),

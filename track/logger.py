@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from track.errors import TrackError
 from track.persistence.content import directory_facts, file_facts
-from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, Protocol
+from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, MetricsSink, Protocol
 from track.structure import AnyStatus, Status, Trial
 from track.utils.signal import SignalHandler
 from track.utils.stat import StatStream
@@ -57,6 +57,7 @@ class TrialLogger:
         self.protocol = protocol
         self.stdout: RingOutputDecorator | None = None
         self._insertion = insertion
+        self._sink: MetricsSink | None = None
         self._running = False
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
@@ -153,9 +154,12 @@ class TrialLogger:
         JournalError
             the values could not be recorded
         """
-        if self._insertion is not None:
-            self.insert()
-        self.protocol.log_trial_metrics(self.trial, step, aggregator, **kwargs)
+        (self._sink or self._open_sink())(step, aggregator, kwargs)
+
+    def _open_sink(self) -> MetricsSink:
+        self.insert()
+        self._sink = self.protocol.metrics_sink(self.trial)
+        return self._sink
 
     def log_metadata(self, aggregator: AggregatorFactory | None = None, **kwargs: Any) -> None:
         """Log arbitrary data about the trial.
@@ -232,20 +236,18 @@ class TrialLogger:
         A context manager that represents the timer; its ``as`` value holds the statistics of all
         times measured under that name, and is what :meth:`show_eta` takes.
         """
-        if self._insertion is not None:
-            self.insert()
+        self.insert()
         acc = self.trial.chronos.get(name)
         if not isinstance(acc, StatStream):
             acc = self.trial.chronos[name] = StatStream(0)
-        return LoggerChronoContext(
-            self.protocol,
-            self.trial,
-            acc,
-            name,
-            aggregator=aggregator,
-            start_callback=start_callback,
-            end_callback=end_callback,
-        )
+        context = LoggerChronoContext(self.protocol, self.trial, acc, name)
+        if aggregator is not DEFAULT_CHRONO or start_callback or end_callback:
+            context.kwargs = {
+                "aggregator": aggregator,
+                "start_callback": start_callback,
+                "end_callback": end_callback,
+            }
+        return context
 
     def set_eta_total(self, total: int | list[int] | tuple[int, ...]) -> None:
         """Say how many iterations there will be: a number, or one for each nested loop."""

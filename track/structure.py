@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from hashlib import sha256
@@ -86,8 +86,33 @@ def get_status(name: str, value: int) -> AnyStatus:
     return status if status is not None and status.value == value else CustomStatus(name, value)
 
 
+class _Metrics:
+    """The metrics of a trial: its own, or those that some storage has of it at the moment.
+
+    A trial that logs millions of values need not keep a copy of each.
+    """
+
+    _metrics: dict[str, Any]
+    _source: Callable[[], dict[str, Any]] | None
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        return self._metrics if self._source is None else self._source()
+
+    @metrics.setter
+    def metrics(self, metrics: dict[str, Any]) -> None:
+        self._metrics, self._source = metrics, None
+
+    def read_metrics_from(self, source: Callable[[], dict[str, Any]]) -> None:
+        """Have :attr:`metrics` be whatever a function returns, from now on."""
+        self._source = source
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_metrics": self.metrics, "_source": None}
+
+
 @dataclass(eq=False)
-class Trial:
+class Trial(_Metrics):
     """A single training run.
 
     Parameters

@@ -42,21 +42,28 @@ class StepSeries(MutableMapping[Any, Any]):
             self._steps, self._values = array("q"), array("d")
         self._items[step] = value
 
-    def extend(self, steps: Sequence[int], values: Sequence[float]) -> None:
-        """Set many items in order: integer steps, float values."""
-        growing = all(map(lt, steps, islice(steps, 1, None)))
-        mine = self._steps
-        if self._items is None and growing and not (mine and steps and steps[0] <= mine[-1]):
+    def extend(self, steps: Sequence[Any], values: Sequence[Any]) -> None:
+        """Set many items in order."""
+        if self._items is None and self._fits(steps, values):
             try:
                 column = array("q", steps)
             except OverflowError:
                 pass
             else:
-                mine.extend(column)
-                self._values.extend(values)
+                self._steps.extend(column)
+                self._values.extend(array("d", values))
                 return
         for step, value in zip(steps, values, strict=True):
             self[step] = value
+
+    def _fits(self, steps: Sequence[Any], values: Sequence[Any]) -> bool:
+        """Whether all items are integers and floats, with steps that go on growing."""
+        return (
+            {*map(type, steps)} == {int}
+            and {*map(type, values)} == {float}
+            and not (self._steps and steps[0] <= self._steps[-1])
+            and all(map(lt, steps, islice(steps, 1, None)))
+        )
 
     def to_dict(self) -> dict[Any, Any]:
         """Return a dictionary of its own."""

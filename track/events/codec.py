@@ -14,7 +14,7 @@ from typing import Any
 
 from track.errors import EncodingError
 from track.events.types import CATALOGUE, Event, Kind, Recorded, Unknown
-from track.events.values import ValuePacker, explain, unpack
+from track.events.values import new_packer, pack_values, unpack
 
 ENVELOPE = Struct(">4sQBQBIBQ")
 """Array header, tag, version and a uint64 marker; then marked stream, producer, sequence, at."""
@@ -23,6 +23,8 @@ UINT64, UINT32 = 0xCF, 0xCE
 MAX_SEQUENCE = 2**32 - 1
 MAX_PAYLOAD = 2**24 - 1
 """The longest payload in bytes, on every backend: the record header has 24 bits for it."""
+
+MAX_BODY = MAX_PAYLOAD - ENVELOPE.size
 
 Upcaster = Callable[[list[Any]], list[Any]]
 
@@ -48,28 +50,45 @@ class Encoder:
     """Encodes events with one reused buffer. Not for two threads at once."""
 
     def __init__(self) -> None:
-        self._values = ValuePacker()
+        self._pack: Callable[[list[Any]], bytes] = new_packer().pack
 
-    def encode(self, event: Event, stream: int, producer: int, sequence: int, at: int) -> bytes:
+    def encode(  # noqa: PLR0917 - keywords would cost a tenth of a log call
+        self,
+        kind: type[Event],
+        fields: list[Any],
+        stream: int,
+        producer: int,
+        sequence: int,
+        at: int,
+    ) -> bytes:
         """Return the payload of an event.
+
+        Parameters
+        ----------
+        kind, fields
+            class of the event, and its fields in order
+        stream, producer, sequence, at
+            see :class:`~track.events.types.Recorded`
 
         Raises
         ------
         EncodingError
             a value cannot be logged (the message names its key), or all of it is too large
         """
-        if isinstance(event, Unknown):
-            return _encode_unknown(event, stream, producer, sequence, at)
-        kind, fields = type(event), [*event]
-        payload = ENVELOPE.pack(
-            _HEADS[kind], stream, UINT64, producer, UINT32, sequence, UINT64, at
-        ) + self._values.pack(fields, kind._fields)
-        if len(payload) > MAX_PAYLOAD:
+        try:
+            body = self._pack(fields)
+        except Exception:  # noqa: BLE001 - whatever it was, the careful way finds and names it
+            body = pack_values(fields, kind._fields)
+        head = _HEADS.get(kind)
+        if head is None:
+            tag, version, _ = fields
+            head, body = _head(Kind(tag, version)), pack_values(fields[2:], ("body",))[1:]
+        if len(body) > MAX_BODY:
             raise EncodingError(
-                f"{kind.__name__} takes {len(payload)} bytes, over the limit of {MAX_PAYLOAD}: "
+                f"{kind.__name__} takes {len(body)} bytes, over the limit of {MAX_BODY}: "
                 "log large contents with log_file"
             )
-        return payload
+        return ENVELOPE.pack(head, stream, UINT64, producer, UINT32, sequence, UINT64, at) + body
 
 
 def _head(kind: Kind) -> bytes:
@@ -78,12 +97,6 @@ def _head(kind: Kind) -> bytes:
 
 _HEADS = {event: _head(kind) for event, kind in CATALOGUE.items()}
 _CLASSES = {kind.tag: (kind.version, event) for event, kind in CATALOGUE.items()}
-
-
-def _encode_unknown(event: Unknown, stream: int, producer: int, sequence: int, at: int) -> bytes:
-    head = _head(Kind(event.tag, event.version))
-    envelope = ENVELOPE.pack(head, stream, UINT64, producer, UINT32, sequence, UINT64, at)
-    return envelope + ValuePacker().pack([event.body], ("body",))[1:]
 
 
 def decode(position: int, payload: bytes) -> Recorded:
@@ -109,15 +122,3 @@ def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
     # A later writer of the same version may have added fields at the end.
     event: Event = kind(*body[: len(kind._fields)])
     return event
-
-
-__all__ = [
-    "ENVELOPE",
-    "MAX_PAYLOAD",
-    "MAX_SEQUENCE",
-    "UPCASTERS",
-    "Encoder",
-    "decode",
-    "explain",
-    "stream_id",
-]

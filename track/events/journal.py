@@ -22,6 +22,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from math import inf
 from typing import Literal
 
 from track.errors import BackendError, JournalWriteError
@@ -33,8 +34,8 @@ Batch = tuple[Sequence[int], list[bytes]]
 
 Durability = Literal["process", "interval", "always"]
 DURABILITIES = ("process", "interval", "always")
-SYNC_INTERVAL = 1.0
-"""Seconds between two syncs under ``durability=interval``."""
+SYNC_INTERVAL_NS = 10**9
+"""Time between two syncs under ``durability=interval``."""
 
 DEFAULT_LOCK_TIMEOUT = 30.0
 """Seconds to wait for an exclusive section."""
@@ -46,6 +47,9 @@ class JournalSyncError(JournalWriteError):
 
 class Journal(ABC):
     """An append-only, totally ordered store of payloads. The module says what it promises."""
+
+    sync_due_ns: float = inf
+    """Wall time, in nanoseconds, from which on a writer should :meth:`sync`; inf for never."""
 
     @abstractmethod
     def append(self, payloads: Sequence[bytes]) -> None:

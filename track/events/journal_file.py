@@ -26,7 +26,7 @@ from track.errors import (
 from track.events.forking import renew_in_children
 from track.events.journal import (
     DEFAULT_LOCK_TIMEOUT,
-    SYNC_INTERVAL,
+    SYNC_INTERVAL_NS,
     Batch,
     Durability,
     Journal,
@@ -75,7 +75,8 @@ class FileJournal(Journal):
         self._section = threading.RLock()
         self._depth = 0
         self._always = durability == "always"
-        self._next_sync = float("inf") if durability == "process" else 0.0
+        if durability == "interval":
+            self.sync_due_ns = 0
         self._fd = self._open()
         renew_in_children(self)
 
@@ -107,7 +108,7 @@ class FileJournal(Journal):
                 f"only {written} of {len(data)} bytes could be appended to {self.path} (is the "
                 "disk full?): the event was not recorded, the journal goes on working"
             )
-        if self._always or time.monotonic() >= self._next_sync:
+        if self._always:
             self.sync()
 
     def _write_error(self, error: OSError) -> JournalError:
@@ -121,7 +122,7 @@ class FileJournal(Journal):
 
     def sync(self) -> None:
         if self.durability == "interval":
-            self._next_sync = time.monotonic() + SYNC_INTERVAL
+            self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
         try:
             os.fdatasync(self._fd)
         except OSError as error:

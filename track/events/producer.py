@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-import time
-from collections.abc import Iterable
+from time import time_ns
+from typing import Any
 
 from track.events.codec import MAX_SEQUENCE, Encoder
 from track.events.forking import renew_in_children
@@ -24,21 +24,18 @@ class Producer:
     id: int
     """63 random bits."""
 
+    recorded: int
+    """How many events were recorded under this identity: the last sequence."""
+
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.renew_after_fork()
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        self.id = int.from_bytes(os.urandom(8), "big") >> 1
-        self._sequence = 0
-        self._encoder = Encoder()
+        self._begin()
+        self._encode = Encoder().encode
         self.lock = threading.Lock()
-
-    @property
-    def recorded(self) -> int:
-        """How many events this producer has made; it only changes when one is recorded."""
-        return self._sequence
 
     def record(self, stream: int, event: Event) -> None:
         """Append one event, stamped with the present time.
@@ -50,17 +47,30 @@ class Producer:
         JournalError
             see :meth:`track.events.journal.Journal.append`
         """
-        with self.lock:
-            self.journal.append((self._encode(stream, event),))
+        self.record_fields(stream, type(event), [*event])
 
-    def record_all(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Append the events of several streams, all or none. Raises as :meth:`record`."""
-        with self.lock:
-            self.journal.append([self._encode(stream, event) for stream, event in events])
+    def record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> None:
+        """Do what :meth:`record` does, for an event in pieces: all that a training loop waits for.
 
-    def _encode(self, stream: int, event: Event) -> bytes:
-        if self._sequence == MAX_SEQUENCE:
-            self._sequence, self.id = 0, int.from_bytes(os.urandom(8), "big") >> 1
-        # A number is spent even if the append fails: a failed write may have reached the disk.
-        self._sequence += 1
-        return self._encoder.encode(event, stream, self.id, self._sequence, time.time_ns())
+        Parameters
+        ----------
+        stream
+            whom the event is about
+        kind
+            its class
+        fields
+            its fields, in order
+        """
+        with self.lock:
+            # A number is spent even if the append fails: a failed write may have reached the disk.
+            self.recorded = sequence = self.recorded + 1
+            at = time_ns()
+            self.journal.append((self._encode(kind, fields, stream, self.id, sequence, at),))
+            if at >= self.journal.sync_due_ns:
+                self.journal.sync()
+            if sequence == MAX_SEQUENCE:
+                self._begin()
+
+    def _begin(self) -> None:
+        self.id = int.from_bytes(os.urandom(8), "big") >> 1
+        self.recorded = 0

@@ -92,7 +92,8 @@ def frame(payload: bytes, rest: int = 0) -> bytes:
         the payload was crafted to defeat the mask
     """
     mask = 0
-    if MAGIC in payload:
+    # Looking for one byte takes a tenth of the time of looking for three.
+    if MAGIC[0] in payload and MAGIC in payload:
         mask, payload = _mask(payload)
     length = len(payload)
     header = None if mask or rest else _plain_headers.get(length)
@@ -101,7 +102,7 @@ def frame(payload: bytes, rest: int = 0) -> bytes:
         if not (mask or rest) and length < 4096:  # noqa: PLR2004 - bounds the cache, any number does
             _plain_headers[length] = header
     record = header + payload
-    return record + _CRC.pack(crc32(record, SEED))
+    return record + crc32(record, SEED).to_bytes(4, "little")
 
 
 def frame_group(payloads: Sequence[bytes]) -> bytes:

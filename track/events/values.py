@@ -119,29 +119,33 @@ def unpack(data: bytes) -> Any:
     return msgpack.unpackb(data, strict_map_key=False, ext_hook=revive)
 
 
-class ValuePacker:
-    """Packs values with one reused buffer. Not for two threads at once."""
+def new_packer() -> msgpack.Packer:
+    """Return a packer of values, to be reused by one thread at a time."""
+    return msgpack.Packer(strict_types=True, default=extension)
 
-    def __init__(self) -> None:
-        packer = msgpack.Packer(strict_types=True, default=extension)
-        self.pack_plain: Callable[[list[Any]], bytes] = packer.pack
-        """The hot path: as :meth:`pack`, with msgpack's own exceptions."""
 
-    def pack(self, fields: list[Any], names: tuple[str, ...]) -> bytes:
-        """Pack the fields of an event; ``names`` are their names, for the error.
+def pack_values(values: list[Any], names: tuple[str, ...]) -> bytes:
+    """Pack values that may be odd, or not loggable at all.
 
-        Raises
-        ------
-        EncodingError
-            a value cannot be logged; the message names its key
-        """
+    Parameters
+    ----------
+    values
+        what to pack
+    names
+        what each is called
+
+    Raises
+    ------
+    EncodingError
+        a value cannot be logged; the message names its key
+    """
+    try:
         try:
-            try:
-                return self.pack_plain(fields)
-            except UnicodeEncodeError:
-                return self.pack_plain([_tag_surrogates(field) for field in fields])
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise explain(dict(zip(names, fields, strict=False)), error) from error
+            return _pack_nested(values)
+        except UnicodeEncodeError:
+            return _pack_nested([_tag_surrogates(value) for value in values])
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise _explain(dict(zip(names, values, strict=False)), error) from error
 
 
 def _tag_surrogates(value: Any) -> Any:
@@ -161,7 +165,7 @@ def _tag_surrogates(value: Any) -> Any:
     return value
 
 
-def explain(fields: dict[str, Any], cause: Exception) -> EncodingError:
+def _explain(fields: dict[str, Any], cause: Exception) -> EncodingError:
     """Find which key msgpack choked on and say so in an error."""
     values = fields.pop("values", {})
     culprit = _find_culprit({**fields, **values}, "", 0)

@@ -6,6 +6,8 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from threading import get_ident
 from time import perf_counter
 from typing import Any
 
@@ -40,10 +42,12 @@ from track.events.types import (
     TrialFinished,
     TrialStarted,
 )
+from track.metrics import add_values
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
     AggregatorFactory,
+    MetricsSink,
     Protocol,
     Query,
 )
@@ -51,7 +55,6 @@ from track.projections.history import as_of, trial_events
 from track.projections.objects import (
     UPDATE_COUNT,
     Objects,
-    add_metrics,
     copy_group,
     copy_project,
     copy_trial,
@@ -94,8 +97,8 @@ class JournaledProtocol(Protocol):
         self.strict = strict
         self._producer = Producer(journal)
         self._objects = Objects()
-        self._streams: dict[str, int] = {}
-        """uid -> stream of the trials known to exist."""
+        self._streams: dict[tuple[str | None, int | str], int] = {}
+        """(hash, revision) -> stream of the trials known to exist."""
         self._timers: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
         self._state = threading.RLock()
         self._readers = 0
@@ -227,7 +230,7 @@ class JournaledProtocol(Protocol):
             self._producer.record(stream, trial_created(trial, digest, revision))
         trial._hash, trial.revision = digest, revision
         trial.metadata[UPDATE_COUNT] = 0
-        self._streams[trial.uid] = stream
+        self._streams[digest, revision] = stream
         return trial
 
     def get_trial(self, trial: Trial) -> list[Trial] | None:
@@ -270,15 +273,16 @@ class JournaledProtocol(Protocol):
         TrialDoesNotExist
             it was never inserted here
         """
-        uid = trial.uid
-        stream = self._streams.get(uid)
-        if stream is None:
-            with self.current() as objects:
-                if uid not in objects.trials:
-                    raise TrialDoesNotExist(
-                        f"the trial {uid} is not in this store: insert it with new_trial first"
-                    )
-            stream = self._streams[uid] = stream_id("trial", uid)
+        key = trial._hash, trial.revision
+        return self._streams.get(key) or self._find_stream(key, trial.uid)
+
+    def _find_stream(self, key: tuple[str | None, int | str], uid: str) -> int:
+        with self.current() as objects:
+            if uid not in objects.trials:
+                raise TrialDoesNotExist(
+                    f"the trial {uid} is not in this store: insert it with new_trial first"
+                )
+        stream = self._streams[key] = stream_id("trial", uid)
         return stream
 
     # Recording what happens to a trial
@@ -294,8 +298,24 @@ class JournaledProtocol(Protocol):
         **kwargs: Any,
     ) -> None:
         spec = None if aggregator is None else _spec(aggregator)
-        self._producer.record(self._stream_of(trial), MetricsLogged(step, kwargs, spec))
-        add_metrics(trial.metrics, step, kwargs, spec)
+        self._record(trial, MetricsLogged(step, kwargs, spec))
+        add_values(trial.metrics, step, kwargs, spec)
+
+    def metrics_sink(self, trial: Trial) -> MetricsSink:
+        stream = self._stream_of(trial)
+        trial.read_metrics_from(partial(self._read_metrics, trial.uid))
+        return partial(self._sink_metrics, stream)
+
+    def _sink_metrics(
+        self, stream: int, step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]
+    ) -> None:
+        spec = None if aggregator is None else _spec(aggregator)
+        self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
+
+    def _read_metrics(self, uid: str) -> dict[str, Any]:
+        with self.current() as objects:
+            metrics: dict[str, Any] = thaw(objects.trials[uid].metrics)
+            return metrics
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
@@ -319,15 +339,17 @@ class JournaledProtocol(Protocol):
             trial.errors.append(reason)
 
     def log_trial_start(self, trial: Trial) -> None:
-        self._record(trial, TrialStarted())
+        stream = self._stream_of(trial)
+        self._producer.record(stream, TrialStarted())
         self.journal.milestone()
-        self._timers[trial.uid].append((perf_counter(), None))
+        self._start_timer(stream, None, None)
 
     def log_trial_finish(
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
-        elapsed, _ = self._stop_timer(trial.uid)
-        self._record(trial, TrialFinished(elapsed, _text(exc_type)))
+        stream = self._stream_of(trial)
+        elapsed, _ = self._stop_timer(stream, None)
+        self._producer.record(stream, TrialFinished(elapsed, _text(exc_type)))
         self.journal.milestone()
 
     def log_trial_chrono_start(
@@ -339,31 +361,34 @@ class JournaledProtocol(Protocol):
         end_callback: Callable[[], Any] | None = None,
     ) -> None:
         spec = None if aggregator is DEFAULT_CHRONO else _spec(aggregator)
-        self._record(trial, ChronoStarted(name, spec))
+        stream = self._stream_of(trial)
+        self._producer.record_fields(stream, ChronoStarted, [name, spec])
         if start_callback is not None:
             start_callback()
-        # Nested and concurrent timers of one name each find their own start.
-        key = trial.uid, name, threading.get_ident()
-        self._timers[key].append((perf_counter(), end_callback))
+        self._start_timer(stream, name, end_callback)
 
     def log_trial_chrono_finish(
         self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
-        elapsed, end_callback = self._stop_timer((trial.uid, name, threading.get_ident()))
-        self._record(trial, ChronoFinished(name, elapsed, _text(exc_type)))
+        stream = self._stream_of(trial)
+        elapsed, end_callback = self._stop_timer(stream, name)
+        self._producer.record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
         if end_callback is not None:
             end_callback()
 
-    def _stop_timer(self, key: Any) -> tuple[float | None, Any]:
+    def _start_timer(self, stream: int, name: str | None, callback: Any) -> None:
+        # Timers of one name nest, and each thread has its own.
+        thread = get_ident() if name is not None else 0
+        self._timers[stream, name, thread].append((perf_counter(), callback))
+
+    def _stop_timer(self, stream: int, name: str | None) -> tuple[float | None, Any]:
         """Return the seconds since the timer started, None if it started elsewhere."""
         now = perf_counter()
-        started = self._timers.get(key)
+        started = self._timers[stream, name, get_ident() if name is not None else 0]
         if not started:
             return None, None
-        start, end_callback = started.pop()
-        if not started:
-            del self._timers[key]
-        return now - start, end_callback
+        start, callback = started.pop()
+        return now - start, callback
 
     # The journal as a whole
 

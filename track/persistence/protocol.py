@@ -13,6 +13,8 @@ from track.versioning import file_hash
 AggregatorFactory = Callable[[], Aggregator]
 Query = Mapping[str, Any] | list[tuple[str, Any]] | None
 
+MetricsSink = Callable[[Any, AggregatorFactory | None, dict[str, Any]], None]
+
 DEFAULT_CHRONO: AggregatorFactory = StatAggregator.lazy(0)
 """Every time counts: avg, min, max, sd and count of all."""
 
@@ -170,6 +172,21 @@ class Protocol:
             name and value of each metric
         """
         raise self._missing("log_trial_metrics")
+
+    def metrics_sink(self, trial: Trial) -> MetricsSink:
+        """Return what a trial that logs over and over gives its metrics to.
+
+        Returns
+        -------
+        A function of step, aggregator and a dictionary of metrics, that does what
+        :meth:`log_trial_metrics` does; whether the trial passed in keeps the values too is the
+        backend's choice, as long as its ``metrics`` show them.
+        """
+
+        def sink(step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]) -> None:
+            self.log_trial_metrics(trial, step, aggregator, **values)
+
+        return sink
 
     def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
         """Change the status of a trial; an error is appended to its errors as text."""

@@ -29,6 +29,7 @@ from track.events.types import (
     TrialFinished,
     TrialStarted,
 )
+from track.metrics import add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
@@ -74,7 +75,7 @@ class Objects:
             if isinstance(trial, Trial):
                 _touch(trial, columns.times[end - 1], end - start)
                 for name, values in columns.metrics.items():
-                    _extend(trial.metrics, name, columns.steps[start:end], values[start:end])
+                    add_column(trial.metrics, name, columns.steps[start:end], values[start:end])
             start = end
 
     def find_trials(self, query: Query) -> Iterator[Trial]:
@@ -273,61 +274,14 @@ def _metadata_logged(
         if event.aggregator is None:
             trial.metadata[name] = value
         else:
-            _aggregate(trial.metadata, name, value, event.aggregator)
+            aggregate(trial.metadata, name, value, event.aggregator)
 
 
 @_touched
 def _metrics_logged(
     objects: Objects, trial: Trial, recorded: Recorded, event: MetricsLogged
 ) -> None:
-    add_metrics(trial.metrics, event.step, event.values, event.aggregator)
-
-
-def add_metrics(
-    metrics: dict[str, Any], step: Any, values: Mapping[str, Any], aggregator: AggregatorSpec
-) -> None:
-    """Add values to metrics: at a step, else to a list, or to an aggregator when one is given."""
-    for name, value in values.items():
-        metric = metrics.get(name)
-        if isinstance(metric, Aggregator):
-            metric.append(value)
-        elif aggregator is not None:
-            _aggregate(metrics, name, value, aggregator)
-        elif metric is None:
-            metrics[name] = [value] if step is None else StepSeries([(step, value)])
-        elif isinstance(metric, list):
-            if step is None:
-                metric.append(value)
-            else:
-                metrics[name] = StepSeries([*enumerate(metric), (step, value)])
-        else:
-            metric[_step_after(metric) if step is None else step] = value
-
-
-def _step_after(metric: Mapping[Any, Any]) -> int:
-    """Return the step of a value that was given none, in a metric that has some."""
-    return 1 + max((step for step in metric if isinstance(step, int)), default=-1)
-
-
-def _extend(metrics: dict[str, Any], name: str, steps: Any, values: Any) -> None:
-    """Add many floats to a metric, see :func:`add_metrics`."""
-    metric = metrics.setdefault(name, StepSeries())
-    if isinstance(metric, StepSeries):
-        metric.extend(steps, values)
-    else:
-        for step, value in zip(steps, values, strict=True):
-            add_metrics(metrics, step, {name: value}, None)
-
-
-def _aggregate(values: dict[str, Any], name: str, value: Any, spec: list[Any]) -> None:
-    """Append to an aggregator, made when there is none, fed with what was there before."""
-    current = values.get(name)
-    if not isinstance(current, Aggregator):
-        earlier = [] if current is None else current if isinstance(current, list) else [current]
-        current = values[name] = build(*spec)
-        for item in earlier:
-            current.append(item)
-    current.append(value)
+    add_values(trial.metrics, event.step, event.values, event.aggregator)
 
 
 @_touched

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from itertools import islice
 from math import isfinite
 from typing import Any
@@ -76,7 +77,9 @@ def render_trial(trial: Trial) -> Iterator[str]:
 
 
 def _without_metrics(trial: Trial) -> Trial:
-    return Trial(**{**vars(trial), "metrics": {}})
+    head = copy(trial)
+    head.metrics = {}
+    return head
 
 
 def _render_metric(metric: Any) -> Iterator[str]:

@@ -40,7 +40,7 @@ class EstimatedTime:
     >>> timer.update(0.06)
     >>> eta = EstimatedTime(timer, (10, 1000))
     >>> round(eta.estimate_time((1, 2)), 3)
-    8.797
+    8.997
     """
 
     def __init__(

@@ -54,9 +54,9 @@ class _State:
     current_obs: float
     drop_obs: int
 
-    def __init__(self, *values: float) -> None:
-        for field, value in zip(_FIELDS, values, strict=True):
-            setattr(self, field, value)
+    def __init__(self, *values: Any) -> None:
+        self.sum, self.sum_sqr, self.first_obs, self.min, self.max = values[:5]
+        self.current_count, self.current_obs, self.drop_obs = values[5:]
 
     @property
     def count(self) -> int:
