@@ -13,29 +13,42 @@ from track.events.journal import Journal
 from track.events.types import Event
 
 
+class _Identity:
+    """One producer: a random id, and how many events it has recorded."""
+
+    __slots__ = ("busy", "encode", "id", "recorded")
+
+    def __init__(self) -> None:
+        self.id = int.from_bytes(os.urandom(8), "big") >> 1
+        self.recorded = 0
+        self.encode = Encoder().encode
+        self.busy = False
+
+
 class Producer:
-    """Appends events to a journal under an identity of its own.
+    """Appends events to a journal, each thread under an identity of its own.
 
-    The pair of :attr:`id` and sequence is unique for ever, and sequences of one producer grow along
-    the journal: a receiver that remembers each producer's last one can drop what it already has.
-    Threads share a producer; a forked child becomes a new one.
+    The pair of producer and sequence is unique for ever, and the sequences of one producer grow
+    along the journal: a receiver that remembers each producer's last one can drop what it has
+    already. Since no two threads share an identity, none waits for another; a forked child takes
+    new ones.
     """
-
-    id: int
-    """63 random bits."""
-
-    recorded: int
-    """How many events were recorded under this identity: the last sequence."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
-        self.renew_after_fork()
+        self.changed = False
+        """Whether anything was recorded since somebody last set this to False."""
+        self._threads = threading.local()
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        self._begin()
-        self._encode = Encoder().encode
-        self.lock = threading.Lock()
+        self.changed = False
+        self._threads = threading.local()
+
+    @property
+    def busy(self) -> bool:
+        """Whether this thread is recording already, and a signal handler came in between."""
+        return self._identity().busy
 
     def record(self, stream: int, event: Event) -> None:
         """Append one event, stamped with the present time.
@@ -61,16 +74,26 @@ class Producer:
         fields
             its fields, in order
         """
-        with self.lock:
+        try:
+            identity = self._threads.identity
+        except AttributeError:
+            identity = self._identity()
+        identity.busy = self.changed = True
+        try:
             # A number is spent even if the append fails: a failed write may have reached the disk.
-            self.recorded = sequence = self.recorded + 1
+            identity.recorded = sequence = identity.recorded + 1
             at = time_ns()
-            self.journal.append((self._encode(kind, fields, stream, self.id, sequence, at),))
+            self.journal.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
             if at >= self.journal.sync_due_ns:
                 self.journal.sync()
             if sequence == MAX_SEQUENCE:
-                self._begin()
+                del self._threads.identity
+        finally:
+            identity.busy = False
 
-    def _begin(self) -> None:
-        self.id = int.from_bytes(os.urandom(8), "big") >> 1
-        self.recorded = 0
+    def _identity(self) -> _Identity:
+        """Return who this thread is, made when it records for the first time."""
+        if not hasattr(self._threads, "identity"):
+            self._threads.identity = _Identity()
+        identity: _Identity = self._threads.identity
+        return identity

@@ -121,7 +121,7 @@ def unpack(data: bytes) -> Any:
 
 def new_packer() -> msgpack.Packer:
     """Return a packer of values, to be reused by one thread at a time."""
-    return msgpack.Packer(strict_types=True, default=extension)
+    return msgpack.Packer(strict_types=True, default=extension, buf_size=4096)
 
 
 def pack_values(values: list[Any], names: tuple[str, ...]) -> bytes:

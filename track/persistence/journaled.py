@@ -114,7 +114,7 @@ class JournaledProtocol(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a call is under way, so that a signal handler should come back later."""
-        return self._readers > 0 or self._producer.lock.locked()
+        return self._readers > 0 or self._producer.busy
 
     # Reading and deciding
 

@@ -94,7 +94,6 @@ class FileProtocol(JournaledProtocol):
         self.path = os.path.abspath(parts["path"])
         self.eager = eager
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
-        self._reported = -1
         self._file_journal = _open_store(
             self.path,
             check_durability(settings.get("durability", "interval")),
@@ -125,13 +124,13 @@ class FileProtocol(JournaledProtocol):
         elif not self._file_journal.is_current():
             raise _abandoned(self.path)
         # Who waits here for another process catches up afterwards: reports never go backwards.
+        self._producer.changed = False
         with replacing_report(path) as file, self.current() as objects:
             file.writelines(render_report(objects))
-            self._reported = self._producer.recorded
 
     def commit_if_changed(self) -> None:
         """Commit, unless nothing was recorded here since the last time or since a fork."""
-        if os.getpid() == self._pid and self._producer.recorded != max(self._reported, 0):
+        if os.getpid() == self._pid and self._producer.changed:
             self.commit()
 
     def close(self) -> None:
