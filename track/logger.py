@@ -11,7 +11,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from track.errors import TrackError
-from track.persistence.content import directory_facts, file_facts
 from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, MetricsSink, Protocol
 from track.structure import AnyStatus, Status, Trial
 from track.utils.signal import SignalHandler
@@ -189,6 +188,8 @@ class TrialLogger:
         TrackError
             the program was not started from a file, or it cannot be read
         """
+        from track.persistence.content import file_facts
+
         source = executed_file() if path is None else os.fspath(path)
         if source is None:
             raise TrackError("there is no executed file to log: name one with log_code(path)")
@@ -196,6 +197,8 @@ class TrialLogger:
 
     def log_file(self, path: str | os.PathLike[str]) -> None:
         """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`."""
+        from track.persistence.content import file_facts
+
         self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))
 
     def log_directory(self, path: str | os.PathLike[str]) -> None:
@@ -203,6 +206,8 @@ class TrialLogger:
 
         The SHA-256 of the folder is that of its files' names and hashes.
         """
+        from track.persistence.content import directory_facts
+
         self._log_facts("directory", directory_facts(os.fspath(path), self.protocol.keep_content))
 
     def _log_facts(self, kind: str, facts: dict[str, Any]) -> None:

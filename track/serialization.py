@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from track.aggregators.aggregator import Aggregator
 from track.chrono import ChronoContext
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup, get_status
 from track.utils.stat import StatStream
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive times are stored as they are, see SerializerDatetime
 
@@ -36,6 +38,8 @@ def to_json(obj: Any, short: bool = False) -> Any:
     for kinds, aspect in _TO_JSON:
         if isinstance(obj, kinds):
             return aspect.to_json(obj, short)
+    if type(obj).__name__ == "UUID":  # not worth importing its module
+        return SerializerUUID().to_json(obj)
     if isinstance(obj, Mapping):
         return {str(key): to_json(item, short) for key, item in obj.items()}
     return obj
@@ -85,6 +89,8 @@ class SerializerUUID(SerializerAspect):
         return str(obj)
 
     def from_json(self, obj: str) -> UUID:
+        from uuid import UUID
+
         return UUID(obj)
 
 
@@ -292,7 +298,6 @@ _TO_JSON: list[tuple[Any, SerializerAspect]] = [
     (StatStream, SerializerStatStream()),
     ((Aggregator, ChronoContext), SerializerChronoContext()),
     (datetime, SerializerDatetime()),
-    (UUID, SerializerUUID()),
 ]
 _FROM_JSON: dict[str, SerializerAspect] = {
     aspect.dtype: aspect for _, aspect in _TO_JSON if aspect.dtype is not None

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date, datetime
 from enum import Enum
-from functools import partial
-from pathlib import PurePath
+from functools import lru_cache, partial
 from typing import Any
-from uuid import UUID
 
 import msgpack
 
@@ -44,7 +42,7 @@ def extension(value: Any, depth: int = 0) -> Any:
         if depth >= MAX_TUPLE_DEPTH:
             raise TypeError(f"tuples are nested more than {MAX_TUPLE_DEPTH} deep")
         return msgpack.ExtType(EXT_TUPLE, _pack_nested(list(value), depth + 1))
-    for kinds, write in _WRITERS:
+    for kinds, write in _writers():
         if isinstance(value, kinds):
             return write(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
@@ -64,17 +62,23 @@ def _plain_scalar(value: float | str) -> Any:
     return msgpack.ExtType(EXT_INTEGER, integer.to_bytes(size, "big", signed=True))
 
 
-_WRITERS: list[tuple[Any, Callable[[Any], Any]]] = [
-    (Enum, lambda value: value.value),
-    ((float, int, str), _plain_scalar),
-    (dict, dict),
-    (list, list),
-    ((bytearray, memoryview), bytes),
-    (date, lambda value: msgpack.ExtType(EXT_DATETIME, value.isoformat().encode())),
-    (UUID, lambda value: msgpack.ExtType(EXT_UUID, value.bytes)),
-    (PurePath, str),
-]
-"""For kinds of values msgpack does not know, the one that is written instead; first match wins."""
+@lru_cache
+def _writers() -> list[tuple[Any, Callable[[Any], Any]]]:
+    """Return, for kinds of values msgpack does not know, how to write them; the first match wins."""
+    # Few programs log such values, and `import track` is faster without these modules.
+    from pathlib import PurePath
+    from uuid import UUID
+
+    return [
+        (Enum, lambda value: value.value),
+        ((float, int, str), _plain_scalar),
+        (dict, dict),
+        (list, list),
+        ((bytearray, memoryview), bytes),
+        (date, lambda value: msgpack.ExtType(EXT_DATETIME, value.isoformat().encode())),
+        (UUID, lambda value: msgpack.ExtType(EXT_UUID, value.bytes)),
+        (PurePath, str),
+    ]
 
 
 def _array_scalar(value: Any) -> Any:
@@ -104,6 +108,8 @@ def revive(code: int, data: bytes) -> Any:
         text = data.decode()
         return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
     if code == EXT_UUID:
+        from uuid import UUID
+
         return UUID(bytes=data)
     return msgpack.ExtType(code, data)
 

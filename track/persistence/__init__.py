@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from importlib import import_module
-from importlib.metadata import entry_points
 
 from track.errors import BackendError
 from track.persistence.protocol import Protocol
@@ -91,6 +90,8 @@ def _load(name: str) -> Backend:
 
 
 def _find_entry_point(scheme: str) -> Backend | None:
+    from importlib.metadata import entry_points  # takes longer than everything else here
+
     for entry in entry_points(group=ENTRY_POINTS, name=scheme):
         try:
             backend: Backend = entry.load()

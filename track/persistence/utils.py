@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 from track.errors import BackendError
 
@@ -24,6 +22,8 @@ def parse_uri(uri: str) -> dict[str, Any]:
     ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; where the URI names
     a host also ``address``, ``port``, ``username`` and ``password`` (text, or None).
     """
+    from urllib.parse import parse_qsl, urlsplit
+
     split = urlsplit(uri)
     path, _, params = split.path.partition(";")
     parts: dict[str, Any] = {
@@ -41,6 +41,8 @@ def parse_uri(uri: str) -> dict[str, Any]:
 
 
 def _parse_authority(netloc: str) -> dict[str, str | None]:
+    from urllib.parse import unquote
+
     # urlsplit would lower the case of the host and insist on a single numeric port.
     userinfo, _, host = netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
@@ -67,6 +69,8 @@ def check_options(uri: str, options: Mapping[str, str], known: Iterable[str]) ->
     for name in options:
         if name in known or name in IGNORED_OPTIONS:
             continue
+        from difflib import get_close_matches
+
         close = get_close_matches(name, known, 1)
         hint = f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(known)}"
         raise BackendError(f"the option '{name}' of {_without_password(uri)} is unknown: {hint}")

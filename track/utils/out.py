@@ -44,7 +44,8 @@ class RingOutputDecorator:
         return "".join(self.raw())
 
     def __getattr__(self, name: str) -> Any:
-        # A copy is asked for attributes before it has any; without this it would ask itself.
-        if name == "stream":
+        # A copy is asked for attributes before it has any, and for how it is pickled: neither is
+        # the stream's business.
+        if name == "stream" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.stream, name)
