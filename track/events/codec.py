@@ -99,6 +99,9 @@ _HEADS = {event: _head(kind) for event, kind in CATALOGUE.items()}
 _CLASSES = {kind.tag: (kind.version, event) for event, kind in CATALOGUE.items()}
 
 
+_new: Callable[[Any, Any], Any] = tuple.__new__
+
+
 def decode(position: int, payload: bytes) -> Recorded:
     """Return the event of a payload, in today's shape.
 
@@ -110,7 +113,8 @@ def decode(position: int, payload: bytes) -> Recorded:
         event = _revive_event(tag, version, body)
     except Exception:  # noqa: BLE001 - msgpack raises whatever it likes on bytes that are not ours
         return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
-    return Recorded(position, at, producer, sequence, stream, event)
+    recorded: Recorded = _new(Recorded, (position, at, producer, sequence, stream, event))
+    return recorded
 
 
 def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
@@ -119,6 +123,10 @@ def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
         body, version = upcast(body), version + 1
     if version != current:
         return Unknown(tag, version, body)
+    if len(body) == len(kind._fields):
+        # In a third of the time: the constructor of a NamedTuple is a Python function.
+        event: Event = _new(kind, body)
+        return event
     # A later writer of the same version may have added fields at the end.
-    event: Event = kind(*body[: len(kind._fields)])
-    return event
+    whole: Event = kind(*body[: len(kind._fields)])
+    return whole

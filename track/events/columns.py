@@ -9,6 +9,7 @@ equality is a tested law, and this module may be deleted without changing a resu
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import Struct
 from typing import NamedTuple
 
@@ -66,12 +67,16 @@ def decode_columns(payloads: list[bytes]) -> Columns | None:
         return None
     joined = b"".join(payloads)
     # One AND of two long integers blanks the numbers of all payloads at once.
-    mask = int.from_bytes(shape.mask * len(payloads), "big")
-    structure = int.from_bytes(shape.structure * len(payloads), "big")
+    mask, structure = _repeat(shape.mask, len(payloads)), _repeat(shape.structure, len(payloads))
     if int.from_bytes(joined, "big") & mask != structure:
         return None
     streams, times, steps, *values = zip(*shape.numbers.iter_unpack(joined), strict=True)
     return Columns(streams, times, steps, dict(zip(shape.names, values, strict=True)))
+
+
+@lru_cache(maxsize=16)
+def _repeat(pattern: bytes, count: int) -> int:
+    return int.from_bytes(pattern * count, "big")
 
 
 def _shape_of(payload: bytes) -> _Shape | None:

@@ -192,20 +192,50 @@ def _walk(data: bytes) -> tuple[list[int], list[bytes]]:
         magic, version, word, rest, _ = unpack(data, position)
         start = position + HEADER_SIZE
         stop = start + (word & MAX_LENGTH)
-        position = stop + 4
-        if magic != MAGIC or version != VERSION or position > size:
+        end = stop + 4
+        if magic != MAGIC or version != VERSION or end > size:
             break
         if rest or group_end:
-            if group_end not in (0, position + rest):
+            if group_end not in {0, end + rest}:
                 break
-            group_end = position + rest if rest else 0
+            group_end = end + rest if rest else 0
+        elif word <= MAX_LENGTH and data[position:start] == data[end : end + HEADER_SIZE]:
+            run = _walk_run(data, position, word)
+            payloads += run
+            position += len(run) * (end - position)
+            ends += range(end, position + 1, end - start + HEADER_SIZE)
+            settled = len(ends)
+            continue
         payload = data[start:stop]
         payloads.append(_xor(payload, word >> 24) if word > MAX_LENGTH else payload)
-        ends.append(position)
+        ends.append(end)
+        position = end
         if not group_end:
             settled = len(ends)
     del ends[settled:], payloads[settled:]
     return ends, payloads
+
+
+_LONGEST_RUN = 4096
+
+
+def _walk_run(data: bytes, position: int, length: int) -> list[bytes]:
+    """Return the payloads from a position on, as far as all have the very same header."""
+    header = data[position : position + HEADER_SIZE]
+    layout = Struct(f"{HEADER_SIZE}s{length}s{_CRC.size}x")
+    payloads: list[bytes] = []
+    count = 8
+    while count := min(count, (len(data) - position) // layout.size):
+        piece = memoryview(data)[position : position + count * layout.size]
+        headers, found = zip(*layout.iter_unpack(piece), strict=True)
+        if headers.count(header) != count:
+            same = next(index for index, other in enumerate(headers) if other != header)
+            payloads += found[:same]
+            break
+        payloads += found
+        position += count * layout.size
+        count = min(count * 4, _LONGEST_RUN)
+    return payloads
 
 
 class _Found(NamedTuple):

@@ -64,7 +64,7 @@ def _plain_scalar(value: float | str) -> Any:
 
 @lru_cache
 def _writers() -> list[tuple[Any, Callable[[Any], Any]]]:
-    """Return, for kinds of values msgpack does not know, how to write them; the first match wins."""
+    """Return how to write the kinds of values msgpack does not know; the first match wins."""
     # Few programs log such values, and `import track` is faster without these modules.
     from pathlib import PurePath
     from uuid import UUID

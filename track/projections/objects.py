@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import deepcopy
-from itertools import groupby
 from typing import Any, TypeVar
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, build
@@ -66,17 +65,16 @@ class Objects:
             fold(self, recorded, recorded.event)
 
     def apply_columns(self, columns: Columns, position: int) -> None:
-        """Fold in many metrics events at once; the same as applying each."""
+        """Fold in many metrics events at once; the same as applying each, in order."""
+        if position <= self.position:
+            return
         self.position = position
-        start = 0
-        for stream, group in groupby(columns.streams):
-            end = start + sum(1 for _ in group)
+        for stream, rows in _by_stream(columns):
             trial = self._streams.get(stream)
             if isinstance(trial, Trial):
-                _touch(trial, columns.times[end - 1], end - start)
-                for name, values in columns.metrics.items():
-                    add_column(trial.metrics, name, columns.steps[start:end], values[start:end])
-            start = end
+                _touch(trial, rows.times[-1], len(rows.times))
+                for name, values in rows.metrics.items():
+                    add_column(trial.metrics, name, rows.steps, values)
 
     def find_trials(self, query: Query) -> Iterator[Trial]:
         """Yield the trials that match, oldest first."""
@@ -96,6 +94,31 @@ class Objects:
         if uids is None and isinstance(query, Mapping) and isinstance(query.get("group_id"), str):
             return self.by_group.get(query["group_id"], ())
         return uids
+
+
+def _by_stream(columns: Columns) -> Iterator[tuple[int, Columns]]:
+    """Split columns into those of each stream: what happens to different trials commutes."""
+    first = columns.streams[0]
+    if columns.streams.count(first) == len(columns.streams):
+        yield first, columns
+        return
+    places: dict[int, list[int]] = {}
+    for index, stream in enumerate(columns.streams):
+        places.setdefault(stream, []).append(index)
+    for stream, indexes in places.items():
+
+        def pick(column: Sequence[Any], indexes: list[int] = indexes) -> tuple[Any, ...]:
+            return tuple([column[index] for index in indexes])
+
+        yield (
+            stream,
+            Columns(
+                pick(columns.streams),
+                pick(columns.times),
+                pick(columns.steps),
+                {name: pick(values) for name, values in columns.metrics.items()},
+            ),
+        )
 
 
 _Object = TypeVar("_Object", Project, TrialGroup, Trial)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Protocol
 
@@ -9,6 +10,8 @@ from track.events.codec import decode
 from track.events.columns import Columns, decode_columns
 from track.events.journal import Journal
 from track.events.types import Recorded
+
+_LONGEST_RUN = 2048
 
 
 class Projection(Protocol):
@@ -30,14 +33,19 @@ class Projection(Protocol):
 def catch_up(projection: Projection, journal: Journal) -> None:
     """Fold in what was appended since the projection's checkpoint."""
     for positions, payloads in journal.read_batches(projection.position):
-        done = 0
-        for _, group in groupby(payloads, len):
-            run = list(group)
-            columns = decode_columns(run)
-            end = done + len(run)
+        for start, end in _runs(payloads):
+            columns = decode_columns(payloads[start:end])
             if columns is not None:
                 projection.apply_columns(columns, positions[end - 1])
             else:
-                for position, payload in zip(positions[done:end], run, strict=True):
-                    projection.apply(decode(position, payload))
-            done = end
+                for recorded in map(decode, positions[start:end], payloads[start:end]):
+                    projection.apply(recorded)
+
+
+def _runs(payloads: list[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield the bounds of runs of payloads of equal length, as long as a cache likes them."""
+    end = 0
+    for _, group in groupby(map(len, payloads)):
+        start, end = end, end + len(list(group))
+        for first in range(start, end, _LONGEST_RUN):
+            yield first, min(first + _LONGEST_RUN, end)
