@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _BUSY_PAUSE_S = 0.005
-_BUSY_RETRIES = 200
+_BUSY_RETRIES = 2000
 
 
 class TrialLogger:
@@ -467,7 +467,8 @@ class LogSignalHandler(SignalHandler):
         self._interrupt(signum, frame)
 
     def _interrupt(self, signum: int, frame: Any) -> None:
-        if getattr(self.logger.protocol, "busy", False) and self._retries < _BUSY_RETRIES:
+        busy = self.logger.protocol.busy
+        if busy and self._retries < _BUSY_RETRIES:
             # The signal came in the middle of a log call of this very thread: let it end first.
             self._retries += 1
             again = threading.Timer(_BUSY_PAUSE_S, os.kill, (os.getpid(), signum))
@@ -475,11 +476,17 @@ class LogSignalHandler(SignalHandler):
             again.start()
             return
         self._retries = 0
+        if busy:
+            logger.warning("the interruption was not recorded: another call does not end")
+        else:
+            self._record_interruption()
+        self.hand_on(signum, frame)
+
+    def _record_interruption(self) -> None:
         try:
             self.logger.interrupt()
         except (TrackError, OSError) as error:
             logger.warning("the interruption was not recorded: %s", error)
-        self.hand_on(signum, frame)
 
     def atexit(self) -> None:
         """Finish a trial that nobody finished: by the exception that ended the program, if any."""

@@ -6,7 +6,8 @@ values by step, or an aggregator: whatever the first value logged under its name
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from track.aggregators.aggregator import Aggregator, build
@@ -35,7 +36,7 @@ def add_values(
     for name, value in values.items():
         metric = metrics.get(name)
         if isinstance(metric, Aggregator):
-            metric.append(value)
+            _accumulate(metric, value)
         elif spec is not None:
             aggregate(metrics, name, value, spec)
         elif metric is None:
@@ -45,6 +46,9 @@ def add_values(
                 metric.append(value)
             else:
                 metrics[name] = StepSeries([*enumerate(metric), (step, value)])
+        elif not isinstance(metric, MutableMapping):  # a trial was made with a bare number
+            metrics[name] = [metric]
+            add_values(metrics, step, {name: value})
         else:
             metric[_step_after(metric) if step is None else step] = value
 
@@ -70,8 +74,14 @@ def aggregate(values: dict[str, Any], name: str, value: Any, spec: list[Any]) ->
         earlier = [] if current is None else current if isinstance(current, list) else [current]
         current = values[name] = build(*spec)
         for item in earlier:
-            current.append(item)
-    current.append(value)
+            _accumulate(current, item)
+    _accumulate(current, value)
+
+
+def _accumulate(aggregator: Aggregator, value: Any) -> None:
+    """Give a value to an aggregator, unless it is of a kind (a text, say) that it cannot take."""
+    with suppress(TypeError, ValueError, OverflowError):
+        aggregator.append(value)
 
 
 def _step_after(metric: Mapping[Any, Any]) -> int:

@@ -242,6 +242,11 @@ class FileJournal(Journal):
             fd, self._fd = self._fd, _CLOSED
             os.close(fd)
 
+    def __del__(self) -> None:
+        # Programs that make a client for each of a thousand trials seldom close them.
+        if getattr(self, "_fd", _CLOSED) != _CLOSED:
+            os.close(self._fd)
+
     def renew_after_fork(self) -> None:
         # flock belongs to the open file, which parent and child share: the child needs its own.
         self._section = threading.RLock()

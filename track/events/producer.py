@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import time_ns
 from typing import Any
 
@@ -16,13 +18,15 @@ from track.events.types import Event
 class _Identity:
     """One producer: a random id, and how many events it has recorded."""
 
-    __slots__ = ("busy", "encode", "id", "recorded")
+    __slots__ = ("busy", "deferred", "encode", "id", "recorded")
 
     def __init__(self) -> None:
         self.id = int.from_bytes(os.urandom(8), "big") >> 1
         self.recorded = 0
         self.encode = Encoder().encode
-        self.busy = False
+        self.busy = 0
+        """How many calls of this thread are under way, one inside the other."""
+        self.deferred: list[Callable[[], None]] = []
 
 
 class Producer:
@@ -45,10 +49,34 @@ class Producer:
         self.changed = False
         self._threads = threading.local()
 
-    @property
-    def busy(self) -> bool:
-        """Whether this thread is recording already, and a signal handler came in between."""
-        return self._identity().busy
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Have what a signal handler wants from this thread wait until the block ends."""
+        identity = self._identity()
+        identity.busy += 1
+        try:
+            yield
+        finally:
+            identity.busy -= 1
+            if identity.deferred and not identity.busy:
+                _run_deferred(identity)
+
+    def when_idle(self, callback: Callable[[], None]) -> bool:
+        """Call a function now, or once this thread is done with what it does here.
+
+        A signal handler comes between any two steps of its thread: what it records then could get
+        ahead of an event that is numbered but not yet written.
+
+        Returns
+        -------
+        Whether it was called.
+        """
+        identity = self._identity()
+        if identity.busy:
+            identity.deferred.append(callback)
+            return False
+        callback()
+        return True
 
     def record(self, stream: int, event: Event) -> None:
         """Append one event, stamped with the present time.
@@ -78,7 +106,8 @@ class Producer:
             identity = self._threads.identity
         except AttributeError:
             identity = self._identity()
-        identity.busy = self.changed = True
+        identity.busy += 1
+        self.changed = True
         try:
             # A number is spent even if the append fails: a failed write may have reached the disk.
             identity.recorded = sequence = identity.recorded + 1
@@ -89,7 +118,9 @@ class Producer:
             if sequence == MAX_SEQUENCE:
                 del self._threads.identity
         finally:
-            identity.busy = False
+            identity.busy -= 1
+            if identity.deferred and not identity.busy:
+                _run_deferred(identity)
 
     def _identity(self) -> _Identity:
         """Return who this thread is, made when it records for the first time."""
@@ -97,3 +128,8 @@ class Producer:
             self._threads.identity = _Identity()
         identity: _Identity = self._threads.identity
         return identity
+
+
+def _run_deferred(identity: _Identity) -> None:
+    while identity.deferred:
+        identity.deferred.pop(0)()

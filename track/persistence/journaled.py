@@ -11,8 +11,8 @@ from threading import get_ident
 from time import perf_counter
 from typing import Any
 
-from track.aggregators.aggregator import Aggregator, describe
 from track.errors import (
+    EncodingError,
     GroupDoesNotExist,
     ItemNotFound,
     ProjectDoesNotExist,
@@ -23,7 +23,6 @@ from track.events.forking import renew_in_children
 from track.events.journal import Journal
 from track.events.producer import Producer
 from track.events.types import (
-    AggregatorSpec,
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
@@ -43,6 +42,12 @@ from track.events.types import (
     TrialStarted,
 )
 from track.metrics import add_values
+from track.persistence.checks import (
+    aggregator_for,
+    check_dictionaries,
+    check_key,
+    check_status,
+)
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
@@ -59,6 +64,7 @@ from track.projections.objects import (
     copy_project,
     copy_trial,
     thaw,
+    trial_of,
 )
 from track.projections.projection import catch_up
 from track.serialization import to_json
@@ -112,8 +118,7 @@ class JournaledProtocol(Protocol):
         self._readers = 0
 
     @property
-    def busy(self) -> bool:
-        """Whether a call is under way, so that a signal handler should come back later."""
+    def busy(self) -> bool:  # type: ignore[override]  # backends may have it as an attribute
         return self._readers > 0 or self._producer.busy
 
     # Reading and deciding
@@ -143,6 +148,7 @@ class JournaledProtocol(Protocol):
         with self.deciding() as objects:
             if uid in objects.projects:
                 return copy_project(objects.projects[uid])
+            check_dictionaries("project", project, "metadata")
             event = ProjectCreated(uid, project.description, thaw(project.metadata))
             self._producer.record(stream_id("project", uid), event)
         return project
@@ -172,6 +178,7 @@ class JournaledProtocol(Protocol):
             if uid in objects.groups:
                 return None
             self._check_project(objects, group.project_id)
+            check_dictionaries("trial group", group, "metadata")
             event = GroupCreated(
                 uid, group.name, group.description, thaw(group.metadata), group.project_id
             )
@@ -237,7 +244,8 @@ class JournaledProtocol(Protocol):
         with self.current() as objects:
             if trial.uid not in objects.trials:
                 return None
-            return [copy_trial(objects.trials[uid]) for uid in objects.revisions[trial.hash]]
+            digest = objects.trials[trial.uid].hash
+            return [copy_trial(objects.trials[uid]) for uid in objects.revisions[digest]]
 
     def fetch_trials(self, query: Query = None) -> list[Trial]:
         with self.current() as objects:
@@ -297,7 +305,8 @@ class JournaledProtocol(Protocol):
         aggregator: AggregatorFactory | None = None,
         **kwargs: Any,
     ) -> None:
-        spec = None if aggregator is None else _spec(aggregator)
+        check_key("the step", step)
+        spec = None if aggregator is None else aggregator_for(aggregator, kwargs)
         self._record(trial, MetricsLogged(step, kwargs, spec))
         add_values(trial.metrics, step, kwargs, spec)
 
@@ -309,7 +318,8 @@ class JournaledProtocol(Protocol):
     def _sink_metrics(
         self, stream: int, step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]
     ) -> None:
-        spec = None if aggregator is None else _spec(aggregator)
+        check_key("the step", step)
+        spec = None if aggregator is None else aggregator_for(aggregator, values)
         self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
 
     def _read_metrics(self, uid: str) -> dict[str, Any]:
@@ -321,7 +331,7 @@ class JournaledProtocol(Protocol):
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
     ) -> None:
         default = aggregator is None or aggregator is DEFAULT_METADATA
-        spec = None if default else _spec(aggregator)
+        spec = None if default else aggregator_for(aggregator, kwargs)
         self._record(trial, MetadataLogged(kwargs, spec))
 
     def log_trial_arguments(self, trial: Trial, **kwargs: Any) -> None:
@@ -332,7 +342,7 @@ class JournaledProtocol(Protocol):
 
     def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
         reason = None if error is None else str(error)
-        self._record(trial, StatusChanged(status.name, status.value, reason))
+        self._record(trial, StatusChanged(*check_status(status), reason))
         self.journal.milestone()
         trial.status = status
         if reason is not None:
@@ -360,7 +370,8 @@ class JournaledProtocol(Protocol):
         start_callback: Callable[[], Any] | None = None,
         end_callback: Callable[[], Any] | None = None,
     ) -> None:
-        spec = None if aggregator is DEFAULT_CHRONO else _spec(aggregator)
+        check_key("the name of a chrono", name)
+        spec = None if aggregator is DEFAULT_CHRONO else aggregator_for(aggregator, {name: 0.5})
         stream = self._stream_of(trial)
         self._producer.record_fields(stream, ChronoStarted, [name, spec])
         if start_callback is not None:
@@ -415,8 +426,9 @@ class JournaledProtocol(Protocol):
 
 def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreated:
     """Return the event of inserting a trial, under the given hash and revision."""
-    status = trial.status
-    return TrialCreated(
+    check_dictionaries("trial", trial, "parameters", "metadata", "metrics", "chronos")
+    status = None if trial.status is None else check_status(trial.status)
+    event = TrialCreated(
         digest,
         revision,  # type: ignore[arg-type]  # clients also make revisions that are no numbers
         trial.name,
@@ -429,19 +441,19 @@ def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreate
         {**thaw(trial.metadata), UPDATE_COUNT: 0},
         thaw(trial.metrics),
         {name: to_json(chrono) for name, chrono in trial.chronos.items()},
-        None if status is None else [status.name, status.value],
+        None if status is None else [*status],
         [str(error) for error in trial.errors],
     )
+    try:
+        hash((event.group_id, event.project_id, trial_of(event)))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise EncodingError(f"nobody could read this trial back: {error!r}") from error
+    return event
 
 
 def _next_revision(objects: Objects, digest: str) -> int:
     taken = [objects.trials[uid].revision for uid in objects.revisions.get(digest, ())]
     return 1 + max((int(revision) for revision in taken if str(revision).isdecimal()), default=-1)
-
-
-def _spec(aggregator: AggregatorFactory | Aggregator | None) -> AggregatorSpec:
-    name, parameters = describe(aggregator)
-    return [name, parameters]
 
 
 def _text(value: Any) -> str | None:

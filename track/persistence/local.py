@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -30,6 +30,8 @@ from track.persistence.storage import (
     write_report,
 )
 from track.persistence.utils import check_options, parse_uri
+from track.projections.objects import Objects
+from track.projections.projection import catch_up
 from track.projections.query import execute_query
 from track.projections.report import render_report
 from track.utils.signal import SignalHandler
@@ -116,15 +118,20 @@ class FileProtocol(JournaledProtocol):
         file_name_override
             write the report there instead
         """
-        self.journal.sync()
-        path = self.path
-        if file_name_override is not None:
-            path = os.path.abspath(file_name_override)
-            check_report(path)
-        elif not self._file_journal.is_current():
-            raise _abandoned(self.path)
+        with self.current():  # a signal handler that wants to commit too waits for the end
+            self.journal.sync()
+            if file_name_override is not None:
+                path = os.path.abspath(file_name_override)
+                check_report(path)
+                self._replace_report(path)
+            elif self._file_journal.is_current():
+                self._producer.changed = False
+                self._replace_report(self.path)
+            else:
+                raise _abandoned(self.path)
+
+    def _replace_report(self, path: str) -> None:
         # Who waits here for another process catches up afterwards: reports never go backwards.
-        self._producer.changed = False
         with replacing_report(path) as file, self.current() as objects:
             file.writelines(render_report(objects))
 
@@ -140,6 +147,11 @@ class FileProtocol(JournaledProtocol):
             if self.eager:
                 self.commit_if_changed()
         super().close()
+
+    def __del__(self) -> None:
+        # A collection comes at any moment, in the middle of a commit too, so it must not commit.
+        if getattr(self, "_pid", None) == os.getpid() and self.eager and self._producer.changed:
+            _left_behind.add((self._pid, self.path))
 
     def keep_content(self, path: str) -> tuple[int, str]:
         return self.content.keep(path)
@@ -239,21 +251,34 @@ def _import_report(path: str, journal_path: str) -> None:
 # What happens when the process ends
 
 _open_protocols: WeakSet[FileProtocol] = WeakSet()
+_left_behind: set[tuple[int, str]] = set()
+"""Process and path of reports whose protocol was collected before it could commit."""
 
 
 @atexit.register
 def _commit_all() -> None:
     for protocol in list(_open_protocols):
         if protocol.eager:
-            _commit_quietly(protocol)
+            _quietly(protocol.path, protocol.commit_if_changed)
+    for pid, path in _left_behind:
+        if pid == os.getpid() and os.path.exists(path) and os.path.exists(path + JOURNAL_SUFFIX):
+            _quietly(path, partial(_commit_left_behind, path))
 
 
-def _commit_quietly(protocol: FileProtocol) -> None:
+def _commit_left_behind(path: str) -> None:
+    journal, objects = FileJournal(path + JOURNAL_SUFFIX, "process"), Objects()
+    with replacing_report(path) as file:
+        catch_up(objects, journal)
+        file.writelines(render_report(objects))
+    journal.close()
+
+
+def _quietly(path: str, commit: Callable[[], None]) -> None:
     try:
-        protocol.commit_if_changed()
+        commit()
     except (TrackError, OSError) as error:
         # There is no caller left to raise to.
-        logger.warning("the report %s was not updated at exit: %s", protocol.path, error)
+        logger.warning("the report %s was not updated at exit: %s", path, error)
 
 
 def _abandoned(path: str) -> JournalError:

@@ -28,6 +28,10 @@ class ProtocolMultiplexer(Protocol):
         super().__init__()
         self.backends = backends
 
+    @property
+    def busy(self) -> bool:  # type: ignore[override]  # backends may have it as an attribute
+        return any(backend.busy for backend in self.backends)
+
     def new_project(self, project: Project) -> Project:
         first, *others = self.backends
         for backend in others:

@@ -31,6 +31,9 @@ class Protocol:
         where the backend keeps things, as given to :class:`~track.client.TrackClient`
     """
 
+    busy: bool = False
+    """Whether a call is under way, so that a signal handler should come back later."""
+
     def __init__(self, uri: str | None = None) -> None:
         self.uri = uri
 

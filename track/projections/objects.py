@@ -33,6 +33,7 @@ from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
+_OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
 _NS = 1e-9
 
 
@@ -51,6 +52,8 @@ class Objects:
         """hash -> uids of its trials, oldest first"""
         self.by_group: dict[Any, list[str]] = {}
         """group_id -> uids of the trials made in it, oldest first"""
+        self.misfits: list[int] = []
+        """Positions of events whose values made no sense where they stood."""
         self._streams: dict[int, Any] = {}
         self._started: dict[tuple[int, str | None], int] = {}
         """When trials and chronos started, for those whose end does not know how long they took."""
@@ -61,8 +64,12 @@ class Objects:
             return
         self.position = recorded.position
         fold = _FOLDS.get(type(recorded.event))
-        if fold is not None:
+        if fold is None:
+            return
+        try:
             fold(self, recorded, recorded.event)
+        except Exception:  # noqa: BLE001 - whatever is wrong with one event, the others stay readable
+            self.misfits.append(recorded.position)
 
     def apply_columns(self, columns: Columns, position: int) -> None:
         """Fold in many metrics events at once; the same as applying each, in order."""
@@ -176,13 +183,18 @@ def trial_of(event: TrialCreated) -> Trial:
     status = None if event.status is None else get_status(*event.status)
     trial = Trial(*event[:12], status, event.errors)  # the event has the trial's fields, in order
     trial.metadata.setdefault(UPDATE_COUNT, 0)
-    for name, metric in trial.metrics.items():
-        if isinstance(metric, dict):
-            trial.metrics[name] = StepSeries(metric.items())
-    for name, chrono in trial.chronos.items():
-        if isinstance(chrono, dict) and chrono.get("dtype") == "statstream":
-            trial.chronos[name] = StatAggregator.from_json(chrono)
+    trial.metrics = {name: _revive_metric(metric) for name, metric in trial.metrics.items()}
+    trial.chronos = {name: _revive_chrono(chrono) for name, chrono in trial.chronos.items()}
     return trial
+
+
+def _revive_metric(metric: Any) -> Any:
+    return StepSeries(metric.items()) if isinstance(metric, dict) else metric
+
+
+def _revive_chrono(chrono: Any) -> Any:
+    stored = isinstance(chrono, dict) and chrono.get("dtype") == "statstream"
+    return StatAggregator.from_json(chrono) if stored else chrono
 
 
 def _trial_added_to_project(
@@ -286,7 +298,8 @@ def _tags_added(objects: Objects, trial: Trial, recorded: Recorded, event: TagsA
     if isinstance(trial.tags, dict):
         trial.tags.update(event.values)
     else:
-        trial.tags = {**dict.fromkeys(trial.tags or ()), **event.values}
+        earlier = trial.tags if isinstance(trial.tags, (list, tuple)) else [trial.tags]
+        trial.tags = {**{str(tag): None for tag in earlier if tag is not None}, **event.values}
 
 
 @_touched
@@ -294,6 +307,8 @@ def _metadata_logged(
     objects: Objects, trial: Trial, recorded: Recorded, event: MetadataLogged
 ) -> None:
     for name, value in event.values.items():
+        if name in _OWN_METADATA:
+            continue
         if event.aggregator is None:
             trial.metadata[name] = value
         else:

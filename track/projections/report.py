@@ -16,12 +16,15 @@ from math import isfinite
 from typing import Any
 
 from track.containers.series import StepSeries
-from track.projections.objects import Objects
+from track.projections.objects import Objects, thaw
 from track.serialization import to_json
 from track.structure import Project, Trial
 
 ORPHANS = "orphan"
 """The project under which trials made without one are shown."""
+
+_MOST_BITS = 10_000
+"""Python refuses to write longer integers in decimal digits."""
 
 _BLOCK = 8192
 """Items of a long list or series that are written at a time."""
@@ -78,7 +81,7 @@ def render_trial(trial: Trial) -> Iterator[str]:
 
 def _without_metrics(trial: Trial) -> Trial:
     head = copy(trial)
-    head.metrics = {}
+    head.metrics, head.metadata = {}, thaw(trial.metadata)
     return head
 
 
@@ -122,7 +125,9 @@ def plain(value: Any) -> Any:
         return {_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
-    if value is None or isinstance(value, (bool, int, str)):
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if value.bit_length() < _MOST_BITS else hex(value)
+    if value is None or isinstance(value, (bool, str)):
         return value
     if isinstance(value, bytes):
         return b64encode(value).decode()

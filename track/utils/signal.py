@@ -81,9 +81,10 @@ class SignalHandler:
         atexit.register(self._at_exit)
         for signum in _SIGNALS:
             # None is a handler that was not set from Python: it could neither be called nor be
-            # put back, so its signal stays where it is.
+            # put back. An ignored signal ends nothing (a job in the background of a shell has
+            # its SIGINT ignored). Both stay as they are.
             previous = signal.getsignal(signum)
-            if previous is None:
+            if previous in {None, signal.SIG_IGN}:
                 continue
             # The link is complete before it can be called, for a signal may come at once.
             link = self._links[signum] = _Link(self, previous)
