@@ -78,6 +78,7 @@ ORDER = {
     "persistence": (
         "protocol",
         "utils",
+        "checks",
         "content",
         "storage",
         "journaled",

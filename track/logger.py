@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from track.utils.out import RingOutputDecorator
 
 logger = logging.getLogger(__name__)
-
-_BUSY_PAUSE_S = 0.005
-_BUSY_RETRIES = 2000
 
 
 class TrialLogger:
@@ -458,7 +455,7 @@ class LogSignalHandler(SignalHandler):
     def __init__(self, logger: TrialLogger) -> None:
         super().__init__()
         self.logger = logger
-        self._retries = 0
+        self._waits = False
 
     def sigint(self, signum: int, frame: Any) -> None:
         self._interrupt(signum, frame)
@@ -467,26 +464,19 @@ class LogSignalHandler(SignalHandler):
         self._interrupt(signum, frame)
 
     def _interrupt(self, signum: int, frame: Any) -> None:
-        busy = self.logger.protocol.busy
-        if busy and self._retries < _BUSY_RETRIES:
-            # The signal came in the middle of a log call of this very thread: let it end first.
-            self._retries += 1
-            again = threading.Timer(_BUSY_PAUSE_S, os.kill, (os.getpid(), signum))
-            again.daemon = True
-            again.start()
-            return
-        self._retries = 0
-        if busy:
-            logger.warning("the interruption was not recorded: another call does not end")
+        if self._waits:  # asked twice: do not keep anybody waiting
+            self.hand_on(signum, frame)
         else:
-            self._record_interruption()
-        self.hand_on(signum, frame)
+            record = partial(self._record, signum, frame)
+            self._waits = not self.logger.protocol.when_idle(record)
 
-    def _record_interruption(self) -> None:
+    def _record(self, signum: int, frame: Any) -> None:
+        self._waits = False
         try:
             self.logger.interrupt()
         except (TrackError, OSError) as error:
             logger.warning("the interruption was not recorded: %s", error)
+        self.hand_on(signum, frame)
 
     def atexit(self) -> None:
         """Finish a trial that nobody finished: by the exception that ended the program, if any."""

@@ -99,6 +99,6 @@ def test_every_kind_can_be_held() -> None:
         assert typecode(code) == code
         assert RingBuffer(1, code).dtype == code
     for name, code in NUMPY_NAMES.items():
-        bits = int(name.lstrip("uintfloat"))
+        bits = int("".join(filter(str.isdigit, name)))
         assert array(typecode(name)).itemsize * 8 == bits
         assert RingBuffer(1, name).dtype == code

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from track.aggregators.aggregator import StatAggregator
 from track.chrono import ChronoContext
-from track.utils import eta as eta_module
 from track.utils.eta import EstimatedTime
 from track.utils.stat import StatStream
 
@@ -24,7 +23,7 @@ def timer(average_s: float) -> StatStream:
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands still until its one element is changed."""
     now = [100.0]
-    monkeypatch.setattr(eta_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("track.utils.eta.time.monotonic", lambda: now[0])
     return now
 
 

@@ -121,7 +121,7 @@ def test_copies_are_independent() -> None:
 
 def test_json_forms() -> None:
     """The short form has the statistics, the full form the state, both in stored order."""
-    stream = fill(StatStream(0), [1, 3])  # type: ignore[list-item]
+    stream = fill(StatStream(0), [1, 3])
     assert stream.to_json(short=True) == stream.to_dict()
     assert list(stream.to_dict().items()) == [
         *(("avg", 2.0), ("min", 1.0), ("max", 3.0)),

@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from track.utils import throttle as throttle_module
-from track.utils.throttle import ThrottleRepeatedCalls, Throttler, TimeThrottler, throttled
+from track.utils.throttle import Throttler, ThrottleRepeatedCalls, TimeThrottler, throttled
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """A clock that stands still until its one element is changed."""
     now = [100.0]
-    monkeypatch.setattr(throttle_module.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr("track.utils.throttle.time.monotonic", lambda: now[0])
     return now
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import track
-from track.versioning import default_version_hash, file_hash
+from track.versioning import default_version_hash, executed_file, file_hash
 
 SHOW = "from track.versioning import default_version_hash as v\nprint(v())\n"
 EMPTY = hashlib.sha256().hexdigest()
@@ -104,6 +104,12 @@ def test_a_file_that_is_gone(tmp_path: Path) -> None:
     assert run(str(script)) == EMPTY
 
 
-def test_it_is_stable() -> None:
-    """Asked twice, the version is the same."""
-    assert default_version_hash() == default_version_hash()
+def test_the_file_itself(tmp_path: Path) -> None:
+    """The executed file can be had by its path, or is None where there is none."""
+    script = tmp_path / "script.py"
+    script.write_text("from track.versioning import executed_file\nprint(executed_file())\n")
+    assert run(str(script)) == str(script)
+    assert run("-c", script.read_text()) == "None"
+    path = executed_file()
+    assert path is not None
+    assert default_version_hash() == file_hash(path)

@@ -107,7 +107,6 @@ class JournaledProtocol(Protocol):
         """(hash, revision) -> stream of the trials known to exist."""
         self._timers: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
         self._state = threading.RLock()
-        self._readers = 0
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
@@ -115,25 +114,18 @@ class JournaledProtocol(Protocol):
         if not self._state.acquire(blocking=False):
             self._objects = Objects()
         self._state = threading.RLock()
-        self._readers = 0
 
-    @property
-    def busy(self) -> bool:  # type: ignore[override]  # backends may have it as an attribute
-        return self._readers > 0 or self._producer.busy
+    def when_idle(self, callback: Callable[[], None]) -> bool:
+        return self._producer.when_idle(callback)
 
     # Reading and deciding
 
     @contextmanager
     def current(self) -> Iterator[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
-        state = self._state
-        with state:
-            self._readers += 1
-            try:
-                catch_up(self._objects, self.journal)
-                yield self._objects
-            finally:
-                self._readers = max(0, self._readers - 1)
+        with self._producer.busy(), self._state:
+            catch_up(self._objects, self.journal)
+            yield self._objects
 
     @contextmanager
     def deciding(self) -> Iterator[Objects]:
@@ -318,7 +310,9 @@ class JournaledProtocol(Protocol):
     def _sink_metrics(
         self, stream: int, step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]
     ) -> None:
-        check_key("the step", step)
+        # Training loops wait for these lines, and their steps are nearly always integers.
+        if step.__class__ is not int:
+            check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, values)
         self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
 

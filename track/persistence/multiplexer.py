@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 from track.persistence.protocol import Protocol, Query
@@ -28,9 +29,12 @@ class ProtocolMultiplexer(Protocol):
         super().__init__()
         self.backends = backends
 
-    @property
-    def busy(self) -> bool:  # type: ignore[override]  # backends may have it as an attribute
-        return any(backend.busy for backend in self.backends)
+    def when_idle(self, callback: Callable[[], None]) -> bool:
+        # Each backend in turn waits for its own idleness before it asks the next.
+        for backend in self.backends:
+            callback = partial(backend.when_idle, callback)  # type: ignore[assignment]
+        called: bool = callback()  # type: ignore[assignment,func-returns-value]
+        return called
 
     def new_project(self, project: Project) -> Project:
         first, *others = self.backends

@@ -31,9 +31,6 @@ class Protocol:
         where the backend keeps things, as given to :class:`~track.client.TrackClient`
     """
 
-    busy: bool = False
-    """Whether a call is under way, so that a signal handler should come back later."""
-
     def __init__(self, uri: str | None = None) -> None:
         self.uri = uri
 
@@ -247,6 +244,18 @@ class Protocol:
 
     def close(self) -> None:
         """Release what the backend holds."""
+
+    def when_idle(self, callback: Callable[[], None]) -> bool:
+        """Call a function now or, when this thread is in the middle of a call, at its end.
+
+        Signal handlers record through it: they come between any two steps of their thread.
+
+        Returns
+        -------
+        Whether it was called.
+        """
+        callback()
+        return True
 
     def keep_content(self, path: str) -> tuple[int, str]:
         """Keep the content of a file, where the backend has a place for it.

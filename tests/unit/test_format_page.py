@@ -1,0 +1,247 @@
+"""The page docs/format.md is exact: a reader written from it alone reads what Track writes."""
+
+import re
+import struct
+import zlib
+from hashlib import blake2b
+from pathlib import Path
+
+import msgpack
+import pytest
+
+from track.events.codec import MAX_PAYLOAD, MAX_SEQUENCE, Encoder
+from track.events.journal_file import FileJournal
+from track.events.record import MAX_GROUP, MAX_LENGTH, frame, frame_group
+from track.events.types import CATALOGUE, MetricsLogged
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
+
+EXAMPLE_LINE = re.compile(r"^ ?(\d+)  ((?:[0-9a-f]{2} )*[0-9a-f]{2}) +(\S.*)$", re.MULTILINE)
+EVENT_ROW = re.compile(r"^\| (\d+) \| `(\w+)` \| (\d+) \| (\w+) \|([ `\w]*)\|$", re.MULTILINE)
+FIELD_ROW = re.compile(r"^\| (?:`([A-Z]\w+)`)? ?\| `(\w+)` \| [^|]+ \| [^|]*\|$", re.MULTILINE)
+
+
+# A reader made of what the page says, and of nothing else.
+
+MAGIC, SEED = b"\xc1TJ", 0x2144DF1C
+
+
+def record_at(data, start):
+    """Return payload, end and end of the group of the intact record at an offset, or None."""
+    if len(data) < start + 20 or data[start : start + 3] != MAGIC:
+        return None
+    version, word, rest, header_crc = struct.unpack_from("<BIII", data, start + 3)
+    end = start + 20 + (word & 0xFFFFFF)
+    if version != 1 or zlib.crc32(data[start : start + 12]) != header_crc or end > len(data):
+        return None
+    (record_crc,) = struct.unpack_from("<I", data, end - 4)
+    if zlib.crc32(data[start : end - 4], SEED) != record_crc:
+        return None
+    return bytes(byte ^ word >> 24 for byte in data[start + 16 : end - 4]), end, end + rest
+
+
+def read_journal(data):
+    """Return the payloads that count, by position, and the damaged ranges."""
+    found, damage, at = [], [], 0
+    while at < len(data):
+        begin = at
+        while at < len(data) and record_at(data, at) is None:
+            at += 1
+        if at == len(data):
+            at = begin
+            break
+        if at > begin:
+            damage.append((begin, at))
+        payload, end, group_end = record_at(data, at)
+        found.append((at, payload, end, group_end))
+        at = end
+    events = {}
+    for start, payload, end, group_end in found:
+        ends = {other[3] for other in found if start <= other[0] < group_end}
+        if ends == {group_end} and group_end <= at:
+            events[end] = payload
+    return events, damage
+
+
+def decode(payload):
+    """Return the items of the envelope, read at their fixed offsets, and the body."""
+    layout = struct.Struct(">BBBBQBQBIBQ")
+    marker, tag, version, cf, stream, cf2, producer, ce, sequence, cf3, at = layout.unpack_from(
+        payload
+    )
+    assert (marker, cf, cf2, ce, cf3) == (0x97, 0xCF, 0xCF, 0xCE, 0xCF)
+    body = msgpack.unpackb(payload[layout.size :], strict_map_key=False)
+    return tag, version, stream, producer, sequence, at, body
+
+
+# The worked example
+
+
+@pytest.fixture
+def example():
+    section = PAGE.partition("## A record in full")[2].partition("\n## ")[0]
+    return [
+        (int(offset), bytes.fromhex(octets), meaning)
+        for offset, octets, meaning in EXAMPLE_LINE.findall(section)
+    ]
+
+
+@pytest.fixture
+def example_record(example):
+    return b"".join(octets for _, octets, _ in example)
+
+
+STREAM = int.from_bytes(blake2b(b"trial:demo_0", digest_size=8).digest(), "big") >> 1
+PRODUCER, AT = 0x0123456789ABCDEF, 1_700_000_000_123_456_789
+BODY = [3, {"loss": 0.25, "acc": 0.5}, None]
+
+
+def test_the_offsets_of_the_example_add_up(example, example_record):
+    expected = 0
+    for offset, octets, _ in example:
+        assert offset == expected
+        expected += len(octets)
+    assert expected == len(example_record) == 86
+
+
+def test_a_reader_made_from_the_page_reads_the_example(example_record):
+    events, damage = read_journal(example_record)
+    assert list(events) == [86]
+    assert damage == []
+    assert decode(events[86]) == (12, 1, STREAM, PRODUCER, 7, AT, BODY)
+
+
+def test_the_numbers_named_in_the_example_are_those_in_its_bytes(example):
+    named = {meaning.partition(" ")[0]: meaning for _, _, meaning in example}
+    assert named["stream"] == f"stream {STREAM}, of trial:demo_0"
+    assert named["producer"] == f"producer {PRODUCER}"
+    assert named["at"] == f"at {AT}"
+
+
+def test_track_writes_the_bytes_of_the_example(example_record):
+    payload = Encoder().encode(MetricsLogged, BODY, STREAM, PRODUCER, 7, AT)
+    assert frame(payload) == example_record
+
+
+def test_track_reads_the_example(example_record, tmp_path):
+    path = tmp_path / "journal"
+    path.write_bytes(example_record)
+    journal = FileJournal(path)
+    [recorded] = journal.read()
+    journal.close()
+    assert recorded == (86, AT, PRODUCER, 7, STREAM, MetricsLogged(*BODY))
+
+
+def test_the_masked_record_of_the_page_is_what_track_writes():
+    section = PAGE.partition("### Mask")[2].partition("###")[0]
+    record = bytes.fromhex(section.partition("```text\n")[2].partition("\n```")[0])
+    assert record == frame(b"\x97\xc1TJ")
+    assert record_at(record, 0)[0] == b"\x97\xc1TJ"
+
+
+# The checksums
+
+
+def test_the_check_value_and_the_property_of_the_closing_checksum(example_record):
+    assert zlib.crc32(b"123456789") == 0xCBF43926
+    assert zlib.crc32(example_record, SEED) == SEED
+    assert zlib.crc32(example_record * 3 + frame(b"other"), SEED) == SEED
+
+
+# The tables
+
+
+def test_the_catalogue_of_the_page_is_the_catalogue():
+    rows = {
+        name: (int(tag), int(version), tuple(re.findall(r"\w+", fields)))
+        for tag, name, version, _, fields in EVENT_ROW.findall(PAGE)
+    }
+    assert rows == {event.__name__: (*kind, event._fields) for event, kind in CATALOGUE.items()}
+
+
+def test_the_streams_of_the_page_are_those_the_classes_name():
+    for _, name, _, stream, _ in EVENT_ROW.findall(PAGE):
+        [event] = [event for event in CATALOGUE if event.__name__ == name]
+        assert event.__doc__.startswith(f"Stream: the {stream}")
+
+
+def test_every_field_of_every_event_is_explained():
+    section = PAGE.partition("What the fields hold")[2].partition("###")[0]
+    explained, event = {}, None
+    for name, field in FIELD_ROW.findall(section):
+        event = name or event
+        explained.setdefault(event, []).append(field)
+    assert explained == {
+        event.__name__: list(event._fields) for event in CATALOGUE if event._fields
+    }
+
+
+def test_the_limits_of_the_page_are_those_of_the_code():
+    assert MAX_LENGTH == MAX_PAYLOAD
+    for what, limit in [
+        ("payload", f"{MAX_PAYLOAD} bytes"),
+        ("records of one group, together", f"{MAX_GROUP} bytes"),
+        ("sequence of a producer", f"{MAX_SEQUENCE};"),
+    ]:
+        assert f"| {what} | {limit}" in PAGE
+
+
+# Recovery
+
+
+def encode(sequence, value):
+    return Encoder().encode(MetricsLogged, [sequence, {"x": value}, None], STREAM, 1, sequence, AT)
+
+
+JOURNAL = (
+    frame(encode(1, 0.5))
+    + frame(encode(2, "\u0141TJ".encode() + MAGIC))
+    + frame_group([encode(3, 1.5), encode(4, MAGIC), encode(5, None)])
+    + frame(encode(6, 2.5))
+    + frame(encode(7, 3.5))
+)
+TORN_GROUP = (
+    frame(encode(1, 0.5)) + frame_group([encode(2, 1.5), encode(3, "long" * 9)])[:-20]
+) + JOURNAL
+
+
+def read_with_track(path, data):
+    path.write_bytes(data)
+    journal = FileJournal(path, "process")
+    events = {
+        position: payload
+        for batch in journal.read_batches()
+        for position, payload in zip(*batch, strict=True)
+    }
+    damage = [(start, end) for start, end, _ in journal.damage]
+    journal.close()
+    return events, damage
+
+
+@pytest.mark.parametrize("data", [JOURNAL, TORN_GROUP, b""], ids=["whole", "torn group", "empty"])
+def test_a_reader_made_from_the_page_reads_a_journal_as_track_does(data, tmp_path):
+    events, damage = read_journal(data)
+    theirs, their_damage = read_with_track(tmp_path / "journal", data)
+    assert events == theirs
+    assert len(events) == {JOURNAL: 7, TORN_GROUP: 8, b"": 0}[data]
+    # The page reports ranges without a record; Track adds the records of a group cut short.
+    assert covered(damage) <= covered(their_damage)
+
+
+def covered(ranges):
+    return {offset for start, end in ranges for offset in range(start, end)}
+
+
+def test_it_reads_a_journal_cut_at_any_byte_as_track_does(tmp_path):
+    for size in range(len(JOURNAL)):
+        data = JOURNAL[:size]
+        assert read_journal(data) == read_with_track(tmp_path / "journal", data), size
+
+
+def test_it_reads_a_journal_with_any_byte_damaged_as_track_does(tmp_path):
+    for offset in range(len(JOURNAL)):
+        data = bytearray(JOURNAL)
+        data[offset] ^= 0x81
+        events, damage = read_journal(bytes(data))
+        assert len(events) == 6, offset
+        assert (events, damage) == read_with_track(tmp_path / "journal", bytes(data)), offset
