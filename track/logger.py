@@ -467,8 +467,8 @@ class LogSignalHandler(SignalHandler):
         if self._waits:  # asked twice: do not keep anybody waiting
             self.hand_on(signum, frame)
         else:
-            record = partial(self._record, signum, frame)
-            self._waits = not self.logger.protocol.when_idle(record)
+            self._waits = True
+            self.logger.protocol.when_idle(partial(self._record, signum, frame))
 
     def _record(self, signum: int, frame: Any) -> None:
         self._waits = False

@@ -61,22 +61,17 @@ class Producer:
             if identity.deferred and not identity.busy:
                 _run_deferred(identity)
 
-    def when_idle(self, callback: Callable[[], None]) -> bool:
+    def when_idle(self, callback: Callable[[], None]) -> None:
         """Call a function now, or once this thread is done with what it does here.
 
         A signal handler comes between any two steps of its thread: what it records then could get
         ahead of an event that is numbered but not yet written.
-
-        Returns
-        -------
-        Whether it was called.
         """
         identity = self._identity()
         if identity.busy:
             identity.deferred.append(callback)
-            return False
-        callback()
-        return True
+        else:
+            callback()
 
     def record(self, stream: int, event: Event) -> None:
         """Append one event, stamped with the present time.

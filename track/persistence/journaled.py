@@ -115,8 +115,8 @@ class JournaledProtocol(Protocol):
             self._objects = Objects()
         self._state = threading.RLock()
 
-    def when_idle(self, callback: Callable[[], None]) -> bool:
-        return self._producer.when_idle(callback)
+    def when_idle(self, callback: Callable[[], None]) -> None:
+        self._producer.when_idle(callback)
 
     # Reading and deciding
 

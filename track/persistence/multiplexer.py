@@ -29,12 +29,11 @@ class ProtocolMultiplexer(Protocol):
         super().__init__()
         self.backends = backends
 
-    def when_idle(self, callback: Callable[[], None]) -> bool:
+    def when_idle(self, callback: Callable[[], None]) -> None:
         # Each backend in turn waits for its own idleness before it asks the next.
         for backend in self.backends:
-            callback = partial(backend.when_idle, callback)  # type: ignore[assignment]
-        called: bool = callback()  # type: ignore[assignment,func-returns-value]
-        return called
+            callback = partial(backend.when_idle, callback)
+        callback()
 
     def new_project(self, project: Project) -> Project:
         first, *others = self.backends

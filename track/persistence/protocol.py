@@ -245,17 +245,12 @@ class Protocol:
     def close(self) -> None:
         """Release what the backend holds."""
 
-    def when_idle(self, callback: Callable[[], None]) -> bool:
+    def when_idle(self, callback: Callable[[], None]) -> None:
         """Call a function now or, when this thread is in the middle of a call, at its end.
 
         Signal handlers record through it: they come between any two steps of their thread.
-
-        Returns
-        -------
-        Whether it was called.
         """
         callback()
-        return True
 
     def keep_content(self, path: str) -> tuple[int, str]:
         """Keep the content of a file, where the backend has a place for it.
