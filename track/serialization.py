@@ -283,10 +283,10 @@ def _place(nested: dict[str, Any], parents: list[str]) -> dict[str, Any] | None:
     """Return the dictionary at the end of a path, made where missing, or None if it is blocked."""
     place = nested
     for parent in parents:
-        inner = place.setdefault(parent, {})
+        inner = place.get(parent, {})
         if not isinstance(inner, dict):
             return None
-        place = inner
+        place[parent] = place = dict(inner)  # the caller's own stays as it is
     return place
 
 

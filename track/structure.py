@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import Enum
-from hashlib import sha256
 from typing import Any
 
 
@@ -86,6 +84,18 @@ def get_status(name: str, value: int) -> AnyStatus:
     return status if status is not None and status.value == value else CustomStatus(name, value)
 
 
+class _Shown:
+    """Shows its attributes in its repr.
+
+    These are no dataclasses because `import track` would take a quarter longer.
+    """
+
+    def __repr__(self) -> str:
+        values = {name.removeprefix("_"): value for name, value in vars(self).items()}
+        values.pop("source", None)
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in values.items())})"
+
+
 class _Metrics:
     """The metrics of a trial: its own, or those that some storage has of it at the moment.
 
@@ -111,8 +121,7 @@ class _Metrics:
         return {**vars(self), "_metrics": self.metrics, "_source": None}
 
 
-@dataclass(eq=False)
-class Trial(_Metrics):
+class Trial(_Metrics, _Shown):
     """A single training run.
 
     Parameters
@@ -141,20 +150,37 @@ class Trial(_Metrics):
     Trials are equal when their uid is.
     """
 
-    _hash: str | None = None
-    revision: int | str = 0
-    name: str | None = None
-    description: str | None = None
-    tags: dict[str, Any] = field(default_factory=dict)
-    version: str | None = None
-    group_id: Any = None
-    project_id: Any = None
-    parameters: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    metrics: dict[str, Any] = field(default_factory=dict)
-    chronos: dict[str, Any] = field(default_factory=dict)
-    status: AnyStatus | None = Status.CreatedGroup
-    errors: list[str] = field(default_factory=list)
+    def __init__(  # noqa: PLR0917 - the documented signature
+        self,
+        _hash: str | None = None,
+        revision: int | str = 0,
+        name: str | None = None,
+        description: str | None = None,
+        tags: dict[str, Any] | None = None,
+        version: str | None = None,
+        group_id: Any = None,
+        project_id: Any = None,
+        parameters: dict[str, Any] | None = None,
+        metadata: dict[str, Any] | None = None,
+        metrics: dict[str, Any] | None = None,
+        chronos: dict[str, Any] | None = None,
+        status: AnyStatus | None = Status.CreatedGroup,
+        errors: list[str] | None = None,
+    ) -> None:
+        self._hash = _hash
+        self.revision = revision
+        self.name = name
+        self.description = description
+        self.tags = {} if tags is None else tags
+        self.version = version
+        self.group_id = group_id
+        self.project_id = project_id
+        self.parameters = {} if parameters is None else parameters
+        self.metadata = {} if metadata is None else metadata
+        self.metrics = {} if metrics is None else metrics
+        self.chronos = {} if chronos is None else chronos
+        self.status = status
+        self.errors = [] if errors is None else errors
 
     @property
     def hash(self) -> str:
@@ -189,8 +215,7 @@ class Trial(_Metrics):
         return hash(self.uid)
 
 
-@dataclass(eq=False)
-class TrialGroup:
+class TrialGroup(_Shown):
     """A namespace, or set, of trials.
 
     Parameters
@@ -209,12 +234,21 @@ class TrialGroup:
     Groups are equal when their uid is.
     """
 
-    _uid: str | None = None
-    name: str | None = None
-    description: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    trials: set[Any] = field(default_factory=set)
-    project_id: Any = None
+    def __init__(
+        self,
+        _uid: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        trials: set[Any] | None = None,
+        project_id: Any = None,
+    ) -> None:
+        self._uid = _uid
+        self.name = name
+        self.description = description
+        self.metadata = {} if metadata is None else metadata
+        self.trials = set() if trials is None else trials
+        self.project_id = project_id
 
     @property
     def uid(self) -> str:
@@ -241,8 +275,7 @@ class TrialGroup:
         return hash(self.uid)
 
 
-@dataclass(eq=False)
-class Project:
+class Project(_Shown):
     """A set of groups and trials. Its name is its uid.
 
     Parameters
@@ -259,16 +292,21 @@ class Project:
     Projects are equal when their uid is.
     """
 
-    _uid: str | None = None
-    name: str | None = None
-    description: str | None = None
-    metadata: dict[str, Any] = field(default_factory=dict)
-    groups: set[TrialGroup] = field(default_factory=set)
-    trials: set[Trial] = field(default_factory=set)
-
-    def __post_init__(self) -> None:
-        if self.name is None:
-            self.name = self._uid
+    def __init__(
+        self,
+        _uid: str | None = None,
+        name: str | None = None,
+        description: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        groups: set[TrialGroup] | None = None,
+        trials: set[Trial] | None = None,
+    ) -> None:
+        self._uid = _uid
+        self.name = _uid if name is None else name
+        self.description = description
+        self.metadata = {} if metadata is None else metadata
+        self.groups = set() if groups is None else groups
+        self.trials = set() if trials is None else trials
 
     @property
     def uid(self) -> str:
@@ -313,4 +351,6 @@ def canonical(value: Any) -> str:
 
 
 def _hexdigest(text: str) -> str:
+    from hashlib import sha256
+
     return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

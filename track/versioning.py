@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterator
@@ -21,7 +20,9 @@ def file_hash(path: str | os.PathLike[str]) -> str:
     OSError
         the file cannot be read
     """
-    digest = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)
@@ -42,7 +43,7 @@ def default_version_hash() -> str:
         a SHA-256, in hexadecimal
     """
     path = executed_file()
-    return hashlib.sha256().hexdigest() if path is None else file_hash(path)
+    return file_hash(os.devnull if path is None else path)
 
 
 def executed_file() -> str | None:

@@ -8,7 +8,6 @@ parsing, and payloads of one shape can be read by the thousand (:mod:`track.even
 from __future__ import annotations
 
 from collections.abc import Callable
-from hashlib import blake2b
 from struct import Struct
 from typing import Any
 
@@ -42,6 +41,8 @@ def stream_id(kind: str, uid: str) -> int:
     uid
         its uid
     """
+    from hashlib import blake2b
+
     name = f"{kind}:{uid}".encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 1
 

@@ -7,7 +7,13 @@ from copy import deepcopy
 from functools import partial
 from typing import Any
 
-from track.persistence.protocol import Protocol, Query
+from track.persistence.protocol import (
+    DEFAULT_CHRONO,
+    AggregatorFactory,
+    MetricsSink,
+    Protocol,
+    Query,
+)
 from track.structure import Project, Trial, TrialGroup
 
 
@@ -71,6 +77,30 @@ class ProtocolMultiplexer(Protocol):
             backend.fetch_and_update_group({"uid": updated.uid}, attr, *args, **kwargs)
         return updated
 
+    def metrics_sink(self, trial: Trial) -> MetricsSink:
+        first, *others = self.backends
+        reference = _reference(trial)
+        sinks = [first.metrics_sink(trial), *(other.metrics_sink(reference) for other in others)]
+
+        def sink(step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]) -> None:
+            for each in sinks:
+                each(step, aggregator, values)
+
+        return sink
+
+    def log_trial_chrono_start(
+        self,
+        trial: Trial,
+        name: str,
+        aggregator: AggregatorFactory = DEFAULT_CHRONO,
+        start_callback: Callable[[], Any] | None = None,
+        end_callback: Callable[[], Any] | None = None,
+    ) -> None:
+        first, *others = self.backends
+        for backend in others:  # without the callbacks, which are called once
+            backend.log_trial_chrono_start(_reference(trial), name, aggregator)
+        first.log_trial_chrono_start(trial, name, aggregator, start_callback, end_callback)
+
 
 def _to_all(name: str) -> Callable[..., Any]:
     """Make a method that hands a change to every backend."""
@@ -124,7 +154,6 @@ for _name in (
     "keep_content",
     "log_trial_arguments",
     "log_trial_chrono_finish",
-    "log_trial_chrono_start",
     "log_trial_finish",
     "log_trial_metadata",
     "log_trial_metrics",
