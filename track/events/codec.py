@@ -98,8 +98,11 @@ def _head(kind: Kind) -> bytes:
 
 _HEADS = {event: _head(kind) for event, kind in CATALOGUE.items()}
 _CLASSES = {kind.tag: (kind.version, event) for event, kind in CATALOGUE.items()}
+"""tag -> current version of the schema, and the class."""
 
 
+_MARKERS = (0x97, UINT64, UINT64, UINT32, UINT64)
+_unpack_envelope = ENVELOPE.unpack_from
 _new: Callable[[Any, Any], Any] = tuple.__new__
 
 
@@ -110,8 +113,10 @@ def decode(position: int, payload: bytes) -> Recorded:
     :class:`~track.events.types.Unknown` and is never an error: a journal keeps it.
     """
     try:
-        tag, version, stream, producer, sequence, at, body = unpack(payload)
-        event = _revive_event(tag, version, body)
+        head, stream, mark_1, producer, mark_2, sequence, mark_3, at = _unpack_envelope(payload)
+        if (head[0], head[3], mark_1, mark_2, mark_3) != _MARKERS:
+            return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
+        event = _revive_event(head[1], head[2], unpack(payload[ENVELOPE.size :]))
     except Exception:  # noqa: BLE001 - msgpack raises whatever it likes on bytes that are not ours
         return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
     recorded: Recorded = _new(Recorded, (position, at, producer, sequence, stream, event))
@@ -119,7 +124,11 @@ def decode(position: int, payload: bytes) -> Recorded:
 
 
 def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
-    current, kind = _CLASSES.get(tag, (0, Unknown))
+    if type(body) is not list:
+        raise ValueError("the body of an event is an array")
+    if tag not in _CLASSES:
+        return Unknown(tag, version, body)
+    current, kind = _CLASSES[tag]
     while version < current and (upcast := UPCASTERS.get(Kind(tag, version))):
         body, version = upcast(body), version + 1
     if version != current:

@@ -20,7 +20,10 @@ _HEAD = bytes((0x97, *CATALOGUE[MetricsLogged], 0xCF))
 _ENVELOPE_MASK = (
     b"\xff" * 4 + bytes(8) + b"\xff" + bytes(8) + b"\xff" + bytes(4) + b"\xff" + bytes(8)
 )
-_THREE_FIELDS, _FIXMAP, _FIXMAP_MOST, _FIXSTR, _FIXSTR_MOST = 0x93, 0x80, 15, 0xA0, 31
+_MARKERS = (0xCF, 0xCE, 0xCF, 0x93)
+"""In front of producer, sequence and time, and of the three fields of the body."""
+
+_FIXMAP, _FIXMAP_MOST, _FIXSTR, _FIXSTR_MOST = 0x80, 15, 0xA0, 31
 _FLOAT, _NIL, _FIXINT = b"\xcb", b"\xc0", 0x7F
 
 # How a step is marked, and what of it is structure: a small integer is its own marker.
@@ -63,7 +66,13 @@ class _Shape(NamedTuple):
 
 def decode_columns(payloads: list[bytes]) -> Columns | None:
     """Decode payloads of equal length at once, or return None when their shapes differ."""
-    if len(payloads) < _FEWEST or (shape := _shape_of(payloads[0])) is None:
+    if len(payloads) < _FEWEST:
+        return None
+    try:
+        shape = _shape_of(payloads[0])
+    except (IndexError, UnicodeDecodeError):  # not written by this package
+        return None
+    if shape is None:
         return None
     joined = b"".join(payloads)
     # One AND of two long integers blanks the numbers of all payloads at once.
@@ -82,7 +91,8 @@ def _repeat(pattern: bytes, count: int) -> int:
 def _shape_of(payload: bytes) -> _Shape | None:
     """Read the shape of ``[step, {name: float, …}, None]`` with an integer step, else None."""
     position = ENVELOPE.size
-    if not payload.startswith(_HEAD) or payload[position] != _THREE_FIELDS:
+    markers = payload[12], payload[21], payload[26], payload[position]
+    if not payload.startswith(_HEAD) or markers != _MARKERS:
         return None
     marker = payload[position + 1]
     slot, step_mask = _STEP_SLOTS.get(marker, ("", b"")) if marker > _FIXINT else _SMALL_STEP

@@ -33,6 +33,7 @@ from track.events.journal import (
     JournalSyncError,
 )
 from track.events.record import Damage, frame, frame_group, scan
+from track.utils.files import flock_within, sync_folder
 
 logger = logging.getLogger(__name__)
 
@@ -87,7 +88,7 @@ class FileJournal(Journal):
                 return os.open(self.path, flags)
             except FileNotFoundError:
                 fd = os.open(self.path, flags | os.O_CREAT, 0o666)
-                _sync_folder(self.path)
+                sync_folder(self.path)
                 return fd
         except OSError as error:
             raise JournalError(
@@ -141,13 +142,14 @@ class FileJournal(Journal):
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         window = _WINDOW
         while data := self._read(after, window):
-            result = scan(data, after, at_end=len(data) < window)
+            at_end = len(data) < window or not self._read(after + window, 1)
+            result = scan(data, after, at_end=at_end)
             for piece in result.damage:
                 self._report(piece)
             if result.payloads:
                 yield result.ends, result.payloads
             if result.consumed == after:
-                if len(data) < window:
+                if at_end:
                     return
                 # One record, or one group, is larger than the window.
                 window *= 2
@@ -163,7 +165,7 @@ class FileJournal(Journal):
             raise JournalError(f"cannot read {self.path} at {offset}: {error.strerror}") from error
 
     def _report(self, piece: Damage) -> None:
-        if piece in self.damage:
+        if any(piece.start == known.start for known in self.damage):
             return
         self.damage.append(piece)
         logger.warning(
@@ -197,19 +199,13 @@ class FileJournal(Journal):
             section.release()
 
     def _lock_file(self) -> None:
-        deadline = time.monotonic() + self.lock_timeout_s
-        pause = 0.0002
-        while True:
-            try:
-                fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise self._lock_error("another process") from None
-                time.sleep(pause)
-                pause = min(pause * 1.5, 0.01)
-            except OSError as error:
-                raise self._write_error(error) from error
+        try:
+            if not flock_within(self._fd, self.lock_timeout_s):
+                raise self._lock_error("another process")
+        except OSError as error:
+            if self._fd != _CLOSED:
+                raise
+            raise self._write_error(error) from error
         if not self.is_current():
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             raise JournalAbandoned(
@@ -259,12 +255,3 @@ class FileJournal(Journal):
 
 
 _REOPEN = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
-
-
-def _sync_folder(path: str) -> None:
-    """Make a new file's name as durable as its content will be."""
-    folder = os.open(os.path.dirname(path), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

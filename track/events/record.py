@@ -98,6 +98,8 @@ def frame(payload: bytes, rest: int = 0) -> bytes:
     length = len(payload)
     header = None if mask or rest else _plain_headers.get(length)
     if header is None:
+        if length > MAX_LENGTH:
+            raise EncodingError(f"a payload of {length} bytes is over the limit of {MAX_LENGTH}")
         header = _header(length, mask, rest)
         if not (mask or rest) and length < 4096:  # noqa: PLR2004 - bounds the cache, any number does
             _plain_headers[length] = header
@@ -163,11 +165,11 @@ def scan(data: bytes, base: int = 0, *, at_end: bool = True) -> Scan:
     if stop and crc32(memoryview(data)[:stop], SEED) == SEED:
         if stop == len(data):
             return Scan([base + end for end in ends], payloads, [], base + stop)
-        rest = _scan_carefully(data, stop, at_end=at_end)
+        rest = _scan_carefully(data, stop, base, at_end=at_end)
         ends += rest.ends
         payloads += rest.payloads
     else:
-        rest = _scan_carefully(data, 0, at_end=at_end)
+        rest = _scan_carefully(data, 0, base, at_end=at_end)
         ends, payloads = rest.ends, rest.payloads
     if base:
         ends = [base + end for end in ends]
@@ -248,83 +250,94 @@ class _Found(NamedTuple):
     reason: Literal["torn", "corrupt"] = "corrupt"
 
 
-def _scan_carefully(data: bytes, position: int, *, at_end: bool) -> Scan:
+class _Header(NamedTuple):
+    """A sound header without an intact record; its ``end`` is what it claims."""
+
+    version: int
+    end: int
+
+
+def _scan_carefully(data: bytes, position: int, base: int, *, at_end: bool) -> Scan:
     """Check every record by itself, and find the next one past any damage."""
     found: list[_Found] = []
-    size = len(data)
+    size, start = len(data), position
     while position < size:
         record = _record_at(data, position)
         if isinstance(record, _Found):
             found.append(record)
             position = record.end
             continue
+        if record is not None and record.version > VERSION:
+            if start == position == 0:
+                raise _newer_format(record.version, base)
+            break  # what comes before it is readable
         following = _next_record(data, position + 1)
         if following < size:
-            found.append(_Found(position, following, 0, None, "torn" if record else "corrupt"))
+            torn = record is not None and following < record.end
+            found.append(_Found(position, following, 0, None, "torn" if torn else "corrupt"))
             position = following
             continue
-        if record or at_end:
+        if at_end or (record is not None and record.end > size):
             break
         # Nothing here can become a record, except that the magic may straddle the end.
         following = _next_candidate(data, position + 1)
         found.append(_Found(position, following, 0, None))
         position = following
-    return _settle_groups(found, position, size)
+    return _settle_groups(found, position)
 
 
-def _record_at(data: bytes, position: int) -> _Found | bool:
-    """Return the intact record at a position; else whether one may be incomplete there."""
-    if position + HEADER_SIZE > len(data):
-        begun = data[position : position + len(MAGIC)]
-        return MAGIC.startswith(begun) if len(begun) < len(MAGIC) else begun == MAGIC
+def _record_at(data: bytes, position: int) -> _Found | _Header | None:
+    """Return the intact record at a position, else what may be the header of one."""
+    size = len(data)
+    start = position + HEADER_SIZE
+    if start > size:
+        begun = data[position:size]
+        return _Header(VERSION, size + 1) if MAGIC.startswith(begun[: len(MAGIC)]) else None
     magic, version, word, rest, header_crc = _HEADER.unpack_from(data, position)
     fields_end = position + _FIELDS.size
     if magic != MAGIC or version < VERSION or crc32(data[position:fields_end]) != header_crc:
-        return False
-    if version > VERSION:
-        raise NewerFormat(
-            f"the record at byte {position} has format version {version}, this version of Track "
-            f"reads up to {VERSION}: upgrade the package 'track-journal'"
-        )
-    start = position + HEADER_SIZE
+        return None
     stop = start + (word & MAX_LENGTH)
     end = stop + _CRC.size
-    if end > len(data):
-        return True
-    if crc32(memoryview(data)[position:end], SEED) != SEED:
-        return False
+    if version > VERSION or end > size or crc32(memoryview(data)[position:end], SEED) != SEED:
+        return _Header(version, end)
     payload = data[start:stop]
     return _Found(position, end, rest, _xor(payload, word >> 24) if word > MAX_LENGTH else payload)
 
 
+def _newer_format(version: int, position: int) -> NewerFormat:
+    return NewerFormat(
+        f"the record at byte {position} has format version {version}, this version of Track reads "
+        f"up to {VERSION}: upgrade the package 'track-journal'"
+    )
+
+
 def _next_record(data: bytes, position: int) -> int:
-    """Return where the next intact record starts, or the end of the data."""
+    """Return where the next intact record, or one of a newer format, starts; else the end."""
     while (position := data.find(MAGIC, position)) >= 0:
-        if isinstance(_record_at(data, position), _Found):
+        record = _record_at(data, position)
+        if isinstance(record, _Found) or (record is not None and record.version > VERSION):
             return position
         position += 1
     return len(data)
 
 
 def _next_candidate(data: bytes, position: int) -> int:
-    """Return the first position from which more data could make an intact record."""
-    while (position := data.find(MAGIC, position)) >= 0:
-        if _record_at(data, position) is not False:
+    """Return the first position from which more data could make an intact record, else the end."""
+    size = len(data)
+    while (position := data.find(MAGIC[0], position)) >= 0:
+        record = _record_at(data, position)
+        if record is not None and record.end > size:
             return position
         position += 1
-    size = len(data)
-    return next((at for at in (size - 2, size - 1) if _begins_magic(data[at:])), size)
+    return size
 
 
-def _begins_magic(tail: bytes) -> bool:
-    return bool(tail) and MAGIC.startswith(tail)
-
-
-def _settle_groups(found: list[_Found], consumed: int, size: int) -> Scan:
+def _settle_groups(found: list[_Found], consumed: int) -> Scan:
     """Drop the groups that were not written whole.
 
-    A group counts when the journal reaches its end and no intact record that is not part of it
-    begins before that end. (Damage inside a group that was written whole costs only itself.)
+    A group counts when the journal is settled up to its end and no intact record that is not part
+    of it begins before that end. (Damage inside a group that was written whole costs only itself.)
     """
     settled: list[_Found] = []
     index = 0
@@ -343,7 +356,7 @@ def _settle_groups(found: list[_Found], consumed: int, size: int) -> Scan:
         if foreign is not None:
             settled.append(_Found(item.start, foreign.start, 0, None, "torn"))
             index = found.index(foreign, index)
-        elif group_end > size:
+        elif group_end > consumed:
             consumed = item.start
             break
         else:

@@ -26,8 +26,8 @@ EXT_UUID = 5
 MAX_TUPLE_DEPTH = 32
 """How deep tuples may nest: each is a msgpack document in itself, decoded recursively."""
 
-MAX_EXPLAINED_DEPTH = 600
-"""Where the search for a culprit stops; msgpack itself gives up at 511."""
+MAX_EXPLAINED_DEPTH = 200
+"""Where the search for a culprit stops: it is recursive too."""
 
 
 def extension(value: Any, depth: int = 0) -> Any:
@@ -42,24 +42,23 @@ def extension(value: Any, depth: int = 0) -> Any:
         if depth >= MAX_TUPLE_DEPTH:
             raise TypeError(f"tuples are nested more than {MAX_TUPLE_DEPTH} deep")
         return msgpack.ExtType(EXT_TUPLE, _pack_nested(list(value), depth + 1))
+    if isinstance(value, (float, int, str)) and not isinstance(value, Enum):
+        return _plain_scalar(value)
+    plain = _plain(value)
+    return plain if type(plain) in _WRITTEN_AS_THEY_ARE else extension(plain, depth)
+
+
+_WRITTEN_AS_THEY_ARE = (bytes, list, dict, msgpack.ExtType, type(None), bool)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a plain type that stands for one that is not."""
     for kinds, write in _writers():
         if isinstance(value, kinds):
             return write(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _array_scalar(value)
     raise TypeError(f"{type(value).__name__} is not a value that can be logged")
-
-
-def _plain_scalar(value: float | str) -> Any:
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, float):
-        return float(value)
-    integer = int(value)
-    if -(2**63) <= integer < 2**64:
-        return integer
-    size = integer.bit_length() // 8 + 1
-    return msgpack.ExtType(EXT_INTEGER, integer.to_bytes(size, "big", signed=True))
 
 
 @lru_cache
@@ -71,14 +70,34 @@ def _writers() -> list[tuple[Any, Callable[[Any], Any]]]:
 
     return [
         (Enum, lambda value: value.value),
-        ((float, int, str), _plain_scalar),
         (dict, dict),
         (list, list),
-        ((bytearray, memoryview), bytes),
-        (date, lambda value: msgpack.ExtType(EXT_DATETIME, value.isoformat().encode())),
+        ((bytes, bytearray, memoryview), bytes),
+        (date, _date),
         (UUID, lambda value: msgpack.ExtType(EXT_UUID, value.bytes)),
         (PurePath, str),
     ]
+
+
+def _plain_scalar(value: float | str) -> Any:
+    if isinstance(value, str):
+        return _tag_surrogates(str.__str__(value))
+    if isinstance(value, float):
+        return float(value)
+    integer = int(value)
+    if -(2**63) <= integer < 2**64:
+        return integer
+    size = integer.bit_length() // 8 + 1
+    return msgpack.ExtType(EXT_INTEGER, integer.to_bytes(size, "big", signed=True))
+
+
+def _date(value: date) -> msgpack.ExtType:
+    # Subclasses may write themselves in their own way (and pandas.NaT is no date at all).
+    plain = date(value.year, value.month, value.day)
+    if isinstance(value, datetime):
+        time = (value.hour, value.minute, value.second, value.microsecond, value.tzinfo)
+        plain = datetime(value.year, value.month, value.day, *time)  # noqa: DTZ001 - as it was
+    return msgpack.ExtType(EXT_DATETIME, plain.isoformat().encode())
 
 
 def _array_scalar(value: Any) -> Any:
@@ -150,7 +169,7 @@ def pack_values(values: list[Any], names: tuple[str, ...]) -> bytes:
             return _pack_nested(values)
         except UnicodeEncodeError:
             return _pack_nested([_tag_surrogates(value) for value in values])
-    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+    except Exception as error:
         raise _explain(dict(zip(names, values, strict=False)), error) from error
 
 
@@ -174,7 +193,7 @@ def _tag_surrogates(value: Any) -> Any:
 def _explain(fields: dict[str, Any], cause: Exception) -> EncodingError:
     """Find which key msgpack choked on and say so in an error."""
     values = fields.pop("values", {})
-    culprit = _find_culprit({**fields, **values}, "", 0)
+    culprit = _find_culprit({**fields, **values}, "")
     if culprit is None:
         return EncodingError(f"the values cannot be logged: {cause}")
     path, value, why = culprit
@@ -184,26 +203,36 @@ def _explain(fields: dict[str, Any], cause: Exception) -> EncodingError:
     )
 
 
-def _find_culprit(value: Any, path: str, depth: int) -> tuple[str, Any, str] | None:
-    if depth > MAX_EXPLAINED_DEPTH:
-        return path[:80] + "…", value, "it is nested too deeply, or contains itself"
-    children: list[tuple[str, Any]] = []
+def _find_culprit(
+    value: Any, path: str, depth: int = 0, tuples: int = 0
+) -> tuple[str, Any, str] | None:
+    """Return the path of a value that cannot be logged, the value, and why; None without one."""
+    tuples += isinstance(value, tuple)
+    if depth > MAX_EXPLAINED_DEPTH or tuples > MAX_TUPLE_DEPTH:
+        why = f"it is nested too deeply (tuples: {MAX_TUPLE_DEPTH}), or contains itself"
+        return path[:80] + "…", value, why
+    children = _children(value, path)
+    if children is None:
+        return _refusal(value, path)
+    found = (_find_culprit(item, inner, depth + 1, tuples) for inner, item in children)
+    return next((culprit for culprit in found if culprit is not None), None)
+
+
+def _children(value: Any, path: str) -> list[tuple[str, Any]] | None:
+    """Return what a container contains and where; None for what is no container."""
+    if isinstance(value, (list, tuple)):
+        return [(f"{path}[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, dict):
-        for key, item in value.items():
-            inner = f"{path}.{key}" if path else str(key)
-            if (bad := _find_culprit(key, inner, depth + 1)) is not None:
-                return bad
-            children.append((inner, item))
-    elif isinstance(value, (list, tuple)):
-        children = [(f"{path}[{index}]", item) for index, item in enumerate(value)]
-    else:
-        try:
-            _pack_nested([value])
-        except UnicodeEncodeError:
-            return None
-        except (TypeError, ValueError, OverflowError) as error:
-            return path, value, str(error)
-    for inner, item in children:
-        if (found := _find_culprit(item, inner, depth + 1)) is not None:
-            return found
+        paths = [f"{path}.{key}" if path else str(key) for key in value]
+        return [*zip(paths, value, strict=True), *zip(paths, value.values(), strict=True)]
+    return None
+
+
+def _refusal(value: Any, path: str) -> tuple[str, Any, str] | None:
+    try:
+        _pack_nested([value])
+    except UnicodeEncodeError:
+        return None  # that can be helped
+    except Exception as error:  # noqa: BLE001 - a value may fail in a way of its own
+        return path, value, str(error)
     return None

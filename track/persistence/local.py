@@ -34,6 +34,7 @@ from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.query import execute_query
 from track.projections.report import render_report
+from track.utils.files import sync_folder
 from track.utils.signal import SignalHandler
 
 logger = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ class FileProtocol(JournaledProtocol):
         file_name_override
             write the report there instead
         """
-        with self.current():  # a signal handler that wants to commit too waits for the end
+        with self._producer.busy():  # a signal handler that wants to commit too waits for the end
             self.journal.sync()
             if file_name_override is not None:
                 path = os.path.abspath(file_name_override)
@@ -132,7 +133,8 @@ class FileProtocol(JournaledProtocol):
 
     def _replace_report(self, path: str) -> None:
         # Who waits here for another process catches up afterwards: reports never go backwards.
-        with replacing_report(path) as file, self.current() as objects:
+        timeout_s = self._file_journal.lock_timeout_s
+        with replacing_report(path, timeout_s) as file, self.current() as objects:
             file.writelines(render_report(objects))
 
     def commit_if_changed(self) -> None:
@@ -239,6 +241,7 @@ def _import_report(path: str, journal_path: str) -> None:
             producer.record(stream, event)
         journal.sync()
         os.link(fresh, journal_path)
+        sync_folder(journal_path)
     except FileExistsError:
         pass  # another process imported it first
     except (TrackError, KeyError, TypeError, ValueError, AttributeError) as error:

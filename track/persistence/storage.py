@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -12,11 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from track.errors import NotAReport
+from track.errors import LockTimeout, NotAReport
+from track.events.journal import DEFAULT_LOCK_TIMEOUT
 from track.projections.objects import UPDATE_COUNT
 from track.projections.report import dumps
 from track.serialization import from_json, to_json
 from track.structure import Project, Trial, TrialGroup
+from track.utils.files import flock_within
 
 _OURS = re.compile(rb'\s*(\[\s*(\]|\{\s*"dtype"\s*:\s*"project"|$)|$)')
 _HEAD = 4096
@@ -101,16 +102,21 @@ def create_report(path: str) -> None:
 
 
 @contextmanager
-def replacing_report(path: str) -> Iterator[Any]:
+def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[Any]:
     """Give a text file that becomes the report when the block ends well.
 
     One process at a time is inside for one path, so that who renders inside the block never
     replaces a newer report by an older one. The mode of the file that was there is kept.
+
+    Raises
+    ------
+    LockTimeout
+        another process stayed inside for too long
     """
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.tmp")
-    with _locked(temporary) as file:
+    with _locked(temporary, timeout_s) as file:
         try:
             yield file
         except BaseException:
@@ -124,11 +130,15 @@ def replacing_report(path: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _locked(path: str) -> Iterator[Any]:
+def _locked(path: str, timeout_s: float) -> Iterator[Any]:
     """Open a file for writing once nobody else has it; what a killed writer left is emptied."""
     while True:
         with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+") as file:
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+            if not flock_within(file.fileno(), timeout_s):
+                raise LockTimeout(
+                    f"another process has been writing {path} for over {timeout_s:g} s: it is "
+                    "stopped or stuck; resume or kill it and try again"
+                )
             if not _still_at(path, file.fileno()):
                 continue  # it became the report while this process waited for it
             file.truncate()

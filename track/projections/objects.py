@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any, TypeVar
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, build
@@ -158,7 +158,7 @@ def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) ->
     if event.uid in objects.groups:
         return
     uid, name, description, metadata, project_id = event
-    group = TrialGroup(uid, name, description, metadata, project_id=project_id)
+    group = TrialGroup(uid, name, description, dict(metadata), project_id=project_id)
     objects.groups[uid] = objects._streams[recorded.stream] = group
     if project_id in objects.projects:
         objects.projects[project_id].groups.add(group)
@@ -181,7 +181,8 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
 def trial_of(event: TrialCreated) -> Trial:
     """Return the trial as it was created."""
     status = None if event.status is None else get_status(*event.status)
-    trial = Trial(*event[:12], status, event.errors)  # the event has the trial's fields, in order
+    # The event has the trial's fields, in order; it must not change when the trial does.
+    trial = Trial(*map(copy, event[:12]), status=status, errors=list(event.errors))
     trial.metadata.setdefault(UPDATE_COUNT, 0)
     trial.metrics = {name: _revive_metric(metric) for name, metric in trial.metrics.items()}
     trial.chronos = {name: _revive_chrono(chrono) for name, chrono in trial.chronos.items()}
@@ -189,7 +190,7 @@ def trial_of(event: TrialCreated) -> Trial:
 
 
 def _revive_metric(metric: Any) -> Any:
-    return StepSeries(metric.items()) if isinstance(metric, dict) else metric
+    return StepSeries(metric.items()) if isinstance(metric, dict) else copy(metric)
 
 
 def _revive_chrono(chrono: Any) -> Any:

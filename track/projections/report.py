@@ -55,7 +55,7 @@ def render_report(objects: Objects) -> Iterator[str]:
 
 def _render_project(project: Project, order: Mapping[str, int]) -> Iterator[str]:
     head = to_json(Project(name=project.name, description=project.description))
-    head["metadata"] = project.metadata
+    head["metadata"] = to_json(project.metadata)
     del head["trials"], head["groups"]
     yield dumps(head)[:-1] + ', "trials": ['
     trials = sorted(project.trials, key=lambda trial: order[trial.uid])
@@ -88,7 +88,11 @@ def _without_metrics(trial: Trial) -> Trial:
 def _render_metric(metric: Any) -> Iterator[str]:
     """Yield the text of a metric without ever holding all of it."""
     if isinstance(metric, (StepSeries, dict)):
-        blocks: Iterable[Any] = _blocks(metric.items(), dict)
+        items = (
+            (str(step), value if type(value) is float else to_json(value))
+            for step, value in metric.items()
+        )
+        blocks: Iterable[Any] = _blocks(items, dict)
         brackets = "{}"
     elif isinstance(metric, list):
         blocks, brackets = _blocks(metric, list), "[]"

@@ -1,0 +1,298 @@
+"""Folding events into objects: the laws that hold for whatever was recorded."""
+
+import json
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import events, streams, times
+from track.aggregators.aggregator import Aggregator
+from track.containers.ring import RingBuffer
+from track.containers.series import StepSeries
+from track.events.codec import stream_id
+from track.events.journal_memory import MemoryJournal
+from track.events.producer import Producer
+from track.events.types import (
+    ArgumentsLogged,
+    ChronoFinished,
+    ChronoStarted,
+    GroupCreated,
+    GroupMetadataSet,
+    MetadataLogged,
+    MetricsLogged,
+    ProjectCreated,
+    Recorded,
+    StatusChanged,
+    TagsAdded,
+    TrialAddedToGroup,
+    TrialAddedToProject,
+    TrialCreated,
+    TrialFinished,
+    TrialStarted,
+)
+from track.projections.history import as_of, trial_events
+from track.projections.objects import Objects, copy_group, copy_project, copy_trial
+from track.projections.projection import catch_up
+from track.projections.report import ORPHANS, dumps, render_report
+from track.serialization import to_json
+from track.structure import Project, Trial, TrialGroup
+from track.utils.stat import StatStream
+
+# Few subjects and few names, so that events meet.
+
+PROJECTS = st.sampled_from(["p", ORPHANS])
+GROUPS = st.sampled_from(["g", "h"])
+HASHES = st.sampled_from(["a", "b"])
+UIDS = st.sampled_from(["a_0", "a_1", "b_0", "c_0"])
+NAMES = st.sampled_from(["loss", "acc", "_update_count"])
+SPECS = st.sampled_from(
+    [
+        None,
+        None,
+        ["value", {}],
+        ["time_series", {}],
+        ["stat", {"skip_obs": 1}],
+        ["ring", {"n": 2, "dtype": "d"}],
+        ["ring", {"n": 2, "dtype": "b"}],
+        ["ring", {"n": 0}],
+        ["unheard-of", {}],
+    ]
+)
+STEPS = st.sampled_from([None, None, -1, 0, 1, 2, 300, True, "end", 0.5, (1, 2)])
+ITEMS = st.sampled_from(
+    [
+        *(0.0, -0.5, 1e300, float("nan"), float("inf"), 3, -(2**70), True, None, "text", "\ud800"),
+        *(b"\xff", (1, (2,)), [1.5, ["x"]], {"a.b": {True: 1, None: [{2: 3}]}}, {"dtype": "trial"}),
+        *(datetime(2020, 1, 1), UUID(int=7)),  # noqa: DTZ001
+    ]
+)
+VALUES = st.dictionaries(NAMES, ITEMS, max_size=3)
+METRICS = st.dictionaries(
+    NAMES, ITEMS | st.lists(ITEMS, max_size=2) | st.dictionaries(STEPS, ITEMS, max_size=2)
+)
+
+
+def on(kind, uids, event):
+    return st.tuples(uids.map(lambda uid: stream_id(kind, uid)), event)
+
+
+def created(strategy, fields):
+    """Return events that make a subject, in the stream of that subject."""
+    return strategy.map(lambda made: (stream_id(*fields(made)), made))
+
+
+LOGGED = st.one_of(
+    created(
+        st.builds(ProjectCreated, PROJECTS, st.none(), VALUES), lambda made: ("project", made.name)
+    ),
+    created(
+        st.builds(GroupCreated, GROUPS, st.just("name"), st.none(), VALUES, PROJECTS),
+        lambda made: ("group", made.uid),
+    ),
+    created(
+        st.builds(
+            TrialCreated,
+            *(HASHES, st.integers(0, 1), st.none(), st.none(), ITEMS, st.none()),
+            *(st.none() | GROUPS, st.none() | PROJECTS, VALUES, VALUES, METRICS),
+            *(st.just({"x": 1}), st.none() | st.just(["new", 1]), st.just(["error"])),
+        ),
+        lambda made: ("trial", f"{made.hash}_{made.revision}"),
+    ),
+    on("project", PROJECTS, UIDS.map(TrialAddedToProject)),
+    on("group", GROUPS, UIDS.map(TrialAddedToGroup)),
+    on("group", GROUPS, VALUES.map(GroupMetadataSet)),
+    on(
+        "trial",
+        UIDS,
+        st.one_of(
+            st.just(TrialStarted()),
+            st.builds(TrialFinished, st.sampled_from([None, 0.5, 2.0]), st.none()),
+            st.builds(ChronoStarted, NAMES, SPECS),
+            st.builds(ChronoFinished, NAMES, st.sampled_from([None, 0.5, 2.0]), st.none()),
+            VALUES.map(ArgumentsLogged),
+            VALUES.map(TagsAdded),
+            st.builds(MetadataLogged, VALUES, SPECS),
+            st.builds(MetricsLogged, STEPS, VALUES, SPECS),
+            st.builds(StatusChanged, st.just("new"), st.just(1), st.none() | st.just("error")),
+        ),
+    ),
+)
+
+
+def run_of_metrics(uids, start, count, names, value):
+    """Return many events of one shape, as a training loop records them."""
+    return [
+        (
+            stream_id("trial", uids[index % len(uids)]),
+            MetricsLogged(start + index, {name: value + index for name in names}, None),
+        )
+        for index in range(count)
+    ]
+
+
+RUNS = st.builds(
+    run_of_metrics,
+    st.lists(UIDS, min_size=1, max_size=2),
+    st.sampled_from([0, 3, 120, 250, -4]),
+    st.integers(7, 20),
+    st.lists(NAMES, unique=True, min_size=1, max_size=2),
+    st.sampled_from([0.0, -1.5, float("nan"), 1e300]),
+)
+STORIES = st.lists(st.one_of(LOGGED.map(lambda one: [one]), RUNS), max_size=12).map(
+    lambda parts: [one for part in parts for one in part]
+)
+"""What is recorded: pairs of stream and event."""
+
+
+def recorded(story):
+    """Return the story as a journal would give it back, with clocks that do not always grow."""
+    return [
+        Recorded(position, position * 10**9 ^ 2**30, 1, position, stream, event)
+        for position, (stream, event) in enumerate(story, start=1)
+    ]
+
+
+def fold(happened, objects=None):
+    objects = objects or Objects()
+    for one in happened:
+        objects.apply(one)
+    return objects
+
+
+def image(value: Any) -> Any:
+    """Show a value with all its types, and floats to the last bit."""
+    kind = type(value).__name__
+    if isinstance(value, float):
+        return kind, value.hex(), str(value)
+    if isinstance(value, (dict, StepSeries)):
+        return kind, [(image(key), image(item)) for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return kind, [image(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return kind, sorted(image(item) for item in value)
+    if isinstance(value, (StatStream, RingBuffer)):
+        return kind, repr(value.__reduce_ex__(2)[2])
+    if isinstance(value, (Project, TrialGroup, Trial, Aggregator)):
+        fields = {name: item for name, item in vars(value).items() if name != "_source"}
+        return kind, image(fields)
+    return kind, repr(value)
+
+
+def dump(objects: Objects) -> Any:
+    """Show everything a projection knows."""
+    return {name: image(value) for name, value in vars(objects).items()}
+
+
+def report(objects):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads("".join(render_report(objects)), parse_constant=refuse)
+
+
+@given(STORIES, st.data())
+def test_folding_in_parts_is_folding_at_once(story, data):
+    """fold(a + b) == fold(b, fold(a)), wherever the story is cut."""
+    happened = recorded(story)
+    cut = data.draw(st.integers(0, len(happened)))
+    assert dump(fold(happened[cut:], fold(happened[:cut]))) == dump(fold(happened))
+
+
+@given(STORIES, st.data())
+def test_replaying_again_changes_nothing(story, data):
+    """Events that were applied already, all or some of them, are passed over."""
+    happened = recorded(story)
+    objects = fold(happened)
+    before = dump(objects)
+    fold(happened[data.draw(st.integers(0, len(happened))) :], objects)
+    assert dump(objects) == before
+
+
+@given(STORIES, st.data())
+def test_catching_up_by_columns_is_applying_one_by_one(story, data):
+    """The fast way through a journal ends in the same state, types included."""
+    journal = MemoryJournal()
+    producer = Producer(journal)
+    objects = Objects()
+    pause = data.draw(st.integers(0, len(story)))
+    for index, (stream, event) in enumerate(story):
+        if index == pause:
+            catch_up(objects, journal)
+        producer.record(stream, event)
+    catch_up(objects, journal)
+    assert dump(objects) == dump(fold(journal.read()))
+    catch_up(objects, journal)
+    assert objects.position == journal.head() == len(story)
+
+
+@given(STORIES)
+def test_the_report_says_what_the_objects_say(story):
+    """It is valid JSON, equal to what the fetched projects are written as."""
+    objects = fold(recorded(story))
+    projects = [copy_project(project) for project in objects.projects.values()]
+    orphans = {trial for trial in objects.trials.values() if trial.project_id is None}
+    if orphans:
+        home = next((p for p in projects if p.name == ORPHANS), None)
+        if home is None:
+            projects.append(home := Project(name=ORPHANS))
+        home.trials |= {copy_trial(trial) for trial in orphans}
+    expected = json.loads(dumps([to_json(project) for project in projects]))
+    written = report(objects)
+    for project in written + expected:
+        project["trials"].sort(key=lambda trial: trial["uid"])
+        project["groups"].sort(key=lambda group: group["uid"])
+    assert written == expected
+
+
+@given(STORIES)
+def test_copies_are_equal_and_plain(story):
+    """What is handed out has the values of the projection's own objects, in plain containers."""
+    objects = fold(recorded(story))
+    for trial in objects.trials.values():
+        twin = copy_trial(trial)
+        assert to_json(twin) == to_json(copy_trial(twin)) or "nan" in repr(twin)
+        assert {type(m) for m in twin.metrics.values()}.isdisjoint({StepSeries})
+        assert twin.metadata is not trial.metadata
+        assert twin.metadata["_update_count"] == trial.metadata["_update_count"]
+    for group in objects.groups.values():
+        assert copy_group(group).trials == group.trials
+
+
+@given(STORIES, st.data())
+def test_the_past_is_the_fold_of_its_events(story, data):
+    """As of a position means all events up to it; as of a time, all that were recorded by then."""
+    happened = recorded(story)
+    position = data.draw(st.integers(0, len(happened) + 1))
+    assert dump(as_of(happened, position=position)) == dump(fold(happened[:position]))
+    at = data.draw(st.sampled_from([0, *(one.at for one in happened)]))
+    by_then = [one for one in happened if one.at <= at]
+    assert dump(as_of(happened, at_ns=at)) == dump(fold(by_then))
+    assert dump(as_of(happened)) == dump(fold(happened))
+
+
+@given(STORIES, UIDS)
+def test_every_change_of_a_trial_is_counted_once(story, uid):
+    """The update count is the number of events of a trial after the one that made it."""
+    happened = recorded(story)
+    trial = fold(happened).trials.get(uid)
+    events_of_trial = [one.event for one in trial_events(happened, uid)]
+    made = [isinstance(event, TrialCreated) for event in events_of_trial]
+    assert (trial is not None) == any(made)
+    if trial is not None:
+        changes = [not creation for creation in made[made.index(True) :]]
+        given = events_of_trial[made.index(True)].metadata.get("_update_count", 0)
+        assert trial.metadata["_update_count"] == given + sum(changes)
+
+
+@given(st.lists(st.tuples(streams, events, times), max_size=20))
+def test_no_event_makes_a_store_unreadable(happened):
+    """Whatever some writer recorded, the objects can be shown and the report is JSON."""
+    objects = Objects()
+    for position, (stream, event, at) in enumerate(happened, start=1):
+        objects.apply(Recorded(position, at, 1, position, stream, event))
+    assert isinstance(report(objects), list)
+    for project in objects.projects.values():
+        copy_project(project)

@@ -1,0 +1,119 @@
+"""A series of values by step behaves as the dictionary with the same items."""
+
+import copy
+import math
+import pickle
+
+import pytest
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from track.containers.series import StepSeries
+
+STEPS = st.one_of(
+    st.integers(-3, 12),
+    st.sampled_from([2**62, 2**63 - 1, 2**63, -(2**63), -(2**63) - 1]),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=2),
+    st.floats(0, 3),
+    st.tuples(st.integers(0, 2), st.text(max_size=1)),
+)
+VALUES = st.one_of(st.floats(allow_nan=False), st.integers(-2, 2), st.text(max_size=1), st.none())
+GROWING = st.lists(st.integers(-(2**63), 2**63 - 1), max_size=6, unique=True).map(sorted)
+
+
+def same(one, other):
+    """Whether two values are equal and of one type, which 1, 1.0 and True are not."""
+    return type(one) is type(other) and one == other
+
+
+class SeriesMachine(RuleBasedStateMachine):
+    """Does the same to a series and to a dictionary."""
+
+    def __init__(self):
+        super().__init__()
+        self.series, self.model = StepSeries(), {}
+
+    @rule(step=STEPS, value=VALUES)
+    def set_item(self, step, value):
+        self.series[step] = value
+        self.model[step] = value
+
+    @rule(steps=GROWING, value=st.floats(allow_nan=False))
+    def set_floats(self, steps, value):
+        for index, step in enumerate(steps):
+            self.series[step] = self.model[step] = value + index
+
+    @rule(items=st.lists(st.tuples(STEPS, VALUES), max_size=4))
+    def extend(self, items):
+        self.series.extend([step for step, _ in items], [value for _, value in items])
+        self.model.update(items)
+
+    @rule(steps=GROWING)
+    def extend_with_floats(self, steps):
+        values = [float(index) for index, _ in enumerate(steps)]
+        self.series.extend(steps, values)
+        self.model.update(zip(steps, values, strict=True))
+
+    @rule(step=STEPS)
+    def delete(self, step):
+        if step in self.model:
+            del self.series[step], self.model[step]
+        else:
+            with pytest.raises(KeyError):
+                del self.series[step]
+
+    @rule(step=STEPS)
+    def look_up(self, step):
+        assert (step in self.series) == (step in self.model)
+        assert same(self.series.get(step), self.model.get(step))
+
+    @rule(way=st.sampled_from([StepSeries.copy, copy.copy, copy.deepcopy]))
+    def go_on_with_a_copy(self, way):
+        self.series = way(self.series)
+
+    @rule()
+    def pickle(self):
+        self.series = pickle.loads(pickle.dumps(self.series))
+
+    @rule()
+    def change_a_copy(self):
+        twin = self.series.copy()
+        twin["new"] = 1
+        assert twin == {**self.model, "new": 1}
+
+    @invariant()
+    def equal(self):
+        assert len(self.series) == len(self.model)
+        assert self.series == self.model
+        assert self.model == self.series
+        assert self.series.to_dict() == self.model
+        for mine, theirs in zip(self.series.items(), self.model.items(), strict=True):
+            assert all(map(same, mine, theirs))
+        assert repr(self.series) == repr(self.model)
+
+
+TestSeriesMachine = SeriesMachine.TestCase
+
+
+def test_nan_is_kept():
+    """A value that is no number has a place like any other, though it equals nothing."""
+    series = StepSeries([(0, math.nan), (1, 1.0)])
+    assert math.isnan(series[0])
+    assert list(series) == [0, 1]
+
+
+def test_a_dictionary_of_its_own_is_handed_out():
+    """Changing it does not reach the series."""
+    series = StepSeries([(0, 1.0)])
+    series.to_dict()[1] = 2.0
+    assert series == {0: 1.0}
+
+
+def test_unhashable_steps_are_refused():
+    """As a dictionary does."""
+    series = StepSeries([(0, 1.0)])
+    with pytest.raises(TypeError, match="unhashable"):
+        series[[1]] = 1.0
+    assert series == {0: 1.0}
