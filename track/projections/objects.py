@@ -183,7 +183,8 @@ def trial_of(event: TrialCreated) -> Trial:
     status = None if event.status is None else get_status(*event.status)
     # The event has the trial's fields, in order; it must not change when the trial does.
     trial = Trial(*map(copy, event[:12]), status=status, errors=list(event.errors))
-    trial.metadata.setdefault(UPDATE_COUNT, 0)
+    if not isinstance(trial.metadata.get(UPDATE_COUNT), int):
+        trial.metadata[UPDATE_COUNT] = 0
     trial.metrics = {name: _revive_metric(metric) for name, metric in trial.metrics.items()}
     trial.chronos = {name: _revive_chrono(chrono) for name, chrono in trial.chronos.items()}
     return trial
