@@ -21,7 +21,7 @@ def snippets(page):
     ]
 
 
-PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))) if page.exists()]
+PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if page.exists()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -180,9 +180,10 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
 
 def trial_of(event: TrialCreated) -> Trial:
     """Return the trial as it was created."""
-    status = None if event.status is None else get_status(*event.status)
     # The event has the trial's fields, in order; it must not change when the trial does.
-    trial = Trial(*map(copy, event[:12]), status=status, errors=list(event.errors))
+    fields: list[Any] = [copy(field) for field in event]
+    trial = Trial(*fields)
+    trial.status = None if event.status is None else get_status(*event.status)
     if not isinstance(trial.metadata.get(UPDATE_COUNT), int):
         trial.metadata[UPDATE_COUNT] = 0
     trial.metrics = {name: _revive_metric(metric) for name, metric in trial.metrics.items()}
