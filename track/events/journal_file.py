@@ -101,7 +101,12 @@ class FileJournal(Journal):
         try:
             written = os.write(self._fd, data)
         except OSError as error:
-            raise self._write_error(error) from error
+            self._descriptor()
+            raise JournalWriteError(
+                error.errno,
+                f"cannot append to {self.path}: {error.strerror}. The event was not recorded, the "
+                "journal goes on working",
+            ) from error
         if written != len(data):
             # Others may have appended behind the fragment, so it cannot be taken back. It holds no
             # intact record: readers report it as torn and go on behind it.
@@ -112,23 +117,18 @@ class FileJournal(Journal):
         if self._always:
             self.sync()
 
-    def _write_error(self, error: OSError) -> JournalError:
+    def _descriptor(self) -> int:
         if self._fd == _CLOSED:
-            return JournalClosed(f"the journal {self.path} was closed: open it again to log more")
-        return JournalWriteError(
-            error.errno,
-            f"cannot append to {self.path}: {error.strerror}. The event was not recorded, the "
-            "journal goes on working",
-        )
+            raise JournalClosed(f"the journal {self.path} was closed: open it again to use it")
+        return self._fd
 
     def sync(self) -> None:
         if self.durability == "interval":
             self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
+        descriptor = self._descriptor()
         try:
-            os.fdatasync(self._fd)
+            os.fdatasync(descriptor)
         except OSError as error:
-            if self._fd == _CLOSED:
-                raise self._write_error(error) from error
             raise JournalSyncError(
                 error.errno,
                 f"cannot sync {self.path}: {error.strerror}. The last events are recorded, but "
@@ -157,11 +157,10 @@ class FileJournal(Journal):
                 after, window = result.consumed, _WINDOW
 
     def _read(self, offset: int, size: int) -> bytes:
+        descriptor = self._descriptor()
         try:
-            return os.pread(self._fd, size, offset)
+            return os.pread(descriptor, size, offset)
         except OSError as error:
-            if self._fd == _CLOSED:
-                raise self._write_error(error) from error
             raise JournalError(f"cannot read {self.path} at {offset}: {error.strerror}") from error
 
     def _report(self, piece: Damage) -> None:
@@ -199,13 +198,8 @@ class FileJournal(Journal):
             section.release()
 
     def _lock_file(self) -> None:
-        try:
-            if not flock_within(self._fd, self.lock_timeout_s):
-                raise self._lock_error("another process")
-        except OSError as error:
-            if self._fd != _CLOSED:
-                raise
-            raise self._write_error(error) from error
+        if not flock_within(self._descriptor(), self.lock_timeout_s):
+            raise self._lock_error("another process")
         if not self.is_current():
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             raise JournalAbandoned(
@@ -225,7 +219,7 @@ class FileJournal(Journal):
             there = os.stat(self.path)
         except FileNotFoundError:
             return False
-        here = os.fstat(self._fd)
+        here = os.fstat(self._descriptor())
         return (there.st_ino, there.st_dev) == (here.st_ino, here.st_dev)
 
     def close(self) -> None:
