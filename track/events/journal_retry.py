@@ -15,7 +15,7 @@ from track.events.journal import Batch, Journal, JournalSyncError
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 100_000
-"""Events kept in memory while the journal cannot be written."""
+"""Appends kept in memory while the journal cannot be written."""
 
 
 class RetryingJournal(Journal):
@@ -28,14 +28,15 @@ class RetryingJournal(Journal):
 
     Notes
     -----
-    Each cause is reported once until a write succeeds again. When more than :data:`MAX_WAITING`
-    events wait, further ones are dropped and counted: training goes on, as was asked for.
+    Each cause is reported once until a write succeeds again. When :data:`MAX_WAITING` appends
+    wait, further ones are dropped and counted: training goes on, as was asked for.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.dropped = 0
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[Sequence[bytes]] = deque()
+        """What each append brought that could not be written, oldest first."""
         self._reported: set[str] = set()
         self._lock = threading.Lock()
         renew_in_children(self)
@@ -50,17 +51,16 @@ class RetryingJournal(Journal):
             self._retry()
             if not self._waiting and self._try_append(payloads):
                 return
-            if len(self._waiting) + len(payloads) > MAX_WAITING:
+            if len(self._waiting) >= MAX_WAITING:
                 self.dropped += len(payloads)
-                self._report("full", f"{MAX_WAITING} events wait to be written, more are lost")
+                self._report("full", f"{MAX_WAITING} appends wait to be written, more are lost")
             else:
-                self._waiting.extend(payloads)
+                self._waiting.append(payloads)
 
     def _retry(self) -> None:
         late = 0
-        while self._waiting and self._try_append((self._waiting[0],)):
-            self._waiting.popleft()
-            late += 1
+        while self._waiting and self._try_append(self._waiting[0]):
+            late += len(self._waiting.popleft())
         if late and not self._waiting:
             logger.warning("the journal works again: %d events were written late", late)
             self._reported.clear()
@@ -110,6 +110,10 @@ class RetryingJournal(Journal):
     def close(self) -> None:
         with self._lock:
             self._retry()
-        if self._waiting:
-            logger.warning("%d events could not be written and are lost", len(self._waiting))
-        self.journal.close()
+        if lost := sum(map(len, self._waiting)):
+            self._waiting.clear()
+            logger.warning("%d events could not be written and are lost", lost)
+        try:
+            self.journal.close()
+        except JournalSyncError as error:
+            self._report("sync", str(error))

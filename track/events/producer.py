@@ -106,12 +106,12 @@ class Producer:
         try:
             # A number is spent even if the append fails: a failed write may have reached the disk.
             identity.recorded = sequence = identity.recorded + 1
+            if sequence == MAX_SEQUENCE:
+                del self._threads.identity
             at = time_ns()
             self.journal.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
             if at >= self.journal.sync_due_ns:
                 self.journal.sync()
-            if sequence == MAX_SEQUENCE:
-                del self._threads.identity
         finally:
             identity.busy -= 1
             if identity.deferred and not identity.busy:

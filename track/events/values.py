@@ -96,7 +96,8 @@ def _date(value: date) -> msgpack.ExtType:
     plain = date(value.year, value.month, value.day)
     if isinstance(value, datetime):
         time = (value.hour, value.minute, value.second, value.microsecond, value.tzinfo)
-        plain = datetime(value.year, value.month, value.day, *time)  # noqa: DTZ001 - as it was
+        day = (value.year, value.month, value.day)
+        plain = datetime(*day, *time, fold=value.fold)  # noqa: DTZ001 - naive if it was
     return msgpack.ExtType(EXT_DATETIME, plain.isoformat().encode())
 
 
