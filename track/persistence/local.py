@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial, wraps
@@ -13,33 +12,24 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from track.configuration import options
-from track.errors import BackendError, ConcurrentWrite, JournalError, NotAReport, TrackError
-from track.events.journal import DEFAULT_LOCK_TIMEOUT, Durability, Journal, check_durability
+from track.errors import BackendError, ConcurrentWrite, JournalError, TrackError
+from track.events.journal import DEFAULT_LOCK_TIMEOUT, Journal, check_durability
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_retry import RetryingJournal
-from track.events.producer import Producer
 from track.persistence.content import ContentStore
-from track.persistence.importing import import_events
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.storage import (
-    check_report,
-    create_report,
-    read_projects,
-    replacing_report,
-    write_report,
-)
+from track.persistence.opening import JOURNAL_SUFFIX, open_store
+from track.persistence.storage import check_report, replacing_report, write_report
 from track.persistence.utils import check_options, parse_uri
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.query import execute_query
 from track.projections.report import render_report
-from track.utils.files import sync_folder
 from track.utils.signal import SignalHandler
 
 logger = logging.getLogger(__name__)
 
-JOURNAL_SUFFIX = ".journal"
 CONTENT_SUFFIX = ".files"
 _FILE_OPTIONS = ("durability", "lock_timeout")
 
@@ -97,7 +87,7 @@ class FileProtocol(JournaledProtocol):
         self.path = os.path.abspath(parts["path"])
         self.eager = eager
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
-        self._file_journal = _open_store(
+        self._file_journal = open_store(
             self.path,
             check_durability(settings.get("durability", "interval")),
             _seconds("lock_timeout", settings.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
@@ -181,74 +171,6 @@ def _seconds(name: str, text: str | float) -> float:
     if not seconds >= 0:
         raise BackendError(f"{name}={text!r} is not a number of seconds")
     return seconds
-
-
-# Opening a store
-
-
-def _open_store(path: str, durability: Durability, lock_timeout_s: float) -> FileJournal:
-    """Open the journal beside a report, making, importing or setting aside what there is."""
-    journal_path = path + JOURNAL_SUFFIX
-    check_report(path)
-    while True:
-        if not os.path.exists(path):
-            if os.path.exists(journal_path):
-                _set_aside(path, journal_path, lock_timeout_s)
-            create_report(path)
-        if not os.path.exists(journal_path):
-            _import_report(path, journal_path)
-        journal = FileJournal(journal_path, durability, lock_timeout_s)
-        # Somebody may have deleted the report to start over since the first line.
-        if os.path.exists(path) and journal.is_current():
-            return journal
-        journal.close()
-
-
-def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
-    """Move a journal whose report was deleted out of the way; only one process does."""
-    journal = FileJournal(journal_path, "process", lock_timeout_s)
-    try:
-        with journal.exclusive():
-            if os.path.exists(path):
-                return
-            stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
-            aside = f"{journal_path}.abandoned-{stamp}"
-            os.rename(journal_path, aside)
-    except JournalError:
-        return  # somebody else was faster
-    finally:
-        journal.close()
-    logger.warning(
-        "%s was deleted, so the store starts over. Its earlier journal is kept as %s; to get it "
-        "back, rename it to %s and create an empty %s",
-        path,
-        aside,
-        journal_path,
-        path,
-    )
-
-
-def _import_report(path: str, journal_path: str) -> None:
-    """Turn a report without a journal into a journal, whole or not at all."""
-    projects = read_projects(path)
-    if not projects:
-        return
-    fresh = f"{journal_path}.{os.getpid()}.tmp"
-    journal = FileJournal(fresh, "process")
-    try:
-        producer = Producer(journal)
-        for stream, event in import_events(projects):
-            producer.record(stream, event)
-        journal.sync()
-        os.link(fresh, journal_path)
-        sync_folder(journal_path)
-    except FileExistsError:
-        pass  # another process imported it first
-    except (TrackError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error
-    finally:
-        journal.close()
-        os.unlink(fresh)
 
 
 # What happens when the process ends

@@ -1,0 +1,95 @@
+"""Opening the store of a report file: its journal is found, made, imported or set aside."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from contextlib import suppress
+
+from track.errors import JournalAbandoned, NotAReport, TrackError
+from track.events.journal import Durability
+from track.events.journal_file import FileJournal
+from track.events.producer import Producer
+from track.persistence.importing import import_events
+from track.persistence.storage import check_report, create_report, read_projects
+from track.utils.files import sync_folder
+
+logger = logging.getLogger(__name__)
+
+JOURNAL_SUFFIX = ".journal"
+
+
+def open_store(path: str, durability: Durability, lock_timeout_s: float) -> FileJournal:
+    """Open the journal beside a report, making, importing or setting aside what there is.
+
+    Raises
+    ------
+    NotAReport
+        something else stands at the path, or nothing can be made there
+    JournalError
+        the journal cannot be opened
+    """
+    journal_path = path + JOURNAL_SUFFIX
+    check_report(path)
+    while True:
+        if not os.path.exists(path):
+            if os.path.exists(journal_path):
+                _set_aside(path, journal_path, lock_timeout_s)
+            create_report(path)
+        if not os.path.exists(journal_path):
+            _import_report(path, journal_path)
+        journal = FileJournal(journal_path, durability, lock_timeout_s)
+        # Somebody may have deleted the report to start over since the first line. Who sets a journal
+        # aside is in its exclusive section meanwhile: past it, this one is current or abandoned.
+        with suppress(JournalAbandoned), journal.exclusive():
+            if os.path.exists(path):
+                return journal
+        journal.close()
+
+
+def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
+    """Move a journal whose report was deleted out of the way; only one process does."""
+    journal = FileJournal(journal_path, "process", lock_timeout_s)
+    try:
+        with journal.exclusive():
+            if os.path.exists(path):
+                return
+            stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
+            aside = f"{journal_path}.abandoned-{stamp}"
+            os.rename(journal_path, aside)
+    except JournalAbandoned:
+        return  # somebody else was faster
+    finally:
+        journal.close()
+    logger.warning(
+        "%s was deleted, so the store starts over. Its earlier journal is kept as %s; to get it "
+        "back, rename it to %s and create an empty %s",
+        path,
+        aside,
+        journal_path,
+        path,
+    )
+
+
+def _import_report(path: str, journal_path: str) -> None:
+    """Turn a report without a journal into a journal, whole or not at all."""
+    projects = read_projects(path)
+    if not projects:
+        return
+    fresh = f"{journal_path}.{os.getpid()}.tmp"
+    journal = FileJournal(fresh, "process")
+    try:
+        producer = Producer(journal)
+        for stream, event in import_events(projects):
+            producer.record(stream, event)
+        journal.sync()
+        os.link(fresh, journal_path)
+        sync_folder(journal_path)
+    except FileExistsError:
+        pass  # another process imported it first
+    except (TrackError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error
+    finally:
+        journal.close()
+        os.unlink(fresh)
