@@ -83,6 +83,7 @@ ORDER = {
         "storage",
         "journaled",
         "importing",
+        "opening",
         "memory",
         "local",
         "lmdb",

@@ -95,9 +95,8 @@ def _date(value: date) -> msgpack.ExtType:
     # Subclasses may write themselves in their own way (and pandas.NaT is no date at all).
     plain = date(value.year, value.month, value.day)
     if isinstance(value, datetime):
-        time = (value.hour, value.minute, value.second, value.microsecond, value.tzinfo)
-        day = (value.year, value.month, value.day)
-        plain = datetime(*day, *time, fold=value.fold)  # noqa: DTZ001 - naive if it was
+        time = datetime.timetz(value)
+        plain = datetime.combine(plain, time)
     return msgpack.ExtType(EXT_DATETIME, plain.isoformat().encode())
 
 

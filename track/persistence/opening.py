@@ -40,8 +40,8 @@ def open_store(path: str, durability: Durability, lock_timeout_s: float) -> File
         if not os.path.exists(journal_path):
             _import_report(path, journal_path)
         journal = FileJournal(journal_path, durability, lock_timeout_s)
-        # Somebody may have deleted the report to start over since the first line. Who sets a journal
-        # aside is in its exclusive section meanwhile: past it, this one is current or abandoned.
+        # Somebody may have deleted the report to start over since the first line. Who sets a
+        # journal aside is in its exclusive section: past it, this one is current or abandoned.
         with suppress(JournalAbandoned), journal.exclusive():
             if os.path.exists(path):
                 return journal
