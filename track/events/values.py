@@ -117,6 +117,13 @@ def _pack_nested(values: list[Any], depth: int = 0) -> bytes:
 
 def revive(code: int, data: bytes) -> Any:
     """Turn an extension back into the value it stands for; an unknown one stays as it is."""
+    try:
+        return _revive_known(code, data)
+    except Exception:  # noqa: BLE001 - a user's own ExtType, say: what is in it is not ours to judge
+        return msgpack.ExtType(code, data)
+
+
+def _revive_known(code: int, data: bytes) -> Any:
     if code == EXT_TUPLE:
         return tuple(unpack(data))
     if code == EXT_INTEGER:
@@ -170,7 +177,11 @@ def pack_values(values: list[Any], names: tuple[str, ...]) -> bytes:
         except UnicodeEncodeError:
             return _pack_nested([_tag_surrogates(value) for value in values])
     except Exception as error:
-        raise _explain(dict(zip(names, values, strict=False)), error) from error
+        try:
+            explained = _explain(dict(zip(names, values, strict=False)), error)
+        except RecursionError:
+            explained = EncodingError("a value is nested too deeply, or contains itself")
+        raise explained from error
 
 
 def _tag_surrogates(value: Any) -> Any:

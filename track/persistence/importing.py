@@ -27,7 +27,8 @@ def import_events(projects: list[Project]) -> Iterator[tuple[int, Event]]:
     for project in projects:
         stream = stream_id("project", project.uid)
         yield stream, ProjectCreated(project.uid, project.description, project.metadata)
-        for group in sorted(project.groups, key=lambda item: item.uid):
+        groups = sorted(project.groups, key=lambda group: group.uid)
+        for group in groups:
             yield (
                 stream_id("group", group.uid),
                 GroupCreated(
@@ -40,7 +41,7 @@ def import_events(projects: list[Project]) -> Iterator[tuple[int, Event]]:
                 yield stream_id("trial", trial.uid), _trial_event(trial)
             if trial.project_id != project.uid:
                 yield stream, TrialAddedToProject(trial.uid)
-        for group in project.groups:
+        for group in groups:
             for uid in sorted(group.trials):
                 yield stream_id("group", group.uid), TrialAddedToGroup(uid)
 

@@ -84,7 +84,7 @@ class FileProtocol(JournaledProtocol):
         if not parts["path"]:
             raise BackendError(f"{uri!r} names no file: use file:report.json")
         settings = check_options(uri, parts["query"], _FILE_OPTIONS)
-        self.path = os.path.abspath(parts["path"])
+        self.path = os.path.realpath(parts["path"])  # a link to a report is that report
         self.eager = eager
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
         self._file_journal = open_store(

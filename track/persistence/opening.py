@@ -78,6 +78,8 @@ def _import_report(path: str, journal_path: str) -> None:
     if not projects:
         return
     fresh = f"{journal_path}.{os.getpid()}.tmp"
+    with suppress(FileNotFoundError):
+        os.unlink(fresh)  # of a killed process that had this number
     journal = FileJournal(fresh, "process")
     try:
         producer = Producer(journal)
@@ -88,7 +90,7 @@ def _import_report(path: str, journal_path: str) -> None:
         sync_folder(journal_path)
     except FileExistsError:
         pass  # another process imported it first
-    except (TrackError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (TrackError, AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error
     finally:
         journal.close()

@@ -110,11 +110,15 @@ def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iter
 
     Raises
     ------
+    NotAReport
+        the folder is missing
     LockTimeout
         another process stayed inside for too long
     """
     path = os.path.realpath(path)
     folder, name = os.path.split(path)
+    if not os.path.isdir(folder):
+        raise NotAReport(f"cannot write {path}: create the folder first")
     temporary = os.path.join(folder, f".{name}.tmp")
     with _locked(temporary, timeout_s) as file:
         try:

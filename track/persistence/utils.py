@@ -34,7 +34,7 @@ def parse_uri(uri: str) -> dict[str, Any]:
         "params": params,
     }
     if split.scheme in PATH_SCHEMES:
-        parts["path"] = split.netloc + path
+        parts.update(path=split.netloc + split.path, params="")
     elif split.netloc:
         parts.update(_parse_authority(split.netloc))
     return parts

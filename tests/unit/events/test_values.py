@@ -2,11 +2,12 @@
 
 import uuid
 from collections import OrderedDict, defaultdict
-from datetime import date, datetime, timezone
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from enum import Enum, IntEnum
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -121,6 +122,9 @@ class Scalar:
     def __init__(self, number):
         self.number = number
 
+    def __repr__(self):
+        return f"Scalar({self.number!r})"
+
     def item(self):
         if isinstance(self.number, Exception):
             raise self.number
@@ -172,7 +176,7 @@ def test_scalars_of_numpy_and_torch_become_numbers(value, plain):
         (defaultdict(list, a=[1]), {"a": [1]}),
         (Point(1, y=[2]), (1, [2])),
         (bytearray(b"ab"), b"ab"),
-        (memoryview(b"ab"), b"ab"),
+        pytest.param(memoryview(b"ab"), b"ab", id="memoryview"),
         (PurePosixPath("/tmp/x"), "/tmp/x"),
     ],
     ids=repr,
@@ -221,6 +225,26 @@ def test_a_subclass_of_datetime_is_written_as_a_datetime():
 
     value = round_trip(Stamp(2020, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc))
     assert same(value, datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=timezone.utc))
+
+
+class Autumn(tzinfo):
+    """A zone whose clocks are turned back: the second of two equal hours is at another offset."""
+
+    def utcoffset(self, moment):
+        return timedelta(hours=1 if moment.fold else 2)
+
+    def dst(self, moment):
+        return timedelta(0)
+
+    def tzname(self, moment):
+        return None
+
+
+def test_the_second_of_two_equal_hours_stays_the_second():
+    """A time that occurs twice comes back as the moment it was."""
+    first = datetime(2020, 10, 25, 2, 30, tzinfo=Autumn())
+    for moment, offset in ((first, 2), (first.replace(fold=1), 1)):
+        assert round_trip(moment).utcoffset() == timedelta(hours=offset)
 
 
 def test_keys_become_plain_too():
@@ -356,3 +380,23 @@ def test_a_bad_field_outside_the_values_is_named_too():
     """A step or a description that cannot be logged is named by its field."""
     with pytest.raises(EncodingError, match=r"cannot log 'aggregator\[1\]'"):
         Encoder().encode(MetadataLogged, [{"x": 1}, ["value", object()]], 1, 2, 3, 4)
+
+
+def test_an_extension_of_the_users_own_stays_what_it_is():
+    """Its code may be one of ours: what is in it is then not what we would put there."""
+    for code in (1, 2, 3, 4, 5, 42):
+        value = msgpack.ExtType(code, b"\xff")
+        if code != 2:  # any bytes are an integer
+            assert round_trip({"a": value, "b": 1}) == {"a": value, "b": 1}
+
+
+def test_a_value_that_contains_itself_is_refused_from_deep_inside_a_program():
+    """Explaining what is wrong must not exhaust the stack that is left."""
+
+    def descend(frames):
+        value = []
+        value.append(value)
+        return descend(frames - 1) if frames else round_trip(value)
+
+    with pytest.raises(EncodingError, match="contains itself"):
+        descend(850)

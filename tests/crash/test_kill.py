@@ -1,0 +1,97 @@
+"""Processes that log are killed at random moments: nothing acknowledged is lost, nothing invented.
+
+``TRACK_KILL_ROUNDS`` says how often; ``python tools/crash_workload.py --rounds 1000`` does the same
+for longer, and sums up.
+"""
+
+import os
+import random
+
+import pytest
+
+from tests.strategies import same
+from tools import crash_workload
+from tools.crash_workload import Lost, check, log_to_client, log_to_journal, notes_of, run_round
+from track.events.codec import Encoder
+from track.events.journal_file import FileJournal
+from track.events.types import MetricsLogged
+
+ROUNDS = int(os.environ.get("TRACK_KILL_ROUNDS", "3"))
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("mode", crash_workload.MODES)
+def test_what_was_acknowledged_survives_a_kill(mode, seed, tmp_path):
+    """Two writers are killed while they log; the store holds what they were told it holds."""
+    outcome = run_round(mode, tmp_path, seed)
+    assert outcome.acknowledged >= len(crash_workload.WRITERS)
+
+
+# The checker itself must be able to fail
+
+
+@pytest.fixture(params=crash_workload.MODES)
+def checked(request, tmp_path):
+    """A store of twenty calls that were all acknowledged, and the function that checks it."""
+    log = {"journal": log_to_journal, "client": log_to_client}[request.param]
+    for _ in log(tmp_path, 1, iter(range(20))):
+        with notes_of(tmp_path, 1).open("ab") as notes:
+            notes.write(b".")
+    return tmp_path, lambda: check(request.param, tmp_path)
+
+
+def test_the_checker_accepts_a_store_without_accidents(checked):
+    """Everything acknowledged, everything found."""
+    _, check_it = checked
+    assert same(tuple(check_it()), (20, 0, 0))
+
+
+def test_the_checker_notices_a_lost_event(checked):
+    """An acknowledged call that is not in the journal is found out."""
+    folder, check_it = checked
+    with notes_of(folder, 1).open("ab") as notes:
+        notes.write(b".")
+    with pytest.raises(Lost, match="21 calls acknowledged"):
+        check_it()
+
+
+def test_the_checker_notices_events_nobody_was_told_of(checked):
+    """More than the one call under way must not be there."""
+    folder, check_it = checked
+    os.truncate(notes_of(folder, 1), 18)
+    with pytest.raises(Lost, match="18 calls acknowledged"):
+        check_it()
+
+
+def test_the_checker_notices_a_repeated_event(checked):
+    """An event that was written twice, by the same producer and number, is found out."""
+    folder, check_it = checked
+    journal = FileJournal(next(folder.glob("*.journal")), "process")
+    journal.append([[*journal.read_batches()][-1][1][-1]])
+    journal.close()
+    with pytest.raises(Lost, match="recorded twice"):
+        check_it()
+
+
+def test_the_checker_notices_damage(checked):
+    """A flipped bit is not what a kill leaves behind."""
+    folder, check_it = checked
+    path = next(folder.glob("*.journal"))
+    data = bytearray(path.read_bytes())
+    data[random.Random(1).randrange(30)] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(Lost, match="damaged by a kill"):
+        check_it()
+
+
+def test_the_checker_notices_a_group_that_is_not_whole(tmp_path):
+    """Of the three events of one append, two are too few."""
+    journal = FileJournal(tmp_path / "store.journal", "process")
+    for call in range(10):
+        fields = [call, crash_workload.values_of(1, call), None]
+        for part in range(2 if call == 9 else 1):
+            journal.append([Encoder().encode(MetricsLogged, fields, 1, 5, call * 3 + part, 1)])
+    journal.close()
+    notes_of(tmp_path, 1).write_bytes(b"." * 10)
+    with pytest.raises(Lost, match="call 9 of writer 1 is not what was logged, or not whole"):
+        check("journal", tmp_path)

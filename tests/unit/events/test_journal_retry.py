@@ -1,0 +1,190 @@
+"""Writes that fail become warnings under ``log.on_error = warn``; what waits is written late."""
+
+import errno
+import logging
+import os
+
+import pytest
+
+from track.errors import EncodingError, JournalClosed, JournalWriteError
+from track.events import journal_retry
+from track.events.journal import JournalSyncError
+from track.events.journal_memory import MemoryJournal
+from track.events.journal_retry import RetryingJournal
+from track.events.producer import Producer
+from track.events.types import MetadataLogged
+
+
+class Unreliable(MemoryJournal):
+    """A journal that cannot be written, or synced, for as long as it is told to fail."""
+
+    failing = None
+    failing_sync = None
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def append(self, payloads):
+        if self.failing:
+            raise JournalWriteError(self.failing, f"cannot append: {os.strerror(self.failing)}.")
+        super().append(payloads)
+        self.batches.append(list(payloads))
+        self.sync()
+
+    def sync(self):
+        if self.failing_sync:
+            raise JournalSyncError(self.failing_sync, "cannot sync")
+
+    milestone = sync
+
+    def close(self):
+        self.sync()
+        super().close()
+
+
+@pytest.fixture
+def below():
+    return Unreliable()
+
+
+@pytest.fixture
+def journal(below, caplog):
+    caplog.set_level(logging.WARNING, "track")
+    return RetryingJournal(below)
+
+
+def payloads_of(journal):
+    return [payload for _, batch in journal.read_batches() for payload in batch]
+
+
+def test_while_all_is_well_it_only_hands_on(journal, below, caplog):
+    """Without errors it is the journal it stands in front of."""
+    journal.append([b"a"])
+    journal.append([b"b", b"c"])
+    journal.sync()
+    assert below.batches == [[b"a"], [b"b", b"c"]]
+    assert payloads_of(journal) == [b"a", b"b", b"c"]
+    assert journal.head() == 3
+    assert journal.sync_due_ns == below.sync_due_ns
+    assert caplog.messages == []
+
+
+def test_what_fails_waits_and_is_written_in_order(journal, below, caplog):
+    """A failed append raises nothing, is one warning, and comes before whatever is next."""
+    journal.append([b"before"])
+    below.failing = errno.ENOSPC
+    for number in range(5):
+        journal.append([b"%d" % number])
+    assert payloads_of(journal) == [b"before"]
+    assert len(caplog.messages) == 1
+    assert "No space left" in caplog.messages[0]
+    assert "kept in memory" in caplog.messages[0]
+    below.failing = None
+    journal.append([b"after"])
+    assert payloads_of(journal) == [b"before", b"0", b"1", b"2", b"3", b"4", b"after"]
+    assert "5 events were written late" in caplog.messages[1]
+
+
+def test_each_cause_is_one_warning_until_it_works_again(journal, below, caplog):
+    """Another cause is told, the same again is not, and after a recovery it is."""
+    for code in (errno.ENOSPC, errno.EIO, errno.ENOSPC, errno.EIO):
+        below.failing = code
+        journal.append([b"x"])
+    assert len(caplog.messages) == 2
+    below.failing = None
+    journal.append([b"y"])
+    below.failing = errno.EIO
+    journal.append([b"z"])
+    assert len(caplog.messages) == 4
+    assert "Input/output error" in caplog.messages[-1]
+
+
+def test_a_group_that_waited_is_still_all_or_none(journal, below):
+    """An append is atomic also when it is late."""
+    below.failing = errno.EIO
+    journal.append([b"a", b"b", b"c"])
+    journal.append([b"d"])
+    below.failing = None
+    journal.sync()
+    assert payloads_of(journal) == [b"a", b"b", b"c", b"d"]
+    assert [b"a", b"b", b"c"] in below.batches
+
+
+def test_syncing_and_closing_try_again(journal, below):
+    """What waits is written as soon as somebody asks for a sync, or closes."""
+    below.failing = errno.EIO
+    journal.append([b"a"])
+    below.failing = None
+    journal.sync()
+    assert payloads_of(journal) == [b"a"]
+    below.failing = errno.EIO
+    journal.append([b"b"])
+    below.failing = None
+    journal.close()
+    assert payloads_of(journal) == [b"a", b"b"]
+
+
+def test_a_failed_sync_is_a_warning_and_nothing_is_written_twice(journal, below, caplog):
+    """An event that is in the journal but not synced does not wait to be written again."""
+    below.failing_sync = errno.EIO
+    journal.append([b"a"])
+    journal.append([b"b"])
+    journal.sync()
+    journal.milestone()
+    assert payloads_of(journal) == [b"a", b"b"]
+    assert len(caplog.messages) == 1
+
+
+def test_only_so_many_wait(journal, below, caplog, monkeypatch):
+    """Beyond the limit the newest are dropped, counted, and told of once."""
+    monkeypatch.setattr(journal_retry, "MAX_WAITING", 3)
+    below.failing = errno.ENOSPC
+    for number in range(10):
+        journal.append([b"%d" % number])
+    assert journal.dropped == 7
+    assert sum("more are lost" in message for message in caplog.messages) == 1
+    below.failing = None
+    journal.append([b"after"])
+    assert payloads_of(journal) == [b"0", b"1", b"2", b"after"]
+
+
+def test_closing_while_nothing_can_be_written_says_what_is_lost(journal, below, caplog):
+    """The end of the process is the end of what waits; that is said, and closing twice is fine."""
+    below.failing = errno.ENOSPC
+    journal.append([b"a"])
+    journal.append([b"b"])
+    journal.close()
+    assert "2 events could not be written and are lost" in caplog.messages[-1]
+    below.failing = None
+    journal.close()
+    with pytest.raises(JournalClosed):
+        journal.append([b"c"])
+
+
+def test_a_sync_that_fails_at_the_close_is_a_warning(journal, below, caplog):
+    """Closing is no place for an exception that logging itself would not raise."""
+    journal.append([b"a"])
+    below.failing_sync = errno.EIO
+    journal.close()
+    assert len(caplog.messages) == 1
+
+
+def test_misuse_still_raises(journal, below):
+    """A value that cannot be logged and a closed journal are not failures of the disk."""
+    producer = Producer(journal)
+    with pytest.raises(EncodingError):
+        producer.record(1, MetadataLogged({"x": object()}, None))
+    journal.close()
+    with pytest.raises(JournalClosed):
+        producer.record(1, MetadataLogged({"x": 1}, None))
+
+
+def test_a_forked_child_does_not_write_what_waits_in_its_parent(journal, below):
+    """What the parent could not write yet is the parent's to write, once."""
+    below.failing = errno.EIO
+    journal.append([b"of the parent"])
+    journal.renew_after_fork()
+    below.failing = None
+    journal.append([b"of the child"])
+    assert payloads_of(journal) == [b"of the child"]

@@ -1,0 +1,89 @@
+"""What happened to a trial, and how things stood at some moment."""
+
+import time
+
+import pytest
+
+from track.events.types import (
+    MetricsLogged,
+    StatusChanged,
+    TrialAddedToProject,
+    TrialCreated,
+)
+from track.persistence import make_local
+from track.projections.history import as_of, trial_events, until
+from track.structure import Project, Status, Trial
+
+
+@pytest.fixture(params=["memory:", "file:store.json"])
+def store(request):
+    """A store with two trials, one of which ran."""
+    opened = make_local(request.param)
+    opened.new_project(Project(name="p"))
+    for digest in "ab":
+        opened.new_trial(Trial(_hash=digest, project_id="p"))
+    trial = Trial(_hash="a")
+    opened.set_trial_status(trial, Status.Running)
+    opened.log_trial_metrics(Trial(_hash="b"), loss=9.0)
+    time.sleep(0.001)
+    opened.log_trial_metrics(trial, loss=1.0)
+    opened.add_project_trial(Project(name="p"), trial)
+    opened.set_trial_status(trial, Status.Completed)
+    yield opened
+    opened.close()
+
+
+def test_a_trial_has_its_own_events_in_order(store):
+    """What happened to other trials, or to its project, is not among them."""
+    kinds = [type(one.event) for one in store.trial_history(Trial(_hash="a"))]
+    assert kinds == [TrialCreated, StatusChanged, MetricsLogged, StatusChanged]
+    assert list(trial_events(store.events(), "unknown_0")) == []
+    assert TrialAddedToProject in {type(one.event) for one in store.events()}
+
+
+def test_events_can_be_read_behind_a_position(store):
+    """Reading goes on where it stopped."""
+    everything = list(store.events())
+    assert list(store.events(after=everything[2].position)) == everything[3:]
+    positions = [one.position for one in everything]
+    assert positions == sorted(set(positions))
+
+
+def test_a_position_is_a_moment(store):
+    """Each event of a trial leads to the state right behind it."""
+    statuses = [
+        store.as_of(position=one.position).trials["a_0"].status
+        for one in store.trial_history(Trial(_hash="a"))
+    ]
+    assert statuses == [Status.CreatedGroup, Status.Running, Status.Running, Status.Completed]
+    assert store.as_of(position=0).trials == {}
+
+
+def test_a_time_is_a_moment(store):
+    """What was recorded later has not happened yet."""
+    logged = next(
+        one for one in store.trial_history(Trial(_hash="a")) if isinstance(one.event, MetricsLogged)
+    )
+    before, then = (store.as_of(at_ns=at).trials["a_0"] for at in (logged.at - 1, logged.at))
+    assert (before.metrics, then.metrics) == ({}, {"loss": [1.0]})
+    assert store.as_of(at_ns=0).projects == {}
+    assert store.as_of().trials["a_0"].status is Status.Completed
+
+
+def test_both_limits_apply(store):
+    """An event must be within the position and within the time."""
+    everything = list(store.events())
+    third = everything[2]
+    assert list(until(everything, position=third.position)) == everything[:3]
+    assert list(until(everything, position=third.position, at_ns=0)) == []
+    assert as_of(everything, position=third.position).position == third.position
+
+
+def test_looking_back_changes_nothing(store):
+    """The past can be asked for again, from the same list of events."""
+    everything = list(store.events())
+    for position in (everything[-1].position, everything[3].position, everything[-1].position):
+        past = as_of(everything, position=position)
+        (now,) = store.fetch_trials({"uid": "a_0"})
+        assert now.status is Status.Completed
+    assert past.trials["a_0"].metadata == now.metadata

@@ -1,0 +1,140 @@
+"""The query language over any object with attributes."""
+
+from collections import OrderedDict
+from types import MappingProxyType, SimpleNamespace
+
+import pytest
+
+from track.errors import QueryError
+from track.persistence.local import execute_query
+from track.structure import CustomStatus, Status, Trial
+
+THING = SimpleNamespace(
+    uid="u",
+    number=3,
+    nothing=None,
+    text="some text",
+    items=[1, 2],
+    status=Status.Interrupted,
+    nested={"a": {"b": 1, "none": None}, "dotted.key": 2, "a.b": 9, 1: "one"},
+)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        None,
+        {},
+        [],
+        (),
+        {"number": 3},
+        {"number": 3.0},
+        {"nothing": None},
+        {"items": [1, 2]},
+        {"nested.a": {"b": 1, "none": None}},
+        {"nested.a.none": None},
+        {"nested.missing": None},
+        {"nested.a.b.c": None},
+        {"nested.dotted.key": 2},
+        {"nested.a.b": 9},
+        {"_uid": "u"},
+        {"number": {"$in": (1, 2, 3)}},
+        {"number": {"$in": {3: "keys"}}},
+        {"nothing": {"$in": [None]}},
+        {"status": {"$in": ["interrupted"]}},
+        {"status": {"$in": [Status.Interrupted]}},
+        {"status": {"$nin": ["Interrupted", Status.Running]}},
+        {"number": {"$in": ["3"]}},
+        {"number": {"$nin": []}},
+        {"number": {"$ne": "3"}},
+        {"number": {"$gt": 2, "$gte": 3, "$lt": 4, "$lte": 3}},
+        {"text": {"$regex": "me te"}},
+        {"text": {"$gt": "some"}},
+        {"text": {"$not": {"$regex": "^x"}}},
+        {"number": {"$not": 4}},
+        {"nested.missing": {"$exists": False}},
+        {"nested.a.none": {"$exists": True}},
+        {"nested.missing": {"$not": {"$exists": True}}},
+        {"nested.missing": {"$not": {"$lt": 3}}},
+        {"$and": []},
+        {"$and": [{"number": 3}, [("uid", "u")]]},
+        {"$or": [{"number": 4}, {"number": 3}]},
+        {"$or": [{"$and": [{"number": 4}]}, {"$or": [{"uid": "u"}]}], "uid": "u"},
+        OrderedDict(number=3),
+        MappingProxyType({"number": 3}),
+        iter([("number", 3)]),
+        {"nested": THING.nested},
+        {"nested.a": {"$ne": {"b": 2}}},
+    ],
+)
+def test_what_matches(query):
+    """Paths, equality and each operator find what is there."""
+    assert execute_query(THING, query) is True
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"number": 4},
+        {"number": "3"},
+        {"number": 3, "uid": "other"},
+        {"_uid": None},
+        {"uid": None},
+        {"nested.a.b.c": 1},
+        {"items.0": 1},
+        {"number": {"$in": []}},
+        {"number": {"$in": [1, 2]}},
+        {"number": {"$in": None}},
+        {"status": {"$in": ["Interrupted"]}},
+        {"status": "interrupted"},
+        {"number": {"$lt": "4"}},
+        {"nothing": {"$lte": 3}},
+        {"nothing": {"$gt": 3}},
+        {"nested.missing": {"$gte": 0}},
+        {"nothing": {"$regex": "."}},
+        {"number": {"$regex": "3"}},
+        {"number": {"$gt": 2, "$lt": 3}},
+        {"nothing": {"$exists": False}},
+        {"nested.missing": {"$exists": True}},
+        {"number": {"$not": {"$gt": 2}}},
+        {"$or": []},
+        {"$or": [{"number": 4}, {"uid": "v"}]},
+        {"$and": [{"number": 3}, {"uid": "v"}]},
+        [("uid", "v"), ("bogus", 1)],
+        {"uid": "v", "number": {"$bogus": 1}},
+    ],
+)
+def test_what_does_not(query):
+    """What cannot apply does not match, and nothing behind a failed condition is looked at."""
+    assert execute_query(THING, query) is False
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"bogus": 1}, "bogus"),
+        ({"bogus.key": None}, "bogus"),
+        ([("number", 3), ("bogus", 1)], "bogus"),
+        ({"number": {"$bogus": 1}}, r"\$bogus"),
+        ({"number": {"$gt": 1, "bogus": 1}}, "bogus"),
+        ({"$nor": []}, r"\$nor"),
+        ({"$or": [{"bogus": 1}]}, "bogus"),
+        ({"number": {"$not": {"$bogus": 1}}}, r"\$bogus"),
+    ],
+)
+def test_nonsense_is_named(query, named):
+    """An attribute or operator that does not exist is an error that lists those that do."""
+    with pytest.raises(QueryError, match=named) as caught:
+        execute_query(THING, query)
+    assert isinstance(caught.value, RuntimeError)
+    assert "use one of" in str(caught.value)
+
+
+def test_statuses_of_ones_own_are_compared_in_full():
+    """A status equals its name, the dictionary of it, and the status itself."""
+    trial = Trial(_hash="h", status=CustomStatus("new", 1))
+    for wanted in ("new", {"name": "new", "value": 1}, CustomStatus("new", 1)):
+        assert execute_query(trial, {"status": wanted})
+        assert execute_query(trial, {"status": {"$in": [wanted]}})
+        assert not execute_query(trial, {"status": {"$ne": wanted}})
+    assert not execute_query(trial, {"status": {"name": "new", "value": 2}})

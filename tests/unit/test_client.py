@@ -1,0 +1,233 @@
+"""What a training script begins with: a backend, a project, a group, a trial."""
+
+import json
+import sys
+from argparse import ArgumentParser, Namespace
+
+import pytest
+
+from track import Project, TrackClient, TrialGroup
+from track.client import TrialDoesNotExist
+from track.errors import BackendError, EncodingError
+from track.persistence.local import FileProtocol
+from track.structure import Status, Trial
+
+
+@pytest.fixture
+def client():
+    return TrackClient("memory:")
+
+
+def stored(client):
+    """Return the only trial of a client's store."""
+    (trial,) = client.protocol.fetch_trials()
+    return trial
+
+
+# Backends
+
+
+def test_a_backend_may_be_a_protocol():
+    """Tests hand in what they made themselves."""
+    protocol = FileProtocol("file:report.json")
+    assert TrackClient(protocol).protocol is protocol
+
+
+@pytest.mark.parametrize("backend", [None, "none"])
+def test_without_a_backend_one_warning_is_given(backend, caplog, monkeypatch):
+    """What is logged nowhere lasting is said once in the life of a process."""
+    monkeypatch.setattr("track.persistence._warned_of_none", False)
+    for _ in range(2):
+        client = TrackClient() if backend is None else TrackClient(backend)
+        client.log_metrics(loss=1)
+    (record,) = caplog.records
+    assert "TrackClient('file:" in record.message
+    assert stored(client).metrics == {"loss": [1]}
+
+
+def test_the_backend_can_be_an_option(monkeypatch, tmp_path):
+    """The environment chooses when the script does not."""
+    monkeypatch.setenv("TRACK_LOG_BACKEND_NAME", "file:chosen.json")
+    assert TrackClient().protocol.path == str(tmp_path / "chosen.json")
+    with pytest.raises(BackendError, match="carrier-pigeon"):
+        TrackClient("carrier-pigeon:coop")
+
+
+# Projects and groups
+
+
+def test_the_first_project_and_group_stay(client):
+    """A second one is ignored unless it is forced."""
+    project = client.set_project(name="a")
+    assert client.set_project(name="b") is project
+    assert client.set_project(Project(name="b")) is project
+    group = client.set_group(name="g")
+    assert client.set_group(name="h") is group
+    assert client.set_project(name="b", force=True).name == "b"
+    assert client.set_group(TrialGroup(name="h"), force=True).project_id == "b"
+    assert [project.name for project in client.protocol.fetch_projects()] == ["a", "b"]
+
+
+def test_what_exists_is_found_again(client):
+    """Setting what exists gives the stored one, without a second copy."""
+    client.set_project(name="p", description="first")
+    client.set_group(name="g", metadata={"a": 1})
+    other = TrackClient(client.protocol)
+    assert other.set_project(name="p").description == "first"
+    assert other.set_group(name="g").metadata == {"a": 1}
+    third = TrackClient(client.protocol)
+    assert third.set_project(name="p", get_only=True).description == "first"
+    assert third.set_group(name="g", get_only=True).metadata == {"a": 1}
+
+
+@pytest.mark.parametrize("setter", ["set_project", "set_group"])
+def test_names_are_needed_and_get_only_makes_nothing(client, setter):
+    """No name is misuse, and a missing object is an error when it must exist."""
+    with pytest.raises(AssertionError, match="name"):
+        getattr(client, setter)()
+    with pytest.raises(RuntimeError, match="missing"):
+        getattr(client, setter)(name="missing", get_only=True)
+    assert client.protocol.fetch_projects() == []
+    assert (client.project, client.group) == (None, None)
+
+
+def test_trials_without_a_project_are_orphans(client):
+    """They go to a common project."""
+    client.log_arguments(a=1)
+    assert stored(client).project_id == "orphan"
+    assert client.protocol.get_project(Project(name="orphan")).trials == {client.trial}
+
+
+# Trials
+
+
+def test_a_trial_waits_for_its_arguments(client):
+    """The logger shows the real trial once the arguments arrive, with the tags added before."""
+    logger = client.new_trial(name="n")
+    client.add_tags(a=1)
+    logger.add_tags(b=2)
+    assert client.protocol.fetch_trials() == []
+    assert logger.is_delayed
+    client.log_arguments(lr=0.1)
+    assert not logger.is_delayed
+    assert logger.uid == client.trial.uid == stored(client).uid == client.uid
+    assert (stored(client).tags, stored(client).parameters) == ({"a": 1, "b": 2}, {"lr": 0.1})
+    client.add_tags(c=3)
+    assert client.trial.tags == stored(client).tags == {"a": 1, "b": 2, "c": 3}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda trial: trial.log_metrics(loss=1),
+        lambda trial: trial.log_metadata(a=1),
+        lambda trial: trial.set_status(Status.Running),
+        lambda trial: trial.chrono("x").__enter__(),
+        lambda trial: trial.__enter__(),
+        lambda trial: trial.finish(),
+    ],
+)
+def test_without_arguments_the_first_call_makes_the_trial(client, use):
+    """A script that has no arguments loses nothing."""
+    trial = client.new_trial()
+    use(trial)
+    trial.finish()
+    assert stored(client).uid == trial.uid
+
+
+def test_a_trial_is_set_once_unless_forced(client):
+    """Another one begins only when that is asked for."""
+    first = client.new_trial(parameters={"a": 1})
+    assert client.new_trial(parameters={"a": 2}) is first
+    second = client.new_trial(force=True, parameters={"a": 1})
+    assert (first.revision, second.revision) == (0, 1)
+    assert client.trial is second.trial
+
+
+@pytest.mark.parametrize(
+    "arguments", [Namespace(lr=1), {"lr": 1}, ArgumentParser()], ids=lambda a: type(a).__name__
+)
+def test_arguments_of_every_kind_make_the_trial_at_once(client, arguments, monkeypatch):
+    """A parser, what it parsed, and a dictionary are all taken, and added to parameters."""
+    monkeypatch.setattr(sys, "argv", ["main.py", "--lr", "1"])
+    if isinstance(arguments, ArgumentParser):
+        arguments.add_argument("--lr", type=int)
+    trial = client.new_trial(arguments=arguments, parameters={"depth": 2})
+    assert not trial.is_delayed
+    assert stored(client).parameters == {"depth": 2, "lr": 1}
+
+
+def test_a_failed_insertion_can_be_tried_again(client):
+    """Arguments that cannot be logged leave the trial waiting, as if they had not been given."""
+    trial = client.new_trial(name="n")
+    with pytest.raises(EncodingError, match="bad"):
+        client.log_arguments(good=1, bad=object())
+    assert trial.is_delayed
+    trial.log_arguments(good=2)
+    assert stored(client).parameters == {"good": 2}
+
+
+def test_logging_arguments_returns_its_own_argument(client, monkeypatch):
+    """Of a parser it is what was parsed; the documented alias does the same."""
+    namespace, dictionary = Namespace(a=1), {"b": 2}
+    assert client.log_arguments(namespace) is namespace
+    client.new_trial(force=True)
+    assert client.get_arguments(dictionary, c=3) is dictionary
+    assert dictionary == {"b": 2}
+    assert client.trial.parameters == {"b": 2, "c": 3}
+    monkeypatch.setattr(sys, "argv", ["main.py", "--d", "4"])
+    parser = ArgumentParser()
+    parser.add_argument("--d", type=int)
+    client.new_trial(force=True)
+    assert client.get_arguments(parser) == Namespace(d=4)
+    client.new_trial(force=True)
+    assert client.log_arguments(e=5) == Namespace(e=5)
+    with pytest.raises(TypeError, match="Namespace"):
+        client.log_arguments(3)
+
+
+def test_arguments_can_be_shown(client, capsys):
+    """They are printed only when that is asked for."""
+    client.log_arguments({"lr": 0.1}, show=True, b=float("nan"))
+    assert json.loads(capsys.readouterr().out) == {"lr": 0.1, "b": "NaN"}
+    client.log_arguments(c=1)
+    assert capsys.readouterr().out == ""
+
+
+def test_arguments_of_a_trial_that_exists_change_nothing(client, caplog):
+    """It says so, and where to put what is learnt later."""
+    trial = client.new_trial(parameters={"a": 1})
+    client.log_arguments(b=2)
+    trial.log_arguments(c=3)
+    assert stored(client).parameters == {"a": 1}
+    assert ["log_metadata" in record.message for record in caplog.records] == [True, True]
+
+
+def test_the_same_script_twice_makes_a_second_revision():
+    """Names, version, project and parameters identify a trial, so the second run continues it."""
+    hashes = set()
+    for revision in range(3):
+        client = TrackClient("file:report.json")
+        client.set_project(name="p")
+        trial = client.new_trial(name="n")
+        client.log_arguments(lr=0.1, layers=[1, {"a": None}], seed=-(2**70))
+        assert trial.revision == revision
+        hashes.add(trial.hash)
+        client.close()
+    assert len(hashes) == 1
+
+
+def test_set_trial_continues_one_that_exists(client):
+    """By uid, by hash and revision, or by a trial."""
+    uid = client.new_trial(parameters={"a": 1}).uid
+    digest = uid.removesuffix("_0")
+    for wanted in ({"uid": uid}, {"hash": digest}, {"hash": digest, "revision": "0"}):
+        other = TrackClient(client.protocol)
+        assert other.set_trial(**wanted).parameters == {"a": 1}
+        other.log_metrics(loss=1)
+    other.set_trial(Trial(_hash=digest), force=True).log_metrics(loss=2)
+    assert other.set_trial(uid="ignored").uid == uid
+    assert stored(client).metrics == {"loss": [1, 1, 1, 2]}
+    for missing in ("does_not_exist", "unknown", f"{digest}_1"):
+        with pytest.raises(TrialDoesNotExist, match="no trial"):
+            TrackClient(client.protocol).set_trial(uid=missing)

@@ -1,0 +1,115 @@
+"""The names that programs import, where they import them from."""
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+import track
+
+NAMES = {
+    "track": "TrackClient Project TrialGroup __version__",
+    "track.client": "TrackClient TrialDoesNotExist",
+    "track.structure": "Project TrialGroup Trial Status CustomStatus",
+    "track.persistence": "get_protocol make_local register",
+    "track.persistence.local": (
+        "ConcurrentWrite execute_query FileProtocol LockFileRemover "
+        "lock_guard lock_read lock_write lock_atomic_write"
+    ),
+    "track.persistence.utils": "parse_uri",
+    "track.persistence.protocol": "Protocol",
+    "track.persistence.storage": "LocalStorage load_database",
+    "track.persistence.multiplexer": "ProtocolMultiplexer",
+    "track.serialization": (
+        "to_json from_json SerializerAspect SerializerChronoContext SerializerDatetime "
+        "SerializerProject SerializerStatStream SerializerStatus SerializerTrial "
+        "SerializerTrialGroup SerializerUUID"
+    ),
+    "track.utils": "ItemNotFound",
+    "track.configuration": "options none reset_configuration",
+    "track.versioning": "default_version_hash",
+    "track.aggregators.aggregator": (
+        "Aggregator ValueAggregator TimeSeriesAggregator RingAggregator StatAggregator"
+    ),
+    "track.utils.delay": "DelayedCall delay_call is_delayed_call",
+    "track.utils.throttle": "throttled Throttler TimeThrottler ThrottleRepeatedCalls",
+    "track.utils.eta": "EstimatedTime",
+    "track.utils.stat": "StatStream StatStreamStruct",
+    "track.utils.signal": "SignalHandler",
+    "track.chrono": "ChronoContext",
+    "track.logger": "TrialLogger LogSignalHandler LoggerChronoContext",
+}
+"""module -> the names that the documentation and known programs import from it."""
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [(module, name) for module in NAMES for name in NAMES[module].split()]
+)
+def test_the_name_is_there(module, name):
+    """Moving or renaming one would break somebody's program."""
+    assert getattr(import_module(module), name) is not None
+
+
+def test_one_thing_has_one_identity():
+    """Names that are importable in several places are the same object there."""
+    from track.client import TrialDoesNotExist
+    from track.errors import ConcurrentWrite, ItemNotFound
+    from track.persistence import local
+    from track.projections.query import execute_query
+
+    assert track.TrackClient is import_module("track.client").TrackClient
+    assert track.Project is import_module("track.structure").Project
+    assert import_module("track.utils").ItemNotFound is ItemNotFound
+    assert issubclass(TrialDoesNotExist, ItemNotFound)
+    assert (local.ConcurrentWrite, local.execute_query) == (ConcurrentWrite, execute_query)
+
+
+def test_the_root_exports_what_it_says():
+    """The list is sorted and pinned: a change of it is a change of the public interface."""
+    assert track.__all__ == [
+        "CustomStatus",
+        "Project",
+        "Status",
+        "TrackClient",
+        "Trial",
+        "TrialGroup",
+        "__version__",
+    ]
+    assert track.__all__ == sorted(track.__all__)
+    for name in track.__all__:
+        assert hasattr(track, name)
+
+
+def test_the_version_is_a_version():
+    """Three numbers, which the distribution takes over."""
+    assert [part.isdecimal() for part in track.__version__.split(".")] == [True] * 3
+
+
+def test_the_package_says_that_it_is_typed():
+    """Type checkers of its users look for this file."""
+    assert (Path(track.__file__).parent / "py.typed").exists()
+
+
+def test_the_light_core_is_enough():
+    """Every module can be imported where none of the optional packages is installed."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'numpy', 'psycopg2', 'lmdb', 'cryptography', 'sklearn'):\n"
+        "    sys.modules[name] = None\n"
+        "from importlib import import_module\n"
+        f"for name in {list(NAMES)}: import_module(name)\n"
+        "from track import TrackClient\n"
+        "with TrackClient('file:light.json') as client: client.log_metrics(step=1, loss=0.5)\n"
+        "client.save()\n"
+        "print(client.get_device())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={"PYTHONPATH": str(Path(track.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("cpu\n", "")

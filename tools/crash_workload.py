@@ -1,0 +1,271 @@
+"""Kill processes that log, at random moments, and prove that nothing acknowledged was lost.
+
+Run it as ``python tools/crash_workload.py [--rounds 100] [--seed 1] [--mode journal|client]``. In
+each round two writers log into one new store and note each call that returned; both are killed by
+SIGKILL. A checker then reads the store: every acknowledged call must be there once, in order, and
+besides them at most the one call of each writer that was under way. Then the next writer must be
+able to use the store. The exit code is 1 when a round fails; its seed reproduces the work, though
+not the very moment.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from argparse import ArgumentParser
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from track import TrackClient  # noqa: E402 - of this repository, whatever is installed
+from track.events.codec import Encoder  # noqa: E402
+from track.events.journal_file import FileJournal  # noqa: E402
+from track.events.producer import Producer  # noqa: E402
+from track.events.types import MetricsLogged, Recorded, TrialCreated  # noqa: E402
+from track.persistence import get_protocol  # noqa: E402
+
+MODES = ("journal", "client")
+WRITERS = (1, 2)
+NEXT_WRITER = 3
+GROUP = 3
+"""Events of one append, every tenth time."""
+
+LONGEST_LIFE_S = 0.05
+"""A writer is killed within this time after its first acknowledgement."""
+
+
+class Lost(Exception):
+    """What a journal holds is not what was acknowledged."""
+
+
+class Outcome(NamedTuple):
+    """What a round did."""
+
+    acknowledged: int
+    in_flight: int
+    torn: int
+
+
+def values_of(writer: int, call: int) -> dict[str, Any]:
+    """Return what a call logs: small as a rule, sometimes so large that a kill can tear it."""
+    size = 2**19 if call % 41 == 40 else call * 7919 % 200  # noqa: PLR2004 - any rare remainder does
+    return {"writer": writer, "loss": call / 7, "pad": "x" * size}
+
+
+# The writers, each in a process that is killed
+
+
+def log_to_journal(folder: Path, writer: int, calls: Iterator[int]) -> Iterator[int]:
+    """Log through a journal and a producer; yield each call that was acknowledged."""
+    journal = FileJournal(folder / "store.journal")
+    producer = Producer(journal)
+    encode = Encoder().encode
+    identity = int.from_bytes(os.urandom(8), "big") >> 1
+    for call in calls:
+        if call % 10 == 9:  # noqa: PLR2004 - every tenth
+            fields = [call, values_of(writer, call), None]
+            first = call * GROUP
+            journal.append(
+                [
+                    encode(MetricsLogged, fields, writer, identity, first + part, time.time_ns())
+                    for part in range(GROUP)
+                ]
+            )
+        else:
+            producer.record(writer, MetricsLogged(call, values_of(writer, call), None))
+        yield call
+    journal.close()
+
+
+def log_to_client(folder: Path, writer: int, calls: Iterator[int]) -> Iterator[int]:
+    """Log as a training script does; yield each call that was acknowledged."""
+    client = TrackClient(f"file:{folder / 'store.json'}")
+    client.set_project(name="crash")
+    trial = client.new_trial(parameters={"writer": writer})
+    trial.start()
+    for call in calls:
+        trial.log_metrics(step=call, **values_of(writer, call))
+        yield call
+    trial.finish()
+
+
+LOGGING: dict[str, Callable[[Path, int, Iterator[int]], Iterator[int]]] = {
+    "journal": log_to_journal,
+    "client": log_to_client,
+}
+
+
+def write_until_killed(mode: str, folder: Path, writer: int) -> None:
+    """Log for ever, and note each acknowledged call in a file, by one byte."""
+    notes = os.open(notes_of(folder, writer), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for _ in LOGGING[mode](folder, writer, iter(range(10**9))):
+        os.write(notes, b".")
+
+
+def notes_of(folder: Path, writer: int) -> Path:
+    """Return the file in which a writer notes what was acknowledged."""
+    return folder / f"acknowledged.{writer}"
+
+
+def acknowledged(folder: Path, writer: int) -> int:
+    """Return how many calls of a writer returned."""
+    notes = notes_of(folder, writer)
+    return notes.stat().st_size if notes.exists() else 0
+
+
+def run_and_kill(mode: str, folder: Path, chance: random.Random) -> None:
+    """Start the writers, and kill each at a moment of its own."""
+    command = [sys.executable, __file__, "--write", mode, "--folder", str(folder), "--writer"]
+    processes = {writer: subprocess.Popen([*command, str(writer)]) for writer in WRITERS}
+    deadlines: dict[int, float] = {}
+    while processes:
+        for writer, process in list(processes.items()):
+            if process.poll() is not None:
+                raise Lost(f"writer {writer} ended by itself, with {process.returncode}")
+            if writer not in deadlines and acknowledged(folder, writer):
+                deadlines[writer] = time.monotonic() + chance.uniform(0, LONGEST_LIFE_S)
+            if writer in deadlines and time.monotonic() >= deadlines[writer]:
+                process.kill()
+                process.wait()
+                del processes[writer]
+        time.sleep(0.0005)
+
+
+# The checker
+
+
+def events_by_writer(mode: str, events: list[Recorded]) -> dict[int, list[MetricsLogged]]:
+    """Return the metrics that each writer logged, in the order of the journal."""
+    writers = {
+        item.stream: item.event.parameters["writer"]
+        for item in events
+        if isinstance(item.event, TrialCreated)
+    }
+    found = defaultdict(list)
+    for item in events:
+        if isinstance(item.event, MetricsLogged):
+            writer = item.stream if mode == "journal" else writers[item.stream]
+            found[writer].append(item.event)
+    return found
+
+
+def calls_of(mode: str, writer: int, events: list[MetricsLogged]) -> list[int]:
+    """Return the calls behind a writer's events, each checked for what it should hold."""
+    calls: list[int] = []
+    index = 0
+    while index < len(events):
+        call = events[index].step
+        size = GROUP if mode == "journal" and call % 10 == 9 else 1  # noqa: PLR2004 - every tenth
+        expected = MetricsLogged(call, values_of(writer, call), None)
+        if events[index : index + size] != [expected] * size:
+            raise Lost(f"call {call} of writer {writer} is not what was logged, or not whole")
+        calls.append(call)
+        index += size
+    return calls
+
+
+def check(mode: str, folder: Path) -> Outcome:
+    """Compare what the store holds with what was acknowledged.
+
+    Raises
+    ------
+    Lost
+        something is missing, invented, repeated or out of order
+    """
+    journal = FileJournal(next(folder.glob("*.journal")), "process")
+    events = list(journal.read())
+    damage = journal.damage
+    journal.close()
+    twice = [
+        who
+        for who, n in Counter((item.producer, item.sequence) for item in events).items()
+        if n > 1
+    ]
+    if twice:
+        raise Lost(f"recorded twice: {twice}")
+    if any(piece.reason != "torn" for piece in damage):
+        raise Lost(f"damaged by a kill: {damage}")
+    found = events_by_writer(mode, events)
+    total = in_flight = 0
+    for writer in (*WRITERS, NEXT_WRITER):
+        count = acknowledged(folder, writer)
+        calls = calls_of(mode, writer, found.pop(writer, []))
+        if calls != list(range(len(calls))) or not count <= len(calls) <= count + 1:
+            raise Lost(f"writer {writer}: {count} calls acknowledged, found {calls}")
+        total += count
+        in_flight += len(calls) - count
+    if found:
+        raise Lost(f"invented: {found}")
+    return Outcome(total, in_flight, len(damage))
+
+
+def use_the_store(mode: str, folder: Path) -> None:
+    """Be the next writer, and read everything back as users do."""
+    count = 12
+    for _ in LOGGING[mode](folder, NEXT_WRITER, iter(range(count))):
+        with notes_of(folder, NEXT_WRITER).open("ab") as notes:
+            notes.write(b".")
+    if mode == "client":
+        trials = get_protocol(f"file:{folder / 'store.json'}").fetch_trials({})
+        steps = {trial.parameters["writer"]: list(trial.metrics["loss"]) for trial in trials}
+        for writer in (*WRITERS, NEXT_WRITER):
+            if steps[writer][: acknowledged(folder, writer)] != list(
+                range(acknowledged(folder, writer))
+            ):
+                raise Lost(f"the trial of writer {writer} shows steps {steps[writer]}")
+        [project] = json.loads((folder / "store.json").read_text())
+        if len(project["trials"]) != len(WRITERS) + 1:
+            raise Lost("the report misses a trial")
+
+
+def run_round(mode: str, folder: Path, seed: int) -> Outcome:
+    """Kill writers of a new store, check it, go on with it, and check again."""
+    run_and_kill(mode, folder, random.Random(seed))  # noqa: S311 - moments, not secrets
+    outcome = check(mode, folder)
+    use_the_store(mode, folder)
+    check(mode, folder)
+    return outcome
+
+
+def main(arguments: list[str]) -> int:
+    """Run rounds and print what they did; return the exit code."""
+    parser = ArgumentParser(description="kill processes that log, and check what is left")
+    parser.add_argument("--rounds", type=int, default=20, help="of each mode")
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--mode", choices=MODES, action="append")
+    parser.add_argument("--write", choices=MODES, help="be a writer, in this mode")
+    parser.add_argument("--folder", type=Path, help="of the store to write to")
+    parser.add_argument("--writer", type=int, help="which writer to be")
+    options = parser.parse_args(arguments)
+    if options.write:
+        write_until_killed(options.write, options.folder, options.writer)
+    failures = 0
+    for mode in options.mode or MODES:
+        outcomes = [Outcome(0, 0, 0)]
+        for seed in range(options.seed, options.seed + options.rounds):
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    outcomes.append(run_round(mode, Path(folder), seed))
+                except Lost as error:
+                    failures += 1
+                    print(f"{mode}, seed {seed}: {error}")
+        total = Outcome(*map(sum, zip(*outcomes, strict=True)))
+        print(
+            f"{mode}: {len(outcomes) - 1} of {options.rounds} rounds good; {total.acknowledged} "
+            "calls acknowledged, all found once and in order; besides them "
+            f"{total.in_flight} that were under way, and {total.torn} torn records"
+        )
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,156 @@
+"""Write the journal in ``tests/golden`` that pins the present format, and what it must say.
+
+Run it as ``python tools/make_golden.py`` after a deliberate change of the format. Journals of
+released formats are never written again: raise ``VERSION`` in ``track/events/record.py``, and this
+makes the files of the new one beside them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta, timezone
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from track.events.codec import Encoder, stream_id  # noqa: E402 - of this repository, not another
+from track.events.journal import Journal  # noqa: E402
+from track.events.journal_file import FileJournal  # noqa: E402
+from track.events.record import MAGIC, VERSION, frame_group  # noqa: E402
+from track.events.types import (  # noqa: E402
+    ArgumentsLogged,
+    ChronoFinished,
+    ChronoStarted,
+    Event,
+    GroupCreated,
+    GroupMetadataSet,
+    MetadataLogged,
+    MetricsLogged,
+    ProjectCreated,
+    StatusChanged,
+    TagsAdded,
+    TrialAddedToGroup,
+    TrialAddedToProject,
+    TrialCreated,
+    TrialFinished,
+    TrialStarted,
+    Unknown,
+)
+
+FOLDER = ROOT / "tests" / "golden"
+
+PROJECT = stream_id("project", "digits")
+GROUP = stream_id("group", "sweep")
+TRIAL = stream_id("trial", "0123abcd_0")
+PRODUCERS = (0x0123456789ABCDEF, 0x7FFFFFFFFFFFFFFF)
+FIRST_AT = 1_700_000_000_123_456_789
+TICK = 1_000_000_007
+
+ODD_VALUES: dict[Any, Any] = {
+    "nothing": None,
+    "truth": [True, False],
+    "integers": [0, -1, 127, 128, -32, -33, 65536, 2**32, 2**63, 2**64 - 1, -(2**63)],
+    "big integers": [2**64, -(2**63) - 1, 10**40, -(10**40)],
+    "floats": [0.0, -0.0, 0.1, 5e-324, 1.7976931348623157e308],
+    "not finite": [float("nan"), float("inf"), float("-inf")],
+    "texts": ["", "ünïcode 日本 🎉", "nul \0", "x" * 300],
+    "surrogates": ["\ud800", {"\udfff": "caf\udce9"}],
+    "bytes": [b"", bytes(range(256))],
+    "magic": MAGIC * 2,
+    "tuples": [(), (1, (2.0, ("x", None))), ([1], {"a": (b"",)})],
+    "dates": [date(1, 1, 1), date(2026, 1, 31)],
+    "times": [
+        datetime(2026, 1, 31, 23, 59, 59, 999999),  # noqa: DTZ001 - naive times are logged, too
+        datetime(2026, 1, 31, tzinfo=timezone.utc),
+        datetime(2026, 1, 31, 12, tzinfo=timezone(timedelta(hours=-3, minutes=-30))),
+    ],
+    "ids": UUID(int=0x1234567890ABCDEF1234567890ABCDEF),
+    "nested": {"a": [{"b": [[], {}, [[None]]]}]},
+    7: "an integer as a key",
+    -(2**70): "a big one",
+    ("a", 1): "a tuple as a key",
+    None: "nothing as a key",
+    2.5: "a float as a key",
+}
+
+WRITES: list[list[tuple[int, Event]]] = [
+    [(PROJECT, ProjectCreated("digits", "ten of them", {"_update_count": 0}))],
+    [(GROUP, GroupCreated("sweep", "sweep", None, {"budget": 3}, "digits"))],
+    [
+        (
+            TRIAL,
+            TrialCreated(
+                *("0123abcd", 0, "first", None, {"kind": "demo"}, "f00d", "sweep", "digits"),
+                *({"lr": 0.01, "layers": [64, 10]}, {"host": "here"}, {"loss": {0: 2.5}}),
+                *({"epoch": 1.25}, ["CreatedNotRunning", 1], []),
+            ),
+        ),
+        (PROJECT, TrialAddedToProject("0123abcd_0")),
+        (GROUP, TrialAddedToGroup("0123abcd_0")),
+    ],
+    [(TRIAL, TrialStarted())],
+    [(TRIAL, StatusChanged("Running", 301, None))],
+    [(TRIAL, ArgumentsLogged({"batch_size": 256}))],
+    [(TRIAL, ChronoStarted("epoch", ["stat", {"skip_obs": 2}]))],
+    *(
+        [(TRIAL, MetricsLogged(step, {"loss": 1 / (step + 1), "acc": step / 9}, None))]
+        for step in range(9)
+    ),
+    [(TRIAL, MetricsLogged(None, {"test": 0.5}, ["ring", {"n": 10, "dtype": "float64"}]))],
+    [(TRIAL, MetricsLogged((1, 2), {"odd": True, "step": 3}, None))],
+    [(TRIAL, ChronoFinished("epoch", 0.25, None))],
+    [(TRIAL, ChronoFinished("unseen", None, "KeyboardInterrupt"))],
+    [(TRIAL, MetadataLogged(ODD_VALUES, ["value", {}]))],
+    [(TRIAL, TagsAdded({"masked": "\u0141TJ".encode("utf-16-be") + MAGIC}))],
+    [(GROUP, GroupMetadataSet({"best": "0123abcd_0"}))],
+    [(TRIAL, Unknown(99, 3, ["from a later version", {"of": "Track"}]))],
+    [(TRIAL, TrialFinished(12.5, "ZeroDivisionError"))],
+    [(TRIAL, StatusChanged("Exception", 402, "division by zero"))],
+    [(TRIAL, TrialFinished(None, None)), (TRIAL, TagsAdded({}))],
+]
+"""Events by the append that writes them: one of every type, of every kind of value."""
+
+
+def written() -> bytes:
+    """Return the journal, byte for byte."""
+    encode = Encoder().encode
+    numbers, times = count(1), count(FIRST_AT, TICK)
+    records = []
+    for index, events in enumerate(WRITES):
+        producer = PRODUCERS[index % 2]
+        payloads = [
+            encode(type(event), [*event], stream, producer, next(numbers), next(times))
+            for stream, event in events
+        ]
+        records.append(frame_group(payloads))
+    return b"".join(records)
+
+
+def readable(journal: Journal) -> Iterator[dict[str, Any]]:
+    """Yield what a journal says, every value as Python would write it."""
+    for recorded in journal.read():
+        yield {
+            **recorded._asdict(),
+            "event": type(recorded.event).__name__,
+            "fields": {name: repr(value) for name, value in recorded.event._asdict().items()},
+        }
+
+
+def main() -> None:
+    """Write both files."""
+    path = FOLDER / f"v{VERSION}.journal"
+    path.write_bytes(written())
+    journal = FileJournal(path, "process")
+    text = json.dumps(list(readable(journal)), indent=1, ensure_ascii=False)
+    journal.close()
+    path.with_suffix(".events.json").write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
