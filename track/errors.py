@@ -17,7 +17,8 @@
     ├── ConcurrentWrite            somebody else changed the object in between
     ├── QueryError                 (also RuntimeError) a query that makes no sense
     ├── BackendError               (also ValueError) an unusable backend URI
-    └── NotAReport                 a file that Track did not write is in the way
+    ├── NotAReport                 a file that Track did not write is in the way
+    └── ReportWriteError           (also OSError) the report could not be replaced
 
 Messages say what happened, to what, and what to do about it.
 """
@@ -87,3 +88,7 @@ class BackendError(TrackError, ValueError):
 
 class NotAReport(TrackError):
     """A file that Track did not write stands where the report should go."""
+
+
+class ReportWriteError(TrackError, OSError):
+    """The report could not be replaced: the old one stands, and the journal has everything."""

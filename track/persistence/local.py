@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from track.configuration import options
-from track.errors import BackendError, ConcurrentWrite, JournalError, TrackError
-from track.events.journal import DEFAULT_LOCK_TIMEOUT, Journal, check_durability
+from track.errors import BackendError, ConcurrentWrite, JournalError, ReportWriteError, TrackError
+from track.events.journal import DEFAULT_LOCK_TIMEOUT, check_durability
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_retry import RetryingJournal
@@ -92,14 +92,22 @@ class FileProtocol(JournaledProtocol):
             check_durability(settings.get("durability", "interval")),
             _seconds("lock_timeout", settings.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
         )
-        super().__init__(_forgiving(self._file_journal), strict=strict, uri=uri)
+        self._forgiving = _is_forgiving()
+        journal = RetryingJournal(self._file_journal) if self._forgiving else self._file_journal
+        super().__init__(journal, strict=strict, uri=uri)
         self._pid = os.getpid()
         _open_protocols.add(self)
 
     def log_trial_finish(self, *args: Any, **kwargs: Any) -> None:
         super().log_trial_finish(*args, **kwargs)
-        if self.eager:
+        if not self.eager:
+            return
+        try:
             self.commit()
+        except ReportWriteError as error:
+            if not self._forgiving:
+                raise
+            logger.warning("%s", error)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Put everything recorded on stable storage and write the report.
@@ -155,12 +163,12 @@ def make_local(uri: str, strict: bool = True, eager: bool = True) -> JournaledPr
     return (MemoryProtocol if scheme in ("memory", "none") else FileProtocol)(uri, strict, eager)
 
 
-def _forgiving(journal: Journal) -> Journal:
-    """Let the option ``log.on_error`` turn failed writes into warnings."""
+def _is_forgiving() -> bool:
+    """Whether the option ``log.on_error`` turns failed writes into warnings."""
     choice = options("log.on_error", "raise")
     if choice not in ("raise", "warn"):
         raise BackendError(f"log.on_error (TRACK_LOG_ON_ERROR) is {choice!r}: use raise or warn")
-    return RetryingJournal(journal) if choice == "warn" else journal
+    return bool(choice == "warn")
 
 
 def _seconds(name: str, text: str | float) -> float:

@@ -53,8 +53,8 @@ def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
     journal = FileJournal(journal_path, "process", lock_timeout_s)
     try:
         with journal.exclusive():
-            if os.path.exists(path):
-                return
+            if os.path.exists(path) or os.path.getsize(journal_path) == 0:
+                return  # others were faster, or there is nothing to set aside
             stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
             aside = f"{journal_path}.abandoned-{stamp}"
             os.rename(journal_path, aside)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from track.errors import LockTimeout, NotAReport
+from track.errors import LockTimeout, NotAReport, ReportWriteError, TrackError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT
 from track.projections.objects import UPDATE_COUNT
 from track.projections.report import dumps
@@ -112,6 +112,8 @@ def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iter
     ------
     NotAReport
         the folder is missing
+    ReportWriteError
+        the disk is full, say; the report that was there is still there
     LockTimeout
         another process stayed inside for too long
     """
@@ -120,24 +122,35 @@ def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iter
     if not os.path.isdir(folder):
         raise NotAReport(f"cannot write {path}: create the folder first")
     temporary = os.path.join(folder, f".{name}.tmp")
-    with _locked(temporary, timeout_s) as file:
-        try:
-            yield file
-        except BaseException:
-            os.unlink(temporary)
-            raise
-        file.flush()
-        os.fsync(file.fileno())
-        if os.path.exists(path):
-            os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
-        os.replace(temporary, path)
+    try:
+        with _locked(temporary, timeout_s) as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            except BaseException:
+                os.unlink(temporary)
+                raise
+            if os.path.exists(path):
+                os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
+            os.replace(temporary, path)
+    except TrackError:
+        raise
+    except OSError as error:
+        raise ReportWriteError(
+            error.errno,
+            f"cannot write the report {path}: {error.strerror}. What was logged is in its journal: "
+            "make room, and save again",
+        ) from error
 
 
 @contextmanager
 def _locked(path: str, timeout_s: float) -> Iterator[Any]:
     """Open a file for writing once nobody else has it; what a killed writer left is emptied."""
     while True:
-        with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+") as file:
+        with open(
+            os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+", encoding="ascii"
+        ) as file:
             if not flock_within(file.fileno(), timeout_s):
                 raise LockTimeout(
                     f"another process has been writing {path} for over {timeout_s:g} s: it is "

@@ -10,7 +10,12 @@ from multiprocessing import get_context
 import pytest
 
 import track
-from track.errors import BackendError, JournalError, JournalWriteError, NotAReport
+from track.errors import (
+    BackendError,
+    JournalError,
+    JournalWriteError,
+    NotAReport,
+)
 from track.persistence import get_protocol, make_local
 from track.persistence.local import (
     ConcurrentWrite,
