@@ -300,6 +300,10 @@ class JournaledProtocol(Protocol):
         check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, kwargs)
         self._record(trial, MetricsLogged(step, kwargs, spec))
+        if step is not None and spec is None:
+            # The trial passed in shows plain dictionaries, as fetched trials do.
+            for name in kwargs:
+                trial.metrics.setdefault(name, {})
         add_values(trial.metrics, step, kwargs, spec)
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
