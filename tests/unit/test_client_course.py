@@ -1,5 +1,6 @@
 """The course of a client's trial: where it belongs, how it ends, what is shown of it."""
 
+import copy
 import json
 import logging
 import os
@@ -185,3 +186,14 @@ def test_the_library_is_quiet(capsys, caplog):
     assert capsys.readouterr() == ("", "")
     assert caplog.records == []
     assert logging.getLogger().handlers == handlers
+
+
+def test_a_trial_can_be_looked_at_after_its_client_was_closed():
+    """Its metrics are those that were in the store at the end; copies work as before."""
+    client = TrackClient("file:report.json")
+    trial = client.new_trial(parameters={})
+    with trial:
+        trial.log_metrics(step=1, loss=0.5)
+    client.close()
+    assert client.trial.metrics == {"loss": {1: 0.5}}
+    assert copy.deepcopy(client.trial).metrics == {"loss": {1: 0.5}}

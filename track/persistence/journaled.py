@@ -15,6 +15,7 @@ from track.errors import (
     EncodingError,
     GroupDoesNotExist,
     ItemNotFound,
+    JournalClosed,
     ProjectDoesNotExist,
     TrialDoesNotExist,
 )
@@ -321,9 +322,14 @@ class JournaledProtocol(Protocol):
         self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
 
     def _read_metrics(self, uid: str) -> dict[str, Any]:
-        with self.current() as objects:
-            metrics: dict[str, Any] = thaw(objects.trials[uid].metrics)
-            return metrics
+        try:
+            with self.current() as objects:
+                return dict(thaw(objects.trials[uid].metrics))
+        except JournalClosed:
+            # Closing brought the objects up to date, unless it was told to write no report.
+            if uid not in self._objects.trials:
+                raise
+            return dict(thaw(self._objects.trials[uid].metrics))
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
