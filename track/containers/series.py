@@ -46,12 +46,12 @@ class StepSeries(MutableMapping[Any, Any]):
         """Set many items in order."""
         if self._items is None and self._fits(steps, values):
             try:
-                column = array("q", steps)
+                column = steps if isinstance(steps, array) else array("q", steps)
             except OverflowError:
                 pass
             else:
                 self._steps.extend(column)
-                self._values.extend(array("d", values))
+                self._values.extend(values)
                 return
         for step, value in zip(steps, values, strict=True):
             self[step] = value
@@ -59,8 +59,8 @@ class StepSeries(MutableMapping[Any, Any]):
     def _fits(self, steps: Sequence[Any], values: Sequence[Any]) -> bool:
         """Whether all items are integers and floats, with steps that go on growing."""
         return (
-            {*map(type, steps)} == {int}
-            and {*map(type, values)} == {float}
+            _are_all(int, "q", steps)
+            and _are_all(float, "d", values)
             and not (self._steps and steps[0] <= self._steps[-1])
             and all(map(lt, steps, islice(steps, 1, None)))
         )
@@ -115,3 +115,9 @@ class StepSeries(MutableMapping[Any, Any]):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StepSeries, (list(self.items()),)
+
+
+def _are_all(kind: type, typecode: str, column: Sequence[Any]) -> bool:
+    if isinstance(column, array):
+        return column.typecode == typecode
+    return {*map(type, column)} == {kind}

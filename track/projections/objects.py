@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy, deepcopy
 from typing import Any, TypeVar
 
@@ -105,27 +106,28 @@ class Objects:
 
 def _by_stream(columns: Columns) -> Iterator[tuple[int, Columns]]:
     """Split columns into those of each stream: what happens to different trials commutes."""
-    first = columns.streams[0]
-    if columns.streams.count(first) == len(columns.streams):
-        yield first, columns
+    streams = columns.streams
+    if streams == streams[:1] * len(streams):
+        yield streams[0], columns
         return
     places: dict[int, list[int]] = {}
-    for index, stream in enumerate(columns.streams):
+    for index, stream in enumerate(streams):
         places.setdefault(stream, []).append(index)
     for stream, indexes in places.items():
-
-        def pick(column: Sequence[Any], indexes: list[int] = indexes) -> tuple[Any, ...]:
-            return tuple([column[index] for index in indexes])
-
+        _, times, steps, metrics = columns
         yield (
             stream,
             Columns(
-                pick(columns.streams),
-                pick(columns.times),
-                pick(columns.steps),
-                {name: pick(values) for name, values in columns.metrics.items()},
+                streams,
+                _pick(times, indexes),
+                _pick(steps, indexes),
+                {name: _pick(values, indexes) for name, values in metrics.items()},
             ),
         )
+
+
+def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
+    return array(column.typecode, [column[index] for index in indexes])
 
 
 _Object = TypeVar("_Object", Project, TrialGroup, Trial)

@@ -106,10 +106,11 @@ def test_the_same_shape_is_read_at_once():
     assert decode_columns(run) is None, "an integer among the metrics has no column"
     run = [encode(step, {"loss": step / 3, "acc": 0.5}, step % 3, 9**9) for step in range(100)]
     columns = decode_columns(run)
-    assert columns.streams == tuple(step % 3 for step in range(100))
-    assert columns.times == (9**9,) * 100
-    assert columns.steps == tuple(range(100))
-    assert columns.metrics == {"loss": tuple(step / 3 for step in range(100)), "acc": (0.5,) * 100}
+    assert list(columns.streams) == [step % 3 for step in range(100)]
+    assert list(columns.times) == [9**9] * 100
+    assert list(columns.steps) == list(range(100))
+    metrics = {name: list(values) for name, values in columns.metrics.items()}
+    assert metrics == {"loss": [step / 3 for step in range(100)], "acc": [0.5] * 100}
 
 
 @pytest.mark.parametrize("position", [0, 7, 8, 15])
