@@ -6,7 +6,6 @@ a user passed, :func:`build` makes the aggregator again.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, ClassVar
@@ -24,24 +23,27 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - only a NaN is
 
 
-class Aggregator(ABC):
-    """Keeps the values of a metric in some way."""
+class Aggregator:
+    """Keeps the values of a metric in some way.
+
+    (No ABC: replay asks of every value whether it is one of these, and an ABC is slow to ask.)
+    """
 
     name: ClassVar[str]
     """What events call this aggregator; never changed, or old events could not be read."""
 
-    @abstractmethod
     def append(self, value: Any) -> None:
         """Add a value."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how to add a value")
 
     @property
-    @abstractmethod
     def val(self) -> Any:
         """The last observed value."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what its last value is")
 
-    @abstractmethod
     def to_json(self, short: bool = False) -> Any:
         """Return what is kept, as reports show it."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it keeps")
 
     def parameters(self) -> dict[str, Any]:
         """Return what a fresh aggregator like this one is made with."""

@@ -29,7 +29,7 @@ _FIXMAP, _FIXMAP_MOST, _FIXSTR, _FIXSTR_MOST = 0x80, 15, 0xA0, 31
 _FLOAT, _NIL, _FIXINT = b"\xcb", b"\xc0", 0x7F
 _STEP_WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _WIDTH = 8
-_FEWEST = 8
+FEWEST = 8
 """Fewer payloads than this are not worth a shape."""
 
 
@@ -67,8 +67,8 @@ class _Shape(NamedTuple):
 
 
 def decode_columns(payloads: list[bytes]) -> Columns | None:
-    """Decode payloads of equal length at once, or return None when their shapes differ."""
-    if len(payloads) < _FEWEST:
+    """Decode payloads at once, or return None when their lengths or shapes differ."""
+    if len(payloads) < FEWEST or len({*map(len, payloads)}) != 1:
         return None
     try:
         shape = _shape_of(payloads[0])

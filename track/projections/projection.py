@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Protocol
 
 from track.events.codec import decode
-from track.events.columns import Columns, decode_columns
+from track.events.columns import FEWEST, Columns, decode_columns
 from track.events.journal import Journal
 from track.events.types import Recorded
 
@@ -43,9 +43,16 @@ def catch_up(projection: Projection, journal: Journal) -> None:
 
 
 def _runs(payloads: list[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield the bounds of runs of payloads of equal length, as long as a cache likes them."""
-    end = 0
+    """Yield bounds of payloads of equal length, as long as a cache likes them, and of the rest."""
+    start = end = 0
     for _, group in groupby(map(len, payloads)):
-        start, end = end, end + len(list(group))
-        for first in range(start, end, _LONGEST_RUN):
-            yield first, min(first + _LONGEST_RUN, end)
+        first, end = end, end + len(list(group))
+        if end - first < FEWEST:
+            continue  # not worth a look at their shape: they join what is around them
+        if start < first:
+            yield start, first
+        for start in range(first, end, _LONGEST_RUN):
+            yield start, min(start + _LONGEST_RUN, end)
+        start = end
+    if start < end:
+        yield start, end
