@@ -12,9 +12,7 @@ from typing import Any
 
 from track.aggregators.aggregator import Aggregator, build
 from track.containers.series import StepSeries
-
-AggregatorSpec = list[Any] | None
-"""``[name, parameters]`` of an aggregator, or None for the default."""
+from track.events.types import AggregatorSpec
 
 
 def add_values(

@@ -32,7 +32,6 @@ _CRC = Struct("<I")
 HEADER_SIZE = _HEADER.size
 OVERHEAD = HEADER_SIZE + _CRC.size
 MAX_LENGTH = 2**24 - 1
-MAX_RECORD = MAX_LENGTH + OVERHEAD
 MAX_GROUP = 2**26
 """Bytes of one group of records: a reader holds a whole group before it can yield any of it."""
 
