@@ -8,6 +8,7 @@ import pytest
 
 from tests.contracts.journal_contract import JournalContract, payloads_of
 from track.events.journal_file import FileJournal
+from track.events.journal_lmdb import LMDBJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_retry import RetryingJournal
 
@@ -17,6 +18,9 @@ PERSISTENT = {
     "file-process": lambda path: FileJournal(path, "process"),
     "file-interval": lambda path: FileJournal(path, "interval"),
     "file-always": lambda path: FileJournal(path, "always"),
+    "lmdb-process": lambda path: LMDBJournal(path, "process"),
+    "lmdb-interval": lambda path: LMDBJournal(path, "interval"),
+    "lmdb-always": lambda path: LMDBJournal(path, "always"),
     "retrying-file": lambda path: RetryingJournal(FileJournal(path, "process")),
 }
 """What opens a journal in a folder, as often as it is called. A new backend is a line here."""

@@ -24,6 +24,10 @@ def open_file(folder):
     return get_protocol(f"file:{folder / 'store.json'}")
 
 
+def open_lmdb(folder):
+    return get_protocol(f"lmdb:{folder / 'store.lmdb'}")
+
+
 def open_memory(folder):
     return get_protocol("memory:")
 
@@ -32,7 +36,7 @@ def open_multiplexer(folder):
     return ProtocolMultiplexer(open_memory(folder), open_file(folder))
 
 
-BACKENDS = [open_file, open_memory, open_multiplexer]
+BACKENDS = [open_file, open_lmdb, open_memory, open_multiplexer]
 """Functions of a folder that open a fresh backend: a new backend is one more line here."""
 
 

@@ -1,10 +1,15 @@
-"""Whatever is called, every backend answers the same and ends in the same state."""
+"""Whatever is called, every backend answers the same and ends in the same state.
+
+Snapshots are written after each event here, so that whatever is opened again begins with one.
+"""
 
 import json
 import shutil
 import tempfile
+from contextlib import ExitStack
 from copy import deepcopy
 from pathlib import Path
+from unittest.mock import patch
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -114,10 +119,13 @@ def outcome(method, args, kwargs):
 
 
 class BackendsMachine(RuleBasedStateMachine):
-    """Drives three backends with the same calls."""
+    """Drives four backends with the same calls."""
 
     @initialize()
     def open(self):
+        self.patches = ExitStack()
+        self.patches.enter_context(patch("track.persistence.store.FEWEST_NEW_EVENTS", 1))
+        self.patches.enter_context(patch("track.persistence.store.ONE_NEW_IN", 10**9))
         self.folder = Path(tempfile.mkdtemp())
         self.memory, self.beside = get_protocol("memory:"), get_protocol("memory:")
         self.open_files()
@@ -129,14 +137,15 @@ class BackendsMachine(RuleBasedStateMachine):
     def open_files(self):
         self.file = get_protocol(f"file:{self.folder / 'a.json'}?durability=process")
         self.second = get_protocol(f"file:{self.folder / 'b.json'}?durability=process")
+        self.lmdb = get_protocol(f"lmdb:{self.folder / 'c.lmdb'}?durability=process")
         multiplexer = ProtocolMultiplexer(self.beside, self.second)
-        self.stores = [self.memory, self.file, multiplexer]
+        self.stores = [self.memory, self.file, self.lmdb, multiplexer]
 
     def call(self, name, *args, **kwargs):
         outcomes = [
             outcome(getattr(store, name), *deepcopy((args, kwargs))) for store in self.stores
         ]
-        assert outcomes == outcomes[:1] * 3
+        assert outcomes == outcomes[:1] * 4
 
     @rule(name=PROJECTS, metadata=VALUES)
     def new_project(self, name, metadata):
@@ -209,6 +218,7 @@ class BackendsMachine(RuleBasedStateMachine):
     def open_again(self):
         self.file.close()
         self.second.close()
+        self.lmdb.close()
         self.open_files()
 
     @invariant()
@@ -231,13 +241,14 @@ class BackendsMachine(RuleBasedStateMachine):
     def teardown(self):
         self.call("fetch_groups")
         self.call("fetch_projects")
-        stores = [self.memory, self.file, self.beside, self.second]
+        stores = [self.memory, self.file, self.lmdb, self.beside, self.second]
         reports = [self.report(store, f"{index}.json") for index, store in enumerate(stores)]
-        assert reports == reports[:1] * 4
+        assert reports == reports[:1] * 5
         for store in stores:
             with store.current() as objects:
                 assert dump(as_of(store.events())) == dump(objects)
             store.close()
+        self.patches.close()
         shutil.rmtree(self.folder)
 
 

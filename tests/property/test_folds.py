@@ -37,6 +37,7 @@ from track.projections.history import as_of, trial_events
 from track.projections.objects import Objects, copy_group, copy_project, copy_trial
 from track.projections.projection import catch_up
 from track.projections.report import ORPHANS, dumps, render_report
+from track.projections.snapshot import pack, unpack_objects
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
 from track.utils.stat import StatStream
@@ -209,6 +210,17 @@ def test_replaying_again_changes_nothing(story, data):
     before = dump(objects)
     fold(happened[data.draw(st.integers(0, len(happened))) :], objects)
     assert dump(objects) == before
+
+
+@given(STORIES, st.data())
+def test_a_snapshot_and_the_rest_are_a_replay(story, data):
+    """Wherever a replay is cut, what is kept of it as bytes goes on as if nothing had happened."""
+    happened = recorded(story)
+    cut = data.draw(st.integers(0, len(happened)))
+    parts = pack(fold(happened[:cut]), lambda position: b"%d" % position)
+    kept = unpack_objects(b"".join(parts), lambda position: b"%d" % position)
+    assert dump(kept) == dump(fold(happened[:cut]))
+    assert dump(fold(happened[cut:], kept)) == dump(fold(happened))
 
 
 @given(STORIES, st.data())

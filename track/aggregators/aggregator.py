@@ -49,6 +49,14 @@ class Aggregator:
         """Return what a fresh aggregator like this one is made with."""
         return {}
 
+    def state(self) -> Any:
+        """Return what it holds, as plain values from which :func:`restore` makes it again."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it holds")
+
+    def set_state(self, state: Any) -> None:
+        """Hold what an aggregator with these parameters held, and nothing else."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what it holds")
+
     # The parameters are those of each subclass, hence the open signature.
     @staticmethod
     def lazy(*args: Any, **kwargs: Any) -> Callable[[], Aggregator]:
@@ -97,6 +105,12 @@ class ValueAggregator(Aggregator):
     def to_json(self, short: bool = False) -> Any:
         return self._val
 
+    def state(self) -> Any:
+        return self._val
+
+    def set_state(self, state: Any) -> None:
+        self._val = state
+
 
 class TimeSeriesAggregator(Aggregator):
     """Keeps every value."""
@@ -119,6 +133,12 @@ class TimeSeriesAggregator(Aggregator):
 
     def to_json(self, short: bool = False) -> list[Any]:
         return list(self._values)
+
+    def state(self) -> list[Any]:
+        return self._values
+
+    def set_state(self, state: list[Any]) -> None:
+        self._values = state
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._values)} values, last {self.val!r})"
@@ -153,6 +173,13 @@ class RingAggregator(Aggregator):
 
     def to_json(self, short: bool = False) -> list[Any]:
         return self.ring.to_list()
+
+    def state(self) -> list[Any]:
+        return self.ring.to_list()
+
+    def set_state(self, state: list[Any]) -> None:
+        for value in state:
+            self.ring.append(value)
 
     def parameters(self) -> dict[str, Any]:
         return {"n": self.ring.n, "dtype": self.ring.dtype}
@@ -191,6 +218,12 @@ class StatAggregator(Aggregator):
 
     def to_json(self, short: bool = False) -> dict[str, Any]:
         return self.stat.to_json(short)
+
+    def state(self) -> dict[str, Any]:
+        return self.stat.state_dict()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self.stat = StatStream.from_dict(state)
 
     def parameters(self) -> dict[str, Any]:
         return {"skip_obs": self.stat.drop_obs}
@@ -276,3 +309,10 @@ def build(name: str, parameters: Mapping[str, Any]) -> Aggregator:
     if name not in _KINDS:
         raise ValueError(f"no aggregator is named {name!r}: there are {', '.join(_KINDS)}")
     return _KINDS[name](**parameters)
+
+
+def restore(name: str, parameters: Mapping[str, Any], state: Any) -> Aggregator:
+    """Make an aggregator that holds what another one held, see :meth:`Aggregator.state`."""
+    aggregator = build(name, parameters)
+    aggregator.set_state(state)
+    return aggregator

@@ -65,6 +65,25 @@ class StepSeries(MutableMapping[Any, Any]):
             and all(map(lt, steps, islice(steps, 1, None)))
         )
 
+    def columns(self) -> tuple[array[int], array[float]] | None:
+        """Return its own steps and values, None when they are kept in some other way."""
+        return None if self._items is not None else (self._steps, self._values)
+
+    @classmethod
+    def of_columns(cls, steps: array[int], values: array[float]) -> StepSeries:
+        """Return the series that keeps its items in these: growing steps (``q``), values (``d``).
+
+        Raises
+        ------
+        ValueError
+            they are of other kinds, or not equally long
+        """
+        if (steps.typecode, values.typecode) != ("q", "d") or len(steps) != len(values):
+            raise ValueError("these are no columns of steps and values")
+        series = cls()
+        series._steps, series._values = steps, values
+        return series
+
     def to_dict(self) -> dict[Any, Any]:
         """Return a dictionary of its own."""
         if self._items is None:

@@ -123,6 +123,15 @@ def decode(position: int, payload: bytes) -> Recorded:
     return recorded
 
 
+def identify(payload: bytes) -> tuple[int, int] | None:
+    """Return the producer and the sequence of a payload, None when it is no event."""
+    if len(payload) < ENVELOPE.size:
+        return None
+    head, _, mark_1, producer, mark_2, sequence, mark_3, _ = _unpack_envelope(payload)
+    is_event = (head[0], head[3], mark_1, mark_2, mark_3) == _MARKERS
+    return (producer, sequence) if is_event else None
+
+
 def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
     if type(body) is not list:
         raise ValueError("the body of an event is an array")

@@ -2,7 +2,8 @@
 
 A child shares its parent's file descriptors (and with them its locks), its random identities, and
 copies of mutexes that some other thread of the parent may have held. Whoever owns such a thing
-registers here, and is told in the child before any user code runs.
+registers here, and is told in the child before any user code runs. Who must not be caught in the
+middle of something is asked to pause while the process forks.
 """
 
 from __future__ import annotations
@@ -19,7 +20,19 @@ class Renewable(Protocol):
         """Drop what belongs to the parent. Runs in the child, in its only thread."""
 
 
+class Pausable(Renewable, Protocol):
+    """Something that a fork must not happen in the middle of."""
+
+    def pause(self) -> None:
+        """Finish what is under way, and begin nothing. Runs in the thread that forks."""
+
+    def resume(self) -> None:
+        """Go on. Runs in the parent, in the thread that forked."""
+
+
 _registered: WeakSet[Renewable] = WeakSet()
+_pausable: WeakSet[Pausable] = WeakSet()
+_paused: list[Pausable] = []
 
 
 def renew_in_children(owner: Renewable) -> None:
@@ -27,9 +40,27 @@ def renew_in_children(owner: Renewable) -> None:
     _registered.add(owner)
 
 
+def pause_for_forks(owner: Pausable) -> None:
+    """Have ``owner`` pause while this process forks, and renew it in the children."""
+    _pausable.add(owner)
+    renew_in_children(owner)
+
+
+def _pause_all() -> None:
+    _paused.extend(_pausable)
+    for owner in _paused:
+        owner.pause()
+
+
+def _resume_all() -> None:
+    while _paused:
+        _paused.pop().resume()
+
+
 def _renew_all() -> None:
+    _paused.clear()
     for owner in list(_registered):
         owner.renew_after_fork()
 
 
-os.register_at_fork(after_in_child=_renew_all)
+os.register_at_fork(before=_pause_all, after_in_parent=_resume_all, after_in_child=_renew_all)

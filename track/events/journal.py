@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import inf
 from typing import Literal
@@ -87,6 +87,43 @@ class Journal(ABC):
     @abstractmethod
     def close(self) -> None:
         """Sync and release what is held. Closing twice is fine; appending afterwards is not."""
+
+    def last_sequence(self, producer: int) -> int:
+        """Return the number of a producer's last event in here, 0 when there is none.
+
+        The sequences of a producer grow along the journal, so whoever sends its events again can
+        leave out those up to this one.
+        """
+        sequences = (item.sequence for item in self.read() if item.producer == producer)
+        return max(sequences, default=0)
+
+    def fingerprint(self, position: int) -> bytes | None:
+        """Return bytes that tell the event at a position from any other one.
+
+        Returns
+        -------
+        None when no event can be there.
+        """
+        return None
+
+    def load_snapshot(self) -> bytes | None:
+        """Return what :meth:`save_snapshot` was given last, unchecked; None when there is nothing.
+
+        Raises
+        ------
+        OSError
+            it cannot be read
+        """
+        return None
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:  # noqa: B027 - see below
+        """Keep a snapshot in place of the last one, if this journal has a place for it.
+
+        Raises
+        ------
+        OSError, LockTimeout
+            it was not kept
+        """
 
     def read(self, after: int = 0) -> Iterator[Recorded]:
         """Yield the events behind a position, up to the end as it is on the way."""

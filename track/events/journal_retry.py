@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from track.errors import JournalWriteError
@@ -106,6 +106,18 @@ class RetryingJournal(Journal):
 
     def head(self) -> int:
         return self.journal.head()
+
+    def last_sequence(self, producer: int) -> int:
+        return self.journal.last_sequence(producer)
+
+    def fingerprint(self, position: int) -> bytes | None:
+        return self.journal.fingerprint(position)
+
+    def load_snapshot(self) -> bytes | None:
+        return self.journal.load_snapshot()
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        self.journal.save_snapshot(parts)
 
     def close(self) -> None:
         with self._lock:

@@ -20,6 +20,7 @@ ENTRY_POINTS = "track.backends"
 _BACKENDS: dict[str, str | Backend] = {
     "": "track.persistence.local:make_local",
     "file": "track.persistence.local:make_local",
+    "lmdb": "track.persistence.lmdb:LMDBProtocol",
     "memory": "track.persistence.local:make_local",
     "none": "track.persistence.local:make_local",
 }
@@ -54,7 +55,8 @@ def get_protocol(uri: str) -> Protocol:
     Parameters
     ----------
     uri
-        ``file:report.json`` or a plain path, ``memory:``, ``none``, or what was registered
+        ``file:report.json`` or a plain path, ``lmdb:store.lmdb``, ``memory:``, ``none``, or one of
+        a backend that was registered
 
     Raises
     ------

@@ -11,6 +11,9 @@ from typing import Any
 
 from track.errors import TrackError
 
+CONTENT_SUFFIX = ".files"
+"""Of the folder beside a store on disk."""
+
 _CHUNK = 2**20
 
 Keep = Callable[[str], tuple[int, str]]

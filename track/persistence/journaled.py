@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import partial
 from threading import get_ident
 from time import perf_counter
@@ -20,7 +20,6 @@ from track.errors import (
     TrialDoesNotExist,
 )
 from track.events.codec import stream_id
-from track.events.forking import renew_in_children
 from track.events.journal import Journal
 from track.events.producer import Producer
 from track.events.types import (
@@ -57,6 +56,8 @@ from track.persistence.protocol import (
     Protocol,
     Query,
 )
+from track.persistence.storage import check_report, write_report
+from track.persistence.store import Store
 from track.projections.history import as_of, trial_events
 from track.projections.objects import (
     UPDATE_COUNT,
@@ -68,6 +69,7 @@ from track.projections.objects import (
     trial_of,
 )
 from track.projections.projection import catch_up
+from track.projections.report import render_report
 from track.serialization import to_json
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
@@ -103,36 +105,23 @@ class JournaledProtocol(Protocol):
         self.journal = journal
         self.strict = strict
         self._producer = Producer(journal)
-        self._objects = Objects()
+        self._store = Store(journal, self._producer)
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
         self._timers: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
-        self._state = threading.RLock()
-        renew_in_children(self)
-
-    def renew_after_fork(self) -> None:
-        # Was some thread of the parent in the middle of a fold? Then start over.
-        if not self._state.acquire(blocking=False):
-            self._objects = Objects()
-        self._state = threading.RLock()
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self._producer.when_idle(callback)
 
     # Reading and deciding
 
-    @contextmanager
-    def current(self) -> Iterator[Objects]:
+    def current(self) -> AbstractContextManager[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
-        with self._producer.busy(), self._state:
-            catch_up(self._objects, self.journal)
-            yield self._objects
+        return self._store.current()
 
-    @contextmanager
-    def deciding(self) -> Iterator[Objects]:
+    def deciding(self) -> AbstractContextManager[Objects]:
         """Give the objects as they are now; no other process decides anything meanwhile."""
-        with self.journal.exclusive(), self.current() as objects:
-            yield objects
+        return self._store.deciding()
 
     # Projects
 
@@ -326,10 +315,11 @@ class JournaledProtocol(Protocol):
             with self.current() as objects:
                 return dict(thaw(objects.trials[uid].metrics))
         except JournalClosed:
-            # Closing brought the objects up to date, unless it was told to write no report.
-            if uid not in self._objects.trials:
-                raise
-            return dict(thaw(self._objects.trials[uid].metrics))
+            # Closing brought the objects up to date.
+            with self._store.as_last_seen() as objects:
+                if uid not in objects.trials:
+                    raise
+                return dict(thaw(objects.trials[uid].metrics))
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
@@ -419,13 +409,32 @@ class JournaledProtocol(Protocol):
         """Return every object as it stood at a position or a time, see :mod:`track.projections`."""
         return as_of(self.journal.read(), position=position, at_ns=at_ns)
 
-    def commit(self, **kwargs: Any) -> None:
-        """Return when everything recorded is on stable storage."""
+    def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
+        """Put everything recorded on stable storage.
+
+        Parameters
+        ----------
+        file_name_override
+            write the report there, too
+        """
         self.journal.sync()
+        if file_name_override is not None:
+            self.write_report(os.path.abspath(file_name_override))
+
+    def write_report(self, path: str) -> None:
+        """Write the report to a file, which must be a report or not exist."""
+        check_report(path)
+        with self.current() as objects:
+            write_report(path, render_report(objects))
 
     def close(self) -> None:
         """Commit and release the journal."""
-        self.journal.close()
+        try:
+            self._store.close()
+        except JournalClosed:
+            return
+        finally:
+            self.journal.close()
 
 
 def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreated:

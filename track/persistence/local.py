@@ -11,27 +11,22 @@ from functools import partial, wraps
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from track.configuration import options
-from track.errors import BackendError, ConcurrentWrite, JournalError, ReportWriteError, TrackError
-from track.events.journal import DEFAULT_LOCK_TIMEOUT, check_durability
+from track.errors import ConcurrentWrite, JournalError, ReportWriteError, TrackError
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_retry import RetryingJournal
-from track.persistence.content import ContentStore
+from track.events.producer import Producer
+from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.opening import JOURNAL_SUFFIX, open_store
-from track.persistence.storage import check_report, replacing_report, write_report
-from track.persistence.utils import check_options, parse_uri
-from track.projections.objects import Objects
-from track.projections.projection import catch_up
+from track.persistence.storage import check_report, replacing_report
+from track.persistence.store import Store
+from track.persistence.utils import check_options, local_settings, parse_uri
 from track.projections.query import execute_query
 from track.projections.report import render_report
 from track.utils.signal import SignalHandler
 
 logger = logging.getLogger(__name__)
-
-CONTENT_SUFFIX = ".files"
-_FILE_OPTIONS = ("durability", "lock_timeout")
 
 
 class MemoryProtocol(JournaledProtocol):
@@ -40,17 +35,6 @@ class MemoryProtocol(JournaledProtocol):
     def __init__(self, uri: str = "memory:", strict: bool = True, eager: bool = True) -> None:
         check_options(uri, parse_uri(uri)["query"], ())
         super().__init__(MemoryJournal(), strict=strict, uri=uri)
-
-    def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
-        """Write the report to a file, if one is named."""
-        if file_name_override is not None:
-            self.write_report(os.path.abspath(file_name_override))
-
-    def write_report(self, path: str) -> None:
-        """Write the report to a file, which must be a report or not exist."""
-        check_report(path)
-        with self.current() as objects:
-            write_report(path, render_report(objects))
 
 
 class FileProtocol(JournaledProtocol):
@@ -80,19 +64,12 @@ class FileProtocol(JournaledProtocol):
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
-        parts = parse_uri(uri)
-        if not parts["path"]:
-            raise BackendError(f"{uri!r} names no file: use file:report.json")
-        settings = check_options(uri, parts["query"], _FILE_OPTIONS)
-        self.path = os.path.realpath(parts["path"])  # a link to a report is that report
+        settings = local_settings(uri)
+        self.path = settings.path
         self.eager = eager
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
-        self._file_journal = open_store(
-            self.path,
-            check_durability(settings.get("durability", "interval")),
-            _seconds("lock_timeout", settings.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
-        )
-        self._forgiving = _is_forgiving()
+        self._file_journal = open_store(self.path, settings.durability, settings.lock_timeout_s)
+        self._forgiving = settings.forgiving
         journal = RetryingJournal(self._file_journal) if self._forgiving else self._file_journal
         super().__init__(journal, strict=strict, uri=uri)
         self._pid = os.getpid()
@@ -131,7 +108,7 @@ class FileProtocol(JournaledProtocol):
 
     def _replace_report(self, path: str) -> None:
         # Who waits here for another process catches up afterwards: reports never go backwards.
-        timeout_s = self._file_journal.lock_timeout_s
+        timeout_s = self._file_journal.file.lock_timeout_s
         with replacing_report(path, timeout_s) as file, self.current() as objects:
             file.writelines(render_report(objects))
 
@@ -163,24 +140,6 @@ def make_local(uri: str, strict: bool = True, eager: bool = True) -> JournaledPr
     return (MemoryProtocol if scheme in ("memory", "none") else FileProtocol)(uri, strict, eager)
 
 
-def _is_forgiving() -> bool:
-    """Whether the option ``log.on_error`` turns failed writes into warnings."""
-    choice = options("log.on_error", "raise")
-    if choice not in ("raise", "warn"):
-        raise BackendError(f"log.on_error (TRACK_LOG_ON_ERROR) is {choice!r}: use raise or warn")
-    return bool(choice == "warn")
-
-
-def _seconds(name: str, text: str | float) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not seconds >= 0:
-        raise BackendError(f"{name}={text!r} is not a number of seconds")
-    return seconds
-
-
 # What happens when the process ends
 
 _open_protocols: WeakSet[FileProtocol] = WeakSet()
@@ -199,9 +158,9 @@ def _commit_all() -> None:
 
 
 def _commit_left_behind(path: str) -> None:
-    journal, objects = FileJournal(path + JOURNAL_SUFFIX, "process"), Objects()
-    with replacing_report(path) as file:
-        catch_up(objects, journal)
+    journal = FileJournal(path + JOURNAL_SUFFIX, "process")
+    store = Store(journal, Producer(journal))
+    with replacing_report(path) as file, store.current() as objects:
         file.writelines(render_report(objects))
     journal.close()
 

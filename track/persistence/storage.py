@@ -11,13 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from track.errors import LockTimeout, NotAReport, ReportWriteError, TrackError
+from track.errors import NotAReport, ReportWriteError, TrackError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT
 from track.projections.objects import UPDATE_COUNT
 from track.projections.report import dumps
 from track.serialization import from_json, to_json
 from track.structure import Project, Trial, TrialGroup
-from track.utils.files import flock_within
+from track.utils.files import replacing
 
 _OURS = re.compile(rb'\s*(\[\s*(\]|\{\s*"dtype"\s*:\s*"project"|$)|$)')
 _HEAD = 4096
@@ -118,22 +118,11 @@ def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iter
         another process stayed inside for too long
     """
     path = os.path.realpath(path)
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder):
+    if not os.path.isdir(os.path.dirname(path)):
         raise NotAReport(f"cannot write {path}: create the folder first")
-    temporary = os.path.join(folder, f".{name}.tmp")
     try:
-        with _locked(temporary, timeout_s) as file:
-            try:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            except BaseException:
-                os.unlink(temporary)
-                raise
-            if os.path.exists(path):
-                os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
-            os.replace(temporary, path)
+        with replacing(path, timeout_s, encoding="ascii") as file:
+            yield file
     except TrackError:
         raise
     except OSError as error:
@@ -142,32 +131,6 @@ def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iter
             f"cannot write the report {path}: {error.strerror}. What was logged is in its journal: "
             "make room, and save again",
         ) from error
-
-
-@contextmanager
-def _locked(path: str, timeout_s: float) -> Iterator[Any]:
-    """Open a file for writing once nobody else has it; what a killed writer left is emptied."""
-    while True:
-        with open(
-            os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666), "r+", encoding="ascii"
-        ) as file:
-            if not flock_within(file.fileno(), timeout_s):
-                raise LockTimeout(
-                    f"another process has been writing {path} for over {timeout_s:g} s: it is "
-                    "stopped or stuck; resume or kill it and try again"
-                )
-            if not _still_at(path, file.fileno()):
-                continue  # it became the report while this process waited for it
-            file.truncate()
-            yield file
-            return
-
-
-def _still_at(path: str, fd: int) -> bool:
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(fd))
-    except FileNotFoundError:
-        return False
 
 
 def write_report(path: str, pieces: Iterable[str]) -> None:

@@ -33,6 +33,9 @@ from track.metrics import add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
+FOLDS_VERSION = 1
+"""Raised whenever the same events fold into something else than before: old snapshots are void."""
+
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
 _OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
 _NS = 1e-9
@@ -46,6 +49,8 @@ class Objects:
 
     def __init__(self) -> None:
         self.position = 0
+        self.events = 0
+        """How many events were folded in, or found to mean nothing here."""
         self.projects: dict[str, Project] = {}
         self.groups: dict[str, TrialGroup] = {}
         self.trials: dict[str, Trial] = {}
@@ -55,8 +60,9 @@ class Objects:
         """group_id -> uids of the trials made in it, oldest first"""
         self.misfits: list[int] = []
         """Positions of events whose values made no sense where they stood."""
-        self._streams: dict[int, Any] = {}
-        self._started: dict[tuple[int, str | None], int] = {}
+        self.subjects: dict[int, Any] = {}
+        """stream -> the project, group or trial it is about"""
+        self.started: dict[tuple[int, str | None], int] = {}
         """When trials and chronos started, for those whose end does not know how long they took."""
 
     def apply(self, recorded: Recorded) -> None:
@@ -64,6 +70,7 @@ class Objects:
         if recorded.position <= self.position:
             return
         self.position = recorded.position
+        self.events += 1
         fold = _FOLDS.get(type(recorded.event))
         if fold is None:
             return
@@ -77,12 +84,20 @@ class Objects:
         if position <= self.position:
             return
         self.position = position
+        self.events += len(columns.times)
         for stream, rows in _by_stream(columns):
-            trial = self._streams.get(stream)
+            trial = self.subjects.get(stream)
             if isinstance(trial, Trial):
                 _touch(trial, rows.times[-1], len(rows.times))
                 for name, values in rows.metrics.items():
                     add_column(trial.metrics, name, rows.steps, values)
+
+    def add_trial(self, trial: Trial) -> None:
+        """Add a trial, and index it."""
+        uid = trial.uid
+        self.trials[uid] = trial
+        self.revisions.setdefault(trial.hash, []).append(uid)
+        self.by_group.setdefault(trial.group_id, []).append(uid)
 
     def find_trials(self, query: Query) -> Iterator[Trial]:
         """Yield the trials that match, oldest first."""
@@ -153,7 +168,7 @@ def _uid_condition(query: Query) -> tuple[str] | None:
 def _project_created(objects: Objects, recorded: Recorded, event: ProjectCreated) -> None:
     if event.name not in objects.projects:
         project = Project(name=event.name, description=event.description, metadata=event.metadata)
-        objects.projects[event.name] = objects._streams[recorded.stream] = project
+        objects.projects[event.name] = objects.subjects[recorded.stream] = project
 
 
 def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) -> None:
@@ -161,7 +176,7 @@ def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) ->
         return
     uid, name, description, metadata, project_id = event
     group = TrialGroup(uid, name, description, dict(metadata), project_id=project_id)
-    objects.groups[uid] = objects._streams[recorded.stream] = group
+    objects.groups[uid] = objects.subjects[recorded.stream] = group
     if project_id in objects.projects:
         objects.projects[project_id].groups.add(group)
 
@@ -171,9 +186,8 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
     uid = trial.uid
     if uid in objects.trials:
         return
-    objects.trials[uid] = objects._streams[recorded.stream] = trial
-    objects.revisions.setdefault(trial.hash, []).append(uid)
-    objects.by_group.setdefault(trial.group_id, []).append(uid)
+    objects.add_trial(trial)
+    objects.subjects[recorded.stream] = trial
     if trial.project_id in objects.projects:
         objects.projects[trial.project_id].trials.add(trial)
     if trial.group_id in objects.groups:
@@ -205,19 +219,19 @@ def _revive_chrono(chrono: Any) -> Any:
 def _trial_added_to_project(
     objects: Objects, recorded: Recorded, event: TrialAddedToProject
 ) -> None:
-    project, trial = objects._streams.get(recorded.stream), objects.trials.get(event.trial_uid)
+    project, trial = objects.subjects.get(recorded.stream), objects.trials.get(event.trial_uid)
     if isinstance(project, Project) and trial is not None:
         project.trials.add(trial)
 
 
 def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAddedToGroup) -> None:
-    group = objects._streams.get(recorded.stream)
+    group = objects.subjects.get(recorded.stream)
     if isinstance(group, TrialGroup):
         group.trials.add(event.trial_uid)
 
 
 def _group_metadata_set(objects: Objects, recorded: Recorded, event: GroupMetadataSet) -> None:
-    group = objects._streams.get(recorded.stream)
+    group = objects.subjects.get(recorded.stream)
     if isinstance(group, TrialGroup):
         group.metadata.update(event.values)
 
@@ -226,7 +240,7 @@ def _touched(fold: Callable[[Objects, Trial, Recorded, Any], None]) -> Callable[
     """Make a fold over a trial: find it, count the change, note when it was."""
 
     def touch_and_fold(objects: Objects, recorded: Recorded, event: Any) -> None:
-        trial = objects._streams.get(recorded.stream)
+        trial = objects.subjects.get(recorded.stream)
         if isinstance(trial, Trial):
             _touch(trial, recorded.at, 1)
             fold(objects, trial, recorded, event)
@@ -242,7 +256,7 @@ def _touch(trial: Trial, at: int, changes: int) -> None:
 
 @_touched
 def _trial_started(objects: Objects, trial: Trial, recorded: Recorded, event: TrialStarted) -> None:
-    objects._started[recorded.stream, None] = recorded.at
+    objects.started[recorded.stream, None] = recorded.at
 
 
 @_touched
@@ -259,7 +273,7 @@ def _trial_finished(
 def _chrono_started(
     objects: Objects, trial: Trial, recorded: Recorded, event: ChronoStarted
 ) -> None:
-    objects._started[recorded.stream, event.name] = recorded.at
+    objects.started[recorded.stream, event.name] = recorded.at
     if not isinstance(trial.chronos.get(event.name), Aggregator):
         trial.chronos[event.name] = build_chrono(event.aggregator)
 
@@ -285,7 +299,7 @@ def build_chrono(spec: AggregatorSpec) -> Aggregator:
 def _elapsed(
     objects: Objects, recorded: Recorded, name: str | None, measured: float | None
 ) -> float | None:
-    started = objects._started.pop((recorded.stream, name), None)
+    started = objects.started.pop((recorded.stream, name), None)
     if measured is not None or started is None:
         return measured
     return (recorded.at - started) * _NS

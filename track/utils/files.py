@@ -1,10 +1,15 @@
-"""What the standard library has no single call for: waiting for a lock, keeping a file's name."""
+"""What the standard library has no single call for: waiting for a lock, replacing a file."""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from track.errors import LockTimeout
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.01
 
@@ -23,18 +28,24 @@ def flock_within(fd: int, timeout_s: float) -> bool:
     -------
     Whether it was taken in time.
     """
+    if _try_flock(fd):
+        return True
     deadline = time.monotonic() + timeout_s
     pause = _FIRST_PAUSE_S
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:  # noqa: PERF203 - it sleeps anyway
-            if time.monotonic() >= deadline:
-                return False
-            time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_PAUSE_S)
-        else:
+    while time.monotonic() < deadline:
+        time.sleep(pause)
+        if _try_flock(fd):
             return True
+        pause = min(pause * 1.5, _LONGEST_PAUSE_S)
+    return False
+
+
+def _try_flock(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def sync_folder(path: str) -> None:
@@ -44,3 +55,71 @@ def sync_folder(path: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+@contextmanager
+def replacing(
+    path: str, timeout_s: float, *, encoding: str | None = None, durably: bool = True
+) -> Iterator[Any]:
+    """Give a file that takes the place of another one, as a whole, when the block ends well.
+
+    One process at a time is inside for one path. The mode of the file that was there is kept.
+
+    Parameters
+    ----------
+    path
+        what to replace, or to make
+    timeout_s
+        how long to wait for another process that is inside, in seconds
+    encoding
+        of a text file; a binary file without one
+    durably
+        sync the content before it takes its place
+
+    Raises
+    ------
+    LockTimeout
+        another process stayed inside for too long
+    OSError
+        the disk is full, say; what was there is still there
+    """
+    folder, name = os.path.split(path)
+    temporary = os.path.join(folder, f".{name}.tmp")
+    with _locked(temporary, timeout_s, encoding) as file:
+        try:
+            yield file
+            file.flush()
+            if durably:
+                os.fsync(file.fileno())
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        if os.path.exists(path):
+            os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
+        os.replace(temporary, path)
+
+
+@contextmanager
+def _locked(path: str, timeout_s: float, encoding: str | None) -> Iterator[Any]:
+    """Open a file for writing once nobody else has it; what a killed writer left is emptied."""
+    mode = "r+b" if encoding is None else "r+"
+    while True:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        with open(fd, mode, encoding=encoding) as file:
+            if not flock_within(fd, timeout_s):
+                raise LockTimeout(
+                    f"another process has been writing {path} for over {timeout_s:g} s: it is "
+                    "stopped or stuck; resume or kill it and try again"
+                )
+            if not _still_at(path, fd):
+                continue  # it took its place while this process waited for it
+            file.truncate()
+            yield file
+            return
+
+
+def _still_at(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(fd))
+    except FileNotFoundError:
+        return False

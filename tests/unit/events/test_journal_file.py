@@ -16,7 +16,7 @@ from track.errors import (
     JournalError,
     JournalWriteError,
 )
-from track.events import journal_file
+from track.events import journal_file, journal_on_disk
 from track.events import producer as producer_module
 from track.events.journal import SYNC_INTERVAL_NS, JournalSyncError
 from track.events.journal_file import FileJournal
@@ -297,7 +297,7 @@ def test_interval_syncs_about_once_a_second(path, syncs, monkeypatch):
     """With ``durability=interval`` a sync comes with the first event a second after the last."""
     clock = Clock(10**18)
     monkeypatch.setattr(producer_module, "time_ns", clock.time_ns)
-    monkeypatch.setattr(journal_file.time, "time_ns", clock.time_ns)
+    monkeypatch.setattr(journal_on_disk.time, "time_ns", clock.time_ns)
     journal = FileJournal(path, "interval")
     producer = Producer(journal)
     for _ in range(100):

@@ -1,0 +1,113 @@
+"""What journals on a local disk have in common: a shared file, syncs, a snapshot beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from track.events.journal import SYNC_INTERVAL_NS, Durability, Journal, JournalSyncError
+from track.events.record import Damage
+from track.events.shared_file import SharedFile
+from track.utils.files import replacing
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOT_SUFFIX = ".snapshot"
+
+
+class JournalOnDisk(Journal):
+    """A journal in one file.
+
+    Parameters
+    ----------
+    file
+        where it is
+    durability
+        ``process``: the kernel writes back when it likes; ``interval``: also a sync about every
+        second while events arrive, and on :meth:`sync`; ``always``: a sync before each return
+    """
+
+    unit = "positions"
+    """What its positions count, and so what the bounds of damage are."""
+
+    def __init__(self, file: SharedFile, durability: Durability) -> None:
+        self.file = file
+        self.path = file.path
+        self.durability = durability
+        self.damage: list[Damage] = []
+        """The damaged ranges met so far, in the order they were met."""
+        self._owed = False
+        """Whether a milestone was passed inside the exclusive section."""
+        if durability == "interval":
+            self.sync_due_ns = 0
+
+    def sync(self) -> None:
+        if self.durability == "interval":
+            self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
+        try:
+            os.fdatasync(self.file.descriptor())
+        except OSError as error:
+            raise JournalSyncError(
+                error.errno,
+                f"cannot sync {self.path}: {error.strerror}. The last events are recorded, but "
+                "might not survive a loss of power",
+            ) from error
+
+    def milestone(self) -> None:
+        if self.durability != "interval":
+            return
+        if self.file.is_inside():
+            self._owed = True  # others wait for the section, and need not wait for the disk
+        else:
+            self.sync()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        try:
+            with self.file.exclusive():
+                yield
+        finally:
+            if self._owed and not self.file.is_inside():
+                self._owed = False
+                self.sync()
+
+    def is_current(self) -> bool:
+        """Whether the path still names the file that is open."""
+        return self.file.is_current()
+
+    def close(self) -> None:
+        try:
+            if self.durability != "process" and self.file.is_open():
+                self.sync()
+        finally:
+            self.file.close()
+
+    def _report(self, piece: Damage) -> None:
+        if any(piece.start == known.start for known in self.damage):
+            return
+        self.damage.append(piece)
+        logger.warning(
+            "%s: skipped %s %d to %d, which hold no intact record (%s)",
+            self.path,
+            self.unit,
+            piece.start,
+            piece.end,
+            "cut short by a crash or a full disk, never acknowledged"
+            if piece.reason == "torn"
+            else "damaged",
+        )
+
+    def load_snapshot(self) -> bytes | None:
+        try:
+            with open(self.path + SNAPSHOT_SUFFIX, "rb") as file:
+                return file.read()
+        except FileNotFoundError:
+            return None
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        # Who reads it checks it, so it need not survive a loss of power whole.
+        with replacing(self.path + SNAPSHOT_SUFFIX, timeout_s=0, durably=False) as file:
+            file.writelines(parts)

@@ -1,0 +1,209 @@
+"""A file that many processes have open at once, and whose turn it is among them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import get_ident
+
+from track.errors import JournalAbandoned, JournalClosed, JournalError, LockTimeout
+from track.events.forking import renew_in_children
+from track.utils.files import flock_within, sync_folder
+
+_CLOSED = -1
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+
+_IN_USE_AT = 2**62
+"""The byte, far behind any content, that everybody who has the file open holds a read lock on."""
+
+
+class SharedFile:
+    """A file open for reading and appending, made when missing.
+
+    Whoever is inside :meth:`exclusive` holds the file's ``flock``, which the kernel frees when its
+    holder dies.
+
+    Parameters
+    ----------
+    path
+        the file
+    lock_timeout_s
+        how long to wait for the exclusive section
+
+    Raises
+    ------
+    JournalError
+        the path is a folder, or cannot be opened for reading and appending
+    """
+
+    def __init__(self, path: str | os.PathLike[str], lock_timeout_s: float) -> None:
+        self.path = os.path.abspath(path)
+        self.lock_timeout_s = lock_timeout_s
+        self._turn = threading.RLock()
+        self._depth = 0
+        self._holder = 0
+        self.fd = self._open()
+        """The descriptor; an invalid one once closed, see :meth:`descriptor`."""
+        self._say_in_use()
+        renew_in_children(self)
+
+    def _open(self) -> int:
+        try:
+            try:
+                return os.open(self.path, _FLAGS)
+            except FileNotFoundError:
+                fd = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
+                sync_folder(self.path)
+                return fd
+        except OSError as error:
+            raise JournalError(
+                f"cannot open the journal {self.path}: {error.strerror}; choose a path whose "
+                "folder exists and can be written"
+            ) from error
+
+    def descriptor(self) -> int:
+        """Return the descriptor.
+
+        Raises
+        ------
+        JournalClosed
+            there is none any more
+        """
+        if self.fd == _CLOSED:
+            raise JournalClosed(f"the journal {self.path} was closed: open it again to use it")
+        return self.fd
+
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return self.fd != _CLOSED
+
+    def is_current(self) -> bool:
+        """Whether the path still names the file that is open."""
+        try:
+            there = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self.descriptor()))
+
+    # The exclusive section
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Be the only thread of the only process inside; the same thread may enter again.
+
+        Raises
+        ------
+        LockTimeout
+            somebody else stayed inside for too long
+        JournalAbandoned
+            the path names another file, or none, by now
+        """
+        turn = self._turn
+        if not turn.acquire(timeout=self.lock_timeout_s):
+            raise self.lock_error("another thread of this process")
+        try:
+            if self._depth == 0:
+                self._lock()
+            self._depth += 1
+            self._holder = get_ident()
+            try:
+                yield
+            finally:
+                # A child forked inside got a new turn, and holds nothing.
+                if self._turn is turn:
+                    self._leave()
+        finally:
+            turn.release()
+
+    def is_inside(self) -> bool:
+        """Whether this thread is in the exclusive section."""
+        return self._depth > 0 and self._holder == get_ident()
+
+    def _lock(self) -> None:
+        if not flock_within(self.descriptor(), self.lock_timeout_s):
+            raise self.lock_error("another process")
+        if not self.is_current():
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+            raise abandoned(self.path)
+
+    def _leave(self) -> None:
+        self._depth -= 1
+        if self._depth == 0 and self.fd != _CLOSED:
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    def lock_error(self, holder: str) -> LockTimeout:
+        """Return the error of having waited in vain."""
+        return LockTimeout(
+            f"{holder} has held the exclusive section of {self.path} for over "
+            f"{self.lock_timeout_s:g} s: it is stopped or stuck; resume or kill it and try again"
+        )
+
+    # Who else has it open
+
+    def _say_in_use(self) -> None:
+        try:
+            _lock_byte(self.fd, fcntl.F_RDLCK)
+        except BlockingIOError as error:
+            raise JournalError(
+                f"{self.path} is being rewritten by another process: try again when it is done"
+            ) from error
+        except OSError:
+            pass  # some sandboxes know no such locks; only those who rewrite a journal ask for them
+
+    def claim(self) -> None:
+        """Keep everybody else from opening the file, until it is closed.
+
+        Raises
+        ------
+        JournalError
+            somebody else has it open
+        """
+        try:
+            _lock_byte(self.descriptor(), fcntl.F_WRLCK)
+        except BlockingIOError as error:
+            raise JournalError(
+                f"{self.path} is in use by another client or process: end them and try again"
+            ) from error
+        except OSError:
+            pass
+
+    # Its end, and forks
+
+    def close(self) -> None:
+        """Release the file. Closing twice is fine."""
+        if self.fd != _CLOSED:
+            fd, self.fd = self.fd, _CLOSED
+            os.close(fd)
+
+    def __del__(self) -> None:
+        # Programs that make a client for each of a thousand trials seldom close them.
+        if getattr(self, "fd", _CLOSED) != _CLOSED:
+            os.close(self.fd)
+
+    def renew_after_fork(self) -> None:
+        # Locks belong to the open file, which parent and child share: the child needs its own.
+        self._turn = threading.RLock()
+        self._depth = 0
+        if self.fd != _CLOSED:
+            inherited = self.fd
+            path = f"/proc/self/fd/{inherited}"
+            self.fd = os.open(path if os.path.exists(path) else self.path, _FLAGS)
+            os.close(inherited)
+            self._say_in_use()
+
+
+def abandoned(path: str) -> JournalAbandoned:
+    """Return the error of a journal that is not at its path any more."""
+    return JournalAbandoned(
+        f"{path} was moved or deleted by somebody who started the store over: open a new client "
+        "to log into the new store"
+    )
+
+
+def _lock_byte(fd: int, kind: int) -> None:
+    """Take a lock that belongs to the open file, as ``flock`` does, of another range than it."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, _IN_USE_AT, 1, 0))

@@ -1,0 +1,49 @@
+"""The LMDB backend: a journal in an LMDB environment, and a report where one is asked for."""
+
+from __future__ import annotations
+
+from track.errors import BackendError
+from track.events.journal_retry import RetryingJournal
+from track.persistence.content import CONTENT_SUFFIX, ContentStore
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.utils import local_settings
+
+
+class LMDBProtocol(JournaledProtocol):
+    """Storage in an LMDB environment.
+
+    Parameters
+    ----------
+    uri
+        ``lmdb:my_store.lmdb`` or ``lmdb://my_store.lmdb``, relative to the working directory;
+        ``lmdb:///there/my_store.lmdb``. Options: ``durability`` (process, interval, always) and
+        ``lock_timeout`` in seconds.
+    strict
+        forces the storage to be correct: trials and groups must belong to what exists
+    eager
+        there is no report to keep up to date: ``commit(file_name_override=…)`` writes one
+
+    Raises
+    ------
+    BackendError
+        the URI has an option, or a value, that is unknown; or the package lmdb is missing
+    JournalError
+        the path is something else, or cannot be opened
+    """
+
+    def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
+        settings = local_settings(uri)
+        try:
+            from track.events.journal_lmdb import LMDBJournal
+        except ImportError as error:
+            raise BackendError(
+                f"{uri!r} needs the package lmdb: pip install 'track-journal[lmdb]'"
+            ) from error
+        self.path = settings.path
+        self.content = ContentStore(self.path + CONTENT_SUFFIX)
+        lmdb_journal = LMDBJournal(self.path, settings.durability, settings.lock_timeout_s)
+        journal = RetryingJournal(lmdb_journal) if settings.forgiving else lmdb_journal
+        super().__init__(journal, strict=strict, uri=uri)
+
+    def keep_content(self, path: str) -> tuple[int, str]:
+        return self.content.keep(path)

@@ -1,0 +1,262 @@
+"""Objects <-> bytes: a replay's result, kept so that the next process need not replay.
+
+A snapshot is a cache, and never trusted: it has checksums, the version of the folds that made it,
+and the fingerprint of the last event in it, which tells whether the journal is still the one it was
+made from. What is wrong with one is a reason to replay, and nothing else (``docs/format.md``).
+"""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from collections.abc import Callable, Iterable
+from struct import Struct
+from typing import Any
+from zlib import crc32
+
+from track.aggregators.aggregator import Aggregator, restore
+from track.containers.series import StepSeries
+from track.events.values import new_packer, pack_values, unpack
+from track.projections.objects import FOLDS_VERSION, Objects
+from track.structure import Project, Trial, TrialGroup, get_status
+
+VERSION = 1
+"""Of the format of snapshots."""
+
+MAGIC = b"TJS\xc1"
+_HEADER = Struct("<4sIIQI")
+"""Magic, version, version of the folds, length of the document, and CRC of all that follows."""
+
+Part = bytes | memoryview
+Fingerprint = Callable[[int], bytes | None]
+
+_PROJECT, _GROUP, _TRIAL = range(3)
+_PLAIN, _AGGREGATOR, _SERIES, _COLUMNS, _FLOATS = range(5)
+"""How a value is written: as itself, an aggregator, a dictionary of steps, two columns, one."""
+
+_FEWEST_FLOATS = 64
+"""From how many floats on a list is worth a column."""
+
+
+class Refused(Exception):
+    """A snapshot that cannot be used; the message says why."""
+
+
+def pack(objects: Objects, fingerprint: Fingerprint) -> list[Part]:
+    """Return a snapshot, in parts: a header, a document, and the columns it refers to.
+
+    The columns are views of the objects' own memory, so nothing may be applied to the objects
+    before the parts are written.
+
+    Raises
+    ------
+    Refused
+        the journal has no event at the position of the objects, or a value cannot be packed
+    """
+    mark = fingerprint(objects.position)
+    if mark is None:
+        raise Refused("the journal does not say what its last event is")
+    writer = _Writer()
+    try:
+        document = writer.document(objects, mark)
+    except Exception as error:
+        # Values nested as deep as an event allows are too deep for the lists a trial keeps them in.
+        raise Refused(f"a value cannot be packed: {error}") from error
+    columns = [_little_endian(column) for column in writer.columns]
+    crc = crc32(document)
+    for column in columns:
+        crc = crc32(column, crc)
+    header = _HEADER.pack(MAGIC, VERSION, FOLDS_VERSION, len(document), crc)
+    return [header, document, *columns]
+
+
+def unpack_objects(data: bytes, fingerprint: Fingerprint) -> Objects:
+    """Return the objects of a snapshot.
+
+    Parameters
+    ----------
+    data
+        all of it
+    fingerprint
+        what the journal has at a position now
+
+    Raises
+    ------
+    Refused
+        it is damaged, of another version, or not of this journal as it is now
+    """
+    if len(data) < _HEADER.size:
+        raise Refused("it is cut short")
+    magic, version, folds, length, crc = _HEADER.unpack_from(data)
+    if magic != MAGIC or (version, folds) != (VERSION, FOLDS_VERSION):
+        raise Refused("it was made by another version")
+    content = memoryview(data)[_HEADER.size :]
+    if crc32(content) != crc:
+        raise Refused("it is damaged")
+    try:
+        document = unpack(bytes(content[:length]))
+        position, mark, counts = document[:3]
+        if fingerprint(position) != mark:
+            raise Refused("the journal is not the one it was made from")
+        return _Reader(_cut_columns(content[length:], counts)).objects(position, document[3:])
+    except (ValueError, TypeError, LookupError) as error:
+        raise Refused(f"it makes no sense: {error!r}") from error
+
+
+def _little_endian(column: array[Any]) -> memoryview:
+    if sys.byteorder == "big":
+        column = column[:]
+        column.byteswap()
+    return memoryview(column).cast("B")
+
+
+def _cut_columns(data: memoryview, counts: list[list[Any]]) -> list[array[Any]]:
+    columns, start = [], 0
+    for typecode, count in counts:
+        column = array(typecode)
+        end = start + count * column.itemsize
+        column.frombytes(data[start:end])
+        if sys.byteorder == "big":
+            column.byteswap()
+        columns.append(column)
+        start = end
+    return columns
+
+
+class _Writer:
+    """Objects -> a document, and the columns of numbers it refers to by index."""
+
+    def __init__(self) -> None:
+        self.columns: list[array[Any]] = []
+        self._pack: Callable[[list[Any]], bytes] = new_packer().pack
+
+    def document(self, objects: Objects, mark: bytes) -> bytes:
+        projects = [self._project(project) for project in objects.projects.values()]
+        groups = [self._group(group) for group in objects.groups.values()]
+        trials = [self._trial(trial) for trial in objects.trials.values()]
+        return self._packed(
+            [
+                objects.position,
+                mark,
+                [[column.typecode, len(column)] for column in self.columns],
+                objects.events,
+                objects.misfits,
+                projects,
+                groups,
+                trials,
+                [[stream, *_name_of(subject)] for stream, subject in objects.subjects.items()],
+                [[*key, at] for key, at in objects.started.items()],
+            ]
+        )
+
+    def _packed(self, values: list[Any]) -> bytes:
+        try:
+            return self._pack(values)
+        except Exception:  # noqa: BLE001 - the careful way knows what to do, or says what is wrong
+            return pack_values(values, ())
+
+    # Each is packed by itself, so that its values are not nested deeper than in their events.
+
+    def _project(self, project: Project) -> bytes:
+        groups = [group.uid for group in project.groups]
+        trials = [trial.uid for trial in project.trials]
+        return self._packed([project.name, project.description, project.metadata, groups, trials])
+
+    def _group(self, group: TrialGroup) -> bytes:
+        fields = [group._uid, group.name, group.description, group.metadata]
+        return self._packed([*fields, list(group.trials), group.project_id])
+
+    def _trial(self, trial: Trial) -> bytes:
+        status = trial.status
+        return self._packed(
+            [
+                trial._hash,
+                trial.revision,
+                trial.name,
+                trial.description,
+                trial.tags,
+                trial.version,
+                trial.group_id,
+                trial.project_id,
+                trial.parameters,
+                *map(self._values, (trial.metadata, trial.metrics, trial.chronos)),
+                None if status is None else [status.name, status.value],
+                trial.errors,
+            ]
+        )
+
+    def _values(self, values: dict[str, Any]) -> list[list[Any]]:
+        return [[name, *self._value(value)] for name, value in values.items()]
+
+    def _value(self, value: Any) -> list[Any]:
+        if isinstance(value, Aggregator):
+            return [_AGGREGATOR, value.name, value.parameters(), value.state()]
+        if isinstance(value, StepSeries):
+            columns = value.columns()
+            if columns is None:
+                return [_SERIES, list(value.items())]
+            steps, values = columns
+            return [_COLUMNS, self._column(steps), self._column(values)]
+        if type(value) is list and len(value) >= _FEWEST_FLOATS and {*map(type, value)} == {float}:
+            return [_FLOATS, self._column(array("d", value))]
+        return [_PLAIN, value]
+
+    def _column(self, column: array[Any]) -> int:
+        self.columns.append(column)
+        return len(self.columns) - 1
+
+
+def _name_of(subject: Project | TrialGroup | Trial) -> tuple[int, str]:
+    kind = {Project: _PROJECT, TrialGroup: _GROUP, Trial: _TRIAL}[type(subject)]
+    return kind, subject.uid
+
+
+class _Reader:
+    """A document and its columns -> objects."""
+
+    def __init__(self, columns: list[array[Any]]) -> None:
+        self._columns = columns
+
+    def objects(self, position: int, parts: list[Any]) -> Objects:
+        events, misfits, projects, groups, trials, streams, started = parts
+        objects = Objects()
+        objects.position, objects.events, objects.misfits = position, events, misfits
+        for packed in groups:
+            group = TrialGroup(*unpack(packed))
+            group.trials = set(group.trials)
+            objects.groups[group.uid] = group
+        for packed in trials:
+            objects.add_trial(self._trial(unpack(packed)))
+        for packed in projects:
+            name, description, metadata, group_uids, trial_uids = unpack(packed)
+            project = Project(name=name, description=description, metadata=metadata)
+            project.groups = {objects.groups[uid] for uid in group_uids}
+            project.trials = {objects.trials[uid] for uid in trial_uids}
+            objects.projects[name] = project
+        subjects: tuple[dict[str, Any], ...] = objects.projects, objects.groups, objects.trials
+        objects.subjects = {stream: subjects[kind][uid] for stream, kind, uid in streams}
+        objects.started = {(stream, name): at for stream, name, at in started}
+        return objects
+
+    def _trial(self, fields: list[Any]) -> Trial:
+        *identity, metadata, metrics, chronos, status, errors = fields
+        trial = Trial(*identity)
+        trial.metadata = self._values(metadata)
+        trial.metrics = self._values(metrics)
+        trial.chronos = self._values(chronos)
+        trial.status = None if status is None else get_status(*status)
+        trial.errors = errors
+        return trial
+
+    def _values(self, items: Iterable[list[Any]]) -> dict[str, Any]:
+        return {name: self._value(*written) for name, *written in items}
+
+    def _value(self, kind: int, *written: Any) -> Any:
+        if kind == _PLAIN:
+            return written[0]
+        if kind == _AGGREGATOR:
+            return restore(*written)
+        if kind == _SERIES:
+            return StepSeries(written[0])
+        columns = [self._columns[index] for index in written]
+        return columns[0].tolist() if kind == _FLOATS else StepSeries.of_columns(*columns)
