@@ -1,6 +1,6 @@
 """Kill processes that log, at random moments, and prove that nothing acknowledged was lost.
 
-Run it as ``python tools/crash_workload.py [--rounds 100] [--seed 1] [--mode journal|client]``. In
+Run it as ``python tools/crash_workload.py [--rounds 100] [--seed 1] [--mode lmdb-client]``. In
 each round two writers log into one new store and note each call that returned; both are killed by
 SIGKILL. A checker then reads the store: every acknowledged call must be there once, in order, and
 besides them at most the one call of each writer that was under way. Then the next writer must be
@@ -28,12 +28,14 @@ sys.path.insert(0, str(ROOT))
 
 from track import TrackClient  # noqa: E402 - of this repository, whatever is installed
 from track.events.codec import Encoder  # noqa: E402
+from track.events.journal import Durability  # noqa: E402
 from track.events.journal_file import FileJournal  # noqa: E402
+from track.events.journal_lmdb import LMDBJournal  # noqa: E402
+from track.events.journal_on_disk import JournalOnDisk  # noqa: E402
 from track.events.producer import Producer  # noqa: E402
 from track.events.types import MetricsLogged, Recorded, TrialCreated  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
 
-MODES = ("journal", "client")
 WRITERS = (1, 2)
 NEXT_WRITER = 3
 GROUP = 3
@@ -64,9 +66,9 @@ def values_of(writer: int, call: int) -> dict[str, Any]:
 # The writers, each in a process that is killed
 
 
-def log_to_journal(folder: Path, writer: int, calls: Iterator[int]) -> Iterator[int]:
+def log_to_journal(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -> Iterator[int]:
     """Log through a journal and a producer; yield each call that was acknowledged."""
-    journal = FileJournal(folder / "store.journal")
+    journal = mode.journal(folder / mode.file)
     producer = Producer(journal)
     encode = Encoder().encode
     identity = int.from_bytes(os.urandom(8), "big") >> 1
@@ -86,9 +88,9 @@ def log_to_journal(folder: Path, writer: int, calls: Iterator[int]) -> Iterator[
     journal.close()
 
 
-def log_to_client(folder: Path, writer: int, calls: Iterator[int]) -> Iterator[int]:
+def log_to_client(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -> Iterator[int]:
     """Log as a training script does; yield each call that was acknowledged."""
-    client = TrackClient(f"file:{folder / 'store.json'}")
+    client = TrackClient(mode.uri(folder))
     client.set_project(name="crash")
     trial = client.new_trial(parameters={"writer": writer})
     trial.start()
@@ -98,16 +100,38 @@ def log_to_client(folder: Path, writer: int, calls: Iterator[int]) -> Iterator[i
     trial.finish()
 
 
-LOGGING: dict[str, Callable[[Path, int, Iterator[int]], Iterator[int]]] = {
-    "journal": log_to_journal,
-    "client": log_to_client,
+class Mode(NamedTuple):
+    """What is written to, and how."""
+
+    log: Callable[[Mode, Path, int, Iterator[int]], Iterator[int]]
+    journal: Callable[[Path, Durability], JournalOnDisk]
+    file: str
+    """In which the journal is."""
+
+    def uri(self, folder: Path) -> str:
+        """Return the URI of the store."""
+        if self.journal is LMDBJournal:
+            return f"lmdb:{folder / self.file}"
+        return f"file:{folder / self.file.removesuffix('.journal')}"
+
+    @property
+    def of_clients(self) -> bool:
+        """Whether there are trials, as training scripts make them."""
+        return self.log is log_to_client
+
+
+MODES = {
+    "journal": Mode(log_to_journal, FileJournal, "store.journal"),
+    "client": Mode(log_to_client, FileJournal, "store.json.journal"),
+    "lmdb-journal": Mode(log_to_journal, LMDBJournal, "store.lmdb"),
+    "lmdb-client": Mode(log_to_client, LMDBJournal, "store.lmdb"),
 }
 
 
 def write_until_killed(mode: str, folder: Path, writer: int) -> None:
     """Log for ever, and note each acknowledged call in a file, by one byte."""
     notes = os.open(notes_of(folder, writer), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for _ in LOGGING[mode](folder, writer, iter(range(10**9))):
+    for _ in MODES[mode].log(MODES[mode], folder, writer, iter(range(10**9))):
         os.write(notes, b".")
 
 
@@ -143,7 +167,7 @@ def run_and_kill(mode: str, folder: Path, chance: random.Random) -> None:
 # The checker
 
 
-def events_by_writer(mode: str, events: list[Recorded]) -> dict[int, list[MetricsLogged]]:
+def events_by_writer(mode: Mode, events: list[Recorded]) -> dict[int, list[MetricsLogged]]:
     """Return the metrics that each writer logged, in the order of the journal."""
     writers = {
         item.stream: item.event.parameters["writer"]
@@ -153,18 +177,18 @@ def events_by_writer(mode: str, events: list[Recorded]) -> dict[int, list[Metric
     found = defaultdict(list)
     for item in events:
         if isinstance(item.event, MetricsLogged):
-            writer = item.stream if mode == "journal" else writers[item.stream]
+            writer = writers[item.stream] if mode.of_clients else item.stream
             found[writer].append(item.event)
     return found
 
 
-def calls_of(mode: str, writer: int, events: list[MetricsLogged]) -> list[int]:
+def calls_of(mode: Mode, writer: int, events: list[MetricsLogged]) -> list[int]:
     """Return the calls behind a writer's events, each checked for what it should hold."""
     calls: list[int] = []
     index = 0
     while index < len(events):
         call = events[index].step
-        size = GROUP if mode == "journal" and call % 10 == 9 else 1  # noqa: PLR2004 - every tenth
+        size = 1 if mode.of_clients or call % 10 != 9 else GROUP  # noqa: PLR2004 - every tenth
         expected = MetricsLogged(call, values_of(writer, call), None)
         if events[index : index + size] != [expected] * size:
             raise Lost(f"call {call} of writer {writer} is not what was logged, or not whole")
@@ -173,7 +197,7 @@ def calls_of(mode: str, writer: int, events: list[MetricsLogged]) -> list[int]:
     return calls
 
 
-def check(mode: str, folder: Path) -> Outcome:
+def check(mode: Mode, folder: Path) -> Outcome:
     """Compare what the store holds with what was acknowledged.
 
     Raises
@@ -181,7 +205,7 @@ def check(mode: str, folder: Path) -> Outcome:
     Lost
         something is missing, invented, repeated or out of order
     """
-    journal = FileJournal(next(folder.glob("*.journal")), "process")
+    journal = mode.journal(folder / mode.file, "process")
     events = list(journal.read())
     damage = journal.damage
     journal.close()
@@ -208,21 +232,23 @@ def check(mode: str, folder: Path) -> Outcome:
     return Outcome(total, in_flight, len(damage))
 
 
-def use_the_store(mode: str, folder: Path) -> None:
+def use_the_store(mode: Mode, folder: Path) -> None:
     """Be the next writer, and read everything back as users do."""
     count = 12
-    for _ in LOGGING[mode](folder, NEXT_WRITER, iter(range(count))):
+    for _ in mode.log(mode, folder, NEXT_WRITER, iter(range(count))):
         with notes_of(folder, NEXT_WRITER).open("ab") as notes:
             notes.write(b".")
-    if mode == "client":
-        trials = get_protocol(f"file:{folder / 'store.json'}").fetch_trials({})
+    if mode.of_clients:
+        store = get_protocol(mode.uri(folder))
+        trials = store.fetch_trials({})
         steps = {trial.parameters["writer"]: list(trial.metrics["loss"]) for trial in trials}
         for writer in (*WRITERS, NEXT_WRITER):
             if steps[writer][: acknowledged(folder, writer)] != list(
                 range(acknowledged(folder, writer))
             ):
                 raise Lost(f"the trial of writer {writer} shows steps {steps[writer]}")
-        [project] = json.loads((folder / "store.json").read_text())
+        store.commit(file_name_override=str(folder / "report.json"))
+        [project] = json.loads((folder / "report.json").read_text())
         if len(project["trials"]) != len(WRITERS) + 1:
             raise Lost("the report misses a trial")
 
@@ -230,9 +256,9 @@ def use_the_store(mode: str, folder: Path) -> None:
 def run_round(mode: str, folder: Path, seed: int) -> Outcome:
     """Kill writers of a new store, check it, go on with it, and check again."""
     run_and_kill(mode, folder, random.Random(seed))  # noqa: S311 - moments, not secrets
-    outcome = check(mode, folder)
-    use_the_store(mode, folder)
-    check(mode, folder)
+    outcome = check(MODES[mode], folder)
+    use_the_store(MODES[mode], folder)
+    check(MODES[mode], folder)
     return outcome
 
 
