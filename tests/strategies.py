@@ -18,6 +18,7 @@ from track.events.types import (
     ChronoStarted,
     GroupCreated,
     GroupMetadataSet,
+    Heartbeat,
     MetadataLogged,
     MetricsLogged,
     ProjectCreated,
@@ -141,6 +142,7 @@ _FIELDS: dict[type[Any], list[st.SearchStrategy[Any]]] = {
     TagsAdded: [values],
     StatusChanged: [names, integers, optional_names],
     GroupMetadataSet: [values],
+    Heartbeat: [names, names, integers, integers],
 }
 assert _FIELDS.keys() == CATALOGUE.keys()
 

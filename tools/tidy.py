@@ -85,6 +85,8 @@ ORDER = {
         "content",
         "storage",
         "store",
+        "timers",
+        "liveness",
         "journaled",
         "importing",
         "opening",

@@ -77,6 +77,10 @@ class CustomStatus:
 
 AnyStatus = Status | CustomStatus
 
+LOST = CustomStatus("Lost", 204)
+"""An error that nobody could record: the process that ran a trial died. It is derived when somebody
+asks (``status_of`` of a backend), and stored nowhere."""
+
 
 def get_status(name: str, value: int) -> AnyStatus:
     """Return the status with a name and a value, one of ours where there is one."""

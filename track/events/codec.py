@@ -13,7 +13,7 @@ from typing import Any
 
 from track.errors import EncodingError
 from track.events.types import CATALOGUE, Event, Kind, Recorded, Unknown
-from track.events.values import new_packer, pack_values, unpack
+from track.events.values import MAX_DEPTH, check_depth, new_packer, pack_values, unpack
 
 ENVELOPE = Struct(">4sQBQBIBQ")
 """Array header, tag, version and a uint64 marker; then marked stream, producer, sequence, at."""
@@ -84,6 +84,9 @@ class Encoder:
         if head is None:
             tag, version, _ = fields
             head, body = _head(Kind(tag, version)), pack_values(fields[2:], ("body",))[1:]
+        # Each level takes a byte, so what training loops log is not even looked at.
+        if len(body) > MAX_DEPTH:
+            check_depth(fields, kind._fields)
         if len(body) > MAX_BODY:
             raise EncodingError(
                 f"{kind.__name__} takes {len(body)} bytes, over the limit of {MAX_BODY}: "

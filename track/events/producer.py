@@ -73,8 +73,12 @@ class Producer:
         else:
             callback()
 
-    def record(self, stream: int, event: Event) -> None:
+    def record(self, stream: int, event: Event) -> int:
         """Append one event, stamped with the present time.
+
+        Returns
+        -------
+        That time, in nanoseconds since 1970-01-01 UTC.
 
         Raises
         ------
@@ -83,9 +87,9 @@ class Producer:
         JournalError
             see :meth:`track.events.journal.Journal.append`
         """
-        self.record_fields(stream, type(event), [*event])
+        return self.record_fields(stream, type(event), [*event])
 
-    def record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> None:
+    def record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> int:
         """Do what :meth:`record` does, for an event in pieces: all that a training loop waits for.
 
         Parameters
@@ -112,6 +116,7 @@ class Producer:
             self.journal.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
             if at >= self.journal.sync_due_ns:
                 self.journal.sync()
+            return at
         finally:
             identity.busy -= 1
             if identity.deferred and not identity.busy:

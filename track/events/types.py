@@ -130,6 +130,15 @@ class GroupMetadataSet(NamedTuple):
     values: dict[str, Any]
 
 
+class Heartbeat(NamedTuple):
+    """Stream: the trial. A process that runs it is alive, see :mod:`track.utils.process`."""
+
+    host: str
+    place: str
+    pid: int
+    started: int
+
+
 class Unknown(NamedTuple):
     """An event this version does not know: kept by journals, skipped by projections.
 
@@ -157,6 +166,7 @@ Event = (
     | TagsAdded
     | StatusChanged
     | GroupMetadataSet
+    | Heartbeat
     | Unknown
 )
 
@@ -184,6 +194,7 @@ CATALOGUE: dict[type[Any], Kind] = {
     TagsAdded: Kind(13, 1),
     StatusChanged: Kind(14, 1),
     GroupMetadataSet: Kind(15, 1),
+    Heartbeat: Kind(16, 1),
 }
 
 

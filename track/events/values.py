@@ -26,8 +26,9 @@ EXT_UUID = 5
 MAX_TUPLE_DEPTH = 32
 """How deep tuples may nest: each is a msgpack document in itself, decoded recursively."""
 
-MAX_EXPLAINED_DEPTH = 200
-"""Where the search for a culprit stops: it is recursive too."""
+MAX_DEPTH = 100
+"""How deep values may nest. Whoever copies or prints them does so recursively, and one value that
+nobody can show would hide all others."""
 
 
 def extension(value: Any, depth: int = 0) -> Any:
@@ -184,6 +185,33 @@ def pack_values(values: list[Any], names: tuple[str, ...]) -> bytes:
         raise explained from error
 
 
+def check_depth(values: list[Any], names: tuple[str, ...]) -> None:
+    """Make sure that values do not nest too deeply.
+
+    Parameters
+    ----------
+    values
+        the fields of an event
+    names
+        what each is called
+
+    Raises
+    ------
+    EncodingError
+        one does; the message names its key
+    """
+    level: list[Any] = [values]
+    for _ in range(MAX_DEPTH + 2):  # the list of fields, and the dictionary of logged values
+        inner: list[Any] = []
+        for container in level:
+            items = container.values() if isinstance(container, dict) else container
+            inner += [item for item in items if isinstance(item, (dict, list, tuple))]
+        if not inner:
+            return
+        level = inner
+    raise _explain(dict(zip(names, values, strict=False)), ValueError("they are nested too deeply"))
+
+
 def _tag_surrogates(value: Any) -> Any:
     """Replace strings that UTF-8 cannot hold by an extension that can."""
     if isinstance(value, str):
@@ -219,8 +247,8 @@ def _find_culprit(
 ) -> tuple[str, Any, str] | None:
     """Return the path of a value that cannot be logged, the value, and why; None without one."""
     tuples += isinstance(value, tuple)
-    if depth > MAX_EXPLAINED_DEPTH or tuples > MAX_TUPLE_DEPTH:
-        why = f"it is nested too deeply (tuples: {MAX_TUPLE_DEPTH}), or contains itself"
+    if depth > MAX_DEPTH or tuples > MAX_TUPLE_DEPTH:
+        why = f"it is nested over {MAX_DEPTH} deep (tuples: {MAX_TUPLE_DEPTH}), or contains itself"
         return path[:80] + "…", value, why
     children = _children(value, path)
     if children is None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from threading import get_ident
-from time import perf_counter
 from typing import Any
 
 from track.errors import (
@@ -48,6 +45,7 @@ from track.persistence.checks import (
     check_key,
     check_status,
 )
+from track.persistence.liveness import Heartbeats, derive_status
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
@@ -58,6 +56,7 @@ from track.persistence.protocol import (
 )
 from track.persistence.storage import check_report, write_report
 from track.persistence.store import Store
+from track.persistence.timers import Timers
 from track.projections.history import as_of, trial_events
 from track.projections.objects import (
     UPDATE_COUNT,
@@ -108,7 +107,8 @@ class JournaledProtocol(Protocol):
         self._store = Store(journal, self._producer)
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
-        self._timers: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
+        self._timers = Timers()
+        self._heartbeats = Heartbeats(self._producer)
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self._producer.when_idle(callback)
@@ -275,10 +275,20 @@ class JournaledProtocol(Protocol):
         stream = self._streams[key] = stream_id("trial", uid)
         return stream
 
+    def status_of(self, trial: Trial) -> AnyStatus | None:
+        with self.current() as objects:
+            found = objects.trials.get(trial.uid)
+            beats = objects.heartbeats.get(stream_id("trial", trial.uid), {})
+            return None if found is None else derive_status(found, beats)
+
     # Recording what happens to a trial
 
     def _record(self, trial: Trial, event: Event) -> None:
-        self._producer.record(self._stream_of(trial), event)
+        self._record_fields(self._stream_of(trial), type(event), [*event])
+
+    def _record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> None:
+        if self._producer.record_fields(stream, kind, fields) >= self._heartbeats.due_ns:
+            self._heartbeats.beat()
 
     def log_trial_metrics(
         self,
@@ -308,7 +318,7 @@ class JournaledProtocol(Protocol):
         if step.__class__ is not int:
             check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, values)
-        self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
+        self._record_fields(stream, MetricsLogged, [step, values, spec])
 
     def _read_metrics(self, uid: str) -> dict[str, Any]:
         try:
@@ -345,15 +355,17 @@ class JournaledProtocol(Protocol):
     def log_trial_start(self, trial: Trial) -> None:
         stream = self._stream_of(trial)
         self._producer.record(stream, TrialStarted())
+        self._heartbeats.start(stream)
         self.journal.milestone()
-        self._start_timer(stream, None, None)
+        self._timers.start(stream, None)
 
     def log_trial_finish(
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
         stream = self._stream_of(trial)
-        elapsed, _ = self._stop_timer(stream, None)
+        elapsed, _ = self._timers.stop(stream, None)
         self._producer.record(stream, TrialFinished(elapsed, _text(exc_type)))
+        self._heartbeats.stop(stream)
         self.journal.milestone()
 
     def log_trial_chrono_start(
@@ -367,33 +379,19 @@ class JournaledProtocol(Protocol):
         check_key("the name of a chrono", name)
         spec = None if aggregator is DEFAULT_CHRONO else aggregator_for(aggregator, {name: 0.5})
         stream = self._stream_of(trial)
-        self._producer.record_fields(stream, ChronoStarted, [name, spec])
+        self._record_fields(stream, ChronoStarted, [name, spec])
         if start_callback is not None:
             start_callback()
-        self._start_timer(stream, name, end_callback)
+        self._timers.start(stream, name, end_callback)
 
     def log_trial_chrono_finish(
         self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
         stream = self._stream_of(trial)
-        elapsed, end_callback = self._stop_timer(stream, name)
-        self._producer.record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
+        elapsed, end_callback = self._timers.stop(stream, name)
+        self._record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
         if end_callback is not None:
             end_callback()
-
-    def _start_timer(self, stream: int, name: str | None, callback: Any) -> None:
-        # Timers of one name nest, and each thread has its own.
-        thread = get_ident() if name is not None else 0
-        self._timers[stream, name, thread].append((perf_counter(), callback))
-
-    def _stop_timer(self, stream: int, name: str | None) -> tuple[float | None, Any]:
-        """Return the seconds since the timer started, None if it started elsewhere."""
-        now = perf_counter()
-        started = self._timers[stream, name, get_ident() if name is not None else 0]
-        if not started:
-            return None, None
-        start, callback = started.pop()
-        return now - start, callback
 
     # The journal as a whole
 

@@ -169,5 +169,6 @@ for _name in (
     "get_project",
     "get_trial",
     "get_trial_group",
+    "status_of",
 ):
     setattr(ProtocolMultiplexer, _name, _to_first(_name))

@@ -245,6 +245,19 @@ class Protocol:
     def close(self) -> None:
         """Release what the backend holds."""
 
+    def status_of(self, trial: Trial) -> AnyStatus | None:
+        """Return the status of a trial as it is now, whatever the trial passed says.
+
+        Returns
+        -------
+        :data:`~track.structure.LOST` for a trial that is said to run while its process is dead; a
+        backend that keeps no heartbeats cannot know, and returns what was set.
+        """
+        for found in self.get_trial(trial) or ():
+            if found.uid == trial.uid:
+                return found.status
+        return None
+
     def when_idle(self, callback: Callable[[], None]) -> None:
         """Call a function now or, when this thread is in the middle of a call, at its end.
 

@@ -17,6 +17,7 @@ from track.events.types import (
     ChronoStarted,
     GroupCreated,
     GroupMetadataSet,
+    Heartbeat,
     MetadataLogged,
     MetricsLogged,
     ProjectCreated,
@@ -58,6 +59,8 @@ class Objects:
         """hash -> uids of its trials, oldest first"""
         self.by_group: dict[Any, list[str]] = {}
         """group_id -> uids of the trials made in it, oldest first"""
+        self.heartbeats: dict[int, dict[Heartbeat, int]] = {}
+        """stream of a trial -> a heartbeat of each process that ran it -> when its last one was"""
         self.misfits: list[int] = []
         """Positions of events whose values made no sense where they stood."""
         self.subjects: dict[int, Any] = {}
@@ -236,6 +239,10 @@ def _group_metadata_set(objects: Objects, recorded: Recorded, event: GroupMetada
         group.metadata.update(event.values)
 
 
+def _heartbeat(objects: Objects, recorded: Recorded, event: Heartbeat) -> None:
+    objects.heartbeats.setdefault(recorded.stream, {})[event] = recorded.at
+
+
 def _touched(fold: Callable[[Objects, Trial, Recorded, Any], None]) -> Callable[..., None]:
     """Make a fold over a trial: find it, count the change, note when it was."""
 
@@ -357,6 +364,7 @@ _FOLDS: dict[type[Any], Callable[..., None]] = {
     TrialAddedToProject: _trial_added_to_project,
     TrialAddedToGroup: _trial_added_to_group,
     GroupMetadataSet: _group_metadata_set,
+    Heartbeat: _heartbeat,
     TrialStarted: _trial_started,
     TrialFinished: _trial_finished,
     ChronoStarted: _chrono_started,

@@ -16,6 +16,7 @@ from zlib import crc32
 
 from track.aggregators.aggregator import Aggregator, restore
 from track.containers.series import StepSeries
+from track.events.types import Heartbeat
 from track.events.values import new_packer, pack_values, unpack
 from track.projections.objects import FOLDS_VERSION, Objects
 from track.structure import Project, Trial, TrialGroup, get_status
@@ -146,6 +147,10 @@ class _Writer:
                 trials,
                 [[stream, *_name_of(subject)] for stream, subject in objects.subjects.items()],
                 [[*key, at] for key, at in objects.started.items()],
+                [
+                    [stream, [[*beat, at] for beat, at in beats.items()]]
+                    for stream, beats in objects.heartbeats.items()
+                ],
             ]
         )
 
@@ -218,7 +223,7 @@ class _Reader:
         self._columns = columns
 
     def objects(self, position: int, parts: list[Any]) -> Objects:
-        events, misfits, projects, groups, trials, streams, started = parts
+        events, misfits, projects, groups, trials, streams, started, beats = parts
         objects = Objects()
         objects.position, objects.events, objects.misfits = position, events, misfits
         for packed in groups:
@@ -236,6 +241,9 @@ class _Reader:
         subjects: tuple[dict[str, Any], ...] = objects.projects, objects.groups, objects.trials
         objects.subjects = {stream: subjects[kind][uid] for stream, kind, uid in streams}
         objects.started = {(stream, name): at for stream, name, at in started}
+        objects.heartbeats = {
+            stream: {Heartbeat(*beat): at for *beat, at in found} for stream, found in beats
+        }
         return objects
 
     def _trial(self, fields: list[Any]) -> Trial:

@@ -91,12 +91,12 @@ def replacing(
             file.flush()
             if durably:
                 os.fsync(file.fileno())
+            if os.path.exists(path):
+                os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
+            os.replace(temporary, path)
         except BaseException:
             os.unlink(temporary)
             raise
-        if os.path.exists(path):
-            os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
-        os.replace(temporary, path)
 
 
 @contextmanager

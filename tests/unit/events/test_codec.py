@@ -39,6 +39,7 @@ WIRE = {
     "TagsAdded": (13, 1),
     "StatusChanged": (14, 1),
     "GroupMetadataSet": (15, 1),
+    "Heartbeat": (16, 1),
 }
 """What journals on disk say. Lines are added and versions raised, nothing else ever changes."""
 

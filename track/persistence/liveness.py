@@ -1,0 +1,95 @@
+"""Which trials are still being run: heartbeats, and what can be told from them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from math import inf
+
+from track.configuration import options
+from track.events.forking import renew_in_children
+from track.events.producer import Producer
+from track.events.types import Heartbeat
+from track.projections.objects import LAST_CHANGE
+from track.structure import LOST, AnyStatus, Status, Trial
+from track.utils.process import ProcessId, is_alive, this_process
+
+INTERVAL_NS = 30 * 10**9
+"""Time between two heartbeats, at least: they come with log calls, there is no thread for them."""
+
+LOST_AFTER_S = 600.0
+"""Silence after which a trial is lost that a machine other than this one runs."""
+
+
+class Heartbeats:
+    """Records that this process is alive, in each trial that it runs.
+
+    Parameters
+    ----------
+    producer
+        where to record it
+    """
+
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
+        self._process = this_process()
+        self._running: set[int] = set()
+        """Streams of the trials that this process started and has not finished."""
+        self.due_ns: float = inf
+        """Wall time from which on a log call should :meth:`beat`; inf for never."""
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        # The trials are the parent's, whatever the child logs about them.
+        self._process = this_process()
+        self._running = set()
+        self.due_ns = inf
+
+    def start(self, stream: int) -> None:
+        """Record a first heartbeat of a trial, and further ones from now on."""
+        self._running.add(stream)
+        at = self._producer.record(stream, Heartbeat(*self._process))
+        self.due_ns = min(self.due_ns, at + INTERVAL_NS)
+
+    def stop(self, stream: int) -> None:
+        """Record no more heartbeats of a trial."""
+        self._running.discard(stream)
+        if not self._running:
+            self.due_ns = inf
+
+    def beat(self) -> None:
+        """Record a heartbeat of each trial that runs here."""
+        self.due_ns = time.time_ns() + INTERVAL_NS
+        for stream in list(self._running):
+            self._producer.record(stream, Heartbeat(*self._process))
+
+
+def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatus | None:
+    """Return the status of a trial: what was recorded, or that it is lost.
+
+    Parameters
+    ----------
+    trial
+        as it was recorded
+    heartbeats
+        one of each process that ran it -> wall time of the last one, in nanoseconds
+
+    Returns
+    -------
+    :data:`~track.structure.LOST` for a running trial whose processes all died. A process of another
+    machine counts as dead when it was silent for the option ``trial.lost_after``, in seconds.
+    """
+    status = trial.status
+    if status is None or not heartbeats or not _is_running(status):
+        return status
+    silent_since_s = time.time() - float(options("trial.lost_after", LOST_AFTER_S))
+    recently = trial.metadata.get(LAST_CHANGE, 0.0) > silent_since_s
+    for beat, at in heartbeats.items():
+        alive = is_alive(ProcessId(*beat))
+        if alive or (alive is None and (recently or at * 1e-9 > silent_since_s)):
+            return status
+    return LOST
+
+
+def _is_running(status: AnyStatus) -> bool:
+    return Status.RunningGroup.value <= status.value < Status.ErrorGroup.value

@@ -1,0 +1,35 @@
+"""The timers that are running: of trials, and of the chronos in them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from threading import get_ident
+from time import perf_counter
+from typing import Any
+
+
+class Timers:
+    """Measures how long trials and chronos take. Those of one name nest; each thread has its own.
+
+    (A trial may be finished by another thread than the one that started it; a chrono may not.)
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
+
+    def start(self, stream: int, name: str | None, callback: Any = None) -> None:
+        """Start the timer of a chrono, or of the trial when the name is None."""
+        self._running[_key(stream, name)].append((perf_counter(), callback))
+
+    def stop(self, stream: int, name: str | None) -> tuple[float | None, Any]:
+        """Return the seconds since a timer started (None if it did elsewhere), and its callback."""
+        now = perf_counter()
+        running = self._running[_key(stream, name)]
+        if not running:
+            return None, None
+        start, callback = running.pop()
+        return now - start, callback
+
+
+def _key(stream: int, name: str | None) -> tuple[int, str | None, int]:
+    return stream, name, 0 if name is None else get_ident()
