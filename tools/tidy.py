@@ -93,6 +93,7 @@ ORDER = {
         "memory",
         "local",
         "lmdb",
+        "maintenance",
         "cockroach",
         "multiplexer",
         "socketed",

@@ -8,13 +8,14 @@ of the process. Readers use ``pread`` and never disturb writers. Decisions are s
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
 
 from track.errors import JournalError, JournalWriteError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.events.journal_on_disk import JournalOnDisk
-from track.events.record import frame, frame_group, scan
+from track.events.record import Damage, frame, frame_group, remains, scan
 from track.events.shared_file import SharedFile
 
 _WINDOW = 2**20
@@ -62,15 +63,16 @@ class FileJournal(JournalOnDisk):
             self.file.descriptor()
             raise JournalWriteError(
                 error.errno,
-                f"cannot append to {self.path}: {error.strerror}. The event was not recorded, the "
-                "journal goes on working",
+                f"cannot append to {self.path}: {error.strerror}; make room, or check the disk. "
+                "The event was not recorded, the journal goes on working",
             ) from error
         if written != len(data):
             # Others may have appended behind the fragment, so it cannot be taken back. It holds no
             # intact record: readers report it as torn and go on behind it.
             raise JournalWriteError(
-                f"only {written} of {len(data)} bytes could be appended to {self.path} (is the "
-                "disk full?): the event was not recorded, the journal goes on working"
+                errno.ENOSPC,  # the usual reason; the next write would say
+                f"only {written} of {len(data)} bytes could be appended to {self.path}: make room "
+                "on the disk. The event was not recorded, the journal goes on working",
             )
         if self._always:
             self.sync()
@@ -98,6 +100,14 @@ class FileJournal(JournalOnDisk):
             return os.pread(descriptor, size, offset)
         except OSError as error:
             raise JournalError(f"cannot read {self.path} at {offset}: {error.strerror}") from error
+
+    def remains(self, piece: Damage) -> list[bytes]:
+        return list(remains(self._read(piece.start, piece.end - piece.start)))
+
+    def unsettled(self) -> Damage | None:
+        head = self.head()
+        size = os.fstat(self.file.descriptor()).st_size
+        return Damage(head, size, "torn") if size > head else None
 
     def fingerprint(self, position: int) -> bytes | None:
         start = max(0, position - _FINGERPRINT)

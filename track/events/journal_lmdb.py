@@ -111,8 +111,8 @@ class LMDBJournal(JournalOnDisk):
         except lmdb.Error as error:
             raise JournalWriteError(
                 errno.ENOSPC if isinstance(error, lmdb.DiskError) else errno.EIO,
-                f"cannot append to {self.path}: {error}. The event was not recorded, the journal "
-                "goes on working",
+                f"cannot append to {self.path}: {error}; make room, or check the disk. The event "
+                "was not recorded, the journal goes on working",
             ) from error
         if not in_time:
             raise JournalWriteError(
@@ -171,6 +171,10 @@ class LMDBJournal(JournalOnDisk):
         key = _KEY.pack(_PRODUCER, producer)
         found = self._read(lambda transaction: transaction.get(key))
         return 0 if found is None else int(_SEQUENCE.unpack(found)[0])
+
+    def remains(self, piece: Damage) -> list[bytes]:
+        value = self.fingerprint(piece.start)
+        return [] if value is None else [value[:-_CHECKSUM_BYTES]]
 
     def fingerprint(self, position: int) -> bytes | None:
         key = _KEY.pack(_EVENT, position)

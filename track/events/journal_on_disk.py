@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
@@ -52,8 +53,8 @@ class JournalOnDisk(Journal):
         except OSError as error:
             raise JournalSyncError(
                 error.errno,
-                f"cannot sync {self.path}: {error.strerror}. The last events are recorded, but "
-                "might not survive a loss of power",
+                f"cannot sync {self.path}: {error.strerror}; check the disk. The last events are "
+                "recorded, but might not survive a loss of power",
             ) from error
 
     def milestone(self) -> None:
@@ -99,6 +100,14 @@ class JournalOnDisk(Journal):
             if piece.reason == "torn"
             else "damaged",
         )
+
+    @abstractmethod
+    def remains(self, piece: Damage) -> list[bytes]:
+        """Return what may be left of the payloads in a damaged range."""
+
+    def unsettled(self) -> Damage | None:
+        """Return the range behind the last event, if something is there: a write under way, say."""
+        return None
 
     def load_snapshot(self) -> bytes | None:
         try:

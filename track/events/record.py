@@ -15,7 +15,7 @@ Two properties carry the whole of recovery:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Literal, NamedTuple
 from zlib import crc32
@@ -24,12 +24,16 @@ from track.errors import EncodingError, NewerFormat
 
 MAGIC = b"\xc1TJ"
 VERSION = 1
+_START = MAGIC + bytes((VERSION,))
 SEED = 0x2144DF1C
 
 _FIELDS = Struct("<3sBII")
 _HEADER = Struct("<3sBIII")
 _CRC = Struct("<I")
 HEADER_SIZE = _HEADER.size
+_MASK_AT = 7
+"""Offset of the mask in a header."""
+
 OVERHEAD = HEADER_SIZE + _CRC.size
 MAX_LENGTH = 2**24 - 1
 MAX_GROUP = 2**26
@@ -67,6 +71,8 @@ class Scan(NamedTuple):
 
 
 def _header(length: int, mask: int, rest: int) -> bytes:
+    if length > MAX_LENGTH:
+        raise EncodingError(f"a payload of {length} bytes is over the limit of {MAX_LENGTH}")
     fields = _FIELDS.pack(MAGIC, VERSION, length | mask << 24, rest)
     return fields + _CRC.pack(crc32(fields))
 
@@ -90,20 +96,45 @@ def frame(payload: bytes, rest: int = 0) -> bytes:
     EncodingError
         the payload was crafted to defeat the mask
     """
-    mask = 0
     # Looking for one byte takes a tenth of the time of looking for three.
-    if MAGIC[0] in payload and MAGIC in payload:
-        mask, payload = _mask(payload)
-    length = len(payload)
-    header = None if mask or rest else _plain_headers.get(length)
-    if header is None:
-        if length > MAX_LENGTH:
-            raise EncodingError(f"a payload of {length} bytes is over the limit of {MAX_LENGTH}")
-        header = _header(length, mask, rest)
-        if not (mask or rest) and length < 4096:  # noqa: PLR2004 - bounds the cache, any number does
-            _plain_headers[length] = header
-    record = header + payload
-    return record + crc32(record, SEED).to_bytes(4, "little")
+    if not rest and not (MAGIC[0] in payload and MAGIC in payload):
+        length = len(payload)
+        record = (_plain_headers.get(length) or _plain_header(length)) + payload
+        crc = crc32(record, SEED)
+        if crc >> 24 not in _START or not _ends_in_a_start(crc):
+            return record + crc.to_bytes(4, "little")
+    return _frame_masked(payload, rest)
+
+
+def _plain_header(length: int) -> bytes:
+    header = _header(length, 0, 0)
+    if length < 4096:  # noqa: PLR2004 - bounds the cache, any number does
+        _plain_headers[length] = header
+    return header
+
+
+def _frame_masked(payload: bytes, rest: int) -> bytes:
+    """Return the record with the smallest mask under which nothing in it misleads a reader."""
+    for mask in range(256):
+        masked = _xor(payload, mask)
+        if MAGIC in masked:
+            continue
+        record = _header(len(payload), mask, rest) + masked
+        crc = crc32(record, SEED)
+        if not _ends_in_a_start(crc):
+            return record + crc.to_bytes(4, "little")
+    # Each of the masks needs three bytes of its own in the payload to fail, so only a payload built
+    # for it gets here. Refusing it is better than giving up the guarantee for everybody.
+    raise EncodingError("the value was crafted so that no record can hold it: log it with log_file")
+
+
+def _ends_in_a_start(crc: int) -> bool:
+    """Whether a closing CRC ends in what a record starts with.
+
+    If such a record was cut short by as much, the next one would complete it, and lack its start.
+    """
+    trailer = crc.to_bytes(4, "little")
+    return any(trailer.endswith(_START[:size]) for size in range(1, 5))
 
 
 def frame_group(payloads: Sequence[bytes]) -> bytes:
@@ -127,18 +158,9 @@ def frame_group(payloads: Sequence[bytes]) -> bytes:
     return b"".join(records)
 
 
-def _mask(payload: bytes) -> tuple[int, bytes]:
-    """Find a byte that, XORed over the payload, leaves no magic in it."""
-    for mask in range(1, 256):
-        masked = _xor(payload, mask)
-        if MAGIC not in masked:
-            return mask, masked
-    # Each of the 255 masks needs three bytes of its own in the payload to fail, so only a payload
-    # built for it gets here. Refusing it is better than giving up the guarantee for everybody.
-    raise EncodingError("the value was crafted so that no record can hold it: log it with log_file")
-
-
 def _xor(data: bytes, mask: int) -> bytes:
+    if not mask:
+        return data
     return data.translate(bytes(byte ^ mask for byte in range(256)))
 
 
@@ -250,10 +272,11 @@ class _Found(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A sound header without an intact record; its ``end`` is what it claims."""
+    """A sound header without an intact record; its ``end`` and ``rest`` are what it claims."""
 
     version: int
     end: int
+    rest: int
 
 
 def _scan_carefully(data: bytes, position: int, base: int, *, at_end: bool) -> Scan:
@@ -282,7 +305,7 @@ def _scan_carefully(data: bytes, position: int, base: int, *, at_end: bool) -> S
         following = _next_candidate(data, position + 1)
         found.append(_Found(position, following, 0, None))
         position = following
-    return _settle_groups(found, position)
+    return _settle_groups(data, found, position)
 
 
 def _record_at(data: bytes, position: int) -> _Found | _Header | None:
@@ -291,7 +314,7 @@ def _record_at(data: bytes, position: int) -> _Found | _Header | None:
     start = position + HEADER_SIZE
     if start > size:
         begun = data[position:size]
-        return _Header(VERSION, size + 1) if MAGIC.startswith(begun[: len(MAGIC)]) else None
+        return _Header(VERSION, size + 1, 0) if MAGIC.startswith(begun[: len(MAGIC)]) else None
     magic, version, word, rest, header_crc = _HEADER.unpack_from(data, position)
     fields_end = position + _FIELDS.size
     if magic != MAGIC or version < VERSION or crc32(data[position:fields_end]) != header_crc:
@@ -299,9 +322,19 @@ def _record_at(data: bytes, position: int) -> _Found | _Header | None:
     stop = start + (word & MAX_LENGTH)
     end = stop + _CRC.size
     if version > VERSION or end > size or crc32(memoryview(data)[position:end], SEED) != SEED:
-        return _Header(version, end)
+        return _Header(version, end, rest)
     payload = data[start:stop]
     return _Found(position, end, rest, _xor(payload, word >> 24) if word > MAX_LENGTH else payload)
+
+
+def remains(data: bytes) -> Iterator[bytes]:
+    """Yield what may be left of the payloads in a damaged range, whole or not."""
+    headers = list(_headers(data, 0, len(data)))
+    for position, header in headers:
+        start, stop = position + HEADER_SIZE, header.end - _CRC.size
+        yield _xor(data[start:stop], data[position + _MASK_AT])
+    if not headers:
+        yield data[HEADER_SIZE : -_CRC.size]  # the damage may be that of the header
 
 
 def _newer_format(version: int, position: int) -> NewerFormat:
@@ -332,11 +365,11 @@ def _next_candidate(data: bytes, position: int) -> int:
     return size
 
 
-def _settle_groups(found: list[_Found], consumed: int) -> Scan:
+def _settle_groups(data: bytes, found: list[_Found], consumed: int) -> Scan:
     """Drop the groups that were not written whole.
 
-    A group counts when the journal is settled up to its end and no intact record that is not part
-    of it begins before that end. (Damage inside a group that was written whole costs only itself.)
+    A group counts when the journal is settled up to its end and no record that is not part of it
+    begins before that end. (Damage inside a group that was written whole costs only itself.)
     """
     settled: list[_Found] = []
     index = 0
@@ -350,11 +383,12 @@ def _settle_groups(found: list[_Found], consumed: int) -> Scan:
         after = index
         while after < len(found) and found[after].start < group_end:
             after += 1
-        inside = [member for member in found[index:after] if member.payload is not None]
-        foreign = next((m for m in inside if m.end + m.rest != group_end), None)
-        if foreign is not None:
-            settled.append(_Found(item.start, foreign.start, 0, None, "torn"))
-            index = found.index(foreign, index)
+        stranger = _stranger(data, found[index:after], group_end)
+        if stranger is not None:
+            settled.append(_Found(item.start, stranger, 0, None, "torn"))
+            while found[index].end <= stranger:
+                index += 1
+            found[index] = found[index]._replace(start=stranger)
         elif group_end > consumed:
             consumed = item.start
             break
@@ -367,6 +401,28 @@ def _settle_groups(found: list[_Found], consumed: int) -> Scan:
         _merge([Damage(i.start, i.end, i.reason) for i in settled if i.payload is None]),
         consumed,
     )
+
+
+def _stranger(data: bytes, members: list[_Found], group_end: int) -> int | None:
+    """Return where something begins, before the end of a group, that names another end."""
+    for member in members:
+        if member.payload is not None:
+            if member.end + member.rest != group_end:
+                return member.start
+            continue
+        for position, header in _headers(data, member.start, min(member.end, group_end)):
+            if header.end + header.rest != group_end:
+                return position
+    return None
+
+
+def _headers(data: bytes, start: int, end: int) -> Iterator[tuple[int, _Header]]:
+    """Yield the sound headers that begin in a stretch without intact records, and where."""
+    position, last = start - 1, end + len(MAGIC) - 1
+    while (position := data.find(MAGIC, position + 1, last)) >= 0:
+        record = _record_at(data, position)
+        if isinstance(record, _Header) and position + HEADER_SIZE <= len(data):
+            yield position, record
 
 
 def _merge(damage: list[Damage]) -> list[Damage]:

@@ -53,17 +53,15 @@ class SharedFile:
 
     def _open(self) -> int:
         try:
-            try:
-                return os.open(self.path, _FLAGS)
-            except FileNotFoundError:
-                fd = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
-                sync_folder(self.path)
-                return fd
+            fd = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
+            if os.fstat(fd).st_size == 0:
+                sync_folder(self.path)  # whoever made it may have died before this line
         except OSError as error:
             raise JournalError(
                 f"cannot open the journal {self.path}: {error.strerror}; choose a path whose "
                 "folder exists and can be written"
             ) from error
+        return fd
 
     def descriptor(self) -> int:
         """Return the descriptor.

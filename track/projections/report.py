@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from itertools import islice
 from math import isfinite
-from typing import Any
+from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
 from track.projections.objects import Objects, thaw
@@ -30,9 +30,19 @@ _BLOCK = 8192
 """Items of a long list or series that are written at a time."""
 
 
+class _Order(NamedTuple):
+    """When each was made: its place among all."""
+
+    trials: dict[str, int]
+    groups: dict[str, int]
+
+
 def render_report(objects: Objects) -> Iterator[str]:
     """Yield the text of the report: projects, groups and trials in the order they were made."""
-    order = {uid: index for index, uid in enumerate(objects.trials)}
+    order = _Order(
+        {uid: index for index, uid in enumerate(objects.trials)},
+        {uid: index for index, uid in enumerate(objects.groups)},
+    )
     shown = [project for _, project in objects.projects.items()]
     orphans = {trial for trial in objects.trials.values() if trial.project_id is None}
     if orphans and ORPHANS in objects.projects:
@@ -53,16 +63,16 @@ def render_report(objects: Objects) -> Iterator[str]:
     yield "\n]\n" if shown else "]\n"
 
 
-def _render_project(project: Project, order: Mapping[str, int]) -> Iterator[str]:
+def _render_project(project: Project, order: _Order) -> Iterator[str]:
     head = to_json(Project(name=project.name, description=project.description))
     head["metadata"] = to_json(project.metadata)
     del head["trials"], head["groups"]
     yield dumps(head)[:-1] + ', "trials": ['
-    trials = sorted(project.trials, key=lambda trial: order[trial.uid])
+    trials = sorted(project.trials, key=lambda trial: order.trials[trial.uid])
     for index, trial in enumerate(trials):
         yield ",\n  " if index else "\n  "
         yield from render_trial(trial)
-    groups = sorted(project.groups, key=lambda group: str(group.name))
+    groups = sorted(project.groups, key=lambda group: order.groups[group.uid])
     yield '], "groups": ' + dumps([to_json(group) for group in groups]) + "}"
 
 

@@ -38,9 +38,11 @@ def test_an_empty_report_is_an_empty_list(store):
 
 
 def test_the_order_is_that_of_making(store):
-    """Projects and trials are shown oldest first, each trial in its project."""
+    """Projects, groups and trials are shown oldest first, each in its project."""
     for name in "ba":
         store.new_project(Project(name=name))
+    for uid in "srqtu":
+        store.new_trial_group(TrialGroup(_uid=uid, name="same", project_id="a"))
     for digest, project in zip("zyx", "aba", strict=True):
         store.new_trial(Trial(_hash=digest, project_id=project))
     projects = rendered(store)
@@ -49,6 +51,7 @@ def test_the_order_is_that_of_making(store):
         ["y"],
         ["z", "x"],
     ]
+    assert [group["uid"] for group in projects[1]["groups"]] == [*"srqtu"]
 
 
 def test_groups_list_their_trials(store):

@@ -1,0 +1,330 @@
+"""What keeps stores on disk in good order: verify, repair, compact, back up.
+
+Each function takes the URI of a store (``file:report.json``, ``lmdb:store.lmdb``). Nobody needs
+them for daily use: readers pass over damage by themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from track.errors import BackendError, JournalError, NotAReport
+from track.events.codec import decode, identify
+from track.events.journal import Durability
+from track.events.journal_file import FileJournal
+from track.events.journal_on_disk import JournalOnDisk
+from track.events.types import Unknown
+from track.persistence.content import CONTENT_SUFFIX
+from track.persistence.local import FileProtocol
+from track.persistence.opening import JOURNAL_SUFFIX
+from track.persistence.storage import create_report
+from track.persistence.utils import local_settings, parse_uri
+from track.utils.files import sync_folder
+
+_SHOWN_BYTES = 40
+_SHOWN_TEXT = 200
+
+
+class Finding(NamedTuple):
+    """A range of a journal that holds no intact event.
+
+    Attributes
+    ----------
+    start, end
+        its bounds: bytes of a file, positions of an LMDB journal
+    reason
+        ``torn``: cut short while it was written, never acknowledged; ``corrupt``: anything else;
+        ``unsettled``: the end of a file, where a write may be under way
+    holds
+        what can be made out in it
+    """
+
+    start: int
+    end: int
+    reason: str
+    holds: str
+
+
+class Gap(NamedTuple):
+    """Events of a producer that are missing before a position: damaged, or never recorded.
+
+    (A call that failed leaves a gap, too: its number is spent.)
+    """
+
+    producer: int
+    first: int
+    last: int
+    position: int
+
+
+class Verification(NamedTuple):
+    """What a journal holds.
+
+    Attributes
+    ----------
+    path
+        of the journal
+    events
+        number of intact events
+    head
+        position of the last one
+    findings
+        the ranges that are not intact, in order
+    gaps
+        which events of which producers are missing
+    unknown
+        positions of intact events that this version of Track does not understand
+    """
+
+    path: str
+    events: int
+    head: int
+    findings: list[Finding]
+    gaps: list[Gap]
+    unknown: list[int]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is damaged."""
+        return all(finding.reason == "unsettled" for finding in self.findings)
+
+
+class Rewritten(NamedTuple):
+    """A journal that was written anew.
+
+    Attributes
+    ----------
+    path
+        of the journal
+    kept
+        path of the one that was there before; None when it was not kept
+    events
+        how many events were taken over
+    findings
+        what was not
+    """
+
+    path: str
+    kept: str | None
+    events: int
+    findings: list[Finding]
+
+
+def verify(uri: str) -> Verification:
+    """Read all of a journal and say what is wrong with it. Others may use it meanwhile.
+
+    Raises
+    ------
+    JournalError
+        there is no journal, or it cannot be read at all
+    """
+    with _opened(uri) as journal:
+        return _verify(journal)
+
+
+def repair(uri: str) -> Rewritten | None:
+    """Write what is intact of a damaged journal into a sound one, in its place.
+
+    Nobody else may have the store open. The damaged journal is kept beside it, under a name that
+    says so. Positions change from the first damage on.
+
+    Returns
+    -------
+    What was done; None when there was nothing to repair.
+
+    Raises
+    ------
+    JournalError
+        the store is in use, or cannot be read at all
+    """
+    with _opened(uri) as journal:
+        journal.file.claim()
+        verification = _verify(journal)
+        if not verification.findings:
+            return None
+        stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
+        kept = f"{journal.path}.damaged-{stamp}"
+        with _copied(journal, journal.path, _kind_of(uri)) as fresh:
+            os.link(journal.path, kept)
+            os.replace(fresh, journal.path)
+        sync_folder(journal.path)
+        return Rewritten(journal.path, kept, verification.events, verification.findings)
+
+
+def compact(uri: str) -> tuple[int, int]:
+    """Write a sound journal anew, without the room that deleted pages take in an LMDB environment.
+
+    Nobody else may have the store open.
+
+    Returns
+    -------
+    The size of its file in bytes, before and after.
+
+    Raises
+    ------
+    JournalError
+        the store is in use, or damaged
+    """
+    with _opened(uri) as journal:
+        journal.file.claim()
+        if _verify(journal).findings:
+            raise JournalError(f"{journal.path} is damaged: repair it, which compacts it, too")
+        before = os.path.getsize(journal.path)
+        with _copied(journal, journal.path, _kind_of(uri)) as fresh:
+            os.replace(fresh, journal.path)
+        sync_folder(journal.path)
+        return before, os.path.getsize(journal.path)
+
+
+def backup(uri: str, target: str) -> Rewritten:
+    """Copy a store, while others use it: all events up to a moment, and the files logged by then.
+
+    Parameters
+    ----------
+    uri
+        the store
+    target
+        URI of the copy, which must not exist; it may be of another kind
+
+    Returns
+    -------
+    What was copied, and what could not be because it is damaged.
+
+    Raises
+    ------
+    JournalError
+        there is no journal, or the copy cannot be written
+    NotAReport
+        something stands where the copy should go
+    """
+    destination, path = _journal_path(target), local_settings(target).path
+    for taken in (path, destination):
+        if os.path.exists(taken):
+            raise NotAReport(f"{taken} exists: choose another place for the copy, or remove it")
+    with _opened(uri) as journal:
+        verification = _verify(journal)
+        source_files = local_settings(uri).path + CONTENT_SUFFIX
+        with _copied(journal, destination, _kind_of(target)) as fresh:
+            if os.path.isdir(source_files):
+                shutil.copytree(
+                    source_files,
+                    path + CONTENT_SUFFIX,
+                    ignore=shutil.ignore_patterns(".incoming-*"),
+                    dirs_exist_ok=True,
+                )
+            if path != destination:
+                create_report(path)
+            os.rename(fresh, destination)
+        sync_folder(destination)
+    if path != destination:
+        copy = FileProtocol(target)
+        copy.commit()
+        copy.close()
+    return Rewritten(destination, None, verification.events, verification.findings)
+
+
+# Journals behind URIs
+
+
+JournalKind = Callable[[str, Durability, float], JournalOnDisk]
+
+
+def _kind_of(uri: str) -> JournalKind:
+    scheme = parse_uri(uri)["scheme"]
+    if scheme == "lmdb":
+        from track.events.journal_lmdb import LMDBJournal
+
+        return LMDBJournal
+    if scheme in ("", "file"):
+        return FileJournal
+    raise BackendError(f"{uri!r} is no store on disk: give file:<path> or lmdb:<path>")
+
+
+def _journal_path(uri: str) -> str:
+    path = local_settings(uri).path
+    return path + JOURNAL_SUFFIX if _kind_of(uri) is FileJournal else path
+
+
+@contextmanager
+def _opened(uri: str) -> Iterator[JournalOnDisk]:
+    path = _journal_path(uri)
+    if not os.path.exists(path):
+        raise JournalError(f"there is no journal {path}: check the path")
+    journal = _kind_of(uri)(path, "process", local_settings(uri).lock_timeout_s)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+@contextmanager
+def _copied(journal: JournalOnDisk, destination: str, kind: JournalKind) -> Iterator[str]:
+    """Give the path of a copy of what is intact, on stable storage; remove it at the end."""
+    path = f"{destination}.{os.getpid()}.tmp"
+    leftovers = (path, path + "-lock")
+    _remove(leftovers)  # of a killed process that had this number
+    try:
+        fresh = kind(path, "process", journal.file.lock_timeout_s)
+        try:
+            for _, payloads in journal.read_batches():
+                for payload in payloads:
+                    fresh.append([payload])
+            fresh.sync()
+        finally:
+            fresh.close()
+        yield path
+    finally:
+        _remove(leftovers)
+
+
+def _remove(paths: tuple[str, ...]) -> None:
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+# Findings
+
+
+def _verify(journal: JournalOnDisk) -> Verification:
+    events = head = 0
+    gaps, unknown = [], []
+    last: dict[int, int] = {}
+    for recorded in journal.read():
+        events, head = events + 1, recorded.position
+        if isinstance(recorded.event, Unknown):
+            unknown.append(head)
+        expected = last.get(recorded.producer, 0) + 1
+        if recorded.sequence > expected:
+            gaps.append(Gap(recorded.producer, expected, recorded.sequence - 1, head))
+        last[recorded.producer] = recorded.sequence
+    findings = [Finding(*piece, _describe(journal.remains(piece))) for piece in journal.damage]
+    unsettled = journal.unsettled()
+    if unsettled is not None:
+        holds = _describe(journal.remains(unsettled))
+        findings.append(Finding(unsettled.start, unsettled.end, "unsettled", holds))
+    return Verification(journal.path, events, head, findings, gaps, unknown)
+
+
+def _describe(remains: list[bytes]) -> str:
+    return "; ".join(map(_describe_payload, remains)) or "nothing that can be made out"
+
+
+def _describe_payload(payload: bytes) -> str:
+    """Say what is left of an event, as far as its checksum lets anybody know."""
+    recorded = decode(0, payload)
+    if not isinstance(recorded.event, Unknown):
+        at = datetime.fromtimestamp(recorded.at / 1e9, timezone.utc).isoformat(" ", "seconds")
+        text = repr(recorded.event)
+        shown = text if len(text) <= _SHOWN_TEXT else text[:_SHOWN_TEXT] + "…"
+        return f"event {recorded.sequence} of producer {recorded.producer:x} at {at}: {shown}"
+    who = identify(payload)
+    if who is not None:
+        return f"part of event {who[1]} of producer {who[0]:x}, {len(payload)} bytes"
+    return f"{len(payload)} bytes: {payload[:_SHOWN_BYTES]!r}"

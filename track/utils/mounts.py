@@ -1,0 +1,35 @@
+"""Which file system a path is on."""
+
+from __future__ import annotations
+
+import os
+
+NETWORK_FILE_SYSTEMS = frozenset(
+    {
+        *("9p", "afs", "beegfs", "ceph", "cifs", "fhgfs", "fuse.gcsfuse", "fuse.glusterfs"),
+        *("fuse.rclone", "fuse.s3fs", "fuse.sshfs", "glusterfs", "gpfs", "lustre", "ncpfs"),
+        *("nfs", "nfs4", "orangefs", "panfs", "smb3", "smbfs"),
+    }
+)
+"""Where several machines may write at once, as /proc/self/mountinfo calls them."""
+
+MOUNTS = "/proc/self/mountinfo"
+
+
+def network_file_system(path: str) -> str | None:
+    """Return the kind of the network file system that a path is on, None when it is on none.
+
+    See proc(5) for the format of the list of mounts. Where there is no such list nothing is known,
+    and the answer is None.
+    """
+    device = os.stat(path).st_dev
+    number = f"{os.major(device)}:{os.minor(device)}"
+    try:
+        with open(MOUNTS, encoding="utf-8", errors="replace") as file:
+            mounts = [line.partition(" - ") for line in file]
+    except OSError:
+        return None
+    for mount, _, kind in mounts:
+        if mount.split()[2] == number and kind.split()[0] in NETWORK_FILE_SYSTEMS:
+            return kind.split()[0]
+    return None
