@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import struct
 import threading
@@ -13,6 +14,9 @@ from threading import get_ident
 from track.errors import JournalAbandoned, JournalClosed, JournalError, LockTimeout
 from track.events.forking import renew_in_children
 from track.utils.files import flock_within, sync_folder
+from track.utils.mounts import network_file_system
+
+logger = logging.getLogger(__name__)
 
 _CLOSED = -1
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
@@ -49,6 +53,7 @@ class SharedFile:
         self.fd = self._open()
         """The descriptor; an invalid one once closed, see :meth:`descriptor`."""
         self._say_in_use()
+        _warn_of_network(self.path)
         renew_in_children(self)
 
     def _open(self) -> int:
@@ -192,6 +197,25 @@ class SharedFile:
             self.fd = os.open(path if os.path.exists(path) else self.path, _FLAGS)
             os.close(inherited)
             self._say_in_use()
+
+
+_warned_of: set[str] = set()
+
+
+def _warn_of_network(path: str) -> None:
+    """Say, once for each folder, that a journal is where its promises do not hold."""
+    folder = os.path.dirname(path)
+    kind = network_file_system(folder)
+    if kind is None or folder in _warned_of:
+        return
+    _warned_of.add(folder)
+    logger.warning(
+        "%s is on a network file system (%s): what processes of several machines append there can "
+        "be lost or damaged, and locks may not hold. Choose a local disk, or a server for many "
+        "machines (socket:, cockroach:)",
+        folder,
+        kind,
+    )
 
 
 def abandoned(path: str) -> JournalAbandoned:

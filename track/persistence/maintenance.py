@@ -247,8 +247,9 @@ def _kind_of(uri: str) -> JournalKind:
 
 
 def _journal_path(uri: str) -> str:
+    is_file = _kind_of(uri) is FileJournal
     path = local_settings(uri).path
-    return path + JOURNAL_SUFFIX if _kind_of(uri) is FileJournal else path
+    return path + JOURNAL_SUFFIX if is_file else path
 
 
 @contextmanager
