@@ -1,14 +1,18 @@
-"""Write the journal in ``tests/golden`` that pins the present format, and what it must say.
+"""Write the files in ``tests/golden`` that pin the present formats, and what they must say.
 
-Run it as ``python tools/make_golden.py`` after a deliberate change of the format. Journals of
-released formats are never written again: raise ``VERSION`` in ``track/events/record.py``, and this
-makes the files of the new one beside them.
+Run it as ``python tools/make_golden.py`` after a deliberate change of a format. Files of released
+formats are never written again: raise its ``VERSION`` (in ``track/events/record.py``,
+``track/events/journal_lmdb.py`` or ``track/projections/snapshot.py``), and this makes the files of
+the new one beside them. An LMDB environment is only written when it is missing, because LMDB does
+not write the same bytes twice.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta, timezone
 from itertools import count
@@ -19,9 +23,12 @@ from uuid import UUID
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from track.events.codec import Encoder, stream_id  # noqa: E402 - of this repository, not another
+from track.events import journal_lmdb  # noqa: E402 - of this repository, not another
+from track.events.codec import Encoder, stream_id  # noqa: E402
 from track.events.journal import Journal  # noqa: E402
 from track.events.journal_file import FileJournal  # noqa: E402
+from track.events.journal_lmdb import LMDBJournal  # noqa: E402
+from track.events.journal_memory import MemoryJournal  # noqa: E402
 from track.events.record import MAGIC, VERSION, frame_group  # noqa: E402
 from track.events.types import (  # noqa: E402
     ArgumentsLogged,
@@ -43,6 +50,9 @@ from track.events.types import (  # noqa: E402
     TrialStarted,
     Unknown,
 )
+from track.projections import snapshot  # noqa: E402
+from track.projections.history import as_of  # noqa: E402
+from track.projections.objects import Objects  # noqa: E402
 
 FOLDER = ROOT / "tests" / "golden"
 
@@ -119,19 +129,40 @@ WRITES: list[list[tuple[int, Event]]] = [
 """Events by the append that writes them: one of every type, of every kind of value."""
 
 
-def written() -> bytes:
-    """Return the journal, byte for byte."""
+def payloads() -> list[list[bytes]]:
+    """Return the payloads of each append."""
     encode = Encoder().encode
     numbers, times = count(1), count(FIRST_AT, TICK)
-    records = []
-    for index, events in enumerate(WRITES):
-        producer = PRODUCERS[index % 2]
-        payloads = [
-            encode(type(event), [*event], stream, producer, next(numbers), next(times))
+    return [
+        [
+            encode(type(event), [*event], stream, PRODUCERS[index % 2], next(numbers), next(times))
             for stream, event in events
         ]
-        records.append(frame_group(payloads))
-    return b"".join(records)
+        for index, events in enumerate(WRITES)
+    ]
+
+
+def written() -> bytes:
+    """Return the journal of a file, byte for byte."""
+    return b"".join(map(frame_group, payloads()))
+
+
+def folded() -> Objects:
+    """Return the objects that the events make, in a journal that counts them."""
+    journal = MemoryJournal()
+    for batch in payloads():
+        journal.append(batch)
+    return as_of(journal.read())
+
+
+def mark(position: int) -> bytes:
+    """Return a fingerprint for a snapshot of no journal in particular."""
+    return b"golden %d" % position
+
+
+def packed() -> bytes:
+    """Return the snapshot of the objects, byte for byte."""
+    return b"".join(snapshot.pack(folded(), mark))
 
 
 def readable(journal: Journal) -> Iterator[dict[str, Any]]:
@@ -144,14 +175,28 @@ def readable(journal: Journal) -> Iterator[dict[str, Any]]:
         }
 
 
+def write_lmdb(path: Path) -> None:
+    """Write the environment."""
+    with tempfile.TemporaryDirectory() as folder:
+        journal = LMDBJournal(Path(folder) / "golden", "process")
+        for batch in payloads():
+            journal.append(batch)
+        journal.close()
+        shutil.copyfile(journal.path, path)
+
+
 def main() -> None:
-    """Write both files."""
+    """Write the files of the present versions."""
     path = FOLDER / f"v{VERSION}.journal"
     path.write_bytes(written())
     journal = FileJournal(path, "process")
     text = json.dumps(list(readable(journal)), indent=1, ensure_ascii=False)
     journal.close()
     path.with_suffix(".events.json").write_text(text + "\n", encoding="utf-8")
+    (FOLDER / f"v{snapshot.VERSION}.snapshot").write_bytes(packed())
+    environment = FOLDER / f"v{journal_lmdb.VERSION}.lmdb"
+    if not environment.exists():
+        write_lmdb(environment)
 
 
 if __name__ == "__main__":

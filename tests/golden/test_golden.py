@@ -1,6 +1,6 @@
-"""Journals of every format version are read as ever, and the present one is written as ever.
+"""Files of every format version are read as ever, and the present one is written as ever.
 
-``python tools/make_golden.py`` writes the files of the present version anew.
+``python tools/make_golden.py`` writes the files of the present versions anew.
 """
 
 import json
@@ -9,11 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.property.test_folds import dump
 from tests.strategies import same
-from tools.make_golden import ODD_VALUES, WRITES, readable, written
+from tools.make_golden import (
+    ODD_VALUES,
+    WRITES,
+    folded,
+    mark,
+    packed,
+    payloads,
+    readable,
+    written,
+)
+from track.events import journal_lmdb
 from track.events.journal_file import FileJournal
+from track.events.journal_lmdb import LMDBJournal
 from track.events.record import VERSION
 from track.events.types import CATALOGUE, MetadataLogged, Unknown
+from track.projections import snapshot
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -65,3 +78,44 @@ def test_the_stored_journal_has_everything_in_it():
         masks.add(data[offset + 7])
         offset += int.from_bytes(data[offset + 4 : offset + 7], "little") + 20
     assert masks > {0}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.lmdb")), ids=lambda path: path.stem)
+def test_every_environment_is_read_as_ever(path, tmp_path):
+    """An LMDB journal of any version says what it said; positions count its events."""
+    journal = LMDBJournal(shutil.copy(path, tmp_path), "process")
+    found = [{**said, "position": 0} for said in readable(journal)]
+    expected = json.loads((FOLDER / "v1.events.json").read_text(encoding="utf-8"))
+    assert found == [{**said, "position": 0} for said in expected]
+    assert [said["position"] for said in readable(journal)] == [*range(1, len(expected) + 1)]
+    assert journal.last_sequence(found[-1]["producer"]) == found[-1]["sequence"]
+    assert journal.damage == []
+    journal.append([b"next"])
+    assert journal.head() == len(expected) + 1
+    journal.close()
+
+
+def test_the_present_environment_holds_what_is_written_now(tmp_path):
+    """Keys and values are those of the stored environment; if not, it is a new format version."""
+    stored = LMDBJournal(shutil.copy(FOLDER / f"v{journal_lmdb.VERSION}.lmdb", tmp_path), "process")
+    fresh = LMDBJournal(tmp_path / "fresh", "process")
+    for batch in payloads():
+        fresh.append(batch)
+    kept, made = (
+        journal._environment.read(lambda transaction: list(transaction.cursor()))
+        for journal in (stored, fresh)
+    )
+    assert kept == made
+    stored.close()
+    fresh.close()
+
+
+def test_the_present_snapshot_is_written_as_ever():
+    """The same objects make the same bytes; if not, it is a new version of snapshots or folds."""
+    assert packed() == (FOLDER / f"v{snapshot.VERSION}.snapshot").read_bytes()
+
+
+def test_the_present_snapshot_is_read_as_ever():
+    """It holds what the events make."""
+    data = (FOLDER / f"v{snapshot.VERSION}.snapshot").read_bytes()
+    assert dump(snapshot.unpack_objects(data, mark)) == dump(folded())

@@ -163,13 +163,13 @@ class _Writer:
     # Each is packed by itself, so that its values are not nested deeper than in their events.
 
     def _project(self, project: Project) -> bytes:
-        groups = [group.uid for group in project.groups]
-        trials = [trial.uid for trial in project.trials]
+        groups = sorted(group.uid for group in project.groups)
+        trials = sorted(trial.uid for trial in project.trials)
         return self._packed([project.name, project.description, project.metadata, groups, trials])
 
     def _group(self, group: TrialGroup) -> bytes:
         fields = [group._uid, group.name, group.description, group.metadata]
-        return self._packed([*fields, list(group.trials), group.project_id])
+        return self._packed([*fields, sorted(group.trials, key=str), group.project_id])
 
     def _trial(self, trial: Trial) -> bytes:
         status = trial.status
