@@ -18,7 +18,7 @@ from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -27,8 +27,11 @@ ROOT = Path(__file__).resolve().parent.parent
 ROUND = 1000
 """Calls in one round: long enough to time, short enough that noise hits both sides of a ratio."""
 
-REPORT = "bench.json"
-JOURNAL = "bench.json.journal"
+FILE, LMDB = "file:bench.json", "lmdb:bench.lmdb"
+JOURNALS = {FILE: "bench.json.journal", LMDB: "bench.lmdb"}
+SNAPSHOT_SUFFIX = ".snapshot"
+
+WORKERS = 4
 
 
 class Row(NamedTuple):
@@ -59,11 +62,11 @@ def number(value: float) -> str:
 # What runs in processes of their own. Each function returns what its process prints as JSON.
 
 
-def new_trial() -> Any:
-    """Make a trial in a new store in the current folder."""
+def new_trial(uri: str) -> Any:
+    """Make a trial in a store in the current folder."""
     from track import TrackClient
 
-    client = TrackClient(f"file:{REPORT}")
+    client = TrackClient(uri)
     client.set_project(name="bench")
     return client.new_trial(parameters={"batch_size": 256, "lr": 0.01})
 
@@ -107,16 +110,17 @@ def timed(run: Callable[[range], None], steps: range) -> float:
     return perf_counter() - start
 
 
-def alternate(trial: Any, run: Callable[[Any, range], None], count: int) -> dict[str, Any]:
+def alternate(uri: str, run: Callable[[Any, range], None], count: int) -> dict[str, Any]:
     """Time rounds of a call and of the limit by turns."""
+    trial = new_trial(uri)
 
     def call(steps: range) -> None:
         run(trial, steps)
 
     with trial:
-        before = Path(JOURNAL).stat().st_size
+        before = Path(JOURNALS[uri]).stat().st_size
         log_metrics(trial, range(ROUND))
-        least = limit((Path(JOURNAL).stat().st_size - before) // ROUND)
+        least = limit((Path(JOURNALS[uri]).stat().st_size - before) // ROUND)
         call(range(ROUND, 2 * ROUND))
         least(range(ROUND))
         pairs = []
@@ -133,46 +137,74 @@ def alternate(trial: Any, run: Callable[[Any, range], None], count: int) -> dict
     }
 
 
-def measure_log(count: int) -> dict[str, Any]:
+def measure_log(count: int, uri: str) -> dict[str, Any]:
     """Time ``log_metrics``."""
-    return alternate(new_trial(), log_metrics, count)
+    return alternate(uri, log_metrics, count)
 
 
-def measure_chrono(count: int) -> dict[str, Any]:
+def measure_chrono(count: int, uri: str) -> dict[str, Any]:
     """Time ``with trial.chrono('x')``."""
-    return alternate(new_trial(), open_chronos, count)
+    return alternate(uri, open_chronos, count)
 
 
-def measure_run(count: int) -> dict[str, Any]:
+def measure_run(count: int, uri: str) -> dict[str, Any]:
     """Log all steps of a trial and finish it, as a training script would."""
-    trial = new_trial()
+    trial = new_trial(uri)
     with trial:
         log_metrics(trial, range(count))
+    trial.protocol.close()
     return {}
 
 
-def measure_replay(_count: int) -> dict[str, Any]:
+def measure_open(_count: int, uri: str) -> dict[str, Any]:
     """Open the store, bring it up to date, and then fetch its trial with all metrics."""
-    from track.persistence.local import FileProtocol
+    from track.persistence import get_protocol
 
     start = perf_counter()
-    protocol = FileProtocol(f"file:{REPORT}")
+    protocol = get_protocol(uri)
     protocol.fetch_projects({"_uid": "nothing"})
-    replayed = perf_counter()
+    opened = perf_counter()
     (trial,) = protocol.fetch_trials({})
     fetched = perf_counter()
     return {
-        "replay_s": replayed - start,
-        "fetch_s": fetched - start,
+        "open_s": opened - start,
+        "fetch_s": fetched - opened,
         "steps": len(trial.metrics["loss"]),
     }
+
+
+def measure_burst(count: int, uri: str) -> dict[str, Any]:
+    """Log steps of a trial once told to, and say when that began and ended."""
+    trial = new_trial(uri)
+    log_metrics(trial, range(ROUND))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began = monotonic()
+    log_metrics(trial, range(count))
+    return {"began": began, "ended": monotonic()}
+
+
+def measure_guarded(count: int, uri: str) -> dict[str, Any]:
+    """Time conditional updates of a trial, as workers that share a list of trials make them."""
+    trial = new_trial(uri)
+    store, query = trial.protocol, {"uid": trial.trial.uid}
+
+    def update(step: int) -> None:
+        store.fetch_and_update_trial(query, "log_trial_metadata", step=step)
+
+    start = perf_counter()
+    for step in range(count):
+        update(step)
+    return {"speed": count / (perf_counter() - start)}
 
 
 MEASURES = {
     "log": measure_log,
     "chrono": measure_chrono,
     "run": measure_run,
-    "replay": measure_replay,
+    "open": measure_open,
+    "burst": measure_burst,
+    "guarded": measure_guarded,
 }
 
 
@@ -187,32 +219,48 @@ class Outcome(NamedTuple):
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without Track's settings, and with this package first."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("TRACK_")}
+    """Return the environment without settings of Track and Python, and with this package first."""
+    settings = ("TRACK_", "PYTHON")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(settings)}
     return {**kept, "PYTHONPATH": str(ROOT)}
 
 
-def run_measure(name: str, count: int, folder: Path) -> Outcome:
-    """Run one measurement in a process of its own, inside the folder."""
-    command = [sys.executable, __file__, "--measure", name, "--count", str(count)]
-    process = subprocess.Popen(
-        command, cwd=folder, env=clean_environment(), stdout=subprocess.PIPE, text=True
+def start_measure(name: str, count: int, folder: Path, uri: str) -> subprocess.Popen[str]:
+    """Start one measurement in a process of its own, inside the folder."""
+    arguments = ["--measure", name, "--count", str(count), "--uri", uri]
+    return subprocess.Popen(
+        [sys.executable, __file__, *arguments],
+        cwd=folder,
+        env=clean_environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+
+
+def end_measure(process: subprocess.Popen[str]) -> Outcome:
+    """Wait for a measurement."""
+    assert process.stdin is not None
     assert process.stdout is not None
+    process.stdin.close()
     with process.stdout as output:
         lines = output.read().splitlines()
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"the measurement {name!r} failed, see above")
+        sys.exit("a measurement failed, see above")
     return Outcome(json.loads(lines[-1]), usage.ru_maxrss / 1024)
 
 
-def against_limit(name: str, count: int, folder: Path) -> dict[str, Any]:
+def run_measure(name: str, count: int, folder: Path, uri: str = FILE) -> Outcome:
+    """Run one measurement in a process of its own, inside the folder."""
+    return end_measure(start_measure(name, count, folder, uri))
+
+
+def against_limit(name: str, count: int, folder: Path, uri: str = FILE) -> dict[str, Any]:
     """Measure something against the limit, in a folder of its own."""
-    inner = folder / name
-    inner.mkdir()
-    said = run_measure(name, count, inner).said
+    with tempfile.TemporaryDirectory(dir=folder) as inner:
+        said = run_measure(name, count, Path(inner), uri).said
     said["note"] = f"{said['call_us']:.2f} us, limit {said['limit_us']:.2f} us"
     return said
 
@@ -225,34 +273,79 @@ def speed_rows(count: int, folder: Path) -> Iterator[Row]:
     yield Row(what, log["drift"], "x", 1.1)
     chrono = against_limit("chrono", max(count // 10, 30 * ROUND), folder)
     yield Row("with chrono('x')", chrono["ratio"], "x limit", 5.0, chrono["note"])
+    log = against_limit("log", max(count // 4, 30 * ROUND), folder, LMDB)
+    yield Row("log_metrics(step=, loss=, acc=) on lmdb:", log["ratio"], "x limit", note=log["note"])
+
+
+def burst_speed(workers: int, count: int, folder: Path, uri: str) -> float:
+    """Return the events per second that processes append together to one new journal."""
+    with tempfile.TemporaryDirectory(dir=folder) as inner:
+        processes = [
+            start_measure("burst", count // workers, Path(inner), uri) for _ in range(workers)
+        ]
+        for process in processes:
+            assert process.stdout is not None
+            process.stdout.readline()
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        outcomes = [end_measure(process).said for process in processes]
+    ended = max(outcome["ended"] for outcome in outcomes)
+    return count / (ended - min(outcome["began"] for outcome in outcomes))
+
+
+def sharing_rows(count: int, folder: Path) -> Iterator[Row]:
+    """Measure what several processes do with one store, and what one does alone with a lock."""
+    for uri, least in ((FILE, 1.5), (LMDB, None)):
+        size = count // 2 if uri == FILE else count // 8
+        pairs = [[burst_speed(n, size, folder, uri) for n in (1, WORKERS)] for _ in range(3)]
+        ratio = median(many / one for one, many in pairs)
+        one, many = (median(speeds) for speeds in zip(*pairs, strict=True))
+        note = f"{many:,.0f} events/s, one: {one:,.0f}"
+        what = f"{WORKERS} processes to one, on {uri.partition(':')[0]}:"
+        yield Row(what, ratio, "x", least, note, at_least=True)
+    for uri, budget in ((FILE, 2000), (LMDB, None)):
+        with tempfile.TemporaryDirectory(dir=folder) as inner:
+            speed = run_measure("guarded", count // 50, Path(inner), uri).said["speed"]
+        what = f"fetch_and_update_trial on {uri.partition(':')[0]}:"
+        yield Row(what, speed, "calls/s", budget, "one process", at_least=True)
 
 
 def size_rows(count: int, folder: Path) -> Iterator[Row]:
-    """Log one long trial; measure its memory, its journal and the replay of it."""
+    """Log one long trial; measure its memory, its journal and how it is opened."""
     run = run_measure("run", count, folder)
-    size = (folder / JOURNAL).stat().st_size
-    yield from replay_rows(count, folder)
+    size = (folder / JOURNALS[FILE]).stat().st_size
+    yield from opening_rows(count, folder, FILE)
     yield Row("journal on disk", size / (2 * count), "B/value", 45, f"{size / 1e6:.1f} MB")
     note = f"peak of a process with {count:,} steps of two metrics and its report"
     yield Row("memory", run.peak_mb, "MB", 200, note)
+    run_measure("run", count, folder, LMDB)
+    yield from opening_rows(count, folder, LMDB)
 
 
-def replay_rows(count: int, folder: Path) -> Iterator[Row]:
-    """Open the store of the long trial, each time anew."""
-    outcomes = []
+def opening_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
+    """Open the store of the long trial, with its snapshot and without."""
+    scheme = uri.partition(":")[0]
+    snapshot = folder / (JOURNALS[uri] + SNAPSHOT_SUFFIX)
+    with_snapshot = [run_measure("open", count, folder, uri).said for _ in range(5)]
+    if not snapshot.exists():
+        sys.exit(f"there is no snapshot {snapshot}")
+    replayed = []
     for _ in range(3):
-        # Whatever else lies beside the journal may be a cache, and would make the replay shorter.
-        for file in folder.iterdir():
-            if file.is_file() and file.name not in {REPORT, JOURNAL}:
-                file.unlink()
-        outcomes.append(run_measure("replay", count, folder).said)
-    if any(outcome["steps"] != count for outcome in outcomes):
-        sys.exit(f"the replay does not give back {count} steps")
-    speed = count / median(outcome["replay_s"] for outcome in outcomes)
-    note = "open a store without cache, up to its first answer"
-    yield Row("replay into objects, one core", speed, "events/s", 700_000, note, at_least=True)
-    fetch_s = median(outcome["fetch_s"] for outcome in outcomes)
-    yield Row("  the same and fetch the whole trial", fetch_s, "s")
+        snapshot.unlink()
+        replayed.append(run_measure("open", count, folder, uri).said)
+    if any(outcome["steps"] != count for outcome in with_snapshot + replayed):
+        sys.exit(f"the store does not give back {count} steps")
+    open_ms = median(outcome["open_s"] for outcome in with_snapshot) * 1e3
+    what = f"open {scheme}: with a snapshot"
+    yield Row(what, open_ms, "ms", 100, f"{count:,} events, up to the first answer")
+    speed = count / median(outcome["open_s"] for outcome in replayed)
+    note = "one core, the same without, and a snapshot written"
+    budget = 700_000 if uri == FILE else None
+    yield Row(f"replay {scheme}: into objects", speed, "events/s", budget, note, at_least=True)
+    if uri == FILE:
+        fetch_s = median(outcome["fetch_s"] for outcome in replayed)
+        yield Row("  fetch the whole trial after it", fetch_s, "s")
 
 
 def import_row() -> Row:
@@ -274,6 +367,7 @@ def import_row() -> Row:
 def rows(count: int, folder: Path) -> Iterator[Row]:
     """Measure everything."""
     yield from speed_rows(count, folder)
+    yield from sharing_rows(count, folder)
     yield from size_rows(count, folder)
     yield import_row()
 
@@ -284,10 +378,11 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100,000 calls, not a million")
     parser.add_argument("--measure", choices=MEASURES, help="one measurement, here, as JSON")
     parser.add_argument("--count", type=int, help="how many calls")
+    parser.add_argument("--uri", choices=JOURNALS, default=FILE, help="the store")
     args = parser.parse_args()
     count = args.count or (100_000 if args.quick else 1_000_000)
     if args.measure:
-        print(json.dumps(MEASURES[args.measure](count)))
+        print(json.dumps(MEASURES[args.measure](count, args.uri)))
         return
     # Not in /tmp, which may be memory: the file system of the checkout is a real one.
     build = ROOT / "build"

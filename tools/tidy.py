@@ -81,6 +81,7 @@ ORDER = {
     "persistence": (
         "protocol",
         "utils",
+        "settings",
         "checks",
         "content",
         "storage",

@@ -117,5 +117,5 @@ def test_the_present_snapshot_is_written_as_ever():
 
 def test_the_present_snapshot_is_read_as_ever():
     """It holds what the events make."""
-    data = (FOLDER / f"v{snapshot.VERSION}.snapshot").read_bytes()
-    assert dump(snapshot.unpack_objects(data, mark)) == dump(folded())
+    with (FOLDER / f"v{snapshot.VERSION}.snapshot").open("rb") as file:
+        assert dump(snapshot.unpack_objects(file, mark)) == dump(folded())

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
@@ -220,7 +221,7 @@ def test_a_snapshot_and_the_rest_are_a_replay(story, data):
     happened = recorded(story)
     cut = data.draw(st.integers(0, len(happened)))
     parts = pack(fold(happened[:cut]), lambda position: b"%d" % position)
-    kept = unpack_objects(b"".join(parts), lambda position: b"%d" % position)
+    kept = unpack_objects(BytesIO(b"".join(parts)), lambda position: b"%d" % position)
     assert dump(kept) == dump(fold(happened[:cut]))
     assert dump(fold(happened[cut:], kept)) == dump(fold(happened))
 

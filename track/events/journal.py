@@ -23,7 +23,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import inf
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from track.errors import BackendError, JournalWriteError
 from track.events.codec import decode
@@ -106,8 +106,8 @@ class Journal(ABC):
         """
         return None
 
-    def load_snapshot(self) -> bytes | None:
-        """Return what :meth:`save_snapshot` was given last, unchecked; None when there is nothing.
+    def load_snapshot(self) -> BinaryIO | None:
+        """Open what :meth:`save_snapshot` was given last, unchecked; None when there is nothing.
 
         Raises
         ------

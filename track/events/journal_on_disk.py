@@ -8,6 +8,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from track.events.journal import SYNC_INTERVAL_NS, Durability, Journal, JournalSyncError
 from track.events.record import Damage
@@ -109,10 +110,9 @@ class JournalOnDisk(Journal):
         """Return the range behind the last event, if something is there: a write under way, say."""
         return None
 
-    def load_snapshot(self) -> bytes | None:
+    def load_snapshot(self) -> BinaryIO | None:
         try:
-            with open(self.path + SNAPSHOT_SUFFIX, "rb") as file:
-                return file.read()
+            return open(self.path + SNAPSHOT_SUFFIX, "rb")
         except FileNotFoundError:
             return None
 

@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import BinaryIO
 
 from track.errors import JournalWriteError
 from track.events.forking import renew_in_children
@@ -113,7 +114,7 @@ class RetryingJournal(Journal):
     def fingerprint(self, position: int) -> bytes | None:
         return self.journal.fingerprint(position)
 
-    def load_snapshot(self) -> bytes | None:
+    def load_snapshot(self) -> BinaryIO | None:
         return self.journal.load_snapshot()
 
     def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:

@@ -318,7 +318,11 @@ class JournaledProtocol(Protocol):
         if step.__class__ is not int:
             check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, values)
-        self._record_fields(stream, MetricsLogged, [step, values, spec])
+        # As _record_fields, without the call.
+        if self._producer.record_fields(stream, MetricsLogged, [step, values, spec]) >= (
+            self._heartbeats.due_ns
+        ):
+            self._heartbeats.beat()
 
     def _read_metrics(self, uid: str) -> dict[str, Any]:
         try:

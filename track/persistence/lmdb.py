@@ -6,7 +6,7 @@ from track.errors import BackendError
 from track.events.journal_retry import RetryingJournal
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.utils import local_settings
+from track.persistence.settings import local_settings
 
 
 class LMDBProtocol(JournaledProtocol):

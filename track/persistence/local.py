@@ -19,9 +19,10 @@ from track.events.producer import Producer
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.opening import JOURNAL_SUFFIX, open_store
+from track.persistence.settings import local_settings
 from track.persistence.storage import check_report, replacing_report
 from track.persistence.store import Store
-from track.persistence.utils import check_options, local_settings, parse_uri
+from track.persistence.utils import check_options, parse_uri
 from track.projections.query import execute_query
 from track.projections.report import render_report
 from track.utils.signal import SignalHandler

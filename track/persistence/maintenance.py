@@ -23,8 +23,9 @@ from track.events.types import Unknown
 from track.persistence.content import CONTENT_SUFFIX
 from track.persistence.local import FileProtocol
 from track.persistence.opening import JOURNAL_SUFFIX
+from track.persistence.settings import local_settings
 from track.persistence.storage import create_report
-from track.persistence.utils import local_settings, parse_uri
+from track.persistence.utils import parse_uri
 from track.utils.files import sync_folder
 
 _SHOWN_BYTES = 40

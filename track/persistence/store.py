@@ -87,9 +87,10 @@ class Store:
     def _load_snapshot(self) -> None:
         self._kept = 0
         try:
-            data = self.journal.load_snapshot()
-            if data is not None:
-                self._objects = snapshot.unpack_objects(data, self.journal.fingerprint)
+            kept = self.journal.load_snapshot()
+            if kept is not None:
+                with kept:
+                    self._objects = snapshot.unpack_objects(kept, self.journal.fingerprint)
                 self._kept = self._objects.events
         except (snapshot.Refused, OSError) as error:
             logger.info("the snapshot of the journal is not used: %s", error)
