@@ -185,16 +185,13 @@ class LMDBJournal(JournalOnDisk):
         try:
             super().close()
         finally:
-            self._give_back()
-
-    def _give_back(self) -> None:
-        if not self._given_back:
-            self._given_back = True
-            environments.give_back(self._environment)
+            if not self._given_back:
+                self._given_back = True
+                environments.give_back(self._environment)
 
     def __del__(self) -> None:
         if not getattr(self, "_given_back", True):
-            self._give_back()
+            environments.drop(self._environment)
 
 
 def _checked(payload: bytes) -> bytes:

@@ -9,6 +9,7 @@ broken or inherited, the environment is closed and opened again between two tran
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from fcntl import LOCK_UN, flock
@@ -48,7 +49,6 @@ class Environment:
         self._map_size = _SMALLEST_MAP
         self._lock_fd = _NO_FD
         self._renew_locks()
-        pause_for_forks(self)
 
     def _renew_locks(self) -> None:
         self._gate = RLock()
@@ -208,12 +208,15 @@ class Environment:
     # Forks
 
     def pause(self) -> None:
+        """Finish the transaction under way, and begin none."""
         self._gate.acquire()
 
     def resume(self) -> None:
+        """Go on with transactions."""
         self._gate.release()
 
-    def renew_after_fork(self) -> None:
+    def renew(self) -> None:
+        """Have nothing open that is the parent's; what is needed will be opened."""
         self._renew_locks()
         self._inherited, self._environment = self._environment or self._inherited, None
         self._forget_lock_file()
@@ -225,38 +228,74 @@ class _Registry:
     def __init__(self) -> None:
         self._lock = RLock()
         self._environments: list[Environment] = []
+        self._dropped: deque[Environment] = deque()
+        """One entry for each use that ended without anybody giving it back."""
         pause_for_forks(self)
 
     def take(self, file: SharedFile, *, syncs: bool) -> Environment:
+        """Return the environment of a file, for one more user."""
         with self._lock:
-            here = os.fstat(file.descriptor())
-            for environment in self._environments:
-                if os.path.samestat(environment.identity, here):
-                    break
-            else:
-                environment = Environment(file)
-            with file.exclusive():  # of those who find an empty file, one makes it an environment
-                environment.open(syncs=syncs)
-            if not environment.users:
-                self._environments.append(environment)
+            self._settle()
+            environment = self._find(file)
             environment.users += 1
+            try:
+                with file.exclusive():  # of those who find an empty file, one makes it one of LMDB
+                    environment.open(syncs=syncs)
+            except BaseException:
+                self._end_use(environment)
+                raise
             return environment
 
+    def _find(self, file: SharedFile) -> Environment:
+        here = os.fstat(file.descriptor())
+        for environment in self._environments:
+            if os.path.samestat(environment.identity, here):
+                return environment
+        self._environments.append(Environment(file))
+        return self._environments[-1]
+
     def give_back(self, environment: Environment) -> None:
+        """End the use of an environment; when nobody uses it any more, close it."""
         with self._lock:
-            environment.users -= 1
-            if not environment.users:
-                self._environments.remove(environment)
-                environment.close()
+            self._end_use(environment)
+
+    def drop(self, environment: Environment) -> None:
+        """End the use of an environment, now or with the next call.
+
+        This is for finalizers, which run in the middle of anything and must wait for nothing.
+        """
+        self._dropped.append(environment)
+        if self._lock.acquire(blocking=False):
+            try:
+                self._settle()
+            finally:
+                self._lock.release()
+
+    def _settle(self) -> None:
+        while self._dropped:
+            self._end_use(self._dropped.popleft())
+
+    def _end_use(self, environment: Environment) -> None:
+        environment.users -= 1
+        if not environment.users:
+            self._environments.remove(environment)
+            environment.close()
 
     def pause(self) -> None:
+        # In this order, which is that of take and give_back.
         self._lock.acquire()
+        for environment in self._environments:
+            environment.pause()
 
     def resume(self) -> None:
+        for environment in self._environments:
+            environment.resume()
         self._lock.release()
 
     def renew_after_fork(self) -> None:
         self._lock = RLock()
+        for environment in self._environments:
+            environment.renew()
 
 
 environments = _Registry()

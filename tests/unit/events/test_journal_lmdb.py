@@ -6,6 +6,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import lmdb
@@ -133,6 +134,29 @@ sys.stdin.read()
     journal.close()
 
 
+def test_readers_that_were_killed_are_forgotten(path, start):
+    """What a dead reader saw would otherwise be kept for it for ever, and the file would grow."""
+    reader = start("""
+journal.append([b"a"])
+
+def look(transaction):
+    print("reading", flush=True)
+    sys.stdin.read()
+
+journal._environment.read(look)
+""")
+    assert reader.stdout.readline() == "reading\n"
+    reader.kill()
+    reader.wait()
+    journal = LMDBJournal(path, "process")
+    readers = journal._environment.read(
+        lambda transaction: journal._environment._environment.readers()
+    )
+    assert str(reader.pid) not in readers
+    assert payloads_of(journal) == [b"a"]
+    journal.close()
+
+
 # One environment for each file
 
 
@@ -161,6 +185,27 @@ def test_an_environment_that_nobody_closed_is_released(path):
     environment.close()
 
 
+def test_a_finalizer_waits_for_nobody(path):
+    """A journal may be collected in the middle of anything; its use ends a little later then."""
+    dropped = LMDBJournal(path, "process")
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with lmdb_environment.environments._lock:
+            held.set()
+            done.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    del dropped
+    done.set()
+    thread.join()
+    journal = LMDBJournal(path, "process")
+    assert journal._environment.users == 1
+    journal.close()
+
+
 def test_a_fork_in_the_middle_of_transactions_does_no_harm(path, start):
     """Children that fork off while other threads append find a journal that they can use."""
     program = start("""
@@ -173,7 +218,12 @@ def log():
         producer.record(1, MetricsLogged(step, {"x": 0.5}, None))
         step += 1
 
-threads = [threading.Thread(target=log) for _ in range(2)]
+def open_and_close():
+    while not done.is_set():
+        LMDBJournal(journal.path, "process").close()
+        LMDBJournal(journal.path + ".other", "process").append([b"x"])
+
+threads = [threading.Thread(target=work) for work in (log, log, open_and_close)]
 for thread in threads:
     thread.start()
 children = []
