@@ -18,12 +18,22 @@ from track.client import TrialDoesNotExist
 from track.configuration import options, reset_configuration
 from track.logger import TrialLogger
 from track.persistence import get_protocol, make_local, register
+from track.persistence.lmdb import LMDBProtocol
 from track.persistence.local import FileProtocol, execute_query
+from track.persistence.maintenance import (
+    Rewritten,
+    Verification,
+    backup,
+    compact,
+    repair,
+    verify,
+)
 from track.persistence.multiplexer import ProtocolMultiplexer
 from track.persistence.protocol import Protocol
 from track.persistence.storage import LocalStorage, load_database
 from track.persistence.utils import parse_uri
 from track.serialization import from_json, to_json
+from track.structure import LOST, AnyStatus
 from track.utils import ItemNotFound
 from track.utils.stat import StatStream
 from track.versioning import default_version_hash
@@ -112,6 +122,8 @@ def storage(store: Protocol) -> None:
     if trial is not None:
         store.log_trial_metrics(trial, step=1, loss=0.5)
         store.set_trial_status(trial, Status.Exception, error=ValueError("x"))
+        status: AnyStatus | None = store.status_of(trial)
+        print(status == LOST)
     matches: bool = execute_query(trials[0], {"name": "n"})
     print(found, projects, matches, to_json(trials[0], short=True), from_json({"dtype": "trial"}))
 
@@ -147,3 +159,14 @@ def backends() -> None:
     database.commit(file_name_override="copy.json")
     print(parts["query"], database.objects, options("log.backend.name", "none"))
     reset_configuration()
+
+
+def maintenance() -> None:
+    LMDBProtocol("lmdb:store.lmdb?durability=always").close()
+    found: Verification = verify("lmdb:store.lmdb")
+    if not found.is_sound:
+        print([(finding.start, finding.end, finding.holds) for finding in found.findings])
+        done: Rewritten | None = repair("lmdb:store.lmdb")
+        print(None if done is None else done.kept)
+    before, after = compact("lmdb:store.lmdb")
+    print(before - after, backup("lmdb:store.lmdb", "file:copy.json").events)

@@ -12,7 +12,7 @@ import track
 NAMES = {
     "track": "TrackClient Project TrialGroup __version__",
     "track.client": "TrackClient TrialDoesNotExist",
-    "track.structure": "Project TrialGroup Trial Status CustomStatus",
+    "track.structure": "Project TrialGroup Trial Status CustomStatus LOST",
     "track.persistence": "get_protocol make_local register",
     "track.persistence.local": (
         "ConcurrentWrite execute_query FileProtocol LockFileRemover "
@@ -21,6 +21,8 @@ NAMES = {
     "track.persistence.utils": "parse_uri",
     "track.persistence.protocol": "Protocol",
     "track.persistence.storage": "LocalStorage load_database",
+    "track.persistence.lmdb": "LMDBProtocol",
+    "track.persistence.maintenance": "backup compact repair verify",
     "track.persistence.multiplexer": "ProtocolMultiplexer",
     "track.serialization": (
         "to_json from_json SerializerAspect SerializerChronoContext SerializerDatetime "
