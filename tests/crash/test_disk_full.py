@@ -18,7 +18,12 @@ from track import TrackClient
 from track.errors import JournalWriteError
 from track.persistence import get_protocol
 
-URIS = ["file:report.json", "file:report.json?durability=always"]
+URIS = [
+    "file:report.json",
+    "file:report.json?durability=always",
+    "lmdb:report.lmdb",
+    "lmdb:report.lmdb?durability=always",
+]
 """The stores that are filled, below the working directory."""
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -152,7 +157,7 @@ def test_errors_of_a_full_disk_say_what_was_full(uri, fill, tmp_path):
     """Each is a JournalWriteError that names the store and says that the event is not in it."""
     for kind, message, _ in fill(uri, tmp_path)["errors"]:
         assert kind == JournalWriteError.__name__
-        assert "report.json" in message
+        assert "report." in message
         assert "was not recorded" in message
         assert "goes on working" in message
 
@@ -164,7 +169,7 @@ def test_a_store_that_was_full_is_used_by_the_next_process(uri, fill, tmp_path):
     client = TrackClient(uri)
     client.set_trial(get_protocol(uri).fetch_trials()[0])
     client.log_metrics(step=10**6, loss=10**6 / 7, pad="x" * (10**6 * 397 % 3000))
-    client.save()
+    client.save(str(tmp_path / "report.json"))
     client.close()
     steps = [*outcome["acknowledged"], 10**6]
     assert logged(uri) == steps
