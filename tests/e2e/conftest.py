@@ -1,0 +1,36 @@
+"""What every test between processes gets: a store, processes that end with it, and silence."""
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.e2e.stores import URIS, Process
+
+
+@pytest.fixture(params=URIS)
+def uri(request: pytest.FixtureRequest) -> str:
+    """Each store, relative to a working folder that is new."""
+    return request.param
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., Process]]:
+    """Start functions in processes of their own; all are gone in the end."""
+    started: list[Process] = []
+
+    def start_one(function: Callable[..., None], *arguments: object) -> Process:
+        started.append(Process(function, *arguments))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.clean_up()
+
+
+@pytest.fixture(autouse=True)
+def silent(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """No test ends with a warning, as that of damage would be."""
+    with caplog.at_level(logging.WARNING, "track"):
+        yield
+        assert caplog.messages == []
