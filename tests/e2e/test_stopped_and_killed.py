@@ -229,8 +229,8 @@ def burst(uri):
 def test_a_process_stopped_in_a_burst_of_log_calls_blocks_nobody(uri, start):
     """At whatever moment it is stopped, others log, read and decide; it then goes on where it was.
 
-    The decisions of others do not wait for it: it is in no section. (On LMDB appends take turns; who
-    stops in the middle of one is waited for, but not for ever: see the tests of that journal.)
+    The decisions of others do not wait for it: it is in no section. (On LMDB appends take turns;
+    who stops in the middle of one is waited for, but not for ever: see the tests of that journal.)
     """
     store = fill(with_options(uri, lock_timeout=LONG_S))
     moments = random.Random(1)

@@ -227,7 +227,10 @@ def run_a_trial(opening, uri, uid, alive):
     come_by_a_client(opening, uri, uid)
     with mine["client"].new_trial(force=True, parameters={"of": "child"}):
         alive.set()
-        threading.Event().wait()
+        # A signal that comes just before Python waits is noticed only when the wait is over, so
+        # no wait is for ever.
+        while True:
+            time.sleep(0.01)
 
 
 def terminate_a_trial(opening, uri):
