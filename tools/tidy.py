@@ -63,7 +63,6 @@ ORDER = {
         "codec",
         "columns",
         "record",
-        "forking",
         "shared_file",
         "journal",
         "producer",

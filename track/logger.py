@@ -55,6 +55,7 @@ class TrialLogger:
         self._insertion = insertion
         self._sink: MetricsSink | None = None
         self._running = False
+        self._started_in = 0
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
         self._eta: EstimatedTime | None = None
@@ -330,6 +331,7 @@ class TrialLogger:
             return self
         self.insert()
         self._running, self._interrupted = True, False
+        self._started_in = os.getpid()
         self._signals = LogSignalHandler(self)
         self._signals.install()
         self.protocol.log_trial_start(self.trial)
@@ -377,6 +379,8 @@ class TrialLogger:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
+        if self._started_in != os.getpid():
+            return  # a forked child leaves the block of its parent, whose trial goes on
         try:
             self.finish(exc_type, exc_val, exc_tb)
         except (TrackError, OSError) as error:

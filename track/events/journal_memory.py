@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from track.errors import JournalClosed
-from track.events.forking import renew_in_children
 from track.events.journal import Batch, Journal
+from track.utils.forking import renew_in_children
 
 _BATCH = 4096
 

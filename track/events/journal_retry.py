@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from typing import BinaryIO
 
 from track.errors import JournalWriteError
-from track.events.forking import renew_in_children
 from track.events.journal import Batch, Journal, JournalSyncError
+from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
 

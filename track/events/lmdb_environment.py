@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from track.errors import JournalError
-from track.events.forking import pause_for_forks
+from track.errors import JournalClosed, JournalError
 from track.events.shared_file import SharedFile, abandoned
 from track.utils.files import flock_within
+from track.utils.forking import pause_for_forks
 
 _SMALLEST_MAP = 2**26
 """Bytes of address space, not of disk: a map that is too small is made anew, twice as large."""
@@ -44,6 +44,7 @@ class Environment:
         self.users = 0
         self.syncs = False
         """Whether each commit is on stable storage when it returns."""
+        self._is_over = False
         self._environment: Any = None
         self._inherited: Any = None
         self._map_size = _SMALLEST_MAP
@@ -131,6 +132,8 @@ class Environment:
             self._opened()
 
     def _opened(self) -> Any:
+        if self._is_over:
+            raise JournalClosed(f"the journal {self.path} was closed: open it again to use it")
         if self._environment is None:
             if self._inherited is not None:
                 self._inherited.close()  # or LMDB would not let this process open the file
@@ -194,8 +197,9 @@ class Environment:
             environment.close()
 
     def close(self) -> None:
-        """Release the file for good."""
-        with self._gate:
+        """Release the file for good, once no other thread is writing."""
+        with self._turn, self._gate:
+            self._is_over = True
             self._close()
             self._forget_lock_file()
 

@@ -10,9 +10,9 @@ from time import time_ns
 from typing import Any
 
 from track.events.codec import MAX_SEQUENCE, Encoder
-from track.events.forking import renew_in_children
 from track.events.journal import Journal
 from track.events.types import Event
+from track.utils.forking import renew_in_children
 
 
 class _Identity:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from threading import get_ident
 
 from track.errors import JournalAbandoned, JournalClosed, JournalError, LockTimeout
-from track.events.forking import renew_in_children
 from track.utils.files import flock_within, sync_folder
+from track.utils.forking import renew_in_children
 from track.utils.mounts import network_file_system
 
 logger = logging.getLogger(__name__)
@@ -179,13 +179,14 @@ class SharedFile:
     def close(self) -> None:
         """Release the file. Closing twice is fine."""
         if self.fd != _CLOSED:
+            # In this order: a fork may come in between, and the child must not use what is closed.
             fd, self.fd = self.fd, _CLOSED
             os.close(fd)
 
     def __del__(self) -> None:
         # Programs that make a client for each of a thousand trials seldom close them.
-        if getattr(self, "fd", _CLOSED) != _CLOSED:
-            os.close(self.fd)
+        if hasattr(self, "fd"):
+            self.close()
 
     def renew_after_fork(self) -> None:
         # Locks belong to the open file, which parent and child share: the child needs its own.

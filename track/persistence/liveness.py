@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from math import inf
 
 from track.configuration import options
-from track.events.forking import renew_in_children
 from track.events.producer import Producer
 from track.events.types import Heartbeat
 from track.projections.objects import LAST_CHANGE
 from track.structure import LOST, AnyStatus, Status, Trial
+from track.utils.forking import renew_in_children
 from track.utils.process import ProcessId, is_alive, this_process
 
 INTERVAL_NS = 30 * 10**9

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from track.errors import JournalError
-from track.events.forking import renew_in_children
 from track.events.journal import Journal
 from track.events.producer import Producer
 from track.projections import snapshot
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
+from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from track.errors import LockTimeout
+from track.utils.forking import renew_in_children
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.01
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.001
 
 
 def flock_within(fd: int, timeout_s: float) -> bool:
@@ -105,7 +106,7 @@ def _locked(path: str, timeout_s: float, encoding: str | None) -> Iterator[Any]:
     mode = "r+b" if encoding is None else "r+"
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        with open(fd, mode, encoding=encoding) as file:
+        with open(fd, mode, encoding=encoding) as file, _Unshared(fd):
             if not flock_within(fd, timeout_s):
                 raise LockTimeout(
                     f"another process has been writing {path} for over {timeout_s:g} s: it is "
@@ -116,6 +117,27 @@ def _locked(path: str, timeout_s: float, encoding: str | None) -> Iterator[Any]:
             file.truncate()
             yield file
             return
+
+
+class _Unshared:
+    """Keeps a child that is forked meanwhile from holding on to a file, and to its lock."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def __enter__(self) -> None:
+        renew_in_children(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._fd = -1
+
+    def renew_after_fork(self) -> None:
+        if self._fd >= 0:
+            # Another file in its place: whoever uses the number in the child, by accident or in the
+            # thread that forked, must not write to what the parent writes.
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, self._fd, inheritable=False)
+            os.close(nothing)
 
 
 def _still_at(path: str, fd: int) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import signal
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, TypeAlias
@@ -45,6 +46,37 @@ class _Link:
         elif self.previous == signal.SIG_DFL:
             signal.signal(signum, signal.SIG_DFL)
             os.kill(os.getpid(), signum)
+
+
+_aside: dict[int, _Link] = {}
+"""The links that stepped aside while this process forks."""
+
+
+def _step_aside() -> None:
+    """Have a child be born with the handlers that were there before any link.
+
+    A signal that reaches a child before it runs Python would only be noted by a handler in Python,
+    and such notes are dropped in new children: ``terminate()`` right after the start of a worker
+    would be without effect, and ``join()`` would wait for ever.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread may change handlers
+    for signum in _SIGNALS:
+        link = handler = signal.getsignal(signum)
+        while isinstance(handler, _Link):
+            handler = handler.previous
+        if isinstance(link, _Link):
+            _aside[signum] = link
+            signal.signal(signum, handler)
+
+
+def _come_back() -> None:
+    while _aside:
+        signum, link = _aside.popitem()
+        signal.signal(signum, link)
+
+
+os.register_at_fork(before=_step_aside, after_in_parent=_come_back, after_in_child=_aside.clear)
 
 
 class SignalHandler:

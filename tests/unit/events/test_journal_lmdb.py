@@ -12,7 +12,13 @@ from pathlib import Path
 import lmdb
 import pytest
 
-from track.errors import JournalAbandoned, JournalError, JournalWriteError, NewerFormat
+from track.errors import (
+    JournalAbandoned,
+    JournalClosed,
+    JournalError,
+    JournalWriteError,
+    NewerFormat,
+)
 from track.events import lmdb_environment
 from track.events.journal_lmdb import LMDBJournal
 from track.events.producer import Producer
@@ -183,6 +189,30 @@ def test_an_environment_that_nobody_closed_is_released(path):
     environment = lmdb.open(str(path), subdir=False)
     assert environment.stat()["entries"] == 2
     environment.close()
+
+
+def test_a_journal_may_be_closed_while_another_thread_appends(path):
+    """That thread is told so, and the file can be opened again."""
+    for _ in range(20):
+        journal = LMDBJournal(path, "process")
+        started = threading.Event()
+        outcome = []
+
+        def append(journal=journal, started=started, outcome=outcome):
+            try:
+                while True:
+                    journal.append([b"x"])
+                    started.set()
+            except JournalClosed as error:
+                outcome.append(error)
+
+        thread = threading.Thread(target=append)
+        thread.start()
+        started.wait(30)
+        journal.close()
+        thread.join(30)
+        assert len(outcome) == 1
+    LMDBJournal(path, "process").close()
 
 
 def test_a_finalizer_waits_for_nobody(path):

@@ -8,9 +8,12 @@ middle of something is asked to pause while the process forks.
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Protocol
 from weakref import WeakSet
+
+logger = logging.getLogger(__name__)
 
 
 class Renewable(Protocol):
@@ -60,7 +63,10 @@ def _resume_all() -> None:
 def _renew_all() -> None:
     _paused.clear()
     for owner in list(_registered):
-        owner.renew_after_fork()
+        try:
+            owner.renew_after_fork()
+        except Exception:  # noqa: PERF203 - the others must be renewed all the same
+            logger.exception("%r cannot be used in this forked process", owner)
 
 
 os.register_at_fork(before=_pause_all, after_in_parent=_resume_all, after_in_child=_renew_all)
