@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import inf
 from time import time_ns
 from typing import Any
 
@@ -42,6 +43,9 @@ class Producer:
         self.journal = journal
         self.changed = False
         """Whether anything was recorded since somebody last set this to False."""
+        self.reminder_ns: float = inf
+        """Wall time from which on an event is followed by a call of :attr:`remind`."""
+        self.remind: Callable[[], None] = _nothing
         self._threads = threading.local()
         renew_in_children(self)
 
@@ -73,12 +77,8 @@ class Producer:
         else:
             callback()
 
-    def record(self, stream: int, event: Event) -> int:
+    def record(self, stream: int, event: Event) -> None:
         """Append one event, stamped with the present time.
-
-        Returns
-        -------
-        That time, in nanoseconds since 1970-01-01 UTC.
 
         Raises
         ------
@@ -87,9 +87,9 @@ class Producer:
         JournalError
             see :meth:`track.events.journal.Journal.append`
         """
-        return self.record_fields(stream, type(event), [*event])
+        self.record_fields(stream, type(event), [*event])
 
-    def record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> int:
+    def record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> None:
         """Do what :meth:`record` does, for an event in pieces: all that a training loop waits for.
 
         Parameters
@@ -116,7 +116,8 @@ class Producer:
             self.journal.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
             if at >= self.journal.sync_due_ns:
                 self.journal.sync()
-            return at
+            if at >= self.reminder_ns:
+                self.remind()
         finally:
             identity.busy -= 1
             if identity.deferred and not identity.busy:
@@ -128,6 +129,10 @@ class Producer:
             self._threads.identity = _Identity()
         identity: _Identity = self._threads.identity
         return identity
+
+
+def _nothing() -> None:
+    """Do what there is to do when nobody wants to be reminded."""
 
 
 def _run_deferred(identity: _Identity) -> None:

@@ -284,11 +284,7 @@ class JournaledProtocol(Protocol):
     # Recording what happens to a trial
 
     def _record(self, trial: Trial, event: Event) -> None:
-        self._record_fields(self._stream_of(trial), type(event), [*event])
-
-    def _record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> None:
-        if self._producer.record_fields(stream, kind, fields) >= self._heartbeats.due_ns:
-            self._heartbeats.beat()
+        self._producer.record(self._stream_of(trial), event)
 
     def log_trial_metrics(
         self,
@@ -318,11 +314,7 @@ class JournaledProtocol(Protocol):
         if step.__class__ is not int:
             check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, values)
-        # As _record_fields, without the call.
-        if self._producer.record_fields(stream, MetricsLogged, [step, values, spec]) >= (
-            self._heartbeats.due_ns
-        ):
-            self._heartbeats.beat()
+        self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
 
     def _read_metrics(self, uid: str) -> dict[str, Any]:
         try:
@@ -383,7 +375,7 @@ class JournaledProtocol(Protocol):
         check_key("the name of a chrono", name)
         spec = None if aggregator is DEFAULT_CHRONO else aggregator_for(aggregator, {name: 0.5})
         stream = self._stream_of(trial)
-        self._record_fields(stream, ChronoStarted, [name, spec])
+        self._producer.record_fields(stream, ChronoStarted, [name, spec])
         if start_callback is not None:
             start_callback()
         self._timers.start(stream, name, end_callback)
@@ -393,7 +385,7 @@ class JournaledProtocol(Protocol):
     ) -> None:
         stream = self._stream_of(trial)
         elapsed, end_callback = self._timers.stop(stream, name)
-        self._record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
+        self._producer.record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
         if end_callback is not None:
             end_callback()
 

@@ -35,33 +35,36 @@ class Heartbeats:
         self._process = this_process()
         self._running: set[int] = set()
         """Streams of the trials that this process started and has not finished."""
-        self.due_ns: float = inf
-        """Wall time from which on a log call should :meth:`beat`; inf for never."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         # The trials are the parent's, whatever the child logs about them.
         self._process = this_process()
         self._running = set()
-        self.due_ns = inf
+        self._producer.reminder_ns = inf
 
     def start(self, stream: int) -> None:
         """Record a first heartbeat of a trial, and further ones from now on."""
+        if not self._running:
+            self._remind_later()
         self._running.add(stream)
-        at = self._producer.record(stream, Heartbeat(*self._process))
-        self.due_ns = min(self.due_ns, at + INTERVAL_NS)
+        self._producer.record(stream, Heartbeat(*self._process))
 
     def stop(self, stream: int) -> None:
         """Record no more heartbeats of a trial."""
         self._running.discard(stream)
         if not self._running:
-            self.due_ns = inf
+            self._producer.reminder_ns = inf
 
     def beat(self) -> None:
         """Record a heartbeat of each trial that runs here."""
-        self.due_ns = time.time_ns() + INTERVAL_NS
+        self._remind_later()
         for stream in list(self._running):
             self._producer.record(stream, Heartbeat(*self._process))
+
+    def _remind_later(self) -> None:
+        self._producer.remind = self.beat
+        self._producer.reminder_ns = time.time_ns() + INTERVAL_NS
 
 
 def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatus | None:
