@@ -149,28 +149,33 @@ class Environment:
         return self._environment
 
     def _open(self) -> Any:
-        size = os.path.getsize(self.path)
+        size, locks = os.path.getsize(self.path), self.path + "-lock"
         if not size:
             # The locks of a journal that was deleted are left to those who still have it open.
-            with suppress(FileNotFoundError):
-                os.unlink(self.path + "-lock")
+            _remove(locks)
+        had_locks = os.path.exists(locks)
         at_least = max(self._map_size, 2 * size)
         self._map_size = -(-at_least // _MAP_UNIT) * _MAP_UNIT
-        environment = lmdb.open(
-            self.path,
-            map_size=self._map_size,
-            subdir=False,
-            mode=0o666,
-            max_readers=_MAX_READERS,
-            max_spare_txns=0,  # a spare one would hold a reader's slot across forks
-            sync=self.syncs,
-            metasync=self.syncs,
-        )
+        try:
+            environment = lmdb.open(
+                self.path,
+                map_size=self._map_size,
+                subdir=False,
+                mode=0o666,
+                max_readers=_MAX_READERS,
+                max_spare_txns=0,  # a spare one would hold a reader's slot across forks
+                sync=self.syncs,
+                metasync=self.syncs,
+            )
+        except lmdb.InvalidError:
+            if not had_locks:
+                _remove(locks)  # nobody wants them beside a file that is something else
+            raise
         try:
             environment.reader_check()  # processes that were killed while they read
             self._check_length(environment)
             if self._lock_fd == _NO_FD:
-                self._lock_fd = os.open(self.path + "-lock", os.O_RDWR | os.O_CLOEXEC)
+                self._lock_fd = os.open(locks, os.O_RDWR | os.O_CLOEXEC)
         except BaseException:
             environment.close()
             raise
@@ -224,6 +229,11 @@ class Environment:
         self._renew_locks()
         self._inherited, self._environment = self._environment or self._inherited, None
         self._forget_lock_file()
+
+
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
 
 
 class _Registry:

@@ -390,11 +390,12 @@ def test_a_file_that_was_cut_short_is_refused(path):
 
 @pytest.mark.parametrize("content", [b"[]\n" * 5000, b"\0" * 20_000])
 def test_a_file_that_is_no_environment_is_refused(path, content):
-    """It is left as it is."""
+    """It is left as it is, and nothing is left beside it."""
     path.write_bytes(content)
     with pytest.raises(JournalError, match="as an LMDB journal"):
         LMDBJournal(path, "process")
     assert path.read_bytes() == content
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_the_environment_of_another_program_is_refused(path):
