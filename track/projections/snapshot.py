@@ -63,7 +63,7 @@ def pack(objects: Objects, fingerprint: Fingerprint) -> list[Part]:
     try:
         document = writer.document(objects, mark)
     except Exception as error:
-        # Values nested as deep as an event allows are too deep for the lists a trial keeps them in.
+        # Events of another program may have made what no value of ours is; nothing else can be.
         raise Refused(f"a value cannot be packed: {error}") from error
     columns = [_little_endian(column) for column in writer.columns]
     crc = 0
