@@ -43,15 +43,23 @@ class Producer:
         self.journal = journal
         self.changed = False
         """Whether anything was recorded since somebody last set this to False."""
-        self.reminder_ns: float = inf
-        """Wall time from which on an event is followed by a call of :attr:`remind`."""
-        self.remind: Callable[[], None] = _nothing
         self._threads = threading.local()
+        self.stop_reminding()
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         self.changed = False
+        self.stop_reminding()
         self._threads = threading.local()
+
+    def remind(self, at_ns: int, callback: Callable[[], None]) -> None:
+        """Have a function called behind the first event from a wall time on, in its thread."""
+        self._reminder_ns: float = at_ns
+        self._remind = callback
+
+    def stop_reminding(self) -> None:
+        """Call no function any more."""
+        self._reminder_ns, self._remind = inf, _nothing
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -116,8 +124,8 @@ class Producer:
             self.journal.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
             if at >= self.journal.sync_due_ns:
                 self.journal.sync()
-            if at >= self.reminder_ns:
-                self.remind()
+            if at >= self._reminder_ns:
+                self._remind()
         finally:
             identity.busy -= 1
             if identity.deferred and not identity.busy:

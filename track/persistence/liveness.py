@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from math import inf
 
 from track.configuration import options
 from track.events.producer import Producer
@@ -41,7 +40,6 @@ class Heartbeats:
         # The trials are the parent's, whatever the child logs about them.
         self._process = this_process()
         self._running = set()
-        self._producer.reminder_ns = inf
 
     def start(self, stream: int) -> None:
         """Record a first heartbeat of a trial, and further ones from now on."""
@@ -54,7 +52,7 @@ class Heartbeats:
         """Record no more heartbeats of a trial."""
         self._running.discard(stream)
         if not self._running:
-            self._producer.reminder_ns = inf
+            self._producer.stop_reminding()
 
     def beat(self) -> None:
         """Record a heartbeat of each trial that runs here."""
@@ -63,8 +61,7 @@ class Heartbeats:
             self._producer.record(stream, Heartbeat(*self._process))
 
     def _remind_later(self) -> None:
-        self._producer.remind = self.beat
-        self._producer.reminder_ns = time.time_ns() + INTERVAL_NS
+        self._producer.remind(time.time_ns() + INTERVAL_NS, self.beat)
 
 
 def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatus | None:

@@ -1,5 +1,6 @@
 """Trials whose process died are told from those that run, and can be gone on with."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -156,7 +157,7 @@ def test_log_calls_are_heartbeats_now_and_then(trial, log, monkeypatch):
     """Those that come too early record none, the first that does not records one."""
     log(trial)
     assert len(heartbeats(trial)) == 1
-    monkeypatch.setattr(trial.protocol._producer, "reminder_ns", time.time_ns())
+    monkeypatch.setattr(trial.protocol._producer, "_reminder_ns", time.time_ns())
     log(trial)
     assert len(heartbeats(trial)) == 2
     log(trial)
@@ -169,13 +170,34 @@ def test_a_trial_that_ended_has_no_more_heartbeats(trial, monkeypatch):
     other.set_project(name="p")
     other.new_trial(parameters={"x": 1}).start()
     trial.finish()
-    monkeypatch.setattr(trial.protocol._producer, "reminder_ns", 0)
+    monkeypatch.setattr(trial.protocol._producer, "_reminder_ns", 0)
     trial.log_metadata(late=True)
     assert len(heartbeats(trial)) == 1
     assert len(heartbeats(other)) == 2
     other.finish()
     trial.log_metadata(later=True)
-    assert trial.protocol._producer.reminder_ns > time.time_ns() * 2
+    assert trial.protocol._producer._reminder_ns > time.time_ns() * 2
+
+
+def test_a_client_that_ran_a_trial_is_released_when_it_is_dropped(uri):
+    """Nothing in it refers back to it, so its files are closed without a garbage collection."""
+
+    def run():
+        client = TrackClient(uri)
+        client.set_project(name="p")
+        with client.new_trial() as trial:
+            trial.log_metrics(step=1, loss=0.5)
+
+    run()
+    gc.collect()
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            run()
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
 
 
 def test_heartbeats_change_nothing_that_is_seen(trial):
