@@ -24,7 +24,7 @@ def mounted(tmp_path, monkeypatch):
         table = tmp_path / "mountinfo"
         table.write_text(OTHER + LINE.format(device=numbers, kind=kind) + OTHER)
         monkeypatch.setattr(mounts, "MOUNTS", str(table))
-        monkeypatch.setattr(shared_file, "_warned_of", set())
+        monkeypatch.setattr(shared_file, "_looked_at", set())
 
     return mount
 

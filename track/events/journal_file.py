@@ -104,8 +104,7 @@ class FileJournal(JournalOnDisk):
     def remains(self, piece: Damage) -> list[bytes]:
         return list(remains(self._read(piece.start, piece.end - piece.start)))
 
-    def unsettled(self) -> Damage | None:
-        head = self.head()
+    def unsettled(self, head: int) -> Damage | None:
         size = os.fstat(self.file.descriptor()).st_size
         return Damage(head, size, "torn") if size > head else None
 

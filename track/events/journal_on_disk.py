@@ -106,8 +106,8 @@ class JournalOnDisk(Journal):
     def remains(self, piece: Damage) -> list[bytes]:
         """Return what may be left of the payloads in a damaged range."""
 
-    def unsettled(self) -> Damage | None:
-        """Return the range behind the last event, if something is there: a write under way, say."""
+    def unsettled(self, head: int) -> Damage | None:
+        """Return the range behind the last event, which is at ``head``, if anything is there."""
         return None
 
     def load_snapshot(self) -> BinaryIO | None:

@@ -18,9 +18,9 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from track.errors import JournalClosed, JournalError
-from track.events.shared_file import SharedFile, abandoned
-from track.utils.files import flock_within
+from track.errors import JournalError
+from track.events.shared_file import SharedFile, abandoned, closed
+from track.utils.files import flock_within, is_at
 from track.utils.forking import pause_for_forks
 
 _SMALLEST_MAP = 2**26
@@ -133,12 +133,13 @@ class Environment:
 
     def _opened(self) -> Any:
         if self._is_over:
-            raise JournalClosed(f"the journal {self.path} was closed: open it again to use it")
+            raise closed(self.path)
         if self._environment is None:
             if self._inherited is not None:
                 self._inherited.close()  # or LMDB would not let this process open the file
                 self._inherited = None
-            self._check_identity()
+            if not is_at(self.path, self.identity):
+                raise abandoned(self.path)
             try:
                 self._environment = self._open()
             except (lmdb.Error, OSError) as error:
@@ -180,14 +181,6 @@ class Environment:
             environment.close()
             raise
         return environment
-
-    def _check_identity(self) -> None:
-        try:
-            is_same = os.path.samestat(self.identity, os.stat(self.path))
-        except FileNotFoundError:
-            is_same = False
-        if not is_same:
-            raise abandoned(self.path)
 
     def _check_length(self, environment: Any) -> None:
         # To touch a page behind the end of the file would kill the process.

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from threading import get_ident
 
 from track.errors import JournalAbandoned, JournalClosed, JournalError, LockTimeout
-from track.utils.files import flock_within, sync_folder
+from track.utils.files import flock_within, is_at, sync_folder
 from track.utils.forking import renew_in_children
 from track.utils.mounts import network_file_system
 
@@ -77,7 +77,7 @@ class SharedFile:
             there is none any more
         """
         if self.fd == _CLOSED:
-            raise JournalClosed(f"the journal {self.path} was closed: open it again to use it")
+            raise closed(self.path)
         return self.fd
 
     def is_open(self) -> bool:
@@ -86,11 +86,7 @@ class SharedFile:
 
     def is_current(self) -> bool:
         """Whether the path still names the file that is open."""
-        try:
-            there = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        return os.path.samestat(there, os.fstat(self.descriptor()))
+        return is_at(self.path, os.fstat(self.descriptor()))
 
     # The exclusive section
 
@@ -107,7 +103,7 @@ class SharedFile:
         """
         turn = self._turn
         if not turn.acquire(timeout=self.lock_timeout_s):
-            raise self.lock_error("another thread of this process")
+            raise self._lock_error("another thread of this process")
         try:
             if self._depth == 0:
                 self._lock()
@@ -128,7 +124,7 @@ class SharedFile:
 
     def _lock(self) -> None:
         if not flock_within(self.descriptor(), self.lock_timeout_s):
-            raise self.lock_error("another process")
+            raise self._lock_error("another process")
         if not self.is_current():
             fcntl.flock(self.fd, fcntl.LOCK_UN)
             raise abandoned(self.path)
@@ -138,7 +134,7 @@ class SharedFile:
         if self._depth == 0 and self.fd != _CLOSED:
             fcntl.flock(self.fd, fcntl.LOCK_UN)
 
-    def lock_error(self, holder: str) -> LockTimeout:
+    def _lock_error(self, holder: str) -> LockTimeout:
         """Return the error of having waited in vain."""
         return LockTimeout(
             f"{holder} has held the exclusive section of {self.path} for over "
@@ -200,16 +196,18 @@ class SharedFile:
             self._say_in_use()
 
 
-_warned_of: set[str] = set()
+_looked_at: set[str] = set()
 
 
 def _warn_of_network(path: str) -> None:
     """Say, once for each folder, that a journal is where its promises do not hold."""
     folder = os.path.dirname(path)
-    kind = network_file_system(folder)
-    if kind is None or folder in _warned_of:
+    if folder in _looked_at:
         return
-    _warned_of.add(folder)
+    _looked_at.add(folder)
+    kind = network_file_system(folder)
+    if kind is None:
+        return
     logger.warning(
         "%s is on a network file system (%s): what processes of several machines append there can "
         "be lost or damaged, and locks may not hold. Choose a local disk, or a server for many "
@@ -217,6 +215,11 @@ def _warn_of_network(path: str) -> None:
         folder,
         kind,
     )
+
+
+def closed(path: str) -> JournalClosed:
+    """Return the error of a journal that is used after its end."""
+    return JournalClosed(f"the journal {path} was closed: open it again to use it")
 
 
 def abandoned(path: str) -> JournalAbandoned:

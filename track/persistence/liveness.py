@@ -31,22 +31,22 @@ class Heartbeats:
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
-        self._process = this_process()
+        self._heartbeat: Heartbeat | None = None
         self._running: set[int] = set()
         """Streams of the trials that this process started and has not finished."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         # The trials are the parent's, whatever the child logs about them.
-        self._process = this_process()
         self._running = set()
 
     def start(self, stream: int) -> None:
         """Record a first heartbeat of a trial, and further ones from now on."""
         if not self._running:
+            self._heartbeat = Heartbeat(*this_process())
             self._remind_later()
         self._running.add(stream)
-        self._producer.record(stream, Heartbeat(*self._process))
+        self._record(stream)
 
     def stop(self, stream: int) -> None:
         """Record no more heartbeats of a trial."""
@@ -58,7 +58,11 @@ class Heartbeats:
         """Record a heartbeat of each trial that runs here."""
         self._remind_later()
         for stream in list(self._running):
-            self._producer.record(stream, Heartbeat(*self._process))
+            self._record(stream)
+
+    def _record(self, stream: int) -> None:
+        assert self._heartbeat is not None  # some trial was started
+        self._producer.record(stream, self._heartbeat)
 
     def _remind_later(self) -> None:
         self._producer.remind(time.time_ns() + INTERVAL_NS, self.beat)

@@ -151,11 +151,11 @@ def repair(uri: str) -> Rewritten | None:
             return None
         stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
         kept = f"{journal.path}.damaged-{stamp}"
-        with _copied(journal, journal.path, _kind_of(uri)) as fresh:
+        with _copied(journal, journal.path, _kind_of(uri)) as copied:
             os.link(journal.path, kept)
-            os.replace(fresh, journal.path)
+            os.replace(copied.path, journal.path)
         sync_folder(journal.path)
-        return Rewritten(journal.path, kept, verification.events, verification.findings)
+        return Rewritten(journal.path, kept, copied.events, verification.findings)
 
 
 def compact(uri: str) -> tuple[int, int]:
@@ -177,8 +177,8 @@ def compact(uri: str) -> tuple[int, int]:
         if _verify(journal).findings:
             raise JournalError(f"{journal.path} is damaged: repair it, which compacts it, too")
         before = os.path.getsize(journal.path)
-        with _copied(journal, journal.path, _kind_of(uri)) as fresh:
-            os.replace(fresh, journal.path)
+        with _copied(journal, journal.path, _kind_of(uri)) as copied:
+            os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         return before, os.path.getsize(journal.path)
 
@@ -209,9 +209,8 @@ def backup(uri: str, target: str) -> Rewritten:
         if os.path.exists(taken):
             raise NotAReport(f"{taken} exists: choose another place for the copy, or remove it")
     with _opened(uri) as journal:
-        verification = _verify(journal)
         source_files = local_settings(uri).path + CONTENT_SUFFIX
-        with _copied(journal, destination, _kind_of(target)) as fresh:
+        with _copied(journal, destination, _kind_of(target)) as copied:
             if os.path.isdir(source_files):
                 shutil.copytree(
                     source_files,
@@ -221,13 +220,14 @@ def backup(uri: str, target: str) -> Rewritten:
                 )
             if path != destination:
                 create_report(path)
-            os.rename(fresh, destination)
+            os.rename(copied.path, destination)
+        findings = _findings(journal, copied.head)
         sync_folder(destination)
     if path != destination:
         copy = FileProtocol(target)
         copy.commit()
         copy.close()
-    return Rewritten(destination, None, verification.events, verification.findings)
+    return Rewritten(destination, None, copied.events, findings)
 
 
 # Journals behind URIs
@@ -265,22 +265,32 @@ def _opened(uri: str) -> Iterator[JournalOnDisk]:
         journal.close()
 
 
+class _Copy(NamedTuple):
+    """A copy of what is intact in a journal: of so many events, up to a position of the journal."""
+
+    path: str
+    events: int
+    head: int
+
+
 @contextmanager
-def _copied(journal: JournalOnDisk, destination: str, kind: JournalKind) -> Iterator[str]:
-    """Give the path of a copy of what is intact, on stable storage; remove it at the end."""
+def _copied(journal: JournalOnDisk, destination: str, kind: JournalKind) -> Iterator[_Copy]:
+    """Give a copy of what is intact, on stable storage; remove it at the end."""
+    events = head = 0
     path = f"{destination}.{os.getpid()}.tmp"
     leftovers = (path, path + "-lock")
     _remove(leftovers)  # of a killed process that had this number
     try:
         fresh = kind(path, "process", journal.file.lock_timeout_s)
         try:
-            for _, payloads in journal.read_batches():
+            for positions, payloads in journal.read_batches():
                 for payload in payloads:
                     fresh.append([payload])
+                events, head = events + len(payloads), positions[-1]
             fresh.sync()
         finally:
             fresh.close()
-        yield path
+        yield _Copy(path, events, head)
     finally:
         _remove(leftovers)
 
@@ -306,12 +316,17 @@ def _verify(journal: JournalOnDisk) -> Verification:
         if recorded.sequence > expected:
             gaps.append(Gap(recorded.producer, expected, recorded.sequence - 1, head))
         last[recorded.producer] = recorded.sequence
+    return Verification(journal.path, events, head, _findings(journal, head), gaps, unknown)
+
+
+def _findings(journal: JournalOnDisk, head: int) -> list[Finding]:
+    """Describe what is not intact in a journal that was read up to its last event."""
     findings = [Finding(*piece, _describe(journal.remains(piece))) for piece in journal.damage]
-    unsettled = journal.unsettled()
+    unsettled = journal.unsettled(head)
     if unsettled is not None:
         holds = _describe(journal.remains(unsettled))
         findings.append(Finding(unsettled.start, unsettled.end, "unsettled", holds))
-    return Verification(journal.path, events, head, findings, gaps, unknown)
+    return findings
 
 
 def _describe(remains: list[bytes]) -> str:

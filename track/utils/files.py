@@ -112,7 +112,7 @@ def _locked(path: str, timeout_s: float, encoding: str | None) -> Iterator[Any]:
                     f"another process has been writing {path} for over {timeout_s:g} s: it is "
                     "stopped or stuck; resume or kill it and try again"
                 )
-            if not _still_at(path, fd):
+            if not is_at(path, os.fstat(fd)):
                 continue  # it took its place while this process waited for it
             file.truncate()
             yield file
@@ -140,8 +140,9 @@ class _Unshared:
             os.close(nothing)
 
 
-def _still_at(path: str, fd: int) -> bool:
+def is_at(path: str, file: os.stat_result) -> bool:
+    """Whether a path still names a file that was opened there."""
     try:
-        return os.path.samestat(os.stat(path), os.fstat(fd))
+        return os.path.samestat(os.stat(path), file)
     except FileNotFoundError:
         return False

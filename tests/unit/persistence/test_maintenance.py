@@ -344,7 +344,7 @@ def test_a_live_store_is_backed_up_as_it_was_at_some_moment(uri):
     thread.start()
     for number in range(3):
         acknowledged = len(logged)
-        backup(uri, f"copy{number}")
+        assert backup(uri, f"copy{number}").events == len(payloads_of(f"copy{number}"))
         steps = list(losses(f"copy{number}")) if acknowledged else []
         assert steps == list(range(len(steps)))
         assert acknowledged <= len(steps)
