@@ -8,6 +8,7 @@
     │   ├── JournalClosed          the journal or client was closed
     │   ├── JournalAbandoned       another process started the store over
     │   ├── NewerFormat            written by a newer version of the package
+    │   ├── JournalUnreachable     (also ConnectionError) its server does not answer
     │   └── LockTimeout            (also TimeoutError) an exclusive section stayed taken
     ├── EncodingError              (also TypeError) a value that cannot be logged
     ├── ItemNotFound               nothing matches
@@ -48,6 +49,10 @@ class JournalAbandoned(JournalError):
 
 class NewerFormat(JournalError):
     """A record was written by a newer version of the package than this one."""
+
+
+class JournalUnreachable(JournalError, ConnectionError):
+    """The server of a journal did not answer in time; what was logged for it is kept here."""
 
 
 class LockTimeout(JournalError, TimeoutError):

@@ -6,7 +6,7 @@ import os
 import pytest
 
 from track import TrackClient
-from track.events import shared_file
+from track.persistence import settings
 from track.utils import mounts
 from track.utils.mounts import network_file_system
 
@@ -24,7 +24,7 @@ def mounted(tmp_path, monkeypatch):
         table = tmp_path / "mountinfo"
         table.write_text(OTHER + LINE.format(device=numbers, kind=kind) + OTHER)
         monkeypatch.setattr(mounts, "MOUNTS", str(table))
-        monkeypatch.setattr(shared_file, "_looked_at", set())
+        monkeypatch.setattr(settings, "_looked_at", set())
 
     return mount
 

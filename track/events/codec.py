@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
 
 from track.errors import EncodingError
 from track.events.types import CATALOGUE, Event, Kind, Recorded, Unknown
@@ -126,13 +126,30 @@ def decode(position: int, payload: bytes) -> Recorded:
     return recorded
 
 
-def identify(payload: bytes) -> tuple[int, int] | None:
-    """Return the producer and the sequence of a payload, None when it is no event."""
+class Envelope(NamedTuple):
+    """What a payload says of its event without being parsed, see :class:`Recorded`."""
+
+    tag: int
+    stream: int
+    producer: int
+    sequence: int
+    at: int
+
+
+def envelope(payload: bytes) -> Envelope | None:
+    """Return the envelope of a payload, None when it is no event."""
     if len(payload) < ENVELOPE.size:
         return None
-    head, _, mark_1, producer, mark_2, sequence, mark_3, _ = _unpack_envelope(payload)
-    is_event = (head[0], head[3], mark_1, mark_2, mark_3) == _MARKERS
-    return (producer, sequence) if is_event else None
+    head, stream, mark_1, producer, mark_2, sequence, mark_3, at = _unpack_envelope(payload)
+    if (head[0], head[3], mark_1, mark_2, mark_3) != _MARKERS:
+        return None
+    return Envelope(head[1], stream, producer, sequence, at)
+
+
+def identify(payload: bytes) -> tuple[int, int] | None:
+    """Return the producer and the sequence of a payload, None when it is no event."""
+    found = envelope(payload)
+    return None if found is None else (found.producer, found.sequence)
 
 
 def _revive_event(tag: int, version: int, body: list[Any]) -> Event:

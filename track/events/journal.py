@@ -40,6 +40,9 @@ SYNC_INTERVAL_NS = 10**9
 DEFAULT_LOCK_TIMEOUT = 30.0
 """Seconds to wait for an exclusive section."""
 
+DEFAULT_TIMEOUT = 30.0
+"""Seconds to wait for a server that does not answer."""
+
 
 class JournalSyncError(JournalWriteError):
     """The events are in the journal, but might not survive a loss of power."""
@@ -61,6 +64,10 @@ class Journal(ABC):
             they were not appended, or (:class:`JournalSyncError`) not synced
         JournalClosed
             the journal was closed
+        JournalUnreachable
+            its server does not answer: whether they were appended is not known
+        ConcurrentWrite
+            in an exclusive section that was lost: somebody else decided something meanwhile
         """
 
     @abstractmethod

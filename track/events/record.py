@@ -333,8 +333,9 @@ def remains(data: bytes) -> Iterator[bytes]:
     for position, header in headers:
         start, stop = position + HEADER_SIZE, header.end - _CRC.size
         yield _xor(data[start:stop], data[position + _MASK_AT])
-    if not headers:
-        yield data[HEADER_SIZE : -_CRC.size]  # the damage may be that of the header
+    if not headers:  # the damage may be that of the header
+        mask = data[_MASK_AT] if data.startswith(MAGIC) and len(data) > _MASK_AT else 0
+        yield _xor(data[HEADER_SIZE : -_CRC.size], mask)
 
 
 def _newer_format(version: int, position: int) -> NewerFormat:

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import struct
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import get_ident
+from contextlib import AbstractContextManager
 
-from track.errors import JournalAbandoned, JournalClosed, JournalError, LockTimeout
+from track.errors import JournalAbandoned, JournalClosed, JournalError
+from track.events.section import Section
 from track.utils.files import flock_within, is_at, sync_folder
 from track.utils.forking import renew_in_children
-from track.utils.mounts import network_file_system
-
-logger = logging.getLogger(__name__)
 
 _CLOSED = -1
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
@@ -47,13 +41,10 @@ class SharedFile:
     def __init__(self, path: str | os.PathLike[str], lock_timeout_s: float) -> None:
         self.path = os.path.abspath(path)
         self.lock_timeout_s = lock_timeout_s
-        self._turn = threading.RLock()
-        self._depth = 0
-        self._holder = 0
+        self._section = Section(self.path, lock_timeout_s)
         self.fd = self._open()
         """The descriptor; an invalid one once closed, see :meth:`descriptor`."""
         self._say_in_use()
-        _warn_of_network(self.path)
         renew_in_children(self)
 
     def _open(self) -> int:
@@ -90,8 +81,7 @@ class SharedFile:
 
     # The exclusive section
 
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
+    def exclusive(self) -> AbstractContextManager[None]:
         """Be the only thread of the only process inside; the same thread may enter again.
 
         Raises
@@ -101,45 +91,22 @@ class SharedFile:
         JournalAbandoned
             the path names another file, or none, by now
         """
-        turn = self._turn
-        if not turn.acquire(timeout=self.lock_timeout_s):
-            raise self._lock_error("another thread of this process")
-        try:
-            if self._depth == 0:
-                self._lock()
-            self._depth += 1
-            self._holder = get_ident()
-            try:
-                yield
-            finally:
-                # A child forked inside got a new turn, and holds nothing.
-                if self._turn is turn:
-                    self._leave()
-        finally:
-            turn.release()
+        return self._section.entered(self._lock, self._unlock)
 
     def is_inside(self) -> bool:
         """Whether this thread is in the exclusive section."""
-        return self._depth > 0 and self._holder == get_ident()
+        return self._section.is_inside()
 
     def _lock(self) -> None:
         if not flock_within(self.descriptor(), self.lock_timeout_s):
-            raise self._lock_error("another process")
+            raise self._section.timed_out("another process")
         if not self.is_current():
             fcntl.flock(self.fd, fcntl.LOCK_UN)
             raise abandoned(self.path)
 
-    def _leave(self) -> None:
-        self._depth -= 1
-        if self._depth == 0 and self.fd != _CLOSED:
+    def _unlock(self) -> None:
+        if self.fd != _CLOSED:
             fcntl.flock(self.fd, fcntl.LOCK_UN)
-
-    def _lock_error(self, holder: str) -> LockTimeout:
-        """Return the error of having waited in vain."""
-        return LockTimeout(
-            f"{holder} has held the exclusive section of {self.path} for over "
-            f"{self.lock_timeout_s:g} s: it is stopped or stuck; resume or kill it and try again"
-        )
 
     # Who else has it open
 
@@ -186,35 +153,12 @@ class SharedFile:
 
     def renew_after_fork(self) -> None:
         # Locks belong to the open file, which parent and child share: the child needs its own.
-        self._turn = threading.RLock()
-        self._depth = 0
         if self.fd != _CLOSED:
             inherited = self.fd
             path = f"/proc/self/fd/{inherited}"
             self.fd = os.open(path if os.path.exists(path) else self.path, _FLAGS)
             os.close(inherited)
             self._say_in_use()
-
-
-_looked_at: set[str] = set()
-
-
-def _warn_of_network(path: str) -> None:
-    """Say, once for each folder, that a journal is where its promises do not hold."""
-    folder = os.path.dirname(path)
-    if folder in _looked_at:
-        return
-    _looked_at.add(folder)
-    kind = network_file_system(folder)
-    if kind is None:
-        return
-    logger.warning(
-        "%s is on a network file system (%s): what processes of several machines append there can "
-        "be lost or damaged, and locks may not hold. Choose a local disk, or a server for many "
-        "machines (socket:, cockroach:)",
-        folder,
-        kind,
-    )
 
 
 def closed(path: str) -> JournalClosed:

@@ -19,10 +19,13 @@ ENTRY_POINTS = "track.backends"
 
 _BACKENDS: dict[str, str | Backend] = {
     "": "track.persistence.local:make_local",
+    "cockroach": "track.persistence.cockroach:Cockroach",
     "file": "track.persistence.local:make_local",
     "lmdb": "track.persistence.lmdb:LMDBProtocol",
     "memory": "track.persistence.local:make_local",
     "none": "track.persistence.local:make_local",
+    "postgres": "track.persistence.cockroach:Cockroach",
+    "postgresql": "track.persistence.cockroach:Cockroach",
 }
 """scheme -> backend; those that are text are imported when they are first asked for."""
 
@@ -55,8 +58,8 @@ def get_protocol(uri: str) -> Protocol:
     Parameters
     ----------
     uri
-        ``file:report.json`` or a plain path, ``lmdb:store.lmdb``, ``memory:``, ``none``, or one of
-        a backend that was registered
+        ``file:report.json`` or a plain path, ``lmdb:store.lmdb``, ``cockroach://host/database``,
+        ``postgres://host/database``, ``memory:``, ``none``, or one of a backend that was registered
 
     Raises
     ------

@@ -1,14 +1,20 @@
-"""What a store on disk is told: by its URI, and by options that apply to every store."""
+"""What a store is told: by its URI, and by options that apply to every store."""
 
 from __future__ import annotations
 
+import logging
 import os
+import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from track.configuration import options
 from track.errors import BackendError
-from track.events.journal import DEFAULT_LOCK_TIMEOUT, Durability, check_durability
+from track.events.journal import DEFAULT_LOCK_TIMEOUT, DEFAULT_TIMEOUT, Durability, check_durability
 from track.persistence.utils import check_options, parse_uri
+from track.utils.mounts import network_file_system
+
+logger = logging.getLogger(__name__)
 
 
 class LocalSettings(NamedTuple):
@@ -33,12 +39,79 @@ def local_settings(uri: str) -> LocalSettings:
     if not parts["path"]:
         raise BackendError(f"{uri!r} names no file: use {parts['scheme'] or 'file'}:<path>")
     given = check_options(uri, parts["query"], ("durability", "lock_timeout"))
+    path = os.path.realpath(parts["path"])  # a link to a store is that store
+    _warn_of_network(path)
     return LocalSettings(
-        os.path.realpath(parts["path"]),  # a link to a store is that store
+        path,
         check_durability(given.get("durability", "interval")),
         _seconds("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
         _is_forgiving(),
     )
+
+
+class RemoteSettings(NamedTuple):
+    """What the URI of a store behind a server says, and the options that apply to it."""
+
+    spool: str
+    """The folder for what the server has not acknowledged yet."""
+    durability: Durability
+    timeout_s: float
+    lock_timeout_s: float
+    forgiving: bool
+    given: dict[str, str]
+    """The options of the URI that this kind of store knows."""
+
+
+def remote_settings(uri: str, known: Iterable[str]) -> RemoteSettings:
+    """Read the URI of a store behind a server.
+
+    Parameters
+    ----------
+    uri
+        what to read
+    known
+        options of this kind of store, beside those of every one
+
+    Raises
+    ------
+    BackendError
+        it has an option, or a value, that is unknown
+    """
+    shared = ("durability", "lock_timeout", "spool", "timeout")
+    given = check_options(uri, parse_uri(uri)["query"], (*shared, *known))
+    return RemoteSettings(
+        os.path.realpath(given.get("spool") or _state_folder()),
+        check_durability(given.get("durability", "interval")),
+        _seconds("timeout", given.get("timeout", DEFAULT_TIMEOUT)),
+        _seconds("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
+        _is_forgiving(),
+        given,
+    )
+
+
+def _state_folder() -> str:
+    """Return where spools are kept by default, see the XDG base directory specification."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        state = os.path.expanduser("~/.local/state")
+    return os.path.join(state, "track", "spool")
+
+
+def spool_of(folder: str, *store: str) -> str:
+    """Return the folder for the spools of one store, below that for those of all.
+
+    Parameters
+    ----------
+    folder
+        for all
+    store
+        what tells it from others; no secrets, since they become part of the name
+    """
+    from hashlib import blake2b
+
+    digest = blake2b("\n".join(store).encode(), digest_size=6).hexdigest()
+    readable = re.sub(r"[^\w.]+", "-", "-".join(store))[:80]
+    return os.path.join(folder, f"{readable}-{digest}")
 
 
 def _seconds(name: str, text: str | float) -> float:
@@ -56,3 +129,24 @@ def _is_forgiving() -> bool:
     if choice not in ("raise", "warn"):
         raise BackendError(f"log.on_error (TRACK_LOG_ON_ERROR) is {choice!r}: use raise or warn")
     return bool(choice == "warn")
+
+
+_looked_at: set[str] = set()
+
+
+def _warn_of_network(path: str) -> None:
+    """Say, once for each folder, that a journal is where its promises do not hold."""
+    folder = os.path.dirname(path)
+    if folder in _looked_at or not os.path.isdir(folder):
+        return
+    _looked_at.add(folder)
+    kind = network_file_system(folder)
+    if kind is None:
+        return
+    logger.warning(
+        "%s is on a network file system (%s): what processes of several machines append there can "
+        "be lost or damaged, and locks may not hold. Choose a local disk, or a server for many "
+        "machines (socket:, cockroach:)",
+        folder,
+        kind,
+    )

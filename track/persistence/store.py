@@ -60,7 +60,7 @@ class Store:
     @contextmanager
     def deciding(self) -> Iterator[Objects]:
         """Give the objects as they are now; no other process decides anything meanwhile."""
-        with self.journal.exclusive(), self.current() as objects:
+        with self._producer.busy(), self.journal.exclusive(), self.current() as objects:
             yield objects
 
     @contextmanager

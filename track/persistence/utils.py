@@ -73,11 +73,12 @@ def check_options(uri: str, options: Mapping[str, str], known: Iterable[str]) ->
 
         close = get_close_matches(name, known, 1)
         hint = f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(known)}"
-        raise BackendError(f"the option '{name}' of {_without_password(uri)} is unknown: {hint}")
+        raise BackendError(f"the option '{name}' of {without_password(uri)} is unknown: {hint}")
     return {name: value for name, value in options.items() if name in known}
 
 
-def _without_password(uri: str) -> str:
+def without_password(uri: str) -> str:
+    """Return a URI as it can be shown."""
     head, at, tail = uri.rpartition("@")
     scheme, slashes, userinfo = head.partition("://")
     return f"{scheme}{slashes}{userinfo.partition(':')[0]}{at}{tail}" if at else uri

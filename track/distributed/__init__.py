@@ -1,0 +1,1 @@
+"""Servers that a script can start for itself."""

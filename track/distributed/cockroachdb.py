@@ -1,0 +1,474 @@
+"""A CockroachDB node that lives as long as the script that started it.
+
+For tests, for trying things out and for a group of machines without a database of their own. What
+it starts is insecure: whoever reaches the address can read and write everything.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import logging
+import os
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from track.errors import BackendError
+from track.utils.files import flock_within, is_at
+
+logger = logging.getLogger(__name__)
+
+_FOLDER = "cockroach-node"
+"""Where in a location everything of a node is. Not ``cockroach-data``, which is where nodes that
+people start by hand have theirs."""
+
+_MEMORY = ("--cache=128MiB", "--max-sql-memory=256MiB")
+"""By itself a node would take a part of all memory of the machine for each."""
+
+_SINGLE_NODE_SINCE = (19, 2)
+"""The version that brought ``start-single-node``; soon after, ``start`` came to need a cluster."""
+
+_PAUSE_S, _LONG_PAUSE_S = 0.05, 0.5
+_COMMAND_TIMEOUT_S = 15.0
+_TAIL_LINES = 12
+
+
+class CockRoachDB:
+    """Spawn a cockroach node that will store its data in location.
+
+    ::
+
+        with CockRoachDB("/tmp/node", "localhost:0") as node:
+            client = TrackClient(node.uri)
+
+    The program ``cockroach`` must be on the PATH, in version 19.1 or later. The node is a process
+    of its own, and no signal handler is installed: a node whose script is killed goes on running.
+    Its process id is then in ``cockroach-node/pid`` of the location.
+
+    Parameters
+    ----------
+    location
+        folder for the data, of one node at a time; what the node has is in ``cockroach-node``
+        inside of it
+    addrs
+        where to listen, ``host:port``; port 0 picks a free one
+    join
+        addresses of the nodes of a cluster to be part of, separated by commas or as a list; None
+        for a cluster of its own. Give every node the same list: its first address is where a new
+        cluster is initialized.
+    clean_on_exit
+        remove the data once the node has exited, with backups that it made to ``nodelocal:``. Data
+        that was there before the node was started is kept, and so is anything else in location.
+
+    Attributes
+    ----------
+    properties
+        what the node said about itself when it was ready, by the names it uses
+
+    Raises
+    ------
+    BackendError
+        ``addrs`` is not an address
+    """
+
+    START_TIMEOUT_S = 60.0
+    """How long :meth:`wait` waits for the node to be ready."""
+
+    STOP_TIMEOUT_S = 20.0
+    """How long :meth:`stop` lets the node finish what it does before it is killed."""
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        addrs: str,
+        join: str | Iterable[str] | None = None,
+        clean_on_exit: bool = True,
+    ) -> None:
+        if not re.fullmatch(r"\S*:\d+", addrs):
+            raise BackendError(f"addrs={addrs!r} is no address: use host:port, port 0 for any")
+        addresses = join.split(",") if isinstance(join, str) else join or ()
+        self.location = os.path.realpath(location)
+        self.addrs = addrs
+        self.join = tuple(filter(None, (address.strip() for address in addresses)))
+        self.clean_on_exit = clean_on_exit
+        self.properties: dict[str, str] = {}
+        self._folder = os.path.join(self.location, _FOLDER)
+        self._program = ""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner = 0
+        self._output = -1
+        self._is_new = self._made_location = False
+
+    @property
+    def build(self) -> str | None:
+        """Version of the node. Like what follows, None until the node is ready."""
+        return self.properties.get("build")
+
+    @property
+    def client_flags(self) -> str | None:
+        """How to call the programs of CockroachDB so that they talk to this node."""
+        return self.properties.get("RPC client flags", self.properties.get("client flags"))
+
+    @property
+    def node_id(self) -> str | None:
+        """Number of the node in its cluster."""
+        return self.properties.get("nodeID")
+
+    @property
+    def sql(self) -> str | None:
+        """URL for the clients of PostgreSQL."""
+        return self.properties.get("sql")
+
+    @property
+    def status(self) -> str | None:
+        """Whether the node began a new cluster, joined one or came back to one, in its words."""
+        return self.properties.get("status")
+
+    @property
+    def webui(self) -> str | None:
+        """URL of its web pages."""
+        return self.properties.get("webui")
+
+    @property
+    def address(self) -> str:
+        """``host:port`` under which the node can be reached, with the real port.
+
+        Raises
+        ------
+        BackendError
+            the node is not ready
+        """
+        if self.sql is None:
+            raise BackendError(f"{self} is not ready: call start(), and wait() without wait=True")
+        return urlsplit(self.sql).netloc.rpartition("@")[2]
+
+    @property
+    def uri(self) -> str:
+        """The backend for :class:`~track.TrackClient`.
+
+        Raises
+        ------
+        BackendError
+            the node is not ready
+        """
+        return f"cockroach://root@{self.address}/defaultdb?sslmode=disable"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this process started the node and it has not exited."""
+        process = self._own_process()
+        return process is not None and process.poll() is None
+
+    def __str__(self) -> str:
+        return f"the CockroachDB node in {self.location}"
+
+    def __enter__(self) -> CockRoachDB:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self, wait: bool = True) -> None:
+        """Start the node.
+
+        Parameters
+        ----------
+        wait
+            return when it is ready; otherwise at once, and :meth:`wait` is to be called later
+
+        Raises
+        ------
+        BackendError
+            there is no program ``cockroach``, this node or another one in its location runs
+            already, or it did not get ready (see :meth:`wait`)
+        OSError
+            the location cannot be used
+        """
+        if self._process is not None:
+            raise BackendError(f"{self} was started already: call stop() before starting it again")
+        self._program = _find_program()
+        self._enter_location()
+        try:
+            self._make_folders()
+            self._process = _spawn([self._program, *self._arguments()], self._output)
+        except BaseException:
+            self._leave_location()
+            raise
+        self._owner = os.getpid()
+        _started.add(self)
+        if wait:
+            self.wait()
+
+    def wait(self) -> None:
+        """Wait until the node is ready. A node that fails to is stopped.
+
+        The first who waits for a node of a new cluster also initializes that cluster.
+
+        Raises
+        ------
+        BackendError
+            it was not started, it exited, or it was not ready within ``START_TIMEOUT_S``
+        """
+        process = self._own_process()
+        if process is None:
+            raise BackendError(f"{self} was not started by this process: call start()")
+        try:
+            self._wait_until_ready(process)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop the node, if it runs, and remove its data, if wished.
+
+        In a forked child nothing happens: the node is its parent's.
+        """
+        process = self._own_process()
+        if process is None:
+            return
+        process.terminate()
+        try:
+            process.wait(self.STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            # Where the other nodes of a cluster are gone, it would wait for them for ever.
+            logger.warning("%s had to be killed, %g s were not enough", self, self.STOP_TIMEOUT_S)
+            process.kill()
+            process.wait()
+        self._process = None
+        self.properties.clear()
+        _started.discard(self)
+        self._leave_location()
+
+    def parse(self, lines: str | Iterable[str]) -> dict[str, str]:
+        """Read what a node prints when it is ready, all of it or line by line.
+
+        Warnings, and whatever else is no field, are passed over.
+
+        Parameters
+        ----------
+        lines
+            text, or lines of it
+
+        Returns
+        -------
+        The fields that were found. They are in ``properties``, too.
+        """
+        found = {}
+        for line in lines.splitlines() if isinstance(lines, str) else lines:
+            name, colon, value = line.strip().partition(":")
+            # The title has a time in it.
+            if colon and not name.startswith(("*", "CockroachDB node starting")):
+                found[name.strip()] = value.strip()
+        self.properties.update(found)
+        return found
+
+    # The process
+
+    def _own_process(self) -> subprocess.Popen[bytes] | None:
+        """Return the process of the node, unless it is a child of another process than this one."""
+        return self._process if self._owner == os.getpid() else None
+
+    def _arguments(self) -> list[str]:
+        if self.join:
+            mode = ["start", f"--join={','.join(self.join)}"]
+        else:
+            mode = ["start-single-node" if _has_single_node(self._program) else "start"]
+        host = self.addrs.rpartition(":")[0]
+        return [
+            *mode,
+            "--insecure",
+            f"--listen-addr={self.addrs}",
+            # The usual port is taken as soon as there is a second node.
+            f"--http-addr={host}:0",
+            f"--store=path={self._path('store')}",
+            f"--temp-dir={self._path('temp')}",
+            f"--external-io-dir={self._path('extern')}",
+            f"--log-dir={self._path('logs')}",
+            f"--pid-file={self._path('pid')}",
+            f"--listening-url-file={self._path('url')}",
+            *_MEMORY,
+        ]
+
+    def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + self.START_TIMEOUT_S
+        initialized = not self.join
+        pause_s = _PAUSE_S
+        while process.poll() is None:
+            # A last line that is being written is not read yet.
+            self.parse(self._printed().rpartition("\n")[0])
+            if self.status and self.node_id and self._answers():
+                return
+            # The file is there once the node listens.
+            if not initialized and os.path.exists(self._path("url")):
+                initialized = self._initialize()
+                # Trying again costs a start of the program.
+                pause_s = _PAUSE_S if initialized else _LONG_PAUSE_S
+            if time.monotonic() > deadline:
+                raise self._failure(f"was not ready within {self.START_TIMEOUT_S:g} s")
+            time.sleep(pause_s)
+        raise self._failure(f"exited with status {process.returncode}")
+
+    def _initialize(self) -> bool:
+        """Ask the first node of the cluster to begin it. Whether it has begun, now or before.
+
+        It must be the same node whoever asks: two that are asked begin two clusters.
+        """
+        done, said = _ask(self._program, "init", "--insecure", f"--host={self.join[0]}")
+        if done or "has already been initialized" in said:
+            return True
+        os.write(self._output, said.encode())  # a failure shows what was printed last
+        return False
+
+    def _answers(self) -> bool:
+        """Whether the node takes statements. Without a driver to try it, its word is taken."""
+        try:
+            import psycopg2
+        except ImportError:
+            return True
+        try:
+            # In old versions the URL names no database.
+            connection = psycopg2.connect(self.sql, dbname="defaultdb", connect_timeout=5)
+            try:
+                connection.cursor().execute("SELECT 1")
+            finally:
+                connection.close()
+        except psycopg2.Error:
+            return False
+        return True
+
+    def _printed(self) -> str:
+        with open(self._path("output"), encoding="utf-8", errors="replace") as file:
+            return file.read()
+
+    def _failure(self, what: str) -> BackendError:
+        """Return the error for a node that does not get ready."""
+        tail = "\n".join(self._printed().splitlines()[-_TAIL_LINES:])
+        if "address already in use" in tail:
+            remedy = f"Something listens on {self.addrs} already: choose another port, 0 for any"
+        elif self.join:
+            remedy = f"Look whether the nodes of join={','.join(self.join)} can be reached"
+        else:
+            remedy = "With clean_on_exit=False its logs are kept"
+        said = f"The last it printed:\n{tail}" if tail else "It printed nothing."
+        return BackendError(f"{self} {what}. {remedy}. {said}")
+
+    # The location
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._folder, name)
+
+    def _enter_location(self) -> None:
+        """Make the folder, and lock the file in it that takes what the node prints.
+
+        The node has it open, too, so the lock lasts as long as either of the two.
+        """
+        self._made_location = not os.path.exists(self.location)
+        os.makedirs(self._folder, exist_ok=True)
+        path = self._path("output")
+        output = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        if not flock_within(output, 0) or not is_at(path, os.fstat(output)):
+            os.close(output)
+            raise BackendError(
+                f"another node runs in {self.location}, its process id is in {self._path('pid')}: "
+                "stop it, or choose another location"
+            )
+        self._output = output
+        self._is_new = os.listdir(self._folder) == ["output"]
+
+    def _make_folders(self) -> None:
+        """Make what the node needs, and remove what an earlier one said about itself."""
+        self.properties.clear()
+        os.ftruncate(self._output, 0)
+        for name in ("pid", "url"):
+            with suppress(FileNotFoundError):
+                os.unlink(self._path(name))
+        for name in ("store", "temp", "extern", "logs"):
+            os.makedirs(self._path(name), exist_ok=True)
+
+    def _leave_location(self) -> None:
+        """Remove what is to be removed, and let another node have the location."""
+        if self.clean_on_exit and self._is_new:
+            try:
+                shutil.rmtree(self._folder)
+                if self._made_location and not os.listdir(self.location):
+                    os.rmdir(self.location)
+            except OSError as error:
+                # There may be nobody to raise to, and the node has been stopped.
+                logger.warning("the data of %s could not be removed: %s", self, error)
+        elif self.clean_on_exit:
+            logger.info("%s is kept: it was there before the node was started", self._folder)
+        # A child that was forked meanwhile has the file open, so closing it would not do.
+        fcntl.flock(self._output, fcntl.LOCK_UN)
+        os.close(self._output)
+        self._output = -1
+
+
+_started: set[CockRoachDB] = set()
+
+
+@atexit.register
+def _stop_all() -> None:
+    for node in list(_started):
+        node.stop()
+
+
+def _find_program() -> str:
+    program = shutil.which("cockroach")
+    if program is None:
+        raise BackendError(
+            "there is no program 'cockroach' on the PATH: install CockroachDB, see "
+            "https://www.cockroachlabs.com/docs/releases"
+        )
+    return program
+
+
+def _environment() -> dict[str, str]:
+    return os.environ | {"COCKROACH_SKIP_ENABLING_DIAGNOSTIC_REPORTING": "true"}
+
+
+def _spawn(command: list[str], output: int) -> subprocess.Popen[bytes]:
+    """Start a node whose output goes to a file, so that it never has to wait for a reader."""
+    try:
+        return subprocess.Popen(  # noqa: S603 - an argument list, nothing interprets it
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=_environment(),
+            # An interrupt from the keyboard is for the script, which still needs its database.
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise BackendError(f"{command[0]} cannot be run: {error}; install it again") from error
+
+
+def _ask(program: str, *arguments: str) -> tuple[bool, str]:
+    """Run a command that ends by itself. Return whether it went well, and what it said."""
+    try:
+        done = subprocess.run(  # noqa: S603 - an argument list, nothing interprets it
+            [program, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=_environment(),
+            timeout=_COMMAND_TIMEOUT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return False, f"{error}\n"
+    return done.returncode == 0, done.stdout
+
+
+def _has_single_node(program: str) -> bool:
+    """Whether a program knows how to start a cluster of one. Unknown versions are new ones."""
+    _, said = _ask(program, "version")
+    version = re.search(r"Build Tag:\s*v(\d+)\.(\d+)", said)
+    return version is None or tuple(map(int, version.groups())) >= _SINGLE_NODE_SINCE

@@ -1,0 +1,375 @@
+"""The journal in tables of CockroachDB or PostgreSQL (``docs/format.md``).
+
+An append is one statement that moves the head of its log and inserts the events behind it. The row
+of the head stays locked until the statement is committed, so positions have no gaps and become
+visible in their order: who polls by position misses nothing.
+
+A section holds a row lock of its own, in a transaction that does nothing else, while what is
+decided inside is appended by itself, on condition that nobody else decided anything since. Appends
+therefore wait for nobody's section, each statement sees all that was committed before it, and a
+section whose lock was lost (with its connection, or in a cluster that moved the row) does no harm.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from io import BytesIO
+from itertools import count
+from typing import Any, BinaryIO, TypeVar
+
+import psycopg2
+from psycopg2 import errors
+
+from track.errors import (
+    ConcurrentWrite,
+    JournalError,
+    JournalUnreachable,
+    JournalWriteError,
+)
+from track.events.journal import DEFAULT_LOCK_TIMEOUT, DEFAULT_TIMEOUT, Batch, Journal
+from track.events.section import Section
+from track.events.sql_rows import Rows, in_pieces
+from track.events.sql_schema import prepare
+from track.events.sql_session import (
+    Servers,
+    Session,
+    Sessions,
+    Silence,
+    is_ambiguous,
+    is_conflict,
+    is_lost,
+    is_refusal,
+)
+from track.utils.forking import renew_in_children
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.5
+
+_FIRST_ROWS, _MOST_ROWS = 64, 8192
+_READ_BYTES = 2**22
+
+_ADVANCE = b"""
+    WITH head AS (
+        UPDATE logs SET head = head + %(size)s WHERE log = %(log)s RETURNING head - %(size)s AS head
+    )
+"""
+_ADVANCE_IF_HELD = b"""
+    WITH head AS (
+        UPDATE logs SET head = head + %(size)s, decided = decided + 1
+        WHERE log = %(log)s AND decided = %(decided)s RETURNING head - %(size)s AS head
+    )
+"""
+_ADVANCED = b"WITH head AS (SELECT head - %(size)s AS head FROM logs WHERE log = %(log)s)"
+"""The first parts of statements that insert rows."""
+
+_Result = TypeVar("_Result")
+
+
+class SQLJournal(Journal):
+    """One log of a database; the position of an event is its number.
+
+    Nothing is sent before it must be: making the journal does not connect.
+
+    Parameters
+    ----------
+    servers
+        where the database is
+    log
+        which of its logs, at most 255 characters; made when missing
+    timeout_s
+        how long to look for a server that answers, in seconds
+    lock_timeout_s
+        how long to wait for the exclusive section
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        log: str,
+        timeout_s: float = DEFAULT_TIMEOUT,
+        lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT,
+    ) -> None:
+        self.name = f"the log '{log}' on {servers}"
+        self._servers = servers
+        self._log = log
+        self._timeout_s = timeout_s
+        self._lock_timeout_s = lock_timeout_s
+        self._sessions = Sessions(servers, timeout_s)
+        self._prepared = False
+        self._silent_since: float | None = None
+        """Since when no server answers, in the time of the monotonic clock."""
+        self._section = Section(self.name, lock_timeout_s)
+        self._lock: Session | None = None
+        """The session whose transaction holds the section."""
+        self._decided = 0
+        """How many appends were made in sections, when this one was entered and by itself."""
+        self._chance = random.SystemRandom()  # not the generator whose seed the user may have set
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        self._lock = None
+
+    # Appending
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        if not payloads:
+            return
+        rows = Rows(payloads)
+        guard = self._decided if self._section.is_inside() else None
+        try:
+            inserted = self._work(
+                partial(self._insert, rows, guard), repeatable=rows.identities is not None
+            )
+        except errors.UniqueViolation:
+            inserted = False
+        if not inserted and not self._has(rows):
+            if guard is None:
+                raise JournalWriteError(
+                    errno.EEXIST, f"{self.name} has some of these events, but not all: send those"
+                )
+            raise ConcurrentWrite(
+                f"the exclusive section of {self.name} was lost, and somebody else decided "
+                "something meanwhile: nothing was recorded, try again"
+            )
+        self._decided += guard is not None
+
+    def _insert(self, rows: Rows, guard: int | None, session: Session) -> bool:
+        """Insert events, all or none. Whether the section that they were decided in still held."""
+        change = partial(session.change, log=self._log, size=rows.size, decided=guard)
+        first, *others = rows.statements
+        first = (_ADVANCE if guard is None else _ADVANCE_IF_HELD) + first
+        if not others:
+            return change(first) > 0
+        with session.transaction():
+            held = change(first) > 0
+            for statement in others if held else ():
+                change(_ADVANCED + statement)
+        return held
+
+    def _has(self, rows: Rows) -> bool:
+        """Whether all events of a batch are in the log: an earlier attempt was committed."""
+        sequences: dict[int, list[int]] = {}
+        for producer, sequence in rows.identities or ():
+            sequences.setdefault(producer, []).append(sequence)
+        found = 0
+        for producer, numbers in sequences.items():
+            answer = self._ask(
+                "SELECT count(*) FROM events "
+                "WHERE log = %(log)s AND producer = %(producer)s AND sequence = ANY(%(sequences)s)",
+                producer=producer,
+                sequences=numbers,
+            )
+            found += answer[0][0]
+        return found == rows.size
+
+    # Deciding
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return self._section.entered(self._enter, self._leave)
+
+    def _enter(self) -> None:
+        self._lock = self._persist(self._take_lock)
+        try:
+            rows = self._ask("SELECT decided FROM logs WHERE log = %(log)s")
+            self._decided = rows[0][0]
+        except BaseException:
+            self._leave()
+            raise
+
+    def _take_lock(self) -> Session:
+        session = self._sessions.take()
+        try:
+            self._prepare(session)
+            session.execute("BEGIN")
+            session.answer_s = self._lock_timeout_s
+            session.execute(
+                "SELECT log FROM sections WHERE log = %(log)s FOR UPDATE", log=self._log
+            )
+        except BaseException as error:
+            silent = isinstance(error, Silence) and session.answer_s == self._lock_timeout_s
+            session.close()
+            if silent:
+                raise self._section.timed_out("another client") from error
+            raise
+        return session
+
+    def _leave(self) -> None:
+        session, self._lock = self._lock, None
+        if session is not None:
+            self._sessions.give_back(session)  # which ends its transaction
+
+    # Reading
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        limit = _FIRST_ROWS
+        while found := self._work(partial(self._select, after, limit)):
+            positions = [position for position, _ in found]
+            payloads = [payload for _, payload in found]
+            yield positions, payloads
+            if len(found) < limit:
+                return
+            after = positions[-1]
+            limit = min(_MOST_ROWS, 1 + _READ_BYTES * limit // (1 + sum(map(len, payloads))))
+
+    def _select(self, after: int, limit: int, session: Session) -> list[tuple[int, bytes]]:
+        rows = session.execute(
+            "SELECT position, parts, data FROM events "
+            "WHERE log = %(log)s AND position > %(after)s ORDER BY position LIMIT %(limit)s",
+            log=self._log,
+            after=after,
+            limit=limit,
+        )
+        return [
+            (position, bytes(data) if parts == 1 else self._join(session, position, data))
+            for position, parts, data in rows
+        ]
+
+    def _join(self, session: Session, position: int, first: memoryview) -> bytes:
+        rows = session.execute(
+            "SELECT data FROM event_parts "
+            "WHERE log = %(log)s AND position = %(position)s ORDER BY part",
+            log=self._log,
+            position=position,
+        )
+        return b"".join((first, *(data for (data,) in rows)))
+
+    def head(self) -> int:
+        rows = self._ask("SELECT head FROM logs WHERE log = %(log)s")
+        return int(rows[0][0])
+
+    def last_sequence(self, producer: int) -> int:
+        rows = self._ask(
+            "SELECT max(sequence) FROM events WHERE log = %(log)s AND producer = %(producer)s",
+            producer=producer,
+        )
+        return rows[0][0] or 0
+
+    def fingerprint(self, position: int) -> bytes | None:
+        found = self._work(partial(self._select, position - 1, 1))
+        return found[0][1] if found and found[0][0] == position else None
+
+    # Snapshots
+
+    def load_snapshot(self) -> BinaryIO | None:
+        file = BytesIO()
+        for part in count():
+            rows = self._ask(
+                "SELECT data FROM snapshots WHERE log = %(log)s AND part = %(part)s", part=part
+            )
+            if not rows:
+                break
+            file.write(rows[0][0])
+        file.seek(0)
+        return file if part else None
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        try:
+            with self._sessions.one() as session, session.transaction():
+                session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=self._log)
+                for part, data in enumerate(in_pieces(parts)):
+                    session.execute(
+                        "INSERT INTO snapshots (log, part, data) "
+                        "VALUES (%(log)s, %(part)s, %(data)s)",
+                        log=self._log,
+                        part=part,
+                        data=data,
+                    )
+        except psycopg2.Error as error:
+            # Another client writing one, most likely; a snapshot is not worth a second attempt.
+            raise self._explain(error) from error
+
+    # The end
+
+    def sync(self) -> None:
+        """Do nothing: what the server committed is as stable as it gets."""
+
+    def close(self) -> None:
+        self._sessions.close()
+
+    # Working with a server that may be away, or busy with somebody else
+
+    def _ask(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        return self._work(lambda session: session.execute(statement, log=self._log, **values))
+
+    def _work(self, do: Callable[[Session], _Result], *, repeatable: bool = True) -> _Result:
+        """Do something in a session, again from its beginning whenever a server asks for that."""
+        return self._persist(partial(self._do_once, do), repeatable=repeatable)
+
+    def _do_once(self, do: Callable[[Session], _Result]) -> _Result:
+        with self._sessions.one() as session:
+            self._prepare(session)
+            return do(session)
+
+    def _prepare(self, session: Session) -> None:
+        if not self._prepared:
+            prepare(session, self._log)
+            self._prepared = True
+
+    def _persist(self, do: Callable[[], _Result], *, repeatable: bool = True) -> _Result:
+        """Call a function until no connection is lost, and no other transaction is in its way.
+
+        Raises
+        ------
+        JournalUnreachable
+            that took too long
+        JournalError
+            the server refused something
+        """
+        begun = time.monotonic()
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                result = do()
+            except errors.UniqueViolation:
+                raise
+            except psycopg2.Error as error:
+                since = self._excuse(error, begun)
+                if since is None:
+                    raise self._explain(error) from error
+                if not repeatable and is_ambiguous(error):
+                    raise self._unreachable(
+                        error, "Whether it was recorded is not known"
+                    ) from error
+                if time.monotonic() + pause_s > since + self._timeout_s:
+                    raise self._unreachable(error) from error
+            else:
+                self._silent_since = None
+                return result
+            time.sleep(pause_s * self._chance.uniform(0.5, 1.5))
+            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _excuse(self, error: psycopg2.Error, begun: float) -> float | None:
+        """Return since when it has been so, if an error is a reason to try again."""
+        if is_conflict(error):
+            return begun
+        if is_lost(error) and not is_refusal(error):
+            self._sessions.drop_idle()  # they are lost, too, or will be
+            if self._silent_since is None:
+                self._silent_since = begun
+            return self._silent_since
+        return None
+
+    def _unreachable(self, error: psycopg2.Error, outcome: str = "") -> JournalUnreachable:
+        return JournalUnreachable(
+            f"{self._servers} could not do what was asked within {self._timeout_s:g} s: "
+            f"{_words(error)}; check that the database runs and can be reached. {outcome}".rstrip()
+        )
+
+    def _explain(self, error: psycopg2.Error) -> JournalError:
+        if isinstance(error, errors.DiskFull):
+            return JournalWriteError(errno.ENOSPC, f"{self._servers} has no room: make some")
+        if isinstance(error, errors.InsufficientPrivilege):
+            remedy = "let this user create tables there, or read and write those that are there"
+        elif error.pgcode is None:
+            remedy = "check the user, the password, the database and the sslmode of the URI"
+        else:
+            remedy = "see what the database has logged"
+        return JournalError(f"{self._servers} refused: {_words(error)}; {remedy}")
+
+
+def _words(error: psycopg2.Error) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,176 @@
+"""The CockroachDB backend, which is the PostgreSQL backend, too."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from track.errors import BackendError, JournalUnreachable
+from track.events.forward import Forwarder, ForwardingJournal
+from track.events.journal_retry import RetryingJournal
+from track.events.spool import Spool
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.settings import RemoteSettings, remote_settings, spool_of
+from track.persistence.utils import parse_uri, without_password
+
+if TYPE_CHECKING:
+    from track.events.journal_sql import SQLJournal
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_LOG = "track"
+_LONGEST_LOG = 255
+_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+
+
+class Cockroach(JournaledProtocol):
+    """Storage in a CockroachDB cluster or a PostgreSQL database, shared by many machines.
+
+    What is logged is kept in a spool on this machine and sent in the background, so nothing that
+    is logged waits for the network, or is lost while the database is away. Whatever needs an
+    answer (new projects, groups and trials, conditional updates, queries), the end of a trial and
+    :meth:`commit` wait until the database has everything.
+
+    Parameters
+    ----------
+    uri
+        ``cockroach://user:password@host:port,host:port/database``; ``postgres:`` is the same, with
+        other defaults (CockroachDB: port 26257, user ``root``, database ``defaultdb``). Options:
+
+        - ``log``: which of the logs of the database, ``track`` by default
+        - ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``: as of libpq
+        - ``spool``: folder for what the database has not acknowledged; by default
+          ``$XDG_STATE_HOME/track/spool``
+        - ``durability`` of that: process, interval, always
+        - ``timeout``: seconds to wait for a database that does not answer, 30 by default
+        - ``lock_timeout``: seconds to wait for others who are deciding something
+    strict
+        forces the storage to be correct: trials and groups must belong to what exists
+    eager
+        the end of a trial waits until the database has everything
+
+    Raises
+    ------
+    BackendError
+        the URI cannot be used, or the package psycopg2 is missing
+
+    Notes
+    -----
+    Nothing connects before the first answer is needed. The tables are made then.
+    """
+
+    def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
+        settings = remote_settings(uri, ("log", *_TLS))
+        far, spool = _open(uri, settings)
+        self.eager = eager
+        self._forgiving = settings.forgiving
+        self._forwarding = ForwardingJournal(far, spool, settings.timeout_s)
+        journal = RetryingJournal(self._forwarding) if self._forgiving else self._forwarding
+        super().__init__(journal, strict=strict, uri=uri)
+
+    def log_trial_finish(self, *args: Any, **kwargs: Any) -> None:
+        super().log_trial_finish(*args, **kwargs)
+        if not self.eager:
+            return
+        try:
+            self._drain()
+        except JournalUnreachable as error:
+            if not self._forgiving:
+                raise
+            logger.warning("%s", error)
+
+    def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
+        """Return once the database has everything, also what dead processes left behind here.
+
+        Parameters
+        ----------
+        file_name_override
+            write the report there, too
+
+        Raises
+        ------
+        JournalUnreachable
+            it does not answer; the message says where everything is kept
+        """
+        self._drain()
+        super().commit(file_name_override, **kwargs)
+
+    def _drain(self) -> None:
+        with self._producer.busy():  # a signal handler that wants to end a trial waits its turn
+            self._forwarding.drain()
+
+
+def sync(uri: str) -> int:
+    """Send what processes that are gone could not send to a database.
+
+    Every client of the database does the same, so this is for when there will be none.
+
+    Parameters
+    ----------
+    uri
+        the store, as :class:`Cockroach` takes it
+
+    Returns
+    -------
+    How many events were sent.
+
+    Raises
+    ------
+    JournalUnreachable
+        the database does not answer; nothing is lost
+    BackendError
+        the URI cannot be used
+    """
+    settings = remote_settings(uri, ("log", *_TLS))
+    far, spool = _open(uri, settings)
+    try:
+        return Forwarder(spool, far, settings.timeout_s).send_left_behind()
+    finally:
+        far.close()
+
+
+def _open(uri: str, settings: RemoteSettings) -> tuple[SQLJournal, Spool]:
+    """Return the journal of a URI, and the spool in front of it."""
+    try:
+        from track.events.journal_sql import SQLJournal
+        from track.events.sql_session import Servers
+    except ImportError as error:
+        raise BackendError(
+            f"{without_password(uri)!r} needs the package psycopg2: "
+            "pip install 'track-journal[cockroach]'"
+        ) from error
+    log = settings.given.get("log") or DEFAULT_LOG
+    if len(log) > _LONGEST_LOG:
+        raise BackendError(f"log={log!r} is longer than {_LONGEST_LOG} characters")
+    hosts, login = _servers(uri)
+    database = login.get("dbname", "")
+    spool = spool_of(settings.spool, *sorted(f"{h}:{p}" for h, p in hosts), database, log)
+    login |= {name: settings.given[name] for name in _TLS if name in settings.given}
+    journal = SQLJournal(Servers(hosts, login), log, settings.timeout_s, settings.lock_timeout_s)
+    return journal, Spool(spool, settings.durability)
+
+
+def _servers(uri: str) -> tuple[list[tuple[str, int]], dict[str, str]]:
+    """Return the hosts and ports of a URI, and how to log in there."""
+    parts = parse_uri(uri)
+    is_cockroach = parts["scheme"] == "cockroach"
+    default_port = 26257 if is_cockroach else 5432
+    login = {
+        "user": parts.get("username") or ("root" if is_cockroach else None),
+        "password": parts.get("password"),
+        "dbname": parts["path"].strip("/") or ("defaultdb" if is_cockroach else None),
+    }
+    authority = parts.get("address") or "localhost"
+    if parts.get("port"):
+        authority += ":" + parts["port"]
+    hosts = [_host(uri, host, default_port) for host in authority.split(",")]
+    return hosts, {name: value for name, value in login.items() if value is not None}
+
+
+def _host(uri: str, text: str, default_port: int) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or "]" in port:
+        host, port = text, str(default_port)
+    if not port.isdecimal() or not 0 < int(port) < 2**16:
+        raise BackendError(f"{without_password(uri)!r} has no port number but {port!r}")
+    return host.strip("[]") or "localhost", int(port)
