@@ -2,17 +2,27 @@
 
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.contracts.journal_contract import JournalContract, payloads_of
+from tests.databases import KINDS, sql_journal
+from track.events.forward import ForwardingJournal
 from track.events.journal_file import FileJournal
 from track.events.journal_lmdb import LMDBJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_retry import RetryingJournal
+from track.events.spool import Spool
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def sql_in(kind, path):
+    """Return a journal in a log of its own for each path."""
+    return sql_journal(kind, str(path)[-255:])
+
 
 PERSISTENT = {
     "file-process": lambda path: FileJournal(path, "process"),
@@ -22,7 +32,7 @@ PERSISTENT = {
     "lmdb-interval": lambda path: LMDBJournal(path, "interval"),
     "lmdb-always": lambda path: LMDBJournal(path, "always"),
     "retrying-file": lambda path: RetryingJournal(FileJournal(path, "process")),
-}
+} | {f"sql-{kind}": partial(sql_in, kind) for kind in KINDS}
 """What opens a journal in a folder, as often as it is called. A new backend is a line here."""
 
 
@@ -94,6 +104,28 @@ class TestMemoryJournal(JournalContract):
         assert [recorded.position for recorded in journal.read()] == [1, 2]
         assert payloads_of(journal, 1) == [b"b"]
         assert payloads_of(journal, 2) == []
+
+
+class TestForwardingJournal(JournalContract):
+    """A spool in front of another journal, for one process: what others log may be on its way."""
+
+    @pytest.fixture(params=["file-process", *(name for name in PERSISTENT if "sql" in name)])
+    def open_journal(self, request, tmp_path):
+        opened = []
+
+        def open_one():
+            if not opened or opened[-1]._forwarder._closed:
+                far = PERSISTENT[request.param](tmp_path / "far")
+                opened.append(ForwardingJournal(far, Spool(str(tmp_path / "spool")), 30))
+            return opened[-1]
+
+        yield open_one
+        for journal in opened:
+            journal.close()
+
+    @pytest.fixture
+    def journal(self, open_journal):
+        return open_journal()
 
 
 FORK = """

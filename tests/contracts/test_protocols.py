@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 
 import pytest
@@ -14,6 +15,7 @@ from tests.contracts.query_contract import (
     QueryContract,
     filled,  # noqa: F401 - a fixture of the suite
 )
+from tests.databases import KINDS, uri_of
 from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
 from track.structure import Project, Status, Trial, TrialGroup
@@ -28,6 +30,10 @@ def open_lmdb(folder):
     return get_protocol(f"lmdb:{folder / 'store.lmdb'}")
 
 
+def open_sql(kind, folder):
+    return get_protocol(uri_of(kind, str(folder)[-255:], spool=folder / "spool"))
+
+
 def open_memory(folder):
     return get_protocol("memory:")
 
@@ -36,14 +42,20 @@ def open_multiplexer(folder):
     return ProtocolMultiplexer(open_memory(folder), open_file(folder))
 
 
-BACKENDS = [open_file, open_lmdb, open_memory, open_multiplexer]
+BACKENDS = {
+    "file": open_file,
+    "lmdb": open_lmdb,
+    "memory": open_memory,
+    "multiplexer": open_multiplexer,
+    **{kind: partial(open_sql, kind) for kind in KINDS},
+}
 """Functions of a folder that open a fresh backend: a new backend is one more line here."""
 
 
-@pytest.fixture(params=BACKENDS, ids=lambda backend: backend.__name__.removeprefix("open_"))
+@pytest.fixture(params=BACKENDS)
 def store(request, tmp_path):
     """A fresh store of each backend."""
-    opened = request.param(tmp_path)
+    opened = BACKENDS[request.param](tmp_path)
     yield opened
     opened.close()
 

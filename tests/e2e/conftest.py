@@ -2,15 +2,19 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.databases import KINDS, uri_of
 from tests.e2e.stores import URIS, Process
 
 
 @pytest.fixture(params=URIS)
-def uri(request: pytest.FixtureRequest) -> str:
-    """Each store, relative to a working folder that is new."""
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Each store: in the working folder, which is new, or in a log of that name in a database."""
+    if request.param in KINDS:
+        return uri_of(request.param, str(tmp_path)[-255:], spool=tmp_path / "spool")
     return request.param
 
 

@@ -13,12 +13,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.databases import KINDS
 from track import TrackClient
 from track.events.types import Recorded
 from track.persistence.journaled import JournaledProtocol
 
-URIS = ["file:store.json", "lmdb:store.lmdb"]
-"""Stores of the working folder, which each test has for its own. A new backend is a line here."""
+LOCAL_URIS = ["file:store.json", "lmdb:store.lmdb"]
+URIS = [*LOCAL_URIS, *KINDS]
+"""Stores of the working folder, which each test has for its own, and kinds of databases."""
 
 ROOT = Path(__file__).resolve().parents[2]
 

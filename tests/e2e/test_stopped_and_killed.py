@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from tests.e2e.stores import (
-    URIS,
+    LOCAL_URIS,
     answer,
     events_of,
     open_store,
@@ -125,6 +125,7 @@ def test_a_process_stopped_in_a_section_keeps_others_from_deciding_only(uri, sta
     assert list(stores[0].events()) == before
     for step, store in enumerate(stores):
         store.log_trial_metrics(Trial(_hash="trial"), step=step, loss=0.5)
+        store.commit()
     (trial,) = stores[0].fetch_trials()
     assert list(trial.metrics["loss"]) == [0, 1, 2, 3, 4]
     assert len(list(stores[0].events())) == len(before) + 5
@@ -155,6 +156,7 @@ def check_that_all_worked(store):
     assert changes == ["Suspended", "Running"]
 
 
+@pytest.mark.parametrize("uri", LOCAL_URIS)
 def test_a_store_cannot_be_opened_while_somebody_is_stopped_in_a_section(uri, start):
     """Opening decides whether the store starts over; the error says what to do."""
     fill(uri).close()
@@ -225,7 +227,7 @@ def burst(uri):
     answer(step)
 
 
-@pytest.mark.parametrize("uri", [uri for uri in URIS if uri.startswith("file:")])
+@pytest.mark.parametrize("uri", [uri for uri in LOCAL_URIS if uri.startswith("file:")])
 def test_a_process_stopped_in_a_burst_of_log_calls_blocks_nobody(uri, start):
     """At whatever moment it is stopped, others log, read and decide; it then goes on where it was.
 

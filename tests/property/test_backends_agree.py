@@ -15,6 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from tests.databases import KINDS, uri_of
 from tests.property.test_folds import ITEMS, SPECS, STEPS, dump
 from track.aggregators.aggregator import Aggregator, build
 from track.persistence import get_protocol
@@ -119,7 +120,7 @@ def outcome(method, args, kwargs):
 
 
 class BackendsMachine(RuleBasedStateMachine):
-    """Drives four backends with the same calls."""
+    """Drives all backends with the same calls."""
 
     @initialize()
     def open(self):
@@ -135,17 +136,21 @@ class BackendsMachine(RuleBasedStateMachine):
             self.call("new_trial", Trial(_hash=digest, project_id="p", group_id="g"))
 
     def open_files(self):
-        self.file = get_protocol(f"file:{self.folder / 'a.json'}?durability=process")
-        self.second = get_protocol(f"file:{self.folder / 'b.json'}?durability=process")
-        self.lmdb = get_protocol(f"lmdb:{self.folder / 'c.lmdb'}?durability=process")
-        multiplexer = ProtocolMultiplexer(self.beside, self.second)
-        self.stores = [self.memory, self.file, self.lmdb, multiplexer]
+        second, *others = self.lasting = [get_protocol(uri) for uri in self.uris()]
+        self.stores = [self.memory, ProtocolMultiplexer(self.beside, second), *others]
+
+    def uris(self):
+        yield f"file:{self.folder / 'a.json'}?durability=process"
+        yield f"file:{self.folder / 'b.json'}?durability=process"
+        yield f"lmdb:{self.folder / 'c.lmdb'}?durability=process"
+        for kind in KINDS:
+            yield uri_of(kind, str(self.folder), spool=self.folder / "spool")
 
     def call(self, name, *args, **kwargs):
         outcomes = [
             outcome(getattr(store, name), *deepcopy((args, kwargs))) for store in self.stores
         ]
-        assert outcomes == outcomes[:1] * 4
+        assert outcomes == outcomes[:1] * len(self.stores)
 
     @rule(name=PROJECTS, metadata=VALUES)
     def new_project(self, name, metadata):
@@ -216,9 +221,8 @@ class BackendsMachine(RuleBasedStateMachine):
 
     @rule()
     def open_again(self):
-        self.file.close()
-        self.second.close()
-        self.lmdb.close()
+        for store in self.lasting:
+            store.close()
         self.open_files()
 
     @invariant()
@@ -241,9 +245,9 @@ class BackendsMachine(RuleBasedStateMachine):
     def teardown(self):
         self.call("fetch_groups")
         self.call("fetch_projects")
-        stores = [self.memory, self.file, self.lmdb, self.beside, self.second]
+        stores = [self.memory, self.beside, *self.lasting]
         reports = [self.report(store, f"{index}.json") for index, store in enumerate(stores)]
-        assert reports == reports[:1] * 5
+        assert reports == reports[:1] * len(stores)
         for store in stores:
             with store.current() as objects:
                 assert dump(as_of(store.events())) == dump(objects)

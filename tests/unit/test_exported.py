@@ -29,6 +29,7 @@ NAMES = {
         "SerializerProject SerializerStatStream SerializerStatus SerializerTrial "
         "SerializerTrialGroup SerializerUUID"
     ),
+    "track.distributed.cockroachdb": "CockRoachDB",
     "track.utils": "ItemNotFound",
     "track.configuration": "options none reset_configuration",
     "track.versioning": "default_version_hash",

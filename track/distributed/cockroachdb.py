@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from track.errors import BackendError
 from track.utils.files import flock_within, is_at
+from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ _SINGLE_NODE_SINCE = (19, 2)
 
 _PAUSE_S, _LONG_PAUSE_S = 0.05, 0.5
 _COMMAND_TIMEOUT_S = 15.0
+_LOCK_TIMEOUT_S = 0.5
+"""A node that was killed holds on to its location for a moment."""
 _TAIL_LINES = 12
 
 
@@ -100,9 +103,9 @@ class CockRoachDB:
         self._folder = os.path.join(self.location, _FOLDER)
         self._program = ""
         self._process: subprocess.Popen[bytes] | None = None
-        self._owner = 0
         self._output = -1
         self._is_new = self._made_location = False
+        renew_in_children(self)
 
     @property
     def build(self) -> str | None:
@@ -144,7 +147,9 @@ class CockRoachDB:
             the node is not ready
         """
         if self.sql is None:
-            raise BackendError(f"{self} is not ready: call start(), and wait() without wait=True")
+            raise BackendError(
+                f"{self} is not ready: call start(), or wait() after start(wait=False)"
+            )
         return urlsplit(self.sql).netloc.rpartition("@")[2]
 
     @property
@@ -161,8 +166,7 @@ class CockRoachDB:
     @property
     def is_running(self) -> bool:
         """Whether this process started the node and it has not exited."""
-        process = self._own_process()
-        return process is not None and process.poll() is None
+        return self._process is not None and self._process.poll() is None
 
     def __str__(self) -> str:
         return f"the CockroachDB node in {self.location}"
@@ -200,7 +204,6 @@ class CockRoachDB:
         except BaseException:
             self._leave_location()
             raise
-        self._owner = os.getpid()
         _started.add(self)
         if wait:
             self.wait()
@@ -215,7 +218,7 @@ class CockRoachDB:
         BackendError
             it was not started, it exited, or it was not ready within ``START_TIMEOUT_S``
         """
-        process = self._own_process()
+        process = self._process
         if process is None:
             raise BackendError(f"{self} was not started by this process: call start()")
         try:
@@ -229,7 +232,7 @@ class CockRoachDB:
 
         In a forked child nothing happens: the node is its parent's.
         """
-        process = self._own_process()
+        process = self._process
         if process is None:
             return
         process.terminate()
@@ -270,9 +273,12 @@ class CockRoachDB:
 
     # The process
 
-    def _own_process(self) -> subprocess.Popen[bytes] | None:
-        """Return the process of the node, unless it is a child of another process than this one."""
-        return self._process if self._owner == os.getpid() else None
+    def renew_after_fork(self) -> None:
+        """Leave the node to the parent. What is known of it stays known."""
+        if self._process is not None:
+            # It would complain of being forgotten.
+            self._process.returncode = 0
+            self._process = None
 
     def _arguments(self) -> list[str]:
         if self.join:
@@ -372,7 +378,7 @@ class CockRoachDB:
         os.makedirs(self._folder, exist_ok=True)
         path = self._path("output")
         output = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        if not flock_within(output, 0) or not is_at(path, os.fstat(output)):
+        if not flock_within(output, _LOCK_TIMEOUT_S) or not is_at(path, os.fstat(output)):
             os.close(output)
             raise BackendError(
                 f"another node runs in {self.location}, its process id is in {self._path('pid')}: "

@@ -303,7 +303,7 @@ class ForwardingJournal(Journal):
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        self._catch_up()
+        self._forwarder.drain()
         with self._far.exclusive():
             before, self._decider = self._decider, get_ident()
             try:
@@ -321,21 +321,16 @@ class ForwardingJournal(Journal):
         """
         self._forwarder.drain(look_around=True)
 
-    def _catch_up(self) -> None:
-        """Have the far journal know all that this thread logged."""
-        if self._decider != get_ident():
-            self._forwarder.drain()
-
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        self._catch_up()
+        self._forwarder.drain()
         return self._far.read_batches(after)
 
     def head(self) -> int:
-        self._catch_up()
+        self._forwarder.drain()
         return self._far.head()
 
     def last_sequence(self, producer: int) -> int:
-        self._catch_up()
+        self._forwarder.drain()
         return self._far.last_sequence(producer)
 
     @property

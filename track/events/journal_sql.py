@@ -185,17 +185,20 @@ class SQLJournal(Journal):
         try:
             self._prepare(session)
             session.execute("BEGIN")
-            session.answer_s = self._lock_timeout_s
+            self._wait_for_lock(session)
+        except BaseException:
+            self._sessions.drop(session)
+            raise
+        return session
+
+    def _wait_for_lock(self, session: Session) -> None:
+        session.answer_s = self._lock_timeout_s
+        try:
             session.execute(
                 "SELECT log FROM sections WHERE log = %(log)s FOR UPDATE", log=self._log
             )
-        except BaseException as error:
-            silent = isinstance(error, Silence) and session.answer_s == self._lock_timeout_s
-            session.close()
-            if silent:
-                raise self._section.timed_out("another client") from error
-            raise
-        return session
+        except Silence as error:
+            raise self._section.timed_out("another client") from error
 
     def _leave(self) -> None:
         session, self._lock = self._lock, None

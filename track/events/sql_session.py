@@ -17,6 +17,7 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from track.errors import JournalClosed
+from track.utils.files import let_go
 from track.utils.forking import renew_in_children
 
 CONNECT_TIMEOUT_S = 5.0
@@ -153,6 +154,11 @@ class Session:
         """Disconnect."""
         self._connection.close()
 
+    def let_go(self) -> None:
+        """Leave the connection to the process that forked this one."""
+        if not self._connection.closed:
+            let_go(self._connection.fileno())
+
 
 class Sessions:
     """Sessions with some servers, opened when they are needed and kept for the next time.
@@ -169,13 +175,18 @@ class Sessions:
         self.servers = servers
         self._answer_s = answer_s
         self._idle: list[Session] = []
+        self._open: set[Session] = set()
+        """The idle ones, and those that are taken."""
         self._closed = False
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        # The connections are the parent's. The driver leaves them alone when they are collected in
-        # another process than that which opened them.
-        self._idle = []
+        # The connections are the parent's: if a child held on to one, the server would not notice
+        # the parent's death. The driver leaves alone what another process opened.
+        for session in self._open:
+            session.let_go()
+        self._open.clear()
+        self._idle.clear()
 
     @contextmanager
     def one(self) -> Iterator[Session]:
@@ -187,7 +198,7 @@ class Sessions:
             self.give_back(session)
             raise
         except BaseException:
-            session.close()  # an interrupt may have come in the middle of a statement
+            self.drop(session)  # an interrupt may have come in the middle of a statement
             raise
         else:
             self.give_back(session)
@@ -201,12 +212,13 @@ class Sessions:
             session.answer_s = self._answer_s
             return session
         session = Session(self.servers.connect(), self._answer_s)
+        self._open.add(session)
         try:
             # Not every CockroachDB knows this limit, which is no reason not to use it.
             with suppress(errors.UndefinedObject):
                 session.execute(f"SET idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}")
         except BaseException:
-            session.close()
+            self.drop(session)
             raise
         return session
 
@@ -215,12 +227,17 @@ class Sessions:
         if session.reset() and not self._closed and len(self._idle) < _MOST_IDLE:
             self._idle.append(session)
         else:
-            session.close()
+            self.drop(session)
+
+    def drop(self, session: Session) -> None:
+        """Disconnect a session that was taken."""
+        session.close()
+        self._open.discard(session)
 
     def drop_idle(self) -> None:
         """Disconnect what nobody uses at the moment."""
         while self._idle:
-            self._idle.pop().close()
+            self.drop(self._idle.pop())
 
     def close(self) -> None:
         """Disconnect, and connect no more."""

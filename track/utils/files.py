@@ -133,11 +133,18 @@ class _Unshared:
 
     def renew_after_fork(self) -> None:
         if self._fd >= 0:
-            # Another file in its place: whoever uses the number in the child, by accident or in the
-            # thread that forked, must not write to what the parent writes.
-            nothing = os.open(os.devnull, os.O_RDWR)
-            os.dup2(nothing, self._fd, inheritable=False)
-            os.close(nothing)
+            let_go(self._fd)
+
+
+def let_go(fd: int) -> None:
+    """Have a descriptor, inherited by a forked child, refer to nothing any more.
+
+    Whoever uses the number in the child, by accident or in the thread that forked, does not reach
+    what the parent has open; and once the parent is gone, it is closed.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, fd, inheritable=False)
+    os.close(nothing)
 
 
 def is_at(path: str, file: os.stat_result) -> bool:

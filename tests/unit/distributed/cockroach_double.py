@@ -23,7 +23,7 @@ import time
 from types import SimpleNamespace
 
 VERSION = os.environ.get("DOUBLE_VERSION", "v23.1.11")
-NUMBERS = tuple(int(number) for number in re.findall(r"\d+", VERSION)[:2])
+NUMBERS = tuple(int(number) for number in re.findall(r"\d+", VERSION)[:2]) or (99, 1)
 FAULTS = os.environ.get("DOUBLE_FAULTS", "").split()
 
 BANNER = """\
@@ -32,7 +32,7 @@ build:               CCL {version} @ 2023/10/30 12:00:00 (go1.19.10)
 webui:               http://{host}:{port}0
 sql:                 postgresql://root@{host}:{port}/defaultdb?sslmode=disable
 RPC client flags:    cockroach <client cmd> --host={host}:{port} --insecure
-store[0]:            {store}
+store[0]:            path={store}
 storage engine:      pebble
 clusterID:           3d0c9d6e-5f64-4a6a-8f8e-0d5a5c1b7f11
 status:              {status}
@@ -47,12 +47,12 @@ def main(verb, *arguments):
         print(f"Build Tag:        {VERSION}\nBuild Time:       2023/10/30 12:00:00")
     elif verb == "init":
         init(flags)
-    elif verb == "start-single-node" and NUMBERS >= (19, 2) and "join" not in flags:
-        node(flags)
-    elif verb == "start" and ("join" in flags or NUMBERS < (20, 1)):
-        node(flags)
-    else:
+    elif verb == "start-single-node" and NUMBERS < (19, 2):
+        fail("unknown command", verb)
+    elif verb == "start" and "join" not in flags and NUMBERS >= (20, 1):
         fail("no --join flags provided to 'cockroach start'", verb)
+    else:
+        node(flags)
 
 
 def record(verb, arguments):
@@ -97,7 +97,7 @@ def node(flags):
     try:
         server = socket.create_server((host, int(port)))
     except OSError as error:
-        fail(f"cockroach server exited with error: listen tcp: bind: {error.strerror.lower()}", "start")
+        fail(f"server exited with error: listen tcp: bind: {error.strerror.lower()}", "start")
     print("*\n* WARNING: ALL SECURITY CONTROLS HAVE BEEN DISABLED!\n*", flush=True)
     if "chatty" in FAULTS:
         print("* Are you sure?\n" * 20000, flush=True)
@@ -105,56 +105,59 @@ def node(flags):
     write(flags["pid-file"], f"{os.getpid()}\n")
     write(flags["listening-url-file"], f"postgresql://root@{host}:{port}?sslmode=disable\n")
     if "dies" in FAULTS:
-        fail("cockroach server exited with error: the disk has had enough", "start")
+        fail("server exited with error: the disk has had enough", "start")
     while "hangs" in FAULTS:
         time.sleep(1)
     state = SimpleNamespace(node=0, status="", nodes=0)
     threading.Thread(target=serve, args=(server, state), daemon=True).start()
     store = flags["store"].removeprefix("path=")
-    become_ready(state, os.path.join(store, "node"), flags.get("join"))
-    print(
-        BANNER.format(version=VERSION, host=host, port=port, store=flags["store"], **vars(state)),
-        end="",
-        flush=True,
-    )
+    others = set(flags.get("join", "").split(",")) - {"", f"{host}:{port}"}
+    become_ready(state, os.path.join(store, "node"), "join" in flags, others)
+    banner = BANNER.format(version=VERSION, host=host, port=port, store=store, **vars(state))
+    if NUMBERS < (19, 2):
+        banner = banner.replace("RPC client flags:    ", "client flags:        ")
+        banner = banner.replace("/defaultdb", "")
+    print(banner, end="", flush=True)
     while True:
         time.sleep(1)
 
 
-def become_ready(state, known, join):
+def become_ready(state, known, in_cluster, others):
     """Find out which node this is: one that was here before, or a new one."""
     if os.path.exists(known):
         with open(known) as file:
-            state.node, state.status = int(file.read()), "restarted pre-existing node"
-    elif join is None:
-        state.node, state.status = 1, "initialized new cluster"
-    while not state.node:  # until somebody calls init here, or on one that it joins
+            become(state, int(file.read()), "restarted pre-existing node")
+    elif not in_cluster:
+        become(state, 1, "initialized new cluster")
+    while not state.node:  # until somebody calls init, here or on another one
         time.sleep(0.01)
-        for address in join.split(","):
+        for address in others:
             try:
                 number = int(ask(address, "join"))
             except OSError:
                 continue
             if number and not state.node:
-                state.node = number
-                state.status = "initialized new node, joined pre-existing cluster"
-    state.nodes = state.node
+                become(state, number, "initialized new node, joined pre-existing cluster")
     write(known, str(state.node))
 
 
+def become(state, number, status):
+    state.nodes, state.status, state.node = number, status, number
+
+
 def serve(server, state):
-    """Answer other nodes and calls of init."""
+    """Answer other nodes, and calls of init."""
     while True:
         connection, _ = server.accept()
         with connection:
             question = connection.recv(100)
             if question == b"join":
                 state.nodes += bool(state.node)
-                connection.sendall(str(state.nodes if state.node else 0).encode())
+                connection.sendall(str(state.nodes).encode())
             elif question == b"init":
                 connection.sendall(b"again" if state.node else b"done")
                 if not state.node:
-                    state.status, state.node = "initialized new cluster", 1
+                    become(state, 1, "initialized new cluster")
 
 
 def write(path, text):

@@ -19,6 +19,7 @@ from track.events.record import (
     Damage,
     frame,
     frame_group,
+    remains,
     scan,
 )
 
@@ -225,3 +226,12 @@ def test_zeros_are_no_records():
     assert result.payloads == [b"a", b"b"]
     assert result.damage == [Damage(21, 21 + 4096, "corrupt")]
     assert result.consumed == 42 + 4096
+
+
+@pytest.mark.parametrize("payload", [b"an event", MAGIC + b"masked"])
+def test_a_damaged_header_hides_nothing_of_what_follows(payload):
+    """Of a record that cannot be read any more, the payload is still to be had, unmasked."""
+    record = bytearray(frame(payload))
+    record[4] ^= 1
+    assert scan(bytes(record)).payloads == []
+    assert list(remains(bytes(record))) == [payload]

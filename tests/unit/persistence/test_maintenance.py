@@ -44,10 +44,15 @@ def fill(uri, steps=20):
 
 def damage(path, step):
     """Change what was logged at a step, wherever the file has it."""
-    text = f"<step {step}>".encode()
     data = path.read_bytes()
-    assert text in data
-    path.write_bytes(data.replace(text, text.replace(b"step", b"sTep")))
+    text = stored(f"<step {step}>", data)
+    path.write_bytes(data.replace(text, text[:2] + bytes((text[2] ^ 0x20,)) + text[3:]))
+
+
+def stored(text, data):
+    """Return a text as it is found in a journal: one record in some hundreds has a mask."""
+    masked = [bytes(byte ^ mask for byte in text.encode()) for mask in range(256)]
+    return next(found for found in masked if found in data)
 
 
 def losses(uri):
@@ -94,7 +99,7 @@ def test_every_damaged_range_is_found(uri, path):
     if uri.startswith("file"):
         data = path.read_bytes()
         for finding in found.findings:
-            assert b"<sTep" in data[finding.start : finding.end]
+            assert stored("<sTep", data[finding.start : finding.end])
         assert len(found.findings) == 2  # two neighbours are one range
     else:
         assert [finding.end - finding.start for finding in found.findings] == [0, 0, 0]
