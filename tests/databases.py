@@ -30,6 +30,11 @@ START_S = 60
 class PostgresServer:
     """A PostgreSQL that can be killed and started again, with SERIALIZABLE as its default.
 
+    Parameters
+    ----------
+    durable
+        whether it survives a loss of power, which costs time and is of no use to most tests
+
     Attributes
     ----------
     port
@@ -38,7 +43,8 @@ class PostgresServer:
 
     scheme, user, database = "postgres", "postgres", "postgres"
 
-    def __init__(self) -> None:
+    def __init__(self, *, durable: bool = False) -> None:
+        self._durable = durable
         self.folder = Path(tempfile.mkdtemp(prefix="track-postgres-"))
         data = self.folder / "data"
         data.mkdir()
@@ -58,7 +64,7 @@ class PostgresServer:
         options = {
             "default_transaction_isolation": "serializable",
             "max_connections": 300,
-            "fsync": "off",  # nobody pulls the plug here
+            "fsync": "on" if self._durable else "off",
         }
         settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
         deadline = time.monotonic() + START_S

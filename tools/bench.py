@@ -31,7 +31,7 @@ FILE, LMDB = "file:bench.json", "lmdb:bench.lmdb"
 JOURNALS = {FILE: "bench.json.journal", LMDB: "bench.lmdb"}
 SNAPSHOT_SUFFIX = ".snapshot"
 
-WORKERS = 4
+WORKERS, CLIENTS = 4, 32
 
 
 class Row(NamedTuple):
@@ -198,7 +198,22 @@ def measure_guarded(count: int, uri: str) -> dict[str, Any]:
     return {"speed": count / (perf_counter() - start)}
 
 
+def measure_training(count: int, uri: str) -> dict[str, Any]:
+    """Time the calls of a training loop once told to, and how long it takes until all is there."""
+    trial = new_trial(uri)
+    trial.start()
+    log_metrics(trial, range(ROUND))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began = monotonic()
+    log_metrics(trial, range(count))
+    logged = monotonic()
+    trial.finish()
+    return {"began": began, "call_us": (logged - began) / count * 1e6, "ended": monotonic()}
+
+
 MEASURES = {
+    "training": measure_training,
     "log": measure_log,
     "chrono": measure_chrono,
     "run": measure_run,
@@ -277,11 +292,11 @@ def speed_rows(count: int, folder: Path) -> Iterator[Row]:
     yield Row("log_metrics(step=, loss=, acc=) on lmdb:", log["ratio"], "x limit", note=log["note"])
 
 
-def burst_speed(workers: int, count: int, folder: Path, uri: str) -> float:
-    """Return the events per second that processes append together to one new journal."""
+def together(name: str, workers: int, count: int, folder: Path, uri: str) -> list[dict[str, Any]]:
+    """Start a measurement in several processes, in one new folder, and let them go at once."""
     with tempfile.TemporaryDirectory(dir=folder) as inner:
         processes = [
-            start_measure("burst", count // workers, Path(inner), uri) for _ in range(workers)
+            start_measure(name, count // workers, Path(inner), uri) for _ in range(workers)
         ]
         for process in processes:
             assert process.stdout is not None
@@ -289,7 +304,12 @@ def burst_speed(workers: int, count: int, folder: Path, uri: str) -> float:
         for process in processes:
             assert process.stdin is not None
             process.stdin.close()
-        outcomes = [end_measure(process).said for process in processes]
+        return [end_measure(process).said for process in processes]
+
+
+def burst_speed(workers: int, count: int, folder: Path, uri: str) -> float:
+    """Return the events per second that processes append together to one new journal."""
+    outcomes = together("burst", workers, count, folder, uri)
     ended = max(outcome["ended"] for outcome in outcomes)
     return count / (ended - min(outcome["began"] for outcome in outcomes))
 
@@ -348,6 +368,32 @@ def opening_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
         yield Row("  fetch the whole trial after it", fetch_s, "s")
 
 
+def database_rows(count: int, folder: Path) -> Iterator[Row]:
+    """Measure what goes through a spool to a PostgreSQL, which syncs every commit."""
+    sys.path.insert(0, str(ROOT))
+    from tests.databases import PostgresServer
+
+    server = PostgresServer(durable=True)
+    uri = f"postgres://postgres@127.0.0.1:{server.port}/postgres?spool={folder}/spool&log="
+    calls, speeds = [], []
+    for attempt in range(5):
+        (local,) = together("training", 1, count // 4, folder, FILE)
+        (far,) = together("training", 1, count // 4, folder, f"{uri}{attempt}")
+        calls.append((far["call_us"], local["call_us"]))
+        speeds.append((count // 4) / (far["ended"] - far["began"]))
+    ratio = median(far / local for far, local in calls)
+    note = f"{median(far for far, _ in calls):.2f} us, both in processes of their own"
+    yield Row("log_metrics on postgres: to file:", ratio, "x", 1.2, note)
+    what = "  until all of it is in the database"
+    yield Row(what, median(speeds), "events/s", 20_000, "one client", at_least=True)
+    clients = together("training", CLIENTS, count // 4, folder, f"{uri}many")
+    ends = [client["ended"] - client["began"] for client in clients]
+    what = f"  the slowest of {CLIENTS} clients to the fastest"
+    note = f"{sum(1 for _ in clients) * (count // 4 // CLIENTS) / max(ends):,.0f} events/s together"
+    yield Row(what, max(ends) / min(ends), "x", note=note)
+    server.stop()
+
+
 def import_row() -> Row:
     """Time the import against a bare interpreter, by turns."""
 
@@ -369,6 +415,7 @@ def rows(count: int, folder: Path) -> Iterator[Row]:
     yield from speed_rows(count, folder)
     yield from sharing_rows(count, folder)
     yield from size_rows(count, folder)
+    yield from database_rows(count, folder)
     yield import_row()
 
 
@@ -378,7 +425,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="100,000 calls, not a million")
     parser.add_argument("--measure", choices=MEASURES, help="one measurement, here, as JSON")
     parser.add_argument("--count", type=int, help="how many calls")
-    parser.add_argument("--uri", choices=JOURNALS, default=FILE, help="the store")
+    parser.add_argument("--uri", default=FILE, help="the store")
     args = parser.parse_args()
     count = args.count or (100_000 if args.quick else 1_000_000)
     if args.measure:

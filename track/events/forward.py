@@ -16,13 +16,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 from threading import get_ident
 from typing import BinaryIO
 from weakref import WeakSet, finalize
 
 from track.errors import JournalError, JournalUnreachable
 from track.events.codec import identify
-from track.events.journal import Batch, Journal
+from track.events.journal import SYNC_INTERVAL_NS, Batch, Journal
 from track.events.spool import Spool
 from track.utils.forking import renew_in_children
 
@@ -37,7 +38,7 @@ _LONGEST_PAUSE_S = 10.0
 _LOOK_AROUND_S = 10.0
 """Between two looks for spools whose processes are gone."""
 
-_SHARE = 0.1
+_SHARE = 0.05
 """The part of a processor that the thread may take: the program logs to do something else."""
 
 
@@ -285,6 +286,8 @@ class ForwardingJournal(Journal):
         self._far = far
         self._spool = spool
         self._forwarder = Forwarder(spool, far, timeout_s)
+        if spool.durability == "interval":
+            self.sync_due_ns = 0
         self._decider = 0
         """The thread in the exclusive section, 0 for none of this process."""
         finalize(self, self._forwarder.abandon).atexit = False
@@ -333,11 +336,9 @@ class ForwardingJournal(Journal):
         self._forwarder.drain()
         return self._far.last_sequence(producer)
 
-    @property
-    def sync_due_ns(self) -> float:  # type: ignore[override]  # the spool knows
-        return self._spool.sync_due_ns
-
     def sync(self) -> None:
+        if self.sync_due_ns != inf:
+            self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
         self._spool.sync()
 
     def milestone(self) -> None:

@@ -16,7 +16,7 @@ import errno
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from io import BytesIO
 from itertools import count
@@ -24,6 +24,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import psycopg2
 from psycopg2 import errors
+from psycopg2.extensions import TransactionRollbackError
 
 from track.errors import (
     ConcurrentWrite,
@@ -34,7 +35,7 @@ from track.errors import (
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, DEFAULT_TIMEOUT, Batch, Journal
 from track.events.section import Section
 from track.events.sql_rows import Rows, in_pieces
-from track.events.sql_schema import prepare
+from track.events.sql_schema import APPEND, DECIDE, prepare
 from track.events.sql_session import (
     Servers,
     Session,
@@ -48,6 +49,12 @@ from track.events.sql_session import (
 from track.utils.forking import renew_in_children
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.5
+
+_TURNS = 16
+"""How many appends wait for their turn after one that others were in the way of."""
+
+_TURN_S = 5.0
+"""How long they wait: who holds it for longer was stopped."""
 
 _FIRST_ROWS, _MOST_ROWS = 64, 8192
 _READ_BYTES = 2**22
@@ -107,6 +114,8 @@ class SQLJournal(Journal):
         """The session whose transaction holds the section."""
         self._decided = 0
         """How many appends were made in sections, when this one was entered and by itself."""
+        self._turns = 0
+        """How many of the next appends are to wait for their turn."""
         self._chance = random.SystemRandom()  # not the generator whose seed the user may have set
         renew_in_children(self)
 
@@ -121,9 +130,7 @@ class SQLJournal(Journal):
         rows = Rows(payloads)
         guard = self._decided if self._section.is_inside() else None
         try:
-            inserted = self._work(
-                partial(self._insert, rows, guard), repeatable=rows.identities is not None
-            )
+            inserted = self._insert_in_turn(rows, guard)
         except errors.UniqueViolation:
             inserted = False
         if not inserted and not self._has(rows):
@@ -136,6 +143,22 @@ class SQLJournal(Journal):
                 "something meanwhile: nothing was recorded, try again"
             )
         self._decided += guard is not None
+
+    def _insert_in_turn(self, rows: Rows, guard: int | None) -> bool:
+        """Insert events; in a queue if others have been in the way, then or shortly before.
+
+        Left to chance, some would try again and again while others pass them by.
+        """
+        insert = partial(self._insert, rows, guard)
+        repeatable = rows.identities is not None
+        if not self._turns:
+            try:
+                return self._work(insert, repeatable=repeatable, contends=False)
+            except TransactionRollbackError:
+                self._turns = _TURNS
+        self._turns = max(0, self._turns - 1)
+        with self._turn():
+            return self._work(insert, repeatable=repeatable)
 
     def _insert(self, rows: Rows, guard: int | None, session: Session) -> bool:
         """Insert events, all or none. Whether the section that they were decided in still held."""
@@ -172,7 +195,9 @@ class SQLJournal(Journal):
         return self._section.entered(self._enter, self._leave)
 
     def _enter(self) -> None:
-        self._lock = self._persist(self._take_lock)
+        self._lock = self._persist(partial(self._take_lock, DECIDE, self._lock_timeout_s))
+        if self._lock is None:
+            raise self._section.timed_out("another client")
         try:
             rows = self._ask("SELECT decided FROM logs WHERE log = %(log)s")
             self._decided = rows[0][0]
@@ -180,30 +205,40 @@ class SQLJournal(Journal):
             self._leave()
             raise
 
-    def _take_lock(self) -> Session:
-        session = self._sessions.take()
-        try:
-            self._prepare(session)
-            session.execute("BEGIN")
-            self._wait_for_lock(session)
-        except BaseException:
-            self._sessions.drop(session)
-            raise
-        return session
-
-    def _wait_for_lock(self, session: Session) -> None:
-        session.answer_s = self._lock_timeout_s
-        try:
-            session.execute(
-                "SELECT log FROM sections WHERE log = %(log)s FOR UPDATE", log=self._log
-            )
-        except Silence as error:
-            raise self._section.timed_out("another client") from error
-
     def _leave(self) -> None:
         session, self._lock = self._lock, None
         if session is not None:
             self._sessions.give_back(session)  # which ends its transaction
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for one's turn among those who append, unless somebody sleeps in theirs."""
+        session = self._persist(partial(self._take_lock, APPEND, _TURN_S))
+        try:
+            yield
+        finally:
+            if session is not None:
+                self._sessions.give_back(session)
+
+    def _take_lock(self, name: str, within_s: float) -> Session | None:
+        """Return a session that has the lock of a name; None if that takes too long."""
+        session = self._sessions.take()
+        try:
+            self._prepare(session)
+            session.execute("BEGIN")
+            session.answer_s = within_s
+            session.execute(
+                "SELECT name FROM locks WHERE log = %(log)s AND name = %(name)s FOR UPDATE",
+                log=self._log,
+                name=name,
+            )
+        except BaseException as error:
+            waited = isinstance(error, Silence) and session.answer_s == within_s
+            self._sessions.drop(session)
+            if waited:
+                return None
+            raise
+        return session
 
     # Reading
 
@@ -298,9 +333,11 @@ class SQLJournal(Journal):
     def _ask(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         return self._work(lambda session: session.execute(statement, log=self._log, **values))
 
-    def _work(self, do: Callable[[Session], _Result], *, repeatable: bool = True) -> _Result:
+    def _work(
+        self, do: Callable[[Session], _Result], *, repeatable: bool = True, contends: bool = True
+    ) -> _Result:
         """Do something in a session, again from its beginning whenever a server asks for that."""
-        return self._persist(partial(self._do_once, do), repeatable=repeatable)
+        return self._persist(partial(self._do_once, do), repeatable=repeatable, contends=contends)
 
     def _do_once(self, do: Callable[[Session], _Result]) -> _Result:
         with self._sessions.one() as session:
@@ -312,11 +349,24 @@ class SQLJournal(Journal):
             prepare(session, self._log)
             self._prepared = True
 
-    def _persist(self, do: Callable[[], _Result], *, repeatable: bool = True) -> _Result:
+    def _persist(
+        self, do: Callable[[], _Result], *, repeatable: bool = True, contends: bool = True
+    ) -> _Result:
         """Call a function until no connection is lost, and no other transaction is in its way.
+
+        Parameters
+        ----------
+        do
+            what to call
+        repeatable
+            whether it may be called again when it may have been done
+        contends
+            whether it is to be called again at all when other transactions are in its way
 
         Raises
         ------
+        UniqueViolation, TransactionRollbackError
+            as they are, for those who expect them
         JournalUnreachable
             that took too long
         JournalError
@@ -330,6 +380,8 @@ class SQLJournal(Journal):
             except errors.UniqueViolation:
                 raise
             except psycopg2.Error as error:
+                if is_conflict(error) and not contends:
+                    raise
                 since = self._excuse(error, begun)
                 if since is None:
                     raise self._explain(error) from error

@@ -15,7 +15,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from math import inf
 
 from track.errors import JournalClosed, JournalWriteError
 from track.events.journal import Durability
@@ -132,12 +131,6 @@ class Spool:
         self._current = FileJournal(path, self.durability)
         self._begun += 1
         return self._current
-
-    @property
-    def sync_due_ns(self) -> float:
-        """Wall time, in nanoseconds, from which on to :meth:`sync`; inf for never."""
-        current = self._current
-        return inf if current is None else current.sync_due_ns
 
     def sync(self) -> None:
         """Return when all that was appended is on stable storage."""

@@ -22,9 +22,10 @@ _MIGRATIONS = (
         )
         """,
         """
-        CREATE TABLE IF NOT EXISTS sections (
+        CREATE TABLE IF NOT EXISTS locks (
             log VARCHAR(255) NOT NULL,
-            CONSTRAINT sections_key PRIMARY KEY (log)
+            name VARCHAR(16) NOT NULL,
+            CONSTRAINT locks_key PRIMARY KEY (log, name)
         )
         """,
         f"""
@@ -76,11 +77,17 @@ _MAKE_VERSIONS = """
     )
 """
 
+DECIDE, APPEND = "decide", "append"
+"""Names of rows that are locked, but never changed: who waits for one gets it, in turn."""
+
 _KNOW_LOG = (
     "INSERT INTO logs (log) VALUES (%(log)s) ON CONFLICT (log) DO NOTHING",
-    "INSERT INTO sections (log) VALUES (%(log)s) ON CONFLICT (log) DO NOTHING",
+    """
+    INSERT INTO locks (log, name) VALUES (%(log)s, %(append)s), (%(log)s, %(decide)s)
+    ON CONFLICT (log, name) DO NOTHING
+    """,
 )
-"""In this order: who finds a log's section need not look for its head."""
+"""In this order: who finds a log's locks need not look for its head."""
 
 _MADE_MEANWHILE = (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject)
 """What PostgreSQL answers to one of two who make the same table, IF NOT EXISTS notwithstanding."""
@@ -112,9 +119,9 @@ def prepare(session: Session, log: str) -> None:
             "ON CONFLICT (version) DO NOTHING",
             version=version,
         )
-    if not session.execute("SELECT log FROM sections WHERE log = %(log)s", log=log):
+    if not session.execute("SELECT name FROM locks WHERE log = %(log)s", log=log):
         for statement in _KNOW_LOG:
-            session.execute(statement, log=log)
+            session.execute(statement, log=log, append=APPEND, decide=DECIDE)
 
 
 def _version(session: Session) -> int:
