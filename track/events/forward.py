@@ -24,7 +24,7 @@ from weakref import WeakSet, finalize
 from track.errors import JournalError, JournalUnreachable
 from track.events.codec import identify
 from track.events.journal import SYNC_INTERVAL_NS, Batch, Journal
-from track.events.spool import Spool
+from track.events.spool import BATCH_BYTES, Spool
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
@@ -37,6 +37,9 @@ _LONGEST_PAUSE_S = 10.0
 
 _LOOK_AROUND_S = 10.0
 """Between two looks for spools whose processes are gone."""
+
+_LEAST_BATCH_BYTES, _SLOW_S = 2**17, 0.25
+"""The smallest batch, as long as batches take less time than this."""
 
 _SHARE = 0.05
 """The part of a processor that the thread may take: the program logs to do something else."""
@@ -61,6 +64,7 @@ class Forwarder:
         self.thread: threading.Thread | None = None
         self._timeout_s = timeout_s
         self._chance = random.SystemRandom()  # not the generator whose seed the user may have set
+        self._batch_bytes = _LEAST_BATCH_BYTES
         self._in_step = True
         """Whether nothing that is in the spool can have arrived."""
         self._closed = False
@@ -110,10 +114,10 @@ class Forwarder:
             )
         try:
             yield
-        except JournalUnreachable as error:
+        except JournalError as error:
             if self.spool.is_empty:
                 raise
-            raise JournalUnreachable(f"{error} {self._kept()}") from error
+            raise JournalUnreachable(f"{error}. {self._kept()}") from error
         finally:
             self._sending.release()
 
@@ -125,13 +129,18 @@ class Forwarder:
 
     def _send_batch(self) -> bool:
         """Send the oldest batch. Whether there was one."""
-        batch = self.spool.oldest()
+        batch = self.spool.oldest(self._batch_bytes)
         if not batch:
             return False
         in_step, self._in_step = self._in_step, False
+        began = time.monotonic()
         self._deliver(batch, in_step=in_step)
         self._in_step = True
         self.spool.forget()
+        # Others wait for a large batch, but the slower the journal is, the more they pay for small.
+        slow = time.monotonic() - began > _SLOW_S
+        size = self._batch_bytes * 2 if slow else self._batch_bytes // 2
+        self._batch_bytes = min(max(size, _LEAST_BATCH_BYTES), BATCH_BYTES)
         return True
 
     def _deliver(self, batch: list[bytes], *, in_step: bool) -> None:

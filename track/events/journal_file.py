@@ -19,7 +19,7 @@ from track.events.record import Damage, frame, frame_group, remains, scan
 from track.events.shared_file import SharedFile
 
 _WINDOW = 2**20
-"""Bytes read at a time; more only when one record or group is larger."""
+"""Bytes read at a time by default; more only when one record or group is larger."""
 
 _FINGERPRINT = 128
 """Bytes that tell one event from any other: the end of its record, checksum included."""
@@ -54,6 +54,8 @@ class FileJournal(JournalOnDisk):
     ) -> None:
         super().__init__(SharedFile(path, lock_timeout_s), durability)
         self._always = durability == "always"
+        self.window = _WINDOW
+        """How many bytes to read at a time."""
 
     def append(self, payloads: Sequence[bytes]) -> None:
         data = frame(payloads[0]) if len(payloads) == 1 else frame_group(payloads)
@@ -78,7 +80,7 @@ class FileJournal(JournalOnDisk):
             self.sync()
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        window = _WINDOW
+        window = self.window
         while data := self._read(after, window):
             at_end = len(data) < window or not self._read(after + window, 1)
             result = scan(data, after, at_end=at_end)
@@ -92,7 +94,7 @@ class FileJournal(JournalOnDisk):
                 # One record, or one group, is larger than the window.
                 window *= 2
             else:
-                after, window = result.consumed, _WINDOW
+                after, window = result.consumed, self.window
 
     def _read(self, offset: int, size: int) -> bytes:
         descriptor = self.file.descriptor()

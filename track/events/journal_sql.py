@@ -53,7 +53,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.5
 _TURNS = 16
 """How many appends wait for their turn after one that others were in the way of."""
 
-_TURN_S = 5.0
+_TURN_S = 10.0
 """How long they wait: who holds it for longer was stopped."""
 
 _FIRST_ROWS, _MOST_ROWS = 64, 8192
@@ -153,12 +153,13 @@ class SQLJournal(Journal):
         repeatable = rows.identities is not None
         if not self._turns:
             try:
-                return self._work(insert, repeatable=repeatable, contends=False)
+                expected = (errors.UniqueViolation, TransactionRollbackError)
+                return self._work(insert, repeatable=repeatable, expected=expected)
             except TransactionRollbackError:
                 self._turns = _TURNS
         self._turns = max(0, self._turns - 1)
         with self._turn():
-            return self._work(insert, repeatable=repeatable)
+            return self._work(insert, repeatable=repeatable, expected=(errors.UniqueViolation,))
 
     def _insert(self, rows: Rows, guard: int | None, session: Session) -> bool:
         """Insert events, all or none. Whether the section that they were decided in still held."""
@@ -334,10 +335,14 @@ class SQLJournal(Journal):
         return self._work(lambda session: session.execute(statement, log=self._log, **values))
 
     def _work(
-        self, do: Callable[[Session], _Result], *, repeatable: bool = True, contends: bool = True
+        self,
+        do: Callable[[Session], _Result],
+        *,
+        repeatable: bool = True,
+        expected: tuple[type[psycopg2.Error], ...] = (),
     ) -> _Result:
         """Do something in a session, again from its beginning whenever a server asks for that."""
-        return self._persist(partial(self._do_once, do), repeatable=repeatable, contends=contends)
+        return self._persist(partial(self._do_once, do), repeatable=repeatable, expected=expected)
 
     def _do_once(self, do: Callable[[Session], _Result]) -> _Result:
         with self._sessions.one() as session:
@@ -350,7 +355,11 @@ class SQLJournal(Journal):
             self._prepared = True
 
     def _persist(
-        self, do: Callable[[], _Result], *, repeatable: bool = True, contends: bool = True
+        self,
+        do: Callable[[], _Result],
+        *,
+        repeatable: bool = True,
+        expected: tuple[type[psycopg2.Error], ...] = (),
     ) -> _Result:
         """Call a function until no connection is lost, and no other transaction is in its way.
 
@@ -360,13 +369,11 @@ class SQLJournal(Journal):
             what to call
         repeatable
             whether it may be called again when it may have been done
-        contends
-            whether it is to be called again at all when other transactions are in its way
+        expected
+            errors that the caller wants to see as they are
 
         Raises
         ------
-        UniqueViolation, TransactionRollbackError
-            as they are, for those who expect them
         JournalUnreachable
             that took too long
         JournalError
@@ -377,18 +384,14 @@ class SQLJournal(Journal):
         while True:
             try:
                 result = do()
-            except errors.UniqueViolation:
-                raise
             except psycopg2.Error as error:
-                if is_conflict(error) and not contends:
+                if not repeatable and is_ambiguous(error):
+                    raise self._unreachable(error, "; it may be recorded") from error
+                if isinstance(error, expected):
                     raise
                 since = self._excuse(error, begun)
                 if since is None:
                     raise self._explain(error) from error
-                if not repeatable and is_ambiguous(error):
-                    raise self._unreachable(
-                        error, "Whether it was recorded is not known"
-                    ) from error
                 if time.monotonic() + pause_s > since + self._timeout_s:
                     raise self._unreachable(error) from error
             else:
@@ -411,7 +414,7 @@ class SQLJournal(Journal):
     def _unreachable(self, error: psycopg2.Error, outcome: str = "") -> JournalUnreachable:
         return JournalUnreachable(
             f"{self._servers} could not do what was asked within {self._timeout_s:g} s: "
-            f"{_words(error)}; check that the database runs and can be reached. {outcome}".rstrip()
+            f"{_words(error)}{outcome}; check that the database runs and can be reached"
         )
 
     def _explain(self, error: psycopg2.Error) -> JournalError:

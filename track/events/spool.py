@@ -27,6 +27,9 @@ from track.utils.process import this_process
 FILE_BYTES = 2**22
 """Size at which the next file is begun, so that this one can go once all of it is acknowledged."""
 
+BATCH_BYTES = 2**20
+"""How much to send at once, by default."""
+
 _LOCK_SUFFIX = ".lock"
 _NO_LOCK = -1
 
@@ -165,13 +168,20 @@ class Spool:
         """Whether all was forgotten."""
         return self.acknowledged >= self.end
 
-    def oldest(self) -> list[bytes]:
-        """Return the oldest batch that was not forgotten; nothing when there is none."""
+    def oldest(self, size: int = BATCH_BYTES) -> list[bytes]:
+        """Return the oldest batch that was not forgotten; nothing when there is none.
+
+        Parameters
+        ----------
+        size
+            about how many bytes; what was appended as one is never parted
+        """
         self._finish_current()
         while True:
             journal = self._oldest_file()
             if journal is None:
                 return []
+            journal.window = size
             for positions, payloads in journal.read_batches(self._offset):
                 self._next_offset = positions[-1]
                 return payloads
