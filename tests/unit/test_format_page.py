@@ -9,6 +9,7 @@ from pathlib import Path
 import msgpack
 import pytest
 
+from tests.databases import sql_journal
 from track.events.codec import MAX_PAYLOAD, MAX_SEQUENCE, Encoder
 from track.events.journal_file import FileJournal
 from track.events.record import MAX_GROUP, MAX_LENGTH, frame, frame_group
@@ -245,3 +246,28 @@ def test_it_reads_a_journal_with_any_byte_damaged_as_track_does(tmp_path):
         events, damage = read_journal(bytes(data))
         assert len(events) == 6, offset
         assert (events, damage) == read_with_track(tmp_path / "journal", bytes(data)), offset
+
+
+TABLE_LINE = re.compile(r"^(\w+) +\(([^)]+)\)", re.MULTILINE)
+TYPES = {"character varying": "VARCHAR", "bigint": "INT8", "bytea": "BYTEA"}
+
+
+def test_the_tables_are_those_of_the_page():
+    """Names, columns, their order and their types, as a database has them."""
+    listing = re.search(r"```sql\n(.*?)```", PAGE, re.DOTALL)[1]
+    on_the_page = {
+        name: [tuple(column.split()) for column in columns.split(",")]
+        for name, columns in TABLE_LINE.findall(listing)
+    }
+    journal = sql_journal("postgres", "page")
+    assert journal.head() == 0
+    with journal._sessions.one() as session:
+        rows = session.execute(
+            "SELECT table_name, column_name, data_type FROM information_schema.columns "
+            "WHERE table_schema = 'public' ORDER BY table_name, ordinal_position"
+        )
+    journal.close()
+    found = {}
+    for table, column, kind in rows:
+        found.setdefault(table, []).append((column, TYPES[kind]))
+    assert found == on_the_page

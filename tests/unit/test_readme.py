@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.databases import uri_of
+
 ROOT = Path(__file__).resolve().parents[2]
 
 SNIPPET = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -25,9 +27,12 @@ PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_snippets_run(page, monkeypatch):
+def test_snippets_run(page, monkeypatch, tmp_path):
     """In order, in one namespace per page, in an empty folder."""
     monkeypatch.setattr(sys, "argv", [str(page)])
+    if page.name == "database.md":
+        uri = uri_of("postgres", str(tmp_path)[-255:], spool=tmp_path / "spool")
+        monkeypatch.setenv("TRACK_LOG_BACKEND_NAME", uri)
     namespace = {"__name__": "__main__", "__file__": str(page)}
     for code in snippets(page):
         exec(compile(code, page, "exec"), namespace)
