@@ -21,6 +21,7 @@ NAMES = {
     "track.persistence.utils": "parse_uri",
     "track.persistence.protocol": "Protocol",
     "track.persistence.storage": "LocalStorage load_database",
+    "track.persistence.cockroach": "Cockroach sync",
     "track.persistence.lmdb": "LMDBProtocol",
     "track.persistence.maintenance": "backup compact repair verify",
     "track.persistence.multiplexer": "ProtocolMultiplexer",
