@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -104,7 +105,7 @@ class PostgresServer:
 
     def stop(self) -> None:
         """End it, and remove what it stored."""
-        self._process.terminate()
+        self._process.send_signal(signal.SIGINT)  # without waiting for clients to leave
         self._process.wait()
         shutil.rmtree(self.folder)
 

@@ -143,10 +143,12 @@ class Forwarder:
         self._batch_bytes = min(max(size, _LEAST_BATCH_BYTES), BATCH_BYTES)
         return True
 
-    def _deliver(self, batch: list[bytes], *, in_step: bool) -> None:
+    def _deliver(self, batch: list[bytes], *, in_step: bool) -> int:
+        """Append what has not arrived of a batch, and return how many events that were."""
         missing = batch if in_step else self._missing(batch)
         if missing:
             self.far.append(missing)
+        return len(missing)
 
     def _missing(self, batch: list[bytes]) -> list[bytes]:
         """Return what of a batch has not arrived."""
@@ -173,9 +175,8 @@ class Forwarder:
         for spool in Spool.left_behind(self.spool.folder):
             try:
                 while batch := spool.oldest():
-                    self._deliver(batch, in_step=False)
+                    sent += self._deliver(batch, in_step=False)
                     spool.forget()
-                    sent += len(batch)
             finally:
                 spool.close()
         return sent

@@ -413,8 +413,8 @@ class SQLJournal(Journal):
 
     def _unreachable(self, error: psycopg2.Error, outcome: str = "") -> JournalUnreachable:
         return JournalUnreachable(
-            f"{self._servers} could not do what was asked within {self._timeout_s:g} s: "
-            f"{_words(error)}{outcome}; check that the database runs and can be reached"
+            f"{self._servers} gave no answer within {self._timeout_s:g} s ({_words(error)})"
+            f"{outcome}; check that the database runs and can be reached"
         )
 
     def _explain(self, error: psycopg2.Error) -> JournalError:
