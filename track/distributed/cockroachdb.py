@@ -39,6 +39,8 @@ _COMMAND_TIMEOUT_S = 15.0
 _LOCK_TIMEOUT_S = 0.5
 """A node that was killed holds on to its location for a moment."""
 _TAIL_LINES = 12
+_CONFIRM_S = 5.0
+"""How long a node may take to answer a statement once it has said that it is ready."""
 
 
 class CockRoachDB:
@@ -304,12 +306,19 @@ class CockRoachDB:
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self.START_TIMEOUT_S
         initialized = not self.join
+        answers_by = 0.0
         pause_s = _PAUSE_S
         while process.poll() is None:
             # A last line that is being written is not read yet.
             self.parse(self._printed().rpartition("\n")[0])
-            if self.status and self.node_id and self._answers():
-                return
+            if self.status and self.node_id:
+                answers_by = answers_by or time.monotonic() + _CONFIRM_S
+                if self._answers():
+                    return
+                if time.monotonic() > answers_by:
+                    # What it printed comes last of all when a node starts, so it can be believed.
+                    logger.warning("%s says that it is ready, but does not answer from here", self)
+                    return
             # The file is there once the node listens.
             if not initialized and os.path.exists(self._path("url")):
                 initialized = self._initialize()

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.unit.distributed.nodes import Node, has_ended, wait_until
+from track.distributed import cockroachdb
 from track.distributed.cockroachdb import CockRoachDB
 from track.errors import BackendError
 
@@ -249,6 +250,17 @@ def test_a_cluster_that_cannot_be_reached_is_named(double, location, addresses, 
     monkeypatch.setattr(Node, "START_TIMEOUT_S", 0.5)
     with pytest.raises(BackendError, match=rf"join={addresses[1]} can[\s\S]*cannot dial server"):
         Node(location, "127.0.0.1:0", addresses[1]).start()
+
+
+def test_a_node_that_does_not_answer_from_here_is_believed(double, location, monkeypatch, caplog):
+    """Its banner comes last of all; a proxy or a firewall may be in the way of the statement."""
+    monkeypatch.setattr(cockroachdb, "_CONFIRM_S", 0.0)
+    node = CockRoachDB(location, "127.0.0.1:0")
+    monkeypatch.setattr(node, "_answers", lambda: False)
+    with node:
+        assert node.is_running
+        assert node.status == "initialized new cluster"
+    assert "does not answer" in caplog.text
 
 
 # Whether it answers
