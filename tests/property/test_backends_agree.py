@@ -127,6 +127,7 @@ class BackendsMachine(RuleBasedStateMachine):
         self.patches = ExitStack()
         self.patches.enter_context(patch("track.persistence.store.FEWEST_NEW_EVENTS", 1))
         self.patches.enter_context(patch("track.persistence.store.ONE_NEW_IN", 10**9))
+        self.patches.enter_context(patch("track.events.journal_sql.SNAPSHOT_INTERVAL_NS", 0))
         self.folder = Path(tempfile.mkdtemp())
         self.memory, self.beside = get_protocol("memory:"), get_protocol("memory:")
         self.open_files()

@@ -59,6 +59,9 @@ _TURN_S = 10.0
 _FIRST_ROWS, _MOST_ROWS = 64, 8192
 _READ_BYTES = 2**22
 
+SNAPSHOT_INTERVAL_NS = 60 * 10**9
+"""Time between two snapshots of a log, at least, whichever clients make them."""
+
 _ADVANCE = b"""
     WITH head AS (
         UPDATE logs SET head = head + %(size)s WHERE log = %(log)s RETURNING head - %(size)s AS head
@@ -306,15 +309,20 @@ class SQLJournal(Journal):
         return file if part else None
 
     def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        at = time.time_ns()
+        kept = self._ask("SELECT at FROM snapshots WHERE log = %(log)s AND part = 0")
+        if kept and at - kept[0][0] < SNAPSHOT_INTERVAL_NS:
+            return  # each of many clients would send nearly the same
         try:
             with self._sessions.one() as session, session.transaction():
                 session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=self._log)
                 for part, data in enumerate(in_pieces(parts)):
                     session.execute(
-                        "INSERT INTO snapshots (log, part, data) "
-                        "VALUES (%(log)s, %(part)s, %(data)s)",
+                        "INSERT INTO snapshots (log, part, at, data) "
+                        "VALUES (%(log)s, %(part)s, %(at)s, %(data)s)",
                         log=self._log,
                         part=part,
+                        at=at,
                         data=data,
                     )
         except psycopg2.Error as error:

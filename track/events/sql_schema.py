@@ -58,6 +58,7 @@ _MIGRATIONS = (
         CREATE TABLE IF NOT EXISTS snapshots (
             log VARCHAR(255) NOT NULL,
             part INT8 NOT NULL,
+            at INT8 NOT NULL,
             data BYTEA NOT NULL,
             CONSTRAINT snapshots_key PRIMARY KEY (log, part),
             CONSTRAINT snapshots_data_fits CHECK (octet_length(data) <= {PART_BYTES})
