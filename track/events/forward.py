@@ -135,8 +135,8 @@ class Forwarder:
         in_step, self._in_step = self._in_step, False
         began = time.monotonic()
         self._deliver(batch, in_step=in_step)
-        self._in_step = True
         self.spool.forget()
+        self._in_step = True
         # Others wait for a large batch, but the slower the journal is, the more they pay for small.
         slow = time.monotonic() - began > _SLOW_S
         size = self._batch_bytes * 2 if slow else self._batch_bytes // 2
@@ -250,7 +250,7 @@ class Forwarder:
         try:
             self.drain(look_around=True)
         finally:
-            if self._sending.acquire(blocking=False):
+            if self._sending.acquire(timeout=1):
                 self._sending.release()
                 self._release()
             else:
