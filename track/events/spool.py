@@ -9,6 +9,7 @@ its process is gone, and that somebody else may send what it left behind.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import re
 import threading
@@ -23,6 +24,8 @@ from track.utils.files import is_at
 from track.utils.forking import renew_in_children
 from track.utils.mounts import network_file_system
 from track.utils.process import this_process
+
+logger = logging.getLogger(__name__)
 
 FILE_BYTES = 2**22
 """Size at which the next file is begun, so that this one can go once all of it is acknowledged."""
@@ -210,12 +213,15 @@ class Spool:
 
     def _remove_oldest(self) -> None:
         journal, self._oldest = self._oldest, None
+        assert journal is not None  # it was read to its end
+        rest = journal.unsettled(self._offset)
         self._offset = self._next_offset = 0  # before the next line: others look at both
         path = self._full.popleft()
-        assert journal is not None  # it was read to its end
         journal.close()
-        if any(piece.reason == "corrupt" for piece in journal.damage):
-            os.rename(path, path + ".damaged")  # the journal has told so
+        if rest or any(piece.reason == "corrupt" for piece in journal.damage):
+            # An acknowledged event may be among it, so somebody might want to have a look.
+            os.rename(path, path + ".damaged")
+            logger.warning("what could not be read of %s is kept in %s.damaged", path, path)
         else:
             os.unlink(path)
 
