@@ -195,6 +195,8 @@ class Spool:
     def forget(self) -> None:
         """Forget the batch that :meth:`oldest` returned: it is elsewhere now."""
         self._offset = self._next_offset
+        if self._oldest is not None and self._offset == _size_of(self._oldest):
+            self._remove_oldest()
 
     def _finish_current(self) -> None:
         """Append to a new file from now on, if the current one is large."""
