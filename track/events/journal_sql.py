@@ -37,6 +37,7 @@ from track.events.section import Section
 from track.events.sql_rows import Rows, in_pieces
 from track.events.sql_schema import APPEND, DECIDE, prepare
 from track.events.sql_session import (
+    Refused,
     Servers,
     Session,
     Sessions,
@@ -44,7 +45,6 @@ from track.events.sql_session import (
     is_ambiguous,
     is_conflict,
     is_lost,
-    is_refusal,
 )
 from track.utils.forking import renew_in_children
 
@@ -412,7 +412,7 @@ class SQLJournal(Journal):
         """Return since when it has been so, if an error is a reason to try again."""
         if is_conflict(error):
             return begun
-        if is_lost(error) and not is_refusal(error):
+        if is_lost(error):
             self._sessions.drop_idle()  # they are lost, too, or will be
             if self._silent_since is None:
                 self._silent_since = begun
@@ -430,7 +430,7 @@ class SQLJournal(Journal):
             return JournalWriteError(errno.ENOSPC, f"{self._servers} has no room: make some")
         if isinstance(error, errors.InsufficientPrivilege):
             remedy = "let this user create tables there, or read and write those that are there"
-        elif error.pgcode is None:
+        elif isinstance(error, Refused):
             remedy = "check the user, the password, the database and the sslmode of the URI"
         else:
             remedy = "see what the database has logged"

@@ -37,6 +37,10 @@ class Silence(psycopg2.OperationalError):
     """A server did not answer in time."""
 
 
+class Refused(psycopg2.OperationalError):
+    """A server turned this user, or this way to connect, down for good."""
+
+
 class Servers:
     """Where a database is served, and how to log in there.
 
@@ -62,8 +66,10 @@ class Servers:
 
         Raises
         ------
+        Refused
+            one of them refuses this user, or has no such database
         psycopg2.OperationalError
-            none does, or one refuses this user or database
+            none accepts
         """
         for attempt in range(len(self.hosts)):
             host, port = self.hosts[self._turn % len(self.hosts)]
@@ -73,8 +79,10 @@ class Servers:
                 )
                 wait(connection, CONNECT_TIMEOUT_S)
             except psycopg2.OperationalError as error:
+                if _is_refusal(str(error)):
+                    raise Refused(str(error)) from error
                 self._turn += 1
-                if is_refusal(error) or attempt == len(self.hosts) - 1:
+                if attempt == len(self.hosts) - 1:
                     raise
             else:
                 return connection
@@ -248,21 +256,20 @@ class Sessions:
 # What went wrong
 
 
-def is_refusal(error: psycopg2.Error) -> bool:
-    """Whether a server turned this user, or this way to connect, down for good.
+def _is_refusal(words: str) -> bool:
+    """Whether an attempt to connect is not worth another one.
 
-    The driver gives no code for what happens while it connects, only the server's words.
+    The driver gives no codes for what happens while it connects, only the server's words.
     """
-    words = str(error)
     if "certificate" in words or "does not support SSL" in words:
         return True
     return "FATAL" in words and not any(passing in words for passing in _PASSING)
 
 
 def is_lost(error: psycopg2.Error) -> bool:
-    """Whether the connection, or the server, is gone."""
+    """Whether the connection, or the server, is gone; for now, at least."""
     if error.pgcode is None:
-        return not isinstance(error, psycopg2.ProgrammingError)
+        return not isinstance(error, (Refused, psycopg2.ProgrammingError))
     return error.pgcode.startswith(("08", "57P"))
 
 
