@@ -6,7 +6,10 @@ from typing import Any
 
 from track.aggregators.aggregator import Aggregator, build, describe
 from track.errors import EncodingError
-from track.structure import AnyStatus
+from track.events.types import TrialCreated
+from track.projections.objects import UPDATE_COUNT, thaw, trial_of
+from track.serialization import to_json
+from track.structure import AnyStatus, Trial
 
 
 def aggregator_for(factory: Any, values: dict[str, Any]) -> list[Any]:
@@ -77,3 +80,30 @@ def check_dictionaries(kind: str, obj: Any, *names: str) -> None:
             raise EncodingError(
                 f"the {name} of a {kind} are a dictionary, not {type(value).__name__}"
             )
+
+
+def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreated:
+    """Return the event of inserting a trial, under the given hash and revision."""
+    check_dictionaries("trial", trial, "parameters", "metadata", "metrics", "chronos")
+    status = None if trial.status is None else check_status(trial.status)
+    event = TrialCreated(
+        digest,
+        revision,  # type: ignore[arg-type]  # clients also make revisions that are no numbers
+        trial.name,
+        trial.description,
+        trial.tags,
+        trial.version,
+        trial.group_id,
+        trial.project_id,
+        trial.parameters,
+        {**thaw(trial.metadata), UPDATE_COUNT: 0},
+        thaw(trial.metrics),
+        {name: to_json(chrono) for name, chrono in trial.chronos.items()},
+        None if status is None else [*status],
+        [str(error) for error in trial.errors],
+    )
+    try:
+        hash((event.group_id, event.project_id, trial_of(event)))
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise EncodingError(f"nobody could read this trial back: {error!r}") from error
+    return event

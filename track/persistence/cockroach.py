@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
-from track.errors import BackendError, JournalUnreachable
+from track.errors import BackendError
 from track.events.forward import Forwarder, ForwardingJournal
-from track.events.journal_retry import RetryingJournal
 from track.events.spool import Spool
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.settings import RemoteSettings, remote_settings, spool_of
@@ -15,8 +13,6 @@ from track.persistence.utils import parse_uri, without_password
 
 if TYPE_CHECKING:
     from track.events.journal_sql import SQLJournal
-
-logger = logging.getLogger(__name__)
 
 DEFAULT_LOG = "track"
 _LONGEST_LOG = 255
@@ -62,22 +58,14 @@ class Cockroach(JournaledProtocol):
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
         settings = remote_settings(uri, ("log", *_TLS))
         far, spool = _open(uri, settings)
-        self.eager = eager
-        self._forgiving = settings.forgiving
         self._forwarding = ForwardingJournal(far, spool, settings.timeout_s)
-        journal = RetryingJournal(self._forwarding) if self._forgiving else self._forwarding
-        super().__init__(journal, strict=strict, uri=uri)
-
-    def log_trial_finish(self, *args: Any, **kwargs: Any) -> None:
-        super().log_trial_finish(*args, **kwargs)
-        if not self.eager:
-            return
-        try:
-            self._drain()
-        except JournalUnreachable as error:
-            if not self._forgiving:
-                raise
-            logger.warning("%s", error)
+        super().__init__(
+            self._forwarding,
+            strict=strict,
+            eager=eager,
+            forgiving=settings.forgiving,
+            uri=uri,
+        )
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Return once the database has everything, also what dead processes left behind here.
@@ -92,12 +80,9 @@ class Cockroach(JournaledProtocol):
         JournalUnreachable
             it does not answer; the message says where everything is kept
         """
-        self._drain()
-        super().commit(file_name_override, **kwargs)
-
-    def _drain(self) -> None:
         with self._producer.busy():  # a signal handler that wants to end a trial waits its turn
             self._forwarding.drain()
+            super().commit(file_name_override, **kwargs)
 
 
 def sync(uri: str) -> int:

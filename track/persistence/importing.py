@@ -15,7 +15,7 @@ from track.events.types import (
     TrialAddedToProject,
     TrialCreated,
 )
-from track.persistence.journaled import trial_created
+from track.persistence.checks import trial_created
 from track.structure import Project, Trial
 
 _NUMBERS = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -9,15 +10,17 @@ from functools import partial
 from typing import Any
 
 from track.errors import (
-    EncodingError,
     GroupDoesNotExist,
     ItemNotFound,
     JournalClosed,
+    JournalUnreachable,
     ProjectDoesNotExist,
+    ReportWriteError,
     TrialDoesNotExist,
 )
 from track.events.codec import stream_id
 from track.events.journal import Journal
+from track.events.journal_retry import RetryingJournal
 from track.events.producer import Producer
 from track.events.types import (
     ArgumentsLogged,
@@ -34,7 +37,6 @@ from track.events.types import (
     TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
-    TrialCreated,
     TrialFinished,
     TrialStarted,
 )
@@ -44,6 +46,7 @@ from track.persistence.checks import (
     check_dictionaries,
     check_key,
     check_status,
+    trial_created,
 )
 from track.persistence.liveness import Heartbeats, derive_status
 from track.persistence.protocol import (
@@ -65,12 +68,12 @@ from track.projections.objects import (
     copy_project,
     copy_trial,
     thaw,
-    trial_of,
 )
 from track.projections.projection import catch_up
 from track.projections.report import render_report
-from track.serialization import to_json
 from track.structure import AnyStatus, Project, Trial, TrialGroup
+
+logger = logging.getLogger(__name__)
 
 _TRIAL_UPDATES = frozenset(
     {
@@ -97,12 +100,26 @@ class JournaledProtocol(Protocol):
         where the events go
     strict
         refuse trials and groups whose project or group is unknown
+    eager
+        commit at the end of each trial
+    forgiving
+        warn of events that cannot be written, and of such a commit that fails
     """
 
-    def __init__(self, journal: Journal, *, strict: bool = True, uri: str | None = None) -> None:
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        strict: bool = True,
+        eager: bool = False,
+        forgiving: bool = False,
+        uri: str | None = None,
+    ) -> None:
         super().__init__(uri)
-        self.journal = journal
+        self.journal = journal = RetryingJournal(journal) if forgiving else journal
         self.strict = strict
+        self.eager = eager
+        self._forgiving = forgiving
         self._producer = Producer(journal)
         self._store = Store(journal, self._producer)
         self._streams: dict[tuple[str | None, int | str], int] = {}
@@ -363,6 +380,16 @@ class JournaledProtocol(Protocol):
         self._producer.record(stream, TrialFinished(elapsed, _text(exc_type)))
         self._heartbeats.stop(stream)
         self.journal.milestone()
+        if self.eager:
+            self._commit_at_end()
+
+    def _commit_at_end(self) -> None:
+        try:
+            self.commit()
+        except (JournalUnreachable, ReportWriteError) as error:
+            if not self._forgiving:
+                raise
+            logger.warning("%s", error)
 
     def log_trial_chrono_start(
         self,
@@ -429,33 +456,6 @@ class JournaledProtocol(Protocol):
             return
         finally:
             self.journal.close()
-
-
-def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreated:
-    """Return the event of inserting a trial, under the given hash and revision."""
-    check_dictionaries("trial", trial, "parameters", "metadata", "metrics", "chronos")
-    status = None if trial.status is None else check_status(trial.status)
-    event = TrialCreated(
-        digest,
-        revision,  # type: ignore[arg-type]  # clients also make revisions that are no numbers
-        trial.name,
-        trial.description,
-        trial.tags,
-        trial.version,
-        trial.group_id,
-        trial.project_id,
-        trial.parameters,
-        {**thaw(trial.metadata), UPDATE_COUNT: 0},
-        thaw(trial.metrics),
-        {name: to_json(chrono) for name, chrono in trial.chronos.items()},
-        None if status is None else [*status],
-        [str(error) for error in trial.errors],
-    )
-    try:
-        hash((event.group_id, event.project_id, trial_of(event)))
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise EncodingError(f"nobody could read this trial back: {error!r}") from error
-    return event
 
 
 def _next_revision(objects: Objects, digest: str) -> int:

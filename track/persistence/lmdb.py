@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from track.errors import BackendError
-from track.events.journal_retry import RetryingJournal
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.settings import local_settings
@@ -41,9 +40,8 @@ class LMDBProtocol(JournaledProtocol):
             ) from error
         self.path = settings.path
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
-        lmdb_journal = LMDBJournal(self.path, settings.durability, settings.lock_timeout_s)
-        journal = RetryingJournal(lmdb_journal) if settings.forgiving else lmdb_journal
-        super().__init__(journal, strict=strict, uri=uri)
+        journal = LMDBJournal(self.path, settings.durability, settings.lock_timeout_s)
+        super().__init__(journal, strict=strict, forgiving=settings.forgiving, uri=uri)
 
     def keep_content(self, path: str) -> tuple[int, str]:
         return self.content.keep(path)

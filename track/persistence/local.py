@@ -11,10 +11,9 @@ from functools import partial, wraps
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from track.errors import ConcurrentWrite, JournalError, ReportWriteError, TrackError
+from track.errors import ConcurrentWrite, JournalError, TrackError
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
-from track.events.journal_retry import RetryingJournal
 from track.events.producer import Producer
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
@@ -67,25 +66,17 @@ class FileProtocol(JournaledProtocol):
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
         settings = local_settings(uri)
         self.path = settings.path
-        self.eager = eager
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
         self._file_journal = open_store(self.path, settings.durability, settings.lock_timeout_s)
-        self._forgiving = settings.forgiving
-        journal = RetryingJournal(self._file_journal) if self._forgiving else self._file_journal
-        super().__init__(journal, strict=strict, uri=uri)
+        super().__init__(
+            self._file_journal,
+            strict=strict,
+            eager=eager,
+            forgiving=settings.forgiving,
+            uri=uri,
+        )
         self._pid = os.getpid()
         _open_protocols.add(self)
-
-    def log_trial_finish(self, *args: Any, **kwargs: Any) -> None:
-        super().log_trial_finish(*args, **kwargs)
-        if not self.eager:
-            return
-        try:
-            self.commit()
-        except ReportWriteError as error:
-            if not self._forgiving:
-                raise
-            logger.warning("%s", error)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Put everything recorded on stable storage and write the report.
