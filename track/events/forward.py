@@ -23,7 +23,7 @@ from weakref import WeakSet, finalize
 
 from track.errors import JournalError, JournalUnreachable
 from track.events.codec import identify
-from track.events.journal import SYNC_INTERVAL_NS, Batch, Journal
+from track.events.journal import SYNC_INTERVAL_NS, Batch, Journal, PartlyThere
 from track.events.spool import BATCH_BYTES, Spool
 from track.utils.forking import renew_in_children
 
@@ -40,6 +40,9 @@ _LOOK_AROUND_S = 10.0
 
 _LEAST_BATCH_BYTES, _SLOW_S = 2**17, 0.25
 """The smallest batch, as long as batches take less time than this."""
+
+_LATE_ARRIVALS = 5
+"""How often a part of a batch may turn out to have arrived meanwhile."""
 
 _SHARE = 0.05
 """The part of a processor that the thread may take: the program logs to do something else."""
@@ -143,11 +146,20 @@ class Forwarder:
         self._batch_bytes = min(max(size, _LEAST_BATCH_BYTES), BATCH_BYTES)
         return True
 
-    def _deliver(self, batch: list[bytes], *, in_step: bool) -> int:
-        """Append what has not arrived of a batch, and return how many events that were."""
+    def _deliver(
+        self, batch: list[bytes], *, in_step: bool, late_arrivals: int = _LATE_ARRIVALS
+    ) -> int:
+        """Have the far journal take what it lacks of a batch, and return how many events it took.
+
+        What a connection carried that was lost may arrive after it was looked for.
+        """
         missing = batch if in_step else self._missing(batch)
-        if missing:
-            self.far.append(missing)
+        try:
+            self.far.deliver(missing)
+        except PartlyThere:
+            if not late_arrivals:
+                raise
+            return self._deliver(batch, in_step=False, late_arrivals=late_arrivals - 1)
         return len(missing)
 
     def _missing(self, batch: list[bytes]) -> list[bytes]:
@@ -308,6 +320,9 @@ class ForwardingJournal(Journal):
 
     def append(self, payloads: Sequence[bytes]) -> None:
         if self._decider and self._decider == get_ident():
+            # Not ahead of what waits: events of one producer arrive in their order, or count as
+            # having arrived.
+            self._forwarder.drain()
             self._far.append(payloads)
             return
         self._spool.append(payloads)

@@ -48,6 +48,10 @@ class JournalSyncError(JournalWriteError):
     """The events are in the journal, but might not survive a loss of power."""
 
 
+class PartlyThere(JournalWriteError):
+    """Some of the events are in the journal already, and some are not; none was added."""
+
+
 class Journal(ABC):
     """An append-only, totally ordered store of payloads. The module says what it promises."""
 
@@ -69,6 +73,20 @@ class Journal(ABC):
         ConcurrentWrite
             in an exclusive section that was lost: somebody else decided something meanwhile
         """
+
+    def deliver(self, payloads: Sequence[bytes]) -> None:
+        """Append what was recorded before, somewhere else, and was decided by nobody.
+
+        In an exclusive section, too, this is no part of what is decided there.
+
+        Raises
+        ------
+        PartlyThere
+            some of it arrived before; a journal that cannot tell appends it again
+        JournalError
+            as of :meth:`append`
+        """
+        self.append(payloads)
 
     @abstractmethod
     def exclusive(self) -> AbstractContextManager[None]:

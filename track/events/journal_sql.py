@@ -32,7 +32,13 @@ from track.errors import (
     JournalUnreachable,
     JournalWriteError,
 )
-from track.events.journal import DEFAULT_LOCK_TIMEOUT, DEFAULT_TIMEOUT, Batch, Journal
+from track.events.journal import (
+    DEFAULT_LOCK_TIMEOUT,
+    DEFAULT_TIMEOUT,
+    Batch,
+    Journal,
+    PartlyThere,
+)
 from track.events.section import Section
 from track.events.sql_rows import Rows, in_pieces
 from track.events.sql_schema import APPEND, DECIDE, prepare
@@ -128,24 +134,29 @@ class SQLJournal(Journal):
     # Appending
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        if not payloads:
-            return
-        rows = Rows(payloads)
-        guard = self._decided if self._section.is_inside() else None
-        try:
-            inserted = self._insert_in_turn(rows, guard)
-        except errors.UniqueViolation:
-            inserted = False
-        if not inserted and not self._has(rows):
-            if guard is None:
-                raise JournalWriteError(
-                    errno.EEXIST, f"{self.name} has some of these events, but not all: send those"
+        if not self._section.is_inside():
+            self.deliver(payloads)
+        elif payloads:
+            if not self._append(payloads, self._decided):
+                raise ConcurrentWrite(
+                    f"the exclusive section of {self.name} was lost, and somebody else decided "
+                    "something meanwhile: nothing was recorded, try again"
                 )
-            raise ConcurrentWrite(
-                f"the exclusive section of {self.name} was lost, and somebody else decided "
-                "something meanwhile: nothing was recorded, try again"
+            self._decided += 1
+
+    def deliver(self, payloads: Sequence[bytes]) -> None:
+        if payloads and not self._append(payloads, None):
+            raise PartlyThere(
+                errno.EEXIST, f"{self.name} has some of these events, but not all: leave those out"
             )
-        self._decided += guard is not None
+
+    def _append(self, payloads: Sequence[bytes], guard: int | None) -> bool:
+        """Append payloads. Whether they are there now: maybe since an earlier attempt."""
+        rows = Rows(payloads)
+        try:
+            return self._insert_in_turn(rows, guard) or self._has(rows)
+        except errors.UniqueViolation:
+            return self._has(rows)
 
     def _insert_in_turn(self, rows: Rows, guard: int | None) -> bool:
         """Insert events; in a queue if others have been in the way, then or shortly before.
@@ -200,14 +211,14 @@ class SQLJournal(Journal):
 
     def _enter(self) -> None:
         self._lock = self._persist(partial(self._take_lock, DECIDE, self._lock_timeout_s))
-        if self._lock is None:
-            raise self._section.timed_out("another client")
         try:
             rows = self._ask("SELECT decided FROM logs WHERE log = %(log)s")
-            self._decided = rows[0][0]
         except BaseException:
             self._leave()
             raise
+        if self._lock is None:  # and the server answers, so it is not that
+            raise self._section.timed_out("another client")
+        self._decided = rows[0][0]
 
     def _leave(self) -> None:
         session, self._lock = self._lock, None
