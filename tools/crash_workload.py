@@ -6,6 +6,10 @@ SIGKILL. A checker then reads the store: every acknowledged call must be there o
 besides them at most the one call of each writer that was under way. Then the next writer must be
 able to use the store. The exit code is 1 when a round fails; its seed reproduces the work, though
 not the very moment.
+
+With ``--uri postgres://user@host/database`` (or ``CRASH_URI`` in the environment) the mode
+``database`` kills clients of that server, each round in a log of its own. What they could not send
+is left in their spools: the checker is the next client.
 """
 
 from __future__ import annotations
@@ -33,6 +37,7 @@ from track.events.journal_file import FileJournal  # noqa: E402
 from track.events.journal_lmdb import LMDBJournal  # noqa: E402
 from track.events.journal_on_disk import JournalOnDisk  # noqa: E402
 from track.events.producer import Producer  # noqa: E402
+from track.events.record import Damage  # noqa: E402
 from track.events.types import MetricsLogged, Recorded, TrialCreated  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
 
@@ -43,6 +48,15 @@ GROUP = 3
 
 LONGEST_LIFE_S = 0.05
 """A writer is killed within this time after its first acknowledgement."""
+
+LONGEST_LIFE_OF_CLIENTS_S = 0.4
+"""The same where events travel in batches, some time after they were acknowledged."""
+
+PACE_S = 0.001
+"""Between two calls, there: so that some of them travel before the end."""
+
+URI = "CRASH_URI"
+"""Names the database in the environment, for the writers, too."""
 
 
 class Lost(Exception):
@@ -100,6 +114,13 @@ def log_to_client(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -
     trial.finish()
 
 
+def log_to_database(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -> Iterator[int]:
+    """Log as a training script does, at its pace; yield each call that was acknowledged."""
+    for call in log_to_client(mode, folder, writer, calls):
+        yield call
+        time.sleep(PACE_S)
+
+
 class Mode(NamedTuple):
     """What is written to, and how."""
 
@@ -108,16 +129,44 @@ class Mode(NamedTuple):
     file: str
     """In which the journal is."""
 
+    longest_life_s = LONGEST_LIFE_S
+
     def uri(self, folder: Path) -> str:
         """Return the URI of the store."""
         if self.journal is LMDBJournal:
             return f"lmdb:{folder / self.file}"
         return f"file:{folder / self.file.removesuffix('.journal')}"
 
+    def read(self, folder: Path) -> tuple[list[Recorded], list[Damage]]:
+        """Return what the store holds, and what of it cannot be read."""
+        journal = self.journal(folder / self.file, "process")
+        events = list(journal.read())
+        journal.close()
+        return events, journal.damage
+
     @property
     def of_clients(self) -> bool:
         """Whether there are trials, as training scripts make them."""
-        return self.log is log_to_client
+        return self.log is not log_to_journal
+
+
+class DatabaseMode(Mode):
+    """Clients of a database; the journals on this disk are those of their spools."""
+
+    longest_life_s = LONGEST_LIFE_OF_CLIENTS_S
+
+    def uri(self, folder: Path) -> str:
+        uri = os.environ[URI]
+        return f"{uri}{'&' if '?' in uri else '?'}log={folder}&spool={folder / self.file}"
+
+    def read(self, folder: Path) -> tuple[list[Recorded], list[Damage]]:
+        store = get_protocol(self.uri(folder))
+        store.commit()
+        events = list(store.events())
+        store.close()
+        if [item.position for item in events] != list(range(1, len(events) + 1)):
+            raise Lost("positions have gaps")
+        return events, []
 
 
 MODES = {
@@ -127,11 +176,16 @@ MODES = {
     "lmdb-client": Mode(log_to_client, LMDBJournal, "store.lmdb"),
 }
 
+DATABASE = "database"
+EVERY_MODE = MODES | {DATABASE: DatabaseMode(log_to_database, FileJournal, "spool")}
+"""Those on this disk, and one that needs a server."""
+
 
 def write_until_killed(mode: str, folder: Path, writer: int) -> None:
     """Log for ever, and note each acknowledged call in a file, by one byte."""
     notes = os.open(notes_of(folder, writer), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for _ in MODES[mode].log(MODES[mode], folder, writer, iter(range(10**9))):
+    how = EVERY_MODE[mode]
+    for _ in how.log(how, folder, writer, iter(range(10**9))):
         os.write(notes, b".")
 
 
@@ -151,12 +205,13 @@ def run_and_kill(mode: str, folder: Path, chance: random.Random) -> None:
     command = [sys.executable, __file__, "--write", mode, "--folder", str(folder), "--writer"]
     processes = {writer: subprocess.Popen([*command, str(writer)]) for writer in WRITERS}
     deadlines: dict[int, float] = {}
+    longest_s = EVERY_MODE[mode].longest_life_s
     while processes:
         for writer, process in list(processes.items()):
             if process.poll() is not None:
                 raise Lost(f"writer {writer} ended by itself, with {process.returncode}")
             if writer not in deadlines and acknowledged(folder, writer):
-                deadlines[writer] = time.monotonic() + chance.uniform(0, LONGEST_LIFE_S)
+                deadlines[writer] = time.monotonic() + chance.uniform(0, longest_s)
             if writer in deadlines and time.monotonic() >= deadlines[writer]:
                 process.kill()
                 process.wait()
@@ -205,10 +260,7 @@ def check(mode: Mode, folder: Path) -> Outcome:
     Lost
         something is missing, invented, repeated or out of order
     """
-    journal = mode.journal(folder / mode.file, "process")
-    events = list(journal.read())
-    damage = journal.damage
-    journal.close()
+    events, damage = mode.read(folder)
     twice = [
         who
         for who, n in Counter((item.producer, item.sequence) for item in events).items()
@@ -256,9 +308,9 @@ def use_the_store(mode: Mode, folder: Path) -> None:
 def run_round(mode: str, folder: Path, seed: int) -> Outcome:
     """Kill writers of a new store, check it, go on with it, and check again."""
     run_and_kill(mode, folder, random.Random(seed))  # noqa: S311 - moments, not secrets
-    outcome = check(MODES[mode], folder)
-    use_the_store(MODES[mode], folder)
-    check(MODES[mode], folder)
+    outcome = check(EVERY_MODE[mode], folder)
+    use_the_store(EVERY_MODE[mode], folder)
+    check(EVERY_MODE[mode], folder)
     return outcome
 
 
@@ -267,15 +319,20 @@ def main(arguments: list[str]) -> int:
     parser = ArgumentParser(description="kill processes that log, and check what is left")
     parser.add_argument("--rounds", type=int, default=20, help="of each mode")
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--mode", choices=MODES, action="append")
-    parser.add_argument("--write", choices=MODES, help="be a writer, in this mode")
+    parser.add_argument("--mode", choices=EVERY_MODE, action="append")
+    parser.add_argument("--uri", default=os.environ.get(URI), help=f"for the mode {DATABASE}")
+    parser.add_argument("--write", choices=EVERY_MODE, help="be a writer, in this mode")
     parser.add_argument("--folder", type=Path, help="of the store to write to")
     parser.add_argument("--writer", type=int, help="which writer to be")
     options = parser.parse_args(arguments)
     if options.write:
         write_until_killed(options.write, options.folder, options.writer)
+    if options.uri:
+        os.environ[URI] = options.uri
+    elif DATABASE in (options.mode or ()):
+        parser.error(f"the mode {DATABASE} needs --uri")
     failures = 0
-    for mode in options.mode or MODES:
+    for mode in options.mode or (EVERY_MODE if options.uri else MODES):
         outcomes = [Outcome(0, 0, 0)]
         for seed in range(options.seed, options.seed + options.rounds):
             with tempfile.TemporaryDirectory() as folder:

@@ -9,9 +9,10 @@ import struct
 
 import pytest
 
+from tests.databases import KINDS, uri_of
 from tests.strategies import same
 from tools import crash_workload
-from tools.crash_workload import MODES, Lost, check, notes_of, run_round
+from tools.crash_workload import DATABASE, MODES, URI, Lost, check, notes_of, run_round
 from track.events.codec import Encoder
 from track.events.journal_file import FileJournal
 from track.events.types import MetricsLogged
@@ -24,6 +25,15 @@ ROUNDS = int(os.environ.get("TRACK_KILL_ROUNDS", "3"))
 def test_what_was_acknowledged_survives_a_kill(mode, seed, tmp_path):
     """Two writers are killed while they log; the store holds what they were told it holds."""
     outcome = run_round(mode, tmp_path, seed)
+    assert outcome.acknowledged >= len(crash_workload.WRITERS)
+
+
+@pytest.mark.parametrize("seed", range(ROUNDS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_clients_of_a_database_left_survives_a_kill(kind, seed, tmp_path, monkeypatch):
+    """Two clients are killed while they log; the next one sends what they could not."""
+    monkeypatch.setenv(URI, uri_of(kind, "").removesuffix("&log="))
+    outcome = run_round(DATABASE, tmp_path, seed)
     assert outcome.acknowledged >= len(crash_workload.WRITERS)
 
 

@@ -253,6 +253,7 @@ class SQLJournal(Journal):
             if waited:
                 return None
             raise
+        session.answer_s = self._timeout_s
         return session
 
     # Reading

@@ -1,0 +1,207 @@
+"""A spool on a disk that is full: what was acknowledged arrives, and with room logging goes on.
+
+The disk is made full as in the tests of stores in files, see there.
+"""
+
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.crash.test_disk_full import IN_A_SMALL_FILE_SYSTEM, run
+from tests.databases import KINDS, port_of, uri_of
+from tests.e2e.faults import Place
+from tests.e2e.stores import open_store
+from tests.proxy import Proxy
+from track.errors import JournalUnreachable, JournalWriteError
+from track.events.types import MetricsLogged
+from track.structure import Project, Status, Trial
+
+TRIAL = Trial(_hash="trial")
+
+PROGRAM = '''
+"""Log until the spool is full, make room, go on; print what each call came to, as JSON."""
+
+import logging, os, resource, sys
+from itertools import count
+from json import dumps
+from tests.proxy import Proxy
+from track import TrackClient
+from track.errors import JournalWriteError
+
+uri, port, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+BALLAST = "ballast"
+acknowledged, errors, warnings = [], [], []
+
+
+class Keep(logging.Handler):
+    def emit(self, record):
+        warnings.append([record.name, record.getMessage()])
+
+
+def fill():
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    else:
+        with open(BALLAST, "wb") as file:
+            file.write(bytes(850_000))
+
+
+def make_room():
+    if limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    else:
+        os.remove(BALLAST)
+
+
+def log(step):
+    try:
+        trial.log_metrics(step=step, loss=step / 7, pad="x" * (step * 397 % 3000))
+        acknowledged.append(step)
+    except JournalWriteError as error:
+        errors.append(str(error))
+
+
+logging.getLogger("track").addHandler(Keep())
+with Proxy(port) as proxy:
+    client = TrackClient(uri.replace(f":{port}/", f":{proxy.port}/"))
+    client.set_project(name="full")
+    trial = client.new_trial(name="filling")
+    trial.start()
+    proxy.refuse()
+    fill()
+    steps = count()
+    while len(errors) < 3 and len(acknowledged) < 300:
+        log(next(steps))
+    make_room()
+    for _ in range(20):
+        log(next(steps))
+    proxy.forward()
+    trial.finish()
+    client.close()
+print(dumps({"acknowledged": acknowledged, "errors": errors, "warnings": warnings}))
+'''
+
+
+@pytest.fixture(params=KINDS)
+def place(request, tmp_path):
+    return Place(request.param, tmp_path)
+
+
+def store_with_a_trial(uri):
+    store = open_store(uri)
+    store.new_project(Project(name="project"))
+    store.new_trial(Trial(_hash="trial", project_id="project"))
+    return store
+
+
+def steps_in(uri):
+    store = open_store(uri)
+    steps = [r.event.step for r in store.events() if isinstance(r.event, MetricsLogged)]
+    store.close()
+    return steps
+
+
+@pytest.fixture(params=["limit", "tmpfs"])
+def outcome(request, place, tmp_path):
+    """What a program was told whose spool was full while its server was away."""
+    uri = uri_of(place.kind, place.log, spool="spool")
+    program = [sys.executable, "-c", PROGRAM, uri, str(port_of(place.kind))]
+    if request.param == "limit":
+        return run([*program, "100000"], tmp_path)
+    return run([*small_disk(tmp_path), *program, "0"], tmp_path)
+
+
+def small_disk(folder):
+    """Return what is put in front of a program for its disk to have one megabyte."""
+    if shutil.which("unshare") is None:
+        pytest.skip("the program 'unshare' (of util-linux) is missing")
+    prefix = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
+    mount = 'mount -t tmpfs -o size=1m tmpfs "$0"'
+    probe = subprocess.run([*prefix, mount, folder], capture_output=True, text=True, check=False)
+    if probe.returncode:
+        pytest.skip(f"no right to mount a tmpfs in a namespace of one's own: {probe.stderr}")
+    (folder / "disk").mkdir()
+    return [*prefix, IN_A_SMALL_FILE_SYSTEM, "sh", folder / "disk", folder]
+
+
+@pytest.fixture
+def arrived(outcome, place):
+    """The steps that are in the log afterwards, which is as it should be."""
+    place.check(place.uri())
+    return steps_in(place.uri())
+
+
+def test_a_full_spool_loses_nothing_that_was_acknowledged(outcome, arrived):
+    """The steps whose call returned arrive, before and after it was full, and no others."""
+    assert len(outcome["acknowledged"]) > 40
+    assert len(outcome["errors"]) == 3
+    assert arrived == outcome["acknowledged"]
+
+
+def test_errors_of_a_full_spool_say_what_to_do(outcome):
+    """Each names the file and says that the event is not in it, and that room is needed."""
+    for message in outcome["errors"]:
+        assert "spool" in message
+        assert "make room" in message
+        assert "was not recorded" in message
+        assert "goes on working" in message
+
+
+def test_a_spool_that_cannot_be_made_says_what_to_do(place):
+    """The call that needs it fails; once it can be made, the next one works."""
+    place.spool.write_text("in the way")
+    store = store_with_a_trial(place.uri())
+    with pytest.raises(JournalWriteError, match="choose another folder"):
+        store.log_trial_metrics(TRIAL, step=0, loss=0.5)
+    place.spool.unlink()
+    store.log_trial_metrics(TRIAL, step=1, loss=0.5)
+    store.close()
+    place.check(place.uri())
+    assert steps_in(place.uri()) == [1]
+
+
+class TestForgiving:
+    """With ``log.on_error = warn`` a full spool is no error."""
+
+    @pytest.fixture(autouse=True)
+    def forgiving(self, monkeypatch):
+        monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
+
+    def test_everything_that_was_kept_in_memory_arrives(self, outcome, arrived):
+        """No call fails, and nothing is missing."""
+        assert outcome["errors"] == []
+        assert arrived == outcome["acknowledged"] == list(range(320))
+
+    def test_each_cause_is_warned_of_once(self, outcome):
+        """However many calls find the spool full; and once that it works again."""
+        warnings = [text for name, text in outcome["warnings"] if name.endswith("journal_retry")]
+        full, works = warnings[:-1], warnings[-1]
+        assert full
+        assert len({text.split(":")[0] for text in full}) == len(full) <= 2
+        assert all("make room" in text and "kept in memory" in text for text in full)
+        assert "works again" in works
+
+    def test_what_was_kept_in_memory_overtakes_nothing(self, place, monkeypatch):
+        """Also when the next to write is another thread, which decides and so needs no spool."""
+        with Proxy(port_of(place.kind)) as proxy:
+            uri = place.uri(proxy.port, timeout=1)
+            store = store_with_a_trial(uri)
+            store._forwarding._forwarder._ending.set()  # nothing is sent in the background
+            with store.deciding(), ThreadPoolExecutor(1) as pool:
+                pool.submit(store.log_trial_metrics, TRIAL, step=0, loss=0.5).result()
+                with monkeypatch.context() as full:
+                    full.setattr(store._forwarding._spool, "append", refuse)
+                    pool.submit(store.log_trial_metrics, TRIAL, step=1, loss=0.5).result()
+                store.set_trial_status(TRIAL, Status.Running)
+            proxy.refuse()
+            with pytest.raises(JournalUnreachable):
+                store.close()
+            proxy.forward()
+            assert steps_in(uri) == [0, 1]
+
+
+def refuse(payloads):
+    raise JournalWriteError(28, "no room")
