@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,8 +23,10 @@ from urllib.parse import quote
 import psycopg2
 
 from track.distributed.cockroachdb import CockRoachDB
+from track.events.codec import Encoder
 from track.events.journal_sql import SQLJournal
-from track.events.sql_session import Servers
+from track.events.sql_session import Servers, Session
+from track.events.types import MetricsLogged
 
 START_S = 60
 
@@ -100,7 +103,8 @@ class PostgresServer:
 
         parts = psutil.Process(self._process.pid).children(recursive=True)
         for part in (self._process, *parts):
-            part.kill()
+            with suppress(psutil.NoSuchProcess):  # it noticed that the first one is gone
+                part.kill()
         self._process.wait()
 
     def stop(self) -> None:
@@ -191,3 +195,17 @@ def sql_journal(kind: str, log: str, port: int | None = None, **options: Any) ->
     server = KINDS[kind]
     login = {"user": server.user, "dbname": server.database, "sslmode": "disable"}
     return SQLJournal(Servers([("127.0.0.1", port or port_of(kind))], login), log, **options)
+
+
+def terminate(session: Session, admin: Any) -> None:
+    """Have the server end a connection of ours."""
+    admin.execute("SELECT pg_terminate_backend(%s)", (session._connection.info.backend_pid,))
+
+
+def numbered_events(producer: int, first: int, size: int) -> list[bytes]:
+    """Return payloads of events with consecutive numbers."""
+    encode = Encoder().encode
+    return [
+        encode(MetricsLogged, [number, {"x": 0.5}, None], 7, producer, number, 1)
+        for number in range(first, first + size)
+    ]

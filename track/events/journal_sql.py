@@ -114,7 +114,9 @@ class SQLJournal(Journal):
         self._log = log
         self._timeout_s = timeout_s
         self._lock_timeout_s = lock_timeout_s
-        self._sessions = Sessions(servers, timeout_s)
+        # So that there is time for another connection, to another host maybe, after one that hangs.
+        self._answer_s = timeout_s / 2
+        self._sessions = Sessions(servers, self._answer_s)
         self._prepared = False
         self._silent_since: float | None = None
         """Since when no server answers, in the time of the monotonic clock."""
@@ -137,7 +139,11 @@ class SQLJournal(Journal):
         if not self._section.is_inside():
             self.deliver(payloads)
         elif payloads:
-            if not self._append(payloads, self._decided):
+            try:
+                recorded = self._append(payloads, self._decided)
+            except JournalUnreachable as error:
+                raise JournalUnreachable(f"{error}. It may have been recorded") from error
+            if not recorded:
                 raise ConcurrentWrite(
                     f"the exclusive section of {self.name} was lost, and somebody else decided "
                     "something meanwhile: nothing was recorded, try again"
@@ -253,7 +259,7 @@ class SQLJournal(Journal):
             if waited:
                 return None
             raise
-        session.answer_s = self._timeout_s
+        session.answer_s = self._answer_s
         return session
 
     # Reading
@@ -406,7 +412,7 @@ class SQLJournal(Journal):
                 result = do()
             except psycopg2.Error as error:
                 if not repeatable and is_ambiguous(error):
-                    raise self._unreachable(error, "; it may be recorded") from error
+                    raise self._unreachable(error) from error
                 if isinstance(error, expected):
                     raise
                 since = self._excuse(error, begun)
@@ -431,10 +437,10 @@ class SQLJournal(Journal):
             return self._silent_since
         return None
 
-    def _unreachable(self, error: psycopg2.Error, outcome: str = "") -> JournalUnreachable:
+    def _unreachable(self, error: psycopg2.Error) -> JournalUnreachable:
         return JournalUnreachable(
-            f"{self._servers} gave no answer within {self._timeout_s:g} s ({_words(error)})"
-            f"{outcome}; check that the database runs and can be reached"
+            f"{self._servers} gave no answer within {self._timeout_s:g} s ({_words(error)}); "
+            "check that the database runs and can be reached"
         )
 
     def _explain(self, error: psycopg2.Error) -> JournalError:

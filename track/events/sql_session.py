@@ -23,13 +23,19 @@ from track.utils.forking import renew_in_children
 CONNECT_TIMEOUT_S = 5.0
 """How long one host may take to accept a connection before the next one is tried."""
 
-IDLE_LIMIT_MS = 60_000
+IDLE_LIMIT_MS = 20_000
 """Milliseconds after which a server forgets a transaction whose client was stopped, or vanished."""
+
+STALE_S = 30.0
+"""How long a session may be idle: routers forget connections, and say nothing."""
 
 _MOST_IDLE = 2
 """Sessions kept for later: one that appends and reads, and one that holds a section."""
 
-_PASSING = ("starting up", "shutting down", "recovery", "too many", "connection slots")
+_PASSING = (
+    *("starting up", "shutting down", "recovery", "terminating"),
+    *("too many", "connection slots"),
+)
 """What a server says that refuses a connection for now."""
 
 
@@ -61,8 +67,13 @@ class Servers:
     def __str__(self) -> str:
         return ", ".join(f"{host}:{port}" for host, port in self.hosts)
 
-    def connect(self) -> extensions.connection:
+    def connect(self, within_s: float) -> extensions.connection:
         """Connect to the first host that accepts, beginning with the one that did last.
+
+        Parameters
+        ----------
+        within_s
+            how long each host may take, if that is less than :data:`CONNECT_TIMEOUT_S`
 
         Raises
         ------
@@ -77,7 +88,7 @@ class Servers:
                 connection: extensions.connection = psycopg2.connect(
                     host=host, port=port, async_=1, application_name="track", **self._options
                 )
-                wait(connection, CONNECT_TIMEOUT_S)
+                wait(connection, min(within_s, CONNECT_TIMEOUT_S))
             except psycopg2.OperationalError as error:
                 if _is_refusal(str(error)):
                     raise Refused(str(error)) from error
@@ -124,6 +135,8 @@ class Session:
     def __init__(self, connection: extensions.connection, answer_s: float) -> None:
         self._connection = connection
         self.answer_s = answer_s
+        self.idle_since = 0.0
+        """Since when nobody uses it, in the time of the monotonic clock."""
 
     def execute(self, statement: str | bytes, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement, with values for its ``%(name)s``, and return the rows that it gives."""
@@ -217,9 +230,12 @@ class Sessions:
             raise JournalClosed(f"the journal on {self.servers} was closed: open it again")
         with suppress(IndexError):
             session = self._idle.pop()
-            session.answer_s = self._answer_s
-            return session
-        session = Session(self.servers.connect(), self._answer_s)
+            if time.monotonic() - session.idle_since < STALE_S:
+                session.answer_s = self._answer_s
+                return session
+            self.drop(session)
+            self.drop_idle()  # they have been so for longer
+        session = Session(self.servers.connect(self._answer_s), self._answer_s)
         self._open.add(session)
         try:
             # Not every CockroachDB knows this limit, which is no reason not to use it.
@@ -233,6 +249,7 @@ class Sessions:
     def give_back(self, session: Session) -> None:
         """Keep a session for later, if it is of any use."""
         if session.reset() and not self._closed and len(self._idle) < _MOST_IDLE:
+            session.idle_since = time.monotonic()
             self._idle.append(session)
         else:
             self.drop(session)

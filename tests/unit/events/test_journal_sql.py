@@ -1,6 +1,5 @@
 """The SQL journal on a real server: its tables, its limits, and what can go wrong there."""
 
-import logging
 import os
 import subprocess
 import sys
@@ -14,62 +13,26 @@ import psycopg2
 import pytest
 
 from tests.contracts.journal_contract import payloads_of, positions_of
-from tests.databases import KINDS, port_of, sql_journal
+from tests.databases import numbered_events as events
+from tests.databases import port_of, sql_journal, terminate
 from track.errors import (
     ConcurrentWrite,
     EncodingError,
     JournalError,
-    JournalUnreachable,
     JournalWriteError,
     NewerFormat,
 )
 from track.events import journal_sql, sql_schema
-from track.events.codec import MAX_PAYLOAD, Encoder
+from track.events.codec import MAX_PAYLOAD
 from track.events.journal_sql import SQLJournal
 from track.events.producer import Producer
 from track.events.record import MAX_GROUP
 from track.events.sql_schema import PART_BYTES
 from track.events.sql_session import Servers
-from track.events.types import MetricsLogged, TrialStarted
+from track.events.types import TrialStarted
 
 ROOT = Path(__file__).resolve().parents[3]
 numbers = count()
-
-
-@pytest.fixture
-def admin():
-    """Somebody who may do everything, behind the back of a journal."""
-    port_of("postgres")
-    connection = psycopg2.connect(
-        host="127.0.0.1", port=port_of("postgres"), user="postgres", dbname="postgres"
-    )
-    connection.autocommit = True
-    yield connection.cursor()
-    connection.close()
-
-
-@pytest.fixture
-def log(tmp_path):
-    return str(tmp_path)[-200:]
-
-
-@pytest.fixture
-def open_journal(log):
-    """Open the log of the test as often as called."""
-    opened = []
-
-    def open_one(kind="postgres", **options):
-        opened.append(sql_journal(kind, log, **options))
-        return opened[-1]
-
-    yield open_one
-    for journal in opened:
-        journal.close()
-
-
-@pytest.fixture(params=KINDS)
-def journal(request, open_journal):
-    return open_journal(request.param)
 
 
 @pytest.fixture
@@ -100,15 +63,6 @@ def inside(database):
     )
     connection.autocommit = True
     return connection
-
-
-def events(producer, first, size):
-    """Return payloads of events with consecutive numbers."""
-    encode = Encoder().encode
-    return [
-        encode(MetricsLogged, [number, {"x": 0.5}, None], 7, producer, number, 1)
-        for number in range(first, first + size)
-    ]
 
 
 # Tables
@@ -183,72 +137,6 @@ def test_a_user_without_rights_is_told_what_is_missing(database, admin):
             database(user).head()
     finally:
         admin.execute(f"DROP ROLE {user}")
-
-
-# Reaching a server
-
-
-def terminate(session, admin):
-    """Have the server end a connection."""
-    admin.execute("SELECT pg_terminate_backend(%s)", (session._connection.info.backend_pid,))
-
-
-def refused(**login):
-    options = {"user": "postgres", "dbname": "postgres", "sslmode": "disable", **login}
-    journal = SQLJournal(Servers([("127.0.0.1", port_of("postgres"))], options), "log", 30)
-    with pytest.raises(JournalError) as caught:
-        journal.head()
-    assert not isinstance(caught.value, JournalUnreachable)
-    return str(caught.value)
-
-
-def test_a_refusal_is_not_waited_for(caplog):
-    """Who asks for what is not there is told at once, and no secret with it."""
-    with caplog.at_level(logging.DEBUG):
-        assert "nobody" in refused(user="nobody", password="s3cret")
-        assert "nowhere" in refused(dbname="nowhere", password="s3cret")
-        tls = refused(sslmode="require", password="s3cret")
-    assert "does not support SSL" in tls
-    assert "sslmode" in tls
-    assert "s3cret" not in caplog.text + tls
-
-
-def test_nothing_shows_a_password():
-    """Neither the servers nor the journal on them."""
-    servers = Servers([("db", 5432)], {"password": "s3cret"})
-    journal = SQLJournal(servers, "log", 0.1)
-    assert "s3cret" not in f"{servers} {servers!r} {journal!r} {journal.name}"
-    with pytest.raises(JournalUnreachable) as caught:
-        journal.head()
-    assert "s3cret" not in str(caught.value)
-    assert "db:5432" in str(caught.value)
-
-
-def test_any_of_several_hosts_will_do(log):
-    """The first one is dead; after that, the second one is asked first."""
-    dead, alive = ("127.0.0.1", 1), ("127.0.0.1", port_of("postgres"))
-    options = {"user": "postgres", "dbname": "postgres", "sslmode": "disable"}
-    servers = Servers([dead, alive], options)
-    journal = SQLJournal(servers, log)
-    journal.append([b"a"])
-    assert payloads_of(journal) == [b"a"]
-    assert servers._turn == 1
-    journal.close()
-
-
-def test_connections_that_the_server_ended_are_replaced(open_journal, admin):
-    """Who comes back after a night does not notice."""
-    journal = open_journal()
-    with journal.exclusive():
-        journal.append([b"a"])
-    admin.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ~ 'SET|logs|locks'"
-        " AND pid <> pg_backend_pid()"
-    )
-    journal.append(events(1, 1, 1))
-    with journal.exclusive():
-        journal.append(events(1, 2, 1))
-    assert journal.head() == 3
 
 
 # Logs
@@ -449,7 +337,7 @@ def test_two_who_save_a_snapshot_at_once_do_no_harm(open_journal, monkeypatch):
 FORK = """
 import os
 from tests.databases import sql_journal
-from tests.unit.events.test_journal_sql import events
+from tests.databases import numbered_events as events
 
 journal = sql_journal("postgres", {log!r})
 with journal.exclusive():
