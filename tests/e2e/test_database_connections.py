@@ -5,6 +5,7 @@
 
 import os
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -145,12 +146,12 @@ def test_what_is_appended_while_the_connection_is_lost_is_there_once(
 def test_what_is_appended_while_the_connection_falls_silent_is_there_once(
     monkeypatch, store, proxy, append, words
 ):
-    """The call ends with an error, in time; what was committed meanwhile is not sent again."""
-    # A transaction that was begun holds the head of the log until the server forgets it.
+    """The call goes on with another connection, or ends in time; nothing is there twice."""
     monkeypatch.setattr("track.events.sql_session.IDLE_LIMIT_MS", 1000)
     proxy.cut()
     silent = proxy.lose_answer(words, then="swallow")
-    with pytest.raises(JournalUnreachable):
+    # Where it holds the head of the log, nobody else gets it before the server forgets it.
+    with suppress(JournalUnreachable):
         append(store)
     assert silent.is_set()
     log_steps(store, [MANY])
