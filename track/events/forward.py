@@ -179,18 +179,25 @@ class Forwarder:
 
         Raises
         ------
-        JournalError
-            the far journal did not take it; it stays where it is
+        JournalUnreachable
+            the far journal does not answer; everything stays where it is
         """
         self._look_around_at = time.monotonic() + _LOOK_AROUND_S
+        return sum(map(self._send_all_of, Spool.left_behind(self.spool.folder)))
+
+    def _send_all_of(self, spool: Spool) -> int:
         sent = 0
-        for spool in Spool.left_behind(self.spool.folder):
-            try:
-                while batch := spool.oldest():
-                    sent += self._deliver(batch, in_step=False)
-                    spool.forget()
-            finally:
-                spool.close()
+        try:
+            while batch := spool.oldest():
+                sent += self._deliver(batch, in_step=False)
+                spool.forget()
+        except JournalUnreachable:
+            raise
+        except JournalError as error:
+            # That is none of the business of whoever wants to send something else.
+            logger.warning("what is left in %s cannot be sent: %s", spool.folder, error)
+        finally:
+            spool.close()
         return sent
 
     # In the background
@@ -218,8 +225,7 @@ class Forwarder:
                 failures += 1
                 if failures == 1:
                     logger.warning("%s. %s", error, self._kept())
-                pause_s = min(_LONGEST_PAUSE_S, _PAUSE_S * 2**failures)
-                pause_s *= self._chance.uniform(0.5, 1)
+                pause_s = pause_after(failures) * self._chance.uniform(0.5, 1)
             else:
                 if failures:
                     logger.warning("the server answers: what is in %s is sent", self.spool.folder)
@@ -273,6 +279,13 @@ class Forwarder:
             self.spool.close()
         finally:
             self.far.close()
+
+
+def pause_after(failures: int) -> float:
+    """Return how long to wait after so many failures in a row, in seconds."""
+    # Bounded: after some hours there would be no number for it.
+    doublings = min(failures, 32)
+    return min(_LONGEST_PAUSE_S, _PAUSE_S * 2.0**doublings)
 
 
 _forwarders: WeakSet[Forwarder] = WeakSet()

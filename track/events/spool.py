@@ -85,13 +85,16 @@ class Spool:
     @classmethod
     def left_behind(cls, folder: str) -> Iterator[Spool]:
         """Yield the spools in a folder whose processes are gone; nobody else is given them."""
-        for file in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        for file in _files_in(folder):
             if not file.endswith(_LOCK_SUFFIX):
                 continue
             name = file.removesuffix(_LOCK_SUFFIX)
             if _is_out_of_reach(folder, name):
                 continue
-            fd = _claim(os.path.join(folder, file))
+            try:
+                fd = _claim(os.path.join(folder, file))
+            except PermissionError:
+                continue  # it is another user's, who has a folder in common with this one
             if fd is not None:
                 spool = cls(folder)
                 spool._take_over(name, fd)
@@ -236,10 +239,14 @@ class Spool:
             current, self._current = self._current, None
             if current is not None:
                 self._full.append(current.path)
+        if self._lock_fd == _NO_LOCK:
+            return
         try:
             if current is not None:
                 current.close()
-            if self._lock_fd != _NO_LOCK and not self.oldest():
+            if self._full and self._offset == os.path.getsize(self._full[0]):
+                os.unlink(self._full.popleft())
+            if not self._full:
                 os.unlink(os.path.join(self.folder, self._name + _LOCK_SUFFIX))
         finally:
             self._release()
@@ -288,6 +295,16 @@ def _claim(path: str) -> int | None:
 def _here() -> str:
     """Return the name of this machine, as far as it can be part of that of a file."""
     return re.sub(r"[^\w.]", "_", this_process().host) or "unknown"
+
+
+def _files_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+    except PermissionError as error:
+        logger.info("nobody's spools are looked for in %s: %s", folder, error)
+        return []
 
 
 def _is_out_of_reach(folder: str, name: str) -> bool:

@@ -7,6 +7,7 @@ import random
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -268,6 +269,29 @@ def test_what_others_left_is_looked_for_again_and_again(journal, far, folder, mo
     other.close()
     log(journal, 1)
     wait_until(lambda: sorted(steps(far)) == [0, 7])
+
+
+def test_what_cannot_be_sent_of_others_is_in_nobodys_way(journal, far, folder, caplog):
+    """A spool of a newer version, say. It is told, and stays."""
+    other = Spool(str(folder))
+    other.append([b"a"])
+    other.close()
+    (path,) = folder.glob("*.journal")
+    data = bytearray(path.read_bytes())
+    data[3] = 2
+    data[12:16] = zlib.crc32(data[:12]).to_bytes(4, "little")
+    path.write_bytes(data)
+    log(journal)
+    journal.drain()
+    assert steps(far) == [0, 1, 2]
+    assert "upgrade" in caplog.text
+    assert path.read_bytes() == data
+    path.unlink()
+
+
+def test_pauses_have_an_end_however_long_an_outage_is():
+    """Days, at ten seconds each, are more than a power of two can hold."""
+    assert [forward.pause_after(failures) for failures in (1, 2, 10_000)] == [0.002, 0.004, 0.01]
 
 
 PROGRAM = """
