@@ -36,7 +36,7 @@ class ForwardingMachine(RuleBasedStateMachine):
     def open(self):
         far = FlakyJournal(self.contents)
         journal = ForwardingJournal(far, Spool(self.folder), 30)
-        journal._forwarder.start = lambda: None
+        journal._spool.on_begin = None
         return far, journal, Producer(journal)
 
     @rule(which=st.integers(0, 1), count=st.integers(1, 8))
@@ -109,7 +109,7 @@ class ForwardingMachine(RuleBasedStateMachine):
                 journal.close()
         else:
             journal._forwarder._closed = True
-            journal._spool._current = None
+            journal._spool.current = None
             journal._spool._release()
         self.clients[which] = self.open()
         self.logged[which] = set()

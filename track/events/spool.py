@@ -14,7 +14,7 @@ import os
 import re
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from track.errors import JournalClosed, JournalWriteError
@@ -56,18 +56,20 @@ class Spool:
     def __init__(self, folder: str, durability: Durability = "interval") -> None:
         self.folder = folder
         self.durability = durability
+        self.on_begin: Callable[[], None] | None = None
+        """What to call whenever a new file was begun: there is something to send."""
         self._closed = False
         self._forget_everything()
         renew_in_children(self)
 
     def _forget_everything(self) -> None:
-        self._appending = threading.Lock()
+        self.appending = threading.Lock()
         self._name = ""
         self._lock_fd = _NO_LOCK
         self._full: deque[str] = deque()
         """Paths of files that nothing is appended to any more."""
-        self._current: FileJournal | None = None
-        """The file that is appended to, behind the full ones."""
+        self.current: FileJournal | None = None
+        """The file that is appended to, behind the full ones; None before there is one."""
         self._begun = 0
         """How many files were begun: the number of the current one."""
         self._oldest: FileJournal | None = None
@@ -120,10 +122,11 @@ class Spool:
         JournalClosed
             the spool was closed
         """
-        with self._appending:
-            (self._current or self._begin()).append(payloads)
+        with self.appending:
+            (self.current or self.begin()).append(payloads)
 
-    def _begin(self) -> FileJournal:
+    def begin(self) -> FileJournal:
+        """Begin a new file, and return it. Whoever does must hold ``appending``."""
         if self._closed:
             raise JournalClosed("this journal was closed: open a new one to log more")
         try:
@@ -137,20 +140,22 @@ class Spool:
                 "or choose another folder with the option 'spool' of the URI",
             ) from error
         path = os.path.join(self.folder, f"{self._name}-{self._begun + 1}.journal")
-        self._current = FileJournal(path, self.durability)
+        self.current = FileJournal(path, self.durability)
         self._begun += 1
-        return self._current
+        if self.on_begin is not None:
+            self.on_begin()
+        return self.current
 
     def sync(self) -> None:
         """Return when all that was appended is on stable storage."""
-        current = self._current
+        current = self.current
         if current is not None:
             with suppress(JournalClosed):  # closing it, when it was full, has synced it
                 current.sync()
 
     def milestone(self) -> None:
         """Note that what was just appended is worth a sync, see the journal's."""
-        current = self._current
+        current = self.current
         if current is not None:
             with suppress(JournalClosed):
                 current.milestone()
@@ -160,13 +165,13 @@ class Spool:
     @property
     def end(self) -> Mark:
         """Where the next append goes."""
-        current = self._current
+        current = self.current
         return (self._begun + 1, 0) if current is None else (self._begun, _size_of(current))
 
     @property
     def acknowledged(self) -> Mark:
         """Where the first thing is that was not forgotten."""
-        oldest = self._begun - len(self._full) + (self._current is None)
+        oldest = self._begun - len(self._full) + (self.current is None)
         return oldest, self._offset
 
     @property
@@ -203,18 +208,18 @@ class Spool:
 
     def _finish_current(self) -> None:
         """Append to a new file from now on, if the current one is large."""
-        with self._appending:
-            current = self._current
+        with self.appending:
+            current = self.current
             if current is not None and _size_of(current) >= FILE_BYTES:
                 self._full.append(current.path)
-                self._current = None
-        if current is not None and self._current is not current:
+                self.current = None
+        if current is not None and self.current is not current:
             current.close()
 
     def _oldest_file(self) -> FileJournal | None:
         if self._full and self._oldest is None:
             self._oldest = FileJournal(self._full[0], "process")
-        return self._oldest if self._full else self._current
+        return self._oldest if self._full else self.current
 
     def _remove_oldest(self) -> None:
         journal, self._oldest = self._oldest, None
@@ -234,9 +239,9 @@ class Spool:
 
     def close(self) -> None:
         """Remove the files if all was forgotten, else leave them to whoever comes next."""
-        with self._appending:
+        with self.appending:
             self._closed = True
-            current, self._current = self._current, None
+            current, self.current = self.current, None
             if current is not None:
                 self._full.append(current.path)
         if self._lock_fd == _NO_LOCK:

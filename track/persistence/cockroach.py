@@ -108,10 +108,11 @@ def sync(uri: str) -> int:
     """
     settings = remote_settings(uri, ("log", *_TLS))
     far, spool = _open(uri, settings)
+    forwarder = Forwarder(spool, far, settings.timeout_s)
     try:
-        return Forwarder(spool, far, settings.timeout_s).send_left_behind()
+        return forwarder.send_left_behind()
     finally:
-        far.close()
+        forwarder.abandon()
 
 
 def _open(uri: str, settings: RemoteSettings) -> tuple[SQLJournal, Spool]:

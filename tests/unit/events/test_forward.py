@@ -244,7 +244,7 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_thread(journal, far, c
 def test_batches_grow_where_the_journal_is_slow(journal, far, monkeypatch):
     """And shrink again where it is not."""
     sender = journal._forwarder
-    sender.start = lambda: None
+    journal._spool.on_begin = None
     least = sender._batch_bytes
     monkeypatch.setattr(forward, "_SLOW_S", -1.0)
     for _ in range(3):
@@ -349,7 +349,7 @@ def test_durability_is_that_of_the_spool(far, folder, monkeypatch, durability, s
     synced = []
     monkeypatch.setattr(Spool, "sync", lambda _: synced.append(1))
     journal = ForwardingJournal(far, Spool(str(folder), durability), 30)
-    journal._forwarder.start = lambda: None
+    journal._spool.on_begin = None
     log(journal, 10)
     assert len(synced) == syncs
     journal.close()

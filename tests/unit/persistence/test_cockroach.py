@@ -229,14 +229,14 @@ def test_sync_sends_what_was_left_and_counts_it(uri, spool):
     """Once; the events that had arrived are not counted."""
     assert sync(uri) == 0
     store = Cockroach(uri)
-    store._forwarding._forwarder.start = lambda: None
+    store._forwarding._spool.on_begin = None
     store.new_project(Project(name="p"))
     trial = store.new_trial(Trial(_hash="a", project_id="p"))
     for step in range(10):
         store.log_trial_metrics(trial, step=step, loss=0.5)
         if step == 4:
             store._forwarding._forwarder._send_batch()
-    store._forwarding._spool._current = None  # as a killed process would leave it
+    store._forwarding._spool.current = None  # as a killed process would leave it
     store._forwarding._spool._release()
     store._forwarding._forwarder._closed = True
     assert len(files_in(spool)) == 2
