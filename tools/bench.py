@@ -390,7 +390,7 @@ def database_rows(count: int, folder: Path) -> Iterator[Row]:
     server = PostgresServer(durable=True)
     uri = f"postgres://postgres@127.0.0.1:{server.port}/postgres?spool={folder}/spool&log="
     calls, speeds = [], []
-    for attempt in range(5):
+    for attempt in range(9):
         (local,) = together("training", 1, count // 4, folder, FILE)
         (far,) = together("training", 1, count // 4, folder, f"{uri}{attempt}")
         calls.append((far["call_us"], local["call_us"]))

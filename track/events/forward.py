@@ -44,7 +44,7 @@ _LEAST_BATCH_BYTES, _SLOW_S = 2**17, 0.25
 _LATE_ARRIVALS = 5
 """How often a part of a batch may turn out to have arrived meanwhile."""
 
-_SHARE = 0.04
+_SHARE = 0.02
 """The part of a processor that the thread may take: the program logs to do something else."""
 
 

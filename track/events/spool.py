@@ -27,7 +27,7 @@ from track.utils.process import this_process
 
 logger = logging.getLogger(__name__)
 
-FILE_BYTES = 2**22
+FILE_BYTES = 2**24
 """Size at which the next file is begun, so that this one can go once all of it is acknowledged."""
 
 BATCH_BYTES = 2**20
