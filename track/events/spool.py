@@ -305,8 +305,8 @@ def _here() -> str:
 def _files_in(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # whoever wants to begin a spool there says so
     except PermissionError as error:
         logger.info("nobody's spools are looked for in %s: %s", folder, error)
         return []
