@@ -15,13 +15,17 @@ from track.events.journal import Journal
 from track.events.types import Event
 from track.utils.forking import renew_in_children
 
+Append = Callable[[tuple[bytes]], None]
+
 
 class _Identity:
     """One producer: a random id, and how many events it has recorded."""
 
-    __slots__ = ("busy", "deferred", "encode", "id", "recorded")
+    __slots__ = ("append", "busy", "deferred", "encode", "id", "recorded")
 
-    def __init__(self) -> None:
+    def __init__(self, append: Append) -> None:
+        self.append = append
+        """Where what it records goes."""
         self.id = int.from_bytes(os.urandom(8), "big") >> 1
         self.recorded = 0
         self.encode = Encoder().encode
@@ -73,6 +77,22 @@ class Producer:
             if identity.deferred and not identity.busy:
                 _run_deferred(identity)
 
+    @contextmanager
+    def redirected(self, append: Append) -> Iterator[None]:
+        """Have what this thread records in the block go elsewhere.
+
+        It goes under an identity of its own: whoever gets it must not conclude that all that this
+        thread recorded before has arrived there.
+        """
+        with self.busy():
+            usual = self._identity()
+            other = self._threads.identity = _Identity(append)
+            other.busy, other.deferred = usual.busy, usual.deferred
+            try:
+                yield
+            finally:
+                self._threads.identity = usual
+
     def when_idle(self, callback: Callable[[], None]) -> None:
         """Call a function now, or once this thread is done with what it does here.
 
@@ -121,7 +141,7 @@ class Producer:
             if sequence == MAX_SEQUENCE:
                 del self._threads.identity
             at = time_ns()
-            self.journal.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
+            identity.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
             if at >= self.journal.sync_due_ns:
                 self.journal.sync()
             if at >= self._reminder_ns:
@@ -134,7 +154,7 @@ class Producer:
     def _identity(self) -> _Identity:
         """Return who this thread is, made when it records for the first time."""
         if not hasattr(self._threads, "identity"):
-            self._threads.identity = _Identity()
+            self._threads.identity = _Identity(self.journal.append)
         identity: _Identity = self._threads.identity
         return identity
 

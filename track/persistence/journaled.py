@@ -11,7 +11,6 @@ from typing import Any
 
 from track.errors import (
     GroupDoesNotExist,
-    ItemNotFound,
     JournalClosed,
     JournalUnreachable,
     ProjectDoesNotExist,
@@ -41,6 +40,7 @@ from track.events.types import (
     TrialStarted,
 )
 from track.metrics import add_values
+from track.persistence.authority import Authority, Expectation, Kind, LocalAuthority
 from track.persistence.checks import (
     aggregator_for,
     check_dictionaries,
@@ -48,7 +48,7 @@ from track.persistence.checks import (
     check_status,
     trial_created,
 )
-from track.persistence.liveness import Heartbeats, derive_status
+from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
@@ -58,18 +58,13 @@ from track.persistence.protocol import (
     Query,
 )
 from track.persistence.storage import check_report, write_report
-from track.persistence.store import Store
 from track.persistence.timers import Timers
 from track.projections.history import as_of, trial_events
 from track.projections.objects import (
     UPDATE_COUNT,
     Objects,
-    copy_group,
-    copy_project,
-    copy_trial,
     thaw,
 )
-from track.projections.projection import catch_up
 from track.projections.report import render_report
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
@@ -121,11 +116,15 @@ class JournaledProtocol(Protocol):
         self.eager = eager
         self._forgiving = forgiving
         self._producer = Producer(journal)
-        self._store = Store(journal, self._producer)
+        self._authority = self._find_authority(journal)
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
         self._timers = Timers()
         self._heartbeats = Heartbeats(self._producer)
+
+    def _find_authority(self, journal: Journal) -> Authority:
+        """Return who decides and answers."""
+        return LocalAuthority(journal, self._producer)
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self._producer.when_idle(callback)
@@ -134,131 +133,114 @@ class JournaledProtocol(Protocol):
 
     def current(self) -> AbstractContextManager[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
-        return self._store.current()
+        return self._authority.current()
 
     def deciding(self) -> AbstractContextManager[Objects]:
-        """Give the objects as they are now; no other process decides anything meanwhile."""
-        return self._store.deciding()
+        """Give the objects as they are now; nobody else decides anything meanwhile."""
+        return self._authority.deciding()
+
+    def status_of(self, trial: Trial) -> AnyStatus | None:
+        return self._authority.status_of(trial.uid, stream_id("trial", trial.uid))
 
     # Projects
 
     def new_project(self, project: Project) -> Project:
         uid = project.uid
-        with self.deciding() as objects:
-            if uid in objects.projects:
-                return copy_project(objects.projects[uid])
-            check_dictionaries("project", project, "metadata")
-            event = ProjectCreated(uid, project.description, thaw(project.metadata))
-            self._producer.record(stream_id("project", uid), event)
-        return project
+        check_dictionaries("project", project, "metadata")
+        event = ProjectCreated(uid, project.description, thaw(project.metadata))
+        expected = [Expectation("project", uid, "absent")]
+        unmet = self._authority.record_if(stream_id("project", uid), event, expected)
+        return project if unmet is None else self._only("project", uid)
 
     def get_project(self, project: Project) -> Project | None:
-        with self.current() as objects:
-            found = objects.projects.get(project.uid)
-            return None if found is None else copy_project(found)
+        found: Project | None = self._only("project", project.uid)
+        return found
 
     def fetch_projects(self, query: Query = None) -> list[Project]:
-        with self.current() as objects:
-            return [copy_project(project) for project in objects.find_projects(query)]
+        return self._authority.find("project", query)
 
     def add_project_trial(self, project: Project, trial: Trial) -> None:
         uid = project.uid
         self._stream_of(trial)
-        with self.current() as objects:
-            if uid not in objects.projects:
-                raise _no_project(uid)
+        if not self._authority.knows("project", uid):
+            raise _no_project(uid)
         self._producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
 
     # Groups
 
     def new_trial_group(self, group: TrialGroup) -> TrialGroup | None:
         uid = group.uid
-        with self.deciding() as objects:
-            if uid in objects.groups:
-                return None
-            self._check_project(objects, group.project_id)
-            check_dictionaries("trial group", group, "metadata")
-            event = GroupCreated(
-                uid, group.name, group.description, thaw(group.metadata), group.project_id
-            )
-            self._producer.record(stream_id("group", uid), event)
-        return group
+        check_dictionaries("trial group", group, "metadata")
+        event = GroupCreated(
+            uid, group.name, group.description, thaw(group.metadata), group.project_id
+        )
+        expected = [Expectation("group", uid, "absent"), *self._project_of(group)]
+        unmet = self._authority.record_if(stream_id("group", uid), event, expected)
+        return None if _exists_already(unmet) else group
 
     def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
-        with self.current() as objects:
-            found = objects.groups.get(group.uid)
-            return None if found is None else copy_group(found)
+        found: TrialGroup | None = self._only("group", group.uid)
+        return found
 
     def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
-        with self.current() as objects:
-            return [copy_group(group) for group in objects.find_groups(query)]
+        return self._authority.find("group", query)
 
     def fetch_and_update_group(
         self, query: Query, attr: str, *args: Any, **kwargs: Any
     ) -> TrialGroup:
         update = self._update_method(attr, _GROUP_UPDATES)
-        with self.deciding() as objects:
-            group = next(objects.find_groups(query), None)
-            if group is None:
-                raise ItemNotFound(f"no group matches {query!r}")
-            update(TrialGroup(_uid=group.uid), *args, **kwargs)
-            catch_up(objects, self.journal)
-            return copy_group(objects.groups[group.uid])
+        updated: TrialGroup = self._authority.update(
+            "group", query, lambda uid: update(TrialGroup(_uid=uid), *args, **kwargs)
+        )
+        return updated
 
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
         uid = group.uid
-        with self.current() as objects:
-            if uid not in objects.groups:
-                raise _no_group(uid)
+        if not self._authority.knows("group", uid):
+            raise _no_group(uid)
         self._producer.record(stream_id("group", uid), GroupMetadataSet(kwargs))
 
     def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
         uid = group.uid
         self._stream_of(trial)
-        with self.current() as objects:
-            if uid not in objects.groups:
-                raise _no_group(uid)
+        if not self._authority.knows("group", uid):
+            raise _no_group(uid)
         self._producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
 
     # Making and finding trials
 
     def new_trial(self, trial: Trial, auto_increment: bool = False) -> Trial | None:
         digest, revision = trial.hash, trial.revision
-        with self.deciding() as objects:
-            if f"{digest}_{revision}" in objects.trials:
-                if not auto_increment:
-                    return None
-                revision = _next_revision(objects, digest)
-            self._check_project(objects, trial.project_id)
-            if self.strict and trial.group_id is not None and trial.group_id not in objects.groups:
-                raise _no_group(trial.group_id)
-            stream = stream_id("trial", f"{digest}_{revision}")
-            self._producer.record(stream, trial_created(trial, digest, revision))
+        parents = self._project_of(trial)
+        if self.strict and trial.group_id is not None:
+            parents.append(Expectation("group", trial.group_id, "present"))
+        while True:
+            uid = f"{digest}_{revision}"
+            event, stream = trial_created(trial, digest, revision), stream_id("trial", uid)
+            expected = [Expectation("trial", uid, "absent"), *parents]
+            unmet = self._authority.record_if(stream, event, expected)
+            if not _exists_already(unmet):
+                break
+            if not auto_increment:
+                return None
+            revision = self._authority.next_revision(digest)
         trial._hash, trial.revision = digest, revision
         trial.metadata[UPDATE_COUNT] = 0
         self._streams[digest, revision] = stream
         return trial
 
     def get_trial(self, trial: Trial) -> list[Trial] | None:
-        with self.current() as objects:
-            if trial.uid not in objects.trials:
-                return None
-            digest = objects.trials[trial.uid].hash
-            return [copy_trial(objects.trials[uid]) for uid in objects.revisions[digest]]
+        return self._authority.revisions(trial.uid)
 
     def fetch_trials(self, query: Query = None) -> list[Trial]:
-        with self.current() as objects:
-            return [copy_trial(trial) for trial in objects.find_trials(query)]
+        return self._authority.find("trial", query)
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
         update = self._update_method(attr, _TRIAL_UPDATES)
-        with self.deciding() as objects:
-            found = next(objects.find_trials(query), None)
-            if found is None:
-                raise ItemNotFound(f"no trial matches {query!r}")
-            update(Trial(_hash=found.hash, revision=found.revision), *args, **kwargs)
-            catch_up(objects, self.journal)
-            return copy_trial(objects.trials[found.uid])
+        updated: Trial = self._authority.update(
+            "trial", query, lambda uid: update(_trial_named(uid), *args, **kwargs)
+        )
+        return updated
 
     def _update_method(self, name: str, allowed: frozenset[str]) -> Callable[..., None]:
         if name not in allowed:
@@ -268,9 +250,16 @@ class JournaledProtocol(Protocol):
         method: Callable[..., None] = getattr(self, name)
         return method
 
-    def _check_project(self, objects: Objects, uid: Any) -> None:
-        if self.strict and uid is not None and uid not in objects.projects:
-            raise _no_project(uid)
+    def _only(self, kind: Kind, uid: Any) -> Any:
+        """Return the object with a uid, or None."""
+        found = self._authority.find(kind, {"uid": uid})
+        return found[0] if found else None
+
+    def _project_of(self, child: TrialGroup | Trial) -> list[Expectation]:
+        """Return what is expected of the project that something is made in."""
+        if not self.strict or child.project_id is None:
+            return []
+        return [Expectation("project", child.project_id, "present")]
 
     def _stream_of(self, trial: Trial) -> int:
         """Return the stream of a trial that exists.
@@ -284,19 +273,12 @@ class JournaledProtocol(Protocol):
         return self._streams.get(key) or self._find_stream(key, trial.uid)
 
     def _find_stream(self, key: tuple[str | None, int | str], uid: str) -> int:
-        with self.current() as objects:
-            if uid not in objects.trials:
-                raise TrialDoesNotExist(
-                    f"the trial {uid} is not in this store: insert it with new_trial first"
-                )
+        if not self._authority.knows("trial", uid):
+            raise TrialDoesNotExist(
+                f"the trial {uid} is not in this store: insert it with new_trial first"
+            )
         stream = self._streams[key] = stream_id("trial", uid)
         return stream
-
-    def status_of(self, trial: Trial) -> AnyStatus | None:
-        with self.current() as objects:
-            found = objects.trials.get(trial.uid)
-            beats = objects.heartbeats.get(stream_id("trial", trial.uid), {})
-            return None if found is None else derive_status(found, beats)
 
     # Recording what happens to a trial
 
@@ -321,7 +303,7 @@ class JournaledProtocol(Protocol):
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         stream = self._stream_of(trial)
-        trial.read_metrics_from(partial(self._read_metrics, trial.uid))
+        trial.read_metrics_from(partial(self._authority.metrics, trial.uid))
         return partial(self._sink_metrics, stream)
 
     def _sink_metrics(
@@ -332,17 +314,6 @@ class JournaledProtocol(Protocol):
             check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, values)
         self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
-
-    def _read_metrics(self, uid: str) -> dict[str, Any]:
-        try:
-            with self.current() as objects:
-                return dict(thaw(objects.trials[uid].metrics))
-        except JournalClosed:
-            # Closing brought the objects up to date.
-            with self._store.as_last_seen() as objects:
-                if uid not in objects.trials:
-                    raise
-                return dict(thaw(objects.trials[uid].metrics))
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
@@ -451,16 +422,32 @@ class JournaledProtocol(Protocol):
     def close(self) -> None:
         """Commit and release the journal."""
         try:
-            self._store.close()
+            self._authority.close()
         except JournalClosed:
             return
         finally:
             self.journal.close()
 
 
-def _next_revision(objects: Objects, digest: str) -> int:
-    taken = [objects.trials[uid].revision for uid in objects.revisions.get(digest, ())]
-    return 1 + max((int(revision) for revision in taken if str(revision).isdecimal()), default=-1)
+def _exists_already(unmet: Expectation | None) -> bool:
+    """Whether something was not made because it exists.
+
+    Raises
+    ------
+    ProjectDoesNotExist, GroupDoesNotExist
+        it was not made because what it would belong to does not
+    """
+    if unmet is None:
+        return False
+    if unmet.expected == "present":
+        raise (_no_project if unmet.kind == "project" else _no_group)(unmet.uid)
+    return True
+
+
+def _trial_named(uid: str) -> Trial:
+    trial = Trial()
+    trial.uid = uid
+    return trial
 
 
 def _text(value: Any) -> str | None:
