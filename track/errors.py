@@ -18,6 +18,10 @@
     ├── ConcurrentWrite            somebody else changed the object in between
     ├── QueryError                 (also RuntimeError) a query that makes no sense
     ├── BackendError               (also ValueError) an unusable backend URI
+    ├── RPCCallFailure             (also RuntimeError) a server failed at what it was asked
+    ├── InsecureConnection         (also ConnectionError) what arrived is not what was sent
+    │   └── MalformedMessage       what arrived is no message of the relay
+    ├── AuthenticationError        (also PermissionError) a login was refused
     ├── NotAReport                 a file that Track did not write is in the way
     └── ReportWriteError           (also OSError) the report could not be replaced
 
@@ -97,3 +101,19 @@ class NotAReport(TrackError):
 
 class ReportWriteError(TrackError, OSError):
     """The report could not be replaced: the old one stands, and the journal has everything."""
+
+
+class RPCCallFailure(TrackError, RuntimeError):
+    """A server failed at what it was asked, in a way that has no kind of its own here."""
+
+
+class InsecureConnection(TrackError, ConnectionError):
+    """What arrived was altered, replayed, or not what both sides agreed on."""
+
+
+class MalformedMessage(InsecureConnection):
+    """What arrived over a connection is no message of the relay, or one that is too large."""
+
+
+class AuthenticationError(TrackError, PermissionError):
+    """A login was refused, or the server did not prove who it is."""

@@ -16,8 +16,10 @@ from tests.contracts.query_contract import (
     filled,  # noqa: F401 - a fixture of the suite
 )
 from tests.databases import KINDS, uri_of
+from tests.relays import Running, server_uri
 from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
+from track.persistence.serving import SocketServer
 from track.structure import Project, Status, Trial, TrialGroup
 from track.utils import ItemNotFound
 
@@ -34,6 +36,20 @@ def open_sql(kind, folder):
     return get_protocol(uri_of(kind, str(folder)[-255:], spool=folder / "spool"))
 
 
+def open_socket(layer, folder):
+    """Serve a backend, and open a client that ends the server when it is closed."""
+    running = Running(SocketServer(server_uri(f"file:{folder / 'store.json'}", security_layer=layer)))
+    store = get_protocol(running.uri(spool=folder / "spool"))
+    close = store.close
+
+    def close_both():
+        close()
+        running.stop()
+
+    store.close = close_both
+    return store
+
+
 def open_memory(folder):
     return get_protocol("memory:")
 
@@ -47,6 +63,8 @@ BACKENDS = {
     "lmdb": open_lmdb,
     "memory": open_memory,
     "multiplexer": open_multiplexer,
+    "socket": partial(open_socket, "none"),
+    "socket, AES": partial(open_socket, "AES"),
     **{kind: partial(open_sql, kind) for kind in KINDS},
 }
 """Functions of a folder that open a fresh backend: a new backend is one more line here."""

@@ -354,6 +354,16 @@ class ForwardingJournal(Journal):
             finally:
                 self._decider = before
 
+    def drain_mine(self) -> None:
+        """Return once the far journal has everything that was logged here before.
+
+        Raises
+        ------
+        JournalUnreachable
+            it did not take it in time; the message says where it is kept
+        """
+        self._forwarder.drain()
+
     def drain(self) -> None:
         """Return once the far journal has everything, also what dead processes left behind.
 

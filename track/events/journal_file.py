@@ -16,6 +16,7 @@ from track.errors import JournalError, JournalWriteError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.events.journal_on_disk import JournalOnDisk
 from track.events.record import Damage, frame, frame_group, remains, scan
+from track.events.sequences import Sequences
 from track.events.shared_file import SharedFile
 
 _WINDOW = 2**20
@@ -53,6 +54,7 @@ class FileJournal(JournalOnDisk):
         lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT,
     ) -> None:
         super().__init__(SharedFile(path, lock_timeout_s), durability)
+        self._sequences = Sequences()
         self._always = durability == "always"
         self.window = _WINDOW
         """How many bytes to read at a time."""
@@ -109,6 +111,9 @@ class FileJournal(JournalOnDisk):
     def unsettled(self, head: int) -> Damage | None:
         size = os.fstat(self.file.descriptor()).st_size
         return Damage(head, size, "torn") if size > head else None
+
+    def last_sequence(self, producer: int) -> int:
+        return self._sequences.last(self, producer)
 
     def fingerprint(self, position: int) -> bytes | None:
         start = max(0, position - _FINGERPRINT)

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 from track.errors import JournalClosed
 from track.events.journal import Batch, Journal
+from track.events.sequences import Sequences
 from track.utils.forking import renew_in_children
 
 _BATCH = 4096
@@ -22,6 +23,7 @@ class MemoryJournal(Journal):
     def __init__(self) -> None:
         self._payloads: list[bytes] = []
         self._section = threading.RLock()
+        self._sequences = Sequences()
         self._closed = False
         renew_in_children(self)
 
@@ -41,6 +43,9 @@ class MemoryJournal(Journal):
 
     def head(self) -> int:
         return len(self._payloads)
+
+    def last_sequence(self, producer: int) -> int:
+        return self._sequences.last(self, producer)
 
     def sync(self) -> None:
         """Memory has nothing more stable to go to."""

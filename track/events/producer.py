@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
 from time import time_ns
@@ -21,7 +21,7 @@ Append = Callable[[tuple[bytes]], None]
 class _Identity:
     """One producer: a random id, and how many events it has recorded."""
 
-    __slots__ = ("append", "busy", "deferred", "encode", "id", "recorded")
+    __slots__ = ("append", "busy", "deferred", "elsewhere", "encode", "id", "recorded")
 
     def __init__(self, append: Append) -> None:
         self.append = append
@@ -32,6 +32,8 @@ class _Identity:
         self.busy = 0
         """How many calls of this thread are under way, one inside the other."""
         self.deferred: list[Callable[[], None]] = []
+        self.elsewhere: _Identity | None = None
+        """Who the thread is when what it records goes elsewhere."""
 
 
 class Producer:
@@ -86,8 +88,9 @@ class Producer:
         """
         with self.busy():
             usual = self._identity()
-            other = self._threads.identity = _Identity(append)
-            other.busy, other.deferred = usual.busy, usual.deferred
+            other = usual.elsewhere or _Identity(append)
+            other.append, other.busy, other.deferred = append, usual.busy, usual.deferred
+            usual.elsewhere = self._threads.identity = other
             try:
                 yield
             finally:
@@ -150,6 +153,19 @@ class Producer:
             identity.busy -= 1
             if identity.deferred and not identity.busy:
                 _run_deferred(identity)
+
+    def pass_on(self, payloads: Sequence[bytes]) -> None:
+        """Append what others recorded, as it is.
+
+        Raises
+        ------
+        JournalError
+            see :meth:`track.events.journal.Journal.append`
+        """
+        self.changed = True
+        self.journal.append(payloads)
+        if time_ns() >= self.journal.sync_due_ns:
+            self.journal.sync()
 
     def _identity(self) -> _Identity:
         """Return who this thread is, made when it records for the first time."""

@@ -26,6 +26,7 @@ _BACKENDS: dict[str, str | Backend] = {
     "none": "track.persistence.local:make_local",
     "postgres": "track.persistence.cockroach:Cockroach",
     "postgresql": "track.persistence.cockroach:Cockroach",
+    "socket": "track.persistence.socketed:SocketClient",
 }
 """scheme -> backend; those that are text are imported when they are first asked for."""
 
@@ -59,7 +60,8 @@ def get_protocol(uri: str) -> Protocol:
     ----------
     uri
         ``file:report.json`` or a plain path, ``lmdb:store.lmdb``, ``cockroach://host/database``,
-        ``postgres://host/database``, ``memory:``, ``none``, or one of a backend that was registered
+        ``postgres://host/database``, ``socket://host:port``, ``memory:``, ``none``, or one of a
+        backend that was registered
 
     Raises
     ------

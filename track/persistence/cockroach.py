@@ -80,7 +80,7 @@ class Cockroach(JournaledProtocol):
         JournalUnreachable
             it does not answer; the message says where everything is kept
         """
-        with self._producer.busy():  # a signal handler that wants to end a trial waits its turn
+        with self.producer.busy():  # a signal handler that wants to end a trial waits its turn
             self._forwarding.drain()
             super().commit(file_name_override, **kwargs)
 

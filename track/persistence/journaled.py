@@ -115,32 +115,34 @@ class JournaledProtocol(Protocol):
         self.strict = strict
         self.eager = eager
         self._forgiving = forgiving
-        self._producer = Producer(journal)
-        self._authority = self._find_authority(journal)
+        self.producer = Producer(journal)
+        """Who records here."""
+        self.authority = self._find_authority(journal)
+        """Who decides and answers."""
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
         self._timers = Timers()
-        self._heartbeats = Heartbeats(self._producer)
+        self._heartbeats = Heartbeats(self.producer)
 
     def _find_authority(self, journal: Journal) -> Authority:
         """Return who decides and answers."""
-        return LocalAuthority(journal, self._producer)
+        return LocalAuthority(journal, self.producer)
 
     def when_idle(self, callback: Callable[[], None]) -> None:
-        self._producer.when_idle(callback)
+        self.producer.when_idle(callback)
 
     # Reading and deciding
 
     def current(self) -> AbstractContextManager[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
-        return self._authority.current()
+        return self.authority.current()
 
     def deciding(self) -> AbstractContextManager[Objects]:
         """Give the objects as they are now; nobody else decides anything meanwhile."""
-        return self._authority.deciding()
+        return self.authority.deciding()
 
     def status_of(self, trial: Trial) -> AnyStatus | None:
-        return self._authority.status_of(trial.uid, stream_id("trial", trial.uid))
+        return self.authority.status_of(trial.uid, stream_id("trial", trial.uid))
 
     # Projects
 
@@ -149,7 +151,7 @@ class JournaledProtocol(Protocol):
         check_dictionaries("project", project, "metadata")
         event = ProjectCreated(uid, project.description, thaw(project.metadata))
         expected = [Expectation("project", uid, "absent")]
-        unmet = self._authority.record_if(stream_id("project", uid), event, expected)
+        unmet = self.authority.record_if(stream_id("project", uid), event, expected)
         return project if unmet is None else self._only("project", uid)
 
     def get_project(self, project: Project) -> Project | None:
@@ -157,14 +159,14 @@ class JournaledProtocol(Protocol):
         return found
 
     def fetch_projects(self, query: Query = None) -> list[Project]:
-        return self._authority.find("project", query)
+        return self.authority.find("project", query)
 
     def add_project_trial(self, project: Project, trial: Trial) -> None:
         uid = project.uid
         self._stream_of(trial)
-        if not self._authority.knows("project", uid):
+        if not self.authority.knows("project", uid):
             raise _no_project(uid)
-        self._producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
+        self.producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
 
     # Groups
 
@@ -175,7 +177,7 @@ class JournaledProtocol(Protocol):
             uid, group.name, group.description, thaw(group.metadata), group.project_id
         )
         expected = [Expectation("group", uid, "absent"), *self._project_of(group)]
-        unmet = self._authority.record_if(stream_id("group", uid), event, expected)
+        unmet = self.authority.record_if(stream_id("group", uid), event, expected)
         return None if _exists_already(unmet) else group
 
     def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
@@ -183,29 +185,29 @@ class JournaledProtocol(Protocol):
         return found
 
     def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
-        return self._authority.find("group", query)
+        return self.authority.find("group", query)
 
     def fetch_and_update_group(
         self, query: Query, attr: str, *args: Any, **kwargs: Any
     ) -> TrialGroup:
         update = self._update_method(attr, _GROUP_UPDATES)
-        updated: TrialGroup = self._authority.update(
+        updated: TrialGroup = self.authority.update(
             "group", query, lambda uid: update(TrialGroup(_uid=uid), *args, **kwargs)
         )
         return updated
 
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
         uid = group.uid
-        if not self._authority.knows("group", uid):
+        if not self.authority.knows("group", uid):
             raise _no_group(uid)
-        self._producer.record(stream_id("group", uid), GroupMetadataSet(kwargs))
+        self.producer.record(stream_id("group", uid), GroupMetadataSet(kwargs))
 
     def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
         uid = group.uid
         self._stream_of(trial)
-        if not self._authority.knows("group", uid):
+        if not self.authority.knows("group", uid):
             raise _no_group(uid)
-        self._producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
+        self.producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
 
     # Making and finding trials
 
@@ -218,26 +220,26 @@ class JournaledProtocol(Protocol):
             uid = f"{digest}_{revision}"
             event, stream = trial_created(trial, digest, revision), stream_id("trial", uid)
             expected = [Expectation("trial", uid, "absent"), *parents]
-            unmet = self._authority.record_if(stream, event, expected)
+            unmet = self.authority.record_if(stream, event, expected)
             if not _exists_already(unmet):
                 break
             if not auto_increment:
                 return None
-            revision = self._authority.next_revision(digest)
+            revision = self.authority.next_revision(digest)
         trial._hash, trial.revision = digest, revision
         trial.metadata[UPDATE_COUNT] = 0
         self._streams[digest, revision] = stream
         return trial
 
     def get_trial(self, trial: Trial) -> list[Trial] | None:
-        return self._authority.revisions(trial.uid)
+        return self.authority.revisions(trial.uid)
 
     def fetch_trials(self, query: Query = None) -> list[Trial]:
-        return self._authority.find("trial", query)
+        return self.authority.find("trial", query)
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
         update = self._update_method(attr, _TRIAL_UPDATES)
-        updated: Trial = self._authority.update(
+        updated: Trial = self.authority.update(
             "trial", query, lambda uid: update(_trial_named(uid), *args, **kwargs)
         )
         return updated
@@ -252,7 +254,7 @@ class JournaledProtocol(Protocol):
 
     def _only(self, kind: Kind, uid: Any) -> Any:
         """Return the object with a uid, or None."""
-        found = self._authority.find(kind, {"uid": uid})
+        found = self.authority.find(kind, {"uid": uid})
         return found[0] if found else None
 
     def _project_of(self, child: TrialGroup | Trial) -> list[Expectation]:
@@ -273,7 +275,7 @@ class JournaledProtocol(Protocol):
         return self._streams.get(key) or self._find_stream(key, trial.uid)
 
     def _find_stream(self, key: tuple[str | None, int | str], uid: str) -> int:
-        if not self._authority.knows("trial", uid):
+        if not self.authority.knows("trial", uid):
             raise TrialDoesNotExist(
                 f"the trial {uid} is not in this store: insert it with new_trial first"
             )
@@ -283,7 +285,7 @@ class JournaledProtocol(Protocol):
     # Recording what happens to a trial
 
     def _record(self, trial: Trial, event: Event) -> None:
-        self._producer.record(self._stream_of(trial), event)
+        self.producer.record(self._stream_of(trial), event)
 
     def log_trial_metrics(
         self,
@@ -303,7 +305,7 @@ class JournaledProtocol(Protocol):
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         stream = self._stream_of(trial)
-        trial.read_metrics_from(partial(self._authority.metrics, trial.uid))
+        trial.read_metrics_from(partial(self.authority.metrics, trial.uid))
         return partial(self._sink_metrics, stream)
 
     def _sink_metrics(
@@ -313,7 +315,7 @@ class JournaledProtocol(Protocol):
         if step.__class__ is not int:
             check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, values)
-        self._producer.record_fields(stream, MetricsLogged, [step, values, spec])
+        self.producer.record_fields(stream, MetricsLogged, [step, values, spec])
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
@@ -338,7 +340,7 @@ class JournaledProtocol(Protocol):
 
     def log_trial_start(self, trial: Trial) -> None:
         stream = self._stream_of(trial)
-        self._producer.record(stream, TrialStarted())
+        self.producer.record(stream, TrialStarted())
         self._heartbeats.start(stream)
         self.journal.milestone()
         self._timers.start(stream, None)
@@ -348,7 +350,7 @@ class JournaledProtocol(Protocol):
     ) -> None:
         stream = self._stream_of(trial)
         elapsed, _ = self._timers.stop(stream, None)
-        self._producer.record(stream, TrialFinished(elapsed, _text(exc_type)))
+        self.producer.record(stream, TrialFinished(elapsed, _text(exc_type)))
         self._heartbeats.stop(stream)
         self.journal.milestone()
         if self.eager:
@@ -373,7 +375,7 @@ class JournaledProtocol(Protocol):
         check_key("the name of a chrono", name)
         spec = None if aggregator is DEFAULT_CHRONO else aggregator_for(aggregator, {name: 0.5})
         stream = self._stream_of(trial)
-        self._producer.record_fields(stream, ChronoStarted, [name, spec])
+        self.producer.record_fields(stream, ChronoStarted, [name, spec])
         if start_callback is not None:
             start_callback()
         self._timers.start(stream, name, end_callback)
@@ -383,7 +385,7 @@ class JournaledProtocol(Protocol):
     ) -> None:
         stream = self._stream_of(trial)
         elapsed, end_callback = self._timers.stop(stream, name)
-        self._producer.record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
+        self.producer.record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
         if end_callback is not None:
             end_callback()
 
@@ -422,7 +424,7 @@ class JournaledProtocol(Protocol):
     def close(self) -> None:
         """Commit and release the journal."""
         try:
-            self._authority.close()
+            self.authority.close()
         except JournalClosed:
             return
         finally:

@@ -86,14 +86,14 @@ class FileProtocol(JournaledProtocol):
         file_name_override
             write the report there instead
         """
-        with self._producer.busy():  # a signal handler that wants to commit too waits for the end
+        with self.producer.busy():  # a signal handler that wants to commit too waits for the end
             self.journal.sync()
             if file_name_override is not None:
                 path = os.path.abspath(file_name_override)
                 check_report(path)
                 self._replace_report(path)
             elif self._file_journal.is_current():
-                self._producer.changed = False
+                self.producer.changed = False
                 self._replace_report(self.path)
             else:
                 raise _abandoned(self.path)
@@ -106,7 +106,7 @@ class FileProtocol(JournaledProtocol):
 
     def commit_if_changed(self) -> None:
         """Commit, unless nothing was recorded here since the last time or since a fork."""
-        if os.getpid() == self._pid and self._producer.changed:
+        if os.getpid() == self._pid and self.producer.changed:
             self.commit()
 
     def close(self) -> None:
@@ -119,7 +119,7 @@ class FileProtocol(JournaledProtocol):
 
     def __del__(self) -> None:
         # A collection comes at any moment, in the middle of a commit too, so it must not commit.
-        if getattr(self, "_pid", None) == os.getpid() and self.eager and self._producer.changed:
+        if getattr(self, "_pid", None) == os.getpid() and self.eager and self.producer.changed:
             _left_behind.add((self._pid, self.path))
 
     def keep_content(self, path: str) -> tuple[int, str]:

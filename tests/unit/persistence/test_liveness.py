@@ -157,7 +157,7 @@ def test_log_calls_are_heartbeats_now_and_then(trial, log, monkeypatch):
     """Those that come too early record none, the first that does not records one."""
     log(trial)
     assert len(heartbeats(trial)) == 1
-    monkeypatch.setattr(trial.protocol._producer, "_reminder_ns", time.time_ns())
+    monkeypatch.setattr(trial.protocol.producer, "_reminder_ns", time.time_ns())
     log(trial)
     assert len(heartbeats(trial)) == 2
     log(trial)
@@ -170,13 +170,13 @@ def test_a_trial_that_ended_has_no_more_heartbeats(trial, monkeypatch):
     other.set_project(name="p")
     other.new_trial(parameters={"x": 1}).start()
     trial.finish()
-    monkeypatch.setattr(trial.protocol._producer, "_reminder_ns", 0)
+    monkeypatch.setattr(trial.protocol.producer, "_reminder_ns", 0)
     trial.log_metadata(late=True)
     assert len(heartbeats(trial)) == 1
     assert len(heartbeats(other)) == 2
     other.finish()
     trial.log_metadata(later=True)
-    assert trial.protocol._producer._reminder_ns > time.time_ns() * 2
+    assert trial.protocol.producer._reminder_ns > time.time_ns() * 2
 
 
 def test_a_client_that_ran_a_trial_is_released_when_it_is_dropped(uri):

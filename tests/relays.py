@@ -1,0 +1,134 @@
+"""Servers of the socket backend for tests: in a thread of the test, or a process of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from track.persistence.serving import SocketServer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from track.relay.server import Limits
+
+PATIENCE_S = 30
+
+
+class Running:
+    """A server that runs in a thread.
+
+    Parameters
+    ----------
+    server
+        what to run
+    """
+
+    def __init__(self, server: SocketServer) -> None:
+        self.server = server
+        self._thread = threading.Thread(target=server.run_server, daemon=True)
+        self._thread.start()
+        assert server.ready.wait(PATIENCE_S)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self.server.port
+
+    def uri(self, login: str = "", **options: object) -> str:
+        """Return the URI of the server for a client."""
+        return uri_of(self.port, login, security_layer=self.server.layer or "none", **options)
+
+    def stop(self) -> None:
+        """Have it end well."""
+        self.server.close()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+
+def uri_of(port: int, login: str = "", **options: object) -> str:
+    """Return the URI of a server on this machine for a client."""
+    return f"socket://{login}127.0.0.1:{port}?{urlencode(options)}"
+
+
+def server_uri(backend: str, port: int = 0, **options: object) -> str:
+    """Return the URI of a server on this machine, for itself."""
+    return f"socket://127.0.0.1:{port}?{urlencode({'backend': backend, **options})}"
+
+
+@contextmanager
+def served(backend: str, limits: Limits | None = None, **options: object) -> Iterator[Running]:
+    """Serve a backend from a thread for the length of a block."""
+    running = Running(SocketServer(server_uri(backend, **options), limits))
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+class ServerProcess:
+    """A server in a process of its own, which a test may kill and start again on its port.
+
+    Parameters
+    ----------
+    backend
+        what it serves
+    options
+        of the URI of the server
+    """
+
+    def __init__(self, backend: str, **options: object) -> None:
+        self._backend = backend
+        self._options = options
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        """Start it; it listens when this returns."""
+        uri = server_uri(self._backend, self.port, **self._options)
+        self.process = subprocess.Popen(
+            [sys.executable, __file__, uri],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parent.parent,
+        )
+        assert self.process.stdout is not None
+        said = self.process.stdout.readline()
+        assert said, "the server did not start"
+        self.port = int(said)
+
+    def uri(self, login: str = "", **options: object) -> str:
+        """Return the URI of the server for a client."""
+        layer = self._options.get("security_layer", "none")
+        return uri_of(self.port, login, security_layer=layer, **options)
+
+    def kill(self) -> None:
+        """Kill it, as SIGKILL does."""
+        self.process.kill()
+        self.process.wait(PATIENCE_S)
+
+    def stop(self) -> int:
+        """Tell it to end, and return its exit code."""
+        self.process.terminate()
+        return self.process.wait(PATIENCE_S)
+
+
+def _main(uri: str) -> None:
+    server = SocketServer(uri)
+    threading.Thread(target=_announce, args=(server,), daemon=True).start()
+    server.run_server()
+
+
+def _announce(server: SocketServer) -> None:
+    server.ready.wait()
+    sys.stdout.write(f"{server.port}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1])

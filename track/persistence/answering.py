@@ -1,0 +1,231 @@
+"""What a server does with the requests of its clients, on the backend it stands in front of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from track.errors import ItemNotFound, MalformedMessage, RPCCallFailure
+from track.events.codec import identify, stream_id
+from track.events.journal import Batch
+from track.persistence.authority import (
+    Expectation,
+    Kind,
+    LocalAuthority,
+    first_match,
+    first_unmet,
+    matches,
+    table,
+)
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.queries import from_values
+from track.persistence.selection import pack_all, pack_selection
+from track.projections.projection import catch_up
+
+Answer = tuple[list[Any], bytes]
+"""Values, and objects as bytes."""
+
+_KINDS: tuple[Kind, ...] = ("project", "group", "trial")
+
+
+class Answering:
+    """A backend, as its clients reach it. Any thread may call it, and all calls may block.
+
+    Parameters
+    ----------
+    protocol
+        the backend
+    """
+
+    def __init__(self, protocol: JournaledProtocol) -> None:
+        if not isinstance(protocol.authority, LocalAuthority):
+            raise RPCCallFailure("a server cannot stand in front of another server")
+        self.protocol = protocol
+        self._authority: LocalAuthority = protocol.authority
+        self._last: dict[int, int] = {}
+        """The last event of each producer that anything was taken from."""
+        self._taking = threading.Lock()
+        self._committing = threading.Lock()
+        self._asked = self._committed = 0
+        """How many commits were asked for, and up to which of them all is done."""
+        self._calls: dict[str, Callable[..., Answer]] = {
+            "commit": self._commit,
+            "fetch_groups": lambda query: self._find("group", query),
+            "fetch_projects": lambda query: self._find("project", query),
+            "fetch_trials": lambda query: self._find("trial", query),
+            "first_group": lambda query: self._first("group", query),
+            "first_trial": lambda query: self._first("trial", query),
+            "get_trial": self._revisions,
+            "knows": self._knows,
+            "next_revision": self._next_revision,
+            "objects": self._objects,
+            "status_of": self._status_of,
+            "sync": self._sync,
+        }
+
+    # Appending: each event once
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Append what clients recorded, all or none, except what is in the journal already.
+
+        Raises
+        ------
+        JournalError
+            as of :meth:`track.events.journal.Journal.append`
+        """
+        with self._taking:
+            last: dict[int, int] = {}
+            new = []
+            for payload in payloads:
+                producer, sequence = identify(payload) or (None, 0)
+                if producer is not None:
+                    if sequence <= (last.get(producer) or self._last_of(producer)):
+                        continue
+                    last[producer] = sequence
+                new.append(payload)
+            if not new:
+                return
+            try:
+                self.protocol.producer.pass_on(new)
+            except BaseException:
+                # Whether they are there is the journal's to say, when they come again.
+                for producer in last:
+                    self._last.pop(producer, None)
+                raise
+            self._last.update(last)
+
+    def _last_of(self, producer: int) -> int:
+        known = self._last.get(producer)
+        if known is None:
+            known = self._last[producer] = self.protocol.journal.last_sequence(producer)
+        return known
+
+    def last(self, producer: int | None) -> int:
+        """Return the number of a producer's last event, or the position of the last of all."""
+        if producer is None:
+            return self.protocol.journal.head()
+        if type(producer) is not int:
+            raise MalformedMessage(f"{producer!r} is no producer")
+        with self._taking:
+            return self._last_of(producer)
+
+    def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
+        """Append an event if all holds that is expected of the objects.
+
+        Parameters
+        ----------
+        header
+            the expectations; and the kind and the uid of an object that is wanted, or None
+        payload
+            of the event
+
+        Returns
+        -------
+        The number of the first expectation that does not hold, None when the event was recorded,
+        now or before; and the object.
+        """
+        expectations, kind, uid = _proposal(header)
+        identity = identify(payload)
+        if identity is None:
+            raise MalformedMessage("what is proposed is no event")
+        producer, sequence = identity
+        with self._authority.deciding() as objects:
+            if sequence > self.last(producer):
+                unmet = first_unmet(objects, expectations)
+                if unmet is not None:
+                    return expectations.index(unmet), b""
+                self.append([payload])
+            if kind is None:
+                return None, b""
+            catch_up(objects, self.protocol.journal)
+            return None, pack_selection([table(objects, kind)[uid]])
+
+    # Reading
+
+    def read(self, after: int) -> Iterator[Batch]:
+        """Yield what is behind a position of the journal."""
+        return self.protocol.journal.read_batches(after)
+
+    def call(self, name: str, arguments: list[Any]) -> Answer:
+        """Answer a call.
+
+        Raises
+        ------
+        AttributeError
+            nothing of this name can be called
+        """
+        function = self._calls.get(name)
+        if function is None:
+            known = ", ".join(sorted(self._calls))
+            raise AttributeError(f"{name!r} cannot be called: use one of {known}")
+        return function(*arguments)
+
+    def _find(self, kind: Kind, query: Any) -> Answer:
+        query = from_values(query)
+        with self._authority.current() as objects:
+            return [], pack_selection(matches(objects, kind, query))
+
+    def _first(self, kind: Kind, query: Any) -> Answer:
+        query = from_values(query)
+        with self._authority.current() as objects:
+            return [first_match(objects, kind, query)], b""
+
+    def _revisions(self, uid: str) -> Answer:
+        with self._authority.current() as objects:
+            if uid not in objects.trials:
+                raise ItemNotFound(f"there is no trial {uid}")
+            uids = objects.revisions[objects.trials[uid].hash]
+            return [], pack_selection(objects.trials[other] for other in uids)
+
+    def _knows(self, kind: str, uid: Any) -> Answer:
+        return [self._authority.knows(_kind(kind), uid)], b""
+
+    def _next_revision(self, digest: str) -> Answer:
+        return [self._authority.next_revision(digest)], b""
+
+    def _status_of(self, uid: str) -> Answer:
+        status = self._authority.status_of(uid, stream_id("trial", uid))
+        if status is None:
+            return [None], b""
+        return [[status.name, status.value]], b""
+
+    def _objects(self) -> Answer:
+        with self._authority.current() as objects:
+            return [], pack_all(objects)
+
+    # Making it last
+
+    def _sync(self) -> Answer:
+        self.protocol.journal.sync()
+        return [], b""
+
+    def _commit(self) -> Answer:
+        self._asked += 1
+        mine = self._asked
+        with self._committing:
+            if self._committed < mine:  # else somebody's commit that began later did it
+                began = self._asked
+                self.protocol.commit()
+                self._committed = began
+        return [], b""
+
+    def close(self) -> None:
+        """Release the backend."""
+        self.protocol.close()
+
+
+def _proposal(header: list[Any]) -> tuple[list[Expectation], Kind | None, Any]:
+    expected, kind, uid = header
+    expectations = [
+        Expectation(_kind(of), name, state, from_values(query))
+        for of, name, state, query in expected
+    ]
+    return expectations, None if kind is None else _kind(kind), uid
+
+
+def _kind(text: str) -> Kind:
+    for kind in _KINDS:
+        if text == kind:
+            return kind
+    raise MalformedMessage(f"there are no objects of the kind {text!r}")

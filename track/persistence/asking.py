@@ -1,0 +1,172 @@
+"""Decisions and answers of a server: what a client asks for, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from track.errors import BackendError, ItemNotFound
+from track.events.forward import ForwardingJournal
+from track.events.producer import Producer
+from track.events.types import Event
+from track.persistence.authority import COPY, Authority, Expectation, Kind, table
+from track.persistence.protocol import Query
+from track.persistence.queries import to_values
+from track.persistence.selection import unpack_selection
+from track.projections.objects import Objects
+from track.relay.connection import Connection
+from track.relay.frames import Verb
+from track.structure import AnyStatus, get_status
+
+
+class RemoteAuthority(Authority):
+    """A server: it decides in its own exclusive section, and nothing here ever holds that.
+
+    Parameters
+    ----------
+    connection
+        with the server
+    forwarding
+        what this process records for it
+    producer
+        who records that
+    """
+
+    def __init__(
+        self, connection: Connection, forwarding: ForwardingJournal, producer: Producer
+    ) -> None:
+        self._connection = connection
+        self._forwarding = forwarding
+        self._producer = producer
+
+    def record_if(
+        self, stream: int, event: Event, expectations: Iterable[Expectation]
+    ) -> Expectation | None:
+        proposal = _Proposal(self._connection, [*expectations])
+        self._forwarding.drain_mine()
+        try:
+            with self._producer.redirected(proposal.append):
+                self._producer.record(stream, event)
+        except _Unmet as unmet:
+            return unmet.expectation
+        return None
+
+    def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
+        values = to_values(query)
+        self._forwarding.drain_mine()
+        while True:
+            (uid,) = self._ask(f"first_{kind}", values)
+            proposal = _Proposal(
+                self._connection, [Expectation(kind, uid, "first", query)], (kind, uid)
+            )
+            try:
+                with self._producer.redirected(proposal.append):
+                    record(uid)
+            except _Unmet:
+                continue  # somebody else was faster, so another one may be the first by now
+            return COPY[kind](table(unpack_selection(proposal.found), kind)[uid])
+
+    def find(self, kind: Kind, query: Query) -> list[Any]:
+        objects = self._fetch(f"fetch_{kind}s", to_values(query))
+        return [COPY[kind](found) for found in table(objects, kind).values()]
+
+    def knows(self, kind: Kind, uid: Any) -> bool:
+        known: bool = self._ask("knows", kind, uid)[0]
+        return known
+
+    def revisions(self, uid: str) -> list[Any] | None:
+        try:
+            objects = self._fetch("get_trial", uid)
+        except ItemNotFound:
+            return None
+        return [COPY["trial"](found) for found in objects.trials.values()]
+
+    def next_revision(self, digest: str) -> int:
+        revision: int = self._ask("next_revision", digest)[0]
+        return revision
+
+    def status_of(self, uid: str, stream: int) -> AnyStatus | None:
+        (status,) = self._ask("status_of", uid)
+        return None if status is None else get_status(*status)
+
+    def metrics(self, uid: str) -> dict[str, Any]:
+        (trial,) = self.find("trial", {"uid": uid})
+        metrics: dict[str, Any] = trial.metrics
+        return metrics
+
+    def deciding(self) -> AbstractContextManager[Objects]:
+        raise BackendError(
+            f"the server at {self._connection.target} makes the decisions, and nobody can lock "
+            "it: use fetch_and_update_trial"
+        )
+
+    @contextmanager
+    def current(self) -> Iterator[Objects]:
+        yield self._fetch("objects")
+
+    def commit(self) -> None:
+        """Have the server put everything on stable storage, and its report in place."""
+        self._ask("commit")
+
+    def _ask(self, name: str, *arguments: Any) -> list[Any]:
+        self._forwarding.drain_mine()
+        return self._connection.request(Verb.CALL, [name, *arguments]).header
+
+    def _fetch(self, name: str, *arguments: Any) -> Objects:
+        self._forwarding.drain_mine()
+        answer = self._connection.request(Verb.CALL, [name, *arguments])
+        return unpack_selection(answer.attachment)
+
+    def close(self) -> None:
+        """Nothing is held: the connection belongs to the journal."""
+
+
+class _Unmet(Exception):
+    """Something that was expected does not hold."""
+
+    def __init__(self, expectation: Expectation) -> None:
+        super().__init__(f"not {expectation.expected}: {expectation.kind} {expectation.uid}")
+        self.expectation = expectation
+
+
+class _Proposal:
+    """An event for a server to record if all that is expected holds; later ones go without.
+
+    Parameters
+    ----------
+    connection
+        with the server
+    expectations
+        what must hold
+    wanted
+        kind and uid of the object that :attr:`found` is to hold
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        expectations: list[Expectation],
+        wanted: tuple[Kind, str] | None = None,
+    ) -> None:
+        self.found = b""
+        self._connection = connection
+        self._expectations = expectations
+        self._wanted = wanted
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Propose one event.
+
+        Raises
+        ------
+        _Unmet
+            it was not recorded
+        """
+        (payload,) = payloads
+        expected = [[*item[:3], to_values(item.query)] for item in self._expectations]
+        header = [expected, *(self._wanted or (None, None))]
+        answer = self._connection.request(Verb.PROPOSE, header, payload)
+        if answer.verb == Verb.UNMET:
+            raise _Unmet(self._expectations[answer.header[0]])
+        self._expectations = []
+        self.found = answer.attachment

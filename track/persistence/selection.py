@@ -1,0 +1,58 @@
+"""Some objects <-> bytes, as a small snapshot: what a server sends of its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from io import BytesIO
+
+from track.projections.objects import Objects
+from track.projections.snapshot import pack, unpack_objects
+from track.structure import Project, Trial, TrialGroup
+
+
+def pack_selection(selected: Iterable[Project | TrialGroup | Trial]) -> bytes:
+    """Return some objects as bytes, projects with all that is in them.
+
+    Raises
+    ------
+    Refused
+        a value cannot be packed
+    """
+    objects = Objects()
+    for item in selected:
+        _add(objects, item)
+    return pack_all(objects)
+
+
+def pack_all(objects: Objects) -> bytes:
+    """Return every object as bytes."""
+    return b"".join(pack(objects, _fingerprint))
+
+
+def unpack_selection(data: bytes) -> Objects:
+    """Return what was packed.
+
+    Raises
+    ------
+    Refused
+        it is damaged, or was packed by another version
+    """
+    return unpack_objects(BytesIO(data), _fingerprint)
+
+
+def _fingerprint(position: int) -> bytes:
+    return b""
+
+
+def _add(objects: Objects, item: Project | TrialGroup | Trial) -> None:
+    if isinstance(item, Trial):
+        if item.uid not in objects.trials:
+            objects.add_trial(item)
+    elif isinstance(item, TrialGroup):
+        objects.groups[item.uid] = item
+    else:
+        objects.projects[item.uid] = item
+        for group in item.groups:
+            _add(objects, group)
+        for trial in item.trials:
+            _add(objects, trial)

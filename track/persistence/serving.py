@@ -1,0 +1,423 @@
+"""The server in front of a backend: what it listens to, who may log in, how it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from track.errors import AuthenticationError, BackendError
+from track.persistence.answering import Answering
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.protocol import Protocol
+from track.persistence.socketed import DEFAULT_PORT, is_loopback, yes_or_no
+from track.persistence.utils import check_options, parse_uri, without_password
+from track.relay.frames import Message, Verb
+from track.relay.handshake import check_layer
+from track.relay.login import ServerLogin, check_password
+from track.relay.server import Limits, Peer, RelayServer
+from track.relay.users import Users
+from track.structure import Project, Trial, TrialGroup
+from track.utils.signal import SignalHandler
+
+if TYPE_CHECKING:
+    import ssl
+
+logger = logging.getLogger(__name__)
+
+_OPTIONS = ("security_layer", "backend", "users", "certificate", "key", "allow_anyone")
+
+_FORWARDED = (
+    *("add_group_trial", "add_project_trial", "add_trial_tags", "commit"),
+    *("fetch_and_update_group", "fetch_and_update_trial", "fetch_groups", "fetch_projects"),
+    *("fetch_trials", "get_project", "get_trial", "get_trial_group", "log_trial_arguments"),
+    *("log_trial_chrono_finish", "log_trial_chrono_start", "log_trial_finish"),
+    *("log_trial_metadata", "log_trial_metrics", "log_trial_start", "new_project", "new_trial"),
+    *("new_trial_group", "set_group_metadata", "set_trial_status", "status_of"),
+)
+"""Methods of the backend that the server has, too, for the program it is part of."""
+
+
+class SocketServer(Protocol):
+    """A server in front of another backend, for each :class:`SocketClient`.
+
+    Users inherit this class to log clients in by their own means, see :meth:`authenticate`.
+
+    Parameters
+    ----------
+    uri
+        ``socket://host:port?backend=file:report.json``. Options:
+
+        - ``backend``: URI of the store to serve
+        - ``security_layer``: AES, TLS or none
+        - ``users``: the file of those who may log in. Without it anybody may, from this machine
+        - ``allow_anyone``: yes to let anybody in from other machines, too
+        - ``certificate``, ``key``: files for TLS
+    limits
+        what each client may do
+
+    Raises
+    ------
+    BackendError
+        the URI cannot be used
+    """
+
+    def __init__(self, uri: str, limits: Limits | None = None) -> None:
+        super().__init__(uri)
+        parts = parse_uri(uri)
+        given = check_options(uri, parts["query"], _OPTIONS)
+        self.host = (parts.get("address") or "localhost").strip("[]")
+        self.port = _port(uri, parts.get("port"))
+        """The port; of port 0, the one that was chosen, once the server has begun."""
+        self.layer = check_layer(given.get("security_layer"))
+        self._users = Users(given["users"]) if "users" in given else None
+        self._check_exposure(bool(yes_or_no("allow_anyone", given.get("allow_anyone"))))
+        self._tls = _tls(self.layer, given)
+        self.backend = _open_backend(given.get("backend"))
+        self._login = ServerLogin(self._users, os.urandom(32)) if self._users else None
+        self._relay = RelayServer(
+            Answering(self.backend), self.layer, self._log_in, self._tls, limits
+        )
+        self._relay.attend = self.handle_client
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._asked_to_end = False
+        self.ready = threading.Event()
+        """Set once clients can connect."""
+        self._closed = threading.Event()
+
+    def _check_exposure(self, allow_anyone: bool) -> None:
+        guarded = self._users is not None or self._has_own_login()
+        if not guarded and not allow_anyone and not is_loopback(self.host):
+            raise BackendError(
+                f"anybody who reaches {self.host} could change everything: name the users who may "
+                "log in with the option users, listen on 127.0.0.1, or say allow_anyone=yes"
+            )
+
+    def _has_own_login(self) -> bool:
+        return type(self).authenticate is not SocketServer.authenticate
+
+    # Running
+
+    def run_server(self) -> None:
+        """Serve until :meth:`close` is called, or SIGINT or SIGTERM says to end.
+
+        Signals are only noticed in the main thread. What is under way is finished before.
+
+        Raises
+        ------
+        OSError
+            it is not possible to listen there
+        """
+        handler = ServerSignalHandler(self)
+        handler.install()
+        try:
+            asyncio.run(self._run())
+        finally:
+            handler.remove()
+            self._closed.set()
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            self.port = await self._relay.start(self.host, self.port)
+            logger.info("serving %s on %s:%d", self.backend.uri, self.host, self.port)
+            self.ready.set()
+            if not self._asked_to_end:
+                await self._stop.wait()
+            await self._relay.close()
+        finally:
+            await self._loop.run_in_executor(None, self.backend.close)
+
+    def close(self) -> None:
+        """Tell the server to end, from any thread or a signal handler. Twice is fine."""
+        self._asked_to_end = True
+        if self._loop is not None and self._stop is not None:
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
+
+    def is_ending(self) -> bool:
+        """Whether it was told to end."""
+        return self._asked_to_end
+
+    def wait_closed(self, timeout_s: float | None = None) -> bool:
+        """Wait until the server has ended; whether it has."""
+        return self._closed.wait(timeout_s)
+
+    # Clients
+
+    async def handle_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Serve one client until it goes away."""
+        await self._relay.attend_to(reader, writer)
+
+    def close_connection(self, writer: asyncio.StreamWriter) -> None:
+        """Disconnect a client."""
+        writer.close()
+
+    def is_authenticated(self, reader: asyncio.StreamReader) -> bool:
+        """Whether the client behind a reader has logged in."""
+        return self.get_username(reader) is not None
+
+    def get_username(self, reader: asyncio.StreamReader) -> str | None:
+        """Return the name of the client behind a reader, None before it has logged in."""
+        peer = self._relay.peer_of(reader)
+        return None if peer is None else peer.username
+
+    async def exec(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        proc_name: str,
+        proc: Callable[..., Any],
+        args: Mapping[str, Any],
+    ) -> Any:
+        """Run a method of the backend for a client that has logged in, in a thread.
+
+        Raises
+        ------
+        AuthenticationError
+            it has not
+        """
+        if not self.is_authenticated(reader):
+            raise AuthenticationError(f"{proc_name} was called before the login")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, lambda: proc(**self.process_args(args)))
+
+    def process_args(self, args: Any, cache: Mapping[str, Any] | None = None) -> Any:
+        """Replace projects, groups and trials in arguments by those of the backend.
+
+        Parameters
+        ----------
+        args
+            arguments: a dictionary, a list or one value
+        cache
+            objects to use, by uid, before the backend is asked
+
+        Returns
+        -------
+        The same arguments, with the objects of the backend where it has them.
+        """
+        if isinstance(args, Mapping):
+            return {name: self.process_args(value, cache) for name, value in args.items()}
+        if isinstance(args, (list, tuple)):
+            return type(args)(self.process_args(value, cache) for value in args)
+        if isinstance(args, (Project, TrialGroup, Trial)):
+            return (cache or {}).get(args.uid) or self._stored(args) or args
+        return args
+
+    def _stored(self, item: Project | TrialGroup | Trial) -> Any:
+        query = {"uid": item.uid}
+        if isinstance(item, Project):
+            found: list[Any] = self.backend.fetch_projects(query)
+        elif isinstance(item, TrialGroup):
+            found = self.backend.fetch_groups(query)
+        else:
+            found = self.backend.fetch_trials(query)
+        return found[0] if found else None
+
+    # Logging in
+
+    def authenticate(
+        self, reader: asyncio.StreamReader, username: str | None, password: str | None
+    ) -> Any:
+        """Decide whether a client may log in; override it to decide by other means.
+
+        Parameters
+        ----------
+        reader
+            client socket / reader, can be used to link client socket -> username
+        username
+            what the client says it is called
+        password
+            what it knows. Clients send it only where nobody else can read it, or when told to:
+            over TLS, on this machine, or with ``trust_server=yes``
+
+        Returns
+        -------
+        Whether it may, or an awaitable that says so. Without a file of users everybody may; with
+        one, clients prove that they know their password and this method is not asked.
+        """
+        if self._users is None:
+            return True
+        return check_password(self._users, username or "", password or "")
+
+    async def _log_in(self, peer: Peer) -> str:
+        if self._login is not None and not self._has_own_login():
+            return await self._check_proof(peer, self._login)
+        mechanism = "password" if self._has_own_login() else "anyone"
+        await peer.send(Message(Verb.WELCOME, [mechanism]), 10)
+        username, password = await self._expect(peer, Verb.LOGIN, 2)
+        if not isinstance(username, str) or not isinstance(password, (str, type(None))):
+            raise AuthenticationError("a name and a password are text")
+        if not await self._ask(peer.reader, username or None, password or None):
+            raise AuthenticationError("the name or the password is wrong")
+        await peer.send(Message(Verb.VERIFIED, [b""]), 10)
+        return username
+
+    async def _ask(
+        self, reader: asyncio.StreamReader, username: str | None, password: str | None
+    ) -> bool:
+        if inspect.iscoroutinefunction(self.authenticate):
+            return bool(await self.authenticate(reader, username, password))
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(None, self.authenticate, reader, username, password)
+        return bool(await answer if inspect.isawaitable(answer) else answer)
+
+    async def _check_proof(self, peer: Peer, login: ServerLogin) -> str:
+        await peer.send(Message(Verb.WELCOME, ["proof"]), 10)
+        username, _ = await self._expect(peer, Verb.LOGIN, 2)
+        if not isinstance(username, str):
+            raise AuthenticationError("a name is text")
+        challenge = login.challenge(username)
+        await peer.send(Message(Verb.CHALLENGE, [*challenge]), 10)
+        (proof,) = await self._expect(peer, Verb.PROOF, 1)
+        if not isinstance(proof, bytes):
+            raise AuthenticationError("a proof is bytes")
+        signature = login.verify(username, challenge, proof, peer.transcript)
+        await peer.send(Message(Verb.VERIFIED, [signature]), 10)
+        return username
+
+    async def _expect(self, peer: Peer, verb: Verb, count: int) -> list[Any]:
+        message = await self._relay.receive(peer)
+        if message.verb != verb or len(message.header) != count:
+            raise AuthenticationError(f"{message.verb.name} came in place of {verb.name}")
+        return message.header
+
+
+def _forwarded(name: str) -> Callable[..., Any]:
+    def method(self: SocketServer, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.backend, name)(*args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = getattr(Protocol, name).__doc__
+    return method
+
+
+for _name in _FORWARDED:
+    setattr(SocketServer, _name, _forwarded(_name))
+
+
+class ServerSignalHandler(SignalHandler):
+    """Has a server end well when the process is told to; a second signal ends the process.
+
+    Parameters
+    ----------
+    server
+        the one to close
+    """
+
+    def __init__(self, server: SocketServer) -> None:
+        super().__init__()
+        self.server = server
+
+    def sigint(self, signum: int, frame: FrameType | None) -> None:
+        self._end(signum, frame)
+
+    def sigterm(self, signum: int, frame: FrameType | None) -> None:
+        self._end(signum, frame)
+
+    def _end(self, signum: int, frame: FrameType | None) -> None:
+        if self.server.is_ending():
+            self.hand_on(signum, frame)
+        else:
+            self.server.close()
+
+    def atexit(self) -> None:
+        self.server.close()
+
+
+def start_track_server(
+    protocol: str,
+    hostname: str,
+    port: int,
+    security_layer: str | None = None,
+    *,
+    backend: str | None = None,
+    users: str | os.PathLike[str] | None = None,
+    certificate: str | os.PathLike[str] | None = None,
+    key: str | os.PathLike[str] | None = None,
+    allow_anyone: bool = False,
+) -> None:
+    """Serve a backend to clients on other machines, until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    protocol
+        URI of the backend that the requests go to: ``file:report.json``
+    hostname
+        name or address to listen on
+    port
+        number of the port
+    security_layer
+        AES, TLS or None
+    backend
+        another name of ``security_layer``
+    users
+        the file of those who may log in. Without it anybody may, from this machine
+    certificate, key
+        files for TLS
+    allow_anyone
+        let anybody in from other machines, too
+
+    Raises
+    ------
+    BackendError
+        something of that cannot be used
+    OSError
+        it is not possible to listen there
+    """
+    options = {
+        "backend": protocol,
+        "security_layer": security_layer or backend,
+        "users": users,
+        "certificate": certificate,
+        "key": key,
+        "allow_anyone": "yes" if allow_anyone else None,
+    }
+    given = {name: os.fspath(value) for name, value in options.items() if value is not None}
+    host = f"[{hostname}]" if ":" in hostname else hostname
+    SocketServer(f"socket://{host}:{port}?{urlencode(given)}").run_server()
+
+
+def _open_backend(uri: str | None) -> JournaledProtocol:
+    if not uri:
+        raise BackendError("a server needs a backend: add backend=file:report.json to its URI")
+    from track.persistence import get_protocol
+
+    opened = get_protocol(uri)
+    if not isinstance(opened, JournaledProtocol):
+        raise BackendError(f"{without_password(uri)!r} has no journal, and cannot be served")
+    return opened
+
+
+def _port(uri: str, text: str | None) -> int:
+    text = text or str(DEFAULT_PORT)
+    if not text.isdecimal() or int(text) >= 2**16:
+        raise BackendError(f"{without_password(uri)!r} has no port number but {text!r}")
+    return int(text)
+
+
+def _tls(layer: str | None, given: Mapping[str, str]) -> ssl.SSLContext | None:
+    if layer != "TLS":
+        return None
+    import ssl
+
+    if "certificate" not in given:
+        raise BackendError("security_layer=TLS needs the option certificate, and mostly key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(given["certificate"], given.get("key"))
+    except (OSError, ssl.SSLError) as error:
+        raise BackendError(
+            f"the certificate {given['certificate']} cannot be used: {error}"
+        ) from error
+    return context

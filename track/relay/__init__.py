@@ -1,0 +1,1 @@
+"""The relay: what clients and servers say to each other."""

@@ -1,0 +1,329 @@
+"""A client's connection to a relay: requests and their answers, over as many sockets as it takes.
+
+Every request may be sent again: the server drops what it has recorded before.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+from track.errors import AuthenticationError, InsecureConnection, JournalUnreachable
+from track.relay.failures import revive
+from track.relay.frames import (
+    LENGTH,
+    MAX_ANSWER,
+    MAX_STRANGER,
+    Channel,
+    Message,
+    Verb,
+    body_length,
+    from_frame,
+    to_frame,
+)
+from track.relay.handshake import HELLO, agree, begin
+from track.relay.login import Challenge, ClientLogin
+from track.utils.files import let_go
+from track.utils.forking import renew_in_children
+
+CONNECT_TIMEOUT_S = 10.0
+"""Seconds until both ends are connected and know each other, at most."""
+
+_SMALLEST_PIECE = 2**16
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
+"""Between two attempts to reach a server."""
+
+STALE_S = 240.0
+"""Seconds after which an unused connection is not trusted any more: servers drop idle ones, and so
+does whatever is in between, in silence."""
+
+_Result = TypeVar("_Result")
+
+
+class Target(NamedTuple):
+    """Which server, and how to talk to it."""
+
+    host: str
+    port: int
+    layer: str | None
+    credentials: Callable[[], tuple[str | None, str | None]]
+    """Returns the name and the password to log in with."""
+    trusted: bool
+    """Whether to believe that this is the server, even if it does not prove it."""
+    ca: str | None
+    """A file with the certificates of whoever may vouch for the server; None for the system's."""
+    timeout_s: float
+    """How long the server may take to answer."""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+class Session:
+    """One socket, connected and logged in.
+
+    Parameters
+    ----------
+    target
+        whom to connect to
+    within_s
+        how long that may take
+
+    Raises
+    ------
+    OSError
+        it cannot be reached, or went away
+    InsecureConnection, AuthenticationError, MalformedMessage
+        one of both sides refuses the other one
+    """
+
+    def __init__(self, target: Target, within_s: float) -> None:
+        self.used_at = time.monotonic()
+        within_s = min(within_s, CONNECT_TIMEOUT_S)
+        self._deadline = self.used_at + within_s
+        self._limit = MAX_STRANGER
+        self.socket = socket.create_connection((target.host, target.port), within_s)
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            if target.layer == "TLS":
+                self.socket = _wrap(self.socket, target)
+            opening = begin(target.layer)
+            self.socket.sendall(opening.hello)
+            agreed = agree(opening, bytes(self._receive_exactly(HELLO.size)), is_server=False)
+            self._channel: Channel = agreed.channel
+            self._log_in(target, agreed.transcript)
+        except BaseException:
+            self.close()
+            raise
+        self._limit = MAX_ANSWER
+
+    def _log_in(self, target: Target, transcript: bytes) -> None:
+        name, password = target.credentials()
+        (mechanism,) = self._expect(Verb.WELCOME, 1)
+        if mechanism == "proof":
+            self._prove(name or "", password or "", transcript)
+            return
+        if password and not target.trusted:
+            raise AuthenticationError(
+                f"the server at {target} does not prove that it knows the password, so it may be "
+                "anybody: use security_layer=TLS, or add trust_server=yes to the URI if you do "
+                "not mind"
+            )
+        asked = mechanism == "password"
+        self.send(Message(Verb.LOGIN, [name or "", (password or "") if asked else None]))
+        self._expect(Verb.VERIFIED, 1)
+
+    def _prove(self, name: str, password: str, transcript: bytes) -> None:
+        login = ClientLogin(name, password)
+        self.send(Message(Verb.LOGIN, [name, None]))
+        challenge = Challenge.read(self._expect(Verb.CHALLENGE, 4))
+        self.send(Message(Verb.PROOF, [login.prove(challenge, transcript)]))
+        (signature,) = self._expect(Verb.VERIFIED, 1)
+        if not isinstance(signature, bytes):
+            raise AuthenticationError("the server's proof is no proof")
+        login.check(signature)
+
+    def _expect(self, verb: Verb, count: int) -> list[Any]:
+        message = self.receive(max(0.001, self._deadline - time.monotonic()))
+        if message.verb == Verb.FAILED:
+            raise revive(message.header)
+        if message.verb != verb or len(message.header) != count:
+            raise InsecureConnection(f"the server said {message.verb.name}, not {verb.name}")
+        return message.header
+
+    def send(self, message: Message) -> None:
+        """Send a message."""
+        self.socket.sendall(to_frame(message, self._channel))
+
+    def receive(self, within_s: float) -> Message:
+        """Return the next message.
+
+        Parameters
+        ----------
+        within_s
+            how long to wait whenever nothing comes
+        """
+        self.socket.settimeout(within_s)
+        head = bytes(self._receive_exactly(LENGTH.size))
+        body = self._receive_exactly(body_length(head, self._limit))
+        return from_frame(bytes(body), self._channel)
+
+    def _receive_exactly(self, size: int) -> bytearray:
+        # Memory grows with what has come, not with what was announced.
+        data = bytearray()
+        while len(data) < size:
+            piece = self.socket.recv(min(size - len(data), max(_SMALLEST_PIECE, len(data))))
+            if not piece:
+                raise ConnectionResetError("the server closed the connection")
+            data += piece
+        return data
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.socket.close()
+
+    def let_go(self) -> None:
+        """Leave the connection to the process that forked this one."""
+        if self.socket.fileno() >= 0:
+            let_go(self.socket.fileno())
+
+
+def _wrap(plain: socket.socket, target: Target) -> socket.socket:
+    import ssl
+
+    context = ssl.create_default_context(cafile=target.ca)
+    try:
+        return context.wrap_socket(plain, server_hostname=target.host)
+    except ssl.SSLError as error:
+        raise InsecureConnection(
+            f"there is no trusted TLS connection to {target}: {error}; check the certificate of "
+            "the server, the option ca, and that both sides have security_layer=TLS"
+        ) from error
+
+
+class Connection:
+    """A server, whatever happens to the sockets in between. Any thread may use it.
+
+    Parameters
+    ----------
+    target
+        which one
+
+    Notes
+    -----
+    Nothing connects before the first request.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._chance = random.SystemRandom()
+        self._session: Session | None = None
+        self._turn = threading.Lock()
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        self._turn = threading.Lock()
+        if self._session is not None:
+            self._session.let_go()
+            self._session = None
+
+    def request(self, verb: Verb, header: list[Any], attachment: bytes = b"") -> Message:
+        """Return the answer to a request: DONE or UNMET.
+
+        Raises
+        ------
+        JournalUnreachable
+            the server did not answer in time; it may have done what was asked
+        Exception
+            what the server raised instead of answering
+        """
+        message = Message(verb, header, attachment)
+        if not self._turn.acquire(timeout=self.target.timeout_s):
+            raise JournalUnreachable(
+                f"another thread has been waiting for {self.target} for over "
+                f"{self.target.timeout_s:g} s"
+            )
+        try:
+            answer = self._persist(lambda: self._ask(message))
+        finally:
+            self._turn.release()
+        if answer.verb == Verb.FAILED:
+            raise revive(answer.header)
+        return answer
+
+    def _ask(self, message: Message) -> Message:
+        session = self._session
+        if session is not None and time.monotonic() - session.used_at > STALE_S:
+            self._disconnect()
+        if self._session is None:
+            self._session = Session(self.target, self.target.timeout_s)
+        session = self._session
+        try:
+            session.send(message)
+            answer = session.receive(self.target.timeout_s)
+            session.used_at = time.monotonic()
+        except BaseException:
+            self._disconnect()  # whatever comes on it now answers another question
+            raise
+        return answer
+
+    def _persist(self, attempt: Callable[[], _Result]) -> _Result:
+        """Do something that needs the server, again if the connection is lost."""
+        deadline = time.monotonic() + self.target.timeout_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                return attempt()
+            except (AuthenticationError, InsecureConnection):
+                raise
+            except OSError as error:
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) * self._chance.uniform(0.5, 1)
+                if time.monotonic() + pause_s > deadline:
+                    raise self._unreachable(error) from error
+            time.sleep(pause_s)
+
+    def _unreachable(self, error: OSError) -> JournalUnreachable:
+        return JournalUnreachable(
+            f"the server at {self.target} does not answer: {error}. It may have recorded the "
+            "event; check that it runs, and the host, the port and the security layer of the URI"
+        )
+
+    def stream(self, after: int, *, live: bool) -> Iterator[Message]:
+        """Yield what is behind a position of the server's journal, on a connection of its own.
+
+        Yields
+        ------
+        BATCH messages, and CAUGHT_UP ones where there is nothing more for the moment. Without
+        ``live`` the first of those is the last message. A live stream never ends; what it lost it
+        resumes.
+        """
+        while True:
+            session = self._persist(partial(self._subscribe, after, live=live))
+            try:
+                while True:
+                    message = session.receive(self.target.timeout_s)
+                    if message.verb == Verb.FAILED:
+                        break
+                    if message.verb == Verb.BATCH:
+                        after = message.header[-1]
+                    yield message
+                    if message.verb == Verb.CAUGHT_UP and not live:
+                        return
+            except (AuthenticationError, InsecureConnection):
+                raise
+            except OSError:
+                continue  # from where it was
+            finally:
+                session.close()
+            raise revive(message.header)
+
+    def _subscribe(self, after: int, *, live: bool) -> Session:
+        session = Session(self.target, self.target.timeout_s)
+        session.send(Message(Verb.SUBSCRIBE, [after, live]))
+        return session
+
+    def _disconnect(self) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
+
+    def close(self) -> None:
+        """Disconnect; another request would connect again."""
+        if self._turn.acquire(timeout=self.target.timeout_s):
+            try:
+                self._disconnect()
+            finally:
+                self._turn.release()
+
+    def __del__(self) -> None:
+        session = getattr(self, "_session", None)
+        if session is not None:
+            with suppress(OSError):
+                session.close()

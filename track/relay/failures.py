@@ -1,0 +1,45 @@
+"""Exceptions <-> what a server says of them: the same kinds on both sides."""
+
+from __future__ import annotations
+
+import builtins
+from typing import Any
+
+from track import errors
+from track.errors import RPCCallFailure
+
+_LONGEST_MESSAGE = 2**14
+
+_BUILTIN = frozenset(
+    {"AssertionError", "AttributeError", "IndexError", "KeyError", "OverflowError"}
+    | {"NotImplementedError", "RecursionError", "RuntimeError", "TypeError", "ValueError"}
+)
+
+
+def describe(error: BaseException) -> list[Any]:
+    """Return the kind of an error, its message, and its number if it has one."""
+    kind = next((cls for cls in type(error).__mro__ if _find(cls.__name__) is cls), RPCCallFailure)
+    number = error.errno if isinstance(error, OSError) else None
+    text = error.strerror if isinstance(error, OSError) and number is not None else str(error)
+    if kind is RPCCallFailure and not isinstance(error, RPCCallFailure):
+        text = f"{type(error).__name__}: {text}"
+    return [kind.__name__, str(text)[:_LONGEST_MESSAGE], number]
+
+
+def revive(description: list[Any]) -> Exception:
+    """Return the error that a server described; of an unknown kind, an :class:`RPCCallFailure`."""
+    name, text, number = (*description, None, None, None)[:3]
+    kind = _find(str(name))
+    if kind is None:
+        return RPCCallFailure(f"the server failed: {name}: {text}")
+    if issubclass(kind, OSError) and isinstance(number, int):
+        return kind(number, str(text))
+    return kind(str(text))
+
+
+def _find(name: str) -> type[Exception] | None:
+    """Return the exception of a name that travels, None for others."""
+    found = getattr(builtins if name in _BUILTIN else errors, name, None)
+    if isinstance(found, type) and issubclass(found, Exception):
+        return found
+    return None

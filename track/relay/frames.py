@@ -1,0 +1,167 @@
+"""Messages <-> bytes on a connection. There is no socket in here (``docs/relay.md``).
+
+A frame is ``length`` (4 bytes, big-endian, of what follows) and a sealed message. A message is a
+verb (1 byte), the length of its header (4 bytes, big-endian), the header (a msgpack array), and an
+attachment, which is whatever the verb says.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from struct import Struct
+from typing import Any, NamedTuple, Protocol
+from zlib import crc32
+
+from track.errors import EncodingError, InsecureConnection, MalformedMessage
+from track.events.record import MAX_GROUP, frame, scan
+from track.events.values import pack_values, unpack
+
+LENGTH = Struct(">I")
+_HEAD = Struct(">BI")
+_CRC = Struct(">I")
+_COUNTER = Struct(">Q")
+
+MAX_HEADER = 2**20
+"""Bytes of a header: those of events and answers are attachments."""
+
+MAX_REQUEST = MAX_GROUP + MAX_HEADER + 64
+"""Bytes of a frame that a server takes from a client that is logged in."""
+
+MAX_STRANGER = 2**12
+"""Bytes of a frame that is taken from somebody who is not."""
+
+MAX_ANSWER = 2**30
+"""Bytes of a frame that a client takes from a server."""
+
+
+class Verb(IntEnum):
+    """What a message is for."""
+
+    WELCOME, LOGIN, CHALLENGE, PROOF, VERIFIED = range(1, 6)
+    APPEND, PROPOSE, LAST, CALL, SUBSCRIBE = range(16, 21)
+    DONE, UNMET, FAILED, BATCH, CAUGHT_UP = range(32, 37)
+
+
+class Message(NamedTuple):
+    """A verb, values, and bytes that are no values."""
+
+    verb: Verb
+    header: list[Any]
+    attachment: bytes = b""
+
+
+class Channel(Protocol):
+    """One end of a connection: what it seals, the other end opens, in the same order."""
+
+    def seal(self, data: bytes) -> bytes:
+        """Return data as it travels."""
+        ...
+
+    def open(self, data: bytes) -> bytes:
+        """Return what was sealed.
+
+        Raises
+        ------
+        InsecureConnection
+            that is not what the other end sealed next
+        """
+        ...
+
+
+class CheckedChannel:
+    """A channel without secrets: it notices accidents, and nobody who means harm."""
+
+    def __init__(self) -> None:
+        self._sealed = 0
+        self._opened = 0
+
+    def seal(self, data: bytes) -> bytes:
+        self._sealed += 1
+        return _checksum(data, self._sealed) + data
+
+    def open(self, data: bytes) -> bytes:
+        self._opened += 1
+        content = data[_CRC.size :]
+        if data[: _CRC.size] != _checksum(content, self._opened):
+            raise InsecureConnection("what arrived was altered, lost or repeated on the way")
+        return content
+
+
+def _checksum(data: bytes, counter: int) -> bytes:
+    return _CRC.pack(crc32(data, crc32(_COUNTER.pack(counter))))
+
+
+def to_frame(message: Message, channel: Channel) -> bytes:
+    """Return a message as it travels.
+
+    Raises
+    ------
+    EncodingError
+        its header holds what cannot be sent, or is too large
+    """
+    header = pack_values(message.header, ())
+    if len(header) > MAX_HEADER:
+        raise EncodingError(
+            f"this takes {len(header)} bytes, over the limit of {MAX_HEADER} for a request: "
+            "ask for less at once"
+        )
+    head = _HEAD.pack(message.verb, len(header))
+    sealed = channel.seal(head + header + message.attachment)
+    return LENGTH.pack(len(sealed)) + sealed
+
+
+def body_length(head: bytes, limit: int) -> int:
+    """Return how many bytes follow the first four of a frame.
+
+    Raises
+    ------
+    MalformedMessage
+        more than the limit
+    """
+    (length,) = LENGTH.unpack(head)
+    if length > limit:
+        raise MalformedMessage(f"a frame of {length} bytes is over the limit of {limit}")
+    return int(length)
+
+
+def from_frame(body: bytes, channel: Channel) -> Message:
+    """Return the message of a frame, given what follows its length.
+
+    Raises
+    ------
+    InsecureConnection
+        it is not what the other end sent
+    MalformedMessage
+        it is no message
+    """
+    data = channel.open(body)
+    try:
+        verb, length = _HEAD.unpack_from(data)
+        end = _HEAD.size + length
+        header = unpack(data[_HEAD.size : end]) if length <= MAX_HEADER else None
+        verb = Verb(verb)
+    except Exception as error:
+        # msgpack raises whatever it likes on bytes that are not ours.
+        raise MalformedMessage(f"this is no message: {error!r}") from error
+    if type(header) is not list or end > len(data):
+        raise MalformedMessage("the header of a message is no array, or too large")
+    return Message(verb, header, data[end:])
+
+
+def to_records(payloads: list[bytes]) -> bytes:
+    """Return payloads as an attachment: the bytes of their records in a journal in a file."""
+    return b"".join(map(frame, payloads))
+
+
+def from_records(attachment: bytes) -> list[bytes]:
+    """Return the payloads of an attachment.
+
+    Raises
+    ------
+    MalformedMessage
+        it is not the whole records of some payloads, and nothing else
+    """
+    found = scan(attachment)
+    if found.damage or found.consumed != len(attachment):
+        raise MalformedMessage("an attachment is not made of whole records")
+    return found.payloads

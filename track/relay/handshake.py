@@ -1,0 +1,98 @@
+"""How a connection begins: both ends say hello and agree on a channel. No socket in here.
+
+A hello has a fixed size: magic, version, security layer, and 32 bytes that are new each time, with
+AES an X25519 public key. The digest of both hellos, the transcript, goes into everything that comes
+later: nothing of one connection means anything in another one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from struct import Struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from track.errors import BackendError, InsecureConnection
+from track.relay.frames import Channel, CheckedChannel
+
+if TYPE_CHECKING:
+    from track.utils.encrypted import KeyExchange
+
+MAGIC = b"TRKR"
+VERSION = 1
+HELLO = Struct(">4sBB32s")
+
+LAYERS: dict[str | None, int] = {None: 0, "AES": 1, "TLS": 2}
+
+
+class Opening(NamedTuple):
+    """What one end brings to the beginning of a connection."""
+
+    hello: bytes
+    """What it says first."""
+    layer: str | None
+    exchange: KeyExchange | None
+
+
+class Agreed(NamedTuple):
+    """What both ends have after it."""
+
+    channel: Channel
+    transcript: bytes
+
+
+def check_layer(text: str | None) -> str | None:
+    """Return a security layer, from what a user may write.
+
+    Raises
+    ------
+    BackendError
+        there is no such layer
+    """
+    layer = text.upper() if text and text.lower() not in ("none", "null") else None
+    if layer not in LAYERS:
+        raise BackendError(f"security_layer={text!r} is not known: use AES, TLS or none")
+    return layer
+
+
+def begin(layer: str | None) -> Opening:
+    """Return what one end says first."""
+    exchange = None
+    unique = os.urandom(32)
+    if layer == "AES":
+        from track.utils.encrypted import KeyExchange
+
+        exchange = KeyExchange()
+        unique = exchange.public
+    return Opening(HELLO.pack(MAGIC, VERSION, LAYERS[layer], unique), layer, exchange)
+
+
+def agree(mine: Opening, theirs: bytes, *, is_server: bool) -> Agreed:
+    """Return what both ends have, once each has the other's hello.
+
+    Raises
+    ------
+    InsecureConnection
+        the other end is something else, or wants another security layer
+    """
+    magic, version, layer, unique = HELLO.unpack(theirs)
+    peer = "client" if is_server else "server"
+    if magic != MAGIC:
+        raise InsecureConnection(f"what the {peer} says is not the language of the relay")
+    if version != VERSION:
+        raise InsecureConnection(
+            f"the {peer} speaks version {version} of the relay's language, this is version "
+            f"{VERSION}: use the same version of track-journal on both sides"
+        )
+    if layer != LAYERS[mine.layer]:
+        names = {number: str(name).replace("None", "none") for name, number in LAYERS.items()}
+        raise InsecureConnection(
+            f"the {peer} has security_layer={names.get(layer, layer)}, and this side "
+            f"{names[LAYERS[mine.layer]]}: use the same on both sides"
+        )
+    hellos = (theirs, mine.hello) if is_server else (mine.hello, theirs)
+    transcript = hashlib.sha256(b"".join(hellos)).digest()
+    if mine.exchange is None:
+        return Agreed(CheckedChannel(), transcript)
+    channel = mine.exchange.finish(unique, transcript, is_server=is_server)
+    return Agreed(channel, transcript)

@@ -1,0 +1,449 @@
+"""The relay as an asyncio server: connections, logins, limits, turns. What it says is elsewhere.
+
+Nothing here blocks the event loop: whatever touches the backend runs in threads, appends in one of
+them, so that all that came meanwhile is appended together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from track.errors import AuthenticationError, InsecureConnection, MalformedMessage
+from track.events.journal import Batch
+from track.relay.failures import describe
+from track.relay.frames import (
+    LENGTH,
+    MAX_REQUEST,
+    MAX_STRANGER,
+    Channel,
+    Message,
+    Verb,
+    body_length,
+    from_frame,
+    from_records,
+    to_frame,
+    to_records,
+)
+from track.relay.handshake import HELLO, agree, begin
+
+logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+_THREADS = 8
+"""Calls that are answered at once."""
+
+_GROUP_BYTES = 2**23
+"""How much of what several clients send is appended together, at most."""
+
+_POLL_S = 0.05
+"""Between two looks for events that somebody else appended to the journal."""
+
+_QUIET_S = 15.0
+"""After which subscribers are told that nothing happens."""
+
+_PENALTY_S = 1.0
+"""How long whoever fails to log in waits for the answer."""
+
+_SMALL_FRAME = 2**16
+"""Frames up to this size need no leave to be taken in."""
+
+
+class Limits(NamedTuple):
+    """What a server grants its clients."""
+
+    connections: int = 4096
+    """How many at once."""
+    handshake_s: float = 10.0
+    """Until a client is logged in."""
+    idle_s: float = 600.0
+    """Without a request; clients come back when they have one."""
+    frame_s: float = 60.0
+    """From the first byte of a request to its last, or until an answer is taken."""
+    memory: int = 2**28
+    """Bytes of requests at once, of all clients together."""
+
+
+class Service(Protocol):
+    """What a server stands in front of. Its methods may block."""
+
+    def append(self, payloads: list[bytes]) -> None:
+        """Append events, all or none, each once."""
+
+    def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
+        """Append an event if all holds that is expected."""
+
+    def last(self, producer: int | None) -> int:
+        """Return the last sequence of a producer, or the last position."""
+
+    def call(self, name: str, arguments: list[Any]) -> tuple[list[Any], bytes]:
+        """Answer a call."""
+
+    def read(self, after: int) -> Iterator[Batch]:
+        """Yield what is behind a position."""
+
+
+class Peer:
+    """A client, as far as it is known.
+
+    Parameters
+    ----------
+    reader, writer
+        its connection
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.username: str | None = None
+        """Set when it is logged in."""
+        self.limit = MAX_STRANGER
+        self.channel: Channel
+        self.transcript = b""
+        name = writer.get_extra_info("peername")
+        self.address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
+
+    async def send(self, message: Message, within_s: float) -> None:
+        """Send a message, and wait until it does not fill memory any more."""
+        self.writer.write(to_frame(message, self.channel))
+        await asyncio.wait_for(self.writer.drain(), within_s)
+
+
+Login = Callable[[Peer], Awaitable[str]]
+"""Has a client log in, and returns its name; raises AuthenticationError."""
+
+
+Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+class RelayServer:
+    """Serves a journal and the objects in it to clients.
+
+    Parameters
+    ----------
+    service
+        what to serve
+    layer
+        security layer
+    login
+        how clients log in
+    tls
+        certificate and so on, with the layer TLS
+    limits
+        what each client may do
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        layer: str | None,
+        login: Login,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.service = service
+        self.limits = limits or Limits()
+        self._layer = layer
+        self._login = login
+        self._tls = tls
+        self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
+        self._appender = ThreadPoolExecutor(1, "track relay append")
+        self._committer = ThreadPoolExecutor(1, "track relay commit")
+        self._waiting: list[tuple[list[bytes], int, asyncio.Future[None]]] = []
+        self.attend: Attend = self.attend_to
+        """What to do for a connection."""
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._peers: dict[asyncio.StreamReader, Peer] = {}
+        self._working: set[asyncio.Task[None] | None] = set()
+        """Those that are answering a request."""
+        self._ending = False
+
+    async def start(self, host: str, port: int) -> int:
+        """Begin to listen, and return the port.
+
+        Raises
+        ------
+        OSError
+            that is not possible there
+        """
+        self._memory = _Memory(self.limits.memory)
+        self._news = asyncio.Event()
+        self._to_append = asyncio.Event()
+        self._appending = asyncio.ensure_future(self._append_all())
+        self._watching: asyncio.Task[None] | None = None
+        self._server = await asyncio.start_server(
+            self._accepted, host, port, ssl=self._tls, limit=2**16, backlog=1024
+        )
+        found: int = self._server.sockets[0].getsockname()[1]
+        return found
+
+    # One connection
+
+    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._ending or len(self._tasks) >= self.limits.connections:
+            logger.warning("a connection was refused: there are %d", len(self._tasks))
+            writer.close()
+            return
+        task = asyncio.ensure_future(self.attend(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Do everything for one client; whatever it does wrong ends here."""
+        peer = self._peers[reader] = Peer(reader, writer)
+        try:
+            await asyncio.wait_for(self._welcome(peer), self.limits.handshake_s)
+            await self._serve(peer)
+        except (AuthenticationError, InsecureConnection) as error:
+            logger.warning("%s was disconnected: %s", peer.address, error)
+        except (asyncio.TimeoutError, EOFError, OSError) as error:
+            logger.info("%s is gone: %r", peer.address, error)
+        except asyncio.CancelledError:
+            pass  # the server ends
+        except Exception:
+            logger.exception("%s was disconnected", peer.address)
+        finally:
+            del self._peers[reader]
+            await _close(writer)
+
+    def peer_of(self, reader: asyncio.StreamReader) -> Peer | None:
+        """Return the client behind a reader, None when there is none any more."""
+        return self._peers.get(reader)
+
+    async def _welcome(self, peer: Peer) -> None:
+        sock = peer.writer.get_extra_info("socket")
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        opening = begin(self._layer)
+        theirs = await peer.reader.readexactly(HELLO.size)
+        peer.writer.write(opening.hello)  # so that it can say what it does not agree with
+        peer.channel, peer.transcript = agree(opening, theirs, is_server=True)
+        try:
+            peer.username = await self._login(peer)
+        except AuthenticationError as error:
+            await asyncio.sleep(_PENALTY_S)
+            await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
+            raise
+        peer.limit = MAX_REQUEST
+
+    async def _serve(self, peer: Peer) -> None:
+        while not self._ending:
+            head = await asyncio.wait_for(peer.reader.readexactly(LENGTH.size), self.limits.idle_s)
+            size = body_length(head, peer.limit)
+            async with self._memory.taken(size):
+                message = await asyncio.wait_for(self._rest(peer, size), self.limits.frame_s)
+                if message.verb == Verb.SUBSCRIBE:
+                    await self._stream(peer, *_subscription(message.header))
+                    continue
+                task = asyncio.current_task()
+                self._working.add(task)
+                try:
+                    answer = await self._answer(peer, message)
+                finally:
+                    self._working.discard(task)
+            await peer.send(answer, self.limits.frame_s)
+
+    async def receive(self, peer: Peer) -> Message:
+        """Return the next message of a client that is not logged in yet."""
+        head = await peer.reader.readexactly(LENGTH.size)
+        return await self._rest(peer, body_length(head, peer.limit))
+
+    async def _rest(self, peer: Peer, size: int) -> Message:
+        return from_frame(await peer.reader.readexactly(size), peer.channel)
+
+    async def _answer(self, peer: Peer, message: Message) -> Message:
+        """Return the answer to a request."""
+        try:
+            verb, header, attachment = message
+            if verb == Verb.APPEND:
+                await self._append(from_records(attachment), len(attachment))
+                return Message(Verb.DONE, [])
+            if verb == Verb.PROPOSE:
+                unmet, found = await self._in(self._pool, self.service.propose, header, attachment)
+                self._news.set()
+                return _done([], found) if unmet is None else Message(Verb.UNMET, [unmet])
+            if verb == Verb.LAST:
+                return _done([await self._in(self._pool, self.service.last, *header)])
+            if verb == Verb.CALL:
+                name, *arguments = header
+                pool = self._committer if name in ("commit", "sync") else self._pool
+                return _done(*await self._in(pool, self.service.call, name, arguments))
+        except MalformedMessage:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised where the request came from
+            logger.debug("%s was told of %r", peer.address, error)
+            return Message(Verb.FAILED, describe(error))
+        raise MalformedMessage(f"{verb.name} is no request")
+
+    async def _in(
+        self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+    # Appending
+
+    async def _append(self, payloads: list[bytes], size: int) -> None:
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((payloads, size, done))
+        self._to_append.set()
+        await done
+
+    async def _append_all(self) -> None:
+        while True:
+            await self._to_append.wait()
+            self._to_append.clear()
+            while self._waiting:
+                await self._append_group(self._take_group())
+
+    def _take_group(self) -> list[tuple[list[bytes], int, asyncio.Future[None]]]:
+        total = count = 0
+        for _, size, _ in self._waiting:
+            total += size
+            if count and total > _GROUP_BYTES:
+                break
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
+    async def _append_group(
+        self, group: list[tuple[list[bytes], int, asyncio.Future[None]]]
+    ) -> None:
+        payloads = [payload for batch, _, _ in group for payload in batch]
+        error: Exception | None = None
+        try:
+            await self._in(self._appender, self.service.append, payloads)
+        except Exception as raised:  # noqa: BLE001 - it is raised to all who wait
+            error = raised
+        self._news.set()
+        for _, _, done in group:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+    # Subscriptions
+
+    async def _stream(self, peer: Peer, after: int, live: bool) -> None:
+        """Send what is behind a position, and then what comes, until the client goes away."""
+        gone = asyncio.ensure_future(peer.reader.read(1))
+        try:
+            while not gone.done() and not self._ending:
+                news = self._news
+                after = await self._send_behind(peer, after)
+                await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
+                if not live:
+                    return
+                self._watch(after)
+                waiting = asyncio.ensure_future(news.wait())
+                await asyncio.wait(
+                    {gone, waiting}, timeout=_QUIET_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                waiting.cancel()
+        finally:
+            gone.cancel()
+        raise EOFError("the subscription has ended")
+
+    async def _send_behind(self, peer: Peer, after: int) -> int:
+        batches = await self._in(self._pool, self.service.read, after)
+        while (batch := await self._in(self._pool, next, batches, None)) is not None:
+            positions, payloads = batch
+            message = Message(Verb.BATCH, [*positions], to_records(payloads))
+            await peer.send(message, self.limits.frame_s)
+            after = positions[-1]
+        return after
+
+    def _watch(self, after: int) -> None:
+        """Have subscribers look again when anything is behind a position."""
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.ensure_future(self._look_out(after))
+
+    async def _look_out(self, after: int) -> None:
+        while not self._news.is_set():
+            await asyncio.sleep(_POLL_S)
+            batches = await self._in(self._pool, self.service.read, after)
+            if await self._in(self._pool, next, batches, None) is not None:
+                break
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    # The end
+
+    async def close(self) -> None:
+        """Listen no more, finish what is under way, and disconnect everybody."""
+        self._ending = True
+        self._server.close()
+        for task in self._tasks - self._working:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.copy(), timeout=self.limits.frame_s)
+        for task in self._tasks:
+            task.cancel()
+        self._appending.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        await self._server.wait_closed()
+        for pool in (self._appender, self._committer, self._pool):
+            await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+
+
+class _Memory:
+    """Leave to take bytes in, given in turn."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._size = size
+        self._changed = asyncio.Condition()
+
+    def taken(self, size: int) -> _Taken:
+        return _Taken(self, min(size, self._size) if size > _SMALL_FRAME else 0)
+
+    async def take(self, size: int) -> None:
+        async with self._changed:
+            await self._changed.wait_for(lambda: self._free >= size)
+            self._free -= size
+
+    async def give_back(self, size: int) -> None:
+        async with self._changed:
+            self._free += size
+            self._changed.notify_all()
+
+
+class _Taken:
+    """Memory that is taken for the length of a block."""
+
+    def __init__(self, memory: _Memory, size: int) -> None:
+        self._memory = memory
+        self._size = size
+
+    async def __aenter__(self) -> None:
+        if self._size:
+            await self._memory.take(self._size)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._size:
+            await self._memory.give_back(self._size)
+
+
+def _subscription(header: list[Any]) -> tuple[int, bool]:
+    after, live = header if len(header) == 2 else (None, None)  # noqa: PLR2004 - both, or nothing
+    if type(after) is not int or after < 0:
+        raise MalformedMessage(f"{after!r} is no position")
+    return after, bool(live)
+
+
+def _done(values: list[Any], attachment: bytes = b"") -> Message:
+    return Message(Verb.DONE, values, attachment)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(Exception):  # it may be gone in any way
+        await asyncio.wait_for(writer.wait_closed(), 1)
