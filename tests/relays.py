@@ -110,11 +110,16 @@ class ServerProcess:
     def kill(self) -> None:
         """Kill it, as SIGKILL does."""
         self.process.kill()
-        self.process.wait(PATIENCE_S)
+        self._wait()
 
     def stop(self) -> int:
         """Tell it to end, and return its exit code."""
         self.process.terminate()
+        return self._wait()
+
+    def _wait(self) -> int:
+        assert self.process.stdout is not None
+        self.process.stdout.close()
         return self.process.wait(PATIENCE_S)
 
 

@@ -16,10 +16,10 @@ import sys
 import tempfile
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
-from threading import Thread
-from time import monotonic, perf_counter, sleep
+from time import monotonic, perf_counter
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -32,7 +32,7 @@ FILE, LMDB = "file:bench.json", "lmdb:bench.lmdb"
 JOURNALS = {FILE: "bench.json.journal", LMDB: "bench.lmdb"}
 SNAPSHOT_SUFFIX = ".snapshot"
 
-WORKERS, CLIENTS = 4, 32
+WORKERS = 4
 
 
 class Row(NamedTuple):
@@ -193,10 +193,15 @@ def measure_guarded(count: int, uri: str) -> dict[str, Any]:
     def update(step: int) -> None:
         store.fetch_and_update_trial(query, "log_trial_metadata", step=step)
 
+    times = [timed_once(partial(update, step)) for step in range(count)]
+    return {"speed": count / sum(times), "median_ms": median(times) * 1e3}
+
+
+def timed_once(call: Callable[[], None]) -> float:
+    """Return how many seconds a call takes."""
     start = perf_counter()
-    for step in range(count):
-        update(step)
-    return {"speed": count / (perf_counter() - start)}
+    call()
+    return perf_counter() - start
 
 
 def measure_training(count: int, uri: str) -> dict[str, Any]:
@@ -369,49 +374,6 @@ def opening_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
         yield Row("  fetch the whole trial after it", fetch_s, "s")
 
 
-def watch(server: Any, events: int, seen: list[list[int]]) -> None:
-    """Note how many events each client has in the database, once all have so many together."""
-    connection = server.connect()
-    cursor = connection.cursor()
-    found: list[int] = []
-    while sum(found) < events:
-        sleep(0.1)
-        cursor.execute("SELECT count(*) FROM events WHERE log = 'many' GROUP BY producer")
-        found = [row[0] for row in cursor.fetchall()]
-    seen.append(found)
-    connection.close()
-
-
-def database_rows(count: int, folder: Path) -> Iterator[Row]:
-    """Measure what goes through a spool to a PostgreSQL, which syncs every commit."""
-    sys.path.insert(0, str(ROOT))
-    from tests.databases import PostgresServer
-
-    server = PostgresServer(durable=True)
-    uri = f"postgres://postgres@127.0.0.1:{server.port}/postgres?spool={folder}/spool&log="
-    calls, speeds = [], []
-    for attempt in range(9):
-        (local,) = together("training", 1, count // 4, folder, FILE)
-        (far,) = together("training", 1, count // 4, folder, f"{uri}{attempt}")
-        calls.append((far["call_us"], local["call_us"]))
-        speeds.append((count // 4) / (far["ended"] - far["began"]))
-    ratio = median(far / local for far, local in calls)
-    note = f"{median(far for far, _ in calls):.2f} us, both in processes of their own"
-    yield Row("log_metrics on postgres: to file:", ratio, "x", 1.2, note)
-    what = "  until all of it is in the database"
-    yield Row(what, median(speeds), "events/s", 20_000, "one client", at_least=True)
-    seen: list[list[int]] = []
-    watching = Thread(target=watch, args=(server, count // 2, seen))
-    watching.start()
-    clients = together("training", CLIENTS, count, folder, f"{uri}many")
-    watching.join()
-    took_s = max(client["ended"] for client in clients) - min(c["began"] for c in clients)
-    what = f"  the slowest of {CLIENTS} clients to the average"
-    note = f"when half is there; {count / took_s:,.0f} events/s together"
-    yield Row(what, min(seen[0]) / (sum(seen[0]) / CLIENTS), "x", note=note)
-    server.stop()
-
-
 def import_row() -> Row:
     """Time the import against a bare interpreter, by turns."""
 
@@ -430,10 +392,13 @@ def import_row() -> Row:
 
 def rows(count: int, folder: Path) -> Iterator[Row]:
     """Measure everything."""
+    from bench_servers import database_rows, relay_rows  # which use what is in this module
+
     yield from speed_rows(count, folder)
     yield from sharing_rows(count, folder)
     yield from size_rows(count, folder)
     yield from database_rows(count, folder)
+    yield from relay_rows(count, folder)
     yield import_row()
 
 

@@ -8,14 +8,20 @@ import pytest
 
 from tests.databases import KINDS, uri_of
 from tests.e2e.stores import URIS, Process
+from tests.relays import ServerProcess
 
 
-@pytest.fixture(params=URIS)
-def uri(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Each store: in the working folder, which is new, or in a log of that name in a database."""
+@pytest.fixture(params=[*URIS, "socket"])
+def uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Each store: in the working folder, which is new, in a log of a database, or at a server."""
     if request.param in KINDS:
-        return uri_of(request.param, str(tmp_path)[-255:], spool=tmp_path / "spool")
-    return request.param
+        yield uri_of(request.param, str(tmp_path)[-255:], spool=tmp_path / "spool")
+    elif request.param == "socket":
+        server = ServerProcess(f"file:{tmp_path / 'served.json'}", security_layer="AES")
+        yield server.uri(spool=tmp_path / "spool")
+        assert server.stop() == 0
+    else:
+        yield request.param
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.databases import KINDS, uri_of
 from tests.property.test_folds import ITEMS, SPECS, STEPS, dump
+from tests.relays import served
 from track.aggregators.aggregator import Aggregator, build
 from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
@@ -130,6 +131,10 @@ class BackendsMachine(RuleBasedStateMachine):
         self.patches.enter_context(patch("track.events.journal_sql.SNAPSHOT_INTERVAL_NS", 0))
         self.folder = Path(tempfile.mkdtemp())
         self.memory, self.beside = get_protocol("memory:"), get_protocol("memory:")
+        self.servers = [
+            self.patches.enter_context(served(f"file:{self.folder / name}", security_layer=layer))
+            for name, layer in {"d.json": "none", "e.json": "AES"}.items()
+        ]
         self.open_files()
         self.call("new_project", Project(name="p"))
         self.call("new_trial_group", TrialGroup(_uid="g", name="n", project_id="p"))
@@ -146,6 +151,8 @@ class BackendsMachine(RuleBasedStateMachine):
         yield f"lmdb:{self.folder / 'c.lmdb'}?durability=process"
         for kind in KINDS:
             yield uri_of(kind, str(self.folder), spool=self.folder / "spool")
+        for server in self.servers:
+            yield server.uri(spool=self.folder / "spool")
 
     def call(self, name, *args, **kwargs):
         outcomes = [
@@ -253,7 +260,7 @@ class BackendsMachine(RuleBasedStateMachine):
             with store.current() as objects:
                 assert dump(as_of(store.events())) == dump(objects)
             store.close()
-        self.patches.close()
+        self.patches.close()  # the servers end here
         shutil.rmtree(self.folder)
 
 

@@ -219,6 +219,8 @@ class Forwarder:
             used_s = time.thread_time()
             try:
                 with self._sending:
+                    if self._ending.is_set():
+                        break  # whoever waited for the end has closed the spool meanwhile
                     sent = self._send_batch()
                     if time.monotonic() >= self._look_around_at:
                         self.send_left_behind()
@@ -270,8 +272,10 @@ class Forwarder:
             self.drain(look_around=True)
         finally:
             if self._sending.acquire(timeout=1):
-                self._sending.release()
-                self._release()
+                try:
+                    self._release()
+                finally:
+                    self._sending.release()
             else:
                 self._orphaned = True  # the thread is in the middle of something, and does it
 

@@ -21,6 +21,7 @@ from track.persistence.authority import (
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.queries import from_values
 from track.persistence.selection import pack_all, pack_selection
+from track.projections.objects import Objects
 from track.projections.projection import catch_up
 
 Answer = tuple[list[Any], bytes]
@@ -54,6 +55,7 @@ class Answering:
             "fetch_groups": lambda query: self._find("group", query),
             "fetch_projects": lambda query: self._find("project", query),
             "fetch_trials": lambda query: self._find("trial", query),
+            "first_unmet": self._first_unmet,
             "first_group": lambda query: self._first("group", query),
             "first_trial": lambda query: self._first("trial", query),
             "get_trial": self._revisions,
@@ -125,16 +127,18 @@ class Answering:
         The number of the first expectation that does not hold, None when the event was recorded,
         now or before; and the object.
         """
-        expectations, kind, uid = _proposal(header)
+        expected, wanted, uid = header
+        expectations = _expectations(expected)
+        kind = None if wanted is None else _kind(wanted)
         identity = identify(payload)
         if identity is None:
             raise MalformedMessage("what is proposed is no event")
         producer, sequence = identity
         with self._authority.deciding() as objects:
             if sequence > self.last(producer):
-                unmet = first_unmet(objects, expectations)
+                unmet = _first_unmet(objects, expectations)
                 if unmet is not None:
-                    return expectations.index(unmet), b""
+                    return unmet, b""
                 self.append([payload])
             if kind is None:
                 return None, b""
@@ -170,6 +174,10 @@ class Answering:
         query = from_values(query)
         with self._authority.current() as objects:
             return [first_match(objects, kind, query)], b""
+
+    def _first_unmet(self, expected: list[Any]) -> Answer:
+        with self._authority.current() as objects:
+            return [_first_unmet(objects, _expectations(expected))], b""
 
     def _revisions(self, uid: str) -> Answer:
         with self._authority.current() as objects:
@@ -215,13 +223,16 @@ class Answering:
         self.protocol.close()
 
 
-def _proposal(header: list[Any]) -> tuple[list[Expectation], Kind | None, Any]:
-    expected, kind, uid = header
-    expectations = [
-        Expectation(_kind(of), name, state, from_values(query))
-        for of, name, state, query in expected
+def _expectations(values: list[Any]) -> list[Expectation]:
+    return [
+        Expectation(_kind(kind), uid, expected, from_values(query))
+        for kind, uid, expected, query in values
     ]
-    return expectations, None if kind is None else _kind(kind), uid
+
+
+def _first_unmet(objects: Objects, expectations: list[Expectation]) -> int | None:
+    unmet = first_unmet(objects, expectations)
+    return None if unmet is None else expectations.index(unmet)
 
 
 def _kind(text: str) -> Kind:

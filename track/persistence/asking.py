@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from track.errors import BackendError, ItemNotFound
+from track.errors import BackendError, EncodingError, ItemNotFound
 from track.events.forward import ForwardingJournal
 from track.events.producer import Producer
 from track.events.types import Event
@@ -50,6 +50,12 @@ class RemoteAuthority(Authority):
                 self._producer.record(stream, event)
         except _Unmet as unmet:
             return unmet.expectation
+        except EncodingError:
+            # What is not to be recorded anyway need not be something that can be.
+            unmet_already = proposal.first_unmet()
+            if unmet_already is None:
+                raise
+            return unmet_already
         return None
 
     def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
@@ -163,10 +169,18 @@ class _Proposal:
             it was not recorded
         """
         (payload,) = payloads
-        expected = [[*item[:3], to_values(item.query)] for item in self._expectations]
-        header = [expected, *(self._wanted or (None, None))]
+        header = [self._expected(), *(self._wanted or (None, None))]
         answer = self._connection.request(Verb.PROPOSE, header, payload)
         if answer.verb == Verb.UNMET:
             raise _Unmet(self._expectations[answer.header[0]])
         self._expectations = []
         self.found = answer.attachment
+
+    def first_unmet(self) -> Expectation | None:
+        """Return the first expectation that does not hold now."""
+        call = ["first_unmet", self._expected()]
+        (unmet,) = self._connection.request(Verb.CALL, call).header
+        return None if unmet is None else self._expectations[unmet]
+
+    def _expected(self) -> list[list[Any]]:
+        return [[*item[:3], to_values(item.query)] for item in self._expectations]

@@ -1,0 +1,128 @@
+"""Encrypted connections on 127.0.0.1."""
+
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from track.errors import InsecureConnection
+from track.utils.encrypted import EncryptedSocket
+from track.utils.sealing import Handshake
+
+ROOT = Path(__file__).resolve().parents[1]
+
+HELLO = 37
+"""Bytes that each end says first."""
+
+
+@contextmanager
+def listening(make=EncryptedSocket, family=socket.AF_INET):
+    """Give a socket that listens; one of the file system is in the current folder."""
+    with make(family) as listener:
+        listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else "socket")
+        listener.listen()
+        yield listener
+
+
+@contextmanager
+def pair(family=socket.AF_INET):
+    """Give both ends of an encrypted connection: the client's and the server's."""
+    accepted = []
+    with listening(family=family) as listener, EncryptedSocket(family) as client:
+        thread = threading.Thread(target=lambda: accepted.append(listener.accept()[0]))
+        thread.start()
+        client.connect(listener.getsockname())
+        thread.join()
+        with accepted[0] as server:
+            yield client, server
+
+
+@contextmanager
+def half():
+    """Give an encrypted client, a plain socket at the other end, and what seals for it."""
+
+    def answer():
+        server, _ = listener.accept()
+        handshake = Handshake(is_server=True)
+        server.sendall(handshake.unsent)
+        while handshake.missing:
+            handshake.hear(server.recv(handshake.missing))
+        accepted.append((server, handshake.finish()))
+
+    accepted = []
+    with listening(socket.socket) as listener, EncryptedSocket() as client:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        client.connect(listener.getsockname())
+        thread.join()
+        server, channel = accepted[0]
+        with server:
+            yield client, server, channel
+
+
+def read_all(end, size=2**20):
+    """Read until the end."""
+    data = bytearray()
+    while piece := end.recv(size):
+        data += piece
+    return bytes(data)
+
+
+def read_until_insecure(end):
+    """Read until that is refused, which it is from then on; return what came before."""
+    data = b""
+    with suppress(InsecureConnection):
+        while piece := end.recv(2**20):
+            data += piece
+        pytest.fail("the end was not noticed to be a wrong one")
+    with pytest.raises(InsecureConnection):
+        end.recv(1)
+    return data
+
+
+def small_buffer(end):
+    """Have the kernel take less than a record at once."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**13)
+
+
+def ready(end, event):
+    """Wait until a socket is ready."""
+    poll = select.poll()
+    poll.register(end, event)
+    assert poll.poll(10_000)
+
+
+def insist(event, end, call, *arguments):
+    """Call again whenever the socket is ready, until that does not block."""
+    while True:
+        with suppress(BlockingIOError):
+            return call(*arguments)
+        ready(end, event)
+
+
+def insist_on_all(end, size):
+    """Receive that many bytes."""
+    received = bytearray()
+    while len(received) < size:
+        received += insist(select.POLLIN, end, end.recv, 2**20)
+    return received
+
+
+def run_program(program):
+    """Run a program that forks; return what it printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()

@@ -1,0 +1,187 @@
+"""How a client and a server prove to each other that they know a password. No socket in here.
+
+This is SCRAM (RFC 5802) with scrypt in place of PBKDF2. What is proven includes a digest of how the
+connection began, so it means nothing on any other connection: whoever stands in between, and has
+one connection with each side, cannot use the proofs of either on the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import OrderedDict
+from typing import NamedTuple
+
+from track.errors import AuthenticationError
+from track.relay import users as accounts
+from track.relay.users import Cost, Users, keyed, normal, salted, verifier_of
+
+_LEAST_N, _MOST_N = 2**14, 2**18
+_LEAST_R, _MOST_R, _MOST_P = 8, 16, 4
+_SALTS = range(16, 65)
+_REMEMBERED = 64
+_KEY_BYTES = 32
+
+
+class Challenge(NamedTuple):
+    """What a client needs for its proof, beside the password: see :class:`Cost`."""
+
+    salt: bytes
+    n: int
+    r: int
+    p: int
+
+    @classmethod
+    def read(cls, value: list[object]) -> Challenge:
+        """Return a challenge as it came off a connection.
+
+        Raises
+        ------
+        AuthenticationError
+            it is none, or one that no honest server sends: so cheap that its sender could guess
+            the password from the proof, or so expensive that nobody would be done with it
+        """
+        match value:
+            case [bytes() as salt, int() as n, int() as r, int() as p]:
+                challenge = cls(salt, n, r, p)
+            case _:
+                raise AuthenticationError("the server's challenge is none")
+        power_of_two = n > 0 and n & (n - 1) == 0
+        bounded = _LEAST_N <= n <= _MOST_N and _LEAST_R <= r <= _MOST_R and 1 <= p <= _MOST_P
+        if not (power_of_two and bounded and len(salt) in _SALTS):
+            raise AuthenticationError(
+                f"the server asks for a proof at a cost that is not accepted: n={n}, r={r}, p={p}"
+            )
+        return challenge
+
+
+_remembered: OrderedDict[bytes, bytes] = OrderedDict()
+"""What scrypt made of passwords that were used before: a reconnection need not take 80 ms."""
+
+
+class ClientLogin:
+    """The client's half of a login.
+
+    Parameters
+    ----------
+    name, password
+        whose
+    """
+
+    def __init__(self, name: str, password: str) -> None:
+        self._name = name
+        self._password = password
+        self._signature = b""
+
+    def prove(self, challenge: Challenge, transcript: bytes) -> bytes:
+        """Return the proof that this client knows the password.
+
+        Parameters
+        ----------
+        challenge
+            the server's
+        transcript
+            a digest of how the connection began
+        """
+        cost = Cost(*challenge)
+        key = _salted(self._password, cost)
+        client_key = keyed(key, b"Client Key")
+        verifier = verifier_of(key, cost)
+        text = _text(self._name, challenge, transcript)
+        self._signature = keyed(verifier.server_key, text)
+        return _xor(client_key, keyed(verifier.stored_key, text))
+
+    def check(self, signature: bytes) -> None:
+        """Check the server's proof that it knows what was made of the password.
+
+        Raises
+        ------
+        AuthenticationError
+            it does not
+        """
+        if not self._signature or not hmac.compare_digest(signature, self._signature):
+            raise AuthenticationError(
+                "the server did not prove that it knows the password: it is not the one that it "
+                "should be, or somebody stands in between"
+            )
+
+
+def _salted(password: str, cost: Cost) -> bytes:
+    name = hashlib.sha256(
+        _packed(normal(password).encode("utf-8", "surrogatepass"), *_fields(cost))
+    )
+    key = _remembered.get(name.digest())
+    if key is None:
+        key = _remembered[name.digest()] = salted(password, cost)
+        if len(_remembered) > _REMEMBERED:
+            _remembered.popitem(last=False)
+    return key
+
+
+class ServerLogin:
+    """The server's half of logins.
+
+    Parameters
+    ----------
+    users
+        who may log in
+    secret
+        random, the same for the life of the server: makes up salts of users that do not exist
+    """
+
+    def __init__(self, users: Users, secret: bytes) -> None:
+        self._users = users
+        self._secret = secret
+
+    def challenge(self, name: str) -> Challenge:
+        """Return the challenge for a name; it does not tell whether there is such a user."""
+        verifier = self._users.verifier(name)
+        if verifier is not None:
+            return Challenge(*verifier.cost)
+        made_up = keyed(self._secret, normal(name).encode("utf-8", "surrogatepass"))
+        return Challenge(made_up[:16], *accounts.COST)
+
+    def verify(self, name: str, challenge: Challenge, proof: bytes, transcript: bytes) -> bytes:
+        """Check a client's proof, and return the server's.
+
+        Raises
+        ------
+        AuthenticationError
+            it proves nothing, or there is no such user
+        """
+        verifier = self._users.verifier(name)
+        text = _text(name, challenge, transcript)
+        # An unknown user takes the same steps, with keys that nothing is known of.
+        known = verifier_of(self._secret, Cost(*challenge)) if verifier is None else verifier
+        client_key = _xor(proof.ljust(_KEY_BYTES, b"\0"), keyed(known.stored_key, text))
+        right = hmac.compare_digest(hashlib.sha256(client_key).digest(), known.stored_key)
+        if not right or verifier is None or len(proof) != _KEY_BYTES:
+            raise AuthenticationError("the name or the password is wrong")
+        return keyed(known.server_key, text)
+
+
+def check_password(users: Users, name: str, password: str) -> bool:
+    """Whether a password is the right one; this takes as long for names that do not exist."""
+    verifier = users.verifier(name)
+    cost = Cost(bytes(16), *accounts.COST) if verifier is None else verifier.cost
+    made = verifier_of(salted(password, cost), cost)
+    expected = made.stored_key[::-1] if verifier is None else verifier.stored_key
+    return hmac.compare_digest(made.stored_key, expected) and verifier is not None
+
+
+def _text(name: str, challenge: Challenge, transcript: bytes) -> bytes:
+    """Return what both proofs are about."""
+    encoded = normal(name).encode("utf-8", "surrogatepass")
+    return _packed(b"track login 1", transcript, encoded, *_fields(challenge))
+
+
+def _fields(cost: Cost | Challenge) -> list[bytes]:
+    return [cost.salt, *(str(number).encode() for number in cost[1:])]
+
+
+def _packed(*parts: bytes) -> bytes:
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+def _xor(left: bytes, right: bytes) -> bytes:
+    return bytes(a ^ b for a, b in zip(left, right, strict=False))

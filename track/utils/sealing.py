@@ -1,0 +1,253 @@
+"""What nobody on the way can read or alter: keys that two ends agree on, and what they seal.
+
+Both ends make a new key pair for each connection (X25519), derive a key per direction (HKDF-SHA256)
+and number what they seal (AES-256-GCM, the number is the nonce), so that nothing can be altered,
+repeated, left out or put into another order without being noticed. There is no socket in here.
+
+None of this says *who* the other end is. Somebody who sits between both while they exchange keys
+can do so with each of them; whoever has to exclude that must bind a secret to the transcript.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from struct import Struct
+from typing import NoReturn
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from track.errors import InsecureConnection
+from track.utils.forking import renew_in_children
+
+OVERHEAD = 16
+"""How many bytes longer sealed data is."""
+
+MAX_RECORD = 2**16
+"""Bytes of a sealed record of an encrypted socket, at most."""
+
+KEY_SIZE = 32
+"""Bytes of a key, public or not."""
+
+_MAGIC, _VERSION = b"TRKE", 1
+_HELLO = Struct(">4sB32s")
+_LENGTH = Struct(">I")
+_NONCE_SIZE = 12
+_LAST_NONCE = 2 ** (8 * _NONCE_SIZE) - 1
+
+FORKED = (
+    "this connection belongs to the process that forked this one, and using it here, too, would "
+    "give its secrets away: connect again"
+)
+ALTERED = "what arrived is not what the other end sent next: it was altered, repeated or lost"
+
+
+class _Single:
+    """What there must be one of: with a copy, one nonce would be used twice."""
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"a {type(self).__name__} can be neither copied nor pickled")
+
+
+class KeyExchange(_Single):
+    """A key pair for one connection.
+
+    Attributes
+    ----------
+    public
+        what the other end has to know, 32 bytes
+    """
+
+    def __init__(self) -> None:
+        self._private: X25519PrivateKey | None = X25519PrivateKey.generate()
+        self.public = self._private.public_key().public_bytes_raw()
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        self._private = None
+
+    def finish(self, peer_public: bytes, transcript: bytes, *, is_server: bool) -> EncryptedChannel:
+        """Return the channel to the other end. This can be done once.
+
+        Parameters
+        ----------
+        peer_public
+            the public key of the other end
+        transcript
+            what both ends said before, or its digest: with another one, nothing can be opened
+        is_server
+            which of both ends this is
+
+        Raises
+        ------
+        InsecureConnection
+            that is no public key, or a weak one
+        RuntimeError
+            the key pair was used before, or in the process that forked this one
+        """
+        private, self._private = self._private, None
+        if private is None:
+            raise RuntimeError("a key pair is for one connection of one process: make a new one")
+        try:
+            secret = private.exchange(X25519PublicKey.from_public_bytes(peer_public))
+        except ValueError as error:
+            raise InsecureConnection(f"the other end sent no usable public key: {error}") from error
+        keys = HKDF(SHA256(), 2 * KEY_SIZE, salt=transcript, info=b"track encrypted v1")
+        derived = keys.derive(secret)
+        of_client, of_server = derived[:KEY_SIZE], derived[KEY_SIZE:]
+        if is_server:
+            return EncryptedChannel(of_server, of_client)
+        return EncryptedChannel(of_client, of_server)
+
+
+class _Direction(_Single):
+    """A key, how many nonces were used with it, and why no more may be."""
+
+    def __init__(self, key: bytes) -> None:
+        self.cipher = AESGCM(key)
+        self.lock = threading.Lock()
+        self.refusal = ""
+        self._count = 0
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        self.lock = threading.Lock()
+        self.refusal = FORKED
+
+    def next_nonce(self) -> bytes:
+        """Return a nonce that was never used. Whoever asks must hold the lock."""
+        if self._count > _LAST_NONCE:
+            self.refusal = "this connection was used too often: connect again"
+        if self.refusal:
+            raise InsecureConnection(self.refusal)
+        nonce = self._count.to_bytes(_NONCE_SIZE, "big")
+        self._count += 1  # before it is used: whatever happens then, it is not used again
+        return nonce
+
+
+class EncryptedChannel(_Single):
+    """One end of a connection: what it seals, the other end opens, in the same order.
+
+    Any thread may seal, and any thread may open.
+
+    Parameters
+    ----------
+    sealing_key, opening_key
+        32 bytes each, which nothing else was or will be sealed with
+    """
+
+    def __init__(self, sealing_key: bytes, opening_key: bytes) -> None:
+        self._sealing = _Direction(sealing_key)
+        self._opening = _Direction(opening_key)
+
+    def seal(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Return data as it travels: encrypted, numbered and authenticated.
+
+        Raises
+        ------
+        InsecureConnection
+            this is a forked process, or all nonces were used
+        """
+        with self._sealing.lock:
+            return self._sealing.cipher.encrypt(self._sealing.next_nonce(), data, None)
+
+    def open(self, data: bytes | bytearray | memoryview) -> bytes:
+        """Return what was sealed.
+
+        Raises
+        ------
+        InsecureConnection
+            that is not what the other end sealed next, or an earlier one was not; this is a forked
+            process, or all nonces were used
+        """
+        with self._opening.lock:
+            nonce = self._opening.next_nonce()
+            try:
+                return self._opening.cipher.decrypt(nonce, data, None)
+            except InvalidTag as error:
+                self._opening.refusal = ALTERED
+                raise InsecureConnection(ALTERED) from error
+
+
+class Handshake:
+    """What one end of an encrypted socket says first, and has heard so far."""
+
+    def __init__(self, *, is_server: bool) -> None:
+        self._is_server = is_server
+        self._exchange = KeyExchange()
+        self._mine = _HELLO.pack(_MAGIC, _VERSION, self._exchange.public)
+        self._theirs = b""
+        self.unsent = self._mine
+
+    @property
+    def missing(self) -> int:
+        """How many bytes the other end has yet to say."""
+        return _HELLO.size - len(self._theirs)
+
+    def hear(self, data: bytes) -> None:
+        """Take what the other end said next; nothing if it hung up.
+
+        Raises
+        ------
+        InsecureConnection
+            the other end is something else
+        """
+        peer = "client" if self._is_server else "server"
+        if not data:
+            raise InsecureConnection(
+                f"the {peer} closed the connection before it was encrypted: it may be no encrypted "
+                "one, or refuse this one"
+            )
+        self._theirs += data
+        if not self._theirs.startswith(_MAGIC[: len(self._theirs)]):
+            raise InsecureConnection(f"what the {peer} says is no beginning of an encrypted one")
+        version = self._theirs[len(_MAGIC) :][:1]
+        if version and version[0] != _VERSION:
+            raise InsecureConnection(
+                f"the {peer} speaks version {version[0]} of the encryption, this is version "
+                f"{_VERSION}: use the same version of track-journal on both sides"
+            )
+
+    def finish(self) -> EncryptedChannel:
+        """Return the channel, once nothing is missing.
+
+        Raises
+        ------
+        InsecureConnection
+            the other end sent no usable key
+        """
+        hellos = (self._theirs, self._mine) if self._is_server else (self._mine, self._theirs)
+        transcript = hashlib.sha256(b"".join(hellos)).digest()
+        public = self._theirs[-KEY_SIZE:]
+        return self._exchange.finish(public, transcript, is_server=self._is_server)
+
+
+def seal_record(channel: EncryptedChannel, data: bytes) -> bytes:
+    """Return a record of an encrypted socket: a length and sealed data."""
+    sealed = channel.seal(data)
+    return _LENGTH.pack(len(sealed)) + sealed
+
+
+def open_record(channel: EncryptedChannel, record: bytearray) -> bytes:
+    """Return the data of a record, which must be the next one."""
+    return channel.open(record[_LENGTH.size :])
+
+
+def missing(partial: bytearray) -> int:
+    """Return how many bytes there are to come of a record, or of its length.
+
+    Raises
+    ------
+    InsecureConnection
+        no record has this length
+    """
+    if len(partial) < _LENGTH.size:
+        return _LENGTH.size - len(partial)
+    (length,) = _LENGTH.unpack_from(partial)
+    if not OVERHEAD <= length <= MAX_RECORD:
+        raise InsecureConnection(ALTERED)
+    return int(length) + _LENGTH.size - len(partial)
