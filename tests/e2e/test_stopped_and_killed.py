@@ -13,6 +13,7 @@ import pytest
 
 from tests.e2e.stores import (
     LOCAL_URIS,
+    URIS,
     answer,
     events_of,
     open_store,
@@ -106,6 +107,7 @@ def at_once(calls):
     return outcomes
 
 
+@pytest.mark.parametrize("uri", URIS, indirect=True)  # nobody can lock a server
 @pytest.mark.parametrize("section", ["exclusive", "deciding"])
 def test_a_process_stopped_in_a_section_keeps_others_from_deciding_only(uri, start, section):
     """Log calls and reads go on; decisions end with an error, leave nothing, and work later."""
@@ -181,6 +183,7 @@ def decide(uri):
     store.close()
 
 
+@pytest.mark.parametrize("uri", URIS, indirect=True)  # nobody can lock a server
 @pytest.mark.parametrize(("section", "first"), [("exclusive", "running"), ("deciding", "stopped")])
 @pytest.mark.parametrize("holding", [hold, fork_and_hold])
 def test_a_process_killed_in_a_section_holds_nothing(uri, start, holding, section, first):

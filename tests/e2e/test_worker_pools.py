@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from tests.e2e.stores import events_of, open_store
+from tests.e2e.stores import URIS, events_of, open_store
 from tests.e2e.worker_programs import (
     STEPS,
     WORKERS,
@@ -158,6 +158,7 @@ def test_forks_while_threads_log_decide_and_read(uri, start):
     check_parent_completed(uri)
 
 
+@pytest.mark.parametrize("uri", URIS, indirect=True)  # nobody can lock a server
 @pytest.mark.parametrize("where", ["section", "thread"])
 def test_a_child_forked_in_a_section_of_its_parent_waits_for_it(uri, start, where):
     """It logs at once, and decides when its parent has left the section."""
