@@ -10,10 +10,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 _CHUNK = 2**16
+Spoil = Callable[[bool, bytes], Iterable[bytes]]
+"""Given whether it is of a request, and what came: yields what is sent in its place."""
+
 _RESET_AT_ONCE = struct.pack("ii", 1, 0)
 """What makes closing a socket send a RST, as a host that lost its state does."""
 
@@ -43,6 +46,8 @@ class Proxy:
         self.mode = "forward"
         self.delay_s = 0.0
         self.trap: _Trap | None = None
+        self.spoil: Spoil | None = None
+        """What to do with whatever passes, for a fault that is no method of this class."""
         self.port = 0
         self._listen()
 
@@ -58,7 +63,7 @@ class Proxy:
 
     def forward(self) -> None:
         """Forward what comes on new connections, and on old ones that nothing was swallowed of."""
-        self.mode, self.delay_s = "forward", 0.0
+        self.mode, self.delay_s, self.spoil = "forward", 0.0, None
         if self._listener is None:
             self._listen()
 
@@ -189,6 +194,8 @@ class _Connection:
         self._swallowing = False
         """What was swallowed once is missing for ever, so this never ends."""
         self._pumping = 2
+        for end in (client, server):
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def pump_requests(self) -> None:
         tail = b""
@@ -242,8 +249,11 @@ class _Connection:
         return b""
 
     def _send(self, receiver: socket.socket, data: bytes) -> None:
+        spoil = self._proxy.spoil
+        pieces = [data] if spoil is None else spoil(receiver is self._server, data)
         with suppress(OSError):
-            receiver.sendall(data)
+            for piece in pieces:
+                receiver.sendall(piece)
 
     def _end(self, receiver: socket.socket) -> None:
         # Whoever swallows tells nobody that the other end is gone.

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from track.persistence.serving import SocketServer
+from track.persistence.socket_server import SocketServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

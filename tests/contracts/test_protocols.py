@@ -19,7 +19,7 @@ from tests.databases import KINDS, uri_of
 from tests.relays import Running, server_uri
 from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
-from track.persistence.serving import SocketServer
+from track.persistence.socket_server import SocketServer
 from track.structure import Project, Status, Trial, TrialGroup
 from track.utils import ItemNotFound
 

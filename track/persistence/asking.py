@@ -44,23 +44,22 @@ class RemoteAuthority(Authority):
         self, stream: int, event: Event, expectations: Iterable[Expectation]
     ) -> Expectation | None:
         proposal = _Proposal(self._connection, [*expectations])
-        self._forwarding.drain_mine()
-        try:
-            with self._producer.redirected(proposal.append):
-                self._producer.record(stream, event)
-        except _Unmet as unmet:
-            return unmet.expectation
-        except EncodingError:
-            # What is not to be recorded anyway need not be something that can be.
-            unmet_already = proposal.first_unmet()
-            if unmet_already is None:
-                raise
-            return unmet_already
+        with self._drained():
+            try:
+                with self._producer.redirected(proposal.append):
+                    self._producer.record(stream, event)
+            except _Unmet as unmet:
+                return unmet.expectation
+            except EncodingError:
+                # What is not to be recorded anyway need not be something that can be.
+                unmet_already = proposal.first_unmet()
+                if unmet_already is None:
+                    raise
+                return unmet_already
         return None
 
     def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
         values = to_values(query)
-        self._forwarding.drain_mine()
         while True:
             (uid,) = self._ask(f"first_{kind}", values)
             proposal = _Proposal(
@@ -116,13 +115,22 @@ class RemoteAuthority(Authority):
         self._ask("commit")
 
     def _ask(self, name: str, *arguments: Any) -> list[Any]:
-        self._forwarding.drain_mine()
-        return self._connection.request(Verb.CALL, [name, *arguments]).header
+        with self._drained():
+            return self._connection.request(Verb.CALL, [name, *arguments]).header
 
     def _fetch(self, name: str, *arguments: Any) -> Objects:
-        self._forwarding.drain_mine()
-        answer = self._connection.request(Verb.CALL, [name, *arguments])
+        with self._drained():
+            answer = self._connection.request(Verb.CALL, [name, *arguments])
         return unpack_selection(answer.attachment)
+
+    @contextmanager
+    def _drained(self) -> Iterator[None]:
+        """Talk to the server, which has everything that was logged here before."""
+        # A signal handler that wants to end a trial waits its turn: it would wait for a lock that
+        # its own thread has.
+        with self._producer.busy():
+            self._forwarding.drain_mine()
+            yield
 
     def close(self) -> None:
         """Nothing is held: the connection belongs to the journal."""

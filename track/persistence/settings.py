@@ -17,6 +17,10 @@ from track.utils.mounts import network_file_system
 logger = logging.getLogger(__name__)
 
 
+RELAY_PORT = 8123
+"""Where a server of the socket backend listens, unless its URI says otherwise."""
+
+
 class LocalSettings(NamedTuple):
     """What the URI of a store on disk says, and the options that apply to it."""
 
@@ -112,6 +116,33 @@ def spool_of(folder: str, *store: str) -> str:
     digest = blake2b("\n".join(store).encode(), digest_size=6).hexdigest()
     readable = re.sub(r"[^\w.]+", "-", "-".join(store))[:80]
     return os.path.join(folder, f"{readable}-{digest}")
+
+
+def yes_or_no(name: str, text: str | None) -> bool | None:
+    """Return whether an option is on, None when it is not given.
+
+    Raises
+    ------
+    BackendError
+        it says something else
+    """
+    if text is None:
+        return None
+    if text.lower() not in ("yes", "no"):
+        raise BackendError(f"{name}={text!r} is not known: use yes or no")
+    return text.lower() == "yes"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, whatever its network is."""
+    from ipaddress import ip_address
+
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _seconds(name: str, text: str | float) -> float:

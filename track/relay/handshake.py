@@ -16,7 +16,7 @@ from track.errors import BackendError, InsecureConnection
 from track.relay.frames import Channel, CheckedChannel
 
 if TYPE_CHECKING:
-    from track.utils.encrypted import KeyExchange
+    from track.utils.sealing import KeyExchange
 
 MAGIC = b"TRKR"
 VERSION = 1
@@ -60,8 +60,13 @@ def begin(layer: str | None) -> Opening:
     exchange = None
     unique = os.urandom(32)
     if layer == "AES":
-        from track.utils.encrypted import KeyExchange
-
+        try:
+            from track.utils.sealing import KeyExchange
+        except ImportError as error:
+            raise BackendError(
+                "security_layer=AES needs the package cryptography: "
+                "pip install 'track-journal[secure]'"
+            ) from error
         exchange = KeyExchange()
         unique = exchange.public
     return Opening(HELLO.pack(MAGIC, VERSION, LAYERS[layer], unique), layer, exchange)

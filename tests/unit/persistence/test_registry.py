@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import track.persistence as registry
+import track.persistence.backends as registry
 from track.errors import BackendError
 from track.persistence import get_protocol, make_local, register
 from track.persistence.local import FileProtocol, MemoryProtocol

@@ -15,9 +15,10 @@ from urllib.parse import urlencode
 
 from track.errors import AuthenticationError, BackendError
 from track.persistence.answering import Answering
+from track.persistence.backends import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
-from track.persistence.socketed import DEFAULT_PORT, is_loopback, yes_or_no
+from track.persistence.settings import RELAY_PORT, is_loopback, yes_or_no
 from track.persistence.utils import check_options, parse_uri, without_password
 from track.relay.frames import Message, Verb
 from track.relay.handshake import check_layer
@@ -391,8 +392,6 @@ def start_track_server(
 def _open_backend(uri: str | None) -> JournaledProtocol:
     if not uri:
         raise BackendError("a server needs a backend: add backend=file:report.json to its URI")
-    from track.persistence import get_protocol
-
     opened = get_protocol(uri)
     if not isinstance(opened, JournaledProtocol):
         raise BackendError(f"{without_password(uri)!r} has no journal, and cannot be served")
@@ -400,7 +399,7 @@ def _open_backend(uri: str | None) -> JournaledProtocol:
 
 
 def _port(uri: str, text: str | None) -> int:
-    text = text or str(DEFAULT_PORT)
+    text = text or str(RELAY_PORT)
     if not text.isdecimal() or int(text) >= 2**16:
         raise BackendError(f"{without_password(uri)!r} has no port number but {text!r}")
     return int(text)
