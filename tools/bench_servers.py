@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
@@ -87,12 +86,19 @@ def relay_rows(count: int, folder: Path) -> Iterator[Row]:
     """Measure a server of the socket backend, encrypted, that has one core to itself."""
     from tests.relays import ServerProcess
 
-    with tempfile.TemporaryDirectory(dir=folder) as inner:
-        server = ServerProcess(f"file:{inner}/served.json", security_layer="AES")
+    servers: list[ServerProcess] = []
+
+    def serve(number: int) -> str:
+        """Start a server over a new store, in place of the last one, and return its URI."""
+        while servers:
+            servers.pop().stop()
+        server = ServerProcess(f"file:{folder}/served{number}.json", security_layer="AES")
         os.sched_setaffinity(server.process.pid, {max(os.sched_getaffinity(0))})
-        uri = server.uri(spool=f"{inner}/spool")
-        yield from forwarding_rows("socket", count // 4, folder, lambda _: uri, 50_000)
-        said = run_measure("guarded", count // 500, folder, uri).said
-        note = f"median; {said['speed']:,.0f} calls/s"
-        yield Row("  fetch_and_update_trial", said["median_ms"], "ms", 2, note)
-        server.stop()
+        servers.append(server)
+        return server.uri(spool=f"{folder}/spool")
+
+    yield from forwarding_rows("socket", count // 4, folder, serve, 50_000)
+    said = run_measure("guarded", count // 500, folder, serve(ATTEMPTS)).said
+    note = f"median; {said['speed']:,.0f} calls/s"
+    yield Row("  fetch_and_update_trial", said["median_ms"], "ms", 2, note)
+    servers.pop().stop()

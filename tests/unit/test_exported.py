@@ -25,6 +25,9 @@ NAMES = {
     "track.persistence.lmdb": "LMDBProtocol",
     "track.persistence.maintenance": "backup compact repair verify",
     "track.persistence.multiplexer": "ProtocolMultiplexer",
+    "track.persistence.socketed": (
+        "RPCCallFailure ServerSignalHandler SocketClient SocketServer start_track_server sync"
+    ),
     "track.serialization": (
         "to_json from_json SerializerAspect SerializerChronoContext SerializerDatetime "
         "SerializerProject SerializerStatStream SerializerStatus SerializerTrial "
