@@ -17,7 +17,7 @@ from track.errors import (
     ReportWriteError,
     TrialDoesNotExist,
 )
-from track.events.codec import stream_id
+from track.events.codec import decode, stream_id
 from track.events.journal import Journal
 from track.events.journal_retry import RetryingJournal
 from track.events.producer import Producer
@@ -393,15 +393,18 @@ class JournaledProtocol(Protocol):
 
     def events(self, after: int = 0) -> Iterator[Recorded]:
         """Yield every event behind a position of the journal."""
-        return self.journal.read(after)
+        with self.producer.busy():  # a signal handler that wants to end a trial waits its turn
+            batches = self.journal.read_batches(after)
+        for positions, payloads in batches:
+            yield from map(decode, positions, payloads)
 
     def trial_history(self, trial: Trial) -> list[Recorded]:
         """Return the events of a trial, in order."""
-        return list(trial_events(self.journal.read(), trial.uid))
+        return list(trial_events(self.events(), trial.uid))
 
     def as_of(self, *, position: int | None = None, at_ns: int | None = None) -> Objects:
         """Return every object as it stood at a position or a time, see :mod:`track.projections`."""
-        return as_of(self.journal.read(), position=position, at_ns=at_ns)
+        return as_of(self.events(), position=position, at_ns=at_ns)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Put everything recorded on stable storage.
