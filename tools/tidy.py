@@ -104,6 +104,7 @@ ORDER = {
         "local",
         "lmdb",
         "maintenance",
+        "forwarded",
         "cockroach",
         "multiplexer",
         "backends",

@@ -189,11 +189,11 @@ class TestForgiving:
         with Proxy(port_of(place.kind)) as proxy:
             uri = place.uri(proxy.port, timeout=1)
             store = store_with_a_trial(uri)
-            store._forwarding._forwarder._ending.set()  # nothing is sent in the background
+            store.forwarding._forwarder._ending.set()  # nothing is sent in the background
             with store.deciding(), ThreadPoolExecutor(1) as pool:
                 pool.submit(store.log_trial_metrics, TRIAL, step=0, loss=0.5).result()
                 with monkeypatch.context() as full:
-                    full.setattr(store._forwarding._spool, "append", refuse)
+                    full.setattr(store.forwarding._spool, "append", refuse)
                     pool.submit(store.log_trial_metrics, TRIAL, step=1, loss=0.5).result()
                 store.set_trial_status(TRIAL, Status.Running)
             proxy.refuse()

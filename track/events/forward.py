@@ -21,7 +21,12 @@ from threading import get_ident
 from typing import BinaryIO
 from weakref import WeakSet, finalize
 
-from track.errors import JournalError, JournalUnreachable
+from track.errors import (
+    AuthenticationError,
+    InsecureConnection,
+    JournalError,
+    JournalUnreachable,
+)
 from track.events.codec import identify
 from track.events.journal import SYNC_INTERVAL_NS, Batch, Journal, PartlyThere
 from track.events.spool import BATCH_BYTES, Spool
@@ -72,7 +77,7 @@ class Forwarder:
         """Whether nothing that is in the spool can have arrived."""
         self._closed = False
         self._orphaned = False
-        """Whether the thread is to release everything when it ends."""
+        """Whether the thread is to send what is left, and release everything, when it ends."""
         self.renew_after_fork()
         renew_in_children(self)
         _forwarders.add(self)
@@ -99,6 +104,8 @@ class Forwarder:
         ------
         JournalUnreachable
             the far journal did not take it in time; the message says where it is kept
+        AuthenticationError, InsecureConnection
+            nor will it; the message says where it is kept, too
         """
         look_around = look_around or not self._look_around_at
         until = self.spool.end
@@ -122,6 +129,10 @@ class Forwarder:
             if self.spool.is_empty:
                 raise
             raise JournalUnreachable(f"{error}. {self._kept()}") from error
+        except (AuthenticationError, InsecureConnection) as error:
+            if self.spool.is_empty:
+                raise
+            raise type(error)(f"{error}. {self._kept()}") from error
         finally:
             self._sending.release()
 
@@ -257,6 +268,8 @@ class Forwarder:
             self._orphaned = True
             if self.thread is None:
                 self._release()
+            else:
+                _orphans.add(self.thread)
 
     def _begin_to_end(self) -> bool:
         """Tell the thread to end. Whether it was not told before."""
@@ -296,8 +309,15 @@ def pause_after(failures: int) -> float:
 _forwarders: WeakSet[Forwarder] = WeakSet()
 
 
+_orphans: WeakSet[threading.Thread] = WeakSet()
+"""Those that send what is left of journals that nobody has any more."""
+
+
 @atexit.register
 def _close_all() -> None:
+    for thread in list(_orphans):
+        if thread.is_alive():
+            thread.join()  # nothing in it waits for ever
     for forwarder in list(_forwarders):
         _quietly(forwarder.close)
 

@@ -9,8 +9,10 @@ from typing import Any
 from track.errors import ItemNotFound, MalformedMessage, RPCCallFailure
 from track.events.codec import identify, stream_id
 from track.events.journal import Batch
+from track.events.record import frame
 from track.persistence.authority import (
     Expectation,
+    Expected,
     Kind,
     LocalAuthority,
     first_match,
@@ -28,6 +30,7 @@ Answer = tuple[list[Any], bytes]
 """Values, and objects as bytes."""
 
 _KINDS: tuple[Kind, ...] = ("project", "group", "trial")
+_EXPECTED: tuple[Expected, ...] = ("absent", "present", "first")
 
 
 class Answering:
@@ -100,15 +103,17 @@ class Answering:
     def _last_of(self, producer: int) -> int:
         known = self._last.get(producer)
         if known is None:
-            known = self._last[producer] = self.protocol.journal.last_sequence(producer)
+            known = self.protocol.journal.last_sequence(producer)
+            if known:  # else anybody could fill the memory with names
+                self._last[producer] = known
         return known
 
     def last(self, producer: int | None) -> int:
         """Return the number of a producer's last event, or the position of the last of all."""
         if producer is None:
             return self.protocol.journal.head()
-        if type(producer) is not int:
-            raise MalformedMessage(f"{producer!r} is no producer")
+        if type(producer) is not int or not 0 <= producer < 2**64:
+            raise MalformedMessage("that is no producer")
         with self._taking:
             return self._last_of(producer)
 
@@ -133,6 +138,7 @@ class Answering:
         identity = identify(payload)
         if identity is None:
             raise MalformedMessage("what is proposed is no event")
+        frame(payload)  # what has no record cannot be sent to anybody
         producer, sequence = identity
         with self._authority.deciding() as objects:
             if sequence > self.last(producer):
@@ -225,9 +231,16 @@ class Answering:
 
 def _expectations(values: list[Any]) -> list[Expectation]:
     return [
-        Expectation(_kind(kind), uid, expected, from_values(query))
+        Expectation(_kind(kind), uid, _expected(expected), from_values(query))
         for kind, uid, expected, query in values
     ]
+
+
+def _expected(text: str) -> Expected:
+    for expected in _EXPECTED:
+        if text == expected:
+            return expected
+    raise MalformedMessage(f"nothing can be expected to be {text!r}")
 
 
 def _first_unmet(objects: Objects, expectations: list[Expectation]) -> int | None:

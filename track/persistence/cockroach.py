@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from track.errors import BackendError
-from track.events.forward import Forwarder, ForwardingJournal
 from track.events.spool import Spool
-from track.persistence.journaled import JournaledProtocol
+from track.persistence.forwarded import ForwardedProtocol, send_left_behind
 from track.persistence.settings import RemoteSettings, remote_settings, spool_of
 from track.persistence.utils import parse_uri, without_password
 
@@ -19,7 +18,7 @@ _LONGEST_LOG = 255
 _TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
-class Cockroach(JournaledProtocol):
+class Cockroach(ForwardedProtocol):
     """Storage in a CockroachDB cluster or a PostgreSQL database, shared by many machines.
 
     What is logged is kept in a spool on this machine and sent in the background, so nothing that
@@ -58,31 +57,7 @@ class Cockroach(JournaledProtocol):
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
         settings = remote_settings(uri, ("log", *_TLS))
         far, spool = _open(uri, settings)
-        self._forwarding = ForwardingJournal(far, spool, settings.timeout_s)
-        super().__init__(
-            self._forwarding,
-            strict=strict,
-            eager=eager,
-            forgiving=settings.forgiving,
-            uri=uri,
-        )
-
-    def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
-        """Return once the database has everything, also what dead processes left behind here.
-
-        Parameters
-        ----------
-        file_name_override
-            write the report there, too
-
-        Raises
-        ------
-        JournalUnreachable
-            it does not answer; the message says where everything is kept
-        """
-        with self.producer.busy():  # a signal handler that wants to end a trial waits its turn
-            self._forwarding.drain()
-            super().commit(file_name_override, **kwargs)
+        super().__init__(uri, far, spool, settings, strict=strict, eager=eager)
 
 
 def sync(uri: str) -> int:
@@ -108,11 +83,7 @@ def sync(uri: str) -> int:
     """
     settings = remote_settings(uri, ("log", *_TLS))
     far, spool = _open(uri, settings)
-    forwarder = Forwarder(spool, far, settings.timeout_s)
-    try:
-        return forwarder.send_left_behind()
-    finally:
-        forwarder.abandon()
+    return send_left_behind(spool, far, settings)
 
 
 def _open(uri: str, settings: RemoteSettings) -> tuple[SQLJournal, Spool]:

@@ -8,13 +8,12 @@ from typing import Any
 
 from track.errors import BackendError
 from track.events.codec import decode
-from track.events.forward import Forwarder, ForwardingJournal
 from track.events.journal import Journal
 from track.events.spool import Spool
 from track.events.types import Recorded
 from track.persistence.asking import RemoteAuthority
 from track.persistence.authority import Authority
-from track.persistence.journaled import JournaledProtocol
+from track.persistence.forwarded import ForwardedProtocol, send_left_behind
 from track.persistence.settings import (
     RELAY_PORT,
     RemoteSettings,
@@ -33,7 +32,7 @@ _Authenticate = Callable[[str], tuple[str | None, str | None]]
 _OPTIONS = ("security_layer", "ca", "trust_server")
 
 
-class SocketClient(JournaledProtocol):
+class SocketClient(ForwardedProtocol):
     """Storage behind a server that :func:`start_track_server` runs.
 
     What is logged is kept in a spool on this machine and sent in the background, so nothing that
@@ -77,17 +76,10 @@ class SocketClient(JournaledProtocol):
         self._connection = Connection(_target(uri, settings, authenticate))
         self._journal = RelayJournal(self._connection)
         spool = _spool(self._connection.target, settings)
-        self._forwarding = ForwardingJournal(self._journal, spool, settings.timeout_s)
-        super().__init__(
-            self._forwarding,
-            strict=strict,
-            eager=eager,
-            forgiving=settings.forgiving,
-            uri=uri,
-        )
+        super().__init__(uri, self._journal, spool, settings, strict=strict, eager=eager)
 
     def _find_authority(self, journal: Journal) -> Authority:
-        self._server = RemoteAuthority(self._connection, self._forwarding, self.producer)
+        self._server = RemoteAuthority(self._connection, self.forwarding, self.producer)
         return self._server
 
     def authenticate(self, uri: str) -> tuple[str | None, str | None]:
@@ -115,11 +107,9 @@ class SocketClient(JournaledProtocol):
         JournalUnreachable
             it does not answer; the message says where everything is kept
         """
-        with self.producer.busy():  # a signal handler that wants to end a trial waits its turn
-            self._forwarding.drain()
+        with self.producer.busy():
+            super().commit(file_name_override, **kwargs)
             self._server.commit()
-            if file_name_override is not None:
-                super().commit(file_name_override, **kwargs)
 
     def subscribe(self, after: int = 0) -> Iterator[Recorded]:
         """Yield the events behind a position of the server's journal, and then each new one.
@@ -161,11 +151,7 @@ def sync(uri: str) -> int:
     settings = remote_settings(uri, _OPTIONS)
     target = _target(uri, settings, _credentials)
     journal = RelayJournal(Connection(target))
-    forwarder = Forwarder(_spool(target, settings), journal, settings.timeout_s)
-    try:
-        return forwarder.send_left_behind()
-    finally:
-        forwarder.abandon()
+    return send_left_behind(_spool(target, settings), journal, settings)
 
 
 def _credentials(uri: str) -> tuple[str | None, str | None]:

@@ -73,9 +73,10 @@ class SocketServer(Protocol):
     def __init__(self, uri: str, limits: Limits | None = None) -> None:
         super().__init__(uri)
         parts = parse_uri(uri)
-        given = check_options(uri, parts["query"], _OPTIONS)
+        shown = without_password(uri.partition("?")[0])  # the backend may have a password, too
+        given = check_options(shown, parts["query"], _OPTIONS)
         self.host = (parts.get("address") or "localhost").strip("[]")
-        self.port = _port(uri, parts.get("port"))
+        self.port = _port(shown, parts.get("port"))
         """The port; of port 0, the one that was chosen, once the server has begun."""
         self.layer = check_layer(given.get("security_layer"))
         self._users = Users(given["users"]) if "users" in given else None
@@ -129,7 +130,8 @@ class SocketServer(Protocol):
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
             self.port = await self._relay.start(self.host, self.port)
-            logger.info("serving %s on %s:%d", self.backend.uri, self.host, self.port)
+            backend = without_password(self.backend.uri or "")
+            logger.info("serving %s on %s:%d", backend, self.host, self.port)
             self.ready.set()
             if not self._asked_to_end:
                 await self._stop.wait()
@@ -267,6 +269,18 @@ class SocketServer(Protocol):
     async def _ask(
         self, reader: asyncio.StreamReader, username: str | None, password: str | None
     ) -> bool:
+        try:
+            return await self._ask_freely(reader, username, password)
+        except AuthenticationError:
+            raise
+        except Exception as error:
+            # What it says is for whoever runs the server, and may be more than strangers may know.
+            logger.exception("%s.authenticate failed", type(self).__name__)
+            raise AuthenticationError("the server cannot check the login at the moment") from error
+
+    async def _ask_freely(
+        self, reader: asyncio.StreamReader, username: str | None, password: str | None
+    ) -> bool:
         if inspect.iscoroutinefunction(self.authenticate):
             return bool(await self.authenticate(reader, username, password))
         loop = asyncio.get_running_loop()
@@ -398,10 +412,10 @@ def _open_backend(uri: str | None) -> JournaledProtocol:
     return opened
 
 
-def _port(uri: str, text: str | None) -> int:
+def _port(shown: str, text: str | None) -> int:
     text = text or str(RELAY_PORT)
     if not text.isdecimal() or int(text) >= 2**16:
-        raise BackendError(f"{without_password(uri)!r} has no port number but {text!r}")
+        raise BackendError(f"{shown!r} has no port number but {text!r}")
     return int(text)
 
 

@@ -5,6 +5,8 @@ Every request may be sent again: the server drops what it has recorded before.
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import socket
 import threading
@@ -39,9 +41,14 @@ _SMALLEST_PIECE = 2**16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
 """Between two attempts to reach a server."""
 
+_LONGEST_QUIET_S = 40.0
+"""Without a word to a subscriber; servers say more often that nothing happens."""
+
 STALE_S = 240.0
 """Seconds after which an unused connection is not trusted any more: servers drop idle ones, and so
 does whatever is in between, in silence."""
+
+_ANSWERS = (Verb.DONE, Verb.UNMET, Verb.FAILED)
 
 _Result = TypeVar("_Result")
 
@@ -63,6 +70,9 @@ class Target(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
+
+    def __repr__(self) -> str:
+        return f"Target({self})"  # the credentials are nobody's business
 
 
 class Session:
@@ -88,7 +98,7 @@ class Session:
         within_s = min(within_s, CONNECT_TIMEOUT_S)
         self._deadline = self.used_at + within_s
         self._limit = MAX_STRANGER
-        self.socket = socket.create_connection((target.host, target.port), within_s)
+        self.socket = _connect(target, within_s)
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -133,7 +143,11 @@ class Session:
     def _expect(self, verb: Verb, count: int) -> list[Any]:
         message = self.receive(max(0.001, self._deadline - time.monotonic()))
         if message.verb == Verb.FAILED:
-            raise revive(message.header)
+            error = revive(message.header)
+            if isinstance(error, AuthenticationError):
+                raise error
+            # Nobody knows yet who says so, and "there is no such trial" is not theirs to say.
+            raise AuthenticationError(f"the server at the other end refuses: {error}") from error
         if message.verb != verb or len(message.header) != count:
             raise InsecureConnection(f"the server said {message.verb.name}, not {verb.name}")
         return message.header
@@ -175,10 +189,24 @@ class Session:
             let_go(self.socket.fileno())
 
 
+def _connect(target: Target, within_s: float) -> socket.socket:
+    connected = socket.create_connection((target.host, target.port), within_s)
+    if connected.getsockname() == connected.getpeername():
+        # Nobody listens, and both ends of this connection were given one and the same port.
+        connected.close()
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+    return connected
+
+
 def _wrap(plain: socket.socket, target: Target) -> socket.socket:
     import ssl
 
-    context = ssl.create_default_context(cafile=target.ca)
+    try:
+        context = ssl.create_default_context(cafile=target.ca)
+    except OSError as error:
+        raise InsecureConnection(
+            f"the certificates in {target.ca} cannot be used: {error}; correct the option ca"
+        ) from error
     try:
         return context.wrap_socket(plain, server_hostname=target.host)
     except ssl.SSLError as error:
@@ -248,6 +276,8 @@ class Connection:
         try:
             session.send(message)
             answer = session.receive(self.target.timeout_s)
+            if answer.verb not in _ANSWERS:
+                raise InsecureConnection(f"the server answers with {answer.verb.name}")
             session.used_at = time.monotonic()
         except BaseException:
             self._disconnect()  # whatever comes on it now answers another question
@@ -261,13 +291,18 @@ class Connection:
         while True:
             try:
                 return attempt()
-            except (AuthenticationError, InsecureConnection):
+            except InsecureConnection as error:
+                raise self._unusable(error) from error
+            except AuthenticationError:
                 raise
             except OSError as error:
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) * self._chance.uniform(0.5, 1)
                 if time.monotonic() + pause_s > deadline:
                     raise self._unreachable(error) from error
             time.sleep(pause_s)
+
+    def _unusable(self, error: InsecureConnection) -> InsecureConnection:
+        return type(error)(f"the connection to {self.target} cannot be used: {error}")
 
     def _unreachable(self, error: OSError) -> JournalUnreachable:
         return JournalUnreachable(
@@ -284,30 +319,34 @@ class Connection:
         ``live`` the first of those is the last message. A live stream never ends; what it lost it
         resumes.
         """
+        quiet_s = max(self.target.timeout_s, _LONGEST_QUIET_S) if live else self.target.timeout_s
         while True:
-            session = self._persist(partial(self._subscribe, after, live=live))
+            session, message = self._persist(partial(self._subscribe, after, live=live))
             try:
-                while True:
-                    message = session.receive(self.target.timeout_s)
-                    if message.verb == Verb.FAILED:
-                        break
+                while message.verb != Verb.FAILED:
                     if message.verb == Verb.BATCH:
                         after = message.header[-1]
                     yield message
                     if message.verb == Verb.CAUGHT_UP and not live:
                         return
-            except (AuthenticationError, InsecureConnection):
-                raise
+                    message = session.receive(quiet_s)
+            except InsecureConnection as error:
+                raise self._unusable(error) from error
             except OSError:
                 continue  # from where it was
             finally:
                 session.close()
             raise revive(message.header)
 
-    def _subscribe(self, after: int, *, live: bool) -> Session:
+    def _subscribe(self, after: int, *, live: bool) -> tuple[Session, Message]:
+        """Return a session that was asked for what is behind a position, and its first answer."""
         session = Session(self.target, self.target.timeout_s)
-        session.send(Message(Verb.SUBSCRIBE, [after, live]))
-        return session
+        try:
+            session.send(Message(Verb.SUBSCRIBE, [after, live]))
+            return session, session.receive(self.target.timeout_s)
+        except BaseException:
+            session.close()
+            raise
 
     def _disconnect(self) -> None:
         session, self._session = self._session, None

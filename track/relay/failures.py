@@ -8,7 +8,7 @@ from typing import Any
 from track import errors
 from track.errors import RPCCallFailure
 
-_LONGEST_MESSAGE = 2**14
+_LONGEST_MESSAGE, _LONGEST_NAME = 2**14, 80
 
 _BUILTIN = frozenset(
     {"AssertionError", "AttributeError", "IndexError", "KeyError", "OverflowError"}
@@ -29,12 +29,15 @@ def describe(error: BaseException) -> list[Any]:
 def revive(description: list[Any]) -> Exception:
     """Return the error that a server described; of an unknown kind, an :class:`RPCCallFailure`."""
     name, text, number = (*description, None, None, None)[:3]
-    kind = _find(str(name))
+    if not isinstance(name, str) or not isinstance(text, str):
+        return RPCCallFailure("the server failed, and does not say why")
+    text = text[:_LONGEST_MESSAGE]
+    kind = _find(name)
     if kind is None:
-        return RPCCallFailure(f"the server failed: {name}: {text}")
+        return RPCCallFailure(f"the server failed: {name[:_LONGEST_NAME]}: {text}")
     if issubclass(kind, OSError) and isinstance(number, int):
-        return kind(number, str(text))
-    return kind(str(text))
+        return kind(number, text)
+    return kind(text)
 
 
 def _find(name: str) -> type[Exception] | None:

@@ -140,9 +140,9 @@ def from_frame(body: bytes, channel: Channel) -> Message:
         end = _HEAD.size + length
         header = unpack(data[_HEAD.size : end]) if length <= MAX_HEADER else None
         verb = Verb(verb)
-    except Exception as error:
-        # msgpack raises whatever it likes on bytes that are not ours.
-        raise MalformedMessage(f"this is no message: {error!r}") from error
+    except Exception as error:  # noqa: BLE001 - msgpack raises whatever it likes on other bytes
+        # Those bytes may be part of the error, and secret.
+        raise MalformedMessage(f"this is no message ({type(error).__name__})") from None
     if type(header) is not list or end > len(data):
         raise MalformedMessage("the header of a message is no array, or too large")
     return Message(verb, header, data[end:])

@@ -10,12 +10,18 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from track.errors import AuthenticationError, InsecureConnection, MalformedMessage
+from track.errors import (
+    AuthenticationError,
+    EncodingError,
+    InsecureConnection,
+    MalformedMessage,
+    TrackError,
+)
 from track.events.journal import Batch
 from track.relay.failures import describe
 from track.relay.frames import (
@@ -32,6 +38,9 @@ from track.relay.frames import (
     to_records,
 )
 from track.relay.handshake import HELLO, agree, begin
+from track.relay.room import BACKLOG, room_for
+from track.utils.files import let_go
+from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +60,9 @@ _QUIET_S = 15.0
 
 _PENALTY_S = 1.0
 """How long whoever fails to log in waits for the answer."""
+
+_MOST_POSITIONS = 2**16
+"""In one message to a subscriber, so that they fit into its header."""
 
 _SMALL_FRAME = 2**16
 """Frames up to this size need no leave to be taken in."""
@@ -107,6 +119,7 @@ class Peer:
         self.limit = MAX_STRANGER
         self.channel: Channel
         self.transcript = b""
+        self.socket = writer.get_extra_info("socket")
         name = writer.get_extra_info("peername")
         self.address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
 
@@ -174,20 +187,34 @@ class RelayServer:
             that is not possible there
         """
         self._memory = _Memory(self.limits.memory)
+        self._room = room_for(self.limits.connections)
         self._news = asyncio.Event()
         self._to_append = asyncio.Event()
         self._appending = asyncio.ensure_future(self._append_all())
         self._watching: asyncio.Task[None] | None = None
         self._server = await asyncio.start_server(
-            self._accepted, host, port, ssl=self._tls, limit=2**16, backlog=1024
+            self._accepted,
+            host,
+            port,
+            ssl=self._tls,
+            ssl_handshake_timeout=None if self._tls is None else self.limits.handshake_s,
+            limit=2**16,
+            backlog=BACKLOG,
         )
+        renew_in_children(self)
         found: int = self._server.sockets[0].getsockname()[1]
         return found
+
+    def renew_after_fork(self) -> None:
+        # A child must not keep the port, or a connection, when the server is gone.
+        kept = [*self._server.sockets, *(peer.socket for peer in self._peers.values())]
+        for descriptor in {sock.fileno() for sock in kept} - {-1}:
+            let_go(descriptor)
 
     # One connection
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._ending or len(self._tasks) >= self.limits.connections:
+        if self._ending or len(self._tasks) >= self._room:
             logger.warning("a connection was refused: there are %d", len(self._tasks))
             writer.close()
             return
@@ -202,7 +229,7 @@ class RelayServer:
             await asyncio.wait_for(self._welcome(peer), self.limits.handshake_s)
             await self._serve(peer)
         except (AuthenticationError, InsecureConnection) as error:
-            logger.warning("%s was disconnected: %s", peer.address, error)
+            logger.warning("%s was disconnected: %.500s", peer.address, error)
         except (asyncio.TimeoutError, EOFError, OSError) as error:
             logger.info("%s is gone: %r", peer.address, error)
         except asyncio.CancelledError:
@@ -218,8 +245,7 @@ class RelayServer:
         return self._peers.get(reader)
 
     async def _welcome(self, peer: Peer) -> None:
-        sock = peer.writer.get_extra_info("socket")
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opening = begin(self._layer)
         theirs = await peer.reader.readexactly(HELLO.size)
         peer.writer.write(opening.hello)  # so that it can say what it does not agree with
@@ -238,16 +264,29 @@ class RelayServer:
             size = body_length(head, peer.limit)
             async with self._memory.taken(size):
                 message = await asyncio.wait_for(self._rest(peer, size), self.limits.frame_s)
-                if message.verb == Verb.SUBSCRIBE:
-                    await self._stream(peer, *_subscription(message.header))
-                    continue
-                task = asyncio.current_task()
-                self._working.add(task)
-                try:
-                    answer = await self._answer(peer, message)
-                finally:
-                    self._working.discard(task)
+                verb, header, _ = message
+                answer = None
+                if verb != Verb.SUBSCRIBE:
+                    answer = await self._work_on(peer, message)
+                del message  # a subscription may last, and what came with it need not
+            if answer is None:
+                await self._subscribe(peer, header)
+            else:
+                await self._reply(peer, answer)
+
+    async def _work_on(self, peer: Peer, message: Message) -> Message:
+        task = asyncio.current_task()
+        self._working.add(task)
+        try:
+            return await self._answer(peer, message)
+        finally:
+            self._working.discard(task)
+
+    async def _reply(self, peer: Peer, answer: Message) -> None:
+        try:
             await peer.send(answer, self.limits.frame_s)
+        except EncodingError as error:  # nothing was sent yet
+            await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
 
     async def receive(self, peer: Peer) -> Message:
         """Return the next message of a client that is not logged in yet."""
@@ -320,6 +359,11 @@ class RelayServer:
             await self._in(self._appender, self.service.append, payloads)
         except Exception as raised:  # noqa: BLE001 - it is raised to all who wait
             error = raised
+        if isinstance(error, EncodingError) and len(group) > 1:
+            # What one client sends is none of the business of the others.
+            for item in group:
+                await self._append_group([item])
+            return
         self._news.set()
         for _, _, done in group:
             if done.done():
@@ -331,16 +375,28 @@ class RelayServer:
 
     # Subscriptions
 
+    async def _subscribe(self, peer: Peer, header: list[Any]) -> None:
+        try:
+            await self._stream(peer, *_subscription(header))
+        except Exception as error:
+            # Who is only disconnected asks again at once. Of these, some are errors of a backend.
+            lost = isinstance(error, (OSError, EOFError, asyncio.TimeoutError))
+            if not lost or isinstance(error, TrackError):
+                await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
+            raise
+
     async def _stream(self, peer: Peer, after: int, live: bool) -> None:
         """Send what is behind a position, and then what comes, until the client goes away."""
+        if not live:
+            await self._send_behind(peer, after)
+            await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
+            return
         gone = asyncio.ensure_future(peer.reader.read(1))
         try:
             while not gone.done() and not self._ending:
                 news = self._news
                 after = await self._send_behind(peer, after)
                 await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
-                if not live:
-                    return
                 self._watch(after)
                 waiting = asyncio.ensure_future(news.wait())
                 await asyncio.wait(
@@ -355,8 +411,10 @@ class RelayServer:
         batches = await self._in(self._pool, self.service.read, after)
         while (batch := await self._in(self._pool, next, batches, None)) is not None:
             positions, payloads = batch
-            message = Message(Verb.BATCH, [*positions], to_records(payloads))
-            await peer.send(message, self.limits.frame_s)
+            for start in range(0, len(positions), _MOST_POSITIONS):
+                part = slice(start, start + _MOST_POSITIONS)
+                message = Message(Verb.BATCH, [*positions[part]], to_records(payloads[part]))
+                await peer.send(message, self.limits.frame_s)
             after = positions[-1]
         return after
 
@@ -368,8 +426,12 @@ class RelayServer:
     async def _look_out(self, after: int) -> None:
         while not self._news.is_set():
             await asyncio.sleep(_POLL_S)
-            batches = await self._in(self._pool, self.service.read, after)
-            if await self._in(self._pool, next, batches, None) is not None:
+            try:
+                batches = await self._in(self._pool, self.service.read, after)
+                if await self._in(self._pool, next, batches, None) is not None:
+                    break
+            except Exception as error:  # noqa: BLE001 - whoever looks is told
+                logger.debug("the journal cannot be read: %r", error)
                 break
         news, self._news = self._news, asyncio.Event()
         news.set()
@@ -402,40 +464,29 @@ class _Memory:
         self._size = size
         self._changed = asyncio.Condition()
 
-    def taken(self, size: int) -> _Taken:
-        return _Taken(self, min(size, self._size) if size > _SMALL_FRAME else 0)
-
-    async def take(self, size: int) -> None:
-        async with self._changed:
-            await self._changed.wait_for(lambda: self._free >= size)
-            self._free -= size
-
-    async def give_back(self, size: int) -> None:
-        async with self._changed:
-            self._free += size
-            self._changed.notify_all()
-
-
-class _Taken:
-    """Memory that is taken for the length of a block."""
-
-    def __init__(self, memory: _Memory, size: int) -> None:
-        self._memory = memory
-        self._size = size
-
-    async def __aenter__(self) -> None:
-        if self._size:
-            await self._memory.take(self._size)
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._size:
-            await self._memory.give_back(self._size)
+    @asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """Take memory for the length of a block."""
+        size = min(size, self._size) if size > _SMALL_FRAME else 0
+        if size:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._free >= size)
+                self._free -= size
+        try:
+            yield
+        finally:
+            if size:
+                async with self._changed:
+                    self._free += size
+                    self._changed.notify_all()
 
 
 def _subscription(header: list[Any]) -> tuple[int, bool]:
     after, live = header if len(header) == 2 else (None, None)  # noqa: PLR2004 - both, or nothing
-    if type(after) is not int or after < 0:
-        raise MalformedMessage(f"{after!r} is no position")
+    if type(after) is not int:
+        raise MalformedMessage("that is no position")
+    if not 0 <= after < 2**63:
+        raise MalformedMessage(f"{max(-1, min(after, 2**63))} is no position")
     return after, bool(live)
 
 

@@ -106,7 +106,7 @@ def test_spools_are_where_the_system_keeps_state(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def folder(uri):
-        return get_protocol(uri)._forwarding._spool.folder
+        return get_protocol(uri).forwarding._spool.folder
 
     mine = folder("cockroach://me:s3cret@a:1,b:2/x?log=l")
     assert mine.startswith(str(tmp_path / "state" / "track" / "spool") + "/a-1-b-2-x-l-")
@@ -229,16 +229,16 @@ def test_sync_sends_what_was_left_and_counts_it(uri, spool):
     """Once; the events that had arrived are not counted."""
     assert sync(uri) == 0
     store = Cockroach(uri)
-    store._forwarding._spool.on_begin = None
+    store.forwarding._spool.on_begin = None
     store.new_project(Project(name="p"))
     trial = store.new_trial(Trial(_hash="a", project_id="p"))
     for step in range(10):
         store.log_trial_metrics(trial, step=step, loss=0.5)
         if step == 4:
-            store._forwarding._forwarder._send_batch()
-    store._forwarding._spool.current = None  # as a killed process would leave it
-    store._forwarding._spool._release()
-    store._forwarding._forwarder._closed = True
+            store.forwarding._forwarder._send_batch()
+    store.forwarding._spool.current = None  # as a killed process would leave it
+    store.forwarding._spool._release()
+    store.forwarding._forwarder._closed = True
     assert len(files_in(spool)) == 2
     assert sync(uri) == 5
     assert sync(uri) == 0
@@ -252,7 +252,7 @@ def test_sync_sends_what_was_left_and_counts_it(uri, spool):
 def test_sync_without_a_server_keeps_everything(nowhere, spool):
     """The error is clear, and nothing is gone."""
     store = Cockroach(nowhere)
-    left = Spool(store._forwarding._spool.folder)
+    left = Spool(store.forwarding._spool.folder)
     left.append([b"a"])
     left.close()
     before = {path: path.read_bytes() for path in files_in(spool)}
