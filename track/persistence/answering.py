@@ -29,6 +29,9 @@ from track.projections.projection import catch_up
 Answer = tuple[list[Any], bytes]
 """Values, and objects as bytes."""
 
+_REMEMBERED = 2**16
+"""Producers whose last refusal is remembered."""
+
 _KINDS: tuple[Kind, ...] = ("project", "group", "trial")
 _EXPECTED: tuple[Expected, ...] = ("absent", "present", "first")
 
@@ -49,6 +52,9 @@ class Answering:
         self._authority: LocalAuthority = protocol.authority
         self._last: dict[int, int] = {}
         """The last event of each producer that anything was taken from."""
+        self._refused: dict[int, tuple[int, int | None]] = {}
+        """The last proposal of a producer that was decided against, and what did not hold. A copy
+        of it that was held up on its way is not decided again: its client has gone on."""
         self._taking = threading.Lock()
         self._committing = threading.Lock()
         self._asked = self._committed = 0
@@ -141,15 +147,25 @@ class Answering:
         frame(payload)  # what has no record cannot be sent to anybody
         producer, sequence = identity
         with self._authority.deciding() as objects:
+            refused_up_to, unmet = self._refused.get(producer, (0, None))
+            if sequence <= refused_up_to:
+                return unmet, b""
             if sequence > self.last(producer):
                 unmet = _first_unmet(objects, expectations)
                 if unmet is not None:
+                    self._refuse(producer, sequence, unmet)
                     return unmet, b""
                 self.append([payload])
             if kind is None:
                 return None, b""
             catch_up(objects, self.protocol.journal)
             return None, pack_selection([table(objects, kind)[uid]])
+
+    def _refuse(self, producer: int, sequence: int, unmet: int) -> None:
+        self._refused.pop(producer, None)
+        self._refused[producer] = sequence, unmet
+        if len(self._refused) > _REMEMBERED:
+            del self._refused[next(iter(self._refused))]
 
     # Reading
 
