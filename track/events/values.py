@@ -116,17 +116,22 @@ def _pack_nested(values: list[Any], depth: int = 0) -> bytes:
     return packed
 
 
-def revive(code: int, data: bytes) -> Any:
-    """Turn an extension back into the value it stands for; an unknown one stays as it is."""
+def revive(code: int, data: bytes, depth: int = 0) -> Any:
+    """Turn an extension back into the value it stands for; an unknown one stays as it is.
+
+    So does a tuple that is nested deeper than anybody writes them: each level of decoding takes so
+    much of the stack that the process would end.
+    """
     try:
-        return _revive_known(code, data)
+        return _revive_known(code, data, depth)
     except Exception:  # noqa: BLE001 - a user's own ExtType, say: what is in it is not ours to judge
         return msgpack.ExtType(code, data)
 
 
-def _revive_known(code: int, data: bytes) -> Any:
-    if code == EXT_TUPLE:
-        return tuple(unpack(data))
+def _revive_known(code: int, data: bytes, depth: int) -> Any:
+    if code == EXT_TUPLE and depth < MAX_TUPLE_DEPTH:
+        inner = partial(revive, depth=depth + 1)
+        return tuple(msgpack.unpackb(data, strict_map_key=False, ext_hook=inner))
     if code == EXT_INTEGER:
         return int.from_bytes(data, "big", signed=True)
     if code == EXT_STRING:

@@ -19,7 +19,7 @@ from track.events.codec import Encoder, decode
 from track.events.journal_memory import MemoryJournal
 from track.events.producer import Producer
 from track.events.types import MetadataLogged
-from track.events.values import MAX_DEPTH, MAX_TUPLE_DEPTH, pack_values
+from track.events.values import EXT_TUPLE, MAX_DEPTH, MAX_TUPLE_DEPTH, pack_values, unpack
 
 
 def encode(value, key="key"):
@@ -400,3 +400,15 @@ def test_a_value_that_contains_itself_is_refused_from_deep_inside_a_program():
 
     with pytest.raises(EncodingError, match="contains itself"):
         descend(850)
+
+
+@pytest.mark.parametrize("levels", [MAX_TUPLE_DEPTH + 1, 1000, 3000])
+def test_tuples_that_nobody_could_have_written_are_left_as_they_are(levels):
+    """Following them to their end would take more stack than a process has."""
+    data = msgpack.packb([])
+    for _ in range(levels):
+        data = msgpack.packb([msgpack.ExtType(EXT_TUPLE, data)])
+    value = unpack(data)
+    for _ in range(MAX_TUPLE_DEPTH):
+        (value,) = value
+    assert type(value[0]) is msgpack.ExtType
