@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from tests.e2e.faults import patience, silence, steps_of
+from tests.e2e.faults import patience, silence, steps_of, until_reached
 from tests.e2e.stores import answer, end_if_stuck, open_store, say, wait_for_word
 from tests.relays import ServerProcess
 from track.errors import InsecureConnection, ItemNotFound, JournalUnreachable
@@ -187,9 +187,9 @@ class Client:
         self.steps = 0
         self.store = open_store(uri)
         self._chance = random.Random(self.name)
+        self.trial = Trial(_hash=self.name, project_id="project")
         self.notes.add("try", "born", 0)
-        trial = Trial(_hash=self.name, project_id="project")
-        self.trial = self.store.new_trial(trial)
+        until_reached(lambda: self.store.new_trial(self.trial))
         self.notes.add("did", "born", 0, None)
         self._sink = self.store.metrics_sink(self.trial)
 

@@ -91,7 +91,7 @@ def test_servers_and_clients_that_are_killed_lose_nothing(place, start, tmp_path
         crowd.end()
         sync(uri)
         counts = check_work(place, tmp_path / "notes")
-        print(f"{layer}: {dict(counts)}")  # noqa: T201 - shown when it fails, or with -s
+        print(f"{layer}: {dict(counts)}")
         assert counts["did"] > ROUNDS
         assert place.files() == []
         place.check(uri)
