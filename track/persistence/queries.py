@@ -53,5 +53,6 @@ def _revive(value: msgpack.ExtType) -> Any:
     if value.code == _EXT_STATUS:
         return get_status(*unpack(value.data))
     if value.code == _EXT_PATTERN:
-        return re.compile(*unpack(value.data))
+        pattern, flags = unpack(value.data)
+        return re.compile(pattern, flags & ~re.DEBUG)  # which prints
     return value

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 _OPTIONS = ("security_layer", "backend", "users", "certificate", "key", "allow_anyone")
 
+_CANNOT_CHECK = "the server cannot check the login at the moment"
+
 _FORWARDED = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "commit"),
     *("fetch_and_update_group", "fetch_and_update_trial", "fetch_groups", "fetch_projects"),
@@ -255,7 +257,11 @@ class SocketServer(Protocol):
 
     async def _log_in(self, peer: Peer) -> str:
         if self._login is not None and not self._has_own_login():
-            return await self._check_proof(peer, self._login)
+            try:
+                return await self._check_proof(peer, self._login)
+            except BackendError as error:  # of the file of users
+                logger.error("nobody can log in: %s", error)  # noqa: TRY400 - it says all
+                raise AuthenticationError(_CANNOT_CHECK) from error
         mechanism = "password" if self._has_own_login() else "anyone"
         await peer.send(Message(Verb.WELCOME, [mechanism]), 10)
         username, password = await self._expect(peer, Verb.LOGIN, 2)
@@ -276,7 +282,7 @@ class SocketServer(Protocol):
         except Exception as error:
             # What it says is for whoever runs the server, and may be more than strangers may know.
             logger.exception("%s.authenticate failed", type(self).__name__)
-            raise AuthenticationError("the server cannot check the login at the moment") from error
+            raise AuthenticationError(_CANNOT_CHECK) from error
 
     async def _ask_freely(
         self, reader: asyncio.StreamReader, username: str | None, password: str | None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from track.errors import AuthenticationError, InsecureConnection, JournalUnreachable
 from track.relay.failures import revive
@@ -34,6 +34,9 @@ from track.relay.login import Challenge, ClientLogin
 from track.utils.files import let_go
 from track.utils.forking import renew_in_children
 
+if TYPE_CHECKING:
+    import ssl
+
 CONNECT_TIMEOUT_S = 10.0
 """Seconds until both ends are connected and know each other, at most."""
 
@@ -47,8 +50,6 @@ _LONGEST_QUIET_S = 40.0
 STALE_S = 240.0
 """Seconds after which an unused connection is not trusted any more: servers drop idle ones, and so
 does whatever is in between, in silence."""
-
-_ANSWERS = (Verb.DONE, Verb.UNMET, Verb.FAILED)
 
 _Result = TypeVar("_Result")
 
@@ -98,12 +99,13 @@ class Session:
         within_s = min(within_s, CONNECT_TIMEOUT_S)
         self._deadline = self.used_at + within_s
         self._limit = MAX_STRANGER
+        tls = _tls_context(target) if target.layer == "TLS" else None
         self.socket = _connect(target, within_s)
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            if target.layer == "TLS":
-                self.socket = _wrap(self.socket, target)
+            if tls is not None:
+                self.socket = _wrap(self.socket, target, tls)
             opening = begin(target.layer)
             self.socket.sendall(opening.hello)
             agreed = agree(opening, bytes(self._receive_exactly(HELLO.size)), is_server=False)
@@ -198,17 +200,22 @@ def _connect(target: Target, within_s: float) -> socket.socket:
     return connected
 
 
-def _wrap(plain: socket.socket, target: Target) -> socket.socket:
+def _tls_context(target: Target) -> ssl.SSLContext:
     import ssl
 
     try:
-        context = ssl.create_default_context(cafile=target.ca)
+        return ssl.create_default_context(cafile=target.ca)
     except OSError as error:
         raise InsecureConnection(
             f"the certificates in {target.ca} cannot be used: {error}; correct the option ca"
         ) from error
+
+
+def _wrap(plain: socket.socket, target: Target, tls: ssl.SSLContext) -> socket.socket:
+    import ssl
+
     try:
-        return context.wrap_socket(plain, server_hostname=target.host)
+        return tls.wrap_socket(plain, server_hostname=target.host)
     except ssl.SSLError as error:
         raise InsecureConnection(
             f"there is no trusted TLS connection to {target}: {error}; check the certificate of "
@@ -264,6 +271,8 @@ class Connection:
             self._turn.release()
         if answer.verb == Verb.FAILED:
             raise revive(answer.header)
+        if answer.verb not in (Verb.DONE, Verb.UNMET):
+            raise InsecureConnection(f"the server at {self.target} says {answer.verb.name}")
         return answer
 
     def _ask(self, message: Message) -> Message:
@@ -276,8 +285,6 @@ class Connection:
         try:
             session.send(message)
             answer = session.receive(self.target.timeout_s)
-            if answer.verb not in _ANSWERS:
-                raise InsecureConnection(f"the server answers with {answer.verb.name}")
             session.used_at = time.monotonic()
         except BaseException:
             self._disconnect()  # whatever comes on it now answers another question

@@ -21,6 +21,8 @@ def describe(error: BaseException) -> list[Any]:
     kind = next((cls for cls in type(error).__mro__ if _find(cls.__name__) is cls), RPCCallFailure)
     number = error.errno if isinstance(error, OSError) else None
     text = error.strerror if isinstance(error, OSError) and number is not None else str(error)
+    if isinstance(error, KeyError) and len(error.args) == 1:
+        text = error.args[0]  # str() would quote it once on each side
     if kind is RPCCallFailure and not isinstance(error, RPCCallFailure):
         text = f"{type(error).__name__}: {text}"
     return [kind.__name__, str(text)[:_LONGEST_MESSAGE], number]

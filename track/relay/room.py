@@ -5,13 +5,19 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import socket
+from collections.abc import Iterable
+from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
-BACKLOG = 256
-"""Connections that are accepted at once, before any of them can be refused."""
+BACKLOG = 100
+"""Connections that are accepted at once. Some times as many may be there before one is refused."""
 
-_OTHER_FILES = 512
+_QUEUE = 1024
+"""Connections that wait to be accepted. Others try again after a second."""
+
+_OTHER_FILES = 600
 """What is kept for those, and for all that is no connection: journals, reports, snapshots."""
 
 
@@ -36,3 +42,14 @@ def room_for(connections: int) -> int:
             soft,
         )
     return min(room, connections)
+
+
+class _Listening(Protocol):
+    def fileno(self) -> int: ...
+
+
+def make_queues_long(listening: Iterable[_Listening]) -> None:
+    """Let more connections wait for their turn than are accepted at once."""
+    for one in listening:
+        with socket.socket(fileno=os.dup(one.fileno())) as same:
+            same.listen(_QUEUE)

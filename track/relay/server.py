@@ -38,7 +38,7 @@ from track.relay.frames import (
     to_records,
 )
 from track.relay.handshake import HELLO, agree, begin
-from track.relay.room import BACKLOG, room_for
+from track.relay.room import BACKLOG, make_queues_long, room_for
 from track.utils.files import let_go
 from track.utils.forking import renew_in_children
 
@@ -168,14 +168,19 @@ class RelayServer:
         self._tls = tls
         self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
         self._appender = ThreadPoolExecutor(1, "track relay append")
-        self._committer = ThreadPoolExecutor(1, "track relay commit")
+        self._next_commit: asyncio.Future[tuple[list[Any], bytes]] | None = None
+        """The commit that has not begun, if anybody waits for one."""
         self._waiting: list[tuple[list[bytes], int, asyncio.Future[None]]] = []
         self.attend: Attend = self.attend_to
         """What to do for a connection."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._peers: dict[asyncio.StreamReader, Peer] = {}
+        self._watched: dict[Peer, int] = {}
+        """The positions of subscribers that wait for more."""
         self._working: set[asyncio.Task[None] | None] = set()
         """Those that are answering a request."""
+        self._full = False
+        """Whether the last connection was refused."""
         self._ending = False
 
     async def start(self, host: str, port: int) -> int:
@@ -189,19 +194,18 @@ class RelayServer:
         self._memory = _Memory(self.limits.memory)
         self._room = room_for(self.limits.connections)
         self._news = asyncio.Event()
+        self._committing = asyncio.Lock()
         self._to_append = asyncio.Event()
         self._appending = asyncio.ensure_future(self._append_all())
         self._watching: asyncio.Task[None] | None = None
+        tls: dict[str, Any] = {}
+        if self._tls is not None:
+            tls = {"ssl": self._tls, "ssl_handshake_timeout": self.limits.handshake_s}
         self._server = await asyncio.start_server(
-            self._accepted,
-            host,
-            port,
-            ssl=self._tls,
-            ssl_handshake_timeout=None if self._tls is None else self.limits.handshake_s,
-            limit=2**16,
-            backlog=BACKLOG,
+            self._accepted, host, port, limit=2**16, backlog=BACKLOG, **tls
         )
         renew_in_children(self)
+        make_queues_long(self._server.sockets)
         found: int = self._server.sockets[0].getsockname()[1]
         return found
 
@@ -215,9 +219,12 @@ class RelayServer:
 
     def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._ending or len(self._tasks) >= self._room:
-            logger.warning("a connection was refused: there are %d", len(self._tasks))
+            if not self._full:
+                logger.warning("connections are refused: there are %d", len(self._tasks))
+            self._full = True
             writer.close()
             return
+        self._full = False
         task = asyncio.ensure_future(self.attend(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -311,8 +318,9 @@ class RelayServer:
                 return _done([await self._in(self._pool, self.service.last, *header)])
             if verb == Verb.CALL:
                 name, *arguments = header
-                pool = self._committer if name in ("commit", "sync") else self._pool
-                return _done(*await self._in(pool, self.service.call, name, arguments))
+                if name == "commit":
+                    return _done(*await self._commit())
+                return _done(*await self._in(self._pool, self.service.call, name, arguments))
         except MalformedMessage:
             raise
         except Exception as error:  # noqa: BLE001 - it is raised where the request came from
@@ -324,6 +332,16 @@ class RelayServer:
         self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
     ) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+    async def _commit(self) -> tuple[list[Any], bytes]:
+        if self._next_commit is None:
+            self._next_commit = asyncio.ensure_future(self._commit_next())
+        return await asyncio.shield(self._next_commit)  # others wait for it, too
+
+    async def _commit_next(self) -> tuple[list[Any], bytes]:
+        async with self._committing:
+            self._next_commit = None  # whoever asks from now on may have recorded more
+            return await self._in(self._pool, self.service.call, "commit", [])
 
     # Appending
 
@@ -397,14 +415,16 @@ class RelayServer:
                 news = self._news
                 after = await self._send_behind(peer, after)
                 await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
-                self._watch(after)
+                self._watch(peer, after)
                 waiting = asyncio.ensure_future(news.wait())
                 await asyncio.wait(
                     {gone, waiting}, timeout=_QUIET_S, return_when=asyncio.FIRST_COMPLETED
                 )
                 waiting.cancel()
+                del self._watched[peer]
         finally:
             gone.cancel()
+            self._watched.pop(peer, None)
         raise EOFError("the subscription has ended")
 
     async def _send_behind(self, peer: Peer, after: int) -> int:
@@ -418,14 +438,16 @@ class RelayServer:
             after = positions[-1]
         return after
 
-    def _watch(self, after: int) -> None:
-        """Have subscribers look again when anything is behind a position."""
+    def _watch(self, peer: Peer, after: int) -> None:
+        """Have subscribers look again when anything is behind the position of one of them."""
+        self._watched[peer] = after
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.ensure_future(self._look_out(after))
+            self._watching = asyncio.ensure_future(self._look_out())
 
-    async def _look_out(self, after: int) -> None:
-        while not self._news.is_set():
+    async def _look_out(self) -> None:
+        while self._watched and not self._news.is_set():
             await asyncio.sleep(_POLL_S)
+            after = min(self._watched.values(), default=0)
             try:
                 batches = await self._in(self._pool, self.service.read, after)
                 if await self._in(self._pool, next, batches, None) is not None:
@@ -441,6 +463,7 @@ class RelayServer:
     async def close(self) -> None:
         """Listen no more, finish what is under way, and disconnect everybody."""
         self._ending = True
+        self._news.set()  # a cancellation can get lost in what it interrupts (wait_for, to 3.11)
         self._server.close()
         for task in self._tasks - self._working:
             task.cancel()
@@ -452,7 +475,7 @@ class RelayServer:
         if self._watching is not None:
             self._watching.cancel()
         await self._server.wait_closed()
-        for pool in (self._appender, self._committer, self._pool):
+        for pool in (self._appender, self._pool):
             await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
 
 
@@ -485,8 +508,8 @@ def _subscription(header: list[Any]) -> tuple[int, bool]:
     after, live = header if len(header) == 2 else (None, None)  # noqa: PLR2004 - both, or nothing
     if type(after) is not int:
         raise MalformedMessage("that is no position")
-    if not 0 <= after < 2**63:
-        raise MalformedMessage(f"{max(-1, min(after, 2**63))} is no position")
+    if not 0 <= after < 2**62:
+        raise MalformedMessage(f"{max(-1, min(after, 2**62))} is no position")
     return after, bool(live)
 
 
