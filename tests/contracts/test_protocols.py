@@ -38,7 +38,8 @@ def open_sql(kind, folder):
 
 def open_socket(layer, folder):
     """Serve a backend, and open a client that ends the server when it is closed."""
-    running = Running(SocketServer(server_uri(f"file:{folder / 'store.json'}", security_layer=layer)))
+    uri = server_uri(f"file:{folder / 'store.json'}", security_layer=layer)
+    running = Running(SocketServer(uri))
     store = get_protocol(running.uri(spool=folder / "spool"))
     close = store.close
 

@@ -66,6 +66,19 @@ def check_status(status: AnyStatus) -> tuple[str, int]:
     return status.name, status.value
 
 
+def check_uid(kind: str, uid: Any) -> str:
+    """Return the uid of a project or a group.
+
+    Raises
+    ------
+    EncodingError
+        it is no text
+    """
+    if not isinstance(uid, str):
+        raise EncodingError(f"the name, or the uid, of a {kind} is a text, not {uid!r}")
+    return uid
+
+
 def check_dictionaries(kind: str, obj: Any, *names: str) -> None:
     """Make sure that some attributes of a project, group or trial are dictionaries.
 

@@ -46,6 +46,7 @@ from track.persistence.checks import (
     check_dictionaries,
     check_key,
     check_status,
+    check_uid,
     trial_created,
 )
 from track.persistence.liveness import Heartbeats
@@ -147,7 +148,7 @@ class JournaledProtocol(Protocol):
     # Projects
 
     def new_project(self, project: Project) -> Project:
-        uid = project.uid
+        uid = check_uid("project", project.uid)
         check_dictionaries("project", project, "metadata")
         event = ProjectCreated(uid, project.description, thaw(project.metadata))
         expected = [Expectation("project", uid, "absent")]
@@ -171,7 +172,7 @@ class JournaledProtocol(Protocol):
     # Groups
 
     def new_trial_group(self, group: TrialGroup) -> TrialGroup | None:
-        uid = group.uid
+        uid = check_uid("trial group", group.uid)
         check_dictionaries("trial group", group, "metadata")
         event = GroupCreated(
             uid, group.name, group.description, thaw(group.metadata), group.project_id

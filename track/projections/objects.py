@@ -34,7 +34,7 @@ from track.metrics import add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
-FOLDS_VERSION = 1
+FOLDS_VERSION = 2
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
@@ -169,15 +169,17 @@ def _uid_condition(query: Query) -> tuple[str] | None:
 
 
 def _project_created(objects: Objects, recorded: Recorded, event: ProjectCreated) -> None:
+    _check_identity(event.name)
     if event.name not in objects.projects:
         project = Project(name=event.name, description=event.description, metadata=event.metadata)
         objects.projects[event.name] = objects.subjects[recorded.stream] = project
 
 
 def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) -> None:
-    if event.uid in objects.groups:
-        return
     uid, name, description, metadata, project_id = event
+    _check_identity(uid, project_id)
+    if uid in objects.groups:
+        return
     group = TrialGroup(uid, name, description, dict(metadata), project_id=project_id)
     objects.groups[uid] = objects.subjects[recorded.stream] = group
     if project_id in objects.projects:
@@ -187,6 +189,7 @@ def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) ->
 def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) -> None:
     trial = trial_of(event)
     uid = trial.uid
+    _check_identity(uid, trial.group_id, trial.project_id)
     if uid in objects.trials:
         return
     objects.add_trial(trial)
@@ -195,6 +198,19 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
         objects.projects[trial.project_id].trials.add(trial)
     if trial.group_id in objects.groups:
         objects.groups[trial.group_id].trials.add(uid)
+
+
+def _check_identity(uid: Any, *parents: Any) -> None:
+    """Make sure that an object can be found, and sorted among others, before it is anywhere.
+
+    Raises
+    ------
+    TypeError
+        it cannot
+    """
+    if not isinstance(uid, str):
+        raise TypeError(f"a uid is text, not {type(uid).__name__}")
+    hash(parents)
 
 
 def trial_of(event: TrialCreated) -> Trial:
@@ -230,6 +246,7 @@ def _trial_added_to_project(
 def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAddedToGroup) -> None:
     group = objects.subjects.get(recorded.stream)
     if isinstance(group, TrialGroup):
+        _check_identity(event.trial_uid)
         group.trials.add(event.trial_uid)
 
 

@@ -16,9 +16,7 @@ from track.errors import AuthenticationError
 from track.relay import users as accounts
 from track.relay.users import Cost, Users, keyed, normal, salted, verifier_of
 
-_LEAST_N, _MOST_N = 2**14, 2**18
-_LEAST_R, _MOST_R, _MOST_P = 8, 16, 4
-_SALTS = range(16, 65)
+_LEAST_N, _LEAST_R = 2**14, 8
 _REMEMBERED = 64
 _KEY_BYTES = 32
 
@@ -32,8 +30,8 @@ class Challenge(NamedTuple):
     p: int
 
     @classmethod
-    def read(cls, value: list[object]) -> Challenge:
-        """Return a challenge as it came off a connection.
+    def read(cls, value: object) -> Challenge:
+        """Return a challenge as it came off a connection, a list of its fields.
 
         Raises
         ------
@@ -42,17 +40,29 @@ class Challenge(NamedTuple):
             the password from the proof, or so expensive that nobody would be done with it
         """
         match value:
-            case [bytes() as salt, int() as n, int() as r, int() as p]:
+            # True and False are numbers to Python, but not the same bytes on a connection.
+            case [bytes() as salt, int() as n, int() as r, int() as p] if bool not in map(
+                type, (n, r, p)
+            ):
                 challenge = cls(salt, n, r, p)
             case _:
                 raise AuthenticationError("the server's challenge is none")
-        power_of_two = n > 0 and n & (n - 1) == 0
-        bounded = _LEAST_N <= n <= _MOST_N and _LEAST_R <= r <= _MOST_R and 1 <= p <= _MOST_P
-        if not (power_of_two and bounded and len(salt) in _SALTS):
-            raise AuthenticationError(
-                f"the server asks for a proof at a cost that is not accepted: n={n}, r={r}, p={p}"
-            )
+        challenge.check()
         return challenge
+
+    def check(self) -> None:
+        """Check that an honest server could send this.
+
+        Raises
+        ------
+        AuthenticationError
+            as of :meth:`read`
+        """
+        if not Cost(*self).is_sound() or self.n < _LEAST_N or self.r < _LEAST_R:
+            raise AuthenticationError(
+                "the server asks for a proof at a cost that is not accepted: "
+                f"n={self.n}, r={self.r}, p={self.p}, {len(self.salt)} bytes of salt"
+            )
 
 
 _remembered: OrderedDict[bytes, bytes] = OrderedDict()
@@ -82,7 +92,14 @@ class ClientLogin:
             the server's
         transcript
             a digest of how the connection began
+
+        Raises
+        ------
+        AuthenticationError
+            no honest server sends this challenge: see :meth:`Challenge.read`
         """
+        self._signature = b""
+        challenge.check()  # also when whoever calls has not read it: a proof lets others guess
         cost = Cost(*challenge)
         key = _salted(self._password, cost)
         client_key = keyed(key, b"Client Key")
@@ -134,11 +151,17 @@ class ServerLogin:
         self._secret = secret
 
     def challenge(self, name: str) -> Challenge:
-        """Return the challenge for a name; it does not tell whether there is such a user."""
+        """Return the challenge for a name; it does not tell whether there is such a user.
+
+        Raises
+        ------
+        BackendError
+            the file of users cannot be used
+        """
         verifier = self._users.verifier(name)
+        made_up = keyed(self._secret, normal(name).encode("utf-8", "surrogatepass"))
         if verifier is not None:
             return Challenge(*verifier.cost)
-        made_up = keyed(self._secret, normal(name).encode("utf-8", "surrogatepass"))
         return Challenge(made_up[:16], *accounts.COST)
 
     def verify(self, name: str, challenge: Challenge, proof: bytes, transcript: bytes) -> bytes:
@@ -147,12 +170,16 @@ class ServerLogin:
         Raises
         ------
         AuthenticationError
-            it proves nothing, or there is no such user
+            it proves nothing, or there is no such user; which of both is not said
+        BackendError
+            the file of users cannot be used
         """
         verifier = self._users.verifier(name)
         text = _text(name, challenge, transcript)
-        # An unknown user takes the same steps, with keys that nothing is known of.
-        known = verifier_of(self._secret, Cost(*challenge)) if verifier is None else verifier
+        # An unknown user takes the same steps, with keys that nothing is known of. They are made
+        # for known users, too: how long an answer takes must not tell the two apart.
+        nobody = verifier_of(self._secret, Cost(*challenge))
+        known = nobody if verifier is None else verifier
         client_key = _xor(proof.ljust(_KEY_BYTES, b"\0"), keyed(known.stored_key, text))
         right = hmac.compare_digest(hashlib.sha256(client_key).digest(), known.stored_key)
         if not right or verifier is None or len(proof) != _KEY_BYTES:
@@ -161,7 +188,13 @@ class ServerLogin:
 
 
 def check_password(users: Users, name: str, password: str) -> bool:
-    """Whether a password is the right one; this takes as long for names that do not exist."""
+    """Whether a password is the right one; this takes as long for names that do not exist.
+
+    Raises
+    ------
+    BackendError
+        the file of users cannot be used
+    """
     verifier = users.verifier(name)
     cost = Cost(bytes(16), *accounts.COST) if verifier is None else verifier.cost
     made = verifier_of(salted(password, cost), cost)

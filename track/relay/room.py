@@ -1,15 +1,20 @@
-"""How many connections the system lets a server have: each is an open file."""
+"""How much a server can take at once: connections, each of which is an open file, and memory."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import resource
 import socket
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Protocol
 
 logger = logging.getLogger(__name__)
+
+_SMALL_FRAME = 2**16
+"""Frames up to this size need no leave to be taken in."""
 
 BACKLOG = 100
 """Connections that are accepted at once. Some times as many may be there before one is refused."""
@@ -53,3 +58,28 @@ def make_queues_long(listening: Iterable[_Listening]) -> None:
     for one in listening:
         with socket.socket(fileno=os.dup(one.fileno())) as same:
             same.listen(_QUEUE)
+
+
+class Memory:
+    """Leave to take bytes in, given in turn."""
+
+    def __init__(self, size: int) -> None:
+        self._free = size
+        self._size = size
+        self._changed = asyncio.Condition()
+
+    @asynccontextmanager
+    async def taken(self, size: int) -> AsyncIterator[None]:
+        """Take memory for the length of a block."""
+        size = min(size, self._size) if size > _SMALL_FRAME else 0
+        if size:
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._free >= size)
+                self._free -= size
+        try:
+            yield
+        finally:
+            if size:
+                async with self._changed:
+                    self._free += size
+                    self._changed.notify_all()

@@ -10,9 +10,9 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from track.errors import (
@@ -38,7 +38,7 @@ from track.relay.frames import (
     to_records,
 )
 from track.relay.handshake import HELLO, agree, begin
-from track.relay.room import BACKLOG, make_queues_long, room_for
+from track.relay.room import BACKLOG, Memory, make_queues_long, room_for
 from track.utils.files import let_go
 from track.utils.forking import renew_in_children
 
@@ -63,9 +63,6 @@ _PENALTY_S = 1.0
 
 _MOST_POSITIONS = 2**16
 """In one message to a subscriber, so that they fit into its header."""
-
-_SMALL_FRAME = 2**16
-"""Frames up to this size need no leave to be taken in."""
 
 
 class Limits(NamedTuple):
@@ -173,7 +170,7 @@ class RelayServer:
         self._waiting: list[tuple[list[bytes], int, asyncio.Future[None]]] = []
         self.attend: Attend = self.attend_to
         """What to do for a connection."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._peers: dict[asyncio.StreamReader, Peer] = {}
         self._watched: dict[Peer, int] = {}
         """The positions of subscribers that wait for more."""
@@ -191,7 +188,7 @@ class RelayServer:
         OSError
             that is not possible there
         """
-        self._memory = _Memory(self.limits.memory)
+        self._memory = Memory(self.limits.memory)
         self._room = room_for(self.limits.connections)
         self._news = asyncio.Event()
         self._committing = asyncio.Lock()
@@ -226,8 +223,11 @@ class RelayServer:
             return
         self._full = False
         task = asyncio.ensure_future(self.attend(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = writer
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        self._tasks.pop(task).close()  # which it did itself, unless it ended before it began
 
     async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Do everything for one client; whatever it does wrong ends here."""
@@ -465,10 +465,10 @@ class RelayServer:
         self._ending = True
         self._news.set()  # a cancellation can get lost in what it interrupts (wait_for, to 3.11)
         self._server.close()
-        for task in self._tasks - self._working:
+        for task in self._tasks.keys() - self._working:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks.copy(), timeout=self.limits.frame_s)
+            await asyncio.wait([*self._tasks], timeout=self.limits.frame_s)
         for task in self._tasks:
             task.cancel()
         self._appending.cancel()
@@ -477,31 +477,6 @@ class RelayServer:
         await self._server.wait_closed()
         for pool in (self._appender, self._pool):
             await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
-
-
-class _Memory:
-    """Leave to take bytes in, given in turn."""
-
-    def __init__(self, size: int) -> None:
-        self._free = size
-        self._size = size
-        self._changed = asyncio.Condition()
-
-    @asynccontextmanager
-    async def taken(self, size: int) -> AsyncIterator[None]:
-        """Take memory for the length of a block."""
-        size = min(size, self._size) if size > _SMALL_FRAME else 0
-        if size:
-            async with self._changed:
-                await self._changed.wait_for(lambda: self._free >= size)
-                self._free -= size
-        try:
-            yield
-        finally:
-            if size:
-                async with self._changed:
-                    self._free += size
-                    self._changed.notify_all()
 
 
 def _subscription(header: list[Any]) -> tuple[int, bool]:

@@ -2,6 +2,9 @@
 
 The file holds, for each name, what SCRAM (RFC 5802) calls StoredKey and ServerKey, made with
 scrypt: enough to check a proof, not enough to make one. It is read again whenever it was changed.
+
+Names and passwords are compared in their normal form NFKC, so that it does not matter by which keys
+somebody types what looks the same. Nothing else is done to them: case and spaces matter.
 """
 
 from __future__ import annotations
@@ -13,9 +16,10 @@ import logging
 import os
 import stat
 import unicodedata
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from track.errors import BackendError, ItemNotFound
+from track.errors import BackendError, ItemNotFound, LockTimeout
 from track.utils.files import replacing
 
 logger = logging.getLogger(__name__)
@@ -23,12 +27,20 @@ logger = logging.getLogger(__name__)
 COST = (2**15, 8, 1)
 """n, r and p of scrypt for new passwords: some 80 ms, and 32 MiB."""
 
+MOST_COST = (2**18, 16, 4)
+"""The most that anybody is asked for: half a GiB. With more, one login keeps a machine busy."""
+
+SALT_LENGTHS = range(16, 65)
+"""How many bytes of salt there may be."""
+
 _VERSION = 1
 _MAX_FILE = 2**24
 _MAX_NAME = 255
 _SALT_BYTES = 16
 _KEY_BYTES = 32
 _LOCK_TIMEOUT_S = 30.0
+_TOO_LONG = f"it is {_MAX_FILE} bytes long, or longer"
+_RESTORE = "restore it from a copy, or move it away and add its users again"
 
 
 class Cost(NamedTuple):
@@ -38,6 +50,12 @@ class Cost(NamedTuple):
     n: int
     r: int
     p: int
+
+    def is_sound(self) -> bool:
+        """Whether scrypt can be run at this cost, and in a reasonable time."""
+        power_of_two = self.n > 1 and self.n & (self.n - 1) == 0
+        bounded = all(0 < asked <= most for asked, most in zip(self[1:], MOST_COST, strict=True))
+        return power_of_two and bounded and len(self.salt) in SALT_LENGTHS
 
 
 class Verifier(NamedTuple):
@@ -83,7 +101,7 @@ def normal(text: str) -> str:
 
 
 class Users:
-    """The file of the users of a server.
+    """The file of the users of a server. Any thread may use it, and any number of processes.
 
     Parameters
     ----------
@@ -93,8 +111,12 @@ class Users:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(path)
-        self._seen: tuple[int, ...] | None = None
-        self._verifiers: dict[str, Verifier] = {}
+        self._read: tuple[tuple[int, ...], dict[str, Verifier]] | None = None
+        """What identifies the file that was read, and what was in it.
+
+        One attribute for both: were they two, another thread might pair the users of an older file
+        with the mark of a newer one, and whoever was removed could go on logging in.
+        """
 
     def add(self, name: str, password: str) -> None:
         """Add a user, or change the password of one.
@@ -103,6 +125,8 @@ class Users:
         ------
         BackendError
             the name or the password cannot be used, or the file cannot
+        LockTimeout
+            another process did not finish its change of the file
         """
         name = _checked(name)
         if not password:
@@ -118,6 +142,10 @@ class Users:
         ------
         ItemNotFound
             there is none of this name
+        BackendError
+            the file cannot be used
+        LockTimeout
+            another process did not finish its change of the file
         """
 
         def take_out(verifiers: dict[str, Verifier]) -> None:
@@ -127,45 +155,82 @@ class Users:
         self._change(take_out)
 
     def names(self) -> list[str]:
-        """Return the names of all users, sorted."""
+        """Return the names of all users, sorted.
+
+        Raises
+        ------
+        BackendError
+            the file cannot be used
+        """
         return sorted(self._current())
 
+    def is_empty(self) -> bool:
+        """Whether there are no users, and nobody can log in.
+
+        Raises
+        ------
+        BackendError
+            the file cannot be used
+        """
+        return not self._current()
+
     def verifier(self, name: str) -> Verifier | None:
-        """Return what is known of a user's password, None for an unknown user."""
+        """Return what is known of a user's password, None for an unknown user.
+
+        Raises
+        ------
+        BackendError
+            the file cannot be used
+        """
         return self._current().get(normal(name))
 
-    def _change(self, change: Any) -> None:
-        with replacing(self.path, _LOCK_TIMEOUT_S, encoding="utf-8") as file:
-            os.fchmod(file.fileno(), 0o600)
-            self._seen = None
-            verifiers = dict(self._current())
-            change(verifiers)
-            json.dump(_to_json(verifiers), file, indent=1, sort_keys=True)
-            file.write("\n")
-        self._seen = None
+    def _change(self, change: Callable[[dict[str, Verifier]], object]) -> None:
+        try:
+            with replacing(self.path, _LOCK_TIMEOUT_S, encoding="utf-8") as file:
+                os.fchmod(file.fileno(), 0o600)
+                verifiers = dict(self._current())
+                change(verifiers)
+                text = json.dumps(_to_json(verifiers), indent=1, sort_keys=True) + "\n"
+                if len(text) >= _MAX_FILE:
+                    raise _unusable(self.path, _TOO_LONG, "remove users")
+                file.write(text)
+        except LockTimeout:  # an OSError, too, which says what to do
+            raise
+        except OSError as error:
+            raise _out_of_reach(self.path, error) from error
 
     def _current(self) -> dict[str, Verifier]:
         try:
             with open(self.path, encoding="utf-8") as file:
                 found = os.fstat(file.fileno())
-                seen = (found.st_ino, found.st_size, found.st_mtime_ns)
-                if seen != self._seen:
-                    self._check(found)
-                    self._verifiers = _from_json(self.path, file.read(_MAX_FILE))
-                    self._seen = seen
+                mark = _mark(found)
+                read = self._read
+                if read is None or read[0] != mark:
+                    _check(self.path, found)
+                    read = self._read = mark, _from_json(self.path, file.read(_MAX_FILE))
+                return read[1]
         except FileNotFoundError:
-            self._seen, self._verifiers = None, {}
-        except (OSError, UnicodeDecodeError) as error:
-            raise _unusable(self.path, str(error)) from error
-        return self._verifiers
+            self._read = None
+            return {}
+        except OSError as error:
+            raise _out_of_reach(self.path, error) from error
+        except UnicodeDecodeError as error:
+            raise _damaged(self.path, error) from error
 
-    def _check(self, found: os.stat_result) -> None:
-        if found.st_size >= _MAX_FILE:
-            raise _unusable(self.path, f"it is over {_MAX_FILE} bytes long")
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-            raise _unusable(self.path, "others may write to it: chmod 600 it")
-        if found.st_mode & (stat.S_IRGRP | stat.S_IROTH):
-            logger.warning("others may read the users file %s: chmod 600 it", self.path)
+
+def _mark(found: os.stat_result) -> tuple[int, ...]:
+    """Return what is different after any change, be it only of who may write to the file."""
+    times = found.st_mtime_ns, found.st_ctime_ns
+    return found.st_dev, found.st_ino, found.st_size, found.st_mode, *times
+
+
+def _check(path: str, found: os.stat_result) -> None:
+    if found.st_size >= _MAX_FILE:
+        raise _unusable(path, _TOO_LONG, "make sure that it is the right file")
+    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise _unusable(path, "others may write to it", "see who is in it, then chmod 600 it")
+    if found.st_mode & (stat.S_IRGRP | stat.S_IROTH):
+        logger.warning("others may read the users file %s: chmod 600 it", path)
 
 
 def _checked(name: str) -> str:
@@ -192,25 +257,36 @@ def _to_json(verifiers: dict[str, Verifier]) -> dict[str, Any]:
 
 def _from_json(path: str, text: str) -> dict[str, Verifier]:
     try:
+        # Somebody may make an empty file first, with the owner and the mode that it shall have.
         content: Any = json.loads(text or '{"track_users": 1, "users": {}}')
         version = content["track_users"]
         if version == _VERSION:
             return {name: _verifier(user) for name, user in content["users"].items()}
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise _unusable(path, f"it is damaged ({type(error).__name__})") from error
-    raise _unusable(path, f"it is of version {version!r}, which this Track does not know")
+        raise _damaged(path, error) from error
+    if isinstance(version, int) and version > _VERSION:
+        raise _unusable(path, f"it is of version {version}", "update Track, which is older")
+    raise _unusable(path, "it is damaged (version)", _RESTORE)
 
 
 def _verifier(user: dict[str, Any]) -> Verifier:
     n, r, p = map(int, user["scrypt"])
     cost = Cost(bytes.fromhex(user["salt"]), n, r, p)
     stored, server = bytes.fromhex(user["stored_key"]), bytes.fromhex(user["server_key"])
-    if len(stored) != _KEY_BYTES or len(server) != _KEY_BYTES:
-        raise ValueError("a key has another length")
+    if len(stored) != _KEY_BYTES or len(server) != _KEY_BYTES or not cost.is_sound():
+        raise ValueError("the length of a key, or the cost, is none that is written")
     return Verifier(cost, stored, server)
 
 
-def _unusable(path: str, why: str) -> BackendError:
-    return BackendError(
-        f"the users file {path} cannot be used: {why}; correct it, or make a new one"
-    )
+def _damaged(path: str, error: Exception) -> BackendError:
+    # The kind of error alone: what it says may quote the file.
+    return _unusable(path, f"it is damaged ({type(error).__name__})", _RESTORE)
+
+
+def _out_of_reach(path: str, error: OSError) -> BackendError:
+    why = error.strerror or type(error).__name__
+    return _unusable(path, why, "see to its folder, its owner and the room on its disk")
+
+
+def _unusable(path: str, why: str, remedy: str) -> BackendError:
+    return BackendError(f"the users file {path} cannot be used: {why}; {remedy}")

@@ -305,3 +305,25 @@ def test_indexes_find_what_a_scan_finds():
     assert [t.hash for t in objects.find_trials({"group_id": {"$ne": "g"}})] == ["b"]
     assert [g.uid for g in objects.find_groups({"_uid": "g"})] == ["g"]
     assert [p.uid for p in objects.find_projects({"uid": "p"})] == ["p"]
+
+
+ODD_IDENTITIES = {
+    "a project": ProjectCreated(7, None, {}),
+    "a group": GroupCreated(b"g", "g", None, {}, "p"),
+    "a group of something": GroupCreated("g", "g", None, {}, ["p"]),
+    "a trial in a group": TrialAddedToGroup(None),
+}
+
+
+@pytest.mark.parametrize("event", ODD_IDENTITIES.values(), ids=ODD_IDENTITIES)
+def test_an_object_that_nobody_could_find_is_no_object(event):
+    """What has no text to be found by would keep all others from being sorted, shown or saved."""
+    objects = Objects()
+    stream = stream_id("group", "here")
+    made = GroupCreated("here", "g", None, {}, None)
+    objects.apply(Recorded(1, 0, 1, 1, stream, made))
+    objects.apply(Recorded(2, 0, 1, 2, stream, event))
+    assert objects.misfits == [2]
+    assert objects.projects == {}
+    assert [*objects.groups] == ["here"]
+    assert objects.groups["here"].trials == set()

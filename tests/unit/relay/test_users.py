@@ -1,15 +1,18 @@
 """The file of a server's users: what it holds, what it refuses, who may change it at once."""
 
+import fcntl
 import json
+import logging
 import os
 import stat
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 
-from track.errors import BackendError, ItemNotFound
+from track.errors import BackendError, ItemNotFound, LockTimeout
 from track.relay import users as accounts
 from track.relay.login import check_password
 from track.relay.users import Users
@@ -30,6 +33,7 @@ def users(tmp_path):
 def test_a_new_file_has_no_users(users):
     """Nobody may log in, and asking makes no file."""
     assert users.names() == []
+    assert users.is_empty()
     assert users.verifier("ada") is None
     assert not os.path.exists(users.path)
 
@@ -40,6 +44,7 @@ def test_users_come_and_go(users):
     users.add("bob", "other")
     users.add("ada", "second")
     assert users.names() == ["ada", "bob"]
+    assert not users.is_empty()
     assert not check_password(users, "ada", "first")
     assert check_password(users, "ada", "second")
     users.remove("ada")
@@ -57,6 +62,59 @@ def test_a_change_by_another_process_is_noticed(users):
     users.add("ada", "y")
     assert check_password(reader, "ada", "y")
     os.unlink(users.path)
+    assert reader.names() == []
+
+
+def test_an_empty_file_has_no_users(users):
+    """Somebody made it first, so that its mode is right before there is anything in it."""
+    os.close(os.open(users.path, os.O_CREAT, 0o600))
+    assert users.is_empty()
+    users.add("ada", "x")
+    assert users.names() == ["ada"]
+
+
+def test_a_change_of_who_may_write_is_noticed(users):
+    """Also when nothing in the file was changed since it was read."""
+    users.add("ada", "x")
+    assert users.names() == ["ada"]
+    os.chmod(users.path, 0o622)
+    with pytest.raises(BackendError, match="others may write"):
+        users.verifier("ada")
+    os.chmod(users.path, 0o600)
+    assert users.names() == ["ada"]
+
+
+def test_a_file_is_read_once_while_nobody_changes_it(users, monkeypatch):
+    """A login looks at its stat only."""
+    users.add("ada", "x")
+    reader, reads = Users(users.path), []
+    read = accounts._from_json
+    monkeypatch.setattr(accounts, "_from_json", lambda *given: reads.append(given) or read(*given))
+    assert reader.verifier("ada") == reader.verifier("ada")
+    assert reader.verifier("bob") is None
+    assert len(reads) == 1
+
+
+def test_a_slow_reader_brings_nobody_back(users, monkeypatch):
+    """A thread that read the older file last does not have others take it for the newer one."""
+    users.add("ada", "x")
+    reader, old_is_read, new_is_read = Users(users.path), Barrier(2), Barrier(2)
+    read = accounts._from_json
+
+    def slowly(*given):
+        monkeypatch.setattr(accounts, "_from_json", read)
+        old_is_read.wait(30)
+        new_is_read.wait(30)
+        return read(*given)
+
+    monkeypatch.setattr(accounts, "_from_json", slowly)
+    slow = Thread(target=reader.names)
+    slow.start()
+    old_is_read.wait(30)
+    Users(users.path).remove("ada")
+    assert reader.names() == []
+    new_is_read.wait(30)
+    slow.join()
     assert reader.names() == []
 
 
@@ -84,6 +142,38 @@ def test_nothing_in_the_file_is_a_password(users):
     assert verifier.stored_key.hex() not in repr(verifier)
 
 
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_only_the_owner_reads_a_new_file(users, umask):
+    """Whatever else this process lets others do with its files."""
+    before = os.umask(umask)
+    try:
+        users.add("ada", "x")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(os.stat(users.path).st_mode) == 0o600
+
+
+def test_no_password_is_logged_or_raised(users, caplog):
+    """Whether all is well, or the file is damaged, or nobody can write to it."""
+    caplog.set_level(logging.DEBUG)
+    users.add("ada", "correct horse")
+    verifier = users.verifier("ada")
+    content = Path(users.path).read_text()
+    said = f"{users!r} {users} {verifier} {verifier!r} {verifier:}"
+    os.chmod(users.path, 0o644)
+    users.names()
+    for text in (content[:-9], content.replace(verifier.server_key.hex(), "none"), "\0" + content):
+        Path(users.path).write_text(text)
+        with pytest.raises(BackendError) as raised:
+            users.add("bob", "correct horse")
+        said += f"{raised.value!r} {raised.value.__cause__}"
+    said += caplog.text
+    assert "chmod 600" in said
+    for secret in ("correct horse", verifier.stored_key.hex(), verifier.server_key.hex()):
+        assert secret not in said
+    assert repr(verifier.stored_key) not in said
+
+
 def test_equal_passwords_look_different(users):
     """Each has a salt of its own."""
     users.add("ada", "x")
@@ -91,11 +181,12 @@ def test_equal_passwords_look_different(users):
     assert users.verifier("ada").stored_key != users.verifier("bob").stored_key
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", "\0", "x" * 256])
+@pytest.mark.parametrize("name", ["", "a\nb", "\0", "\x7f", "x" * 256, "\ufdfa" * 99])
 def test_odd_names_are_refused(users, name):
     """They could not be shown, or not be typed."""
     with pytest.raises(BackendError, match="name of a user"):
         users.add(name, "x")
+    assert users.is_empty()
 
 
 def test_an_empty_password_is_refused(users):
@@ -110,20 +201,41 @@ def test_one_name_has_one_form(users):
     assert check_password(users, "Zoe\u0308", "fine")
 
 
+def with_user(**changed):
+    """Return a file with a user who is well but for what was changed."""
+    well = {
+        "scrypt": [16, 8, 1],
+        "salt": "00" * 16,
+        "stored_key": "00" * 32,
+        "server_key": "00" * 32,
+    }
+    return json.dumps({"track_users": 1, "users": {"ada": well | changed}})
+
+
 DAMAGED = {
     "no JSON": "{",
+    "too deep": "[" * 100_000,
     "something else": "[]",
+    "no version": '{"users": {}}',
+    "an odd version": '{"track_users": "1", "users": {}}',
     "no users": '{"track_users": 1}',
     "no keys": '{"track_users": 1, "users": {"ada": {}}}',
-    "short keys": json.dumps(
-        {
-            "track_users": 1,
-            "users": {
-                "a": {"scrypt": [16, 8, 1], "salt": "00", "stored_key": "", "server_key": ""}
-            },
-        }
-    ),
+    "short keys": with_user(stored_key="", server_key=""),
+    "keys that are none": with_user(server_key="xy" * 32),
+    "no power of two": with_user(scrypt=[15, 8, 1]),
+    "no cost": with_user(scrypt=[0, 8, 1]),
+    "too expensive": with_user(scrypt=[2**40, 8, 1]),
+    "too large blocks": with_user(scrypt=[16, 2**20, 1]),
+    "too little of a cost": with_user(scrypt=[16, 8]),
+    "too little salt": with_user(salt="00"),
 }
+
+
+def test_what_is_well_is_read(users):
+    """What is damaged below is so because of what was changed of this."""
+    Path(users.path).write_text(with_user())
+    os.chmod(users.path, 0o600)
+    assert users.names() == ["ada"]
 
 
 @pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
@@ -139,13 +251,64 @@ def test_a_damaged_file_is_refused_by_name(users, text):
     assert Path(users.path).read_text() == text
 
 
+def test_bytes_that_are_no_text_are_refused(users):
+    """As any other damage."""
+    Path(users.path).write_bytes(b"\xff\xfe")
+    os.chmod(users.path, 0o600)
+    with pytest.raises(BackendError, match="it is damaged"):
+        users.names()
+
+
 def test_a_newer_file_is_refused(users):
-    """Its version is named."""
+    """Its version is named, and nobody is told to throw it away."""
     with open(users.path, "w") as file:
         file.write('{"track_users": 2, "users": {}}')
     os.chmod(users.path, 0o600)
-    with pytest.raises(BackendError, match="version 2"):
+    with pytest.raises(BackendError, match="version 2; update Track"):
         users.names()
+
+
+def test_a_file_that_is_too_large_is_refused(users):
+    """Before it is read: it must be another file."""
+    with open(users.path, "w") as file:
+        file.truncate(2**24)
+    os.chmod(users.path, 0o600)
+    with pytest.raises(BackendError, match=r"users\.json cannot be used: it is 16777216 bytes"):
+        users.names()
+
+
+def test_a_user_who_makes_the_file_too_large_is_refused(users, monkeypatch):
+    """The others can still log in."""
+    users.add("ada", "x")
+    monkeypatch.setattr(accounts, "_MAX_FILE", os.path.getsize(users.path) + 100)
+    with pytest.raises(BackendError, match="remove users"):
+        users.add("bob", "x")
+    assert check_password(users, "ada", "x")
+
+
+def test_a_file_in_no_folder_is_refused_by_name(tmp_path):
+    """When a user is added; until then there just are no users."""
+    users = Users(tmp_path / "missing" / "users.json")
+    assert users.is_empty()
+    with pytest.raises(BackendError, match=r"missing/users\.json cannot be used: No such file"):
+        users.add("ada", "x")
+
+
+def test_a_folder_is_no_users_file(tmp_path):
+    """As a file that cannot be read is none."""
+    with pytest.raises(BackendError, match="cannot be used: Is a directory"):
+        Users(tmp_path).names()
+
+
+def test_a_change_that_never_ends_is_said(users, monkeypatch):
+    """The message names the file that another process holds."""
+    monkeypatch.setattr(accounts, "_LOCK_TIMEOUT_S", 0.01)
+    other = os.path.join(os.path.dirname(users.path), ".users.json.tmp")
+    with open(other, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(LockTimeout, match=r"\.users\.json\.tmp"):
+            users.add("ada", "x")
+    assert users.is_empty()
 
 
 def test_a_file_that_others_may_write_is_refused(users):
