@@ -179,7 +179,7 @@ def test_what_is_proven_cannot_be_cut_elsewhere():
 CHANGES = {
     "salt": lambda challenge: challenge._replace(salt=bytes(16)),
     "longer salt": lambda challenge: challenge._replace(salt=challenge.salt + b"\0"),
-    "cheaper": lambda challenge: challenge._replace(n=2**4),
+    "more expensive": lambda challenge: challenge._replace(n=2**5),
     "larger blocks": lambda challenge: challenge._replace(r=16),
     "more often": lambda challenge: challenge._replace(p=2),
 }
