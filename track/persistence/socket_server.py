@@ -395,6 +395,11 @@ def start_track_server(
         something of that cannot be used
     OSError
         it is not possible to listen there
+
+    Notes
+    -----
+    The soft limit of open files of this process is raised, as far as the hard one allows, so that
+    each connection has room.
     """
     options = {
         "backend": protocol,
