@@ -129,7 +129,6 @@ class Peer:
 Login = Callable[[Peer], Awaitable[str]]
 """Has a client log in, and returns its name; raises AuthenticationError."""
 
-
 Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
@@ -227,7 +226,7 @@ class RelayServer:
         task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task).close()  # which it did itself, unless it ended before it began
+        self._tasks.pop(task).transport.abort()  # of a task that ended before it began
 
     async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Do everything for one client; whatever it does wrong ends here."""
@@ -494,5 +493,8 @@ def _done(values: list[Any], attachment: bytes = b"") -> Message:
 
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
-    with suppress(Exception):  # it may be gone in any way
-        await asyncio.wait_for(writer.wait_closed(), 1)
+    try:
+        with suppress(Exception):  # it may be gone in any way
+            await asyncio.wait_for(writer.wait_closed(), 1)
+    finally:
+        writer.transport.abort()  # whoever does not read what was sent does not stay for that

@@ -1,9 +1,11 @@
 """Somebody who stands between a client and its server, and a server that has a certificate."""
 
 import datetime as dt
+import gc
 import ipaddress
 import socket
 import threading
+import warnings
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -33,6 +35,15 @@ from track.structure import Project
 from track.utils.sealing import KeyExchange
 
 PASSWORD = "hunter2"
+
+
+@pytest.fixture(autouse=True)
+def collected():
+    """A connection that is made while its server ends is closed by the collector, with a warning."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

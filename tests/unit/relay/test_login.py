@@ -89,6 +89,15 @@ def test_a_proof_is_worth_nothing_on_another_connection(server):
         log_in(server, "ada", "secret", (HERE, ELSEWHERE))
 
 
+def test_a_proof_with_something_after_it_is_refused(server):
+    """As one that was cut: it has one form."""
+    challenge = server.login.challenge("ada")
+    proof = ClientLogin("ada", "secret").prove(challenge, HERE)
+    for other in (proof + b"\0", proof[:-1]):
+        with pytest.raises(AuthenticationError, match="name or the password"):
+            server.login.verify("ada", challenge, other, HERE)
+
+
 def test_the_servers_proof_is_worth_nothing_on_another_connection(server):
     """Nor is it the same for two logins of one user."""
     client = ClientLogin("ada", "secret")

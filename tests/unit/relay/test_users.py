@@ -311,17 +311,19 @@ def test_a_change_that_never_ends_is_said(users, monkeypatch):
     assert users.is_empty()
 
 
-def test_a_file_that_others_may_write_is_refused(users):
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+def test_a_file_that_others_may_write_is_refused(users, mode):
     """Any of them could add a user."""
     users.add("ada", "x")
-    os.chmod(users.path, 0o620)
+    os.chmod(users.path, mode)
     with pytest.raises(BackendError, match="chmod 600"):
         Users(users.path).names()
 
 
-def test_a_file_that_others_may_read_is_warned_of(users, caplog):
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+def test_a_file_that_others_may_read_is_warned_of(users, caplog, mode):
     """Guesses could be tried out on it."""
     users.add("ada", "x")
-    os.chmod(users.path, 0o644)
+    os.chmod(users.path, mode)
     assert Users(users.path).names() == ["ada"]
     assert "chmod 600" in caplog.text

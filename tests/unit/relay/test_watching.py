@@ -3,11 +3,20 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from tests.relays import served
+from track.errors import JournalUnreachable
 from track.persistence import get_protocol
 from track.structure import Project, Trial
 
 FAR_AHEAD = 2**40
+
+
+def wait_for_ever(subscription):
+    """Wait for an event that does not come before the server is gone."""
+    with pytest.raises(JournalUnreachable):
+        next(subscription)
 
 
 def test_nobody_waits_longer_for_events_because_of_another_subscriber(tmp_path):
@@ -15,9 +24,9 @@ def test_nobody_waits_longer_for_events_because_of_another_subscriber(tmp_path):
     with served(f"file:{tmp_path / 'store.json'}") as server:
         store = get_protocol(server.uri(spool=tmp_path / "spool"))
         store.new_project(Project(name="p"))
-        ahead, here = (get_protocol(server.uri(spool=tmp_path / "spool")) for _ in range(2))
-        waiting = threading.Thread(target=next, args=(ahead.subscribe(FAR_AHEAD), None))
-        waiting.daemon = True
+        uri = server.uri(spool=tmp_path / "spool", timeout=1)
+        ahead, here = get_protocol(uri), get_protocol(uri)
+        waiting = threading.Thread(target=wait_for_ever, args=(ahead.subscribe(FAR_AHEAD),))
         waiting.start()
         subscription = here.subscribe()
         assert next(subscription).event.name == "p"
@@ -30,6 +39,7 @@ def test_nobody_waits_longer_for_events_because_of_another_subscriber(tmp_path):
             assert coming.result(timeout=10).event.hash == "a"
         for opened in (store, here, ahead):
             opened.close()
+    waiting.join(30)
 
 
 def test_commits_that_are_asked_for_at_once_are_made_together(tmp_path, monkeypatch):
