@@ -39,7 +39,7 @@ PASSWORD = "hunter2"
 
 @pytest.fixture(autouse=True)
 def collected():
-    """A connection that is made while its server ends is closed by the collector, with a warning."""
+    """What connects while its server ends is closed by the collector, with a warning."""
     yield
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
