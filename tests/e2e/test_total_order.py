@@ -103,6 +103,7 @@ def test_everybody_sees_one_order_with_everything_in_it(uri, start, shared, seed
         worker.tell()
     names = [name for worker in workers for name in worker.end()]
     store.log_trial_metadata(COMMON, end=True)
+    store.commit()  # what is in a spool of this process is nowhere else yet
 
     events = events_of(uri)
     order = [key(recorded) for recorded in events]
