@@ -231,10 +231,6 @@ class Answering:
         self.protocol.commit()
         return [], b""
 
-    def close(self) -> None:
-        """Release the backend."""
-        self.protocol.close()
-
 
 def _expectations(values: list[Any]) -> list[Expectation]:
     return [

@@ -8,7 +8,7 @@ from track.errors import BackendError
 from track.events.spool import Spool
 from track.persistence.forwarded import ForwardedProtocol, send_left_behind
 from track.persistence.settings import RemoteSettings, remote_settings, spool_of
-from track.persistence.utils import parse_uri, without_password
+from track.persistence.utils import check_port, parse_uri, without_password
 
 if TYPE_CHECKING:
     from track.events.journal_sql import SQLJournal
@@ -128,6 +128,4 @@ def _host(uri: str, text: str, default_port: int) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     if not colon or "]" in port:
         host, port = text, str(default_port)
-    if not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise BackendError(f"{without_password(uri)!r} has no port number but {port!r}")
-    return host.strip("[]") or "localhost", int(port)
+    return host.strip("[]") or "localhost", check_port(without_password(uri), port)

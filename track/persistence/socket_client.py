@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from track.errors import BackendError
 from track.events.codec import decode
 from track.events.journal import Journal
 from track.events.spool import Spool
@@ -22,7 +21,7 @@ from track.persistence.settings import (
     spool_of,
     yes_or_no,
 )
-from track.persistence.utils import parse_uri, without_password
+from track.persistence.utils import check_port, parse_uri, without_password
 from track.relay.connection import Connection, Target
 from track.relay.handshake import check_layer
 from track.relay.journal import RelayJournal
@@ -167,9 +166,7 @@ def _target(uri: str, settings: RemoteSettings, authenticate: _Authenticate) -> 
     parts = parse_uri(uri)
     given = settings.given
     host = (parts.get("address") or "localhost").strip("[]")
-    port = parts.get("port") or str(RELAY_PORT)
-    if not port.isdecimal() or not 0 < int(port) < 2**16:
-        raise BackendError(f"{without_password(uri)!r} has no port number but {port!r}")
+    port = check_port(without_password(uri), parts.get("port") or str(RELAY_PORT))
     layer = check_layer(given.get("security_layer"))
     trusted = yes_or_no("trust_server", given.get("trust_server"))
     if trusted is None:

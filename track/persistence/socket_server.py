@@ -19,7 +19,7 @@ from track.persistence.backends import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
 from track.persistence.settings import RELAY_PORT, is_loopback, yes_or_no
-from track.persistence.utils import check_options, parse_uri, without_password
+from track.persistence.utils import check_options, check_port, parse_uri, without_password
 from track.relay.frames import Message, Verb
 from track.relay.handshake import check_layer
 from track.relay.login import ServerLogin, check_password
@@ -78,7 +78,7 @@ class SocketServer(Protocol):
         shown = without_password(uri.partition("?")[0])  # the backend may have a password, too
         given = check_options(shown, parts["query"], _OPTIONS)
         self.host = (parts.get("address") or "localhost").strip("[]")
-        self.port = _port(shown, parts.get("port"))
+        self.port = check_port(shown, parts.get("port") or str(RELAY_PORT), least=0)
         """The port; of port 0, the one that was chosen, once the server has begun."""
         self.layer = check_layer(given.get("security_layer"))
         self._users = Users(given["users"]) if "users" in given else None
@@ -421,13 +421,6 @@ def _open_backend(uri: str | None) -> JournaledProtocol:
     if not isinstance(opened, JournaledProtocol):
         raise BackendError(f"{without_password(uri)!r} has no journal, and cannot be served")
     return opened
-
-
-def _port(shown: str, text: str | None) -> int:
-    text = text or str(RELAY_PORT)
-    if not text.isdecimal() or int(text) >= 2**16:
-        raise BackendError(f"{shown!r} has no port number but {text!r}")
-    return int(text)
 
 
 def _tls(layer: str | None, given: Mapping[str, str]) -> ssl.SSLContext | None:

@@ -57,6 +57,28 @@ def _parse_authority(netloc: str) -> dict[str, str | None]:
     }
 
 
+def check_port(shown: str, text: str, *, least: int = 1) -> int:
+    """Return the number of a port.
+
+    Parameters
+    ----------
+    shown
+        the URI it is from, as it can be shown
+    text
+        what that says
+    least
+        0 where any free port will do
+
+    Raises
+    ------
+    BackendError
+        it is none
+    """
+    if not text.isdecimal() or not least <= int(text) < 2**16:
+        raise BackendError(f"{shown!r} has no port number but {text!r}")
+    return int(text)
+
+
 def check_options(uri: str, options: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
     """Return the options of a URI that its backend knows.
 

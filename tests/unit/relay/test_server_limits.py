@@ -33,27 +33,7 @@ from track.structure import Project
 
 PROJECT = ProjectCreated("project", None, {})
 
-
-@pytest.fixture(autouse=True)
-def logged(caplog):
-    """What the server writes to its log."""
-    caplog.set_level(logging.INFO)
-    yield caplog
-    assert all(len(record.getMessage()) < 2000 for record in caplog.records)
-
-
-@pytest.fixture
-def running():
-    with served("memory:") as running:
-        yield running
-        assert_serving(running)
-
-
-@pytest.fixture(params=["none", "AES"])
-def layered(request):
-    with served("memory:", security_layer=request.param) as running:
-        yield running
-        assert_serving(running)
+pytestmark = pytest.mark.usefixtures("logged")
 
 
 # Limits

@@ -1,0 +1,30 @@
+"""Servers for hostile clients: they must go on serving those who mean well."""
+
+import logging
+
+import pytest
+
+from tests.hostile import assert_serving
+from tests.relays import served
+
+
+@pytest.fixture
+def logged(caplog):
+    """What the server writes to its log."""
+    caplog.set_level(logging.INFO)
+    yield caplog
+    assert all(len(record.getMessage()) < 2000 for record in caplog.records)
+
+
+@pytest.fixture
+def running():
+    with served("memory:") as running:
+        yield running
+        assert_serving(running)
+
+
+@pytest.fixture(params=["none", "AES"])
+def layered(request):
+    with served("memory:", security_layer=request.param) as running:
+        yield running
+        assert_serving(running)
