@@ -68,6 +68,7 @@ ORDER = {
         "shared_file",
         "journal",
         "sequences",
+        "streams",
         "producer",
         "journal_retry",
         "journal_memory",

@@ -13,9 +13,11 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.strategies import appends
 from track.errors import EncodingError, JournalClosed
+from track.events.codec import decode
 from track.events.journal import Journal
 from track.events.producer import Producer
 from track.events.record import MAX_GROUP
@@ -78,6 +80,28 @@ class JournalContract:
         for index, position in enumerate(positions, 1):
             assert payloads_of(journal, position) == expected[index:]
             assert positions_of(journal, position) == positions[index:]
+        journal.close()
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(
+        streams=st.lists(st.sampled_from([1, 2, 3, 2**63 - 1]), max_size=30), after=st.integers(0)
+    )
+    def test_the_events_of_a_stream_are_read_by_themselves(self, open_journal, streams, after):
+        """In order, behind any position, also of what comes later and of what is no event."""
+        journal = open_journal()
+        producer, start = Producer(journal), journal.head()
+        for stream in streams:
+            producer.record(stream, TrialStarted())
+            journal.append([b"garbage, and not short"])
+            assert list(journal.read_stream(stream, journal.head())) == []
+        everything = [event for event in journal.read(start) if event.sequence]
+        positions = [start, *(event.position for event in everything)]
+        after = positions[after % len(positions)]
+        for stream in {*streams, 4}:
+            batches = journal.read_stream(stream, after)
+            found = [event for batch in batches for event in map(decode, *batch)]
+            expected = [event for event in everything if event.stream == stream]
+            assert found == [event for event in expected if event.position > after]
         journal.close()
 
     def test_payloads_that_are_no_events_are_read_as_unknown(self, journal):

@@ -18,6 +18,9 @@ from track.events.values import MAX_DEPTH, check_depth, new_packer, pack_values,
 ENVELOPE = Struct(">4sQBQBIBQ")
 """Array header, tag, version and a uint64 marker; then marked stream, producer, sequence, at."""
 
+STREAM = slice(4, 12)
+"""Where a payload has its stream."""
+
 UINT64, UINT32 = 0xCF, 0xCE
 MAX_SEQUENCE = 2**32 - 1
 MAX_PAYLOAD = 2**24 - 1

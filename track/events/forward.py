@@ -402,6 +402,10 @@ class ForwardingJournal(Journal):
         self._forwarder.drain()
         return self._far.read_batches(after)
 
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        self._forwarder.drain()
+        return self._far.read_stream(stream, after)
+
     def head(self) -> int:
         self._forwarder.drain()
         return self._far.head()

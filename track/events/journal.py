@@ -26,7 +26,7 @@ from math import inf
 from typing import BinaryIO, Literal
 
 from track.errors import BackendError, JournalWriteError
-from track.events.codec import decode
+from track.events.codec import STREAM, decode, identify
 from track.events.types import Recorded
 
 Batch = tuple[Sequence[int], list[bytes]]
@@ -150,6 +150,14 @@ class Journal(ABC):
             it was not kept
         """
 
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        """Yield what was appended about one subject behind a position.
+
+        A journal in which that is found without reading all of it has a faster way.
+        """
+        for batch in self.read_batches(after):
+            yield from of_stream(stream, after, batch)
+
     def read(self, after: int = 0) -> Iterator[Recorded]:
         """Yield the events behind a position, up to the end as it is on the way."""
         for positions, payloads in self.read_batches(after):
@@ -185,6 +193,17 @@ class Journal(ABC):
             if timeout_s is not None and time.monotonic() - quiet_since >= timeout_s:
                 return
             time.sleep(poll_s)
+
+
+def of_stream(stream: int, after: int, batch: Batch) -> Iterator[Batch]:
+    """Yield the events of a batch that are of a stream and behind a position, if there are any."""
+    found = [
+        (position, payload)
+        for position, payload in zip(*batch, strict=True)
+        if position > after and payload[STREAM] == stream.to_bytes(8, "big") and identify(payload)
+    ]
+    if found:
+        yield [position for position, _ in found], [payload for _, payload in found]
 
 
 def check_durability(word: str) -> Durability:

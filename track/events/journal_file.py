@@ -15,9 +15,10 @@ from collections.abc import Iterator, Sequence
 from track.errors import JournalError, JournalWriteError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.events.journal_on_disk import JournalOnDisk
-from track.events.record import Damage, frame, frame_group, remains, scan
+from track.events.record import Damage, frame, frame_group, records, remains, scan
 from track.events.sequences import Sequences
 from track.events.shared_file import SharedFile
+from track.events.streams import Run
 
 _WINDOW = 2**20
 """Bytes read at a time by default; more only when one record or group is larger."""
@@ -97,6 +98,11 @@ class FileJournal(JournalOnDisk):
                 window *= 2
             else:
                 after, window = result.consumed, self.window
+
+    def read_run(self, run: Run) -> Batch:
+        data = self._read(run.after, run.last - run.after)
+        found = records(data)
+        return [run.after + end for end, _ in found], [payload for _, payload in found]
 
     def _read(self, offset: int, size: int) -> bytes:
         descriptor = self.file.descriptor()

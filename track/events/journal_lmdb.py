@@ -25,6 +25,7 @@ from track.events.journal_on_disk import JournalOnDisk
 from track.events.lmdb_environment import environments
 from track.events.record import SEED, Damage
 from track.events.shared_file import SharedFile
+from track.events.streams import Run
 
 _BATCH_BYTES = 2**20
 _BATCH_EVENTS = 4096
@@ -91,7 +92,7 @@ class LMDBJournal(JournalOnDisk):
         transaction.put(_FORMAT, b"%d" % VERSION)
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        values = [_checked(payload) for payload in payloads]
+        values = [_with_checksum(payload) for payload in payloads]
         sequences = dict(filter(None, map(identify, payloads)))
 
         def put(transaction: Any) -> None:
@@ -139,25 +140,36 @@ class LMDBJournal(JournalOnDisk):
             ) from error
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        while found := self._read(partial(self._take, after)):
-            positions, payloads = [], []
-            for position, value in found:
-                if crc32(value) == SEED:
-                    positions.append(position)
-                    payloads.append(value[:-_CHECKSUM_BYTES])
-                else:
-                    self._report(Damage(position, position, "corrupt"))
-            if positions:
-                yield positions, payloads
+        while found := self._read(partial(self._take, after, _BATCH_EVENTS)):
+            batch = self._checked(found)
+            if batch[0]:
+                yield batch
             after = found[-1][0]
 
-    def _take(self, after: int, transaction: Any) -> list[tuple[int, bytes]]:
+    def read_run(self, run: Run) -> Batch:
+        after, found = run.after, []
+        while piece := self._read(partial(self._take, after, min(run.last - after, _BATCH_EVENTS))):
+            found += piece
+            after = found[-1][0]
+        return self._checked(found)
+
+    def _checked(self, found: list[tuple[int, bytes]]) -> Batch:
+        positions, payloads = [], []
+        for position, value in found:
+            if crc32(value) == SEED:
+                positions.append(position)
+                payloads.append(value[:-_CHECKSUM_BYTES])
+            else:
+                self._report(Damage(position, position, "corrupt"))
+        return positions, payloads
+
+    def _take(self, after: int, most: int, transaction: Any) -> list[tuple[int, bytes]]:
         """Return the positions and values behind a position, as many as make a batch."""
         cursor = transaction.cursor()
         if not cursor.set_range(_KEY.pack(_EVENT, after + 1)):
             return []
         found, size = [], 0
-        for key, value in islice(cursor, _BATCH_EVENTS):
+        for key, value in islice(cursor, most):
             found.append((_KEY.unpack(key)[1], value))
             size += len(value)
             if size > _BATCH_BYTES:
@@ -194,7 +206,7 @@ class LMDBJournal(JournalOnDisk):
             environments.drop(self._environment)
 
 
-def _checked(payload: bytes) -> bytes:
+def _with_checksum(payload: bytes) -> bytes:
     """Return what is stored of a payload: itself and its checksum."""
     if len(payload) > MAX_PAYLOAD:
         raise EncodingError(f"a payload of {len(payload)} bytes is over the limit of {MAX_PAYLOAD}")

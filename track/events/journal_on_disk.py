@@ -1,4 +1,4 @@
-"""What journals on a local disk have in common: a shared file, syncs, a snapshot beside it."""
+"""What journals on a local disk have in common: a shared file, syncs, caches beside it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from track.events.journal import SYNC_INTERVAL_NS, Durability, Journal, JournalSyncError
+from track.events.journal import SYNC_INTERVAL_NS, Batch, Durability, Journal, JournalSyncError
 from track.events.record import Damage
 from track.events.shared_file import SharedFile
+from track.events.streams import Run, Streams
 from track.utils.files import replacing
 
 logger = logging.getLogger(__name__)
 
 SNAPSHOT_SUFFIX = ".snapshot"
+INDEX_SUFFIX = ".streams"
 
 
 class JournalOnDisk(Journal):
@@ -41,6 +43,7 @@ class JournalOnDisk(Journal):
         self.durability = durability
         self.damage: list[Damage] = []
         """The damaged ranges met so far, in the order they were met."""
+        self._streams = Streams()
         self._owed = False
         """Whether a milestone was passed inside the exclusive section."""
         if durability == "interval":
@@ -110,13 +113,34 @@ class JournalOnDisk(Journal):
         """Return the range behind the last event, which is at ``head``, if anything is there."""
         return None
 
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return self._streams.read(self, stream, after)
+
+    @abstractmethod
+    def read_run(self, run: Run) -> Batch:
+        """Return the events behind a position up to another one."""
+
     def load_snapshot(self) -> BinaryIO | None:
+        return self._load(SNAPSHOT_SUFFIX)
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        self._save(SNAPSHOT_SUFFIX, parts)
+
+    def load_index(self) -> BinaryIO | None:
+        """Open the index of streams, unchecked; None when there is none."""
+        return self._load(INDEX_SUFFIX)
+
+    def save_index(self, parts: Iterable[bytes | memoryview]) -> None:
+        """Keep an index of streams in place of the last one."""
+        self._save(INDEX_SUFFIX, parts)
+
+    def _load(self, suffix: str) -> BinaryIO | None:
         try:
-            return open(self.path + SNAPSHOT_SUFFIX, "rb")
+            return open(self.path + suffix, "rb")
         except FileNotFoundError:
             return None
 
-    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+    def _save(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
         # Who reads it checks it, so it need not survive a loss of power whole.
-        with replacing(self.path + SNAPSHOT_SUFFIX, timeout_s=0, durably=False) as file:
+        with replacing(self.path + suffix, timeout_s=0, durably=False) as file:
             file.writelines(parts)

@@ -87,6 +87,9 @@ class RetryingJournal(Journal):
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         return self.journal.read_batches(after)
 
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return self.journal.read_stream(stream, after)
+
     def sync(self) -> None:
         with self._lock:
             self._retry()

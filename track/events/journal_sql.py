@@ -82,6 +82,16 @@ _ADVANCE_IF_HELD = b"""
 _ADVANCED = b"WITH head AS (SELECT head - %(size)s AS head FROM logs WHERE log = %(log)s)"
 """The first parts of statements that insert rows."""
 
+_SELECT = """
+    SELECT position, parts, data FROM events
+    WHERE log = %(log)s AND position > %(after)s ORDER BY position LIMIT %(limit)s
+"""
+_SELECT_STREAM = """
+    SELECT position, parts, data FROM events
+    WHERE log = %(log)s AND stream = %(stream)s AND position > %(after)s
+    ORDER BY position LIMIT %(limit)s
+"""
+
 _Result = TypeVar("_Result")
 
 
@@ -265,8 +275,14 @@ class SQLJournal(Journal):
     # Reading
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        return self._read(None, after)
+
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return self._read(stream, after)
+
+    def _read(self, stream: int | None, after: int) -> Iterator[Batch]:
         limit = _FIRST_ROWS
-        while found := self._work(partial(self._select, after, limit)):
+        while found := self._work(partial(self._select, stream, after, limit)):
             positions = [position for position, _ in found]
             payloads = [payload for _, payload in found]
             yield positions, payloads
@@ -275,11 +291,13 @@ class SQLJournal(Journal):
             after = positions[-1]
             limit = min(_MOST_ROWS, 1 + _READ_BYTES * limit // (1 + sum(map(len, payloads))))
 
-    def _select(self, after: int, limit: int, session: Session) -> list[tuple[int, bytes]]:
+    def _select(
+        self, stream: int | None, after: int, limit: int, session: Session
+    ) -> list[tuple[int, bytes]]:
         rows = session.execute(
-            "SELECT position, parts, data FROM events "
-            "WHERE log = %(log)s AND position > %(after)s ORDER BY position LIMIT %(limit)s",
+            _SELECT if stream is None else _SELECT_STREAM,
             log=self._log,
+            stream=stream,
             after=after,
             limit=limit,
         )
@@ -309,7 +327,7 @@ class SQLJournal(Journal):
         return rows[0][0] or 0
 
     def fingerprint(self, position: int) -> bytes | None:
-        found = self._work(partial(self._select, position - 1, 1))
+        found = self._work(partial(self._select, None, position - 1, 1))
         return found[0][1] if found and found[0][0] == position else None
 
     # Snapshots

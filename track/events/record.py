@@ -327,6 +327,23 @@ def _record_at(data: bytes, position: int) -> _Found | _Header | None:
     return _Found(position, end, rest, _xor(payload, word >> 24) if word > MAX_LENGTH else payload)
 
 
+def records(data: bytes) -> list[tuple[int, bytes]]:
+    """Return the intact records of a piece that is known to be settled, and where each ends.
+
+    Unlike :func:`scan` this asks for no whole groups, so the piece may begin and end in one.
+    """
+    found: list[tuple[int, bytes]] = []
+    position = 0
+    while position < len(data):
+        record = _record_at(data, position)
+        if isinstance(record, _Found) and record.payload is not None:
+            found.append((record.end, record.payload))
+            position = record.end
+        else:
+            position = _next_record(data, position + 1)
+    return found
+
+
 def remains(data: bytes) -> Iterator[bytes]:
     """Yield what may be left of the payloads in a damaged range, whole or not."""
     headers = list(_headers(data, 0, len(data)))

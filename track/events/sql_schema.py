@@ -65,6 +65,7 @@ _MIGRATIONS = (
         )
         """,
     ),
+    ("CREATE INDEX IF NOT EXISTS events_of_stream ON events (log, stream, position)",),
 )
 """What makes each version out of the one before it. Every statement may run twice, as somebody
 else may be at it, or may have been stopped in the middle."""

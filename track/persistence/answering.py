@@ -166,9 +166,10 @@ class Answering:
 
     # Reading
 
-    def read(self, after: int) -> Iterator[Batch]:
-        """Yield what is behind a position of the journal."""
-        return self.protocol.journal.read_batches(after)
+    def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
+        """Yield what is behind a position of the journal, of everybody or of one stream."""
+        journal = self.protocol.journal
+        return journal.read_batches(after) if stream is None else journal.read_stream(stream, after)
 
     def call(self, name: str, arguments: list[Any]) -> Answer:
         """Answer a call.

@@ -317,8 +317,17 @@ class Connection:
             "event; check that it runs, and the host, the port and the security layer of the URI"
         )
 
-    def stream(self, after: int, *, live: bool) -> Iterator[Message]:
+    def stream(self, after: int, *, live: bool, stream: int | None = None) -> Iterator[Message]:
         """Yield what is behind a position of the server's journal, on a connection of its own.
+
+        Parameters
+        ----------
+        after
+            the position
+        live
+            whether to go on with what comes
+        stream
+            whose events, of all that is there now; None for everybody's
 
         Yields
         ------
@@ -328,7 +337,7 @@ class Connection:
         """
         quiet_s = max(self.target.timeout_s, _LONGEST_QUIET_S) if live else self.target.timeout_s
         while True:
-            session, message = self._persist(partial(self._subscribe, after, live=live))
+            session, message = self._persist(partial(self._subscribe, [after, live, stream]))
             try:
                 while message.verb != Verb.FAILED:
                     if message.verb == Verb.BATCH:
@@ -345,11 +354,11 @@ class Connection:
                 session.close()
             raise revive(message.header)
 
-    def _subscribe(self, after: int, *, live: bool) -> tuple[Session, Message]:
+    def _subscribe(self, header: list[Any]) -> tuple[Session, Message]:
         """Return a session that was asked for what is behind a position, and its first answer."""
         session = Session(self.target, self.target.timeout_s)
         try:
-            session.send(Message(Verb.SUBSCRIBE, [after, live]))
+            session.send(Message(Verb.SUBSCRIBE, header))
             return session, session.receive(self.target.timeout_s)
         except BaseException:
             session.close()

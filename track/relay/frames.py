@@ -50,6 +50,32 @@ class Message(NamedTuple):
     attachment: bytes = b""
 
 
+class Subscription(NamedTuple):
+    """What is wanted of the journal: what is behind a position; of one stream; and what comes."""
+
+    after: int
+    live: bool
+    stream: int | None
+
+
+def to_subscription(header: list[Any]) -> Subscription:
+    """Return what the header of a SUBSCRIBE message asks for.
+
+    Raises
+    ------
+    MalformedMessage
+        it asks for nothing there can be
+    """
+    after, live, stream = header if len(header) == 3 else [None] * 3  # noqa: PLR2004 - or nothing
+    if type(after) is not int:
+        raise MalformedMessage("that is no position")
+    if not 0 <= after < 2**62:
+        raise MalformedMessage(f"{max(-1, min(after, 2**62))} is no position")
+    if stream is not None and (live or type(stream) is not int or not 0 <= stream < 2**63):
+        raise MalformedMessage("that is no stream, or it is wanted live")
+    return Subscription(after, bool(live), stream)
+
+
 class Channel(Protocol):
     """One end of a connection: what it seals, the other end opens, in the same order."""
 

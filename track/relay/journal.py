@@ -35,9 +35,10 @@ class RelayJournal(Journal):
         )
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        for batch in self._batches(after, live=False):
-            if batch is not None:
-                yield batch
+        return filter(None, self._batches(after, live=False))
+
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return filter(None, self._batches(after, live=False, stream=stream))
 
     def follow(self, after: int = 0) -> Iterator[Batch | None]:
         """Yield what is behind a position, and then what comes; None when nothing does for a while.
@@ -46,8 +47,10 @@ class RelayJournal(Journal):
         """
         return self._batches(after, live=True)
 
-    def _batches(self, after: int, *, live: bool) -> Iterator[Batch | None]:
-        for message in self._connection.stream(after, live=live):
+    def _batches(
+        self, after: int, *, live: bool, stream: int | None = None
+    ) -> Iterator[Batch | None]:
+        for message in self._connection.stream(after, live=live, stream=stream):
             if message.verb == Verb.BATCH:
                 yield message.header, from_records(message.attachment)
             else:

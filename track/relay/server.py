@@ -36,6 +36,7 @@ from track.relay.frames import (
     from_records,
     to_frame,
     to_records,
+    to_subscription,
 )
 from track.relay.handshake import HELLO, agree, begin
 from track.relay.room import BACKLOG, Memory, make_queues_long, room_for
@@ -95,8 +96,8 @@ class Service(Protocol):
     def call(self, name: str, arguments: list[Any]) -> tuple[list[Any], bytes]:
         """Answer a call."""
 
-    def read(self, after: int) -> Iterator[Batch]:
-        """Yield what is behind a position."""
+    def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
+        """Yield what is behind a position, of everybody or of one stream."""
 
 
 class Peer:
@@ -394,7 +395,7 @@ class RelayServer:
 
     async def _subscribe(self, peer: Peer, header: list[Any]) -> None:
         try:
-            await self._stream(peer, *_subscription(header))
+            await self._stream(peer, *to_subscription(header))
         except Exception as error:
             # Who is only disconnected asks again at once. Of these, some are errors of a backend.
             lost = isinstance(error, (OSError, EOFError, asyncio.TimeoutError))
@@ -402,10 +403,10 @@ class RelayServer:
                 await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
             raise
 
-    async def _stream(self, peer: Peer, after: int, live: bool) -> None:
+    async def _stream(self, peer: Peer, after: int, live: bool, stream: int | None) -> None:
         """Send what is behind a position, and then what comes, until the client goes away."""
         if not live:
-            await self._send_behind(peer, after)
+            await self._send_behind(peer, after, stream)
             await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
             return
         gone = asyncio.ensure_future(peer.reader.read(1))
@@ -426,8 +427,8 @@ class RelayServer:
             self._watched.pop(peer, None)
         raise EOFError("the subscription has ended")
 
-    async def _send_behind(self, peer: Peer, after: int) -> int:
-        batches = await self._in(self._pool, self.service.read, after)
+    async def _send_behind(self, peer: Peer, after: int, stream: int | None = None) -> int:
+        batches = await self._in(self._pool, self.service.read, after, stream)
         while (batch := await self._in(self._pool, next, batches, None)) is not None:
             positions, payloads = batch
             for start in range(0, len(positions), _MOST_POSITIONS):
@@ -476,15 +477,6 @@ class RelayServer:
         await self._server.wait_closed()
         for pool in (self._appender, self._pool):
             await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
-
-
-def _subscription(header: list[Any]) -> tuple[int, bool]:
-    after, live = header if len(header) == 2 else (None, None)  # noqa: PLR2004 - both, or nothing
-    if type(after) is not int:
-        raise MalformedMessage("that is no position")
-    if not 0 <= after < 2**62:
-        raise MalformedMessage(f"{max(-1, min(after, 2**62))} is no position")
-    return after, bool(live)
 
 
 def _done(values: list[Any], attachment: bytes = b"") -> Message:

@@ -82,7 +82,7 @@ def test_a_client_with_tls_learns_what_the_server_has():
         (Verb.CALL, ["objects"]),
         (Verb.PROPOSE, [[], None, None]),
         (Verb.LAST, [None]),
-        (Verb.SUBSCRIBE, [0, True]),
+        (Verb.SUBSCRIBE, [0, True, None]),
         (Verb.VERIFIED, [b""]),
         (Verb.PROOF, [b""]),
         (Verb.LOGIN, []),
@@ -352,7 +352,7 @@ def test_what_cannot_be_sent_to_anybody_is_not_taken(backend):
         huge = payload_of(PROJECT) + bytes(2**24)
         assert isinstance(failure(client.ask(Verb.PROPOSE, [[], None, None], huge)), TypeError)
         assert client.ask(Verb.PROPOSE, [[], None, None], payload_of(PROJECT)).verb == Verb.DONE
-        assert client.ask(Verb.SUBSCRIBE, [0, False]).verb == Verb.BATCH
+        assert client.ask(Verb.SUBSCRIBE, [0, False, None]).verb == Verb.BATCH
 
 
 # Subscriptions
@@ -363,18 +363,18 @@ def test_what_cannot_be_sent_to_anybody_is_not_taken(backend):
     [
         [],
         [0],
-        [0, True, 1],
-        [-1, True],
-        [-(2**70), False],
-        [2**63, True],
-        [2**70, True],
-        [2 ** (8 * 10_000), True],
-        ["0", True],
-        [None, True],
-        [0.0, True],
-        [True, True],
-        [[0], True],
-        [b"0", True],
+        [0, True],
+        [-1, True, None],
+        [-(2**70), False, None],
+        [2**63, True, None],
+        [2**70, True, None],
+        [2 ** (8 * 10_000), True, None],
+        ["0", True, None],
+        [None, True, None],
+        [0.0, True, None],
+        [True, True, None],
+        [[0], True, None],
+        [b"0", True, None],
     ],
 )
 def test_what_is_no_position_is_told(running, header, logged):
@@ -397,7 +397,7 @@ def test_any_position_is_one(backend, after):
         running.server.backend.new_project(Project(name="two"))
         with hostile(running.port) as client:
             client.log_in()
-            answer = client.ask(Verb.SUBSCRIBE, [after, False])
+            answer = client.ask(Verb.SUBSCRIBE, [after, False, None])
             while answer.verb == Verb.BATCH:
                 assert min(answer.header) > after
                 answer = client.receive()
@@ -411,7 +411,7 @@ def test_a_subscription_that_is_not_live_is_a_request_like_others(layered):
     with hostile(layered.port, layered.server.layer) as client:
         client.log_in()
         for _ in range(20):
-            assert client.ask(Verb.SUBSCRIBE, [0, False]).verb == Verb.BATCH
+            assert client.ask(Verb.SUBSCRIBE, [0, False, None]).verb == Verb.BATCH
             assert client.receive().verb == Verb.CAUGHT_UP
             assert client.ask(Verb.LAST, [None]).verb == Verb.DONE
 
@@ -420,7 +420,7 @@ def test_a_live_subscription_ends_when_its_client_says_anything(running, logged)
     """That is no request: one connection is for one subscription."""
     with hostile(running.port) as client:
         client.log_in()
-        assert client.ask(Verb.SUBSCRIBE, [0, True]).verb == Verb.CAUGHT_UP
+        assert client.ask(Verb.SUBSCRIBE, [0, True, None]).verb == Verb.CAUGHT_UP
         client.send(Verb.LAST, [None])
         assert turned_away(client)
     assert errors_in(logged) == []
@@ -429,11 +429,11 @@ def test_a_live_subscription_ends_when_its_client_says_anything(running, logged)
 def test_records_without_end_are_sent_in_pieces(running):
     """As many as fit into a message: nobody makes a journal unreadable with small ones."""
     batch = [*range(2**40, 2**40 + 215_000)], [b""] * 215_000
-    running.server._relay.service.read = lambda after: iter([batch])
+    running.server._relay.service.read = lambda *_: iter([batch])
     with hostile(running.port) as client:
         client.log_in()
         found = []
-        answer = client.ask(Verb.SUBSCRIBE, [0, False])
+        answer = client.ask(Verb.SUBSCRIBE, [0, False, None])
         while answer.verb == Verb.BATCH:
             assert len(from_records(answer.attachment)) == len(answer.header)
             found += answer.header

@@ -104,7 +104,7 @@ def test_who_takes_no_answers_is_sent_away():
         client.log_in()
         large = frame(payload_of(MetricsLogged(0, {"loss": "x" * 10**7}, None)))
         assert client.ask(Verb.APPEND, [], large).verb == Verb.DONE
-        client.send(Verb.SUBSCRIBE, [0, False])
+        client.send(Verb.SUBSCRIBE, [0, False, None])
         until(lambda: not running.server._relay._peers)
         assert_serving(running)
 
@@ -147,7 +147,9 @@ def test_a_subscription_does_not_keep_the_memory_it_came_with():
     with served("memory:", Limits(memory=2**20)) as running:
         subscribers = [Hostile(running.port).log_in() for _ in range(3)]
         for subscriber in subscribers:
-            assert subscriber.ask(Verb.SUBSCRIBE, [0, True], bytes(2**20)).verb == Verb.CAUGHT_UP
+            assert (
+                subscriber.ask(Verb.SUBSCRIBE, [0, True, None], bytes(2**20)).verb == Verb.CAUGHT_UP
+            )
         with hostile(running.port) as client:
             client.log_in()
             large = frame(payload_of(MetricsLogged(0, {"loss": "x" * 2**19}, None)))
@@ -220,7 +222,7 @@ def test_a_client_that_goes_away_is_no_reason_for_a_warning(running, how, logged
     if how == "in a frame":
         client.socket.sendall(LENGTH.pack(1000) + b"x")
     if how == "live":
-        client.ask(Verb.SUBSCRIBE, [0, True])
+        client.ask(Verb.SUBSCRIBE, [0, True, None])
     if how == "reset":
         linger = b"\1\0\0\0\0\0\0\0"
         client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
