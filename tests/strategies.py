@@ -21,13 +21,18 @@ from track.events.types import (
     Heartbeat,
     MetadataLogged,
     MetricsLogged,
+    ProcessDescribed,
     ProjectCreated,
+    Redacted,
     StatusChanged,
     TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
+    TrialArchived,
     TrialCreated,
     TrialFinished,
+    TrialRedacted,
+    TrialRestored,
     TrialStarted,
 )
 
@@ -143,6 +148,11 @@ _FIELDS: dict[type[Any], list[st.SearchStrategy[Any]]] = {
     StatusChanged: [names, integers, optional_names],
     GroupMetadataSet: [values],
     Heartbeat: [names, names, integers, integers],
+    ProcessDescribed: [names, names, integers, integers, values],
+    TrialArchived: [],
+    TrialRestored: [],
+    TrialRedacted: [],
+    Redacted: [],
 }
 assert _FIELDS.keys() == CATALOGUE.keys()
 

@@ -40,13 +40,18 @@ from track.events.types import (  # noqa: E402
     Heartbeat,
     MetadataLogged,
     MetricsLogged,
+    ProcessDescribed,
     ProjectCreated,
+    Redacted,
     StatusChanged,
     TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
+    TrialArchived,
     TrialCreated,
     TrialFinished,
+    TrialRedacted,
+    TrialRestored,
     TrialStarted,
     Unknown,
 )
@@ -58,7 +63,8 @@ FOLDER = ROOT / "tests" / "golden"
 
 PROJECT = stream_id("project", "digits")
 GROUP = stream_id("group", "sweep")
-TRIAL = stream_id("trial", "0123abcd_0")
+TRIAL, OTHER = stream_id("trial", "0123abcd_0"), stream_id("trial", "4567cdef_0")
+PROCESS = stream_id("process", "here 0f1e2d3c 4026531836 4711 123456")
 PRODUCERS = (0x0123456789ABCDEF, 0x7FFFFFFFFFFFFFFF)
 FIRST_AT = 1_700_000_000_123_456_789
 TICK = 1_000_000_007
@@ -125,6 +131,11 @@ WRITES: list[list[tuple[int, Event]]] = [
     [(TRIAL, TrialFinished(12.5, "ZeroDivisionError"))],
     [(TRIAL, StatusChanged("Exception", 402, "division by zero"))],
     [(TRIAL, TrialFinished(None, None)), (TRIAL, TagsAdded({}))],
+    [(PROCESS, ProcessDescribed("here", "0f1e2d3c 4026531836", 4711, 123456, {"cpus": 2}))],
+    [(TRIAL, TrialArchived())],
+    [(TRIAL, TrialRestored())],
+    [(OTHER, Redacted()), (OTHER, TrialRedacted())],
+    [(TRIAL, TrialArchived())],
 ]
 """Events by the append that writes them: one of every type, of every kind of value."""
 
@@ -152,7 +163,7 @@ def folded() -> Objects:
     journal = MemoryJournal()
     for batch in payloads():
         journal.append(batch)
-    return as_of(journal.read())
+    return as_of(journal.read_batches())
 
 
 def mark(position: int) -> bytes:

@@ -258,7 +258,7 @@ class BackendsMachine(RuleBasedStateMachine):
         assert reports == reports[:1] * len(stores)
         for store in stores:
             with store.current() as objects:
-                assert dump(as_of(store.events())) == dump(objects)
+                assert dump(as_of(store.journal.read_batches())) == dump(objects)
             store.close()
         self.patches.close()  # the servers end here
         shutil.rmtree(self.folder)

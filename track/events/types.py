@@ -139,6 +139,32 @@ class Heartbeat(NamedTuple):
     started: int
 
 
+class ProcessDescribed(NamedTuple):
+    """Stream: the process, see :meth:`track.utils.process.ProcessId.name`. What ran in it."""
+
+    host: str
+    place: str
+    pid: int
+    started: int
+    facts: dict[str, Any]
+
+
+class TrialArchived(NamedTuple):
+    """Stream: the trial. It is in no listing and no report from here on."""
+
+
+class TrialRestored(NamedTuple):
+    """Stream: the trial. It is no longer archived."""
+
+
+class TrialRedacted(NamedTuple):
+    """Stream: the trial. What it held before was erased from the journal."""
+
+
+class Redacted(NamedTuple):
+    """Stream: the same as before its content was erased. Who appended it and when is kept."""
+
+
 class Unknown(NamedTuple):
     """An event this version does not know: kept by journals, skipped by projections.
 
@@ -167,6 +193,11 @@ Event = (
     | StatusChanged
     | GroupMetadataSet
     | Heartbeat
+    | ProcessDescribed
+    | TrialArchived
+    | TrialRestored
+    | TrialRedacted
+    | Redacted
     | Unknown
 )
 
@@ -195,6 +226,11 @@ CATALOGUE: dict[type[Any], Kind] = {
     StatusChanged: Kind(14, 1),
     GroupMetadataSet: Kind(15, 1),
     Heartbeat: Kind(16, 1),
+    ProcessDescribed: Kind(17, 1),
+    TrialArchived: Kind(18, 1),
+    TrialRestored: Kind(19, 1),
+    TrialRedacted: Kind(20, 1),
+    Redacted: Kind(21, 1),
 }
 
 

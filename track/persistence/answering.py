@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from track.errors import ItemNotFound, MalformedMessage, RPCCallFailure
+from track.errors import MalformedMessage, RPCCallFailure
 from track.events.codec import identify, stream_id
 from track.events.journal import Batch
 from track.events.record import frame
@@ -32,8 +32,10 @@ Answer = tuple[list[Any], bytes]
 _REMEMBERED = 2**16
 """Producers whose last refusal is remembered."""
 
-_KINDS: tuple[Kind, ...] = ("project", "group", "trial")
+_KINDS: tuple[Kind, ...] = ("project", "group", "trial", "archived")
 _EXPECTED: tuple[Expected, ...] = ("absent", "present", "first")
+
+_Known = TypeVar("_Known")
 
 
 class Answering:
@@ -58,12 +60,9 @@ class Answering:
         self._taking = threading.Lock()
         self._calls: dict[str, Callable[..., Answer]] = {
             "commit": self._commit,
-            "fetch_groups": lambda query: self._find("group", query),
-            "fetch_projects": lambda query: self._find("project", query),
-            "fetch_trials": lambda query: self._find("trial", query),
+            "find": self._find,
+            "find_first": self._find_first,
             "first_unmet": self._first_unmet,
-            "first_group": lambda query: self._first("group", query),
-            "first_trial": lambda query: self._first("trial", query),
             "get_trial": self._revisions,
             "knows": self._knows,
             "next_revision": self._next_revision,
@@ -137,7 +136,7 @@ class Answering:
         """
         expected, wanted, uid = header
         expectations = _expectations(expected)
-        kind = None if wanted is None else _kind(wanted)
+        kind = None if wanted is None else _one_of(wanted, _KINDS)
         identity = identify(payload)
         if identity is None:
             raise MalformedMessage("what is proposed is no event")
@@ -185,15 +184,15 @@ class Answering:
             raise AttributeError(f"{name!r} cannot be called: use one of {known}")
         return function(*arguments)
 
-    def _find(self, kind: Kind, query: Any) -> Answer:
+    def _find(self, kind: str, query: Any) -> Answer:
         query = from_values(query)
         with self._authority.current() as objects:
-            return [], pack_selection(matches(objects, kind, query))
+            return [], pack_selection(matches(objects, _one_of(kind, _KINDS), query))
 
-    def _first(self, kind: Kind, query: Any) -> Answer:
+    def _find_first(self, kind: str, query: Any) -> Answer:
         query = from_values(query)
         with self._authority.current() as objects:
-            return [first_match(objects, kind, query)], b""
+            return [first_match(objects, _one_of(kind, _KINDS), query)], b""
 
     def _first_unmet(self, expected: list[Any]) -> Answer:
         with self._authority.current() as objects:
@@ -201,13 +200,10 @@ class Answering:
 
     def _revisions(self, uid: str) -> Answer:
         with self._authority.current() as objects:
-            if uid not in objects.trials:
-                raise ItemNotFound(f"there is no trial {uid}")
-            uids = objects.revisions[objects.trials[uid].hash]
-            return [], pack_selection(objects.trials[other] for other in uids)
+            return [], pack_selection(objects.find_revisions(uid))
 
     def _knows(self, kind: str, uid: Any) -> Answer:
-        return [self._authority.knows(_kind(kind), uid)], b""
+        return [self._authority.knows(_one_of(kind, _KINDS), uid)], b""
 
     def _next_revision(self, digest: str) -> Answer:
         return [self._authority.next_revision(digest)], b""
@@ -235,16 +231,9 @@ class Answering:
 
 def _expectations(values: list[Any]) -> list[Expectation]:
     return [
-        Expectation(_kind(kind), uid, _expected(expected), from_values(query))
+        Expectation(_one_of(kind, _KINDS), uid, _one_of(expected, _EXPECTED), from_values(query))
         for kind, uid, expected, query in values
     ]
-
-
-def _expected(text: str) -> Expected:
-    for expected in _EXPECTED:
-        if text == expected:
-            return expected
-    raise MalformedMessage(f"nothing can be expected to be {text!r}")
 
 
 def _first_unmet(objects: Objects, expectations: list[Expectation]) -> int | None:
@@ -252,8 +241,8 @@ def _first_unmet(objects: Objects, expectations: list[Expectation]) -> int | Non
     return None if unmet is None else expectations.index(unmet)
 
 
-def _kind(text: str) -> Kind:
-    for kind in _KINDS:
-        if text == kind:
-            return kind
-    raise MalformedMessage(f"there are no objects of the kind {text!r}")
+def _one_of(value: Any, known: tuple[_Known, ...]) -> _Known:
+    for item in known:
+        if value == item:
+            return item
+    raise MalformedMessage(f"{value!r} is none of {', '.join(map(str, known))}")

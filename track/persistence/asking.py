@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
-from track.errors import BackendError, EncodingError, ItemNotFound
+from track.errors import BackendError, EncodingError
 from track.events.forward import ForwardingJournal
 from track.events.producer import Producer
 from track.events.types import Event
@@ -61,7 +61,7 @@ class RemoteAuthority(Authority):
     def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
         values = to_values(query)
         while True:
-            (uid,) = self._ask(f"first_{kind}", values)
+            (uid,) = self._ask("find_first", kind, values)
             proposal = _Proposal(
                 self._connection, [Expectation(kind, uid, "first", query)], (kind, uid)
             )
@@ -73,7 +73,7 @@ class RemoteAuthority(Authority):
             return COPY[kind](table(unpack_selection(proposal.found), kind)[uid])
 
     def find(self, kind: Kind, query: Query) -> list[Any]:
-        objects = self._fetch(f"fetch_{kind}s", to_values(query))
+        objects = self._fetch("find", kind, to_values(query))
         return [COPY[kind](found) for found in table(objects, kind).values()]
 
     def knows(self, kind: Kind, uid: Any) -> bool:
@@ -81,11 +81,8 @@ class RemoteAuthority(Authority):
         return known
 
     def revisions(self, uid: str) -> list[Any] | None:
-        try:
-            objects = self._fetch("get_trial", uid)
-        except ItemNotFound:
-            return None
-        return [COPY["trial"](found) for found in objects.trials.values()]
+        objects = self._fetch("get_trial", uid)
+        return [COPY["trial"](found) for found in objects.trials.values()] or None
 
     def next_revision(self, digest: str) -> int:
         revision: int = self._ask("next_revision", digest)[0]

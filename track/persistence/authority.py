@@ -18,11 +18,14 @@ from track.events.types import Event
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.persistence.store import Store
-from track.projections.objects import Objects, copy_group, copy_project, copy_trial, thaw
+from track.projections.copies import copy_group, copy_project, copy_trial, thaw
+from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.structure import AnyStatus
 
-Kind = Literal["project", "group", "trial"]
+Kind = Literal["project", "group", "trial", "archived"]
+"""What there is; trials that are archived are only found when they are asked for."""
+
 Expected = Literal["absent", "present", "first"]
 
 
@@ -40,6 +43,7 @@ COPY: Mapping[Kind, Callable[[Any], Any]] = {
     "project": copy_project,
     "group": copy_group,
     "trial": copy_trial,
+    "archived": copy_trial,
 }
 """How to make a fresh object of each kind, for somebody who may change it."""
 
@@ -157,10 +161,7 @@ class LocalAuthority(Authority):
 
     def revisions(self, uid: str) -> list[Any] | None:
         with self.current() as objects:
-            if uid not in objects.trials:
-                return None
-            digest = objects.trials[uid].hash
-            return [copy_trial(objects.trials[other]) for other in objects.revisions[digest]]
+            return [*map(copy_trial, objects.find_revisions(uid))] or None
 
     def next_revision(self, digest: str) -> int:
         with self.current() as objects:
@@ -205,6 +206,7 @@ def table(objects: Objects, kind: Kind) -> dict[str, Any]:
         "project": objects.projects,
         "group": objects.groups,
         "trial": objects.trials,
+        "archived": objects.trials,
     }
     return tables[kind]
 
@@ -215,6 +217,7 @@ def matches(objects: Objects, kind: Kind, query: Query) -> Iterator[Any]:
         "project": objects.find_projects,
         "group": objects.find_groups,
         "trial": objects.find_trials,
+        "archived": objects.find_archived,
     }
     return find[kind](query)
 

@@ -7,7 +7,8 @@ from typing import Any
 from track.aggregators.aggregator import Aggregator, build, describe
 from track.errors import EncodingError
 from track.events.types import TrialCreated
-from track.projections.objects import UPDATE_COUNT, thaw, trial_of
+from track.projections.copies import thaw
+from track.projections.objects import UPDATE_COUNT, trial_of
 from track.serialization import to_json
 from track.structure import AnyStatus, Trial
 

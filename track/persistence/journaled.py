@@ -36,7 +36,9 @@ from track.events.types import (
     TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
+    TrialArchived,
     TrialFinished,
+    TrialRestored,
     TrialStarted,
 )
 from track.metrics import add_values
@@ -60,12 +62,9 @@ from track.persistence.protocol import (
 )
 from track.persistence.storage import check_report, write_report
 from track.persistence.timers import Timers
-from track.projections.history import as_of, trial_events
-from track.projections.objects import (
-    UPDATE_COUNT,
-    Objects,
-    thaw,
-)
+from track.projections.copies import thaw
+from track.projections.history import as_of
+from track.projections.objects import UPDATE_COUNT, Objects
 from track.projections.report import render_report
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
@@ -74,6 +73,7 @@ logger = logging.getLogger(__name__)
 _TRIAL_UPDATES = frozenset(
     {
         "add_trial_tags",
+        "archive_trial",
         "log_trial_arguments",
         "log_trial_chrono_finish",
         "log_trial_chrono_start",
@@ -238,6 +238,17 @@ class JournaledProtocol(Protocol):
     def fetch_trials(self, query: Query = None) -> list[Trial]:
         return self.authority.find("trial", query)
 
+    def fetch_archived_trials(self, query: Query = None) -> list[Trial]:
+        return self.authority.find("archived", query)
+
+    def archive_trial(self, trial: Trial) -> None:
+        self._record(trial, TrialArchived())
+        self.journal.milestone()
+
+    def restore_trial(self, trial: Trial) -> None:
+        self._record(trial, TrialRestored())
+        self.journal.milestone()
+
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
         update = self._update_method(attr, _TRIAL_UPDATES)
         updated: Trial = self.authority.update(
@@ -401,11 +412,13 @@ class JournaledProtocol(Protocol):
 
     def trial_history(self, trial: Trial) -> list[Recorded]:
         """Return the events of a trial, in order."""
-        return list(trial_events(self.events(), trial.uid))
+        with self.producer.busy():
+            batches = self.journal.read_stream(stream_id("trial", trial.uid))
+        return [recorded for batch in batches for recorded in map(decode, *batch)]
 
     def as_of(self, *, position: int | None = None, at_ns: int | None = None) -> Objects:
         """Return every object as it stood at a position or a time, see :mod:`track.projections`."""
-        return as_of(self.events(), position=position, at_ns=at_ns)
+        return as_of(self.journal.read_batches(), position=position, at_ns=at_ns)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Put everything recorded on stable storage.

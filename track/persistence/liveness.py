@@ -6,8 +6,11 @@ import time
 from collections.abc import Mapping
 
 from track.configuration import options
+from track.events.codec import stream_id
 from track.events.producer import Producer
-from track.events.types import Heartbeat
+from track.events.types import Heartbeat, ProcessDescribed
+from track.persistence.facts import facts_of_this_process
+from track.persistence.settings import yes_or_no
 from track.projections.objects import LAST_CHANGE
 from track.structure import LOST, AnyStatus, Status, Trial
 from track.utils.forking import renew_in_children
@@ -32,21 +35,30 @@ class Heartbeats:
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self._heartbeat: Heartbeat | None = None
+        """Of this process; None before it has run a trial."""
         self._running: set[int] = set()
         """Streams of the trials that this process started and has not finished."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         # The trials are the parent's, whatever the child logs about them.
-        self._running = set()
+        self._running, self._heartbeat = set(), None
 
     def start(self, stream: int) -> None:
         """Record a first heartbeat of a trial, and further ones from now on."""
+        if self._heartbeat is None:
+            self._introduce(this_process())
         if not self._running:
-            self._heartbeat = Heartbeat(*this_process())
             self._remind_later()
         self._running.add(stream)
         self._record(stream)
+
+    def _introduce(self, process: ProcessId) -> None:
+        """Record what there is to know of this process, once."""
+        self._heartbeat = Heartbeat(*process)
+        if yes_or_no("process.facts", str(options("process.facts", "yes"))):
+            described = ProcessDescribed(*process, facts_of_this_process())
+            self._producer.record(stream_id("process", process.name()), described)
 
     def stop(self, stream: int) -> None:
         """Record no more heartbeats of a trial."""

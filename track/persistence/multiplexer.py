@@ -149,6 +149,7 @@ for _name in (
     "add_group_trial",
     "add_project_trial",
     "add_trial_tags",
+    "archive_trial",
     "close",
     "commit",
     "keep_content",
@@ -158,11 +159,13 @@ for _name in (
     "log_trial_metadata",
     "log_trial_metrics",
     "log_trial_start",
+    "restore_trial",
     "set_group_metadata",
     "set_trial_status",
 ):
     setattr(ProtocolMultiplexer, _name, _to_all(_name))
 for _name in (
+    "fetch_archived_trials",
     "fetch_groups",
     "fetch_projects",
     "fetch_trials",

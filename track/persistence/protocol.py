@@ -192,6 +192,17 @@ class Protocol:
         """Change the status of a trial; an error is appended to its errors as text."""
         raise self._missing("set_trial_status")
 
+    def archive_trial(self, trial: Trial) -> None:
+        """Leave a trial out of listings and reports, until it is restored.
+
+        It keeps its uid, its events and what is still logged about it.
+        """
+        raise self._missing("archive_trial")
+
+    def restore_trial(self, trial: Trial) -> None:
+        """Show a trial again that was archived."""
+        raise self._missing("restore_trial")
+
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
         """Set metadata of a group."""
         raise self._missing("set_group_metadata")
@@ -199,6 +210,10 @@ class Protocol:
     def fetch_trials(self, query: Query = None) -> list[Trial]:
         """Fetch the trials that match a query; None and ``{}`` match all."""
         raise self._missing("fetch_trials")
+
+    def fetch_archived_trials(self, query: Query = None) -> list[Trial]:
+        """Fetch the archived trials that match a query; None and ``{}`` match all."""
+        raise self._missing("fetch_archived_trials")
 
     def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
         """Fetch the groups that match a query; None and ``{}`` match all."""

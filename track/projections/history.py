@@ -1,47 +1,242 @@
-"""What happened to one trial, and how things stood at some moment."""
+"""How things stood at some moment, and what became of one trial: who ran it, who set a value."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from track.events.codec import stream_id
-from track.events.types import Recorded
+from track.containers.series import StepSeries
+from track.events.codec import envelope
+from track.events.journal import Batch
+from track.events.types import (
+    ArgumentsLogged,
+    ChronoFinished,
+    ChronoStarted,
+    Heartbeat,
+    MetadataLogged,
+    MetricsLogged,
+    Recorded,
+    StatusChanged,
+    TagsAdded,
+    TrialCreated,
+    TrialFinished,
+    TrialStarted,
+)
+from track.projections.copies import thaw
 from track.projections.objects import Objects
+from track.projections.projection import fold
+from track.structure import AnyStatus, get_status
 
-
-def trial_events(events: Iterable[Recorded], uid: str) -> Iterator[Recorded]:
-    """Yield the events of one trial, in order."""
-    stream = stream_id("trial", uid)
-    return (recorded for recorded in events if recorded.stream == stream)
+# As of a moment
 
 
 def until(
-    events: Iterable[Recorded], *, position: int | None = None, at_ns: int | None = None
-) -> Iterator[Recorded]:
+    batches: Iterable[Batch], *, position: int | None = None, at_ns: int | None = None
+) -> Iterator[Batch]:
     """Yield the events up to a position, or those recorded up to a time, both included.
 
     Parameters
     ----------
-    events
-        in the order of a journal
+    batches
+        as a journal yields them
     position
         of the last event wanted
     at_ns
         wall time in nanoseconds since 1970-01-01 UTC. Clocks of several producers may disagree, so
         a later event can be left out while one behind it is taken.
     """
-    for recorded in events:
-        if position is not None and recorded.position > position:
+    for positions, payloads in batches:
+        is_last = position is not None and positions[-1] > position
+        kept = [
+            index
+            for index, (place, payload) in enumerate(zip(positions, payloads, strict=True))
+            if (position is None or place <= position)
+            and (at_ns is None or _was_recorded_by(payload, at_ns))
+        ]
+        if kept:
+            yield [positions[index] for index in kept], [payloads[index] for index in kept]
+        if is_last:
             return
-        if at_ns is None or recorded.at <= at_ns:
-            yield recorded
+
+
+def _was_recorded_by(payload: bytes, at_ns: int) -> bool:
+    found = envelope(payload)
+    return found is not None and found.at <= at_ns
 
 
 def as_of(
-    events: Iterable[Recorded], *, position: int | None = None, at_ns: int | None = None
+    batches: Iterable[Batch], *, position: int | None = None, at_ns: int | None = None
 ) -> Objects:
     """Return every object as it stood at a position or a time, see :func:`until`."""
     objects = Objects()
-    for recorded in until(events, position=position, at_ns=at_ns):
-        objects.apply(recorded)
+    fold(objects, until(batches, position=position, at_ns=at_ns))
     return objects
+
+
+# Attempts
+
+
+class Attempt:
+    """One start of a trial, and what came of it.
+
+    Attributes
+    ----------
+    producer
+        who recorded the start
+    started_at
+        when, in nanoseconds since 1970-01-01 UTC
+    process
+        which process that was, None when it did not say
+    last_at
+        when its last event was recorded
+    events
+        how many there are
+    finished_at
+        when its end was recorded, None if it was not
+    status
+        what it set last, None if it set none
+    """
+
+    def __init__(self, started: Recorded) -> None:
+        self.producer = started.producer
+        self.started_at = self.last_at = started.at
+        self.process: Heartbeat | None = None
+        self.events = 0
+        self.finished_at: int | None = None
+        self.status: AnyStatus | None = None
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take an event of it into account."""
+        event = recorded.event
+        self.events += 1
+        self.last_at = recorded.at
+        if isinstance(event, Heartbeat):
+            self.process = event
+        elif isinstance(event, StatusChanged):
+            self.status = get_status(event.name, event.value)
+        elif isinstance(event, TrialFinished):
+            self.finished_at = recorded.at
+
+
+def attempts(events: Iterable[Recorded]) -> list[Attempt]:
+    """Return the attempts at a trial, given its events, in the order in which they started.
+
+    An event belongs to the last attempt that its producer began; that of another producer (a second
+    thread, say) to the last one there is.
+    """
+    found: list[Attempt] = []
+    by_producer: dict[int, Attempt] = {}
+    for recorded in events:
+        if isinstance(recorded.event, TrialStarted):
+            found.append(Attempt(recorded))
+            by_producer[recorded.producer] = found[-1]
+        if found:
+            by_producer.get(recorded.producer, found[-1]).apply(recorded)
+    return found
+
+
+# Provenance
+
+
+class Setting(NamedTuple):
+    """A value, and the event that set it.
+
+    Attributes
+    ----------
+    value
+        as it was then: of a metric without a step, the last value
+    replaced
+        what was there before, None when there was nothing
+    recorded
+        the event: what, when, by whom
+    """
+
+    value: Any
+    replaced: Any
+    recorded: Recorded
+
+
+def settings_of(events: Iterable[Recorded], path: str) -> list[Setting]:
+    """Return who set a value of a trial, given its events, in their order.
+
+    Parameters
+    ----------
+    events
+        of the trial
+    path
+        as in queries: ``status``, ``parameters.lr``, ``metadata.code``, ``metrics.loss`` or, at
+        step 3, ``metrics.loss.3``
+    """
+    section, *keys = path.split(".")
+    objects = Objects()
+    found: list[Setting] = []
+    for recorded in events:
+        objects.apply(recorded)
+        if not _may_set(recorded.event, section, keys):
+            continue
+        for trial in objects.trials.values():  # there is one
+            is_there, value = _look_up(getattr(trial, section, None), keys)
+            if is_there and value is not None:
+                before = found[-1].value if found else None
+                found.append(Setting(_latest(value), before, recorded))
+    return found
+
+
+_SECTIONS: dict[type[Any], str] = {
+    ArgumentsLogged: "parameters",
+    MetadataLogged: "metadata",
+    MetricsLogged: "metrics",
+    TagsAdded: "tags",
+}
+
+
+def _may_set(event: Any, section: str, keys: list[str]) -> bool:
+    """Whether an event sets what is at a path, if anything is there."""
+    kind = type(event)
+    if kind is TrialCreated:
+        return True
+    if kind is StatusChanged:
+        return section == "status" or (section == "errors" and event.error is not None)
+    if kind is TrialFinished:
+        return section == "chronos" and keys[:1] in ([], ["runtime"])
+    if kind in (ChronoStarted, ChronoFinished):
+        return section == "chronos" and keys[:1] in ([], [event.name])
+    if _SECTIONS.get(kind) != section:
+        return False
+    if not keys or ".".join(keys) in event.values:
+        return True
+    if keys[0] not in event.values:
+        return False
+    return kind is not MetricsLogged or event.step is None or keys[1:2] in ([], [str(event.step)])
+
+
+def _look_up(value: Any, keys: list[str]) -> tuple[bool, Any]:
+    """Return whether there is something at a path, and what. Steps are given as text."""
+    for index, key in enumerate(keys):
+        if not isinstance(value, Mapping):
+            return False, None
+        rest = ".".join(keys[index:])
+        if rest in value:
+            return True, value[rest]
+        found = next((known for known in _candidates(key) if known in value), None)
+        if found is None:
+            found = next((known for known in value if str(known) == key), None)
+            if found is None:
+                return False, None
+        value = value[found]
+    return True, value
+
+
+def _candidates(key: str) -> Iterator[Any]:
+    yield key
+    if key.lstrip("-").isdecimal():
+        yield int(key)
+
+
+def _latest(value: Any) -> Any:
+    """Return a value as it is to be shown: of a series, the last one."""
+    if isinstance(value, StepSeries):
+        return next(reversed(value.to_dict().values()), None)
+    if isinstance(value, list):
+        return thaw(value[-1]) if value else None
+    return thaw(value)

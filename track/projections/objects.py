@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import copy, deepcopy
-from typing import Any, TypeVar
+from copy import copy
+from typing import Any, NamedTuple, TypeVar
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, build
 from track.containers.series import StepSeries
@@ -26,20 +26,29 @@ from track.events.types import (
     TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
+    TrialArchived,
     TrialCreated,
     TrialFinished,
+    TrialRestored,
     TrialStarted,
 )
 from track.metrics import add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
-FOLDS_VERSION = 2
+FOLDS_VERSION = 3
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
 _OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
 _NS = 1e-9
+
+
+class Homes(NamedTuple):
+    """Uids of the projects and groups that show a trial, once it is no longer archived."""
+
+    projects: set[str]
+    groups: set[str]
 
 
 class Objects:
@@ -57,6 +66,8 @@ class Objects:
         self.trials: dict[str, Trial] = {}
         self.revisions: dict[str, list[str]] = {}
         """hash -> uids of its trials, oldest first"""
+        self.archived: dict[str, Homes] = {}
+        """uid of each archived trial -> where it belongs; nothing else shows it"""
         self.by_group: dict[Any, list[str]] = {}
         """group_id -> uids of the trials made in it, oldest first"""
         self.heartbeats: dict[int, dict[Heartbeat, int]] = {}
@@ -103,8 +114,20 @@ class Objects:
         self.by_group.setdefault(trial.group_id, []).append(uid)
 
     def find_trials(self, query: Query) -> Iterator[Trial]:
-        """Yield the trials that match, oldest first."""
-        return _find(self.trials, self._candidates(query), query)
+        """Yield the trials that match and are not archived, oldest first."""
+        found = _find(self.trials, self._candidates(query), query)
+        return (trial for trial in found if trial.uid not in self.archived)
+
+    def find_archived(self, query: Query) -> Iterator[Trial]:
+        """Yield the archived trials that match, oldest first."""
+        return _find(self.trials, [uid for uid in self.trials if uid in self.archived], query)
+
+    def find_revisions(self, uid: str) -> list[Trial]:
+        """Return the trials that have the hash of one, oldest first; none if that is not shown."""
+        if uid not in self.trials or uid in self.archived:
+            return []
+        uids = self.revisions[self.trials[uid].hash]
+        return [self.trials[other] for other in uids if other not in self.archived]
 
     def find_groups(self, query: Query) -> Iterator[TrialGroup]:
         """Yield the groups that match, oldest first."""
@@ -239,14 +262,22 @@ def _trial_added_to_project(
     objects: Objects, recorded: Recorded, event: TrialAddedToProject
 ) -> None:
     project, trial = objects.subjects.get(recorded.stream), objects.trials.get(event.trial_uid)
-    if isinstance(project, Project) and trial is not None:
+    if not isinstance(project, Project) or trial is None:
+        return
+    if trial.uid in objects.archived:
+        objects.archived[trial.uid].projects.add(project.uid)
+    else:
         project.trials.add(trial)
 
 
 def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAddedToGroup) -> None:
     group = objects.subjects.get(recorded.stream)
-    if isinstance(group, TrialGroup):
-        _check_identity(event.trial_uid)
+    if not isinstance(group, TrialGroup):
+        return
+    _check_identity(event.trial_uid)
+    if event.trial_uid in objects.archived:
+        objects.archived[event.trial_uid].groups.add(group.uid)
+    else:
         group.trials.add(event.trial_uid)
 
 
@@ -374,6 +405,36 @@ def _status_changed(
         trial.errors.append(event.error)
 
 
+@_touched
+def _trial_archived(
+    objects: Objects, trial: Trial, recorded: Recorded, event: TrialArchived
+) -> None:
+    if trial.uid in objects.archived:
+        return
+    homes = objects.archived[trial.uid] = Homes(set(), set())
+    for project in objects.projects.values():
+        if trial in project.trials:
+            project.trials.remove(trial)
+            homes.projects.add(project.uid)
+    for group in objects.groups.values():
+        if trial.uid in group.trials:
+            group.trials.remove(trial.uid)
+            homes.groups.add(group.uid)
+
+
+@_touched
+def _trial_restored(
+    objects: Objects, trial: Trial, recorded: Recorded, event: TrialRestored
+) -> None:
+    homes = objects.archived.pop(trial.uid, None)
+    if homes is None:
+        return
+    for uid in homes.projects:
+        objects.projects[uid].trials.add(trial)
+    for uid in homes.groups:
+        objects.groups[uid].trials.add(trial.uid)
+
+
 _FOLDS: dict[type[Any], Callable[..., None]] = {
     ProjectCreated: _project_created,
     GroupCreated: _group_created,
@@ -391,62 +452,6 @@ _FOLDS: dict[type[Any], Callable[..., None]] = {
     MetadataLogged: _metadata_logged,
     MetricsLogged: _metrics_logged,
     StatusChanged: _status_changed,
+    TrialArchived: _trial_archived,
+    TrialRestored: _trial_restored,
 }
-
-
-def copy_trial(trial: Trial) -> Trial:
-    """Return a fresh trial: metrics are plain lists and dictionaries, chronos copies."""
-    return Trial(
-        trial._hash,
-        trial.revision,
-        trial.name,
-        trial.description,
-        thaw(trial.tags),
-        trial.version,
-        trial.group_id,
-        trial.project_id,
-        thaw(trial.parameters),
-        thaw(trial.metadata),
-        thaw(trial.metrics),
-        deepcopy(trial.chronos),
-        trial.status,
-        list(trial.errors),
-    )
-
-
-def copy_group(group: TrialGroup) -> TrialGroup:
-    """Return a fresh group, with the uids of its trials."""
-    return TrialGroup(
-        group._uid,
-        group.name,
-        group.description,
-        thaw(group.metadata),
-        set(group.trials),
-        group.project_id,
-    )
-
-
-def copy_project(project: Project) -> Project:
-    """Return a fresh project, with fresh groups and trials."""
-    return Project(
-        name=project.name,
-        description=project.description,
-        metadata=thaw(project.metadata),
-        groups={copy_group(group) for group in project.groups},
-        trials={copy_trial(trial) for trial in project.trials},
-    )
-
-
-def thaw(value: Any) -> Any:
-    """Copy a value into plain containers."""
-    if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [thaw(item) for item in value]
-    if isinstance(value, tuple):
-        return tuple(map(thaw, value))
-    if isinstance(value, StepSeries):
-        return value.to_dict()
-    if isinstance(value, Aggregator):
-        return value.to_json(short=True)
-    return value

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Protocol
 
 from track.events.codec import decode
 from track.events.columns import FEWEST, Columns, decode_columns
-from track.events.journal import Journal
+from track.events.journal import Batch, Journal
 from track.events.types import Recorded
 
 _LONGEST_RUN = 2048
@@ -32,7 +32,12 @@ class Projection(Protocol):
 
 def catch_up(projection: Projection, journal: Journal) -> None:
     """Fold in what was appended since the projection's checkpoint."""
-    for positions, payloads in journal.read_batches(projection.position):
+    fold(projection, journal.read_batches(projection.position))
+
+
+def fold(projection: Projection, batches: Iterable[Batch]) -> None:
+    """Fold in events, as a journal yields them."""
+    for positions, payloads in batches:
         for start, end in _runs(payloads):
             columns = decode_columns(payloads[start:end])
             if columns is not None:

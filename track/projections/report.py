@@ -16,7 +16,8 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
-from track.projections.objects import Objects, thaw
+from track.projections.copies import thaw
+from track.projections.objects import Objects
 from track.serialization import to_json
 from track.structure import Project, Trial
 
@@ -44,7 +45,7 @@ def render_report(objects: Objects) -> Iterator[str]:
         {uid: index for index, uid in enumerate(objects.groups)},
     )
     shown = [project for _, project in objects.projects.items()]
-    orphans = {trial for trial in objects.trials.values() if trial.project_id is None}
+    orphans = set(objects.find_trials({"project_id": None}))
     if orphans and ORPHANS in objects.projects:
         home = objects.projects[ORPHANS]
         shown[shown.index(home)] = Project(

@@ -18,7 +18,7 @@ from track.aggregators.aggregator import Aggregator, restore
 from track.containers.series import StepSeries
 from track.events.types import Heartbeat
 from track.events.values import new_packer, pack_values, unpack
-from track.projections.objects import FOLDS_VERSION, Objects
+from track.projections.objects import FOLDS_VERSION, Homes, Objects
 from track.structure import Project, Trial, TrialGroup, get_status
 
 VERSION = 1
@@ -156,6 +156,7 @@ class _Writer:
                     [stream, [[*beat, at] for beat, at in beats.items()]]
                     for stream, beats in objects.heartbeats.items()
                 ],
+                [[uid, *map(sorted, homes)] for uid, homes in objects.archived.items()],
             ]
         )
 
@@ -228,7 +229,7 @@ class _Reader:
         self._columns = columns
 
     def objects(self, position: int, parts: list[Any]) -> Objects:
-        events, misfits, projects, groups, trials, streams, started, beats = parts
+        events, misfits, projects, groups, trials, streams, started, beats, archived = parts
         objects = Objects()
         objects.position, objects.events, objects.misfits = position, events, misfits
         for packed in groups:
@@ -249,6 +250,7 @@ class _Reader:
         objects.heartbeats = {
             stream: {Heartbeat(*beat): at for *beat, at in found} for stream, found in beats
         }
+        objects.archived = {uid: Homes(*map(set, homes)) for uid, *homes in archived}
         return objects
 
     def _trial(self, fields: list[Any]) -> Trial:

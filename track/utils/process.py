@@ -30,6 +30,10 @@ class ProcessId(NamedTuple):
     pid: int
     started: int
 
+    def name(self) -> str:
+        """Return a text that no other process has."""
+        return f"{self.host} {self.place} {self.pid} {self.started}"
+
 
 def this_process() -> ProcessId:
     """Return who this process is."""

@@ -40,6 +40,11 @@ WIRE = {
     "StatusChanged": (14, 1),
     "GroupMetadataSet": (15, 1),
     "Heartbeat": (16, 1),
+    "ProcessDescribed": (17, 1),
+    "TrialArchived": (18, 1),
+    "TrialRestored": (19, 1),
+    "TrialRedacted": (20, 1),
+    "Redacted": (21, 1),
 }
 NEXT_TAG = 1 + max(tag for tag, _ in WIRE.values())
 """What journals on disk say. Lines are added and versions raised, nothing else ever changes."""

@@ -11,7 +11,7 @@ from track.events.types import (
     TrialCreated,
 )
 from track.persistence import make_local
-from track.projections.history import as_of, trial_events, until
+from track.projections.history import as_of, until
 from track.structure import Project, Status, Trial
 
 
@@ -37,7 +37,7 @@ def test_a_trial_has_its_own_events_in_order(store):
     """What happened to other trials, or to its project, is not among them."""
     kinds = [type(one.event) for one in store.trial_history(Trial(_hash="a"))]
     assert kinds == [TrialCreated, StatusChanged, MetricsLogged, StatusChanged]
-    assert list(trial_events(store.events(), "unknown_0")) == []
+    assert store.trial_history(Trial(_hash="unknown")) == []
     assert TrialAddedToProject in {type(one.event) for one in store.events()}
 
 
@@ -72,17 +72,19 @@ def test_a_time_is_a_moment(store):
 
 def test_both_limits_apply(store):
     """An event must be within the position and within the time."""
-    everything = list(store.events())
-    third = everything[2]
-    assert list(until(everything, position=third.position)) == everything[:3]
-    assert list(until(everything, position=third.position, at_ns=0)) == []
-    assert as_of(everything, position=third.position).position == third.position
+    everything = list(store.journal.read_batches())
+    third = everything[0][0][2]
+    (found,) = until(everything, position=third)
+    assert [*map(list, found)] == [list(everything[0][0][:3]), everything[0][1][:3]]
+    assert list(until(everything, position=third, at_ns=0)) == []
+    assert as_of(everything, position=third).position == third
 
 
 def test_looking_back_changes_nothing(store):
     """The past can be asked for again, from the same list of events."""
-    everything = list(store.events())
-    for position in (everything[-1].position, everything[3].position, everything[-1].position):
+    everything = list(store.journal.read_batches())
+    last, earlier = everything[0][0][-1], everything[0][0][3]
+    for position in (last, earlier, last):
         past = as_of(everything, position=position)
         (now,) = store.fetch_trials({"uid": "a_0"})
         assert now.status is Status.Completed

@@ -27,7 +27,8 @@ from track.events.types import (
     TrialStarted,
     Unknown,
 )
-from track.projections.objects import Objects, copy_group, copy_project, copy_trial
+from track.projections.copies import copy_group, copy_project, copy_trial
+from track.projections.objects import Objects
 from track.structure import CustomStatus, Status
 
 SECOND = 10**9

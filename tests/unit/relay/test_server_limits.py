@@ -244,7 +244,7 @@ def test_no_secret_of_a_request_is_in_the_log(layered, logged):
     with hostile(layered.port, layered.server.layer) as client:
         client.log_in()
         client.ask(Verb.CALL, ["secret"])
-        client.ask(Verb.CALL, ["fetch_trials", {"secret": "secret"}])
+        client.ask(Verb.CALL, ["find", "trial", {"secret": "secret"}])
         client.send(Verb.LAST, ["secret"])
         assert client.is_turned_away()
     assert "secret" not in logged.text

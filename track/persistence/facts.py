@@ -1,0 +1,103 @@
+"""What there is to know of this process: how it was started, from which code, where."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import sys
+from typing import Any
+
+from track.versioning import executed_file
+
+ENVIRONMENT = (
+    "CONDA_DEFAULT_ENV",
+    "CUDA_VISIBLE_DEVICES",
+    "LOCAL_RANK",
+    "OMP_NUM_THREADS",
+    "PYTHONHASHSEED",
+    "RANK",
+    "SLURM_ARRAY_JOB_ID",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_JOB_ID",
+    "SLURM_PROCID",
+    "SLURM_RESTART_COUNT",
+    "VIRTUAL_ENV",
+    "WORLD_SIZE",
+)
+"""The variables that are taken down; the others may hold secrets."""
+
+_SECRET = re.compile(r"passw|secret|token|credential|api_?-?key|auth", re.IGNORECASE)
+_USER_INFO = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
+_HIDDEN = "***"
+
+_GIT = ("git", "status", "--porcelain=v2", "--branch", "--untracked-files=no")
+_GIT_TIMEOUT_S = 2.0
+_COMMIT = "# branch.oid "
+
+
+def facts_of_this_process() -> dict[str, Any]:
+    """Return the command, the folder, the versions, the git commit and some of the environment.
+
+    Arguments that look like passwords, tokens or keys are left out.
+    """
+    return {
+        "command": hide_secrets(sys.orig_argv),
+        "directory": os.getcwd(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+        **git_facts(_folder_of_the_code()),
+    }
+
+
+def hide_secrets(command: list[str]) -> list[str]:
+    """Return a command line without what its options name as secrets, and passwords in URIs."""
+    shown, hide_next = [], False
+    for argument in command:
+        name, equals, _ = argument.partition("=")
+        is_secret = bool(_SECRET.search(name)) and not os.path.exists(argument)
+        if hide_next:
+            shown.append(_HIDDEN)
+        elif is_secret and equals:
+            shown.append(f"{name}={_HIDDEN}")
+        else:
+            shown.append(_USER_INFO.sub(_HIDDEN, argument))
+        hide_next = is_secret and not equals and not hide_next and argument.startswith("-")
+    return shown
+
+
+def git_facts(folder: str) -> dict[str, Any]:
+    """Return the commit that is checked out in a folder, and whether tracked files were changed.
+
+    Returns
+    -------
+    ``commit`` and ``modified``; nothing where there is no git, no repository or no commit.
+    """
+    import subprocess
+
+    try:
+        output = subprocess.run(  # noqa: S603 - a constant command, found like any other program
+            _GIT,
+            cwd=folder,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_GIT_TIMEOUT_S,
+            check=True,
+            text=True,
+            errors="replace",
+        ).stdout
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    lines = output.splitlines()
+    commit = next((line[len(_COMMIT) :] for line in lines if line.startswith(_COMMIT)), "")
+    if not re.fullmatch("[0-9a-f]{40,64}", commit):
+        return {}
+    return {"commit": commit, "modified": any(not line.startswith("#") for line in lines)}
+
+
+def _folder_of_the_code() -> str:
+    path = executed_file()
+    return os.getcwd() if path is None else os.path.dirname(os.path.abspath(path))

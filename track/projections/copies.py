@@ -1,0 +1,68 @@
+"""Fresh copies of objects, in plain containers, for somebody who may change them."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+from track.aggregators.aggregator import Aggregator
+from track.containers.series import StepSeries
+from track.structure import Project, Trial, TrialGroup
+
+
+def copy_trial(trial: Trial) -> Trial:
+    """Return a fresh trial: metrics are plain lists and dictionaries, chronos copies."""
+    return Trial(
+        trial._hash,
+        trial.revision,
+        trial.name,
+        trial.description,
+        thaw(trial.tags),
+        trial.version,
+        trial.group_id,
+        trial.project_id,
+        thaw(trial.parameters),
+        thaw(trial.metadata),
+        thaw(trial.metrics),
+        deepcopy(trial.chronos),
+        trial.status,
+        list(trial.errors),
+    )
+
+
+def copy_group(group: TrialGroup) -> TrialGroup:
+    """Return a fresh group, with the uids of its trials."""
+    return TrialGroup(
+        group._uid,
+        group.name,
+        group.description,
+        thaw(group.metadata),
+        set(group.trials),
+        group.project_id,
+    )
+
+
+def copy_project(project: Project) -> Project:
+    """Return a fresh project, with fresh groups and trials."""
+    return Project(
+        name=project.name,
+        description=project.description,
+        metadata=thaw(project.metadata),
+        groups={copy_group(group) for group in project.groups},
+        trials={copy_trial(trial) for trial in project.trials},
+    )
+
+
+def thaw(value: Any) -> Any:
+    """Copy a value into plain containers."""
+    if isinstance(value, dict):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [thaw(item) for item in value]
+    if isinstance(value, tuple):
+        return tuple(map(thaw, value))
+    if isinstance(value, StepSeries):
+        return value.to_dict()
+    if isinstance(value, Aggregator):
+        return value.to_json(short=True)
+    return value

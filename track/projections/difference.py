@@ -1,0 +1,98 @@
+"""What tells two trials apart, or one trial at two moments."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from track.aggregators.aggregator import Aggregator
+from track.containers.series import StepSeries
+from track.projections.objects import LAST_CHANGE, UPDATE_COUNT
+from track.structure import Trial
+
+_SECTIONS = ("name", "description", "version", "status", "tags", "parameters", "metadata", "errors")
+_OWN = frozenset({UPDATE_COUNT, LAST_CHANGE, "heartbeat"})
+
+
+class Difference(NamedTuple):
+    """A value that is not the same on both sides.
+
+    Attributes
+    ----------
+    path
+        where it is, as in queries: ``parameters.lr``, ``metrics.loss``
+    left, right
+        what is there, None where there is nothing; of a metric, the last value
+    first
+        of a metric, the first step (or place in a list) at which the two differ
+    """
+
+    path: str
+    left: Any
+    right: Any
+    first: Any = None
+
+
+def differences(left: Trial, right: Trial) -> Iterator[Difference]:
+    """Yield what is not the same in two trials: what they were given first, then what came out."""
+    for name in _SECTIONS:
+        yield from _compare(name, getattr(left, name), getattr(right, name))
+    yield from _compare("chronos", _plain(left.chronos), _plain(right.chronos))
+    for name in {**left.metrics, **right.metrics}:
+        yield from _compare_metrics(name, left.metrics.get(name), right.metrics.get(name))
+
+
+def _plain(chronos: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: chrono.to_json(short=True) if isinstance(chrono, Aggregator) else chrono
+        for name, chrono in chronos.items()
+    }
+
+
+def _compare(path: str, left: Any, right: Any) -> Iterator[Difference]:
+    if isinstance(left, Mapping) and isinstance(right, Mapping):
+        for key in {**left, **right}:
+            if not (path == "metadata" and key in _OWN):
+                yield from _compare(f"{path}.{key}", left.get(key), right.get(key))
+    elif not _same(left, right):
+        yield Difference(path, left, right)
+
+
+def _compare_metrics(name: str, left: Any, right: Any) -> Iterator[Difference]:
+    ours, theirs = _items(left), _items(right)
+    if ours is None or theirs is None:
+        yield from _compare(f"metrics.{name}", left, right)
+        return
+    for step, other in zip_longest(ours, theirs):
+        if step != other or not _same(ours[step], theirs[other]):
+            first = _smaller(step, other)
+            yield Difference(f"metrics.{name}", _last(ours), _last(theirs), first)
+            return
+
+
+def _last(items: dict[Any, Any]) -> Any:
+    return next(reversed(items.values()), None)
+
+
+def _items(metric: Any) -> dict[Any, Any] | None:
+    """Return a metric as step (or place) -> value; nothing for one that is aggregated."""
+    if metric is None:
+        return {}
+    if isinstance(metric, list):
+        return dict(enumerate(metric))
+    return dict(metric.items()) if isinstance(metric, (dict, StepSeries)) else None
+
+
+def _smaller(step: Any, other: Any) -> Any:
+    if step is None or other is None:
+        return other if step is None else step
+    try:
+        return min(step, other)
+    except TypeError:
+        return step
+
+
+def _same(left: Any, right: Any) -> bool:
+    # Not a number is the same as not a number, here.
+    return type(left) is type(right) and (left == right or repr(left) == repr(right))
