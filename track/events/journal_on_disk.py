@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 SNAPSHOT_SUFFIX = ".snapshot"
 INDEX_SUFFIX = ".streams"
+CACHE_SUFFIXES = (SNAPSHOT_SUFFIX, INDEX_SUFFIX)
+"""Of files beside a journal that may be deleted at any time."""
 
 
 class JournalOnDisk(Journal):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import errno
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from io import BytesIO
@@ -40,6 +40,7 @@ from track.events.journal import (
     PartlyThere,
 )
 from track.events.section import Section
+from track.events.sql_rewrite import rewrite_some
 from track.events.sql_rows import Rows, in_pieces
 from track.events.sql_schema import APPEND, DECIDE, prepare
 from track.events.sql_session import (
@@ -364,6 +365,15 @@ class SQLJournal(Journal):
         except psycopg2.Error as error:
             # Another client writing one, most likely; a snapshot is not worth a second attempt.
             raise self._explain(error) from error
+
+    def rewrite(
+        self, streams: Collection[int], change: Callable[[bytes], bytes], last: int
+    ) -> None:
+        """Replace payloads of some streams, up to a position, by others of the same length."""
+        done = 0
+        while done < last:
+            do = partial(rewrite_some, self._log, streams, change, (done, last))
+            done = self._work(do)
 
     # The end
 

@@ -13,6 +13,7 @@ from track.errors import JournalError
 from track.events.codec import ENVELOPE, Encoder, decode
 from track.events.types import (
     Event,
+    Heartbeat,
     Recorded,
     Redacted,
     StatusChanged,
@@ -33,8 +34,9 @@ _FIXSTR, _FIXSTR_MOST = 0xA0, 31
 def redact(payload: bytes) -> bytes:
     """Return a payload of the same length and envelope that says nothing of what was logged.
 
-    That a trial was made, started, changed its status and ended is kept, as it is the structure of
-    a log; every other event becomes :class:`~track.events.types.Redacted`.
+    That a trial was made, started, changed its status and ended is kept, and which process ran it,
+    as that is the structure of a log; every other event becomes a
+    :class:`~track.events.types.Redacted`.
 
     Raises
     ------
@@ -67,6 +69,7 @@ _KEPT: dict[type[Any], Callable[[Any], Event]] = {
         chronos={},
         errors=[],
     ),
+    Heartbeat: lambda event: event,
     TrialStarted: lambda event: event,
     TrialFinished: lambda event: event._replace(exception=None),
     StatusChanged: lambda event: event._replace(error=None),

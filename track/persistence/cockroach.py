@@ -86,6 +86,11 @@ def sync(uri: str) -> int:
     return send_left_behind(spool, far, settings)
 
 
+def open_journal(uri: str) -> SQLJournal:
+    """Return the journal of a database, with no spool in front of it."""
+    return _open(uri, remote_settings(uri, ("log", *_TLS)))[0]
+
+
 def _open(uri: str, settings: RemoteSettings) -> tuple[SQLJournal, Spool]:
     """Return the journal of a URI, and the spool in front of it."""
     try:

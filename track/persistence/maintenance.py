@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import NamedTuple
@@ -125,8 +125,8 @@ def verify(uri: str) -> Verification:
     JournalError
         there is no journal, or it cannot be read at all
     """
-    with _opened(uri) as journal:
-        return _verify(journal)
+    with opened(uri) as journal:
+        return verify_journal(journal)
 
 
 def repair(uri: str) -> Rewritten | None:
@@ -144,14 +144,14 @@ def repair(uri: str) -> Rewritten | None:
     JournalError
         the store is in use, or cannot be read at all
     """
-    with _opened(uri) as journal:
+    with opened(uri) as journal:
         journal.file.claim()
-        verification = _verify(journal)
+        verification = verify_journal(journal)
         if not verification.findings:
             return None
         stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
         kept = f"{journal.path}.damaged-{stamp}"
-        with _copied(journal, journal.path, _kind_of(uri)) as copied:
+        with copying(journal, journal.path, kind_of(uri)) as copied:
             os.link(journal.path, kept)
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
@@ -172,12 +172,12 @@ def compact(uri: str) -> tuple[int, int]:
     JournalError
         the store is in use, or damaged
     """
-    with _opened(uri) as journal:
+    with opened(uri) as journal:
         journal.file.claim()
-        if _verify(journal).findings:
+        if verify_journal(journal).findings:
             raise JournalError(f"{journal.path} is damaged: repair it, which compacts it, too")
         before = os.path.getsize(journal.path)
-        with _copied(journal, journal.path, _kind_of(uri)) as copied:
+        with copying(journal, journal.path, kind_of(uri)) as copied:
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         return before, os.path.getsize(journal.path)
@@ -208,9 +208,9 @@ def backup(uri: str, target: str) -> Rewritten:
     for taken in (path, destination):
         if os.path.exists(taken):
             raise NotAReport(f"{taken} exists: choose another place for the copy, or remove it")
-    with _opened(uri) as journal:
+    with opened(uri) as journal:
         source_files = local_settings(uri).path + CONTENT_SUFFIX
-        with _copied(journal, destination, _kind_of(target)) as copied:
+        with copying(journal, destination, kind_of(target)) as copied:
             if os.path.isdir(source_files):
                 shutil.copytree(
                     source_files,
@@ -236,7 +236,8 @@ def backup(uri: str, target: str) -> Rewritten:
 JournalKind = Callable[[str, Durability, float], JournalOnDisk]
 
 
-def _kind_of(uri: str) -> JournalKind:
+def kind_of(uri: str) -> JournalKind:
+    """Return what opens the journal of a store on disk."""
     scheme = parse_uri(uri)["scheme"]
     if scheme == "lmdb":
         from track.events.journal_lmdb import LMDBJournal
@@ -248,17 +249,18 @@ def _kind_of(uri: str) -> JournalKind:
 
 
 def _journal_path(uri: str) -> str:
-    is_file = _kind_of(uri) is FileJournal
+    is_file = kind_of(uri) is FileJournal
     path = local_settings(uri).path
     return path + JOURNAL_SUFFIX if is_file else path
 
 
 @contextmanager
-def _opened(uri: str) -> Iterator[JournalOnDisk]:
+def opened(uri: str) -> Iterator[JournalOnDisk]:
+    """Give the journal of a store on disk, which must exist."""
     path = _journal_path(uri)
     if not os.path.exists(path):
         raise JournalError(f"there is no journal {path}: check the path")
-    journal = _kind_of(uri)(path, "process", local_settings(uri).lock_timeout_s)
+    journal = kind_of(uri)(path, "process", local_settings(uri).lock_timeout_s)
     try:
         yield journal
     finally:
@@ -274,28 +276,34 @@ class _Copy(NamedTuple):
 
 
 @contextmanager
-def _copied(journal: JournalOnDisk, destination: str, kind: JournalKind) -> Iterator[_Copy]:
+def copying(
+    journal: JournalOnDisk,
+    destination: str,
+    kind: JournalKind,
+    change: Callable[[bytes], bytes] = bytes,
+) -> Iterator[_Copy]:
     """Give a copy of what is intact, on stable storage; remove it at the end."""
     events = head = 0
     path = f"{destination}.{os.getpid()}.tmp"
     leftovers = (path, path + "-lock")
-    _remove(leftovers)  # of a killed process that had this number
+    remove(leftovers)  # of a killed process that had this number
     try:
         fresh = kind(path, "process", journal.file.lock_timeout_s)
         try:
             for positions, payloads in journal.read_batches():
                 for payload in payloads:
-                    fresh.append([payload])
+                    fresh.append([change(payload)])
                 events, head = events + len(payloads), positions[-1]
             fresh.sync()
         finally:
             fresh.close()
         yield _Copy(path, events, head)
     finally:
-        _remove(leftovers)
+        remove(leftovers)
 
 
-def _remove(paths: tuple[str, ...]) -> None:
+def remove(paths: Iterable[str]) -> None:
+    """Remove those files that are there."""
     for path in paths:
         with suppress(FileNotFoundError):
             os.unlink(path)
@@ -304,7 +312,8 @@ def _remove(paths: tuple[str, ...]) -> None:
 # Findings
 
 
-def _verify(journal: JournalOnDisk) -> Verification:
+def verify_journal(journal: JournalOnDisk) -> Verification:
+    """Read all of an open journal and say what is wrong with it."""
     events = head = 0
     gaps, unknown = [], []
     last: dict[int, int] = {}

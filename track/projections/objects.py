@@ -29,6 +29,7 @@ from track.events.types import (
     TrialArchived,
     TrialCreated,
     TrialFinished,
+    TrialRedacted,
     TrialRestored,
     TrialStarted,
 )
@@ -435,6 +436,19 @@ def _trial_restored(
         objects.groups[uid].trials.add(trial.uid)
 
 
+@_touched
+def _trial_redacted(
+    objects: Objects, trial: Trial, recorded: Recorded, event: TrialRedacted
+) -> None:
+    """Forget what was erased: whoever had seen it ends as whoever reads what is left of it."""
+    trial.name = trial.description = trial.version = None
+    trial.tags, trial.parameters, trial.metrics, trial.chronos = {}, {}, {}, {}
+    trial.metadata = {UPDATE_COUNT: 1, LAST_CHANGE: recorded.at * _NS}
+    trial.errors = []
+    for key in [key for key in objects.started if key[0] == recorded.stream]:
+        del objects.started[key]
+
+
 _FOLDS: dict[type[Any], Callable[..., None]] = {
     ProjectCreated: _project_created,
     GroupCreated: _group_created,
@@ -454,4 +468,5 @@ _FOLDS: dict[type[Any], Callable[..., None]] = {
     StatusChanged: _status_changed,
     TrialArchived: _trial_archived,
     TrialRestored: _trial_restored,
+    TrialRedacted: _trial_redacted,
 }

@@ -1,0 +1,177 @@
+"""Erasing what was logged about a trial, for good."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from track.errors import JournalError, TrialDoesNotExist
+from track.events.codec import decode, envelope, stream_id
+from track.events.journal import Journal
+from track.events.journal_file import FileJournal
+from track.events.journal_on_disk import CACHE_SUFFIXES
+from track.events.producer import Producer
+from track.events.redaction import redact as redact_payload
+from track.events.types import CATALOGUE, Heartbeat, MetadataLogged, TrialCreated, TrialRedacted
+from track.persistence.content import CONTENT_SUFFIX, ContentStore
+from track.persistence.local import FileProtocol
+from track.persistence.maintenance import copying, kind_of, opened, remove, verify_journal
+from track.persistence.settings import local_settings
+from track.persistence.utils import parse_uri
+from track.utils.files import sync_folder
+from track.utils.process import ProcessId
+
+SQL_SCHEMES = ("cockroach", "postgres", "postgresql")
+_WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in (TrialCreated, MetadataLogged))
+
+
+class Redaction(NamedTuple):
+    """What was erased.
+
+    Attributes
+    ----------
+    events
+        how many events said something that they do not say any more
+    files
+        paths of the logged files that were removed
+    """
+
+    events: int
+    files: list[str]
+
+
+def redact(uri: str, uid: str) -> Redaction:
+    """Erase what was logged about a trial, and the files logged by it alone, for good.
+
+    What stays is that there was a trial of this uid, where it belonged, when it ran and how it
+    ended: positions, checksums and everything about other trials are as before. Also erased is what
+    the processes that ran it said of themselves. Nobody else may have a store on disk open.
+    Backups, and journals that were set aside or kept by a repair, are not touched.
+
+    Parameters
+    ----------
+    uri
+        ``file:``, ``lmdb:``, ``cockroach:`` or ``postgres:``; behind a server, that of its backend
+    uid
+        of the trial
+
+    Raises
+    ------
+    TrialDoesNotExist
+        there is no such trial
+    JournalError
+        the store is in use, or damaged
+    """
+    if parse_uri(uri)["scheme"] in SQL_SCHEMES:
+        return _redact_in_database(uri, uid)
+    with opened(uri) as journal:
+        journal.file.claim()
+        if verify_journal(journal).findings:
+            raise JournalError(f"{journal.path} is damaged: repair it, then redact")
+        wanted = _Erasure(journal, uid)
+        Producer(journal).record(wanted.stream, TrialRedacted())
+        with copying(journal, journal.path, kind_of(uri), wanted.apply) as copied:
+            os.replace(copied.path, journal.path)
+        sync_folder(journal.path)
+        remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
+    content = ContentStore(local_settings(uri).path + CONTENT_SUFFIX)
+    files = [str(content.path_of(digest)) for digest in sorted(wanted.digests)]
+    files = [path for path in files if os.path.exists(path)]
+    remove(files)
+    if kind_of(uri) is FileJournal:
+        store = FileProtocol(uri)
+        store.commit()
+        store.close()
+    return Redaction(wanted.events, files)
+
+
+def _redact_in_database(uri: str, uid: str) -> Redaction:
+    from track.persistence.cockroach import open_journal
+
+    journal = open_journal(uri)
+    try:
+        wanted = _Erasure(journal, uid)
+        Producer(journal).record(wanted.stream, TrialRedacted())
+        # What others log about the trial from now on was not meant.
+        journal.rewrite(wanted.streams, wanted.apply, _last_redaction(journal, wanted.stream))
+    finally:
+        journal.close()
+    return Redaction(wanted.events, [])
+
+
+def _last_redaction(journal: Journal, stream: int) -> int:
+    """Return the position of the last redaction of a trial."""
+    return max(
+        position
+        for batch in journal.read_stream(stream)
+        for position, payload in zip(*batch, strict=True)
+        if isinstance(decode(position, payload).event, TrialRedacted)
+    )
+
+
+class _Erasure:
+    """What is to be erased with a trial.
+
+    Attributes
+    ----------
+    stream, streams
+        of the trial; and also of the processes that ran it
+    digests
+        SHA-256 of the files that only this trial logged
+
+    Raises
+    ------
+    TrialDoesNotExist
+        there is no such trial
+    """
+
+    def __init__(self, journal: Journal, uid: str) -> None:
+        self.stream = stream_id("trial", uid)
+        self.streams = {self.stream}
+        self.digests: set[str] = set()
+        self._changed: set[tuple[int, int]] = set()
+        """Producer and sequence of the events that said something."""
+        exists = False
+        others: set[str] = set()
+        for _, payloads in journal.read_batches():
+            for found, payload in zip(map(envelope, payloads), payloads, strict=True):
+                if found is None or (found.stream != self.stream and found.tag not in _WITH_FILES):
+                    continue
+                event = decode(0, payload).event
+                exists = exists or (found.stream == self.stream and isinstance(event, TrialCreated))
+                if isinstance(event, Heartbeat):
+                    self.streams.add(stream_id("process", ProcessId(*event).name()))
+                elif isinstance(event, (TrialCreated, MetadataLogged)):
+                    digests = self.digests if found.stream == self.stream else others
+                    digests.update(_digests(event))
+        self.digests -= others
+        if not exists:
+            raise TrialDoesNotExist(f"there is no trial {uid} in this store")
+
+    @property
+    def events(self) -> int:
+        """How many events were changed so far."""
+        return len(self._changed)
+
+    def apply(self, payload: bytes) -> bytes:
+        """Return what is to be in the place of a payload."""
+        found = envelope(payload)
+        if found is None or found.stream not in self.streams:
+            return payload
+        redacted = redact_payload(payload)
+        if redacted != payload:
+            self._changed.add((found.producer, found.sequence))
+        return redacted
+
+
+def _digests(value: Any) -> Iterator[str]:
+    """Yield the SHA-256 of every logged file that is named in some metadata."""
+    if isinstance(value, (TrialCreated, MetadataLogged)):
+        value = value.metadata if isinstance(value, TrialCreated) else value.values
+    if isinstance(value, dict):
+        digest = value.get("sha256")
+        if isinstance(digest, str):
+            yield digest
+        for item in value.values():
+            yield from _digests(item)
