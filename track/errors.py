@@ -23,6 +23,8 @@
     │   └── MalformedMessage       what arrived is no message of the relay
     ├── AuthenticationError        (also PermissionError) a login was refused
     ├── NotAReport                 a file that Track did not write is in the way
+    ├── ImportFailed               what another tool wrote cannot be read or taken over
+    ├── MissingPackage             (also ImportError) an optional package is not installed
     └── ReportWriteError           (also OSError) the report could not be replaced
 
 Messages say what happened, to what, and what to do about it.
@@ -97,6 +99,14 @@ class BackendError(TrackError, ValueError):
 
 class NotAReport(TrackError):
     """A file that Track did not write stands where the report should go."""
+
+
+class ImportFailed(TrackError):
+    """What another tool wrote cannot be read, or not be taken over; nothing was recorded of it."""
+
+
+class MissingPackage(TrackError, ImportError):
+    """An optional package is not installed; the message names what to install."""
 
 
 class ReportWriteError(TrackError, OSError):

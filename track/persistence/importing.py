@@ -62,12 +62,17 @@ def _revive_metric(metric: Any) -> Any:
         return [_revive_number(value) for value in metric]
     if isinstance(metric, dict):
         steps = list(metric)
-        if all(step.lstrip("-").isdecimal() and str(int(step)) == step for step in steps):
+        if all(map(_is_integer, steps)):
             steps = [int(step) for step in steps]
         return {
             step: _revive_number(value) for step, value in zip(steps, metric.values(), strict=True)
         }
     return metric
+
+
+def _is_integer(step: Any) -> bool:
+    """Whether a step is the text of an integer."""
+    return isinstance(step, str) and step.lstrip("-").isdecimal() and str(int(step)) == step
 
 
 def _revive_number(value: Any) -> Any:

@@ -1,0 +1,169 @@
+"""The events of one store -> another one, exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
+
+from track.events.codec import identify
+from track.events.journal import Journal, PartlyThere
+from track.events.journal_memory import MemoryJournal
+from track.events.journal_on_disk import JournalOnDisk
+from track.events.journal_retry import RetryingJournal
+from track.persistence.content import ContentStore
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.protocol import Protocol
+
+_BATCH_BYTES = 2**20
+"""Events that are appended together: the more, the faster, and the longer others wait."""
+
+_LATE_ARRIVALS = 5
+"""How often a part of a batch may turn out to have arrived meanwhile."""
+
+
+class Copied(NamedTuple):
+    """What a copy did.
+
+    Attributes
+    ----------
+    events
+        how many were copied
+    left_out
+        how many were there already
+    nameless
+        how many were left out because they do not say who recorded them, so that nobody could tell
+        a second copy from the first; Track writes none such
+    files
+        how many logged files were copied
+    """
+
+    events: int
+    left_out: int
+    nameless: int
+    files: int
+
+
+def copy_store(
+    source: JournaledProtocol,
+    target: JournaledProtocol,
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Copied:
+    """Copy all events of a store, and the files logged in it, into another one of any kind.
+
+    Every event arrives once, however often this is called, and whatever ended it the last time:
+    what the target has already is left out. Others may use both stores meanwhile; what is logged
+    behind the end of the source while this runs is copied by the next call, if not by this one.
+
+    Parameters
+    ----------
+    source, target
+        opened stores
+    progress
+        called with the number of events done so far, after each batch of them
+
+    Raises
+    ------
+    JournalError
+        one of them cannot be read or written: call it again to go on
+    """
+    copied = copy_journal(source.journal, target.journal, progress=progress)
+    # Events tell of files that were kept before, so with each event copied its file is there.
+    files = _copy_files(source, target)
+    target.commit()
+    return copied._replace(files=files)
+
+
+def copy_journal(
+    source: Journal, target: Journal, *, progress: Callable[[int], None] | None = None
+) -> Copied:
+    """Copy all events of a journal into another one, see :func:`copy_store`.
+
+    Notes
+    -----
+    The sequences of a producer grow along every journal, so the target has those up to the last
+    one it knows. A source that lacks some of them (they were damaged, say) must therefore not be
+    copied before one that has them.
+    """
+    # Whoever copies wants to know at once that the target cannot be written.
+    target = target.journal if isinstance(target, RetryingJournal) else target
+    copied = left_out = nameless = 0
+    for batch in _batches(source):
+        named = [payload for payload in batch if identify(payload) is not None]
+        new = _deliver(target, named)
+        copied += new
+        left_out += len(named) - new
+        nameless += len(batch) - len(named)
+        if progress is not None:
+            progress(copied + left_out + nameless)
+    return Copied(copied, left_out, nameless, 0)
+
+
+def _batches(source: Journal) -> Iterator[list[bytes]]:
+    """Yield the payloads of a journal, in order, some at a time."""
+    batch: list[bytes] = []
+    size = 0
+    for _, payloads in source.read_batches():
+        for payload in payloads:
+            batch.append(payload)
+            size += len(payload)
+            if size >= _BATCH_BYTES:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _deliver(target: Journal, batch: list[bytes], late_arrivals: int = _LATE_ARRIVALS) -> int:
+    """Have the target take what it lacks of a batch, and return how many events that were."""
+    try:
+        with _turn(target):
+            missing = _missing(target, batch)
+            if missing:
+                target.deliver(missing)
+    except PartlyThere:
+        if not late_arrivals:
+            raise
+        return _deliver(target, batch, late_arrivals - 1)
+    return len(missing)
+
+
+def _turn(target: Journal) -> AbstractContextManager[None]:
+    """Keep others out who copy into the same target. Servers see to that by themselves."""
+    local = isinstance(target, (JournalOnDisk, MemoryJournal))
+    return target.exclusive() if local else nullcontext()
+
+
+def _missing(target: Journal, batch: Sequence[bytes]) -> list[bytes]:
+    """Return the events of a batch that the target does not have, each once."""
+    missing = []
+    last: dict[int, int] = {}
+    for payload in batch:
+        identity = identify(payload)
+        assert identity is not None, "nameless events were left out"
+        producer, sequence = identity
+        if producer not in last:
+            last[producer] = target.last_sequence(producer)
+        if sequence > last[producer]:
+            last[producer] = sequence
+            missing.append(payload)
+    return missing
+
+
+def _copy_files(source: Protocol, target: Protocol) -> int:
+    kept, there = _content(source), _content(target)
+    if kept is None or there is None:
+        return 0
+    copied = 0
+    for path in sorted(kept.root.glob("[0-9a-f][0-9a-f]/*")):
+        if not there.path_of(path.parent.name + path.name).exists():
+            there.keep(str(path))
+            copied += 1
+    return copied
+
+
+def _content(store: Protocol) -> ContentStore | None:
+    """Return the folder of the files logged in a store, if that is a store that keeps them."""
+    content = getattr(store, "content", None)
+    return content if isinstance(content, ContentStore) else None

@@ -1,0 +1,155 @@
+"""TensorBoard's event files: records of a length, a message and their checksums.
+
+The messages and the checksum are those of tensorboardX (the extra ``tensorboard``).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from struct import Struct, unpack
+from typing import Any, NamedTuple
+
+from track.errors import ImportFailed
+from track.exchange.optional import load
+
+logger = logging.getLogger(__name__)
+
+EXTRA = "tensorboard"
+HPARAMS = "hparams"
+"""The plugin that keeps what a run was configured with."""
+
+_HEAD, _CHECKSUM = Struct("<QI"), Struct("<I")
+_LENGTH = Struct("<Q")
+
+_NUMBERS = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 10: "<?", 19: "<e", 22: "<I", 23: "<Q"}
+"""Type of a tensor -> how its bytes hold one number."""
+
+_NUMBER_FIELDS = ("float_val", "double_val", "int_val", "int64_val", "bool_val")
+
+
+class Scalar(NamedTuple):
+    """One point of a curve. ``wall_time`` is in seconds since 1970-01-01."""
+
+    tag: str
+    step: int
+    wall_time: float
+    value: float
+
+
+# Writing
+
+
+def write_event_file(
+    path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
+) -> None:
+    """Write a run, in place of the file that is there."""
+    protos = load("tensorboardX.proto.event_pb2", EXTRA)
+    summaries = load("tensorboardX.proto.summary_pb2", EXTRA)
+    writer = load("tensorboardX.record_writer", EXTRA).RecordWriter(f"{path}.tmp")
+    head = protos.Event(wall_time=wall_time, file_version="brain.Event:2")
+    writer.write(head.SerializeToString())
+    if parameters:
+        for summary in load("tensorboardX.summary", EXTRA).hparams(parameters, {}):
+            event = protos.Event(wall_time=wall_time, summary=summary)
+            writer.write(event.SerializeToString())
+    for tag, step, time, number in scalars:
+        point = summaries.Summary.Value(tag=tag, simple_value=number)
+        summary = summaries.Summary(value=[point])
+        event = protos.Event(wall_time=time, step=step, summary=summary)
+        writer.write(event.SerializeToString())
+    writer.close()
+    os.replace(f"{path}.tmp", path)
+
+
+# Reading
+
+
+def read_events(path: str) -> Iterator[Any]:
+    """Yield the messages of a file. What is cut short at its end is left out, with a warning.
+
+    Raises
+    ------
+    ImportFailed
+        the file cannot be read, or is damaged
+    """
+    event = load("tensorboardX.proto.event_pb2", EXTRA).Event
+    decode_error = load("google.protobuf.message", EXTRA).DecodeError
+    at = 0
+    try:
+        with open(path, "rb") as file:
+            for at, message in _records(path, file):  # noqa: B007 - an error names it
+                yield event.FromString(message)
+    except decode_error as error:
+        raise _damaged(path, at) from error
+    except OSError as error:
+        raise ImportFailed(f"cannot read {path}: {error.strerror}") from error
+
+
+def _records(path: str, file: Any) -> Iterator[tuple[int, bytes]]:
+    checksum = load("tensorboardX.record_writer", EXTRA).masked_crc32c
+    size = os.fstat(file.fileno()).st_size
+    start = 0
+    while head := file.read(_HEAD.size):
+        length = 0
+        if len(head) == _HEAD.size:
+            length, sum_of_length = _HEAD.unpack(head)
+            if checksum(_LENGTH.pack(length)) != sum_of_length:
+                raise _damaged(path, start)
+        end = start + _HEAD.size + length + _CHECKSUM.size
+        if len(head) < _HEAD.size or end > size:
+            logger.warning(
+                "%s is cut short (or still written): its first %d bytes are read", path, start
+            )
+            return
+        message = file.read(length)
+        if _CHECKSUM.unpack(file.read(_CHECKSUM.size))[0] != checksum(message):
+            raise _damaged(path, start)
+        yield start, message
+        start = end
+
+
+def _damaged(path: str, start: int) -> ImportFailed:
+    return ImportFailed(
+        f"{path} is no event file of TensorBoard, or damaged at byte {start}: restore it, or move "
+        "it out of the folder"
+    )
+
+
+def number_of(value: Any) -> float | None:
+    """Return the number of a summary's value; None when it is no scalar."""
+    kind = value.WhichOneof("value")
+    if kind == "simple_value":
+        return float(value.simple_value)
+    if kind != "tensor" or value.tensor.tensor_shape.dim:
+        return None
+    tensor = value.tensor
+    shape = _NUMBERS.get(tensor.dtype)
+    if shape is not None and len(tensor.tensor_content) == Struct(shape).size:
+        return float(unpack(shape, tensor.tensor_content)[0])
+    for name in _NUMBER_FIELDS:
+        if numbers := getattr(tensor, name):
+            return float(numbers[0])
+    return None
+
+
+def parameters_of(value: Any) -> dict[str, Any] | None:
+    """Return what a run was configured with; None when a value is about something else.
+
+    TensorBoard keeps numbers as floats: those that are whole come back as integers.
+    """
+    plugin = value.metadata.plugin_data
+    if plugin.plugin_name != HPARAMS:
+        return None
+    data = load("tensorboardX.proto.plugin_hparams_pb2", EXTRA).HParamsPluginData
+    found = data.FromString(plugin.content).session_start_info.hparams
+    return {name: _parameter(found[name]) for name in sorted(found)}
+
+
+def _parameter(value: Any) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "number_value":
+        number = float(value.number_value)
+        return int(number) if number.is_integer() else number
+    return getattr(value, kind) if kind in ("string_value", "bool_value") else None

@@ -1,0 +1,134 @@
+"""Trials as two Parquet files, through pyarrow (the extra ``parquet``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from track.exchange.optional import load
+from track.exchange.tables import cell, metric_rows, trial_rows
+from track.structure import Trial, TrialGroup
+
+METRICS_FILE, TRIALS_FILE = "metrics.parquet", "trials.parquet"
+
+_ROWS = 65_536
+"""Rows of a row group: what is in memory at a time."""
+
+_LARGEST = 2**63
+
+
+def export_parquet(
+    trials: Iterable[Trial], folder: str, *, groups: Iterable[TrialGroup] = ()
+) -> int:
+    """Write ``metrics.parquet``, a row per value, and ``trials.parquet``, a row per trial.
+
+    Parameters
+    ----------
+    trials
+        as ``fetch_trials`` returns them
+    folder
+        made if it does not exist; files of these names in it are replaced
+    groups
+        to show their names in place of their uids
+
+    Returns
+    -------
+    The number of values.
+
+    Raises
+    ------
+    MissingPackage
+        pyarrow is not installed
+
+    Notes
+    -----
+    The columns are those of the CSV files. Steps and values are 64-bit floats; those that no such
+    float is equal to (texts, lists, very large integers) are in ``step_text`` and ``value_text``
+    as :func:`track.exchange.tables.cell` writes them. A column of ``trials.parquet`` is of
+    booleans, integers or floats if all that is in it is, and of text otherwise.
+    """
+    arrow = load("pyarrow", "parquet")
+    parquet = load("pyarrow.parquet", "parquet")
+    trials, groups = [*trials], [*groups]
+    os.makedirs(folder, exist_ok=True)
+    parquet.write_table(_trials_table(arrow, trials, groups), os.path.join(folder, TRIALS_FILE))
+    schema = _metrics_schema(arrow)
+    rows = metric_rows(trials, groups)
+    count = 0
+    with parquet.ParquetWriter(os.path.join(folder, METRICS_FILE), schema) as writer:
+        while block := [*islice(rows, _ROWS)]:
+            count += len(block)
+            writer.write_batch(arrow.RecordBatch.from_arrays(_columns(arrow, block), schema=schema))
+    return count
+
+
+def _metrics_schema(arrow: Any) -> Any:
+    text, number = arrow.string(), arrow.float64()
+    return arrow.schema(
+        [
+            ("trial", text),
+            ("project", text),
+            ("group", text),
+            ("metric", text),
+            ("step", number),
+            ("step_text", text),
+            ("index", arrow.int64()),
+            ("value", number),
+            ("value_text", text),
+        ]
+    )
+
+
+def _columns(arrow: Any, rows: list[Any]) -> list[Any]:
+    trials, projects, groups, metrics, steps, indexes, values = zip(*rows, strict=True)
+    text, number = arrow.string(), arrow.float64()
+    step_numbers, value_numbers = [*map(_number, steps)], [*map(_number, values)]
+    return [
+        *(arrow.array([*map(_text, column)], text) for column in (trials, projects, groups)),
+        arrow.array([*map(cell, metrics)], text),
+        arrow.array(step_numbers, number),
+        arrow.array([*map(_other_text, steps, step_numbers)], text),
+        arrow.array(indexes, arrow.int64()),
+        arrow.array(value_numbers, number),
+        arrow.array([*map(_other_text, values, value_numbers)], text),
+    ]
+
+
+def _trials_table(arrow: Any, trials: list[Trial], groups: list[TrialGroup]) -> Any:
+    names, rows = trial_rows(trials, groups)
+    columns = [_typed(arrow, [row.get(name) for row in rows]) for name in names]
+    return arrow.table(columns, names=names)
+
+
+def _typed(arrow: Any, values: list[Any]) -> Any:
+    """Return a column of the narrowest type that holds all of some values exactly."""
+    present = [value for value in values if value is not None]
+    kinds = {type(value) for value in present}
+    if kinds == {bool}:
+        return arrow.array(values, arrow.bool_())
+    if kinds == {int} and all(-_LARGEST <= value < _LARGEST for value in present):
+        return arrow.array(values, arrow.int64())
+    if kinds and kinds <= {int, float} and all(_number(value) is not None for value in present):
+        return arrow.array([*map(_number, values)], arrow.float64())
+    return arrow.array([*map(_text, values)], arrow.string())
+
+
+def _number(value: Any) -> float | None:
+    """Return the float that is equal to a value; None without one."""
+    if not isinstance(value, (int, float)):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if number == value or isinstance(value, float) else None
+
+
+def _other_text(value: Any, number: float | None) -> str | None:
+    return None if number is not None else _text(value)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else cell(value)

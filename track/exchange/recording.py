@@ -1,0 +1,209 @@
+"""Projects that another tool wrote -> a store, without what it has already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from copy import copy
+from typing import Any, NamedTuple
+
+from track.errors import ImportFailed, TrackError
+from track.events.codec import MAX_BODY
+from track.events.types import Event, TrialCreated
+from track.events.values import check_depth, pack_values
+from track.persistence.checks import check_uid
+from track.persistence.importing import import_events
+from track.persistence.protocol import Protocol
+from track.projections.objects import thaw
+from track.structure import Project, Trial, TrialGroup
+
+START_TIME, END_TIME = "start_time", "end_time"
+"""Keys of the metadata under which imported trials have theirs, in seconds since 1970-01-01."""
+
+
+class Added(NamedTuple):
+    """How many objects an import added to a store."""
+
+    projects: int
+    groups: int
+    trials: int
+
+
+def import_projects(store: Protocol, projects: Iterable[Project]) -> Added:
+    """Record projects, with their groups and trials, in a store.
+
+    What has a uid that is in the store already is left out, so nothing is added twice, and an
+    import that was interrupted is finished by doing it again.
+
+    Parameters
+    ----------
+    store
+        any storage backend, opened
+    projects
+        as the functions of this package that read return them
+
+    Returns
+    -------
+    How many projects, groups and trials were added.
+
+    Raises
+    ------
+    ImportFailed
+        something cannot be recorded; nothing was
+    """
+    projects = [*projects]
+    large = _check(store, projects)
+    new_projects = new_groups = new_trials = 0
+    for project in projects:
+        fresh = Project(
+            name=project.uid, description=project.description, metadata=thaw(project.metadata)
+        )
+        new_projects += store.new_project(fresh) is fresh
+    for group in _groups(projects):
+        new_groups += store.new_trial_group(group) is not None
+    for trial in _trials(projects):
+        new_trials += _add_trial(store, trial, large=trial.uid in large)
+    _add_members(store, projects)
+    store.commit()
+    return Added(new_projects, new_groups, new_trials)
+
+
+# Before anything is recorded
+
+
+def _check(store: Protocol, projects: list[Project]) -> set[str]:
+    """Make sure that all of it can be recorded, and return the uids of trials that need care.
+
+    Those are too large for one event, unless their metrics are logged one by one.
+    """
+    large = set()
+    try:
+        for _, event in import_events(projects):
+            if isinstance(event, TrialCreated) and _packed_size(event) > MAX_BODY:
+                large.add(f"{event.hash}_{event.revision}")
+                _check_size(event._replace(metrics=_bare(event.metrics)))
+            else:
+                _check_size(event)
+        _check_parents(store, projects)
+    except ImportFailed:
+        raise
+    except (TrackError, AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ImportFailed(f"these projects cannot be imported: {error}") from error
+    return large
+
+
+def _check_size(event: Event) -> None:
+    size = _packed_size(event)
+    if size > MAX_BODY:
+        raise ImportFailed(
+            f"{type(event).__name__} takes {size} bytes, over the limit of {MAX_BODY}, without its "
+            "metrics, which can be logged one by one"
+        )
+
+
+def _packed_size(event: Event) -> int:
+    fields, names = [*event], type(event)._fields
+    size = len(pack_values(fields, names))
+    check_depth(fields, names)
+    return size
+
+
+def _check_parents(store: Protocol, projects: list[Project]) -> None:
+    known = {check_uid("project", project.uid) for project in projects}
+    groups = {check_uid("trial group", group.uid) for group in _groups(projects)}
+    children: list[Trial | TrialGroup] = [*_groups(projects), *_trials(projects)]
+    for name in dict.fromkeys(child.project_id for child in children):
+        if name not in {None, *known} and store.get_project(Project(name=name)) is None:
+            raise _no_parent("project", name)
+    for uid in dict.fromkeys(trial.group_id for trial in _trials(projects)):
+        if uid not in {None, *groups} and store.get_trial_group(TrialGroup(_uid=uid)) is None:
+            raise _no_parent("trial group", uid)
+
+
+def _no_parent(kind: str, uid: Any) -> ImportFailed:
+    return ImportFailed(
+        f"something belongs to the {kind} {uid!r}, which is neither in the store nor among what is "
+        "imported: make it first"
+    )
+
+
+# One by one
+
+
+def _groups(projects: list[Project]) -> list[TrialGroup]:
+    return [
+        group for project in projects for group in sorted(project.groups, key=lambda one: one.uid)
+    ]
+
+
+def _trials(projects: list[Project]) -> list[Trial]:
+    """Return each trial once, oldest first as far as it is known."""
+    trials = {trial.uid: trial for project in projects for trial in project.trials}
+    return sorted(trials.values(), key=_age)
+
+
+def _age(trial: Trial) -> tuple[float, str, int]:
+    start, revision = trial.metadata.get(START_TIME), str(trial.revision)
+    return (
+        start if isinstance(start, (int, float)) else 0.0,
+        trial.hash,
+        int(revision) if revision.isdecimal() else 0,
+    )
+
+
+def _add_trial(store: Protocol, trial: Trial, *, large: bool) -> bool:
+    """Record a trial that is not there yet. Whether it was."""
+    fresh = copy(trial)
+    fresh.metadata = thaw(trial.metadata)
+    if large:
+        fresh.metrics = _bare(trial.metrics)
+    is_new = store.new_trial(fresh) is not None
+    if large:
+        _log_what_is_missing(store, trial)
+    return is_new
+
+
+def _bare(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Return the metrics that cannot be logged value by value."""
+    return {
+        name: values for name, values in metrics.items() if not isinstance(values, (dict, list))
+    }
+
+
+def _log_what_is_missing(store: Protocol, trial: Trial) -> None:
+    (stored,) = store.fetch_trials({"uid": trial.uid})
+    sink = store.metrics_sink(_named(trial.uid))
+    for name, values in trial.metrics.items():
+        for step, value in _missing(values, stored.metrics.get(name, ())):
+            sink(step, None, {name: value})
+
+
+def _missing(values: Any, there: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(values, dict):
+        yield from ((step, value) for step, value in values.items() if step not in there)
+    elif isinstance(values, list):
+        yield from ((None, value) for value in values[len(there) :])
+
+
+def _add_members(store: Protocol, projects: list[Project]) -> None:
+    """Add trials to the groups and projects that they were not made in."""
+    uids = {trial.uid: trial for trial in _trials(projects)}
+    for project in projects:
+        guests = {trial for trial in project.trials if trial.project_id != project.uid}
+        found = store.get_project(project) if guests else None
+        if found is not None:
+            for trial in sorted(guests - found.trials, key=_age):
+                store.add_project_trial(project, trial)
+        for group in project.groups:
+            members = {uid for uid in group.trials if uid in uids}
+            guests = {uids[uid] for uid in members if uids[uid].group_id != group.uid}
+            in_store = store.get_trial_group(group) if guests else None
+            if in_store is not None:
+                for trial in sorted(guests, key=_age):
+                    if trial.uid not in in_store.trials:
+                        store.add_group_trial(group, trial)
+
+
+def _named(uid: str) -> Trial:
+    trial = Trial()
+    trial.uid = uid
+    return trial

@@ -1,0 +1,135 @@
+"""Trials as rows: one for each value of a metric, or one for each trial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+from track.aggregators.aggregator import Aggregator
+from track.containers.series import StepSeries
+from track.projections.report import plain
+from track.structure import Trial, TrialGroup
+
+METRIC_COLUMNS = ("trial", "project", "group", "metric", "step", "index", "value")
+"""What the columns of a table of :class:`MetricRow` are called."""
+
+
+class MetricRow(NamedTuple):
+    """One value of a metric.
+
+    Attributes
+    ----------
+    trial, project, group
+        uid of the trial, name of its project, and name (else uid) of its group
+    metric
+        its name
+    step
+        when it was, or the name of a statistic (``avg``); None for the values of a list
+    place
+        index in a list; None otherwise
+    value
+        as it was logged
+    """
+
+    trial: str
+    project: Any
+    group: Any
+    metric: str
+    step: Any
+    place: int | None
+    value: Any
+
+
+def metric_rows(trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()) -> Iterator[MetricRow]:
+    """Yield every value of every metric, in the order of the trials and of what they logged."""
+    names = group_names(groups)
+    for trial in trials:
+        group = names.get(trial.group_id, trial.group_id)
+        for metric, values in trial.metrics.items():
+            for step, place, value in _points(values):
+                yield MetricRow(trial.uid, trial.project_id, group, metric, step, place, value)
+
+
+def trial_rows(
+    trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()
+) -> tuple[list[str], list[dict[str, Any]]]:
+    """Return a row for each trial, a dictionary by column, and the names of all columns.
+
+    The columns are uid, name, project, group, status and runtime (in seconds), then
+    ``parameters.<name>`` with dots where parameters nest, then ``metrics.<name>`` with the value
+    that was logged last (``metrics.<name>.avg`` and so on for statistics).
+    """
+    names = group_names(groups)
+    rows = [_trial_row(trial, names) for trial in trials]
+    columns = dict.fromkeys(("uid", "name", "project", "group", "status", "runtime"))
+    for prefix in ("parameters.", "metrics."):
+        for row in rows:
+            columns.update((name, None) for name in row if name.startswith(prefix))
+    return [*columns], rows
+
+
+def group_names(groups: Iterable[TrialGroup]) -> dict[Any, str]:
+    """Return the names of groups by their uids."""
+    return {group.uid: group.name for group in groups if group.name is not None}
+
+
+def flatten(name: str, value: Any) -> dict[str, Any]:
+    """Return what a value holds by dotted name; a value that holds nothing by name is one item."""
+    if not isinstance(value, Mapping) or not value:
+        return {name: value}
+    flat: dict[str, Any] = {}
+    for key, item in value.items():
+        flat.update(flatten(f"{name}.{cell(key)}", item))
+    return flat
+
+
+def cell(value: Any) -> str:
+    r"""Write a value as the text of one cell.
+
+    None is empty, text is as it is, everything else is as in the report JSON: ``0.5``, ``true``,
+    ``NaN``, ``-Infinity``, ``[1, 2]``. A lone surrogate, which no UTF-8 can hold, is escaped:
+    ``\ud800``.
+    """
+    value = plain(value)
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _points(values: Any) -> Iterator[tuple[Any, int | None, Any]]:
+    """Yield step, place and value of what a metric holds."""
+    if isinstance(values, Aggregator):
+        values = values.to_json(short=True)
+    if isinstance(values, (Mapping, StepSeries)):
+        yield from ((step, None, value) for step, value in values.items())
+    elif isinstance(values, (list, tuple)):
+        yield from ((None, index, value) for index, value in enumerate(values))
+    else:
+        yield None, None, values
+
+
+def _trial_row(trial: Trial, names: dict[Any, str]) -> dict[str, Any]:
+    runtime = trial.chronos.get("runtime")
+    row = {
+        "uid": trial.uid,
+        "name": trial.name,
+        "project": trial.project_id,
+        "group": names.get(trial.group_id, trial.group_id),
+        "status": None if trial.status is None else trial.status.name,
+        "runtime": runtime if isinstance(runtime, (int, float)) else None,
+    }
+    if trial.parameters:
+        row.update(flatten("parameters", trial.parameters))
+    for metric, values in trial.metrics.items():
+        row.update(_last(f"metrics.{cell(metric)}", values))
+    return row
+
+
+def _last(name: str, values: Any) -> dict[str, Any]:
+    """Return what a row shows of a metric: its last value, or each of its statistics."""
+    points = [*_points(values)]
+    if points and all(isinstance(step, str) for step, _, _ in points):
+        return {f"{name}.{cell(step)}": value for step, _, value in points}
+    return {name: points[-1][2] if points else None}

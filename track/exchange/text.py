@@ -1,0 +1,142 @@
+"""Trials as CSV, objects as JSON, events as JSON lines; and a report read back.
+
+Files are given open, in text mode; those for CSV with ``newline=""``, as :mod:`csv` asks.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from datetime import datetime, timezone
+from typing import TextIO
+
+from track.errors import ImportFailed
+from track.events.types import Recorded
+from track.exchange.tables import METRIC_COLUMNS, cell, metric_rows, trial_rows
+from track.persistence.importing import import_events
+from track.persistence.storage import read_projects
+from track.projections.report import dumps, render_trial
+from track.serialization import to_json
+from track.structure import Project, Trial, TrialGroup
+
+_NS = 10**9
+
+
+def export_csv(trials: Iterable[Trial], file: TextIO, *, groups: Iterable[TrialGroup] = ()) -> int:
+    """Write each value of each metric as a row: trial, project, group, metric, step, index, value.
+
+    Parameters
+    ----------
+    trials
+        as ``fetch_trials`` returns them
+    file
+        where to write
+    groups
+        to show their names in place of their uids
+
+    Returns
+    -------
+    The number of values.
+
+    Notes
+    -----
+    A value that was logged with a step has no index, one of a list has no step, and a statistic
+    has its name as step. Cells are written as :func:`track.exchange.tables.cell` says.
+    """
+    writer = csv.writer(file)
+    writer.writerow(METRIC_COLUMNS)
+    count = 0
+    for row in metric_rows(trials, groups):
+        writer.writerow(map(cell, row))
+        count += 1
+    return count
+
+
+def export_trials_csv(
+    trials: Iterable[Trial], file: TextIO, *, groups: Iterable[TrialGroup] = ()
+) -> int:
+    """Write each trial as a row, see :func:`track.exchange.tables.trial_rows` for its columns.
+
+    Returns
+    -------
+    The number of trials.
+    """
+    columns, rows = trial_rows(trials, groups)
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    writer.writerows([cell(row.get(column)) for column in columns] for row in rows)
+    return len(rows)
+
+
+def export_json(objects: Iterable[Project | TrialGroup | Trial], file: TextIO) -> int:
+    """Write objects as a JSON list, in the form of the report.
+
+    A list of projects is a report: :func:`read_report` reads it, and Track opens it.
+
+    Returns
+    -------
+    The number of objects in the list.
+    """
+    count = 0
+    file.write("[")
+    for count, obj in enumerate(objects, 1):
+        file.write(",\n" if count > 1 else "\n")
+        file.writelines(render_trial(obj) if isinstance(obj, Trial) else [dumps(to_json(obj))])
+    file.write("\n]\n" if count else "]\n")
+    return count
+
+
+def export_events(events: Iterable[Recorded], file: TextIO) -> int:
+    """Write each event as a line of JSON.
+
+    Its keys are ``position``; ``at``, ISO 8601 in UTC with nanoseconds; ``producer``, 16
+    hexadecimal digits; ``sequence``; ``stream``, 16 hexadecimal digits; ``type``, the name of its
+    class in :mod:`track.events.types`; and ``fields``, by name. Values are written as in the report
+    (:func:`track.projections.report.plain`): NaN and the infinities as ``"NaN"``, ``"Infinity"``
+    and ``"-Infinity"``, bytes in base64, datetimes as seconds since 1970-01-01, dates and UUIDs as
+    text, tuples as lists, and keys as text.
+
+    Returns
+    -------
+    The number of events.
+    """
+    count = 0
+    for recorded in events:
+        line = {
+            "position": recorded.position,
+            "at": _moment(recorded.at),
+            "producer": f"{recorded.producer:016x}",
+            "sequence": recorded.sequence,
+            "stream": f"{recorded.stream:016x}",
+            "type": type(recorded.event).__name__,
+            "fields": recorded.event._asdict(),
+        }
+        file.write(dumps(line) + "\n")
+        count += 1
+    return count
+
+
+def _moment(at: int) -> str:
+    seconds, rest = divmod(at, _NS)
+    whole = datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
+    return f"{whole.isoformat()}.{rest:09d}Z"
+
+
+def read_report(path: str) -> list[Project]:
+    """Read a report of Track, or of an old tracker whose report has the same form.
+
+    Raises
+    ------
+    NotAReport
+        the file cannot be read, or is no report
+    ImportFailed
+        something in it makes no sense
+    """
+    projects = read_projects(path)
+    try:
+        # Metrics get back what JSON took from them: steps that are numbers, values not finite.
+        for _ in import_events(projects):
+            pass
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ImportFailed(f"cannot import {path}: {error}") from error
+    return projects
