@@ -3,13 +3,43 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 from track.client import TrackClient
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 
+if TYPE_CHECKING:
+    from track.reader import Reader
+
 __version__ = "0.1.0"
 
 logging.getLogger("track").addHandler(logging.NullHandler())
+
+
+def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as track.open
+    """Open a store to look at it: its trials, their history, tables of them.
+
+    Parameters
+    ----------
+    uri
+        of any backend with a journal, as ``file:report.json``; by default the option
+        ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``)
+
+    Returns
+    -------
+    A :class:`~track.reader.Reader`.
+
+    Raises
+    ------
+    StoreNotFound
+        there is none
+    BackendError
+        the URI cannot be used, or none is given
+    """
+    from track.reader import open_store  # training scripts do without
+
+    return open_store(uri)
+
 
 __all__ = [
     "CustomStatus",
@@ -19,4 +49,5 @@ __all__ = [
     "Trial",
     "TrialGroup",
     "__version__",
+    "open",
 ]

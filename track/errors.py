@@ -12,6 +12,7 @@
     │   └── LockTimeout            (also TimeoutError) an exclusive section stayed taken
     ├── EncodingError              (also TypeError) a value that cannot be logged
     ├── ItemNotFound               nothing matches
+    │   ├── StoreNotFound
     │   ├── TrialDoesNotExist
     │   ├── ProjectDoesNotExist
     │   └── GroupDoesNotExist
@@ -71,6 +72,10 @@ class EncodingError(TrackError, TypeError):
 
 class ItemNotFound(TrackError):
     """Nothing matches what was asked for."""
+
+
+class StoreNotFound(ItemNotFound):
+    """There is no store where one was to be read."""
 
 
 class TrialDoesNotExist(ItemNotFound):

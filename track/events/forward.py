@@ -406,6 +406,10 @@ class ForwardingJournal(Journal):
         self._forwarder.drain()
         return self._far.read_stream(stream, after)
 
+    def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
+        self._forwarder.drain()
+        return self._far.follow(after, poll_s=poll_s)
+
     def head(self) -> int:
         self._forwarder.drain()
         return self._far.head()

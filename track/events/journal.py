@@ -185,13 +185,23 @@ class Journal(ABC):
             how often to look
         """
         quiet_since = time.monotonic()
-        while True:
-            for recorded in self.read(after):
-                after = recorded.position
-                yield recorded
+        for batch in self.follow(after, poll_s=poll_s):
+            if batch is not None:
+                yield from map(decode, *batch)
                 quiet_since = time.monotonic()
-            if timeout_s is not None and time.monotonic() - quiet_since >= timeout_s:
+            elif timeout_s is not None and time.monotonic() - quiet_since >= timeout_s:
                 return
+
+    def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
+        """Yield what is behind a position, and then what comes; None when nothing does for a while.
+
+        A journal that is told of news has a better way than to look for them every ``poll_s``.
+        """
+        while True:
+            for batch in self.read_batches(after):
+                after = batch[0][-1]
+                yield batch
+            yield None
             time.sleep(poll_s)
 
 

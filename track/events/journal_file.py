@@ -39,6 +39,8 @@ class FileJournal(JournalOnDisk):
         second while events arrive, and on :meth:`sync`; ``always``: an fsync before each return
     lock_timeout_s
         how long to wait for the exclusive section
+    writable
+        False for a journal that is only read, maybe somebody else's
 
     Raises
     ------
@@ -53,8 +55,10 @@ class FileJournal(JournalOnDisk):
         path: str | os.PathLike[str],
         durability: Durability = "interval",
         lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT,
+        *,
+        writable: bool = True,
     ) -> None:
-        super().__init__(SharedFile(path, lock_timeout_s), durability)
+        super().__init__(SharedFile(path, lock_timeout_s, writable=writable), durability)
         self._sequences = Sequences()
         self._always = durability == "always"
         self.window = _WINDOW

@@ -87,6 +87,9 @@ class RetryingJournal(Journal):
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         return self.journal.read_batches(after)
 
+    def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
+        return self.journal.follow(after, poll_s=poll_s)
+
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
         return self.journal.read_stream(stream, after)
 

@@ -13,14 +13,15 @@ from track.utils.files import flock_within, is_at, sync_folder
 from track.utils.forking import renew_in_children
 
 _CLOSED = -1
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
 _IN_USE_AT = 2**62
 """The byte, far behind any content, that everybody who has the file open holds a read lock on."""
 
 
 class SharedFile:
-    """A file open for reading and appending, made when missing.
+    """A file open for reading and appending, made when missing; or one that is only read.
 
     Whoever is inside :meth:`exclusive` holds the file's ``flock``, which the kernel frees when its
     holder dies.
@@ -31,6 +32,8 @@ class SharedFile:
         the file
     lock_timeout_s
         how long to wait for the exclusive section
+    writable
+        whether to append to it
 
     Raises
     ------
@@ -38,8 +41,11 @@ class SharedFile:
         the path is a folder, or cannot be opened for reading and appending
     """
 
-    def __init__(self, path: str | os.PathLike[str], lock_timeout_s: float) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], lock_timeout_s: float, *, writable: bool = True
+    ) -> None:
         self.path = os.path.abspath(path)
+        self._flags = _FLAGS if writable else _READ_FLAGS
         self.lock_timeout_s = lock_timeout_s
         self._section = Section(self.path, lock_timeout_s)
         self.fd = self._open()
@@ -49,8 +55,8 @@ class SharedFile:
 
     def _open(self) -> int:
         try:
-            fd = os.open(self.path, _FLAGS | os.O_CREAT, 0o666)
-            if os.fstat(fd).st_size == 0:
+            fd = os.open(self.path, self._flags, 0o666)
+            if self._flags == _FLAGS and os.fstat(fd).st_size == 0:
                 sync_folder(self.path)  # whoever made it may have died before this line
         except OSError as error:
             raise JournalError(
@@ -156,7 +162,8 @@ class SharedFile:
         if self.fd != _CLOSED:
             inherited = self.fd
             path = f"/proc/self/fd/{inherited}"
-            self.fd = os.open(path if os.path.exists(path) else self.path, _FLAGS)
+            flags = self._flags & ~os.O_CREAT
+            self.fd = os.open(path if os.path.exists(path) else self.path, flags)
             os.close(inherited)
             self._say_in_use()
 

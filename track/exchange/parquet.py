@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
 from track.exchange.optional import load
-from track.exchange.tables import cell, metric_rows, trial_rows
+from track.exchange.tables import MetricRow, cell, metric_rows, trial_rows
 from track.structure import Trial, TrialGroup
 
 METRICS_FILE, TRIALS_FILE = "metrics.parquet", "trials.parquet"
@@ -53,15 +53,35 @@ def export_parquet(
     parquet = load("pyarrow.parquet", "parquet")
     trials, groups = [*trials], [*groups]
     os.makedirs(folder, exist_ok=True)
-    parquet.write_table(_trials_table(arrow, trials, groups), os.path.join(folder, TRIALS_FILE))
-    schema = _metrics_schema(arrow)
-    rows = metric_rows(trials, groups)
+    parquet.write_table(trials_table(trials, groups), os.path.join(folder, TRIALS_FILE))
     count = 0
+    schema = _metrics_schema(arrow)
     with parquet.ParquetWriter(os.path.join(folder, METRICS_FILE), schema) as writer:
-        while block := [*islice(rows, _ROWS)]:
-            count += len(block)
-            writer.write_batch(arrow.RecordBatch.from_arrays(_columns(arrow, block), schema=schema))
+        for batch in _metrics_batches(arrow, metric_rows(trials, groups)):
+            count += len(batch)
+            writer.write_batch(batch)
     return count
+
+
+def metrics_table(trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()) -> Any:
+    """Return the values of all metrics as a ``pyarrow.Table``, a row per value."""
+    arrow = load("pyarrow", "parquet")
+    batches = _metrics_batches(arrow, metric_rows(trials, groups))
+    return arrow.Table.from_batches(batches, _metrics_schema(arrow))
+
+
+def trials_table(trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()) -> Any:
+    """Return a ``pyarrow.Table`` with a row per trial."""
+    arrow = load("pyarrow", "parquet")
+    names, rows = trial_rows(trials, groups)
+    columns = [_typed(arrow, [row.get(name) for row in rows]) for name in names]
+    return arrow.table(columns, names=names)
+
+
+def _metrics_batches(arrow: Any, rows: Iterator[MetricRow]) -> Iterator[Any]:
+    schema = _metrics_schema(arrow)
+    while block := [*islice(rows, _ROWS)]:
+        yield arrow.RecordBatch.from_arrays(_columns(arrow, block), schema=schema)
 
 
 def _metrics_schema(arrow: Any) -> Any:
@@ -94,12 +114,6 @@ def _columns(arrow: Any, rows: list[Any]) -> list[Any]:
         arrow.array(value_numbers, number),
         arrow.array([*map(_other_text, values, value_numbers)], text),
     ]
-
-
-def _trials_table(arrow: Any, trials: list[Trial], groups: list[TrialGroup]) -> Any:
-    names, rows = trial_rows(trials, groups)
-    columns = [_typed(arrow, [row.get(name) for row in rows]) for name in names]
-    return arrow.table(columns, names=names)
 
 
 def _typed(arrow: Any, values: list[Any]) -> Any:

@@ -13,7 +13,7 @@ from track.events.values import check_depth, pack_values
 from track.persistence.checks import check_uid
 from track.persistence.importing import import_events
 from track.persistence.protocol import Protocol
-from track.projections.objects import thaw
+from track.projections.copies import thaw
 from track.structure import Project, Trial, TrialGroup
 
 START_TIME, END_TIME = "start_time", "end_time"

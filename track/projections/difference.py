@@ -34,7 +34,13 @@ class Difference(NamedTuple):
     first: Any = None
 
 
-def differences(left: Trial, right: Trial) -> Iterator[Difference]:
+def differences(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[Difference]:
+    """Yield what is not the same in two dictionaries, however deep it is."""
+    for key in {**left, **right}:
+        yield from _compare(str(key), left.get(key), right.get(key))
+
+
+def differences_of_trials(left: Trial, right: Trial) -> Iterator[Difference]:
     """Yield what is not the same in two trials: what they were given first, then what came out."""
     for name in _SECTIONS:
         yield from _compare(name, getattr(left, name), getattr(right, name))

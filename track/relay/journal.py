@@ -40,11 +40,8 @@ class RelayJournal(Journal):
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
         return filter(None, self._batches(after, live=False, stream=stream))
 
-    def follow(self, after: int = 0) -> Iterator[Batch | None]:
-        """Yield what is behind a position, and then what comes; None when nothing does for a while.
-
-        A connection that is lost is replaced; there is no gap then, and no repetition.
-        """
+    def follow(self, after: int = 0, *, poll_s: float = 0.0) -> Iterator[Batch | None]:
+        # A connection that is lost is replaced; there is no gap then, and no repetition.
         return self._batches(after, live=True)
 
     def _batches(
