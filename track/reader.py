@@ -84,7 +84,7 @@ class Origin(NamedTuple):
 
 
 class Reader:
-    """A store, to look at. Nothing is ever changed through it.
+    """A store, to look at. Nothing in it is ever changed; caches beside it may be written.
 
     Parameters
     ----------

@@ -218,6 +218,26 @@ class Trial(_Metrics, _Shown):
     def __hash__(self) -> int:
         return hash(self.uid)
 
+    def _repr_html_(self) -> str:
+        """Show it in a notebook: what it is, its parameters, and the last value of each metric."""
+        from html import escape
+
+        facts = {"name": self.name, "status": self.status, "revision": self.revision}
+        facts |= {f"parameters.{name}": value for name, value in self.parameters.items()}
+        facts |= {f"metrics.{name}": _last_of(values) for name, values in self.metrics.items()}
+        rows = (
+            f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
+            for name, value in facts.items()
+        )
+        return f"<table><caption>Trial {escape(self.uid)}</caption>{''.join(rows)}</table>"
+
+
+def _last_of(values: Any) -> Any:
+    """Return the last of the values of a metric."""
+    if isinstance(values, Mapping):
+        values = list(values.values())
+    return values[-1] if isinstance(values, list) and values else values
+
 
 class TrialGroup(_Shown):
     """A namespace, or set, of trials.

@@ -1,0 +1,209 @@
+"""Looking at a store: the same on every backend with a journal, and nothing is changed by it."""
+
+import json
+import math
+
+import pytest
+
+from tests.contracts.test_protocols import BACKENDS
+from track import TrackClient
+from track.errors import QueryError, TrialDoesNotExist
+from track.events.types import MetricsLogged, StatusChanged, TrialCreated
+from track.moments import Moment
+from track.reader import Reader
+from track.structure import Status
+
+
+@pytest.fixture(params=[name for name in BACKENDS if name != "multiplexer"])
+def reader(request, tmp_path):
+    store = BACKENDS[request.param](tmp_path)
+    reader = Reader(store)
+    yield reader
+    reader.close()
+
+
+@pytest.fixture
+def told(reader):
+    """A trial that was interrupted and continued, among two others; and its uid."""
+    client = TrackClient(reader.protocol)
+    client.set_project(name="p")
+    client.set_group(name="g")
+    client.new_trial(name="other", parameters={"lr": 0.5}).log_metrics(step=0, loss=9.0)
+    trial = client.new_trial(force=True, name="mine", parameters={"lr": 0.1, "model": {"depth": 2}})
+    trial.start()
+    for step in range(4):
+        trial.log_metrics(step=step, loss=1.0 / (step + 1))
+    trial.log_metadata(note="first")
+    trial.finish(KeyboardInterrupt)
+    client.new_trial(force=True, name="third", parameters={"lr": 0.7})
+    again = TrackClient(reader.protocol)
+    with again.set_trial(uid=trial.trial.uid) as continued:
+        for step in range(2, 6):
+            continued.log_metrics(step=step, loss=10.0 + step)
+        continued.log_metadata(note="second")
+    return reader, trial.trial.uid
+
+
+def test_a_trial_is_found_by_what_is_known_of_it(told):
+    """Its uid, the beginning of that, its hash with its revision, or its name."""
+    reader, uid = told
+    digest, _, revision = uid.rpartition("_")
+    for which in (uid, uid[:8], f"{digest[:8]}_{revision}", "mine", reader.trial(uid)):
+        assert reader.find_uid(which) == uid
+    assert reader.trial("mine").metadata["note"] == "second"
+
+
+@pytest.mark.parametrize("which", ["0" * 64 + "_0", "", "x_y_z"])
+def test_a_trial_that_does_not_exist_is_told(told, which):
+    """Whatever the text looks like."""
+    with pytest.raises(TrialDoesNotExist, match="there is no trial"):
+        told[0].find_uid(which)
+
+
+def test_a_trial_that_may_have_been_meant_is_named(told):
+    """A letter is wrong, or two."""
+    with pytest.raises(TrialDoesNotExist, match="did you mean mine"):
+        told[0].find_uid("mien")
+
+
+def test_a_name_that_several_have_is_told(reader):
+    """With all of them, to choose from."""
+    client = TrackClient(reader.protocol)
+    uids = [client.new_trial(force=True, name="a", parameters={"n": n}).trial.uid for n in (1, 2)]
+    with pytest.raises(TrialDoesNotExist) as caught:
+        reader.trial("a")
+    assert all(uid in str(caught.value) for uid in uids)
+
+
+def test_the_history_of_a_trial_is_its_events(told):
+    """In order, from its creation on, and nobody else's."""
+    reader, uid = told
+    events = list(reader.history(uid))
+    mine = [event for event in reader.events() if event.stream == events[0].stream]
+    assert events == mine
+    assert isinstance(events[0].event, TrialCreated)
+    logged = [event.event.step for event in events if isinstance(event.event, MetricsLogged)]
+    assert logged == [0, 1, 2, 3, 2, 3, 4, 5]
+    middle = events[5]
+    assert list(reader.history(uid, until=middle.position)) == events[:6]
+    by_then = [event for event in events if event.at <= middle.at]
+    assert list(reader.history(uid, until=Moment(at_ns=middle.at))) == by_then
+
+
+def test_a_trial_as_it_stood(told):
+    """At a position or a time; steps that were logged again have their first value then."""
+    reader, uid = told
+    first_end = next(
+        event
+        for event in reader.history(uid)
+        if isinstance(event.event, StatusChanged) and event.event.name == "Interrupted"
+    )
+    for at in (first_end.position, Moment(at_ns=first_end.at)):
+        before = reader.trial(uid, at=at)
+        assert before.metrics["loss"].to_dict() == {s: 1.0 / (s + 1) for s in range(4)}
+        assert (before.metadata["note"], before.status) == ("first", Status.Interrupted)
+        assert [trial.name for trial in reader.trials(at=at)] == ["other", "mine"]
+        report = json.loads("".join(reader.report(at=at)))
+        assert [trial["name"] for trial in report[0]["trials"]] == ["other", "mine"]
+    now = reader.trial(uid)
+    assert now.metrics["loss"] == {0: 1.0, 1: 0.5, 2: 12.0, 3: 13.0, 4: 14.0, 5: 15.0}
+    with pytest.raises(TrialDoesNotExist, match="did not exist yet"):
+        reader.trial(uid, at=0)
+    with pytest.raises(QueryError, match="no moment"):
+        reader.trial(uid, at="soon")
+    assert reader.projects(at=0) == reader.groups(at=0) == reader.trials(at=0) == []
+
+
+def test_each_start_is_an_attempt(told):
+    """With its process, what that said of itself, and how it ended."""
+    reader, uid = told
+    first, second = reader.attempts(uid)
+    assert (first.number, second.number) == (1, 2)
+    assert (first.status, second.status) == (Status.Interrupted, Status.Completed)
+    assert first.started_at < first.finished_at < second.started_at < second.finished_at
+    assert first.process == second.process
+    assert "command" in first.facts
+    assert reader.attempts("other") == []
+    assert [one.number for one in reader.attempts(uid, until=Moment(at_ns=first.last_at))] == [1]
+
+
+def test_the_provenance_of_a_value(told):
+    """Who set it, when, in which attempt, and what was there before."""
+    reader, uid = told
+
+    def said(path):
+        found = reader.provenance(uid, path)
+        return [(o.value, o.replaced, o.attempt and o.attempt.number) for o in found]
+
+    assert said("metrics.loss.3") == [(0.25, None, 1), (13.0, 0.25, 2)]
+    assert said("metrics.loss.5") == [(15.0, None, 2)]
+    assert said("metrics.loss")[-1] == (15.0, 14.0, 2)
+    assert said("metadata.note") == [("first", None, 1), ("second", "first", 2)]
+    assert said("parameters.lr") == [(0.1, None, None)]
+    assert said("parameters.model.depth") == [(2, None, None)]
+    assert [str(value) for value, _, _ in said("status")][1:] == [
+        *("running", "interrupted", "running", "completed")
+    ]
+    assert said("metrics.nothing") == said("metrics.loss.99") == said("bogus") == []
+    origin = reader.provenance(uid, "metadata.note")[0]
+    assert origin.recorded.event.values == {"note": "first"}
+    assert origin.attempt.process.pid > 0
+
+
+def test_the_difference_of_two_trials(told):
+    """Parameters, metrics with the first step at which they part, and nothing that is the same."""
+    reader, uid = told
+    found = {item.path: item for item in reader.diff("other", uid)}
+    assert found["parameters.lr"][1:3] == (0.5, 0.1)
+    assert found["parameters.model"][1:3] == (None, {"depth": 2})
+    assert found["metrics.loss"][1:] == (9.0, 15.0, 0)
+    assert found["name"][1:3] == ("other", "mine")
+    assert reader.diff(uid, "mine") == []
+    end = next(
+        e.position
+        for e in reader.history(uid)
+        if isinstance(e.event, StatusChanged) and e.event.name == "Interrupted"
+    )
+    then = {item.path: item for item in reader.diff(uid, uid, left_at=end)}
+    assert then["metrics.loss"][1:] == (0.25, 15.0, 2)
+    assert then["metadata.note"][1:3] == ("first", "second")
+    assert "parameters.lr" not in then
+
+
+def test_what_comes_is_followed(reader):
+    """From the last event on, or from any position."""
+    client = TrackClient(reader.protocol)
+    trial = client.new_trial(parameters={"n": 1})
+    trial.log_metrics(step=0, loss=1.0)
+    reader.trials()
+    position = reader.protocol.journal.head()
+    events = reader.follow(position)
+    trial.log_metrics(step=1, loss=math.nan)
+    reader.protocol.commit()
+    assert next(events).event.step == 1
+    events.close()
+    events = reader.follow(0)
+    assert next(events) == next(iter(reader.events()))
+    events.close()
+
+
+def test_archived_trials_are_asked_for(told):
+    """They are found by name, and are in no listing."""
+    reader, uid = told
+    reader.protocol.archive_trial(reader.trial(uid))
+    assert [trial.name for trial in reader.trials()] == ["other", "third"]
+    assert [trial.name for trial in reader.trials(archived=True)] == ["mine"]
+    assert reader.trial("mine").uid == uid
+
+
+def test_tables_of_trials_and_metrics(told):
+    """A row per trial, a row per value."""
+    reader, uid = told
+    import pandas as pd
+    frame = reader.to_pandas()
+    assert isinstance(frame, pd.DataFrame)
+    assert list(frame["name"]) == ["other", "mine", "third"]
+    values = reader.to_pandas([reader.trial(uid)], metrics=True)
+    assert list(values["value"]) == [1.0, 0.5, 12.0, 13.0, 14.0, 15.0]
+    assert reader.to_arrow(metrics=True).num_rows == 7
+    assert reader.to_arrow().num_rows == 3

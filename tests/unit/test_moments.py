@@ -1,0 +1,62 @@
+"""Moments: positions and times, as people write them."""
+
+import time
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from track.errors import QueryError
+from track.moments import NOW, Moment, to_moment
+
+
+@pytest.mark.parametrize(
+    ("when", "moment"),
+    [
+        (None, NOW),
+        (NOW, NOW),
+        (Moment(position=3), Moment(position=3)),
+        (0, Moment(position=0)),
+        (17, Moment(position=17)),
+        ("17", Moment(position=17)),
+        (" 17 ", Moment(position=17)),
+        ("1970-01-01T00:00:02+00:00", Moment(at_ns=2 * 10**9)),
+        ("1970-01-01T00:00:02.5Z", Moment(at_ns=2_500_000_000)),
+        ("1970-01-01 01:00:00+01:00", Moment(at_ns=0)),
+        (datetime(1970, 1, 2, tzinfo=timezone.utc), Moment(at_ns=86400 * 10**9)),
+        (datetime(1970, 1, 1, microsecond=1, tzinfo=timezone.utc), Moment(at_ns=1000)),
+    ],
+)
+def test_a_moment_is_a_position_or_a_time(when, moment):
+    """Whichever way it is given."""
+    assert to_moment(when) == moment
+
+
+def test_a_time_without_a_zone_is_local():
+    """It is what the clock on the wall shows."""
+    naive = datetime(2026, 1, 31, 12)  # noqa: DTZ001 - that is what is tested
+    assert to_moment(naive) == to_moment(naive.astimezone(timezone.utc))
+    assert to_moment("2026-01-31T12:00") == to_moment(naive)
+
+
+@pytest.mark.parametrize(
+    ("text", "ago"),
+    [
+        ("90s", timedelta(seconds=90)),
+        ("15m", timedelta(minutes=15)),
+        ("1.5h", timedelta(hours=1.5)),
+        ("3 d ago", timedelta(days=3)),
+        ("1w", timedelta(weeks=1)),
+    ],
+)
+def test_so_long_ago_is_a_time(text, ago):
+    """Counted from the call."""
+    before = time.time_ns()
+    found = to_moment(text).at_ns + int(ago.total_seconds() * 10**9)
+    assert before <= found <= time.time_ns()
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "-3", "3y", "2026-13-01", "1e5"])
+def test_what_is_no_moment_is_told(text):
+    """With examples of what is one."""
+    with pytest.raises(QueryError, match="is no moment: give a position"):
+        to_moment(text)
