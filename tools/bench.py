@@ -31,6 +31,8 @@ ROUND = 1000
 FILE, LMDB = "file:bench.json", "lmdb:bench.lmdb"
 JOURNALS = {FILE: "bench.json.journal", LMDB: "bench.lmdb"}
 SNAPSHOT_SUFFIX = ".snapshot"
+INTERLEAVED = 1000
+"""Trials that log by turns."""
 
 WORKERS = 4
 
@@ -174,6 +176,30 @@ def measure_open(_count: int, uri: str) -> dict[str, Any]:
     }
 
 
+def measure_interleaved(count: int, uri: str) -> dict[str, Any]:
+    """Log steps of many trials by turns, so that no two events of one follow each other."""
+    from track import TrackClient
+
+    client = TrackClient(uri)
+    made = [client.new_trial(force=True, parameters={"n": n}) for n in range(INTERLEAVED)]
+    for step in range(count // INTERLEAVED):
+        for trial in made:
+            trial.log_metrics(step=step, loss=1 / (step + 1), acc=step / 7)
+    client.close()
+    return {"uid": made[INTERLEAVED // 2].trial.uid}
+
+
+def measure_history(_count: int, uri: str) -> dict[str, Any]:
+    """Open the store and read the history of one of its trials: cold, in a process of its own."""
+    import track
+
+    uri, _, uid = uri.partition("#")
+    start = perf_counter()
+    with track.open(uri) as reader:
+        events = sum(1 for _ in reader.history(uid))
+        return {"history_s": perf_counter() - start, "events": events}
+
+
 def measure_burst(count: int, uri: str) -> dict[str, Any]:
     """Log steps of a trial once told to, and say when that began and ended."""
     trial = new_trial(uri)
@@ -226,6 +252,8 @@ MEASURES = {
     "chrono": measure_chrono,
     "run": measure_run,
     "open": measure_open,
+    "interleaved": measure_interleaved,
+    "history": measure_history,
     "burst": measure_burst,
     "guarded": measure_guarded,
 }
@@ -376,6 +404,19 @@ def opening_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
         yield Row("  fetch the whole trial after it", fetch_s, "s")
 
 
+def history_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
+    """Read the history of one trial among those of many, once there is an index."""
+    uid = run_measure("interleaved", count, folder, uri).said["uid"]
+    first, *others = (run_measure("history", 0, folder, f"{uri}#{uid}").said for _ in range(6))
+    if any(outcome["events"] < count // INTERLEAVED for outcome in others):
+        sys.exit("a part of the history is missing")
+    scheme = uri.partition(":")[0]
+    history_ms = median(outcome["history_s"] for outcome in others) * 1e3
+    note = f"{others[0]['events']:,} events among those of {INTERLEAVED:,} trials"
+    yield Row(f"history {scheme}: of one trial", history_ms, "ms", 50, note)
+    yield Row("  the first time, which makes the index", first["history_s"], "s")
+
+
 def import_row() -> Row:
     """Time the import against a bare interpreter, by turns."""
 
@@ -399,6 +440,8 @@ def rows(count: int, folder: Path) -> Iterator[Row]:
     yield from speed_rows(count, folder)
     yield from sharing_rows(count, folder)
     yield from size_rows(count, folder)
+    yield from history_rows(count, folder, "file:many.json")
+    yield from history_rows(count, folder, "lmdb:many.lmdb")
     yield from database_rows(count, folder)
     yield from relay_rows(count, folder)
     yield import_row()

@@ -200,6 +200,7 @@ def test_tables_of_trials_and_metrics(told):
     """A row per trial, a row per value."""
     reader, uid = told
     import pandas as pd
+
     frame = reader.to_pandas()
     assert isinstance(frame, pd.DataFrame)
     assert list(frame["name"]) == ["other", "mine", "third"]

@@ -148,7 +148,10 @@ class LMDBJournal(JournalOnDisk):
 
     def read_run(self, run: Run) -> Batch:
         after, found = run.after, []
-        while piece := self._read(partial(self._take, after, min(run.last - after, _BATCH_EVENTS))):
+        while after < run.last:
+            piece = self._read(partial(self._take, after, run.last - after))
+            if not piece:
+                break  # somebody replaced the environment by another one
             found += piece
             after = found[-1][0]
         return self._checked(found)
