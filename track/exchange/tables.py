@@ -88,14 +88,14 @@ def cell(value: Any) -> str:
     r"""Write a value as the text of one cell.
 
     None is empty, text is as it is, everything else is as in the report JSON: ``0.5``, ``true``,
-    ``NaN``, ``-Infinity``, ``[1, 2]``. A lone surrogate, which no UTF-8 can hold, is escaped:
-    ``\ud800``.
+    ``NaN``, ``-Infinity``, ``[1, 2]``. What many programs cannot read is escaped: lone surrogates
+    (``\ud800``) and NUL (``\x00``).
     """
     value = plain(value)
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
 
 
 def _points(values: Any) -> Iterator[tuple[Any, int | None, Any]]:
