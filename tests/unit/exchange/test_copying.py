@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 
 import track
+from tests.databases import uri_of
 from tests.relays import served
 from track import TrackClient
 from track.errors import JournalWriteError
 from track.events.codec import Encoder, identify
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
+from track.events.journal_retry import RetryingJournal
 from track.events.types import TagsAdded
 from track.exchange import copy_journal, copy_store, copying
 from track.persistence import get_protocol
@@ -27,6 +29,7 @@ ROOT = os.path.dirname(os.path.dirname(track.__file__))
 def small_batches(monkeypatch):
     """Several batches are needed for a few events."""
     monkeypatch.setattr(copying, "_BATCH_BYTES", 500)
+    monkeypatch.setattr(copying, "_FILE_BATCH_BYTES", 200)
 
 
 def fill(uri, steps=40):
@@ -87,25 +90,32 @@ def test_progress_is_told_along_the_way():
 
 
 @pytest.mark.parametrize("calls", range(6))
-def test_a_copy_that_was_killed_goes_on(calls):
+@pytest.mark.parametrize(
+    ("uri", "module", "name"),
+    [
+        ("lmdb:target.lmdb", "journal_lmdb", "LMDBJournal"),
+        ("file:target.json", "journal_file", "FileJournal"),
+    ],
+)
+def test_a_copy_that_was_killed_goes_on(uri, module, name, calls):
     """The next call copies what is missing, and nothing twice."""
     source = fill("file:source.json")
     source.commit()
     program = (
         "import itertools, os, sys\n"
-        "from track.events.journal_lmdb import LMDBJournal\n"
-        "append, count = LMDBJournal.append, itertools.count()\n"
+        f"from track.events.{module} import {name} as Journal\n"
+        "append, count = Journal.append, itertools.count()\n"
         f"def dying(*args): return os._exit(7) if next(count) == {calls} else append(*args)\n"
-        "LMDBJournal.append = dying\n"
+        "Journal.append = dying\n"
         "from track.exchange import copying\n"
         "from track.persistence import get_protocol\n"
-        "copying._BATCH_BYTES = 500\n"
-        "copying.copy_store(get_protocol('file:source.json'), get_protocol('lmdb:target.lmdb'))\n"
+        "copying._BATCH_BYTES, copying._FILE_BATCH_BYTES = 500, 200\n"
+        f"copying.copy_store(get_protocol('file:source.json'), get_protocol('{uri}'))\n"
     )
     command = [sys.executable, "-c", program]
     ended = subprocess.run(command, env={**os.environ, "PYTHONPATH": ROOT}, check=False)
     assert ended.returncode == 7
-    target = get_protocol("lmdb:target.lmdb")
+    target = get_protocol(uri)
     there = len(payloads(target.journal))
     assert (there > 0) == (calls > 0)
     done = copy_store(source, target)
@@ -114,7 +124,7 @@ def test_a_copy_that_was_killed_goes_on(calls):
 
 
 def test_a_target_that_fails_says_so():
-    """And gets the rest the next time."""
+    """Even one that forgives whoever logs to it. It gets the rest the next time."""
 
     class Failing(MemoryJournal):
         appends = 0
@@ -127,7 +137,7 @@ def test_a_target_that_fails_says_so():
 
     source, target = fill("memory:").journal, Failing()
     with pytest.raises(JournalWriteError):
-        copy_journal(source, target)
+        copy_journal(source, RetryingJournal(target))
     assert 0 < len(payloads(target)) < len(payloads(source))
     copy_journal(source, target)
     assert payloads(target) == payloads(source)
@@ -222,4 +232,15 @@ def test_a_store_is_copied_to_a_server_and_back():
             assert copy_store(source, far).events == expected
         copy_store(far, back)
         far.close()
+    assert payloads(back.journal) == payloads(source.journal)
+
+
+def test_a_store_is_copied_into_a_database_and_back(tmp_path):
+    """Through the spool of this machine, each event once."""
+    source, back = fill("file:source.json"), get_protocol("memory:")
+    far = get_protocol(uri_of("postgres", str(tmp_path)[-255:], spool=tmp_path / "spool"))
+    for expected in (len(payloads(source.journal)), 0):
+        assert copy_store(source, far).events == expected
+    copy_store(far, back)
+    far.close()
     assert payloads(back.journal) == payloads(source.journal)
