@@ -296,13 +296,13 @@ class Reader:
             pandas is not installed
         """
         from track.exchange.optional import load
-        from track.exchange.tables import MetricRow, metric_rows, trial_rows
+        from track.exchange.tables import METRIC_COLUMNS, metric_rows, trial_rows
 
         pandas = load("pandas", "pandas")
         trials = self.trials() if trials is None else trials
         if metrics:
             rows = metric_rows(trials, self.groups())
-            return pandas.DataFrame(list(rows), columns=MetricRow._fields)
+            return pandas.DataFrame(list(rows), columns=METRIC_COLUMNS)
         names, table = trial_rows(trials, self.groups())
         return pandas.DataFrame(table, columns=names)
 

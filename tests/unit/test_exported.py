@@ -33,6 +33,11 @@ NAMES = {
         "SerializerProject SerializerStatStream SerializerStatus SerializerTrial "
         "SerializerTrialGroup SerializerUUID"
     ),
+    "track.exchange": (
+        "Added Copied copy_journal copy_store export_csv export_events export_json export_parquet "
+        "export_tensorboard export_trials_csv import_projects read_mlflow read_report "
+        "read_tensorboard"
+    ),
     "track.distributed.cockroachdb": "CockRoachDB",
     "track.utils": "ItemNotFound",
     "track.configuration": "options none reset_configuration",

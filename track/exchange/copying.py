@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from track.events.codec import identify
-from track.events.journal import Journal, PartlyThere
+from track.events.journal import Batch, Journal, PartlyThere
+from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_on_disk import JournalOnDisk
 from track.events.journal_retry import RetryingJournal
@@ -16,7 +17,14 @@ from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
 
 _BATCH_BYTES = 2**20
-"""Events that are appended together: the more, the faster, and the longer others wait."""
+"""Of the events that are looked for, and appended, together: others wait that long."""
+
+_FILE_BATCH_BYTES = 2**12
+"""Of those that are appended to a file together. Whoever reads it looks at large appends for ten
+times as long as at small ones."""
+
+_Named = tuple[tuple[int, int], bytes]
+"""Producer and sequence of an event, and its payload."""
 
 _LATE_ARRIVALS = 5
 """How often a part of a batch may turn out to have arrived meanwhile."""
@@ -89,8 +97,8 @@ def copy_journal(
     # Whoever copies wants to know at once that the target cannot be written.
     target = target.journal if isinstance(target, RetryingJournal) else target
     copied = left_out = nameless = 0
-    for batch in _batches(source):
-        named = [payload for payload in batch if identify(payload) is not None]
+    for batch in _batches(source.read_batches(), _BATCH_BYTES):
+        named = [(who, payload) for payload in batch if (who := identify(payload)) is not None]
         new = _deliver(target, named)
         copied += new
         left_out += len(named) - new
@@ -100,28 +108,29 @@ def copy_journal(
     return Copied(copied, left_out, nameless, 0)
 
 
-def _batches(source: Journal) -> Iterator[list[bytes]]:
-    """Yield the payloads of a journal, in order, some at a time."""
+def _batches(batches: Iterable[Batch], size: int) -> Iterator[list[bytes]]:
+    """Yield payloads in the same order, so many bytes at a time."""
     batch: list[bytes] = []
-    size = 0
-    for _, payloads in source.read_batches():
+    length = 0
+    for _, payloads in batches:
         for payload in payloads:
             batch.append(payload)
-            size += len(payload)
-            if size >= _BATCH_BYTES:
+            length += len(payload)
+            if length >= size:
                 yield batch
-                batch, size = [], 0
+                batch, length = [], 0
     if batch:
         yield batch
 
 
-def _deliver(target: Journal, batch: list[bytes], late_arrivals: int = _LATE_ARRIVALS) -> int:
+def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_ARRIVALS) -> int:
     """Have the target take what it lacks of a batch, and return how many events that were."""
     try:
         with _turn(target):
             missing = _missing(target, batch)
-            if missing:
-                target.deliver(missing)
+            size = _FILE_BATCH_BYTES if isinstance(target, FileJournal) else _BATCH_BYTES
+            for payloads in _batches([((), missing)], size):
+                target.deliver(payloads)
     except PartlyThere:
         if not late_arrivals:
             raise
@@ -135,14 +144,11 @@ def _turn(target: Journal) -> AbstractContextManager[None]:
     return target.exclusive() if local else nullcontext()
 
 
-def _missing(target: Journal, batch: Sequence[bytes]) -> list[bytes]:
+def _missing(target: Journal, batch: list[_Named]) -> list[bytes]:
     """Return the events of a batch that the target does not have, each once."""
     missing = []
     last: dict[int, int] = {}
-    for payload in batch:
-        identity = identify(payload)
-        assert identity is not None, "nameless events were left out"
-        producer, sequence = identity
+    for (producer, sequence), payload in batch:
         if producer not in last:
             last[producer] = target.last_sequence(producer)
         if sequence > last[producer]:

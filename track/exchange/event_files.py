@@ -45,9 +45,10 @@ def write_event_file(
     path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
 ) -> None:
     """Write a run, in place of the file that is there."""
+    fresh = os.path.join(os.path.dirname(path), f"track.{os.getpid()}.tmp")  # none of their names
     protos = load("tensorboardX.proto.event_pb2", EXTRA)
     summaries = load("tensorboardX.proto.summary_pb2", EXTRA)
-    writer = load("tensorboardX.record_writer", EXTRA).RecordWriter(f"{path}.tmp")
+    writer = load("tensorboardX.record_writer", EXTRA).RecordWriter(fresh)
     head = protos.Event(wall_time=wall_time, file_version="brain.Event:2")
     writer.write(head.SerializeToString())
     if parameters:
@@ -60,7 +61,7 @@ def write_event_file(
         event = protos.Event(wall_time=time, step=step, summary=summary)
         writer.write(event.SerializeToString())
     writer.close()
-    os.replace(f"{path}.tmp", path)
+    os.replace(fresh, path)
 
 
 # Reading

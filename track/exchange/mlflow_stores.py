@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from math import inf, nan
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from track.errors import ImportFailed
 from track.exchange.optional import load
+
+if TYPE_CHECKING:
+    from sqlite3 import Cursor
 
 DELETED = "deleted"
 
@@ -149,6 +151,8 @@ def read_database(path: str) -> Iterator[Experiment]:
     ImportFailed
         it is none of MLflow's, or cannot be read
     """
+    import sqlite3
+
     try:
         with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as database:
             ask = database.execute
@@ -162,7 +166,7 @@ def read_database(path: str) -> Iterator[Experiment]:
         raise _no_store(path, error) from error
 
 
-def _runs(ask: Callable[..., sqlite3.Cursor], experiment: Any) -> Iterator[Run]:
+def _runs(ask: Callable[..., Cursor], experiment: Any) -> Iterator[Run]:
     found = ask(
         "SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs "
         "WHERE experiment_id = ? AND lifecycle_stage != ? ORDER BY start_time, run_uuid",

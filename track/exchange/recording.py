@@ -52,7 +52,8 @@ def import_projects(store: Protocol, projects: Iterable[Project]) -> Added:
     """
     projects = [*projects]
     large = _check(store, projects)
-    new_projects = new_groups = new_trials = 0
+    new_projects = new_groups = 0
+    new_trials = set()
     for project in projects:
         fresh = Project(
             name=project.uid, description=project.description, metadata=thaw(project.metadata)
@@ -61,10 +62,11 @@ def import_projects(store: Protocol, projects: Iterable[Project]) -> Added:
     for group in _groups(projects):
         new_groups += store.new_trial_group(group) is not None
     for trial in _trials(projects):
-        new_trials += _add_trial(store, trial, large=trial.uid in large)
-    _add_members(store, projects)
+        if _add_trial(store, trial, large=trial.uid in large):
+            new_trials.add(trial.uid)
+    _add_members(store, projects, new_trials)
     store.commit()
-    return Added(new_projects, new_groups, new_trials)
+    return Added(new_projects, new_groups, len(new_trials))
 
 
 # Before anything is recorded
@@ -184,23 +186,25 @@ def _missing(values: Any, there: Any) -> Iterator[tuple[Any, Any]]:
         yield from ((None, value) for value in values[len(there) :])
 
 
-def _add_members(store: Protocol, projects: list[Project]) -> None:
-    """Add trials to the groups and projects that they were not made in."""
-    uids = {trial.uid: trial for trial in _trials(projects)}
+def _add_members(store: Protocol, projects: list[Project], new: set[str]) -> None:
+    """Add trials to the projects and groups that they were not made in."""
+    trials = {trial.uid: trial for trial in _trials(projects)}
     for project in projects:
-        guests = {trial for trial in project.trials if trial.project_id != project.uid}
+        guests = {
+            trial.uid
+            for trial in project.trials
+            if trial.uid not in new or trial.project_id != project.uid
+        }
         found = store.get_project(project) if guests else None
         if found is not None:
-            for trial in sorted(guests - found.trials, key=_age):
-                store.add_project_trial(project, trial)
-        for group in project.groups:
-            members = {uid for uid in group.trials if uid in uids}
-            guests = {uids[uid] for uid in members if uids[uid].group_id != group.uid}
-            in_store = store.get_trial_group(group) if guests else None
-            if in_store is not None:
-                for trial in sorted(guests, key=_age):
-                    if trial.uid not in in_store.trials:
-                        store.add_group_trial(group, trial)
+            for uid in sorted(guests - {trial.uid for trial in found.trials}):
+                store.add_project_trial(project, trials[uid])
+    for group in _groups(projects):
+        members = trials.keys() & group.trials  # a report may name trials that it does not have
+        in_store = store.get_trial_group(group) if members else None
+        if in_store is not None:
+            for uid in sorted(members - in_store.trials):
+                store.add_group_trial(group, trials[uid])
 
 
 def _named(uid: str) -> Trial:

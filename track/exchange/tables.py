@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from math import isfinite
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
@@ -13,6 +14,9 @@ from track.structure import Trial, TrialGroup
 
 METRIC_COLUMNS = ("trial", "project", "group", "metric", "step", "index", "value")
 """What the columns of a table of :class:`MetricRow` are called."""
+
+_LARGE = 2**63
+"""Python refuses to write the digits of very large integers."""
 
 
 class MetricRow(NamedTuple):
@@ -45,10 +49,10 @@ def metric_rows(trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()) -> I
     """Yield every value of every metric, in the order of the trials and of what they logged."""
     names = group_names(groups)
     for trial in trials:
-        group = names.get(trial.group_id, trial.group_id)
+        uid, group = trial.uid, names.get(trial.group_id, trial.group_id)
         for metric, values in trial.metrics.items():
             for step, place, value in _points(values):
-                yield MetricRow(trial.uid, trial.project_id, group, metric, step, place, value)
+                yield MetricRow(uid, trial.project_id, group, metric, step, place, value)
 
 
 def trial_rows(
@@ -88,14 +92,21 @@ def cell(value: Any) -> str:
     r"""Write a value as the text of one cell.
 
     None is empty, text is as it is, everything else is as in the report JSON: ``0.5``, ``true``,
-    ``NaN``, ``-Infinity``, ``[1, 2]``. A lone surrogate, which no UTF-8 can hold, is escaped:
-    ``\ud800``.
+    ``NaN``, ``-Infinity``, ``[1, 2]``. What many programs cannot read is escaped: lone surrogates
+    (``\ud800``) and NUL (``\x00``).
     """
-    value = plain(value)
+    # Nearly all cells of a long table are these.
+    if type(value) is float and isfinite(value):
+        return repr(value)
+    if type(value) is int and -_LARGE < value < _LARGE:
+        return repr(value)
+    if type(value) is str and value.isascii() and "\0" not in value:
+        return value
+    value = None if value is None else plain(value)
     if value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", r"\x00")
 
 
 def _points(values: Any) -> Iterator[tuple[Any, int | None, Any]]:

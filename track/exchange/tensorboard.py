@@ -184,7 +184,8 @@ def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
         folders.sort()
         files = [os.path.join(path, name) for name in sorted(names) if _EVENT_FILE in name]
         if files:
-            yield os.path.relpath(path, folder).replace(os.sep, "/").removeprefix("."), files
+            run = os.path.relpath(path, folder).replace(os.sep, "/")
+            yield "" if run == os.curdir else run, files
 
 
 def _read_run(trial: Trial, files: list[str]) -> None:
