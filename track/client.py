@@ -267,7 +267,7 @@ class TrackClient:
         for found in self.protocol.get_trial(wanted) or ():
             if found.uid == wanted.uid:
                 return found
-        raise TrialDoesNotExist(f"there is no trial {wanted.uid} in this store")
+        raise TrialDoesNotExist(f"there is no trial {wanted.uid} in this store, or it is archived")
 
     def set_version(
         self, version: str | None = None, version_fun: Callable[[], str] | None = None

@@ -17,6 +17,7 @@ from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.persistence.reading import open_for_reading
 from track.projections import history as past
+from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.difference import Difference, differences, differences_of_trials
 from track.projections.objects import LAST_CHANGE, Objects
 from track.projections.report import render_report
@@ -122,23 +123,24 @@ class Reader:
         """Return the projects that match a query, oldest first."""
         if at is None:
             return self.protocol.fetch_projects(query)
-        return list(self.objects(at).find_projects(query))
+        return [*map(copy_project, self.objects(at).find_projects(query))]
 
     def groups(self, query: Query = None, *, at: When = None) -> list[TrialGroup]:
         """Return the groups that match a query, oldest first."""
         if at is None:
             return self.protocol.fetch_groups(query)
-        return list(self.objects(at).find_groups(query))
+        return [*map(copy_group, self.objects(at).find_groups(query))]
 
     def trials(
         self, query: Query = None, *, at: When = None, archived: bool = False
     ) -> list[Trial]:
         """Return the trials that match a query, oldest first: those archived, or the others."""
-        if at is not None:
-            objects = self.objects(at)
-            return list((objects.find_archived if archived else objects.find_trials)(query))
-        fetch = self.protocol.fetch_archived_trials if archived else self.protocol.fetch_trials
-        return fetch(query)
+        if at is None:
+            fetch = self.protocol.fetch_archived_trials if archived else self.protocol.fetch_trials
+            return fetch(query)
+        objects = self.objects(at)
+        find = objects.find_archived if archived else objects.find_trials
+        return [*map(copy_trial, find(query))]
 
     def trial(self, which: str | Trial, *, at: When = None) -> Trial:
         """Return a trial, as it is or as it stood at a moment.
@@ -156,7 +158,7 @@ class Reader:
         objects = past.as_of(stream, position=moment.position, at_ns=moment.at_ns)
         if uid not in objects.trials:
             raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
-        return objects.trials[uid]
+        return copy_trial(objects.trials[uid])
 
     def find_uid(self, which: str | Trial) -> str:
         """Return the uid of a trial that exists.

@@ -100,7 +100,7 @@ def test_a_trial_as_it_stood(told):
     )
     for at in (first_end.position, Moment(at_ns=first_end.at)):
         before = reader.trial(uid, at=at)
-        assert before.metrics["loss"].to_dict() == {s: 1.0 / (s + 1) for s in range(4)}
+        assert before.metrics["loss"] == {s: 1.0 / (s + 1) for s in range(4)}
         assert (before.metadata["note"], before.status) == ("first", Status.Interrupted)
         assert [trial.name for trial in reader.trials(at=at)] == ["other", "mine"]
         report = json.loads("".join(reader.report(at=at)))

@@ -13,9 +13,10 @@ from tests.strategies import events, streams, times
 from track.aggregators.aggregator import Aggregator
 from track.containers.ring import RingBuffer
 from track.containers.series import StepSeries
-from track.events.codec import Encoder, stream_id
+from track.events.codec import Encoder, decode, stream_id
 from track.events.journal_memory import MemoryJournal
 from track.events.producer import Producer
+from track.events.redaction import redact
 from track.events.types import (
     ArgumentsLogged,
     ChronoFinished,
@@ -301,6 +302,30 @@ def test_the_past_is_the_fold_of_its_events(story, data):
     by_then = [one for one in happened if one.at <= at]
     assert dump(as_of(batches(happened), at_ns=at)) == dump(fold(by_then))
     assert dump(as_of(batches(happened))) == dump(fold(happened))
+
+
+@given(STORIES, UIDS, st.data())
+def test_who_saw_what_was_erased_forgets_it(story, uid, data):
+    """Folding what is left of the events of a trial is folding the events and their redaction."""
+    stream = stream_id("trial", uid)
+    happened = recorded(story)
+    place = data.draw(st.integers(0, len(happened)))
+    happened.insert(place, Recorded(0, 5, 1, 2, stream, TrialRedacted()))
+    happened = [event._replace(position=number) for number, event in enumerate(happened, 1)]
+    left = [
+        redacted(event) if event.stream == stream and event.position <= place else event
+        for event in happened
+    ]
+    before, after = fold(happened), fold(left)
+    before.misfits = after.misfits = []  # what made no sense is erased, too
+    assert dump(before) == dump(after)
+
+
+def redacted(event):
+    """Return an event as it is once it was erased."""
+    encode = Encoder().encode
+    payload = encode(type(event.event), [*event.event], event.stream, 1, 1, event.at)
+    return decode(event.position, redact(payload))._replace(sequence=event.sequence)
 
 
 @given(STORIES, UIDS)

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import sys
+from functools import lru_cache
 from typing import Any
 
 from track.versioning import executed_file
@@ -37,6 +38,17 @@ _COMMIT = "# branch.oid "
 
 
 def facts_of_this_process() -> dict[str, Any]:
+    """Return what :func:`gather_facts` said when this process asked for the first time."""
+    return _facts_of(os.getpid())
+
+
+@lru_cache(1)
+def _facts_of(_pid: int) -> dict[str, Any]:
+    # Git takes some milliseconds, and programs with a client for each of a thousand trials exist.
+    return gather_facts()
+
+
+def gather_facts() -> dict[str, Any]:
     """Return the command, the folder, the versions, the git commit and some of the environment.
 
     Arguments that look like passwords, tokens or keys are left out.

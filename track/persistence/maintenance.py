@@ -245,7 +245,9 @@ def kind_of(uri: str) -> JournalKind:
         return LMDBJournal
     if scheme in ("", "file"):
         return FileJournal
-    raise BackendError(f"{uri!r} is no store on disk: give file:<path> or lmdb:<path>")
+    raise BackendError(
+        f"{uri!r} is no store on disk: give file:<path> or lmdb:<path>; of a server, that of its backend"
+    )
 
 
 def _journal_path(uri: str) -> str:
