@@ -25,7 +25,7 @@ from track.persistence.local import FileProtocol
 from track.persistence.opening import JOURNAL_SUFFIX
 from track.persistence.settings import local_settings
 from track.persistence.storage import create_report
-from track.persistence.utils import parse_uri
+from track.persistence.utils import parse_uri, without_password
 from track.utils.files import sync_folder
 
 _SHOWN_BYTES = 40
@@ -246,7 +246,8 @@ def kind_of(uri: str) -> JournalKind:
     if scheme in ("", "file"):
         return FileJournal
     raise BackendError(
-        f"{uri!r} is no store on disk: give file:<path> or lmdb:<path>; of a server, that of its backend"
+        f"{without_password(uri)!r} is no store on disk: give file:<path> or lmdb:<path>; behind a "
+        "server, that of its backend, where that is"
     )
 
 
