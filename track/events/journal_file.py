@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from track.errors import JournalError, JournalWriteError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.events.journal_on_disk import JournalOnDisk
-from track.events.record import Damage, frame, frame_group, records, remains, scan
+from track.events.record import OVERHEAD, Damage, frame, frame_group, records, remains, scan
 from track.events.sequences import Sequences
 from track.events.shared_file import SharedFile
 from track.events.streams import Run
@@ -102,6 +102,9 @@ class FileJournal(JournalOnDisk):
                 window *= 2
             else:
                 after, window = result.consumed, self.window
+
+    def extent(self, payload: bytes) -> int:
+        return len(payload) + OVERHEAD
 
     def read_run(self, run: Run) -> Batch:
         data = self._read(run.after, run.last - run.after)

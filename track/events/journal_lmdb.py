@@ -146,6 +146,9 @@ class LMDBJournal(JournalOnDisk):
                 yield batch
             after = found[-1][0]
 
+    def extent(self, payload: bytes) -> int:
+        return 1
+
     def read_run(self, run: Run) -> Batch:
         after, found = run.after, []
         while after < run.last:

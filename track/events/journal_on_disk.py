@@ -119,6 +119,10 @@ class JournalOnDisk(Journal):
         return self._streams.read(self, stream, after)
 
     @abstractmethod
+    def extent(self, payload: bytes) -> int:
+        """Return by how much the position grows with a payload."""
+
+    @abstractmethod
     def read_run(self, run: Run) -> Batch:
         """Return the events behind a position up to another one."""
 

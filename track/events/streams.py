@@ -12,9 +12,9 @@ import sys
 import threading
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
-from itertools import groupby
+from itertools import accumulate, groupby
 from struct import Struct
 from typing import BinaryIO, NamedTuple, Protocol
 from zlib import crc32
@@ -64,6 +64,9 @@ class Indexed(Protocol):
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         """Yield what was appended behind a position."""
 
+    def extent(self, payload: bytes) -> int:
+        """Return by how much the position grows with a payload."""
+
     def read_run(self, run: Run) -> Batch:
         """Return the intact events of a run."""
 
@@ -103,7 +106,7 @@ class Streams:
     def _runs(self, journal: Indexed, stream: int) -> list[Run]:
         kept = self._kept or self._open(journal)
         for positions, payloads in journal.read_batches(self._new.position):
-            self._new.add(positions, payloads)
+            self._new.add(positions, payloads, journal.extent)
         try:
             if self._new.events >= self._due:
                 kept = self._keep(journal, kept)
@@ -147,18 +150,38 @@ class _NewEvents:
         self.bounds: dict[bytes, array[int]] = {}
         """stream -> its runs, bound behind bound"""
 
-    def add(self, positions: Iterable[int], payloads: list[bytes]) -> None:
-        """Add the next events."""
-        ends = [self.position, *positions]
+    def add(
+        self, positions: Sequence[int], payloads: list[bytes], extent: Callable[[bytes], int]
+    ) -> None:
+        """Add the next events.
+
+        Parameters
+        ----------
+        positions, payloads
+            as the journal yields them
+        extent
+            by how much the journal grows with a payload
+        """
         first = 0
-        for stream, group in groupby([payload[STREAM] for payload in payloads]):
+        # A run has nothing in it that is no event of the journal, such as what is left of an
+        # append that was cut short.
+        for stream, group in groupby(self._labels(positions, payloads, extent)):
             end = first + sum(1 for _ in group)
-            bounds = self.bounds.setdefault(stream, array("Q"))
+            bounds = self.bounds.setdefault(stream[0], array("Q"))
             for start in range(first, end, _LONGEST_RUN):
-                bounds.extend((ends[start], ends[min(start + _LONGEST_RUN, end)]))
+                last = min(start + _LONGEST_RUN, end) - 1
+                bounds.extend((positions[start] - extent(payloads[start]), positions[last]))
             first = end
         self.events += len(payloads)
-        self.position = ends[-1]
+        self.position = positions[-1]
+
+    def _labels(
+        self, positions: Sequence[int], payloads: list[bytes], extent: Callable[[bytes], int]
+    ) -> Iterator[tuple[bytes, int]]:
+        """Yield the stream of each event, and how much is between the events up to there."""
+        extents = accumulate(map(extent, payloads))
+        for position, payload, behind in zip(positions, payloads, extents, strict=True):
+            yield payload[STREAM], position - behind
 
     def runs(self, stream: int) -> Iterator[Run]:
         """Yield the runs of a stream."""

@@ -13,6 +13,7 @@ from track.events.codec import decode
 from track.events.journal_file import FileJournal
 from track.events.journal_lmdb import LMDBJournal
 from track.events.producer import Producer
+from track.events.record import frame_group
 from track.events.types import MetricsLogged, TrialStarted
 
 
@@ -132,6 +133,27 @@ def test_a_run_may_begin_and_end_in_a_group(tmp_path):
     journal.append(memory)
     for stream in (1, 2, 3):
         assert found(journal, stream) == expected(journal, stream) != []
+    journal.close()
+
+
+def test_what_does_not_count_is_not_found_in_a_run(tmp_path):
+    """Events of an append that was cut short are no events, though some of them are intact."""
+    cut = []
+
+    class Sink:
+        append, sync_due_ns = cut.extend, float("inf")
+
+    producer = Producer(Sink())
+    for number in range(3):
+        producer.record(1, MetricsLogged(number, {}, None))
+    journal = FileJournal(tmp_path / "journal", "process")
+    Producer(journal).record(1, MetricsLogged("before", {}, None))
+    with open(journal.path, "ab") as file:
+        file.write(frame_group(cut)[:-5])
+    Producer(journal).record(1, MetricsLogged("after", {}, None))
+    for _ in range(2):
+        assert [event.event.step for event in found(journal, 1)] == ["before", "after"]
+    assert [event.event.step for event in journal.read()] == ["before", "after"]
     journal.close()
 
 
