@@ -1,44 +1,148 @@
-"""The Python snippets of the README and of the pages in docs/ run as they are written."""
+"""The snippets of the README and of the pages in docs/ run as they are written.
+
+The blocks of a page run in order, in one namespace, in an empty folder. A block of Python that
+begins with the comment ``# name.py`` is saved there, and the commands of a block of ``sh`` that
+begins with ``python`` run in a shell. ``<!-- not run: why -->`` in front of a block of Python is
+the exception.
+"""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 from tests.databases import uri_of
 
 ROOT = Path(__file__).resolve().parents[2]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 
-SNIPPET = re.compile(r"^```python\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-"""A fence. Code that needs more than this machine has belongs into a fence without ``python``."""
+FENCE = re.compile(
+    r"^(?:<!-- not run: (?P<reason>[^\n]*\w[^\n]*) -->\n+)?"
+    r"```(?P<language>[^`\n]*)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+ANY_FENCE = re.compile(r"^[> \t]*(```|~~~)", re.MULTILINE)
+SCRIPT = re.compile(r"# (?P<name>\w+\.py)\n")
+IMPORT = re.compile(r"^(>>> )?(from [\w.]+ )?import \w", re.MULTILINE)
+
+IN_SHELL = ("python ",)
+"""How blocks of commands begin that are run."""
+
+SHELL = f'set -e; python() {{ "{sys.executable}" "$@"; }}\n'
+"""Which Python that is."""
 
 
-def snippets(page):
-    """Return the code of each fence, moved down to its line so that tracebacks point into it."""
+class Block(NamedTuple):
+    """What is between two fences, and why it is not run, if it is not."""
+
+    language: str
+    code: str
+    reason: str | None
+    lines_before: int
+
+
+def blocks_of(page):
     text = page.read_text(encoding="utf-8")
     return [
-        "\n" * text.count("\n", 0, match.start("code")) + match["code"]
-        for match in SNIPPET.finditer(text)
+        Block(
+            match["language"],
+            match["code"],
+            match["reason"],
+            text.count("\n", 0, match.start("code")),
+        )
+        for match in FENCE.finditer(text)
     ]
 
 
-PAGES = [page for page in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))) if page.exists()]
+def run(block, page, namespace):
+    """Run a block if it is to be."""
+    if block.language == "sh" and block.code.startswith(IN_SHELL):
+        subprocess.run(["bash", "-c", SHELL + block.code], check=True)
+    if block.language != "python" or block.reason is not None:
+        return
+    if script := SCRIPT.match(block.code):
+        Path(script["name"]).write_text(block.code, encoding="utf-8")
+        return
+    # Moved down to its line, so that tracebacks point into the page.
+    exec(compile("\n" * block.lines_before + block.code, page, "exec"), namespace)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_snippets_run(page, monkeypatch, tmp_path):
-    """In order, in one namespace per page, in an empty folder."""
+    """What a page says can be done can be done, by doing what it says."""
     monkeypatch.setattr(sys, "argv", [str(page)])
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # processes that a page starts are of this Track
     if page.name == "database.md":
         uri = uri_of("postgres", str(tmp_path)[-255:], spool=tmp_path / "spool")
         monkeypatch.setenv("TRACK_LOG_BACKEND_NAME", uri)
     namespace = {"__name__": "__main__", "__file__": str(page)}
-    for code in snippets(page):
-        exec(compile(code, page, "exec"), namespace)
+    for block in blocks_of(page):
+        run(block, page, namespace)
+
+
+def complaints(page):
+    """Return what keeps snippets of a page from being run without anybody noticing."""
+    text = page.read_text(encoding="utf-8")
+    found = blocks_of(page)
+    if len(ANY_FENCE.findall(text)) != 2 * len(found):
+        yield "a fence is indented, quoted, not closed, or of other signs than ```"
+    excused = [block for block in found if block.reason is not None]
+    if text.count("<!-- not run") != len(excused):
+        yield "<!-- not run: … --> has no reason, or no block behind it"
+    for block in found:
+        if block.reason is not None and block.language != "python":
+            yield f"line {block.lines_before}: only Python needs a reason not to be run"
+        if block.language != "python" and IMPORT.search(block.code):
+            yield f"line {block.lines_before}: Python that is not called python"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_snippet_is_left_out_silently(page):
+    assert list(complaints(page)) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "- item\n\n  ```python\n  x = 1\n  ```\n",
+        "~~~python\nx = 1\n~~~\n",
+        "```python\nx = 1\n",
+        "<!-- not run: -->\n\n```python\nx = 1\n```\n",
+        "<!-- not run -->\n\n```python\nx = 1\n```\n",
+        "<!-- not run: it needs a GPU -->\n\nMore text.\n\n```python\nx = 1\n```\n",
+        "<!-- not run: it needs a GPU -->\n\n```text\nx\n```\n",
+        "```text\nfrom track import TrackClient\n```\n",
+        "```pycon\n>>> import track\n```\n",
+    ],
+)
+def test_a_snippet_that_would_be_left_out_silently_is_found(text, tmp_path):
+    """Each of these looks like code on the page, and would never be run."""
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    assert list(complaints(page)) != []
 
 
 def test_snippets_are_found_and_keep_their_lines(tmp_path):
+    """Those with a reason are not run; a script is saved; commands see it."""
     page = tmp_path / "page.md"
-    page.write_text("# Title\n\n```python\nx = 1\n```\n\n```sh\nls\n```\n\n```python\ny = x\n```\n")
-    assert snippets(page) == ["\n" * 3 + "x = 1\n", "\n" * 11 + "y = x\n"]
+    text = (
+        "# Title\n\n```python\nx = 1\n```\n\n```sh\nls /nowhere\n```\n\n"
+        "<!-- not run: it fails -->\n\n```python\nraise SystemExit\n```\n\n"
+        "```python\n# made.py\nopen('made', 'w').close()\n```\n\n"
+        "```sh\npython made.py\n```\n\n```python\ny = x / 0\n```\n"
+    )
+    page.write_text(text)
+    assert list(complaints(page)) == []
+    *others, last = blocks_of(page)
+    namespace = {}
+    for block in others:
+        run(block, page, namespace)
+    assert namespace["x"] == 1
+    assert (tmp_path / "made").exists()
+    with pytest.raises(ZeroDivisionError) as raised:
+        run(last, page, namespace)
+    failed = raised.traceback[-1]
+    assert (failed.path, text.split("\n")[failed.lineno]) == (page, "y = x / 0")
