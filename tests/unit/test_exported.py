@@ -1,5 +1,6 @@
 """The names that programs import, where they import them from."""
 
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -10,9 +11,23 @@ import pytest
 import track
 
 NAMES = {
-    "track": "TrackClient Project TrialGroup __version__",
+    "track": "TrackClient Project TrialGroup __version__ open",
     "track.client": "TrackClient TrialDoesNotExist",
     "track.structure": "Project TrialGroup Trial Status CustomStatus LOST",
+    "track.reader": "Attempt Origin Reader",
+    "track.moments": "Moment When to_moment",
+    "track.projections.history": "Attempt Setting as_of attempts settings_of until",
+    "track.projections.difference": "Difference differences differences_of_trials",
+    "track.projections.query": "execute_query",
+    "track.errors": "BackendError JournalError QueryError StoreNotFound TrackError",
+    "track.events.types": "CATALOGUE Event Recorded",
+    "track.exchange": (
+        "Added Copied copy_journal copy_store export_csv export_events export_json export_parquet "
+        "export_tensorboard export_trials_csv import_projects read_mlflow read_report "
+        "read_tensorboard"
+    ),
+    "track.exchange.copying": "Copied copy_journal copy_store",
+    "track.exchange.tables": "MetricRow cell metric_rows trial_rows",
     "track.persistence": "get_protocol make_local register",
     "track.persistence.local": (
         "ConcurrentWrite execute_query FileProtocol LockFileRemover "
@@ -24,6 +39,7 @@ NAMES = {
     "track.persistence.cockroach": "Cockroach sync",
     "track.persistence.lmdb": "LMDBProtocol",
     "track.persistence.maintenance": "backup compact repair verify",
+    "track.persistence.redaction": "Redaction redact",
     "track.persistence.multiplexer": "ProtocolMultiplexer",
     "track.persistence.socketed": (
         "RPCCallFailure ServerSignalHandler SocketClient SocketServer start_track_server sync"
@@ -64,6 +80,21 @@ def test_the_name_is_there(module, name):
     assert getattr(import_module(module), name) is not None
 
 
+API_PAGE = Path(__file__).resolve().parents[2] / "docs" / "api.md"
+DOCUMENTED = set(re.findall(r"\.\. automodule:: (\S+)", API_PAGE.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("module", sorted({*NAMES, *DOCUMENTED}))
+def test_the_module_is_on_the_api_page(module):
+    """With the modules that its names are from, so that each name can be read about."""
+    assert module in DOCUMENTED
+    here = import_module(module)
+    shown = getattr(here, "__all__", ())
+    for name in NAMES.get(module, "").split():
+        home = getattr(getattr(here, name), "__module__", None) or module
+        assert name in shown or home in {*DOCUMENTED, "builtins", "types", "typing"}, (name, home)
+
+
 def test_one_thing_has_one_identity():
     """Names that are importable in several places are the same object there."""
     from track.client import TrialDoesNotExist
@@ -88,6 +119,7 @@ def test_the_root_exports_what_it_says():
         "Trial",
         "TrialGroup",
         "__version__",
+        "open",
     ]
     assert track.__all__ == sorted(track.__all__)
     for name in track.__all__:
@@ -102,6 +134,23 @@ def test_the_version_is_a_version():
 def test_the_package_says_that_it_is_typed():
     """Type checkers of its users look for this file."""
     assert (Path(track.__file__).parent / "py.typed").exists()
+
+
+def test_every_extra_that_an_error_names_exists():
+    """Whoever does as the error says has what was missing."""
+    package = Path(track.__file__).parent
+    sources = [path.read_text(encoding="utf-8") for path in package.rglob("*.py")]
+    named = {
+        extra
+        for source in sources
+        for found in re.findall(r"track-journal\[(\w+)\]|\bload\(\"[\w.]+\", \"(\w+)\"\)", source)
+        for extra in found
+        if extra
+    }
+    assert "pandas" in named
+    project = (package.parent / "pyproject.toml").read_text(encoding="utf-8")
+    _, _, section = project.partition("[project.optional-dependencies]")
+    assert named <= set(re.findall(r"^(\w+) = \[", section.partition("\n[")[0], re.MULTILINE))
 
 
 def test_the_light_core_is_enough():
