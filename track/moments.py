@@ -22,6 +22,9 @@ class Moment(NamedTuple):
 
 NOW = Moment()
 
+_FIRST_TIME = 10**17
+"""No journal has so many bytes, and in nanoseconds it is a time in 1973."""
+
 When = int | str | datetime | Moment | None
 
 
@@ -31,9 +34,10 @@ def to_moment(when: When) -> Moment:
     Parameters
     ----------
     when
-        an integer, or the digits of one: a position. A ``datetime``, or the text of one (ISO 8601;
-        local time unless it says otherwise): that time. ``90s``, ``15m``, ``2h``, ``3d``, ``1w``:
-        so long ago. None: now.
+        an integer, or the digits of one: a position; from 10**17 on, a time in nanoseconds since
+        1970-01-01 UTC, as events and attempts have it. A ``datetime``, or the text of one (ISO
+        8601; local time unless it says otherwise): that time. ``90s``, ``15m``, ``2h``, ``3d``,
+        ``1w``: so long ago. None: now.
 
     Raises
     ------
@@ -45,10 +49,10 @@ def to_moment(when: When) -> Moment:
     if isinstance(when, datetime):
         return Moment(at_ns=_to_ns(when))
     if isinstance(when, int):
-        return Moment(position=when)
+        return Moment(at_ns=when) if when >= _FIRST_TIME else Moment(position=when)
     text = when.strip()
     if text.isdecimal():
-        return Moment(position=int(text))
+        return to_moment(int(text))
     if ago := _AGO.fullmatch(text):
         number, unit = ago.groups()
         return Moment(at_ns=time.time_ns() - int(float(number) * _SECONDS[unit] * 10**9))

@@ -1,8 +1,8 @@
 """The query language: which objects match a dictionary of conditions.
 
 A query maps dotted paths to values or to ``{operator: operand}``. The first name of a path is an
-attribute of the object, the others are keys of dictionaries; a missing key is None. A condition
-that cannot apply to what it finds (``None < 3``) does not match.
+attribute of the object, the others are keys of dictionaries (``metrics.loss.3``: at step 3); a
+missing key is None. A condition that cannot apply to what it finds (``None < 3``) does not match.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from track.errors import QueryError
+
+_INTEGER = re.compile("-?[0-9]{1,20}")
 
 Query = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
@@ -68,9 +70,16 @@ def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
         if rest in value:  # a dotted key was stored as it is
             return True, value[rest]
         if key not in value:
-            return False, None
+            key = _as_step(key)
+            if key not in value:
+                return False, None
         value = value[key]
     return True, value
+
+
+def _as_step(key: str) -> Any:
+    """Return the number that a key is written as, if it is one: most steps are."""
+    return int(key) if _INTEGER.fullmatch(key) else key
 
 
 def _holds(value: Any, found: bool, condition: Any) -> bool:

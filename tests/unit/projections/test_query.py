@@ -16,7 +16,7 @@ THING = SimpleNamespace(
     text="some text",
     items=[1, 2],
     status=Status.Interrupted,
-    nested={"a": {"b": 1, "none": None}, "dotted.key": 2, "a.b": 9, 1: "one"},
+    nested={"a": {"b": 1, "none": None}, "dotted.key": 2, "a.b": 9, 1: "one", -2: {"b": 3}},
 )
 
 
@@ -37,6 +37,8 @@ THING = SimpleNamespace(
         {"nested.a.b.c": None},
         {"nested.dotted.key": 2},
         {"nested.a.b": 9},
+        {"nested.1": "one"},
+        {"nested.-2.b": 3},
         {"_uid": "u"},
         {"number": {"$in": (1, 2, 3)}},
         {"number": {"$in": {3: "keys"}}},
@@ -82,6 +84,8 @@ def test_what_matches(query):
         {"uid": None},
         {"nested.a.b.c": 1},
         {"items.0": 1},
+        {"nested.01.x": 1},
+        {"nested.one": 1},
         {"number": {"$in": []}},
         {"number": {"$in": [1, 2]}},
         {"number": {"$in": None}},
@@ -138,3 +142,11 @@ def test_statuses_of_ones_own_are_compared_in_full():
         assert execute_query(trial, {"status": {"$in": [wanted]}})
         assert not execute_query(trial, {"status": {"$ne": wanted}})
     assert not execute_query(trial, {"status": {"name": "new", "value": 2}})
+
+
+def test_steps_are_found_by_their_number():
+    """A path is text, and the steps of a curve are numbers."""
+    trial = Trial(_hash="h", metrics={"loss": {0: 1.0, 9: 0.25}})
+    assert execute_query(trial, {"metrics.loss.9": {"$lt": 0.5}})
+    assert not execute_query(trial, {"metrics.loss.0": {"$lt": 0.5}})
+    assert not execute_query(trial, {"metrics.loss.8": {"$exists": True}})
