@@ -32,7 +32,7 @@ def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as trac
     Raises
     ------
     StoreNotFound
-        there is none
+        there is no such file; a database has every log, an unknown one is empty
     BackendError
         the URI cannot be used, or none is given
     """

@@ -334,7 +334,7 @@ def open_store(uri: str | None = None) -> Reader:
     Raises
     ------
     StoreNotFound
-        there is none
+        there is no such file; a database has every log, an unknown one is empty
     BackendError
         the URI cannot be used, or none is given
     """

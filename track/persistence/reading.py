@@ -25,7 +25,7 @@ def open_for_reading(uri: str) -> JournaledProtocol:
     Raises
     ------
     StoreNotFound
-        nothing is there
+        there is no such file; a database makes the log that it is asked for
     BackendError
         nobody knows the scheme, or the backend has no journal
     """
