@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import track
 from track import CustomStatus, Project, Status, TrackClient, Trial, TrialGroup, __version__
 from track.aggregators.aggregator import (
     Aggregator,
@@ -16,7 +18,9 @@ from track.aggregators.aggregator import (
 )
 from track.client import TrialDoesNotExist
 from track.configuration import options, reset_configuration
+from track.exchange import Copied, copy_store
 from track.logger import TrialLogger
+from track.moments import Moment
 from track.persistence import get_protocol, make_local, register
 from track.persistence.lmdb import LMDBProtocol
 from track.persistence.local import FileProtocol, execute_query
@@ -30,8 +34,10 @@ from track.persistence.maintenance import (
 )
 from track.persistence.multiplexer import ProtocolMultiplexer
 from track.persistence.protocol import Protocol
+from track.persistence.redaction import Redaction, redact
 from track.persistence.storage import LocalStorage, load_database
 from track.persistence.utils import parse_uri
+from track.reader import Reader
 from track.serialization import from_json, to_json
 from track.structure import LOST, AnyStatus
 from track.utils import ItemNotFound
@@ -170,3 +176,30 @@ def maintenance() -> None:
         print(None if done is None else done.kept)
     before, after = compact("lmdb:store.lmdb")
     print(before - after, backup("lmdb:store.lmdb", "file:copy.json").events)
+
+
+def looking(uid: str) -> None:
+    with track.open("file:report.json") as store:
+        reader: Reader = store
+        trials: list[Trial] = reader.trials({"metrics.loss.9": {"$lt": 0.5}}, at="2h")
+        before: Trial = reader.trial(uid, at=datetime(2026, 1, 31, tzinfo=timezone.utc))
+        for attempt in reader.attempts(before, until=Moment(position=100)):
+            ended: int | None = attempt.finished_at
+            print(attempt.number, attempt.status, attempt.facts["command"])
+            print(reader.diff(uid, before, left_at=ended))
+        for origin in reader.provenance(uid, "parameters.lr"):
+            print(origin.value, origin.replaced, origin.recorded.position, origin.attempt)
+        for recorded in reader.history(uid):
+            print(recorded.at, recorded.event)
+        table: Any = reader.to_pandas(trials, metrics=True)
+        print(table, reader.status(before), "".join(reader.report(at=17)))
+        copied: Copied = copy_store(reader.protocol, FileProtocol("file:copy.json"))
+        print(copied.events, copied.left_out)
+
+
+def taking_out(store: Protocol, trial: Trial) -> None:
+    store.archive_trial(trial)
+    archived: list[Trial] = store.fetch_archived_trials()
+    store.restore_trial(archived[0])
+    done: Redaction = redact("file:report.json", trial.uid)
+    print(done.events, done.files)

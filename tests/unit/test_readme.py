@@ -83,6 +83,17 @@ def test_snippets_run(page, monkeypatch, tmp_path):
         run(block, page, namespace)
 
 
+LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]+)[^)]*\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files_that_exist(page):
+    """Sphinx does not look at the README, nor at links to the code."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    targets = [match["path"] for match in LINK.finditer(text)]
+    assert [path for path in targets if not (page.parent / path).exists()] == []
+
+
 def complaints(page):
     """Return what keeps snippets of a page from being run without anybody noticing."""
     text = page.read_text(encoding="utf-8")
