@@ -21,13 +21,6 @@ NAMES = {
     "track.projections.query": "execute_query",
     "track.errors": "BackendError JournalError QueryError StoreNotFound TrackError",
     "track.events.types": "CATALOGUE Event Recorded",
-    "track.exchange": (
-        "Added Copied copy_journal copy_store export_csv export_events export_json export_parquet "
-        "export_tensorboard export_trials_csv import_projects read_mlflow read_report "
-        "read_tensorboard"
-    ),
-    "track.exchange.copying": "Copied copy_journal copy_store",
-    "track.exchange.tables": "MetricRow cell metric_rows trial_rows",
     "track.persistence": "get_protocol make_local register",
     "track.persistence.local": (
         "ConcurrentWrite execute_query FileProtocol LockFileRemover "
@@ -54,6 +47,8 @@ NAMES = {
         "export_tensorboard export_trials_csv import_projects read_mlflow read_report "
         "read_tensorboard"
     ),
+    "track.exchange.copying": "Copied copy_journal copy_store",
+    "track.exchange.tables": "MetricRow cell metric_rows trial_rows",
     "track.distributed.cockroachdb": "CockRoachDB",
     "track.utils": "ItemNotFound",
     "track.configuration": "options none reset_configuration",
