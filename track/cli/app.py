@@ -1,0 +1,126 @@
+"""The verbs of ``track``, and what becomes of errors. Each verb is imported when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from track.errors import BackendError, ItemNotFound, QueryError, TrackError
+
+FAILURE, USAGE, NOT_FOUND, DAMAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
+
+VERBS = {
+    "ls": ("listing", "list trials, projects or groups"),
+    "show": ("listing", "show all there is of a trial"),
+    "plot": ("listing", "plot metrics of trials"),
+    "report": ("past", "print the report JSON, of now or of a moment"),
+    "log": ("past", "print the events of a trial, or of the store"),
+    "tail": ("past", "print the last events, and go on with those that come"),
+    "diff": ("past", "tell what differs between two trials, or moments"),
+    "blame": ("past", "tell who set a value of a trial"),
+    "replay": ("care", "compute the report and the snapshot anew"),
+    "export": ("exchanging", "write trials or events in another format"),
+    "import": ("exchanging", "add the trials of another tool"),
+    "copy": ("exchanging", "copy a store into another one, each event once"),
+    "backup": ("care", "copy a store on disk while it is used"),
+    "verify": ("care", "look for damage"),
+    "repair": ("care", "write what is intact into a sound journal"),
+    "compact": ("care", "give unused room back"),
+    "archive": ("care", "leave a trial out of lists and reports"),
+    "restore": ("care", "show an archived trial again"),
+    "redact": ("care", "erase what was logged about a trial"),
+    "sync": ("serving", "send what could not be sent to a server"),
+    "serve": ("serving", "serve a store to other machines"),
+    "user": ("serving", "say who may log in at a server"),
+    "doctor": ("doctor", "say what Track finds on this machine"),
+    "version": ("doctor", "print the version"),
+}
+"""verb -> its module in this package, and what it does."""
+
+_EPILOG = """\b
+The store is --store, else TRACK_LOG_BACKEND_NAME, else log.backend.name in track.config,
+else the only store in this folder.
+
+\b
+Exit codes: 0 done; 1 failed, or `diff` found differences; 2 usage; 3 not found;
+4 damage found; 130 interrupted; 141 nobody reads the output any more.
+
+\b
+Completion: eval "$(_TRACK_COMPLETE=bash_source track)"; likewise zsh_source, fish_source."""
+
+
+class _Verbs(click.Group):
+    """A group whose verbs are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*VERBS]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module = import_module(f"track.cli.{VERBS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_verb")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, what) for verb, (_, what) in VERBS.items()])
+
+
+@click.group(
+    cls=_Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.option("--no-color", is_flag=True, help="Neither colours nor tables with lines.")
+@click.pass_context
+def track(ctx: click.Context, no_color: bool) -> None:
+    """Look at what Track recorded, and take care of it."""
+    plain = no_color or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
+    ctx.color = False if plain else None
+    ctx.obj = plain
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line.
+
+    Returns
+    -------
+    The exit code. Whatever went wrong is one line on stderr, without a traceback.
+    """
+    try:
+        result = track.main([*arguments], prog_name="track", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Abort:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        _forget_output()
+        return PIPE_CLOSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (TrackError, OSError) as error:
+        click.echo(f"track: {_one_line(error)}", err=True)
+        return _code(error)
+    return result if isinstance(result, int) else 0
+
+
+def _code(error: Exception) -> int:
+    if isinstance(error, ItemNotFound):
+        return NOT_FOUND
+    return USAGE if isinstance(error, (BackendError, QueryError)) else FAILURE
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _forget_output() -> None:
+    """Have the interpreter not complain, at its end, about output that nobody reads."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)

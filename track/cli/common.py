@@ -1,0 +1,122 @@
+"""What verbs share: the store, times and values as people read them, tables, JSON."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import click
+
+from track.projections.report import dumps, plain
+from track.reader import Reader, open_store
+from track.structure import Trial
+
+STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
+
+_UNITS = ((86400 * 7, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+_LONGEST = 60
+
+
+def store_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the option ``--store``."""
+    return click.option("-s", "--store", metavar="URI", help=STORE_HELP)(verb)
+
+
+def json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a verb the option ``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(verb)
+
+
+@contextmanager
+def reading(store: str | None) -> Iterator[Reader]:
+    """Give the store that is meant, to look at it."""
+    with open_store(store) as reader:
+        yield reader
+
+
+def print_json(value: Any) -> None:
+    """Print a value as one line of JSON, valid whatever is in it."""
+    click.echo(dumps(plain(value)))
+
+
+def is_for_people() -> bool:
+    """Whether somebody looks at the output, and likes tables with lines."""
+    context = click.get_current_context(silent=True)
+    wants_plain = context is not None and context.find_root().obj is True
+    return sys.stdout.isatty() and not wants_plain
+
+
+def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Print rows below names: in lines of equal columns, drawn where somebody looks."""
+    cells = [[shown(value) for value in row] for row in rows]
+    if is_for_people():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(*names, header_style="bold")
+        for row in cells:
+            table.add_row(*map(Text, row))
+        Console().print(table)
+        return
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    for row in (names, *cells):
+        padded = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
+@contextmanager
+def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Give what long work calls with how much is done; a bar on stderr where somebody looks."""
+    if not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, completed=done)
+
+
+def shown(value: Any) -> str:
+    """Return a value as it stands in a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = value if isinstance(value, str) else dumps(plain(value))
+    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+
+
+def short_uid(trial: Trial) -> str:
+    """Return enough of a uid to find the trial."""
+    return f"{trial.hash[:8]}_{trial.revision}"
+
+
+def duration(seconds: float | None) -> str | None:
+    """Return how long something takes, in the largest unit that is full."""
+    if seconds is None:
+        return None
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.3g}{unit}"
+    return f"{seconds * 1000:.3g}ms"
+
+
+def ago(epoch_s: float | None) -> str | None:
+    """Return how long ago a time was."""
+    return None if epoch_s is None else f"{duration(max(0.0, time.time() - epoch_s))} ago"
+
+
+def clock(at_ns: int | None) -> str | None:
+    """Return a time as ISO 8601 in UTC, to the millisecond."""
+    if at_ns is None:
+        return None
+    at = datetime.fromtimestamp(at_ns / 1e9, timezone.utc)
+    return at.replace(tzinfo=None).isoformat(" ", "milliseconds") + "Z"

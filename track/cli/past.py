@@ -1,0 +1,201 @@
+"""report, log, tail, diff, blame: how things came about."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from track.cli.app import FAILURE
+from track.cli.common import (
+    clock,
+    json_option,
+    print_json,
+    print_table,
+    reading,
+    shown,
+    store_option,
+)
+from track.errors import QueryError
+from track.events.types import CATALOGUE, Recorded
+from track.moments import Moment, to_moment
+
+_TYPES = sorted(event.__name__ for event in CATALOGUE)
+
+
+@click.command("report")
+@store_option
+@click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
+def report_verb(store: str | None, at: str | None) -> None:
+    """Print the report JSON.
+
+    \b
+    track report > now.json
+    track report --at 2026-01-31T12:00
+    """
+    with reading(store) as reader:
+        for piece in reader.report(at=at):
+            sys.stdout.write(piece)
+
+
+@click.command("log")
+@click.argument("trial", required=False)
+@store_option
+@click.option("--since", metavar="MOMENT", help="From a position, a time, or 2h ago on.")
+@click.option("--until", metavar="MOMENT", help="Up to there.")
+@click.option("-n", "count", type=click.IntRange(0), help="The last so many.")
+@click.option("--type", "types", multiple=True, type=click.Choice(_TYPES), help="Only these.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
+@json_option
+def log_verb(
+    trial: str | None,
+    store: str | None,
+    since: str | None,
+    until: str | None,
+    count: int | None,
+    types: tuple[str, ...],
+    follow: bool,
+    as_json: bool,
+) -> None:
+    """Print the events of a trial, or of the whole store, the oldest first.
+
+    \b
+    track log baseline --type StatusChanged
+    track log --since 1h --json | jq .fields
+    """
+    with reading(store) as reader:
+        begin = to_moment(since)
+        end = reader.protocol.journal.head() if follow else 0
+        # A trial is looked for first: when it is none, nothing is to be printed.
+        stream = None if trial is None else next(iter(reader.history(trial))).stream
+        events = reader.events(until=until) if trial is None else reader.history(trial, until=until)
+        wanted = (event for event in events if _is_wanted(event, begin, types))
+        _print_events(_last(wanted, count), as_json=as_json)
+        if follow:
+            coming = (e for e in reader.follow(end) if stream in (None, e.stream))
+            _print_events((e for e in coming if _is_wanted(e, begin, types)), as_json=as_json)
+
+
+@click.command("tail")
+@store_option
+@click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True)
+@click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
+@json_option
+@click.pass_context
+def tail_verb(
+    ctx: click.Context, store: str | None, count: int, follow: bool, as_json: bool
+) -> None:
+    """Print the last events of a store, and with -f those that come.
+
+    \b
+    track tail -f
+    """
+    ctx.invoke(log_verb, store=store, count=count, follow=follow, as_json=as_json)
+
+
+def _is_wanted(event: Recorded, since: Moment, types: tuple[str, ...]) -> bool:
+    return (
+        (since.position is None or event.position >= since.position)
+        and (since.at_ns is None or event.at >= since.at_ns)
+        and (not types or type(event.event).__name__ in types)
+    )
+
+
+def _last(events: Iterable[Recorded], count: int | None) -> Iterable[Recorded]:
+    if count is None:
+        return events
+    from collections import deque
+
+    return deque(events, count)
+
+
+def _print_events(events: Iterable[Recorded], *, as_json: bool) -> None:
+    if as_json:
+        from track.exchange.text import export_events
+
+        # Line by line: whoever follows wants each when it comes.
+        for event in events:
+            export_events([event], sys.stdout)
+            sys.stdout.flush()
+        return
+    for event in events:
+        kind = type(event.event).__name__
+        fields = " ".join(f"{name}={shown(value)}" for name, value in _fields(event))
+        click.echo(f"{event.position:>10}  {clock(event.at)}  {kind:<20} {fields}".rstrip())
+
+
+def _fields(event: Recorded) -> Iterator[tuple[str, Any]]:
+    return ((name, v) for name, v in event.event._asdict().items() if v not in (None, {}, []))
+
+
+@click.command("diff")
+@click.argument("left")
+@click.argument("right", required=False)
+@store_option
+@click.option("--at", multiple=True, metavar="MOMENT", help="Of the left; again: of the right.")
+@json_option
+def diff_verb(
+    left: str, right: str | None, store: str | None, at: tuple[str, ...], as_json: bool
+) -> int:
+    """Tell what differs between two trials, or in one between two moments.
+
+    Parameters, code, tags, results; of a metric, the last values and the first step at which the
+    two differ. The exit code is 1 when there is a difference.
+
+    \b
+    track diff baseline wider
+    track diff baseline --at 2h
+    """
+    left_at, right_at = [*at, None, None][:2]
+    if len(at) > 2 or (right is None and not at):  # noqa: PLR2004 - one for each side
+        raise QueryError("what with what? give two trials, or one and --at a moment")
+    with reading(store) as reader:
+        found = reader.diff(left, right or left, left_at=left_at, right_at=right_at)
+    if as_json:
+        for item in found:
+            print_json(item._asdict())
+    elif found:
+        print_table(["what", "left", "right", "first at step"], found)
+    return FAILURE if found else 0
+
+
+@click.command("blame")
+@click.argument("trial")
+@click.argument("path")
+@store_option
+@json_option
+def blame_verb(trial: str, path: str, store: str | None, as_json: bool) -> None:
+    """Tell who set a value of a trial, when, and what was there before.
+
+    \b
+    track blame baseline status
+    track blame baseline metrics.loss.3
+    """
+    with reading(store) as reader:
+        origins = reader.provenance(trial, path)
+        name = reader.trial(trial).uid
+    if not origins:
+        raise QueryError(f"nothing was ever set at {path!r} of {name}: write it as metrics.loss.3")
+    rows = [
+        {
+            "value": origin.value,
+            "replaced": origin.replaced,
+            "position": origin.recorded.position,
+            "at": clock(origin.recorded.at),
+            "attempt": None if origin.attempt is None else origin.attempt.number,
+            "host": _process(origin.attempt, "host"),
+            "pid": _process(origin.attempt, "pid"),
+        }
+        for origin in origins
+    ]
+    if as_json:
+        for row in rows:
+            print_json(row)
+    else:
+        print_table([*rows[0]], (list(row.values()) for row in rows))
+
+
+def _process(attempt: Any, name: str) -> Any:
+    return None if attempt is None or attempt.process is None else getattr(attempt.process, name)
