@@ -99,13 +99,17 @@ def _read_run(folder: str, meta: dict[str, Any]) -> Run:
         str(meta["run_id"]),
         meta.get("run_name"),
         _STATUS.get(meta.get("status", 0), str(meta.get("status"))),
-        meta.get("start_time"),
-        meta.get("end_time"),
+        _whole(meta.get("start_time")),
+        _whole(meta.get("end_time")),
         meta.get("artifact_uri"),
         {name: _text(path) for name, path in _files(os.path.join(folder, "params"))},
         {name: _text(path) for name, path in _files(os.path.join(folder, "tags"))},
         {name: _points(path) for name, path in _files(os.path.join(folder, "metrics"))},
     )
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _files(folder: str) -> Iterator[tuple[str, str]]:
@@ -162,7 +166,7 @@ def read_database(path: str) -> Iterator[Experiment]:
                 [DELETED],
             ).fetchall():
                 yield Experiment(str(uid), name, [*_runs(ask, uid)])
-    except sqlite3.Error as error:
+    except (sqlite3.Error, TypeError, ValueError) as error:
         raise _no_store(path, error) from error
 
 
@@ -182,7 +186,7 @@ def _runs(ask: Callable[..., Cursor], experiment: Any) -> Iterator[Run]:
             [uid],
         ):
             number = nan if is_nan else _INFINITIES.get(value, value)
-            metrics.setdefault(key, []).append(Point(at, step, float(number)))
+            metrics.setdefault(key, []).append(Point(int(at), int(step), float(number)))
         yield Run(uid, name, status, start, end, artifacts, dict(params), dict(tags), metrics)
 
 

@@ -15,6 +15,9 @@ from track.structure import Trial, TrialGroup
 METRIC_COLUMNS = ("trial", "project", "group", "metric", "step", "index", "value")
 """What the columns of a table of :class:`MetricRow` are called."""
 
+_STATISTICS = {"avg", "min", "max", "sd", "count"}
+"""The steps of a metric that holds statistics of its values."""
+
 _LARGE = 2**63
 """Python refuses to write the digits of very large integers."""
 
@@ -141,6 +144,6 @@ def _trial_row(trial: Trial, names: dict[Any, str]) -> dict[str, Any]:
 def _last(name: str, values: Any) -> dict[str, Any]:
     """Return what a row shows of a metric: its last value, or each of its statistics."""
     points = [*_points(values)]
-    if points and all(isinstance(step, str) for step, _, _ in points):
+    if {step for step, _, _ in points} >= _STATISTICS:
         return {f"{name}.{cell(step)}": value for step, _, value in points}
     return {name: points[-1][2] if points else None}

@@ -140,12 +140,13 @@ def read_tensorboard(folder: str, *, project: str | None = None) -> list[Project
     Returns
     -------
     The project. A run is named by its path below the folder and is in the group of the folder it
-    is in; its uid follows from the names of project and run.
+    is in; its uid follows from the names of project and run. Runs without any scalar or hparam are
+    left out.
 
     Raises
     ------
     ImportFailed
-        there is no such folder, no run in it, or a damaged file
+        there is no such folder, no such run in it, or a damaged file
     MissingPackage
         tensorboardX is not installed
 
@@ -166,14 +167,16 @@ def read_tensorboard(folder: str, *, project: str | None = None) -> list[Project
         name = run or found.uid
         trial = Trial(name=name, project_id=found.uid, status=Status.FinishedGroup)
         trial.uid = f"{trial.compute_hash()}_0"
+        _read_run(trial, files)
+        if not trial.metrics and not trial.parameters:
+            continue
+        found.trials.add(trial)
         if parent := os.path.dirname(run):
             group = groups.setdefault(parent, TrialGroup(name=parent, project_id=found.uid))
             trial.group_id = group.uid
             group.trials.add(trial.uid)
-        _read_run(trial, files)
-        found.trials.add(trial)
     if not found.trials:
-        raise ImportFailed(f"there are no event files of TensorBoard in {folder}")
+        raise ImportFailed(f"there are no scalars of TensorBoard below {folder}")
     found.groups = set(groups.values())
     return [found]
 

@@ -15,6 +15,7 @@ from tests.relays import served
 from track import TrackClient
 from track.errors import JournalWriteError
 from track.events.codec import Encoder, identify
+from track.events.journal import PartlyThere
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_retry import RetryingJournal
@@ -244,3 +245,22 @@ def test_a_store_is_copied_into_a_database_and_back(tmp_path):
     copy_store(far, back)
     far.close()
     assert payloads(back.journal) == payloads(source.journal)
+
+
+def test_what_arrives_late_is_left_out_then():
+    """A server may find that a part of a batch got there meanwhile, by another way."""
+
+    class Surprised(MemoryJournal):
+        deliveries = 0
+
+        def deliver(self, payloads):
+            self.deliveries += 1
+            if self.deliveries == 2:
+                self.append(payloads[:1])
+                raise PartlyThere(17, "some of it is there")
+            super().deliver(payloads)
+
+    source, target = fill("memory:").journal, Surprised()
+    done = copy_journal(source, target)
+    assert (done.left_out, done.events) == (1, len(payloads(source)) - 1)
+    assert payloads(target) == payloads(source)

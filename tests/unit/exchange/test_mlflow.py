@@ -218,3 +218,21 @@ def test_a_missing_package_is_named_with_its_remedy(folder, database, monkeypatc
     with pytest.raises(MissingPackage, match=r"track-journal\[mlflow\]"):
         read_mlflow(str(folder))
     assert len(read_mlflow(str(database))) == 2
+
+
+def test_what_is_no_time_is_none(folder, database):
+    """Somebody edited the store by hand."""
+    path = next(folder.glob("*/*/meta.yaml"))
+    path.write_text(path.read_text().replace("start_time: 1", "start_time: long ago 1"))
+    assert any("start_time" not in trial.metadata for trial in read(folder)[1].values())
+    change(database, "UPDATE metrics SET value = 'high' WHERE key = 'a'")
+    with pytest.raises(ImportFailed, match="high"):
+        read(database)
+
+
+@pytest.mark.parametrize("column", ["timestamp", "step", "value"])
+def test_points_of_a_database_are_numbers(database, column):
+    """SQLite keeps anything in any column."""
+    change(database, f"UPDATE metrics SET {column} = 'high' WHERE key = 'loss'")
+    with pytest.raises(ImportFailed, match=r"mlflow\.db.*high"):
+        read(database)

@@ -50,6 +50,7 @@ def run(tmp_path):
             min_size=1,
             max_size=5,
         ),
+        min_size=1,
         max_size=4,
     )
 )
@@ -250,11 +251,16 @@ def test_a_run_in_several_files_is_one_trial(tmp_path):
 
 def test_a_file_that_is_still_written_is_read_so_far(run, caplog):
     """Wherever it ends; a warning says so."""
-    data = run.read_bytes()
+    folder, data = run.parent.parent, run.read_bytes()
+    export_tensorboard([Trial(_hash="bbb", metrics={"loss": LOSS})], str(folder))
+    seen = set()
     for length in range(1, len(data)):
         run.write_bytes(data[:length])
-        loss = only_trial(run.parent).metrics.get("loss", {})
-        assert loss.items() <= LOSS.items()
+        (project,) = read_tensorboard(str(folder))
+        found = [trial.metrics["loss"] for trial in project.trials if "aaa" in trial.name]
+        assert all(loss.items() <= LOSS.items() for loss in found)
+        seen |= {len(loss) for loss in found}
+    assert seen == {1, 2}
     assert "cut short" in caplog.text
 
 
@@ -299,3 +305,28 @@ def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch):
     with pytest.raises(MissingPackage, match=r"track-journal\[tensorboard\]"):
         export_tensorboard([Trial(_hash="aaa", metrics={"loss": LOSS})], str(tmp_path / "out"))
     assert [*tmp_path.iterdir()] == []
+
+
+def test_what_programs_write_is_read(tmp_path, caplog):
+    """Through the class they use: nested runs, texts and histograms among the scalars, hparams."""
+    from tensorboardX import SummaryWriter
+
+    for run in ("deep/first", "second"):
+        with SummaryWriter(str(tmp_path / run)) as writer:
+            for step in range(3):
+                writer.add_scalar("train/loss", 1 / (step + 1), step, walltime=100.0 + step)
+            writer.add_text("note", "hello", 0)
+            writer.add_histogram("weights", [1.0, 2.0, 3.0], 0)
+    with SummaryWriter(str(tmp_path / "tuned")) as writer:
+        writer.add_hparams({"lr": 0.1, "name": "sgd", "n": 3}, {"accuracy": 0.5}, name="run")
+    (project,) = read_tensorboard(str(tmp_path), project="p")
+    trials = {trial.name: trial for trial in project.trials}
+    assert trials.keys() == {"deep/first", "second", "tuned/run"}, "the run 'tuned' is empty"
+    for name in ("deep/first", "second"):
+        loss = trials[name].metrics["train/loss"]
+        assert loss == {step: single(1 / (step + 1)) for step in range(3)}
+        assert trials[name].chronos == {"runtime": 2.0}
+    assert trials["tuned/run"].parameters == {"lr": 0.1, "name": "sgd", "n": 3}
+    assert trials["tuned/run"].metrics["accuracy"].popitem()[1] == 0.5
+    assert {group.name for group in project.groups} == {"deep", "tuned"}
+    assert "run second: 2 values" in caplog.text

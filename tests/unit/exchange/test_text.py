@@ -130,6 +130,13 @@ def test_a_row_for_each_trial():
     }
 
 
+def test_steps_that_are_texts_are_no_columns():
+    """The last value is one column, as of any other metric."""
+    trial = make_trial(metrics={"loss": {f"epoch {number}": number for number in range(99)}})
+    header, row = to_csv(export_trials_csv, [trial])
+    assert (len(header), row[header.index("metrics.loss")]) == (7, "98")
+
+
 @given(st.lists(odd_trials, max_size=3))
 def test_odd_values_become_valid_csv(trials):
     """Every value is one row, and every cell is read as it was written."""
