@@ -54,6 +54,7 @@ LAYERS = {
     "moments": Layer(1, only=frozenset({"errors"})),
     "logger": Layer(5),
     "reader": Layer(6),
+    "summaries": Layer(5),
     "client": Layer(6),
     "cli": Layer(7),
     "__main__": Layer(7, beside=frozenset({"cli"})),
@@ -149,6 +150,7 @@ IMPURE_MODULES = {
 IMPURE_CALLS = {"input", "now", "open", "today", "utcnow"}
 
 PRINTERS = {
+    ("track/cli/common.py", "print_table"),
     ("track/client.py", "log_arguments"),
     ("track/client.py", "report"),
     ("track/logger.py", "show_eta"),

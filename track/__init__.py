@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from track.client import TrackClient
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
+from track.versioning import __version__
 
 if TYPE_CHECKING:
     from track.reader import Reader
-
-__version__ = "0.1.0"
 
 logging.getLogger("track").addHandler(logging.NullHandler())
 
@@ -23,7 +22,7 @@ def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as trac
     ----------
     uri
         of any backend with a journal, as ``file:report.json``; by default the option
-        ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``)
+        ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``), else the only store in this folder
 
     Returns
     -------

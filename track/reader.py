@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from glob import glob
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from track.events.types import ProcessDescribed, Recorded
 from track.moments import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.liveness import derive_status
+from track.persistence.opening import JOURNAL_SUFFIX
 from track.persistence.protocol import Query
 from track.persistence.reading import open_for_reading
 from track.projections import history as past
@@ -329,7 +331,7 @@ def open_store(uri: str | None = None) -> Reader:
     ----------
     uri
         of any backend with a journal; by default the option ``log.backend.name``
-        (``TRACK_LOG_BACKEND_NAME``)
+        (``TRACK_LOG_BACKEND_NAME``), else the only store in this folder
 
     Raises
     ------
@@ -338,12 +340,37 @@ def open_store(uri: str | None = None) -> Reader:
     BackendError
         the URI cannot be used, or none is given
     """
-    uri = uri or options("log.backend.name", None)
+    return Reader(open_for_reading(store_uri(uri)))
+
+
+def store_uri(uri: str | None = None, *, made: bool = False) -> str:
+    """Return the URI of the store that is meant, see :func:`open_store`.
+
+    Parameters
+    ----------
+    uri
+        if one was named
+    made
+        whether the store need not exist, so that one in this folder is not meant by chance
+
+    Raises
+    ------
+    BackendError
+        none is named, and there is not just one here
+    """
+    uri = uri or options("log.backend.name", None) or (None if made else _only_store())
     if not uri:
         raise BackendError(
             "which store? name one, as file:report.json, or set TRACK_LOG_BACKEND_NAME"
         )
-    return Reader(open_for_reading(uri))
+    return str(uri)
+
+
+def _only_store() -> str | None:
+    """Return the URI of the store in the working folder, if there is just one."""
+    found = [f"file:{path[: -len(JOURNAL_SUFFIX)]}" for path in glob(f"*{JOURNAL_SUFFIX}")]
+    found += [f"lmdb:{path}" for path in glob("*.lmdb")]
+    return found[0] if len(found) == 1 else None
 
 
 def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:

@@ -19,7 +19,7 @@ _PATH = re.compile(r"\s*(!?)\s*([^\s=!<>~]+)\s*")
 _OPERATORS = {"!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "~": "$regex"}
 
 
-class Summary:
+class TrialSummary:
     """What a list shows of a trial.
 
     Attributes
@@ -61,7 +61,9 @@ def last_value(values: Any) -> Any:
     return values.to_json(short=True) if isinstance(values, Aggregator) else values
 
 
-def matching(summaries: Iterable[Summary], conditions: Iterable[str]) -> Iterator[Summary]:
+def matching(
+    summaries: Iterable[TrialSummary], conditions: Iterable[str]
+) -> Iterator[TrialSummary]:
     """Yield the trials for which all conditions hold, see :func:`to_condition`."""
     query = [to_condition(text) for text in conditions]
     return (summary for summary in summaries if execute_query(summary, query))
@@ -113,7 +115,7 @@ def _check_pattern(text: str) -> None:
         raise QueryError(f"{text!r} is no regular expression: {error}") from error
 
 
-def sort_key(summary: Summary, path: str) -> tuple[bool, Any]:
+def sort_key(summary: TrialSummary, path: str) -> tuple[bool, Any]:
     """Return what trials are sorted by: those without a value come last.
 
     Raises

@@ -1,4 +1,4 @@
-"""Versions of code: the hash of the file that is executed."""
+"""Versions of code: of this package, and the hash of the file that is executed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 import sys
 from collections.abc import Iterator
 from types import FrameType
+
+__version__ = "0.1.0"
+"""Of this package."""
 
 _CHUNK = 2**20
 

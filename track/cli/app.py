@@ -71,9 +71,7 @@ class _Verbs(click.Group):
             formatter.write_dl([(verb, what) for verb, (_, what) in VERBS.items()])
 
 
-@click.group(
-    cls=_Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]}
-)
+@click.group(cls=_Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--no-color", is_flag=True, help="Neither colours nor tables with lines.")
 @click.pass_context
 def track(ctx: click.Context, no_color: bool) -> None:

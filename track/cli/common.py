@@ -11,14 +11,26 @@ from typing import Any
 
 import click
 
+from track.errors import BackendError
+from track.persistence import get_protocol
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.utils import without_password
 from track.projections.report import dumps, plain
-from track.reader import Reader, open_store
+from track.reader import Reader, open_store, store_uri
 from track.structure import Trial
 
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
 _UNITS = ((86400 * 7, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _LONGEST = 60
+"""Characters of a value in a table, as a rule."""
+
+UNCUT = 10**6
+
+
+def example(*lines: str) -> str:
+    """Return what the help of a verb ends with."""
+    return "\b\nFor example:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def store_option(verb: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,6 +50,19 @@ def reading(store: str | None) -> Iterator[Reader]:
         yield reader
 
 
+@contextmanager
+def writing(store: str | None) -> Iterator[JournaledProtocol]:
+    """Give the backend of a store, to change it."""
+    uri = store_uri(store)
+    protocol = get_protocol(uri)
+    try:
+        if not isinstance(protocol, JournaledProtocol):
+            raise BackendError(f"the backend of {without_password(uri)!r} keeps no journal")
+        yield protocol
+    finally:
+        protocol.close()
+
+
 def print_json(value: Any) -> None:
     """Print a value as one line of JSON, valid whatever is in it."""
     click.echo(dumps(plain(value)))
@@ -50,9 +75,21 @@ def is_for_people() -> bool:
     return sys.stdout.isatty() and not wants_plain
 
 
-def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Print rows below names: in lines of equal columns, drawn where somebody looks."""
-    cells = [[shown(value) for value in row] for row in rows]
+def print_table(
+    names: Sequence[str], rows: Iterable[Sequence[Any]], longest: int = _LONGEST
+) -> None:
+    """Print rows below names: in lines of equal columns, drawn where somebody looks.
+
+    Parameters
+    ----------
+    names
+        of the columns
+    rows
+        values
+    longest
+        how many characters of a value to print
+    """
+    cells = [[shown(value, longest) for value in row] for row in rows]
     if is_for_people():
         from rich.console import Console
         from rich.table import Table
@@ -64,26 +101,26 @@ def print_table(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         Console().print(table)
         return
     widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
-    for row in (names, *cells):
+    for row in ([*names], *cells):
         padded = (text.ljust(width) for text, width in zip(row, widths, strict=True))
         click.echo("  ".join(padded).rstrip())
 
 
 @contextmanager
-def progress(what: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
-    """Give what long work calls with how much is done; a bar on stderr where somebody looks."""
+def progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give what long work calls with how much is done, of how much; a bar where somebody looks."""
     if not sys.stderr.isatty():
-        yield lambda done: None
+        yield lambda *_: None
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda done: bar.update(task, completed=done)
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def shown(value: Any) -> str:
+def shown(value: Any, longest: int = _LONGEST) -> str:
     """Return a value as it stands in a table."""
     if value is None:
         return "-"
@@ -91,7 +128,7 @@ def shown(value: Any) -> str:
         return f"{value:.6g}"
     text = value if isinstance(value, str) else dumps(plain(value))
     text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def short_uid(trial: Trial) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from math import isfinite
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -58,9 +58,14 @@ def plot(points: Sequence[Point], width: int = 72, height: int = 12) -> list[str
     steps, values = zip(*finite, strict=True)
     left, right, low, high = min(steps), max(steps), min(values), max(values)
     cells = [[0] * width for _ in range(height)]
-    for x, y in finite:
-        column = round(_fraction(x, left, right) * (2 * width - 1))
-        row = round((1 - _fraction(y, low, high)) * (4 * height - 1))
+    dots = [
+        (
+            _fraction(x, left, right) * (2 * width - 1),
+            (1 - _fraction(y, low, high)) * (4 * height - 1),
+        )
+        for x, y in finite
+    ]
+    for column, row in _joined(dots):
         cells[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
     labels = {0: f"{high:.4g}", height - 1: f"{low:.4g}"}
     margin = max(map(len, labels.values()))
@@ -71,3 +76,17 @@ def plot(points: Sequence[Point], width: int = 72, height: int = 12) -> list[str
     ends = f"{left:.6g}", f"{right:.6g}"
     lines.append(" " * (margin + 2) + ends[0] + ends[1].rjust(width - len(ends[0])))
     return lines
+
+
+def _joined(dots: Sequence[Point]) -> Iterator[tuple[int, int]]:
+    """Yield the dots, and those on the straight lines from each to the next."""
+    previous = dots[0]
+    for dot in dots:
+        steps = max(1, round(max(abs(dot[0] - previous[0]), abs(dot[1] - previous[1]))))
+        for step in range(steps + 1):
+            part = step / steps
+            yield (
+                round(previous[0] + (dot[0] - previous[0]) * part),
+                round(previous[1] + (dot[1] - previous[1]) * part),
+            )
+        previous = dot

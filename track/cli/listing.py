@@ -11,6 +11,7 @@ from track.cli.common import (
     ago,
     clock,
     duration,
+    example,
     json_option,
     print_json,
     print_table,
@@ -21,15 +22,22 @@ from track.cli.common import (
 )
 from track.cli.drawing import plot, sparkline
 from track.errors import QueryError
+from track.projections.objects import OWN_METADATA
 from track.reader import Attempt, Reader
 from track.serialization import to_json
 from track.structure import Trial
-from track.summaries import Summary, last_value, matching, sort_key
+from track.summaries import TrialSummary, last_value, matching, sort_key
 
 _METRICS_SHOWN = 4
 
 
-@click.command("ls")
+@click.command(
+    "ls",
+    epilog=example(
+        "track ls -w status=completed -w 'metrics.loss<0.1' --sort metrics.loss -n 10",
+        "track ls -w 'name~^base' -w parameters.lr=0.1,0.01 -w '!metadata.note'",
+    ),
+)
 @click.argument("what", type=click.Choice(["trials", "projects", "groups"]), default="trials")
 @store_option
 @click.option("-w", "--where", multiple=True, metavar="CONDITION", help="Only these; repeatable.")
@@ -38,6 +46,7 @@ _METRICS_SHOWN = 4
 @click.option("--archived", is_flag=True, help="Those that are archived, and only those.")
 @json_option
 def ls_verb(
+    *,
     what: str,
     store: str | None,
     where: tuple[str, ...],
@@ -46,12 +55,7 @@ def ls_verb(
     archived: bool,
     as_json: bool,
 ) -> None:
-    """List trials, projects or groups.
-
-    \b
-    track ls -w status=completed -w 'metrics.loss<0.1' --sort metrics.loss -n 10
-    track ls -w 'name~^base' -w parameters.lr=0.1,0.01 -w '!metadata.note'
-    """
+    """List trials, projects or groups."""
     with reading(store) as reader:
         if what != "trials":
             _list_others(reader, what, as_json=as_json)
@@ -84,9 +88,11 @@ def ls_verb(
     )
 
 
-def _summaries(reader: Reader, trials: Iterable[Trial]) -> Iterable[Summary]:
+def _summaries(reader: Reader, trials: Iterable[Trial]) -> Iterable[TrialSummary]:
     names = {group.uid: group.name for group in reader.groups()}
-    return (Summary(trial, reader.status(trial), names.get(trial.group_id)) for trial in trials)
+    return (
+        TrialSummary(trial, reader.status(trial), names.get(trial.group_id)) for trial in trials
+    )
 
 
 def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
@@ -110,18 +116,13 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
     )
 
 
-@click.command("show")
+@click.command("show", epilog=example("track show baseline", "track show 1f3a9c --at 2h"))
 @click.argument("trial")
 @store_option
 @click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
 @json_option
-def show_verb(trial: str, store: str | None, at: str | None, as_json: bool) -> None:
-    """Show all there is of a trial: its uid, the beginning of that, or its name says which.
-
-    \b
-    track show baseline
-    track show 1f3a9c --at 2h
-    """
+def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
+    """Show all there is of a trial: its uid, the beginning of that, or its name says which."""
     with reading(store) as reader:
         found = reader.trial(trial, at=at)
         attempts = reader.attempts(found, until=at)
@@ -145,7 +146,8 @@ def show_verb(trial: str, store: str | None, at: str | None, as_json: bool) -> N
     for name, value in facts.items():
         if value is not None:
             click.echo(f"{name:<12} {value}")
-    sections = {"parameters": found.parameters, "tags": found.tags, "metadata": found.metadata}
+    logged = {name: value for name, value in found.metadata.items() if name not in OWN_METADATA}
+    sections = {"parameters": found.parameters, "tags": found.tags, "metadata": logged}
     for name, values in sections.items():
         _show_section(name, values)
     _show_section("chronos", {n: last_value(c) for n, c in found.chronos.items()})
@@ -208,7 +210,10 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**1000)
 
 
-@click.command("plot")
+@click.command(
+    "plot",
+    epilog=example("track plot baseline -m loss", "track plot baseline wider -m loss --height 6"),
+)
 @click.argument("trials", nargs=-1, required=True)
 @store_option
 @click.option("-m", "--metric", multiple=True, help="Which, by default all; repeatable.")
@@ -216,6 +221,7 @@ def _is_number(value: Any) -> bool:
 @click.option("--height", type=click.IntRange(2, 100), default=12, show_default=True)
 @json_option
 def plot_verb(
+    *,
     trials: tuple[str, ...],
     store: str | None,
     metric: tuple[str, ...],
@@ -223,12 +229,7 @@ def plot_verb(
     height: int,
     as_json: bool,
 ) -> None:
-    """Plot metrics of one or several trials.
-
-    \b
-    track plot baseline -m loss
-    track plot baseline wider -m loss --height 6
-    """
+    """Plot metrics of one or several trials."""
     with reading(store) as reader:
         found = [reader.trial(trial) for trial in trials]
     names = metric or tuple(dict.fromkeys(name for trial in found for name in trial.metrics))

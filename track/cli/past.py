@@ -11,6 +11,7 @@ import click
 from track.cli.app import FAILURE
 from track.cli.common import (
     clock,
+    example,
     json_option,
     print_json,
     print_table,
@@ -25,22 +26,24 @@ from track.moments import Moment, to_moment
 _TYPES = sorted(event.__name__ for event in CATALOGUE)
 
 
-@click.command("report")
+@click.command(
+    "report", epilog=example("track report > now.json", "track report --at 2026-01-31T12:00")
+)
 @store_option
 @click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
-def report_verb(store: str | None, at: str | None) -> None:
-    """Print the report JSON.
-
-    \b
-    track report > now.json
-    track report --at 2026-01-31T12:00
-    """
+def report_verb(*, store: str | None, at: str | None) -> None:
+    """Print the report JSON."""
     with reading(store) as reader:
         for piece in reader.report(at=at):
             sys.stdout.write(piece)
 
 
-@click.command("log")
+@click.command(
+    "log",
+    epilog=example(
+        "track log baseline --type StatusChanged", "track log --since 1h --json | jq .fields"
+    ),
+)
 @click.argument("trial", required=False)
 @store_option
 @click.option("--since", metavar="MOMENT", help="From a position, a time, or 2h ago on.")
@@ -50,6 +53,7 @@ def report_verb(store: str | None, at: str | None) -> None:
 @click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
 @json_option
 def log_verb(
+    *,
     trial: str | None,
     store: str | None,
     since: str | None,
@@ -59,12 +63,7 @@ def log_verb(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Print the events of a trial, or of the whole store, the oldest first.
-
-    \b
-    track log baseline --type StatusChanged
-    track log --since 1h --json | jq .fields
-    """
+    """Print the events of a trial, or of the whole store, the oldest first."""
     with reading(store) as reader:
         begin = to_moment(since)
         end = reader.protocol.journal.head() if follow else 0
@@ -78,20 +77,16 @@ def log_verb(
             _print_events((e for e in coming if _is_wanted(e, begin, types)), as_json=as_json)
 
 
-@click.command("tail")
+@click.command("tail", epilog=example("track tail -f"))
 @store_option
 @click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
 @json_option
 @click.pass_context
 def tail_verb(
-    ctx: click.Context, store: str | None, count: int, follow: bool, as_json: bool
+    ctx: click.Context, *, store: str | None, count: int, follow: bool, as_json: bool
 ) -> None:
-    """Print the last events of a store, and with -f those that come.
-
-    \b
-    track tail -f
-    """
+    """Print the last events of a store, and with -f those that come."""
     ctx.invoke(log_verb, store=store, count=count, follow=follow, as_json=as_json)
 
 
@@ -130,23 +125,19 @@ def _fields(event: Recorded) -> Iterator[tuple[str, Any]]:
     return ((name, v) for name, v in event.event._asdict().items() if v not in (None, {}, []))
 
 
-@click.command("diff")
+@click.command("diff", epilog=example("track diff baseline wider", "track diff baseline --at 2h"))
 @click.argument("left")
 @click.argument("right", required=False)
 @store_option
 @click.option("--at", multiple=True, metavar="MOMENT", help="Of the left; again: of the right.")
 @json_option
 def diff_verb(
-    left: str, right: str | None, store: str | None, at: tuple[str, ...], as_json: bool
+    *, left: str, right: str | None, store: str | None, at: tuple[str, ...], as_json: bool
 ) -> int:
     """Tell what differs between two trials, or in one between two moments.
 
     Parameters, code, tags, results; of a metric, the last values and the first step at which the
     two differ. The exit code is 1 when there is a difference.
-
-    \b
-    track diff baseline wider
-    track diff baseline --at 2h
     """
     left_at, right_at = [*at, None, None][:2]
     if len(at) > 2 or (right is None and not at):  # noqa: PLR2004 - one for each side
@@ -161,18 +152,15 @@ def diff_verb(
     return FAILURE if found else 0
 
 
-@click.command("blame")
+@click.command(
+    "blame", epilog=example("track blame baseline status", "track blame baseline metrics.loss.3")
+)
 @click.argument("trial")
 @click.argument("path")
 @store_option
 @json_option
-def blame_verb(trial: str, path: str, store: str | None, as_json: bool) -> None:
-    """Tell who set a value of a trial, when, and what was there before.
-
-    \b
-    track blame baseline status
-    track blame baseline metrics.loss.3
-    """
+def blame_verb(*, trial: str, path: str, store: str | None, as_json: bool) -> None:
+    """Tell who set a value of a trial, when, and what was there before."""
     with reading(store) as reader:
         origins = reader.provenance(trial, path)
         name = reader.trial(trial).uid

@@ -18,7 +18,7 @@ from track.errors import BackendError, JournalError, NotAReport
 from track.events.codec import decode, identify
 from track.events.journal import Durability
 from track.events.journal_file import FileJournal
-from track.events.journal_on_disk import JournalOnDisk
+from track.events.journal_on_disk import CACHE_SUFFIXES, JournalOnDisk
 from track.events.types import Unknown
 from track.persistence.content import CONTENT_SUFFIX
 from track.persistence.local import FileProtocol
@@ -26,6 +26,9 @@ from track.persistence.opening import JOURNAL_SUFFIX
 from track.persistence.settings import local_settings
 from track.persistence.storage import create_report
 from track.persistence.utils import parse_uri, without_password
+from track.projections.objects import Objects
+from track.projections.projection import fold
+from track.projections.snapshot import pack
 from track.utils.files import sync_folder
 
 _SHOWN_BYTES = 40
@@ -228,6 +231,42 @@ def backup(uri: str, target: str) -> Rewritten:
         copy.commit()
         copy.close()
     return Rewritten(destination, None, copied.events, findings)
+
+
+def replay(uri: str, progress: Callable[[int, int], None] | None = None) -> int:
+    """Compute what a store on disk knows from its journal alone: its snapshot and its report.
+
+    Parameters
+    ----------
+    uri
+        the store
+    progress
+        called with the position that was reached, and with the last one
+
+    Returns
+    -------
+    The number of events.
+
+    Raises
+    ------
+    JournalError
+        there is no journal, or it cannot be read
+    """
+    objects = Objects()
+    with opened(uri) as journal:
+        head = journal.head()
+        for batch in journal.read_batches():
+            fold(objects, [batch])
+            if progress is not None:
+                progress(objects.position, head)
+        remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
+        if objects.events:
+            journal.save_snapshot(pack(objects, journal.fingerprint))
+    if kind_of(uri) is FileJournal:
+        store = FileProtocol(uri)
+        store.commit()
+        store.close()
+    return objects.events
 
 
 # Journals behind URIs

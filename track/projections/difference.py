@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
-from track.projections.objects import LAST_CHANGE, UPDATE_COUNT
+from track.projections.objects import OWN_METADATA
 from track.structure import Trial
 
 _SECTIONS = ("name", "description", "version", "status", "tags", "parameters", "metadata", "errors")
-_OWN = frozenset({UPDATE_COUNT, LAST_CHANGE, "heartbeat"})
+_OWN = OWN_METADATA | {"heartbeat"}
 
 
 class Difference(NamedTuple):

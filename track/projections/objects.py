@@ -41,7 +41,8 @@ FOLDS_VERSION = 3
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
-_OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
+OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
+"""What the storage keeps in the metadata of a trial."""
 _NS = 1e-9
 
 
@@ -382,7 +383,7 @@ def _metadata_logged(
     objects: Objects, trial: Trial, recorded: Recorded, event: MetadataLogged
 ) -> None:
     for name, value in event.values.items():
-        if name in _OWN_METADATA:
+        if name in OWN_METADATA:
             continue
         if event.aggregator is None:
             trial.metadata[name] = value

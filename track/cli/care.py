@@ -1,0 +1,145 @@
+"""verify, repair, compact, backup, replay, archive, restore, redact: taking care of a store."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from track.cli.app import DAMAGE, FAILURE
+from track.cli.common import (
+    UNCUT,
+    example,
+    json_option,
+    print_json,
+    print_table,
+    progress,
+    reading,
+    store_option,
+    writing,
+)
+from track.reader import store_uri
+
+
+@click.command("verify", epilog=example("track verify -s file:report.json"))
+@store_option
+@json_option
+def verify_verb(*, store: str | None, as_json: bool) -> int:
+    """Look for damage in a store on disk. The exit code is 4 if there is any."""
+    from track.persistence.maintenance import verify
+
+    found = verify(store_uri(store))
+    if as_json:
+        findings = [finding._asdict() for finding in found.findings]
+        gaps = [gap._asdict() for gap in found.gaps]
+        print_json({**found._asdict(), "findings": findings, "gaps": gaps})
+        return 0 if found.is_sound else DAMAGE
+    click.echo(f"{found.path}: {found.events} events, up to position {found.head}")
+    if found.findings:
+        print_table(["from", "to", "what", "holds"], found.findings, UNCUT)
+    for gap in found.gaps:
+        click.echo(
+            f"events {gap.first} to {gap.last} of producer {gap.producer:x} are missing before "
+            f"position {gap.position}"
+        )
+    click.echo("sound" if found.is_sound else "damaged: `track repair` keeps what is intact")
+    return 0 if found.is_sound else DAMAGE
+
+
+@click.command("repair", epilog=example("track repair -s file:report.json"))
+@store_option
+def repair_verb(*, store: str | None) -> None:
+    """Write what is intact of a damaged store on disk into a sound journal, in its place.
+
+    The damaged one is kept beside it. Nobody else may have the store open.
+    """
+    from track.persistence.maintenance import repair
+
+    done = repair(store_uri(store))
+    if done is None:
+        click.echo("nothing to repair")
+    else:
+        click.echo(f"{done.path}: {done.events} events kept; the damaged journal is {done.kept}")
+
+
+@click.command("compact", epilog=example("track compact -s lmdb:store.lmdb"))
+@store_option
+def compact_verb(*, store: str | None) -> None:
+    """Write a store on disk anew, without the room that it does not use any more.
+
+    Nobody else may have it open.
+    """
+    from track.persistence.maintenance import compact
+
+    before, after = compact(store_uri(store))
+    click.echo(f"{before} bytes before, {after} after")
+
+
+@click.command("backup", epilog=example("track backup file:/backup/report.json"))
+@click.argument("target")
+@store_option
+def backup_verb(*, target: str, store: str | None) -> None:
+    """Copy a store on disk, while others use it."""
+    from track.persistence.maintenance import backup
+
+    done = backup(store_uri(store), target)
+    click.echo(f"{done.path}: {done.events} events")
+    if done.findings:
+        click.echo(
+            f"{len(done.findings)} damaged ranges were left out: see `track verify`", err=True
+        )
+
+
+@click.command("replay", epilog=example("track replay -s file:report.json"))
+@store_option
+def replay_verb(*, store: str | None) -> None:
+    """Compute the report and the snapshot of a store on disk anew, from its journal alone."""
+    from track.persistence.maintenance import replay
+
+    with progress("replaying") as advance:
+        events = replay(store_uri(store), advance)
+    click.echo(f"{events} events")
+
+
+@click.command("archive", epilog=example("track archive baseline"))
+@click.argument("trial")
+@store_option
+def archive_verb(*, trial: str, store: str | None) -> None:
+    """Leave a trial out of lists and reports; `track restore` shows it again."""
+    _change("archive_trial", trial, store)
+
+
+@click.command("restore", epilog=example("track restore baseline"))
+@click.argument("trial")
+@store_option
+def restore_verb(*, trial: str, store: str | None) -> None:
+    """Show a trial again that was archived."""
+    _change("restore_trial", trial, store)
+
+
+def _change(method: str, trial: str, store: str | None) -> None:
+    with reading(store) as reader:
+        found: Any = reader.trial(trial)
+    with writing(store) as protocol:
+        getattr(protocol, method)(found)
+        protocol.commit()
+
+
+@click.command("redact", epilog=example("track redact baseline"))
+@click.argument("trial")
+@store_option
+@click.option("--force", is_flag=True, help="Do not ask.")
+def redact_verb(*, trial: str, store: str | None, force: bool) -> int:
+    """Erase all that was logged about a trial, for good.
+
+    What stays is that there was one, when it ran and how it ended. Backups are not touched.
+    """
+    from track.persistence.redaction import redact
+
+    with reading(store) as reader:
+        uid = reader.find_uid(trial)
+    if not force and not click.confirm(f"Erase all that was logged about {uid}?", err=True):
+        return FAILURE
+    done = redact(store_uri(store), uid)
+    click.echo(f"{done.events} events erased, {len(done.files)} files removed")
+    return 0

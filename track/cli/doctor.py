@@ -1,0 +1,113 @@
+"""doctor, version: what there is on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+import click
+
+from track.cli.common import UNCUT, example, json_option, print_json, print_table, store_option
+from track.errors import BackendError, TrackError
+from track.versioning import __version__
+
+_PACKAGES = {
+    "msgpack": "needed",
+    "lmdb": "lmdb",
+    "psycopg2-binary": "cockroach",
+    "cryptography": "secure",
+    "click": "cli",
+    "rich": "cli",
+    "pyarrow": "parquet",
+    "pandas": "pandas",
+    "tensorboardX": "tensorboard",
+}
+"""Package -> the extra that installs it."""
+
+
+@click.command("version", epilog=example("track doctor -s file:report.json"))
+def version_verb() -> None:
+    """Print the version of Track, and of the formats that it writes."""
+    from track.events import record
+    from track.persistence.facts import git_facts
+
+    commit = git_facts(os.path.dirname(__file__)).get("commit", "")
+    click.echo(f"track {__version__}{' ' * bool(commit)}{commit[:10]}")
+    click.echo(f"journal format {record.VERSION}")
+
+
+@click.command("doctor")
+@store_option
+@json_option
+def doctor_verb(*, store: str | None, as_json: bool) -> None:
+    """Say what Track finds on this machine, and what may be wrong with it."""
+    findings = dict(_findings(store))
+    if as_json:
+        print_json(findings)
+    else:
+        print_table(["what", "found"], findings.items(), UNCUT)
+
+
+def _findings(store: str | None) -> Iterator[tuple[str, str]]:
+    yield "track", __version__
+    yield "python", f"{platform.python_version()} at {sys.executable}"
+    yield "platform", platform.platform()
+    for package, extra in _PACKAGES.items():
+        found = _version_of(package)
+        missing = f"missing: pip install 'track-journal[{extra}]'"
+        yield f"package {package}", missing if found is None else found
+    for name in sorted(name for name in os.environ if name.startswith("TRACK_")):
+        yield f"environment {name}", os.environ[name].partition("?")[0]
+    yield from _store_findings(store)
+    yield from _spool_findings()
+
+
+def _version_of(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _store_findings(store: str | None) -> Iterator[tuple[str, str]]:
+    from track.persistence.reading import open_for_reading
+    from track.persistence.utils import without_password
+    from track.reader import Reader, store_uri
+    from track.utils.mounts import network_file_system
+
+    try:
+        uri = store_uri(store)
+    except BackendError:
+        yield "store", "none named, and not just one in this folder"
+        return
+    yield "store", without_password(uri)
+    try:
+        with Reader(open_for_reading(uri)) as reader:
+            yield "trials", str(len(reader.trials()))
+            yield "position", str(reader.protocol.journal.head())
+    except TrackError as error:
+        yield "problem", " ".join(str(error).split())
+    folder = os.path.dirname(os.path.abspath(uri.partition(":")[2].partition("?")[0]))
+    if "://" not in uri and os.path.isdir(folder):
+        kind = network_file_system(folder)
+        yield (
+            "file system",
+            "local" if kind is None else f"{kind}: serve the store from one machine (track serve)",
+        )
+
+
+def _spool_findings() -> Iterator[tuple[str, str]]:
+    from track.persistence.settings import remote_settings
+
+    folder = remote_settings("socket://localhost", ()).spool
+    waiting = [
+        os.path.join(path, name)
+        for path, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(".journal")
+    ]
+    size = sum(os.path.getsize(path) for path in waiting)
+    yield "spool", f"{folder}: {len(waiting)} files, {size} bytes not sent yet"

@@ -1,0 +1,147 @@
+"""export, import, copy: what goes out of a store, and what comes in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+import click
+
+from track.cli.common import example, progress, reading, store_option, writing
+from track.errors import BackendError
+from track.reader import Reader
+from track.structure import Project
+from track.summaries import to_condition
+
+_IN_FOLDERS = ("parquet", "tensorboard")
+_FORMATS = ("csv", "trials-csv", "json", "ndjson", *_IN_FOLDERS)
+_SOURCES = ("report", "tensorboard", "mlflow")
+
+
+@click.command(
+    "export", epilog=example("track export > metrics.csv", "track export -f parquet -o tables")
+)
+@store_option
+@click.option("-f", "--format", "form", type=click.Choice(_FORMATS), default="csv")
+@click.option("-o", "--output", metavar="PATH", help="Where to; by default to stdout.")
+@click.option("-w", "--where", multiple=True, metavar="CONDITION", help="Only these trials.")
+def export_verb(
+    *, store: str | None, form: str, output: str | None, where: tuple[str, ...]
+) -> None:
+    """Write metrics (csv), trials (trials-csv, json), events (ndjson), or both in a folder."""
+    if form in _IN_FOLDERS and output is None:
+        raise BackendError(f"{form} is written to a folder: name one with --output")
+    with reading(store) as reader:
+        _EXPORTS[form](reader, output, where)
+
+
+def _rows(name: str) -> Any:
+    def export(reader: Reader, output: str | None, where: tuple[str, ...]) -> None:
+        from track.exchange import text
+
+        with _written(output) as file:
+            getattr(text, name)(_trials(reader, where), file, groups=reader.groups())
+
+    return export
+
+
+def _json(reader: Reader, output: str | None, where: tuple[str, ...]) -> None:
+    from track.exchange.text import export_json
+
+    with _written(output) as file:
+        export_json(_trials(reader, where), file)
+
+
+def _events(reader: Reader, output: str | None, where: tuple[str, ...]) -> None:
+    from track.exchange.text import export_events
+
+    with _written(output) as file:
+        if where:
+            for trial in _trials(reader, where):
+                export_events(reader.history(trial), file)
+        else:
+            export_events(reader.events(), file)
+
+
+def _folder(name: str) -> Any:
+    def export(reader: Reader, output: str, where: tuple[str, ...]) -> None:
+        from track import exchange
+
+        getattr(exchange, name)(_trials(reader, where), output, groups=reader.groups())
+
+    return export
+
+
+_EXPORTS: dict[str, Any] = {
+    "csv": _rows("export_csv"),
+    "trials-csv": _rows("export_trials_csv"),
+    "json": _json,
+    "ndjson": _events,
+    "parquet": _folder("export_parquet"),
+    "tensorboard": _folder("export_tensorboard"),
+}
+
+
+def _trials(reader: Reader, where: tuple[str, ...]) -> list[Any]:
+    return reader.trials([to_condition(text) for text in where])
+
+
+@contextmanager
+def _written(path: str | None) -> Iterator[TextIO]:
+    if path is None:
+        yield sys.stdout
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            yield file
+
+
+@click.command(
+    "import",
+    epilog=example(
+        "track import mlruns -s file:report.json",
+        "track import runs --from tensorboard -s lmdb:store.lmdb",
+    ),
+)
+@click.argument("source")
+@click.option("-s", "--store", metavar="URI", required=True, help="Where to; made when missing.")
+@click.option("--from", "tool", type=click.Choice(_SOURCES), help="By default it is found out.")
+def import_verb(*, source: str, store: str, tool: str | None) -> None:
+    """Add the trials of a report JSON, of TensorBoard's or MLflow's files, to a store.
+
+    What is there already is left out, so importing again adds nothing.
+    """
+    from track import exchange
+
+    projects: list[Project] = getattr(exchange, f"read_{tool or _tool_of(source)}")(source)
+    with writing(store) as protocol:
+        added = exchange.import_projects(protocol, projects)
+    click.echo(f"added {added.projects} projects, {added.groups} groups, {added.trials} trials")
+
+
+def _tool_of(source: str) -> str:
+    """Return which tool wrote something."""
+    if not os.path.exists(source):
+        raise FileNotFoundError(f"there is no {source}: check the path")
+    if not os.path.isdir(source):
+        return "mlflow" if source.endswith((".db", ".sqlite", ".sqlite3")) else "report"
+    files = (name for _, _, names in os.walk(source) for name in names)
+    return "mlflow" if "meta.yaml" in files else "tensorboard"
+
+
+@click.command("copy", epilog=example("track copy file:report.json postgres://user@host/database"))
+@click.argument("source")
+@click.argument("target")
+def copy_verb(*, source: str, target: str) -> None:
+    """Copy all events of a store into another one, of any kind, each once.
+
+    Whatever ended it the last time: do it again, and it goes on.
+    """
+    from track.exchange import copy_store
+
+    with reading(source) as reader, writing(target) as protocol, progress("copying") as advance:
+        total = sum(1 for _ in reader.events())
+        done = copy_store(reader.protocol, protocol, progress=lambda count: advance(count, total))
+    click.echo(f"copied {done.events} events, {done.left_out} were there already")

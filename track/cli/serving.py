@@ -1,0 +1,114 @@
+"""serve, user, sync: between machines."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from track.cli.common import example, store_option
+from track.errors import BackendError
+from track.persistence.settings import RELAY_PORT
+from track.persistence.utils import parse_uri
+from track.reader import store_uri
+
+
+@click.command(
+    "serve",
+    epilog=example(
+        "track user add ada --users users.json",
+        "track serve -s file:report.json --host 0.0.0.0 --layer AES --users users.json",
+    ),
+)
+@store_option
+@click.option("--host", default="localhost", show_default=True)
+@click.option("--port", type=click.IntRange(0, 65535), default=RELAY_PORT, show_default=True)
+@click.option("--layer", type=click.Choice(["AES", "TLS"]), help="Encryption.")
+@click.option("--users", metavar="FILE", help="Who may log in, see `track user`.")
+@click.option("--certificate", metavar="FILE", help="For TLS.")
+@click.option("--key", metavar="FILE", help="For TLS.")
+@click.option("--allow-anyone", is_flag=True, help="Without users, from other machines, too.")
+def serve_verb(
+    *,
+    store: str | None,
+    host: str,
+    port: int,
+    layer: str | None,
+    users: str | None,
+    certificate: str | None,
+    key: str | None,
+    allow_anyone: bool,
+) -> None:
+    """Serve a store to other machines, until Ctrl-C or SIGTERM."""
+    import logging
+
+    from track.persistence.socketed import start_track_server
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    start_track_server(
+        store_uri(store, made=True),
+        host,
+        port,
+        layer,
+        users=users,
+        certificate=certificate,
+        key=key,
+        allow_anyone=allow_anyone,
+    )
+
+
+@click.command("sync", epilog=example("track sync -s socket://host:8123"))
+@store_option
+def sync_verb(*, store: str | None) -> None:
+    """Send what processes that are gone could not send to a server or database."""
+    uri = store_uri(store)
+    scheme = parse_uri(uri)["scheme"]
+    if scheme == "socket":
+        from track.persistence.socketed import sync
+    elif scheme in ("cockroach", "postgres", "postgresql"):
+        from track.persistence.cockroach import sync
+    else:
+        raise BackendError(f"a store on this machine has nothing to send: {scheme or 'file'}:")
+    click.echo(f"sent {sync(uri)} events")
+
+
+@click.group("user", epilog=example("track user add ada --users users.json"))
+def user_verb() -> None:
+    """Say who may log in at a server."""
+
+
+_users = click.option("--users", "path", metavar="FILE", required=True, help="The users file.")
+
+
+@user_verb.command("add")
+@click.argument("name")
+@_users
+def add(name: str, path: str) -> None:
+    """Add a user, or change a password, which is asked for or read from stdin."""
+    from track.relay.users import Users
+
+    if sys.stdin.isatty():
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    Users(path).add(name, password)
+
+
+@user_verb.command("remove")
+@click.argument("name")
+@_users
+def remove(name: str, path: str) -> None:
+    """Let a user log in no more."""
+    from track.relay.users import Users
+
+    Users(path).remove(name)
+
+
+@user_verb.command("list")
+@_users
+def list_users(path: str) -> None:
+    """Print the names."""
+    from track.relay.users import Users
+
+    for name in Users(path).names():
+        click.echo(name)
