@@ -12,7 +12,7 @@
     │   └── LockTimeout            (also TimeoutError) an exclusive section stayed taken
     ├── EncodingError              (also TypeError) a value that cannot be logged
     ├── ItemNotFound               nothing matches
-    │   ├── StoreNotFound
+    │   ├── StoreNotFound          (also JournalError)
     │   ├── TrialDoesNotExist
     │   ├── ProjectDoesNotExist
     │   └── GroupDoesNotExist
@@ -74,7 +74,7 @@ class ItemNotFound(TrackError):
     """Nothing matches what was asked for."""
 
 
-class StoreNotFound(ItemNotFound):
+class StoreNotFound(ItemNotFound, JournalError):
     """There is no store where one was to be read."""
 
 

@@ -13,6 +13,9 @@ from track.errors import BackendError, ItemNotFound, QueryError, TrackError
 
 FAILURE, USAGE, NOT_FOUND, DAMAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
+_COMPLETES = "_TRACK_COMPLETE"
+"""The environment variable by which a shell asks for completions."""
+
 VERBS = {
     "ls": ("listing", "list trials, projects or groups"),
     "show": ("listing", "show all there is of a trial"),
@@ -88,18 +91,22 @@ def run(arguments: Sequence[str]) -> int:
     -------
     The exit code. Whatever went wrong is one line on stderr, without a traceback.
     """
+    if _COMPLETES in os.environ:
+        track.main(prog_name="track")  # which exits
     try:
-        result = track.main([*arguments], prog_name="track", standalone_mode=False)
+        # Not its main(), which has an idea of its own of interrupts and of closed pipes.
+        with track.make_context("track", [*arguments]) as context:
+            result = track.invoke(context)
         sys.stdout.flush()
-    except click.exceptions.Abort:
-        return INTERRUPTED
+    except click.exceptions.Exit as error:
+        return error.exit_code
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except BrokenPipeError:
         _forget_output()
         return PIPE_CLOSED
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.exceptions.Abort):
         return INTERRUPTED
     except (TrackError, OSError) as error:
         click.echo(f"track: {_one_line(error)}", err=True)

@@ -12,6 +12,7 @@ import click
 
 from track.cli.common import UNCUT, example, json_option, print_json, print_table, store_option
 from track.errors import BackendError, TrackError
+from track.persistence.utils import without_password
 from track.versioning import __version__
 
 _PACKAGES = {
@@ -39,7 +40,7 @@ def version_verb() -> None:
     click.echo(f"journal format {record.VERSION}")
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=example("track doctor -s file:report.json"))
 @store_option
 @json_option
 def doctor_verb(*, store: str | None, as_json: bool) -> None:
@@ -60,7 +61,7 @@ def _findings(store: str | None) -> Iterator[tuple[str, str]]:
         missing = f"missing: pip install 'track-journal[{extra}]'"
         yield f"package {package}", missing if found is None else found
     for name in sorted(name for name in os.environ if name.startswith("TRACK_")):
-        yield f"environment {name}", os.environ[name].partition("?")[0]
+        yield f"environment {name}", without_password(os.environ[name])
     yield from _store_findings(store)
     yield from _spool_findings()
 
@@ -74,7 +75,6 @@ def _version_of(package: str) -> str | None:
 
 def _store_findings(store: str | None) -> Iterator[tuple[str, str]]:
     from track.persistence.reading import open_for_reading
-    from track.persistence.utils import without_password
     from track.reader import Reader, store_uri
     from track.utils.mounts import network_file_system
 

@@ -127,6 +127,7 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
         found = reader.trial(trial, at=at)
         attempts = reader.attempts(found, until=at)
         status = reader.status(found) if at is None else found.status
+        groups = {group.uid: group.name for group in reader.groups()}
     if as_json:
         print_json(
             {**to_json(found), "attempts": [_attempt(attempt) for attempt in attempts]}
@@ -138,7 +139,7 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
         "name": found.name,
         "description": found.description,
         "project": found.project_id,
-        "group": found.group_id,
+        "group": groups.get(found.group_id) or found.group_id,
         "version": found.version,
         "status": status,
         "runtime": duration(found.chronos.get("runtime")) if found.chronos else None,

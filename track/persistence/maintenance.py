@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from track.errors import BackendError, JournalError, NotAReport
+from track.errors import BackendError, JournalError, NotAReport, StoreNotFound
 from track.events.codec import decode, identify
 from track.events.journal import Durability
 from track.events.journal_file import FileJournal
@@ -301,7 +301,7 @@ def opened(uri: str) -> Iterator[JournalOnDisk]:
     """Give the journal of a store on disk, which must exist."""
     path = _journal_path(uri)
     if not os.path.exists(path):
-        raise JournalError(f"there is no journal {path}: check the path")
+        raise StoreNotFound(f"there is no journal {path}: check the path")
     journal = kind_of(uri)(path, "process", local_settings(uri).lock_timeout_s)
     try:
         yield journal

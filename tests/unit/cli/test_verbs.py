@@ -1,0 +1,340 @@
+"""Each verb does what it says, on the only store in the folder."""
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from track import TrackClient
+from track import open as open_store
+from track.cli.app import DAMAGE, FAILURE, NOT_FOUND, USAGE, VERBS
+from track.persistence import get_protocol
+
+
+def lines_of_json(text):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return [json.loads(line, parse_constant=refuse) for line in text.splitlines()]
+
+
+# Looking
+
+
+def test_trials_are_listed(track, store):
+    """With what matters of each, in columns."""
+    result = track("ls")
+    assert (result.code, result.err) == (0, "")
+    head, first, second = result.out.splitlines()
+    assert head.split()[:5] == ["trial", "name", "project", "group", "status"]
+    assert first.split()[1:5] == ["baseline", "paper", "sweep", "completed"]
+    assert second.split()[1:5] == ["wider", "paper", "sweep", "completed"]
+    assert "0.02" in first
+
+
+@pytest.mark.parametrize(
+    ("conditions", "names"),
+    [
+        (["name=baseline"], ["baseline"]),
+        (["metrics.loss<0.03"], ["baseline"]),
+        (["metrics.loss>=0.02", "parameters.lr!=0.1"], ["wider"]),
+        (["name~^(base|wid)"], ["baseline", "wider"]),
+        (["name!~^base"], ["wider"]),
+        (["status=completed,lost"], ["baseline", "wider"]),
+        (["status=running"], []),
+        (["!metadata.note", "metadata.half"], ["baseline", "wider"]),
+        (["group=sweep", "project=paper"], ["baseline", "wider"]),
+        (["parameters.lr=0.2"], ["wider"]),
+    ],
+)
+def test_conditions_choose_trials(track, store, conditions, names):
+    """All of them must hold."""
+    flags = [word for condition in conditions for word in ("-w", condition)]
+    result = track("ls", *flags, "--json")
+    assert [trial["name"] for trial in lines_of_json(result.out)] == names
+
+
+def test_trials_are_sorted_and_counted(track, store):
+    """By any path, upwards or downwards; those that have nothing there come last."""
+    client = TrackClient(store)
+    client.new_trial(force=True, name="empty", parameters={})
+    client.close()
+
+    def names(*flags):
+        return [trial["name"] for trial in lines_of_json(track("ls", "--json", *flags).out)]
+
+    assert names("--sort", "metrics.loss") == ["baseline", "wider", "empty"]
+    assert names("--sort", "-metrics.loss") == ["wider", "baseline", "empty"]
+    assert names("--sort", "-name", "-n", "1") == ["wider"]
+    assert names("-n", "0") == []
+
+
+def test_projects_and_groups_are_listed(track, store):
+    """With how many trials they have."""
+    assert track("ls", "projects").out.splitlines()[1].split()[:3] == ["paper", "2", "1"]
+    (group,) = lines_of_json(track("ls", "groups", "--json").out)
+    assert (group["name"], group["project_id"]) == ("sweep", "paper")
+
+
+def test_a_trial_is_shown(track, store):
+    """Everything of it; what was logged cannot steer the terminal."""
+    out = track("show", "baseline").out
+    for text in ("lr", "0.1", "completed", "█", "attempts:", "sweep", "raw"):
+        assert text in out
+    assert "\x1b" not in out
+    (shown,) = lines_of_json(track("show", "baseline", "--json").out)
+    assert shown["metrics"]["gaps"] == ["NaN"]
+    assert (shown["status"], shown["attempts"][0]["number"]) == ("completed", 1)
+
+
+def test_a_trial_is_shown_as_it_stood(track, store):
+    """At a position."""
+    with open_store(store) as reader:
+        created = next(iter(reader.history("wider"))).position
+    (shown,) = lines_of_json(track("show", "wider", "--at", created, "--json").out)
+    assert (shown["metrics"], shown["attempts"]) == ({}, [])
+
+
+def test_metrics_are_plotted(track, store):
+    """Of all trials that have them; as points with --json."""
+    out = track("plot", "baseline", "wider", "-m", "loss", "--height", "3").out
+    assert out.count("┤") == 6
+    assert "0.1 ┤" in out
+    points = lines_of_json(track("plot", "wider", "-m", "loss", "--json").out)
+    assert points[0]["points"][0] == [0.0, 0.2]
+
+
+def test_the_report_is_printed(track, store):
+    """That of now is the report file, that of the beginning is empty."""
+    Path("report.json").write_text(track("report").out)
+    assert json.loads(Path("report.json").read_text()) == json.loads(Path("store.json").read_text())
+    assert track("report", "--at", "0").out == "[]\n"
+
+
+def test_events_are_printed(track, store):
+    """Of a trial or the store, some of them only, as lines or as JSON."""
+    assert len(track("log").out.splitlines()) > len(track("log", "wider").out.splitlines()) > 10
+    out = track("log", "wider", "--type", "MetricsLogged", "-n", "2").out
+    assert out.count("MetricsLogged") == 2
+    assert "step=4" in out
+    events = lines_of_json(track("log", "wider", "--json").out)
+    assert events[0]["type"] == "TrialCreated"
+    middle = events[3]["position"]
+    later = lines_of_json(track("log", "wider", "--since", middle, "--json").out)
+    assert later == events[3:]
+    until = lines_of_json(track("log", "wider", "--until", middle, "--json").out)
+    assert until == events[:4]
+    assert lines_of_json(track("log", "--since", "1h", "--json").out)
+    assert track("log", "--until", "1h").out == ""
+    assert len(track("tail", "-n", "3").out.splitlines()) == 3
+
+
+def test_differences_are_an_exit_code(track, store):
+    """Of 1; and none is 0."""
+    result = track("diff", "baseline", "wider")
+    assert result.code == FAILURE
+    assert "parameters.lr" in result.out
+    found = {row["path"]: row for row in lines_of_json(track("diff", "0", "1").out or "")} or {
+        row["path"]: row for row in lines_of_json(track("diff", "baseline", "wider", "--json").out)
+    }
+    assert found["metrics.loss"]["first"] == 0
+    same = track("diff", "baseline", "baseline")
+    assert (same.code, same.out) == (0, "")
+    assert track("diff", "baseline", "--at", "1w").code == NOT_FOUND
+    with open_store(store) as reader:
+        created = next(iter(reader.history("wider"))).position
+    assert "metrics.loss" in track("diff", "wider", "--at", created).out
+
+
+def test_the_origin_of_a_value_is_told(track, store):
+    """Who set it, and when."""
+    (row,) = lines_of_json(track("blame", "wider", "metrics.loss.3", "--json").out)
+    assert (row["value"], row["replaced"], row["attempt"]) == (0.05, None, 1)
+    assert "pid" in track("blame", "wider", "status").out
+
+
+# Taking care
+
+
+def test_a_sound_store_is_verified(track, store):
+    """The exit code says the same."""
+    result = track("verify")
+    assert result.code == 0
+    assert result.out.endswith("sound\n")
+    (found,) = lines_of_json(track("verify", "--json").out)
+    assert found["findings"] == []
+
+
+def test_damage_is_found_and_repaired(track, store):
+    """4 says that there is some; the damaged journal is kept."""
+    journal = Path("store.json.journal")
+    data = bytearray(journal.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    journal.write_bytes(data)
+    result = track("verify")
+    assert result.code == DAMAGE
+    assert "corrupt" in result.out
+    assert track("verify", "--json").code == DAMAGE
+    assert track("ls").code == 0
+    assert "kept" in track("repair").out
+    assert track("verify").code == 0
+    assert track("repair").out == "nothing to repair\n"
+
+
+def test_caches_are_computed_anew(track, store):
+    """The report is that of the journal, whatever somebody made of it."""
+    before = Path("store.json").read_text()
+    Path("store.json").write_text("[]")
+    assert track("replay").out.endswith(" events\n")
+    assert json.loads(Path("store.json").read_text()) == json.loads(before)
+    assert Path("store.json.journal.snapshot").exists()
+
+
+def test_stores_are_backed_up_and_compacted(track, store):
+    """Into a store of another kind, too."""
+    assert track("backup", "lmdb:copy.lmdb").code == 0
+    assert "baseline" in track("ls", "-s", "lmdb:copy.lmdb").out
+    assert "bytes before" in track("compact", "-s", "lmdb:copy.lmdb").out
+    assert track("backup", "lmdb:copy.lmdb", "-s", store).code == FAILURE
+
+
+def test_trials_are_archived_and_restored(track, store):
+    """They are in no list meanwhile, except in that of archived ones."""
+    assert track("archive", "wider") == (0, "", "")
+    assert "wider" not in track("ls").out
+    assert "wider" in track("ls", "--archived").out
+    assert track("restore", "wider").code == 0
+    assert "wider" in track("ls").out
+
+
+def test_a_trial_is_redacted(track, store, monkeypatch):
+    """After a question, or by force."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    assert track("redact", "wider").code == FAILURE
+    assert "wider" in track("ls").out
+    assert "events erased" in track("redact", "wider", "--force").out
+    assert "wider" not in track("report").out
+
+
+# Elsewhere
+
+
+@pytest.mark.parametrize("form", ["csv", "trials-csv"])
+def test_tables_are_exported(track, store, form):
+    """To stdout or to a file, the same."""
+    out = track("export", "-f", form).out
+    assert track("export", "-f", form, "-o", "table.csv").out == ""
+    assert Path("table.csv").read_bytes().decode() == out
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert {row["project"] for row in rows} == {"paper"}
+    assert len(rows) == (12 if form == "csv" else 2)
+    some = track("export", "-f", form, "-w", "name=wider").out
+    assert len(some.splitlines()) == 1 + len(rows) // 2
+
+
+def test_objects_and_events_are_exported(track, store):
+    """As JSON and as lines of JSON."""
+    trials = json.loads(track("export", "-f", "json").out)
+    assert [trial["name"] for trial in trials] == ["baseline", "wider"]
+    events = lines_of_json(track("export", "-f", "ndjson").out)
+    assert len(events) == len(track("log").out.splitlines())
+
+
+@pytest.mark.parametrize("form", ["parquet", "tensorboard"])
+def test_folders_are_exported(track, store, form):
+    """They are made; a folder must be named."""
+    assert track("export", "-f", form).code == USAGE
+    assert track("export", "-f", form, "-o", "out").code == 0
+    assert any(path.is_file() for path in Path("out").rglob("*"))
+
+
+def test_a_report_is_imported(track, store):
+    """Twice adds nothing."""
+    result = track("import", "store.json", "-s", "lmdb:other.lmdb")
+    assert result.out == "added 1 projects, 1 groups, 2 trials\n"
+    again = track("import", "store.json", "-s", "lmdb:other.lmdb")
+    assert again.out == "added 0 projects, 0 groups, 0 trials\n"
+
+
+def test_tensorboard_is_imported(track, store):
+    """The tool that wrote a folder is found out."""
+    assert track("export", "-f", "tensorboard", "-o", "runs").code == 0
+    assert "2 trials" in track("import", "runs", "-s", "file:new.json").out
+
+
+def test_a_store_is_copied(track, store):
+    """Each event once, however often."""
+    first = track("copy", store, "lmdb:copy.lmdb")
+    assert first.code == 0
+    assert first.out.endswith(", 0 were there already\n")
+    assert track("copy", store, "lmdb:copy.lmdb").out.startswith("copied 0 events, ")
+    with open_store(store) as one, open_store("lmdb:copy.lmdb") as other:
+        assert [repr(e.event) for e in one.events()] == [repr(e.event) for e in other.events()]
+
+
+# Servers, and this machine
+
+
+def test_users_are_added_and_removed(track, monkeypatch):
+    """Passwords come from stdin, and are shown nowhere."""
+    monkeypatch.setattr("sys.stdin", io.StringIO("hunter2\n"))
+    assert track("user", "add", "ada", "--users", "users.json") == (0, "", "")
+    assert track("user", "list", "--users", "users.json").out == "ada\n"
+    assert "hunter2" not in Path("users.json").read_text()
+    assert track("user", "remove", "ada", "--users", "users.json").code == 0
+    assert track("user", "remove", "ada", "--users", "users.json").code == NOT_FOUND
+    assert track("user", "list", "--users", "users.json").out == ""
+
+
+def test_there_is_nothing_to_send_from_a_local_store(track, store):
+    """The error says so."""
+    assert track("sync").code == USAGE
+
+
+def test_the_doctor_says_what_there_is(track, store, monkeypatch):
+    """Versions, packages, the store, and what waits to be sent; no passwords."""
+    monkeypatch.setenv("TRACK_LOG_BACKEND_NAME", "postgres://me:hunter2@localhost:1/x?timeout=1")
+    (found,) = lines_of_json(track("doctor", "-s", store, "--json").out)
+    assert found["trials"] == "2"
+    assert found["package msgpack"][0].isdigit()
+    assert "0 files" in found["spool"]
+    assert "hunter2" not in track("doctor", "-s", store).out
+    away = track("doctor")
+    assert "problem" in away.out
+    assert "hunter2" not in away.out
+
+
+def test_the_version_is_told(track):
+    """That of the package, and that of its format."""
+    out = track("version").out
+    assert out.startswith("track 0.")
+    assert "journal format 1" in out
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_helps(track, verb):
+    """With an example, and what it does."""
+    result = track(verb, "--help")
+    assert result.code == 0
+    assert (
+        f"  track {verb}" in result.out
+        or f"  track {verb}" in track("user", "--help").out
+        or (verb == "version")
+    )
+
+
+def test_reading_makes_and_changes_nothing(track, store):
+    """Not a single file."""
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+    for verb in (["ls"], ["show", "wider"], ["log"], ["report"], ["verify"], ["doctor"], ["tail"]):
+        assert track(*verb).code == 0
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+    shutil.rmtree("nothing", ignore_errors=True)
+    assert track("ls", "-s", "file:nothing.json").code == NOT_FOUND
+    assert not Path("nothing.json").exists()
+    protocol = get_protocol(store)
+    assert len(protocol.fetch_trials()) == 2
+    protocol.close()

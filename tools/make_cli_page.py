@@ -1,0 +1,66 @@
+"""Write ``docs/cli.md``, the reference of the command line, out of the help of its verbs.
+
+Run it as ``python tools/make_cli_page.py`` after a change of a verb; a test fails until then.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from track.cli.app import VERBS, track  # noqa: E402 - of this repository, not another
+
+PAGE = ROOT / "docs" / "cli.md"
+WIDTH = 90
+
+_BEGIN = """# The command line
+
+`pip install 'track-journal[cli]'` brings `track` (also `python -m track`). Its verbs read the
+journal: none that only looks ever makes, imports or changes a store.
+
+Data goes to stdout, everything else to stderr. `--json` prints JSON, one line for each trial, event
+or row. On a terminal there are tables with lines and progress bars, without them with `--no-color`,
+`NO_COLOR` or `TERM=dumb`.
+
+A trial is named by its uid, the beginning of that, or its name. A moment is a position in the
+journal, a time (`2026-01-31T12:00`, local unless it says otherwise) or how long ago it was (`90s`,
+`15m`, `2h`, `3d`, `1w`). A condition (`--where`) is `path=value` (several values are separated by
+commas), `path!=value`, `<`, `<=`, `>`, `>=`, `path~regex`, `path!~regex`, or `path` and `!path` for
+something that is there, or not; paths are those of a trial: `status`, `name`, `parameters.lr`,
+`metrics.loss` (its last value), `metadata.note`, `tags.kind`, `runtime`.
+"""
+
+
+def page() -> str:
+    """Return the text of the page."""
+    top = click.Context(track, info_name="track", terminal_width=WIDTH, max_content_width=WIDTH)
+    parts = [_BEGIN, _block(track.get_help(top))]
+    for verb in VERBS:
+        command = track.get_command(top, verb)
+        assert command is not None  # it is in the table
+        parts.append(f"## track {verb}\n\n{_help(command, top, verb)}")
+        if isinstance(command, click.Group):
+            context = click.Context(command, info_name=verb, parent=top, terminal_width=WIDTH)
+            for name, child in command.commands.items():
+                parts.append(f"### track {verb} {name}\n\n{_help(child, context, name)}")
+    return "\n".join(parts)
+
+
+def _help(command: click.Command, parent: click.Context, name: str) -> str:
+    context = click.Context(
+        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    return _block(command.get_help(context))
+
+
+def _block(text: str) -> str:
+    return f"```text\n{text.rstrip()}\n```\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
