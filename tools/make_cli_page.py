@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,7 +17,7 @@ sys.path.insert(0, str(ROOT))
 from track.cli.app import VERBS, track  # noqa: E402 - of this repository, not another
 
 PAGE = ROOT / "docs" / "cli.md"
-WIDTH = 90
+_WIDE: dict[str, Any] = {"terminal_width": 90, "max_content_width": 90}
 
 _BEGIN = """# The command line
 
@@ -38,23 +39,21 @@ something that is there, or not; paths are those of a trial: `status`, `name`, `
 
 def page() -> str:
     """Return the text of the page."""
-    top = click.Context(track, info_name="track", terminal_width=WIDTH, max_content_width=WIDTH)
+    top = track.make_context("track", [], resilient_parsing=True, **_WIDE)
     parts = [_BEGIN, _block(track.get_help(top))]
     for verb in VERBS:
         command = track.get_command(top, verb)
         assert command is not None  # it is in the table
         parts.append(f"## track {verb}\n\n{_help(command, top, verb)}")
         if isinstance(command, click.Group):
-            context = click.Context(command, info_name=verb, parent=top, terminal_width=WIDTH)
+            context = click.Context(command, info_name=verb, parent=top, **_WIDE)
             for name, child in command.commands.items():
                 parts.append(f"### track {verb} {name}\n\n{_help(child, context, name)}")
     return "\n".join(parts)
 
 
 def _help(command: click.Command, parent: click.Context, name: str) -> str:
-    context = click.Context(
-        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
-    )
+    context = click.Context(command, info_name=name, parent=parent, **_WIDE)
     return _block(command.get_help(context))
 
 
