@@ -49,6 +49,8 @@ clean: ## remove what make made
 
 # Oríon wants old versions of what others want new ones of, so it gets an environment of its own.
 build/orion/ready: pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))' || \
+		{ echo "Oríon 0.2.7 installs up to Python 3.11: make orion PYTHON=python3.11"; exit 1; }
 	@echo "installing Oríon and the package into build/orion"
 	@$(PYTHON) -m venv build/orion
 	@build/orion/bin/python -m pip --quiet --disable-pip-version-check install \

@@ -69,8 +69,11 @@ def _inside(kind: str, name: Any = None, number: int | None = None) -> Iterator[
     try:
         yield
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-        place = f"{kind} {name!r}" if name is not None else f"{kind} number {number}"
-        place = kind if name is number is None else place
+        place = kind
+        if name is not None:
+            place = f"{kind} {name!r}"
+        elif number is not None:
+            place = f"{kind} number {number}"
         said = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise ValueError(f"{place}: {said}") from error
 
@@ -125,7 +128,7 @@ class _Importer:
         group = SerializerTrialGroup().from_json(raw)
         uid = check_uid("trial group", group.uid)
         check_dictionaries("trial group", group, "metadata")
-        self._is_new("trial group", uid, object())
+        self._is_new("trial group", uid, object())  # which equals nothing: one project has it
         event = GroupCreated(uid, group.name, group.description, group.metadata, project.uid)
         self._record(stream_id("group", uid), event)
         return group

@@ -23,6 +23,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from track.aggregators.aggregator import RingAggregator, StatAggregator
 from track.errors import NotAReport
@@ -280,6 +282,48 @@ def test_a_trial_larger_than_any_event_is_imported():
     assert trial.metrics["loss"] == {int(step): value for step, value in loss.items()}
     assert repr(trial.metrics["cost"]) == repr(cost)
     assert trial.metadata["_update_count"] == 9
+
+
+texts = st.text(st.characters(exclude_characters="."), max_size=8)
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | texts | st.just("NaN"),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+named = st.dictionaries(texts, values, max_size=4)
+steps = st.dictionaries(texts | st.integers().map(str) | st.floats().map(str), values, max_size=4)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.fixed_dictionaries(
+        {
+            "name": values,
+            "description": values,
+            "version": values,
+            "tags": values.filter(lambda tags: tags is not None),
+            "parameters": named,
+            "metadata": named,
+            "metrics": st.dictionaries(texts, values | steps, max_size=3),
+            "chronos": named,
+            "errors": st.lists(texts, max_size=2),
+        }
+    )
+)
+def test_whatever_a_trial_holds_is_there_afterwards(fields):
+    """Any JSON, anywhere in a trial, is what is written again."""
+    for name in os.listdir():
+        if name.startswith("old."):
+            os.unlink(name)
+    store = open_trial(**fields)
+    before = parse("old.json")[0]["trials"][0]
+    store.commit()
+    store.close()
+    after = parse("old.json")[0]["trials"][0]
+    assert {name: after[name] for name in fields} == {
+        **{name: before[name] for name in fields},
+        "metadata": {"_update_count": 0, **before["metadata"]},
+    }
 
 
 TRIAL = '[{"dtype": "project", "name": "p", "trials": [{"dtype": "trial", "uid": "h_0", %s}]}]'
