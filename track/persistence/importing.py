@@ -204,6 +204,8 @@ def _read_trial(raw: Any) -> Trial:
     trial = SerializerTrial().from_json(raw)
     if not isinstance(trial.errors, list):
         raise TypeError(f"its errors are a list, not {type(trial.errors).__name__}")
+    if raw.get("uid") not in (None, trial.uid):
+        raise ValueError(f"its uid is not that of its hash and its revision, {trial.uid!r}")
     return trial
 
 

@@ -341,6 +341,7 @@ DEEP = '{"a": ' * 150 + "1" + "}" * 150
         (TRIAL % '"status": "done"', ["'p'", "'h_0'", "status", "'done'"]),
         (TRIAL % '"status": {"name": "done"}', ["'p'", "'h_0'", "status", "value"]),
         (TRIAL % '"status": {"name": 1, "value": 2}', ["'p'", "'h_0'", "status"]),
+        (TRIAL % '"hash": "x", "revision": 0', ["'p'", "'h_0'", "'x_0'"]),
         (TRIAL % '"errors": 5', ["'p'", "'h_0'", "errors"]),
         (
             TRIAL % '"chronos": {"batch": {"dtype": "statstream", "sum": 1}}',
