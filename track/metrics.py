@@ -69,11 +69,21 @@ def aggregate(values: dict[str, Any], name: str, value: Any, spec: list[Any]) ->
     """Give a value to the aggregator of a name, made when there is none out of what there was."""
     current = values.get(name)
     if not isinstance(current, Aggregator):
-        earlier = [] if current is None else current if isinstance(current, list) else [current]
+        earlier = current
         current = values[name] = build(*spec)
-        for item in earlier:
-            _accumulate(current, item)
+        if earlier is not None:
+            accumulate(current, earlier)
     _accumulate(current, value)
+
+
+def accumulate(aggregator: Aggregator, earlier: Any) -> None:
+    """Give an aggregator what there was before it: values in a list, by step, or a single one."""
+    if isinstance(earlier, (StepSeries, dict)):
+        earlier = earlier.values()
+    elif not isinstance(earlier, list):
+        earlier = [earlier]
+    for value in earlier:
+        _accumulate(aggregator, value)
 
 
 def _accumulate(aggregator: Aggregator, value: Any) -> None:

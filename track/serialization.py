@@ -168,8 +168,11 @@ class SerializerTrial(SerializerAspect):
         for name in _TRIAL_FIELDS:
             if obj.get(name) is not None:
                 setattr(trial, name, obj[name])
-        if trial._hash is None and "uid" in obj:
+        if obj.get("uid") is not None and None in (obj.get("hash"), obj.get("revision")):
             trial.uid = obj["uid"]
+        if isinstance(trial.errors, str):
+            trial.errors = [trial.errors]
+        trial.metadata = _with_unknown(trial.metadata, obj, _TRIAL_KEYS)
         return trial
 
 
@@ -185,6 +188,15 @@ _TRIAL_FIELDS = (
     "metrics",
     "errors",
 )
+
+
+_TRIAL_KEYS = frozenset({*_TRIAL_FIELDS, "dtype", "uid", "hash", "revision", "chronos", "status"})
+
+
+def _with_unknown(metadata: Any, obj: dict[str, Any], known: frozenset[str]) -> Any:
+    """Return metadata with what a dictionary has besides the known keys, so that it is not lost."""
+    unknown = {key: value for key, value in obj.items() if key not in known}
+    return {**unknown, **metadata} if unknown and isinstance(metadata, dict) else metadata
 
 
 def _shorten(full: dict[str, Any]) -> dict[str, Any]:
@@ -218,7 +230,7 @@ class SerializerTrialGroup(SerializerAspect):
             _uid=obj.get("uid"),
             name=obj.get("name"),
             description=obj.get("description"),
-            metadata=obj.get("metadata") or {},
+            metadata=_with_unknown(_or_empty(obj.get("metadata")), obj, _GROUP_KEYS),
             trials=set(obj.get("trials") or ()),
             project_id=obj.get("project_id"),
         )
@@ -227,6 +239,9 @@ class SerializerTrialGroup(SerializerAspect):
     def maybe_unflatten(obj: dict[str, Any]) -> dict[str, Any]:
         """Nest dotted keys, see :func:`unflatten`."""
         return unflatten(obj)
+
+
+_GROUP_KEYS = frozenset({"dtype", "uid", "name", "description", "metadata", "project_id", "trials"})
 
 
 class SerializerProject(SerializerAspect):
@@ -248,12 +263,25 @@ class SerializerProject(SerializerAspect):
 
     def from_json(self, obj: dict[str, Any]) -> Project:
         return Project(
+            _uid=obj.get("uid"),
             name=obj.get("name"),
             description=obj.get("description"),
-            metadata=obj.get("metadata") or {},
-            trials=set(from_json(obj.get("trials") or [])),
-            groups=set(from_json(obj.get("groups") or [])),
+            metadata=_with_unknown(_or_empty(obj.get("metadata")), obj, _PROJECT_KEYS),
+            trials=set(_read_all(obj.get("trials"), SerializerTrial.dtype)),
+            groups=set(_read_all(obj.get("groups"), SerializerTrialGroup.dtype)),
         )
+
+
+_PROJECT_KEYS = frozenset({"dtype", "uid", "name", "description", "metadata", "trials", "groups"})
+
+
+def _read_all(objects: Any, dtype: str) -> list[Any]:
+    """Read objects whose place says what they are."""
+    return [from_json({"dtype": dtype, **obj}) for obj in objects or []]
+
+
+def _or_empty(metadata: Any) -> Any:
+    return {} if metadata is None else metadata
 
 
 def _by_uid(objects: Any) -> list[Any]:

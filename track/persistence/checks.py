@@ -62,9 +62,10 @@ def check_status(status: AnyStatus) -> tuple[str, int]:
     EncodingError
         the name is no text, or the value is no whole number
     """
-    if not isinstance(status.name, str) or not isinstance(status.value, int):
+    name, value = getattr(status, "name", None), getattr(status, "value", None)
+    if not isinstance(name, str) or not isinstance(value, int):
         raise EncodingError(f"a status has a text as name and a whole number as value: {status!r}")
-    return status.name, status.value
+    return name, value
 
 
 def check_uid(kind: str, uid: Any) -> str:

@@ -7,12 +7,12 @@ import os
 import time
 from contextlib import suppress
 
-from track.errors import JournalAbandoned, NotAReport, TrackError
+from track.errors import JournalAbandoned, NotAReport
 from track.events.journal import Durability
 from track.events.journal_file import FileJournal
 from track.events.producer import Producer
-from track.persistence.importing import import_events
-from track.persistence.storage import check_report, create_report, read_projects
+from track.persistence.importing import import_report
+from track.persistence.storage import check_report, create_report, load_report
 from track.utils.files import sync_folder
 
 logger = logging.getLogger(__name__)
@@ -74,23 +74,21 @@ def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
 
 def _import_report(path: str, journal_path: str) -> None:
     """Turn a report without a journal into a journal, whole or not at all."""
-    projects = read_projects(path)
-    if not projects:
+    report = load_report(path)
+    if not report:
         return
     fresh = f"{journal_path}.{os.getpid()}.tmp"
     with suppress(FileNotFoundError):
         os.unlink(fresh)  # of a killed process that had this number
     journal = FileJournal(fresh, "process")
     try:
-        producer = Producer(journal)
-        for stream, event in import_events(projects):
-            producer.record(stream, event)
+        import_report(report, Producer(journal).record)
         journal.sync()
         os.link(fresh, journal_path)
         sync_folder(journal_path)
     except FileExistsError:
         pass  # another process imported it first
-    except (TrackError, AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error
     finally:
         journal.close()

@@ -15,7 +15,7 @@ from track.errors import NotAReport, ReportWriteError, TrackError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT
 from track.projections.objects import UPDATE_COUNT
 from track.projections.report import dumps
-from track.serialization import from_json, to_json
+from track.serialization import SerializerProject, to_json
 from track.structure import Project, Trial, TrialGroup
 from track.utils.files import replacing
 
@@ -49,10 +49,35 @@ def check_report(path: str) -> None:
 def _lists_projects(path: str) -> bool:
     """Whether a file holds a list of projects whose keys come in some other order."""
     try:
-        read_projects(path)
+        load_report(path)
     except NotAReport:
         return False
     return True
+
+
+def load_report(path: str) -> list[dict[str, Any]]:
+    """Read the JSON of a report file.
+
+    Raises
+    ------
+    NotAReport
+        it is not a list of projects
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        projects = json.loads(text) if text.strip() else []
+    except (OSError, ValueError, RecursionError) as error:
+        raise NotAReport(f"cannot read a report from {path}: {error}") from error
+    if not isinstance(projects, list) or not all(
+        isinstance(project, dict) and project.get("dtype") == SerializerProject.dtype
+        for project in projects
+    ):
+        raise NotAReport(
+            f"{path} is no report of Track (a list of projects), so it is left as it is: choose "
+            "another path"
+        )
+    return projects
 
 
 def read_projects(path: str) -> list[Project]:
@@ -64,17 +89,9 @@ def read_projects(path: str) -> list[Project]:
         it is not a list of projects
     """
     try:
-        with open(path, encoding="utf-8") as file:
-            text = file.read()
-        projects = from_json(json.loads(text)) if text.strip() else []
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return [SerializerProject().from_json(project) for project in load_report(path)]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NotAReport(f"cannot read a report from {path}: {error}") from error
-    if not isinstance(projects, list) or not all(isinstance(p, Project) for p in projects):
-        raise NotAReport(
-            f"{path} is no report of Track (a list of projects), so it is left as it is: choose "
-            "another path"
-        )
-    return projects
 
 
 def create_report(path: str) -> None:

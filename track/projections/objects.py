@@ -33,7 +33,7 @@ from track.events.types import (
     TrialRestored,
     TrialStarted,
 )
-from track.metrics import add_column, add_values, aggregate
+from track.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
@@ -331,8 +331,7 @@ def _chrono_started(
     objects: Objects, trial: Trial, recorded: Recorded, event: ChronoStarted
 ) -> None:
     objects.started[recorded.stream, event.name] = recorded.at
-    if not isinstance(trial.chronos.get(event.name), Aggregator):
-        trial.chronos[event.name] = build_chrono(event.aggregator)
+    _chrono_of(trial, event.name, event.aggregator)
 
 
 @_touched
@@ -342,10 +341,17 @@ def _chrono_finished(
     elapsed = _elapsed(objects, recorded, event.name, event.elapsed)
     if elapsed is None:
         return
-    chrono = trial.chronos.get(event.name)
-    if not isinstance(chrono, Aggregator):
-        chrono = trial.chronos[event.name] = build_chrono(None)
-    chrono.append(elapsed)
+    _chrono_of(trial, event.name, None).append(elapsed)
+
+
+def _chrono_of(trial: Trial, name: str, spec: AggregatorSpec) -> Aggregator:
+    """Return what accumulates the times of a chrono, made of the plain numbers there may be."""
+    chrono = trial.chronos.get(name)
+    if isinstance(chrono, Aggregator):
+        return chrono
+    made = trial.chronos[name] = build_chrono(spec)
+    accumulate(made, [] if chrono is None else chrono)
+    return made
 
 
 def build_chrono(spec: AggregatorSpec) -> Aggregator:

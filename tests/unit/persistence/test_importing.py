@@ -135,8 +135,8 @@ def test_every_field_of_a_trial_survives(text):
     assert list(loss) == [0, 1, 10]
     assert (loss[0], math.isnan(loss[1]), loss[10]) == (2.5, True, -math.inf)
     assert trial.metrics["cost"][:2] == [1, 2.5]
-    assert trial.metrics["by_name"] == {"first": 1, "2": 2}
-    assert trial.metrics["negative"] == {"-1": 1, "00": 2}
+    assert trial.metrics["by_name"] == {"first": 1, 2: 2}
+    assert trial.metrics["negative"] == {-1: 1, "00": 2}
     assert trial.chronos["runtime"] == 3142.5
     assert trial.chronos["batch_time"].to_json() == STATSTREAM
     assert (trial.status, trial.status.name) == (CustomStatus("reserved", 2), "reserved")
