@@ -113,6 +113,9 @@ def test_the_environment_names_the_store(monkeypatch):
     with track.open() as reader:
         assert reader.trial("mine").name == "mine"
     monkeypatch.delenv("TRACK_LOG_BACKEND_NAME")
+    with track.open() as reader:  # it is the only one here
+        assert reader.trial("mine").name == "mine"
+    TrackClient("lmdb:s.lmdb")
     with pytest.raises(BackendError, match="which store"):
         track.open()
 

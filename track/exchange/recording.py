@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from track.errors import ImportFailed, TrackError
 from track.events.codec import MAX_BODY
-from track.events.types import Event, TrialCreated
+from track.events.types import Event, GroupCreated, ProjectCreated, TrialCreated
 from track.events.values import check_depth, pack_values
-from track.persistence.checks import check_uid
-from track.persistence.importing import import_events
+from track.persistence.checks import check_dictionaries, check_uid, trial_created
 from track.persistence.protocol import Protocol
 from track.projections.copies import thaw
 from track.structure import Project, Trial, TrialGroup
@@ -79,7 +78,7 @@ def _check(store: Protocol, projects: list[Project]) -> set[str]:
     """
     large = set()
     try:
-        for _, event in import_events(projects):
+        for event in _events(projects):
             if isinstance(event, TrialCreated) and _packed_size(event) > MAX_BODY:
                 large.add(f"{event.hash}_{event.revision}")
                 _check_size(event._replace(metrics=_bare(event.metrics)))
@@ -91,6 +90,20 @@ def _check(store: Protocol, projects: list[Project]) -> set[str]:
     except (TrackError, AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ImportFailed(f"these projects cannot be imported: {error}") from error
     return large
+
+
+def _events(projects: list[Project]) -> Iterator[Event]:
+    """Yield the events of which the given objects would be the result."""
+    for project in projects:
+        check_dictionaries("project", project, "metadata")
+        yield ProjectCreated(project.uid, project.description, project.metadata)
+    for group in _groups(projects):
+        check_dictionaries("trial group", group, "metadata")
+        yield GroupCreated(
+            group.uid, group.name, group.description, group.metadata, group.project_id
+        )
+    for trial in _trials(projects):
+        yield trial_created(trial, trial.hash, trial.revision)
 
 
 def _check_size(event: Event) -> None:

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TextIO
 
-from track.errors import ImportFailed
 from track.events.types import Recorded
 from track.exchange.tables import METRIC_COLUMNS, cell, metric_rows, trial_rows
-from track.persistence.importing import import_events
-from track.persistence.storage import read_projects
+from track.persistence.reading import journal_of_report
+from track.projections.copies import copy_project
+from track.projections.objects import Objects
+from track.projections.projection import catch_up
 from track.projections.report import dumps, render_trial
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
@@ -128,15 +129,8 @@ def read_report(path: str) -> list[Project]:
     Raises
     ------
     NotAReport
-        the file cannot be read, or is no report
-    ImportFailed
-        something in it makes no sense
+        the file cannot be read, is no report, or something in it makes no sense
     """
-    projects = read_projects(path)
-    try:
-        # Metrics get back what JSON took from them: steps that are numbers, values not finite.
-        for _ in import_events(projects):
-            pass
-    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ImportFailed(f"cannot import {path}: {error}") from error
-    return projects
+    objects = Objects()
+    catch_up(objects, journal_of_report(path))
+    return [*map(copy_project, objects.projects.values())]

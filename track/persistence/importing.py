@@ -249,10 +249,8 @@ def _revive_metric(metric: Any) -> Any:
     return metric
 
 
-def _revive_step(text: Any) -> Any:
-    """Return the number that is written like this, else the text; other tools have numbers."""
-    if not isinstance(text, str):
-        return text
+def _revive_step(text: str) -> Any:
+    """Return the number that is written like this, else the text."""
     for kind in (int, float):
         try:
             number = kind(text)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 
-from track.errors import BackendError, StoreNotFound
+from track.errors import BackendError, NotAReport, StoreNotFound
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.producer import Producer
 from track.persistence.backends import get_protocol
-from track.persistence.importing import import_events
+from track.persistence.importing import import_report
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.opening import JOURNAL_SUFFIX
 from track.persistence.settings import local_settings
-from track.persistence.storage import read_projects
+from track.persistence.storage import load_report
 from track.persistence.utils import parse_uri, without_password
 
 
@@ -49,8 +49,20 @@ def _open_file(uri: str) -> JournaledProtocol:
         return JournaledProtocol(journal, uri=uri)
     if not os.path.exists(settings.path):
         raise StoreNotFound(f"there is no store {settings.path}: check the path")
-    memory = MemoryJournal()
-    producer = Producer(memory)
-    for stream, event in import_events(read_projects(settings.path)):
-        producer.record(stream, event)
-    return JournaledProtocol(memory, uri=uri)
+    return JournaledProtocol(journal_of_report(settings.path), uri=uri)
+
+
+def journal_of_report(path: str) -> MemoryJournal:
+    """Return the events of which a report is the result.
+
+    Raises
+    ------
+    NotAReport
+        it cannot be read, is none, or makes no sense
+    """
+    journal = MemoryJournal()
+    try:
+        import_report(load_report(path), Producer(journal).record)
+    except ValueError as error:
+        raise NotAReport(f"cannot import {path}: {error}") from error
+    return journal

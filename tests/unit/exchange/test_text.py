@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests import strategies
 from track.aggregators.aggregator import StatAggregator
-from track.errors import ImportFailed, NotAReport
+from track.errors import NotAReport
 from track.events.types import MetricsLogged, Recorded, TagsAdded, Unknown
 from track.exchange import (
     export_csv,
@@ -263,7 +263,7 @@ def test_a_report_is_read_back(tmp_path):
         ('{"a": 1}', NotAReport),
         (
             BROKEN,
-            ImportFailed,
+            NotAReport,
         ),
     ],
 )

@@ -13,7 +13,6 @@ import pytest
 import track
 from track.errors import NotAReport
 from track.persistence import get_protocol
-from track.persistence.importing import import_events
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 
 ROOT = os.path.dirname(os.path.dirname(track.__file__))
@@ -224,15 +223,6 @@ def test_processes_that_import_at_once_import_once(text):
         opener.join()
     assert len(seen) == 1
     assert sorted(os.listdir()) == ["old.json", "old.json.journal"]
-
-
-def test_steps_that_are_numbers_already_stay_as_they_are():
-    """Objects of other tools never went through JSON."""
-    metrics = {"loss": {0: 0.5, 10: 0.25}, "mixed": {"1": 1, 2: 2}, "half": {0.5: 1}}
-    project = Project(name="p", trials={Trial(_hash="a", project_id="p", metrics=metrics)})
-    for _ in range(2):
-        events = [event for _, event in import_events([project])]
-    assert events[-1].metrics == metrics
 
 
 @pytest.mark.parametrize("calls", [0, 1, 5])
