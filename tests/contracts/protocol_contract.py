@@ -447,6 +447,15 @@ class ProtocolContract:
         assert store.new_trial(Trial(_hash="a"), auto_increment=True).revision == 1
         assert [trial.revision for trial in store.get_trial(Trial(_hash="a", revision=1))] == [1]
 
+    def test_a_trial_that_runs_may_be_archived(self, store):
+        """Its logger goes on, and shows what it logged."""
+        trial = TrackClient(store).new_trial(parameters={"n": 1})
+        trial.log_metrics(step=0, loss=1.0)
+        store.archive_trial(trial.trial)
+        trial.log_metrics(step=1, loss=0.5)
+        assert trial.trial.metrics == {"loss": {0: 1.0, 1: 0.5}}
+        assert store.fetch_archived_trials()[0].metrics == {"loss": {0: 1.0, 1: 0.5}}
+
     def test_an_unknown_trial_is_not_archived(self, store):
         """Nor restored."""
         for change in (store.archive_trial, store.restore_trial):

@@ -4,6 +4,7 @@ import threading
 
 import pytest
 
+from track.errors import QueryError
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 from track.utils import ItemNotFound
 
@@ -108,6 +109,11 @@ class QueryContract:
                 find(query)
         with pytest.raises(RuntimeError):
             filled.fetch_and_update_trial(query, "set_trial_status", status=NEW)
+
+    def test_a_pattern_that_is_none_is_named(self, filled):
+        """By the same error on every backend."""
+        with pytest.raises(QueryError, match=r"'\(' is no regular expression"):
+            filled.fetch_trials({"uid": {"$regex": "("}})
 
     def test_conditions_stop_at_the_first_that_fails(self, filled):
         """What stands behind a failed condition is not even looked at."""

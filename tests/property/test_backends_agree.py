@@ -8,9 +8,11 @@ import shutil
 import tempfile
 from contextlib import ExitStack
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
+import numpy as np
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -18,8 +20,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.databases import KINDS, uri_of
 from tests.property.test_folds import ITEMS, SPECS, STEPS, dump
 from tests.relays import served
+from track import TrackClient
 from track.aggregators.aggregator import Aggregator, build
+from track.events.journal_memory import MemoryJournal
+from track.exchange import copy_journal
 from track.persistence import get_protocol
+from track.persistence.maintenance import backup
 from track.persistence.multiplexer import ProtocolMultiplexer
 from track.projections.history import as_of
 from track.serialization import to_json
@@ -32,8 +38,18 @@ GROUPS = st.sampled_from(["g", "g", "h", "\ud800"])
 HASHES = st.sampled_from(["a", "a", "a", "b", "b", "a_0", ""])
 REVISIONS = st.sampled_from([0, 0, 0, 0, 1, "0", "x"])
 UNLOGGABLE = st.sampled_from([object(), {1, 2}, 1j])
+LARGE = "x" * 2**20
+"""Too long to be drawn: Hypothesis writes out what it draws."""
+
+MORE = st.sampled_from(
+    [
+        *(-0.0, float("-inf"), 2**63 - 1, -(2**63), 2**64 - 1, 2**64, "", [], {}, ()),
+        *(np.float32(0.1), np.int64(-5), np.float64("nan"), np.bool_(True)),
+        *({"a": [{"b": {}}]}, {"": ""}, [[[1]], ()]),
+    ]
+)
 VALUES = st.one_of(
-    *[st.dictionaries(NAMES, ITEMS, max_size=2)] * 5,
+    *[st.dictionaries(NAMES, ITEMS | MORE, max_size=2)] * 5,
     st.dictionaries(NAMES, UNLOGGABLE, min_size=1, max_size=1),
 )
 STATUSES = st.sampled_from(
@@ -83,9 +99,28 @@ UPDATES = st.sampled_from(
         ("log_trial_metadata", {"heartbeat": 1.5}),
         ("log_trial_metadata", {"heartbeat": {1}}),
         ("set_group_metadata", {"n": [1]}),
+        ("archive_trial", {}),
         ("bogus", {}),
     ]
 )
+WRONG = {
+    "a trial that is none": ("get_trial", (None,)),
+    "a hash that is no text": ("new_trial", (Trial(_hash=7),)),
+    "a project that is a list": ("new_trial", (Trial(_hash="a", project_id=["p"]),)),
+    "a group without a project": ("new_trial_group", (TrialGroup(name="n"),)),
+    "a name that is no text": ("new_project", (Project(name=7),)),
+    "a query that is text": ("fetch_trials", ("text",)),
+    "a pattern that is none": ("fetch_trials", ({"uid": {"$regex": "("}},)),
+    "an update that is none": ("fetch_and_update_trial", ({}, "__init__")),
+    "a group in place of a trial": ("log_trial_metrics", (TrialGroup(_uid="g"),)),
+    "a method that is none": ("no_such_method", ()),
+}
+PARAMETERS = st.sampled_from(
+    [{}, {"lr": 0.1}, {"lr": 0.1, "odd": {"a.b": [1, None]}}, {"lr": -0.0}]
+)
+"""Few, so that trials of several clients are the same."""
+ERRORS = st.sampled_from([None, None, ValueError, KeyboardInterrupt, SystemExit])
+CLIENTS = st.integers(0, 2)
 
 
 def view(value):
@@ -111,11 +146,11 @@ def view(value):
     return type(value).__name__ if value.__class__ is object else repr(value)
 
 
-def outcome(method, args, kwargs):
-    """Call a method and show what came back, or was raised, and what became of the arguments."""
+def outcome(call, args, kwargs):
+    """Call something and show what came back, or was raised, and what became of the arguments."""
     try:
-        result = method(*args, **kwargs)
-    except Exception as error:
+        result = call(*args, **kwargs)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
         return type(error).__name__
     return view(result), view(args)
 
@@ -154,11 +189,20 @@ class BackendsMachine(RuleBasedStateMachine):
         for server in self.servers:
             yield server.uri(spool=self.folder / "spool")
 
+        self.clients = {}
+        """Number of a client -> one of each store."""
+
     def call(self, name, *args, **kwargs):
-        outcomes = [
-            outcome(getattr(store, name), *deepcopy((args, kwargs))) for store in self.stores
-        ]
-        assert outcomes == outcomes[:1] * len(self.stores)
+        self.compare([partial(call_method, store, name) for store in self.stores], args, kwargs)
+
+    def call_client(self, number, do, *args, **kwargs):
+        if number not in self.clients:
+            self.clients[number] = [TrackClient(store) for store in self.stores]
+        self.compare([partial(do, client) for client in self.clients[number]], args, kwargs)
+
+    def compare(self, calls, args, kwargs):
+        outcomes = [outcome(call, *deepcopy((args, kwargs))) for call in calls]
+        assert outcomes == outcomes[:1] * len(outcomes)
 
     @rule(name=PROJECTS, metadata=VALUES)
     def new_project(self, name, metadata):
@@ -198,6 +242,10 @@ class BackendsMachine(RuleBasedStateMachine):
         self.call("log_trial_arguments", trial, **values)
         self.call("add_trial_tags", trial, **values)
 
+    @rule(trial=TRIALS, name=NAMES)
+    def log_much(self, trial, name):
+        self.call("log_trial_metadata", trial, None, **{name: LARGE})
+
     @rule(trial=TRIALS, status=STATUSES, error=st.sampled_from([None, ValueError, "e"]))
     def set_status(self, trial, status, error):
         self.call("set_trial_status", trial, status, error)
@@ -226,6 +274,55 @@ class BackendsMachine(RuleBasedStateMachine):
         attr, kwargs = update
         self.call("fetch_and_update_trial", query, attr, **kwargs)
         self.call("fetch_and_update_group", query, attr, **kwargs)
+
+    @rule(trial=TRIALS, restore=st.booleans())
+    def archive(self, trial, restore):
+        self.call("restore_trial" if restore else "archive_trial", trial)
+        self.call("fetch_archived_trials")
+        self.call("get_trial", trial)
+
+    @rule(wrong=st.sampled_from(sorted(WRONG)))
+    def call_wrongly(self, wrong):
+        name, args = WRONG[wrong]
+        self.call(name, *args)
+
+    # What training scripts do; several of them, by turns
+
+    @rule(client=CLIENTS, project=PROJECTS, group=GROUPS, force=st.booleans())
+    def client_belongs(self, client, project, group, force):
+        self.call_client(client, set_project, project, group, force)
+
+    @rule(client=CLIENTS, parameters=PARAMETERS, name=st.none() | NAMES, force=st.booleans())
+    def client_begins(self, client, parameters, name, force):
+        self.call_client(client, new_trial, force, name=name, parameters=parameters)
+
+    @rule(client=CLIENTS, force=st.booleans(), values=VALUES)
+    def client_begins_without_arguments(self, client, force, values):
+        self.call_client(client, new_trial, force)
+        self.call_client(client, log, "add_tags", **values)
+        self.call_client(client, log, "log_arguments", **values)
+
+    @rule(client=CLIENTS, uid=st.sampled_from(["a_0", "a_1", "b_0", "nobody_0", "no_number"]))
+    def client_continues(self, client, uid):
+        self.call_client(client, continue_trial, uid)
+
+    @rule(client=CLIENTS, step=STEPS, aggregator=FACTORIES, values=VALUES)
+    def client_logs(self, client, step, aggregator, values):
+        self.call_client(client, log, "log_metrics", step, aggregator, **values)
+        self.call_client(client, log, "log_metadata", aggregator, **values)
+
+    @rule(client=CLIENTS, error=ERRORS, values=VALUES, name=NAMES)
+    def client_runs(self, client, error, values, name):
+        self.call_client(client, run, error, name, values)
+
+    @rule(client=CLIENTS, status=STATUSES, version=st.none() | NAMES)
+    def client_says(self, client, status, version):
+        self.call_client(client, log, "set_status", status)
+        self.call_client(client, set_version, version)
+
+    @rule(client=CLIENTS)
+    def client_ends(self, client):
+        self.clients.pop(client, None)
 
     @rule()
     def open_again(self):
@@ -258,10 +355,85 @@ class BackendsMachine(RuleBasedStateMachine):
         assert reports == reports[:1] * len(stores)
         for store in stores:
             with store.current() as objects:
-                assert dump(as_of(store.journal.read_batches())) == dump(objects)
+                live = dump(objects)
+            assert dump(as_of(store.journal.read_batches())) == live
+            self.check_copies(store, without_positions(live))
             store.close()
+        self.check_backups()
         self.patches.close()  # the servers end here
         shutil.rmtree(self.folder)
+
+    def check_copies(self, store, live):
+        """What was forwarded, once and again, into another journal, tells the same."""
+        copy = MemoryJournal()
+        for _ in range(2):
+            copy_journal(store.journal, copy)
+        assert without_positions(dump(as_of(copy.read_batches()))) == live
+
+    def check_backups(self):
+        """A backup, begun with its snapshot or without, tells the same."""
+        for number, uri in enumerate(list(self.uris())[:3]):
+            target = f"lmdb:{self.folder / f'backup{number}.lmdb'}"
+            backup(uri, target)
+            objects = []
+            for store in (get_protocol(uri), get_protocol(target)):
+                with store.current() as current:
+                    objects.append(without_positions(dump(current)))
+                store.close()
+            assert objects[0] == objects[1]
+
+
+def without_positions(dumped):
+    """Return what a projection knows, but for where its events are in its journal."""
+    return {name: value for name, value in dumped.items() if name not in ("position", "misfits")}
+
+
+# What clients do; each returns what it shows of itself
+
+
+def call_method(store, name, *args, **kwargs):
+    return getattr(store, name)(*args, **kwargs)
+
+
+def shown(client):
+    """Show the trial of a client, if it has one."""
+    return None if client.logger is None else (client.logger.is_delayed, client.logger.trial)
+
+
+def set_project(client, project, group, force):
+    client.set_project(name=project, force=force)
+    client.set_group(name=group, force=force)
+    return client.project, client.group
+
+
+def new_trial(client, force, **kwargs):
+    client.new_trial(force, **kwargs)
+    return shown(client)
+
+
+def continue_trial(client, uid):
+    client.set_trial(uid=uid, force=True)
+    return shown(client)
+
+
+def log(client, name, *args, **kwargs):
+    getattr(client, name)(*args, **kwargs)
+    return shown(client)
+
+
+def set_version(client, version):
+    client.set_version(version or "", None)
+    return shown(client)
+
+
+def run(client, error, name, values):
+    """Train a little, until an error or the end."""
+    with client:
+        with client.chrono(name):
+            client.log_metrics(**values)
+        if error is not None:
+            raise error
+    return shown(client)
 
 
 TestBackendsAgree = BackendsMachine.TestCase

@@ -93,7 +93,9 @@ class RemoteAuthority(Authority):
         return None if status is None else get_status(*status)
 
     def metrics(self, uid: str) -> dict[str, Any]:
-        (trial,) = self.find("trial", {"uid": uid})
+        query = {"uid": uid}
+        # Somebody may archive a trial that is still running.
+        (trial,) = self.find("trial", query) or self.find("archived", query)
         metrics: dict[str, Any] = trial.metrics
         return metrics
 

@@ -117,6 +117,13 @@ def _is_in(value: Any, operand: Iterable[Any]) -> bool:
     return any(value == item or (isinstance(item, str) and str(value) == item) for item in operand)
 
 
+def _has(value: Any, pattern: Any) -> bool:
+    try:
+        return re.search(pattern, value) is not None
+    except re.error as error:
+        raise QueryError(f"{pattern!r} is no regular expression: {error}") from error
+
+
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "$in": _is_in,
     "$nin": lambda value, operand: not _is_in(value, operand),
@@ -125,7 +132,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "$lte": lambda value, operand: value <= operand,
     "$gt": lambda value, operand: value > operand,
     "$gte": lambda value, operand: value >= operand,
-    "$regex": lambda value, operand: re.search(operand, value) is not None,
+    "$regex": _has,
 }
 
 
