@@ -10,9 +10,17 @@ from pathlib import Path
 import pytest
 
 import track
+from tests.databases import KINDS, uri_of
 from track import TrackClient
-from track.errors import BackendError, ItemNotFound, JournalWriteError, StoreNotFound
-from track.persistence import register
+from track.errors import (
+    BackendError,
+    ItemNotFound,
+    JournalError,
+    JournalWriteError,
+    StoreNotFound,
+)
+from track.exchange import copy_store
+from track.persistence import get_protocol, register
 from track.persistence.protocol import Protocol
 from track.structure import LOST, Status, Trial
 
@@ -179,3 +187,37 @@ def test_the_whole_report_of_a_moment(tmp_path):
     with track.open("file:s.json") as reader:
         assert json.loads("".join(reader.report(at=then))) == report
     client.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_log_that_is_not_there_is_told(kind, tmp_path):
+    """Nor is it made; one that somebody logged to is found."""
+    uri = uri_of(kind, str(tmp_path)[-255:], spool=tmp_path / "spool")
+    for _ in range(2):
+        with pytest.raises(StoreNotFound, match="there is no log"):
+            track.open(uri)
+    client = TrackClient(uri)
+    client.new_trial(name="mine", parameters={})
+    client.close()
+    with track.open(uri) as reader:
+        assert reader.trial("mine").name == "mine"
+
+
+def test_an_empty_file_is_no_environment(tmp_path):
+    """LMDB would make one of it."""
+    Path("s.lmdb").touch()
+    with pytest.raises(JournalError, match="is no journal of Track"):
+        track.open("lmdb:s.lmdb")
+    assert Path("s.lmdb").stat().st_size == 0
+
+
+def test_the_files_of_a_store_are_copied_with_it(tmp_path):
+    """Whoever copies only reads the source."""
+    Path("notes.txt").write_text("notes")
+    client = TrackClient("file:s.json")
+    client.new_trial(parameters={}).log_file("notes.txt")
+    client.close()
+    with track.open("file:s.json") as reader:
+        target = get_protocol("file:t.json")
+        assert copy_store(reader.protocol, target).files == 1
+        target.close()

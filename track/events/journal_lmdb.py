@@ -56,6 +56,8 @@ class LMDBJournal(JournalOnDisk):
         ``always``, in every process that writes, leaves an environment that is surely intact
     lock_timeout_s
         how long to wait for the exclusive section, and for the turn to append
+    writable
+        False for a journal that is only read, and must be one; LMDB may make its locks anew
 
     Raises
     ------
@@ -68,14 +70,21 @@ class LMDBJournal(JournalOnDisk):
         path: str | os.PathLike[str],
         durability: Durability = "interval",
         lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT,
+        *,
+        writable: bool = True,
     ) -> None:
+        if not writable and os.path.isfile(path) and os.path.getsize(path) == 0:
+            raise _no_journal(os.path.abspath(path))  # LMDB would make one of it
         super().__init__(SharedFile(path, lock_timeout_s), durability)
         self._environment = environments.take(self.file, syncs=durability == "always")
         self._given_back = False
-        self._check_format()
+        self._check_format(writable=writable)
 
-    def _check_format(self) -> None:
+    def _check_format(self, *, writable: bool) -> None:
         found = self._read(lambda transaction: transaction.get(_FORMAT))
+        if found is None and not writable:
+            self.close()
+            raise _no_journal(self.path)
         if found is None:
             self._write(self._put_format)
         elif int(found) > VERSION:
@@ -88,7 +97,7 @@ class LMDBJournal(JournalOnDisk):
 
     def _put_format(self, transaction: Any) -> None:
         if transaction.stat()["entries"] and transaction.get(_FORMAT) is None:
-            raise JournalError(f"{self.path} is no journal of Track: choose another path")
+            raise _no_journal(self.path)
         transaction.put(_FORMAT, b"%d" % VERSION)
 
     def append(self, payloads: Sequence[bytes]) -> None:
@@ -210,6 +219,10 @@ class LMDBJournal(JournalOnDisk):
     def __del__(self) -> None:
         if not getattr(self, "_given_back", True):
             environments.drop(self._environment)
+
+
+def _no_journal(path: str) -> JournalError:
+    return JournalError(f"{path} is no journal of Track: choose another path")
 
 
 def _with_checksum(payload: bytes) -> bytes:

@@ -31,6 +31,7 @@ from track.errors import (
     JournalError,
     JournalUnreachable,
     JournalWriteError,
+    StoreNotFound,
 )
 from track.events.journal import (
     DEFAULT_LOCK_TIMEOUT,
@@ -42,7 +43,7 @@ from track.events.journal import (
 from track.events.section import Section
 from track.events.sql_rewrite import rewrite_some
 from track.events.sql_rows import Rows, in_pieces
-from track.events.sql_schema import APPEND, DECIDE, prepare
+from track.events.sql_schema import APPEND, DECIDE, is_there, prepare
 from track.events.sql_session import (
     Refused,
     Servers,
@@ -111,6 +112,8 @@ class SQLJournal(Journal):
         how long to look for a server that answers, in seconds
     lock_timeout_s
         how long to wait for the exclusive section
+    writable
+        False for a log that is only read, and must be there
     """
 
     def __init__(
@@ -119,6 +122,8 @@ class SQLJournal(Journal):
         log: str,
         timeout_s: float = DEFAULT_TIMEOUT,
         lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT,
+        *,
+        writable: bool = True,
     ) -> None:
         self.name = f"the log '{log}' on {servers}"
         self._servers = servers
@@ -129,6 +134,7 @@ class SQLJournal(Journal):
         self._answer_s = timeout_s / 2
         self._sessions = Sessions(servers, self._answer_s)
         self._prepared = False
+        self._writable = writable
         self._silent_since: float | None = None
         """Since when no server answers, in the time of the monotonic clock."""
         self._section = Section(self.name, lock_timeout_s)
@@ -405,7 +411,10 @@ class SQLJournal(Journal):
 
     def _prepare(self, session: Session) -> None:
         if not self._prepared:
-            prepare(session, self._log)
+            if self._writable:
+                prepare(session, self._log)
+            elif not is_there(session, self._log):
+                raise StoreNotFound(f"there is no {self.name[4:]}: check the URI")
             self._prepared = True
 
     def _persist(

@@ -106,11 +106,6 @@ def prepare(session: Session, log: str) -> None:
         they cannot be made
     """
     found = _version(session)
-    if found > VERSION:
-        raise NewerFormat(
-            f"the tables of the database have version {found}, this is Track for {VERSION}: "
-            "upgrade the package 'track-journal'"
-        )
     if found < VERSION:
         _make(session, _MAKE_VERSIONS)
     for version, statements in enumerate(_MIGRATIONS[found:], found + 1):
@@ -126,12 +121,31 @@ def prepare(session: Session, log: str) -> None:
             session.execute(statement, log=log, append=APPEND, decide=DECIDE)
 
 
+def is_there(session: Session, log: str) -> bool:
+    """Whether the tables are there, and know a log. Nothing is made.
+
+    Raises
+    ------
+    NewerFormat
+        a newer version of the package brought them up to date
+    """
+    if not _version(session):
+        return False
+    return bool(session.execute("SELECT log FROM logs WHERE log = %(log)s", log=log))
+
+
 def _version(session: Session) -> int:
     try:
         rows = session.execute("SELECT max(version) FROM schema_version")
     except errors.UndefinedTable:
         return 0
-    return rows[0][0] or 0
+    found: int = rows[0][0] or 0
+    if found > VERSION:
+        raise NewerFormat(
+            f"the tables of the database have version {found}, this is Track for {VERSION}: "
+            "upgrade the package 'track-journal'"
+        )
+    return found
 
 
 def _make(session: Session, statement: str) -> None:

@@ -86,12 +86,12 @@ def sync(uri: str) -> int:
     return send_left_behind(spool, far, settings)
 
 
-def open_journal(uri: str) -> SQLJournal:
+def open_journal(uri: str, *, writable: bool = True) -> SQLJournal:
     """Return the journal of a database, with no spool in front of it."""
-    return _open(uri, remote_settings(uri, ("log", *_TLS)))[0]
+    return _open(uri, remote_settings(uri, ("log", *_TLS)), writable=writable)[0]
 
 
-def _open(uri: str, settings: RemoteSettings) -> tuple[SQLJournal, Spool]:
+def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple[SQLJournal, Spool]:
     """Return the journal of a URI, and the spool in front of it."""
     try:
         from track.events.journal_sql import SQLJournal
@@ -108,7 +108,13 @@ def _open(uri: str, settings: RemoteSettings) -> tuple[SQLJournal, Spool]:
     database = login.get("dbname", "")
     spool = spool_of(settings.spool, *sorted(f"{h}:{p}" for h, p in hosts), database, log)
     login |= {name: settings.given[name] for name in _TLS if name in settings.given}
-    journal = SQLJournal(Servers(hosts, login), log, settings.timeout_s, settings.lock_timeout_s)
+    journal = SQLJournal(
+        Servers(hosts, login),
+        log,
+        settings.timeout_s,
+        settings.lock_timeout_s,
+        writable=writable,
+    )
     return journal, Spool(spool, settings.durability)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from track.errors import BackendError
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.settings import local_settings
+from track.persistence.settings import LocalSettings, local_settings
+
+if TYPE_CHECKING:
+    from track.events.journal_lmdb import LMDBJournal
 
 
 class LMDBProtocol(JournaledProtocol):
@@ -32,16 +37,31 @@ class LMDBProtocol(JournaledProtocol):
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
         settings = local_settings(uri)
-        try:
-            from track.events.journal_lmdb import LMDBJournal
-        except ImportError as error:
-            raise BackendError(
-                f"{uri!r} needs the package lmdb: pip install 'track-journal[lmdb]'"
-            ) from error
+        journal = open_journal(uri, settings)
         self.path = settings.path
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
-        journal = LMDBJournal(self.path, settings.durability, settings.lock_timeout_s)
         super().__init__(journal, strict=strict, forgiving=settings.forgiving, uri=uri)
 
     def keep_content(self, path: str) -> tuple[int, str]:
         return self.content.keep(path)
+
+
+def open_journal(uri: str, settings: LocalSettings, *, writable: bool = True) -> LMDBJournal:
+    """Return the journal of an LMDB store.
+
+    Raises
+    ------
+    BackendError
+        the package lmdb is missing
+    JournalError
+        the path is something else, or cannot be opened
+    """
+    try:
+        from track.events.journal_lmdb import LMDBJournal
+    except ImportError as error:
+        raise BackendError(
+            f"{uri!r} needs the package lmdb: pip install 'track-journal[lmdb]'"
+        ) from error
+    return LMDBJournal(
+        settings.path, settings.durability, settings.lock_timeout_s, writable=writable
+    )
