@@ -2,8 +2,8 @@
 
 The blocks of a page run in order, in one namespace, in an empty folder. A block of Python that
 begins with the comment ``# name.py`` is saved there, and the commands of a block of ``sh`` that
-begins with ``python`` run in a shell. ``<!-- not run: why -->`` in front of a block of Python is
-the exception.
+begins with ``python`` or ``track`` run in a shell. ``<!-- not run: why -->`` in front of a block of
+Python is the exception.
 """
 
 import re
@@ -28,11 +28,15 @@ ANY_FENCE = re.compile(r"^[> \t]*(```|~~~)", re.MULTILINE)
 SCRIPT = re.compile(r"# (?P<name>\w+\.py)\n")
 IMPORT = re.compile(r"^(>>> )?(from [\w.]+ )?import \w", re.MULTILINE)
 
-IN_SHELL = ("python ",)
+IN_SHELL = ("python ", "track ")
 """How blocks of commands begin that are run."""
 
-SHELL = f'set -e; python() {{ "{sys.executable}" "$@"; }}\n'
-"""Which Python that is."""
+SHELL = f"""\
+set -e
+python() {{ '{sys.executable}' "$@"; }}
+track() {{ python -m track "$@"; }}
+"""
+"""Which Python, and which Track, that is."""
 
 
 class Block(NamedTuple):
