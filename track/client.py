@@ -117,6 +117,13 @@ class TrackClient:
             ``get_only``, and it is missing
         """
         if self.project is not None and not force:
+            wanted_name = kwargs.get("name") if project is None else project.name
+            if self.project.uid == ORPHANS != wanted_name:
+                logger.warning(
+                    "the project stays %r, where a trial or a group was put because none was set: "
+                    "call set_project before anything else, or with force=True for what comes",
+                    ORPHANS,
+                )
             return self.project
         wanted = Project(**kwargs) if project is None else project
         if not wanted.name:

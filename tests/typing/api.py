@@ -193,7 +193,7 @@ def looking(uid: str) -> None:
             print(recorded.at, recorded.event)
         table: Any = reader.to_pandas(trials, metrics=True)
         print(table, reader.status(before), "".join(reader.report(at=17)))
-        copied: Copied = copy_store(reader.protocol, FileProtocol("file:copy.json"))
+        copied: Copied = copy_store(reader.protocol, get_protocol("file:copy.json"))
         print(copied.events, copied.left_out)
 
 

@@ -68,6 +68,19 @@ def test_the_first_project_and_group_stay(client):
     assert [project.name for project in client.protocol.fetch_projects()] == ["a", "b"]
 
 
+def test_a_project_that_comes_too_late_is_told(client, caplog):
+    """Its trial is in the common project already, where nobody will look for it."""
+    with client:
+        assert client.set_project(name="orphan").name == "orphan"
+        assert caplog.messages == []
+        assert client.set_project(name="digits").name == "orphan"
+        assert client.set_project(Project(name="digits")).name == "orphan"
+    assert len(caplog.messages) == 2
+    assert "the project stays 'orphan'" in caplog.messages[0]
+    assert client.set_project(name="digits", force=True).name == "digits"
+    assert stored(client).project_id == "orphan"
+
+
 def test_what_exists_is_found_again(client):
     """Setting what exists gives the stored one, without a second copy."""
     client.set_project(name="p", description="first")

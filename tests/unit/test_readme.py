@@ -2,11 +2,14 @@
 
 The blocks of a page run in order, in one namespace, in an empty folder. A block of Python that
 begins with the comment ``# name.py`` is saved there, and the commands of a block of ``sh`` that
-begins with ``python`` run in a shell. ``<!-- not run: why -->`` in front of a block of Python is
-the exception.
+begins with ``python`` or ``track`` run in a shell. ``<!-- not run: why -->`` in front of a block of
+Python is the exception. Only the ports are others, as two pages, or two who run the tests, may name
+the same ones.
 """
 
+import multiprocessing
 import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.databases import uri_of
+from tests.databases import free_port, uri_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -26,13 +29,22 @@ FENCE = re.compile(
 )
 ANY_FENCE = re.compile(r"^[> \t]*(```|~~~)", re.MULTILINE)
 SCRIPT = re.compile(r"# (?P<name>\w+\.py)\n")
+PORT = re.compile(r"\b81[0-9][0-9]\b")
 IMPORT = re.compile(r"^(>>> )?(from [\w.]+ )?import \w", re.MULTILINE)
 
-IN_SHELL = ("python ",)
+IN_SHELL = ("python ", "track ")
 """How blocks of commands begin that are run."""
 
-SHELL = f'set -e; python() {{ "{sys.executable}" "$@"; }}\n'
-"""Which Python that is."""
+SHELL = f"""\
+set -e
+python() {{ '{sys.executable}' "$@"; }}
+track() {{ python -m track "$@"; }}
+"""
+"""Which Python, and which Track, that is."""
+
+
+PATIENCE_S = 200
+"""How long a page may take before something is said to hang."""
 
 
 class Block(NamedTuple):
@@ -46,10 +58,11 @@ class Block(NamedTuple):
 
 def blocks_of(page):
     text = page.read_text(encoding="utf-8")
+    ports = {port: str(free_port()) for port in PORT.findall(text)}
     return [
         Block(
             match["language"],
-            match["code"],
+            PORT.sub(lambda port: ports[port[0]], match["code"]),
             match["reason"],
             text.count("\n", 0, match.start("code")),
         )
@@ -70,7 +83,25 @@ def run(block, page, namespace):
     exec(compile("\n" * block.lines_before + block.code, page, "exec"), namespace)
 
 
+@pytest.fixture
+def nothing_stays_behind():
+    """Whatever becomes of a page, it ends, and so do the servers that it started."""
+
+    def too_long(*_):
+        raise TimeoutError(f"the page did not end in {PATIENCE_S} s")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(PATIENCE_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.usefixtures("nothing_stays_behind")
 def test_snippets_run(page, monkeypatch, tmp_path):
     """What a page says can be done can be done, by doing what it says."""
     monkeypatch.setattr(sys, "argv", [str(page)])
@@ -157,3 +188,17 @@ def test_snippets_are_found_and_keep_their_lines(tmp_path):
         run(last, page, namespace)
     failed = raised.traceback[-1]
     assert (failed.path, text.split("\n")[failed.lineno]) == (page, "y = x / 0")
+
+
+def test_the_ports_of_a_page_are_free_ones(tmp_path):
+    """The same number is the same port in the whole page."""
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```python\na = 8123\n```\n\n```python\nb = 'host:8123'\nc = 8124\nd = 81234\n```\n"
+    )
+    namespace = {}
+    for block in blocks_of(page):
+        run(block, page, namespace)
+    assert namespace["b"] == f"host:{namespace['a']}"
+    assert len({8123, 8124, namespace["a"], namespace["c"]}) == 4
+    assert namespace["d"] == 81234

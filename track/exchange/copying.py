@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
+from track.errors import BackendError
 from track.events.codec import identify
 from track.events.journal import Batch, Journal, PartlyThere
 from track.events.journal_file import FileJournal
@@ -53,8 +54,8 @@ class Copied(NamedTuple):
 
 
 def copy_store(
-    source: JournaledProtocol,
-    target: JournaledProtocol,
+    source: Protocol,
+    target: Protocol,
     *,
     progress: Callable[[int], None] | None = None,
 ) -> Copied:
@@ -67,7 +68,7 @@ def copy_store(
     Parameters
     ----------
     source, target
-        opened stores
+        opened stores of backends that have a journal, as all of ours do
     progress
         called with the number of events done so far, after each batch of them
 
@@ -75,12 +76,22 @@ def copy_store(
     ------
     JournalError
         one of them cannot be read or written: call it again to go on
+    BackendError
+        one of them has no journal
     """
-    copied = copy_journal(source.journal, target.journal, progress=progress)
+    copied = copy_journal(_journal(source), _journal(target), progress=progress)
     # Events tell of files that were kept before, so with each event copied its file is there.
     files = _copy_files(source, target)
     target.commit()
     return copied._replace(files=files)
+
+
+def _journal(store: Protocol) -> Journal:
+    if not isinstance(store, JournaledProtocol):
+        raise BackendError(
+            f"a {type(store).__name__} has no journal to copy: name the store that it stands for"
+        )
+    return store.journal
 
 
 def copy_journal(

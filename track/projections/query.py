@@ -8,7 +8,7 @@ missing key is None. A condition that cannot apply to what it finds (``None < 3`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from track.errors import QueryError
@@ -59,7 +59,7 @@ def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
     try:
         value = getattr(obj, name)
     except AttributeError:
-        known = ", ".join(sorted(key for key in vars(obj) if not key.startswith("_")))
+        known = ", ".join(sorted({key for key in _attributes(obj) if key[0] != "_"}))
         raise QueryError(
             f"a {type(obj).__name__} has no attribute '{name}' to query: use one of {known}"
         ) from None
@@ -80,6 +80,12 @@ def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
 def _as_step(key: str) -> Any:
     """Return the number that a key is written as, if it is one: most steps are."""
     return int(key) if _INTEGER.fullmatch(key) else key
+
+
+def _attributes(obj: Any) -> Iterator[str]:
+    yield from vars(obj)
+    for kind in type(obj).__mro__:
+        yield from (name for name, value in vars(kind).items() if isinstance(value, property))
 
 
 def _holds(value: Any, found: bool, condition: Any) -> bool:

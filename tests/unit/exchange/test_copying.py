@@ -13,7 +13,7 @@ import track
 from tests.databases import uri_of
 from tests.relays import served
 from track import TrackClient
-from track.errors import JournalWriteError
+from track.errors import BackendError, JournalWriteError
 from track.events.codec import Encoder, identify
 from track.events.journal import PartlyThere
 from track.events.journal_file import FileJournal
@@ -22,6 +22,7 @@ from track.events.journal_retry import RetryingJournal
 from track.events.types import TagsAdded
 from track.exchange import copy_journal, copy_store, copying
 from track.persistence import get_protocol
+from track.persistence.multiplexer import ProtocolMultiplexer
 
 ROOT = os.path.dirname(os.path.dirname(track.__file__))
 
@@ -264,3 +265,11 @@ def test_what_arrives_late_is_left_out_then():
     done = copy_journal(source, target)
     assert (done.left_out, done.events) == (1, len(payloads(source)) - 1)
     assert payloads(target) == payloads(source)
+
+
+def test_a_backend_without_a_journal_is_told():
+    """Whichever side it is on."""
+    both = ProtocolMultiplexer(get_protocol("memory:"), get_protocol("memory:"))
+    for source, target in [(both, get_protocol("memory:")), (get_protocol("memory:"), both)]:
+        with pytest.raises(BackendError, match="ProtocolMultiplexer has no journal"):
+            copy_store(source, target)

@@ -150,3 +150,14 @@ def test_steps_are_found_by_their_number():
     assert execute_query(trial, {"metrics.loss.9": {"$lt": 0.5}})
     assert not execute_query(trial, {"metrics.loss.0": {"$lt": 0.5}})
     assert not execute_query(trial, {"metrics.loss.8": {"$exists": True}})
+
+
+def test_everything_that_can_be_queried_is_named():
+    """Metrics and uids are computed, and can be asked for like everything else."""
+    with pytest.raises(QueryError) as caught:
+        execute_query(Trial(_hash="h"), {"parameter.lr": 1})
+    assert str(caught.value) == (
+        "a Trial has no attribute 'parameter' to query: use one of chronos, description, errors, "
+        "group_id, hash, metadata, metrics, name, parameters, project_id, revision, status, tags, "
+        "uid, version"
+    )
