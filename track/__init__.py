@@ -31,7 +31,7 @@ def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as trac
     Raises
     ------
     StoreNotFound
-        there is no such file; a database has every log, an unknown one is empty
+        there is no such file, or no such log in a database
     BackendError
         the URI cannot be used, or none is given
     """

@@ -18,6 +18,7 @@ from track.persistence.liveness import derive_status
 from track.persistence.opening import JOURNAL_SUFFIX
 from track.persistence.protocol import Query
 from track.persistence.reading import open_for_reading
+from track.persistence.utils import without_password
 from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.difference import Difference, differences, differences_of_trials
@@ -103,6 +104,9 @@ class Reader:
 
     def __init__(self, protocol: JournaledProtocol) -> None:
         self.protocol = protocol
+
+    def __repr__(self) -> str:
+        return f"Reader({without_password(self.protocol.uri or '')!r})"
 
     def __enter__(self) -> Reader:
         return self
@@ -336,7 +340,7 @@ def open_store(uri: str | None = None) -> Reader:
     Raises
     ------
     StoreNotFound
-        there is no such file; a database has every log, an unknown one is empty
+        there is no such file, or no such log in a database
     BackendError
         the URI cannot be used, or none is given
     """

@@ -114,6 +114,15 @@ def test_a_store_of_somebody_else_is_read(tmp_path):
             reader.protocol.log_trial_metadata(reader.trial("mine"), a=1)
 
 
+def test_a_reader_says_what_it_reads(tmp_path):
+    """Without the password."""
+    TrackClient("file:s.json")
+    with track.open("file:s.json") as reader:
+        assert repr(reader) == "Reader('file:s.json')"
+        reader.protocol.uri = "socket://me:hunter2@host"
+        assert "hunter2" not in repr(reader)
+
+
 def test_the_environment_names_the_store(monkeypatch):
     """As it does for those who log."""
     TrackClient("file:s.json").new_trial(name="mine", parameters={})
