@@ -118,6 +118,20 @@ class Counter(Specification):
         return False
 
 
+class Claims(Specification):
+    """Names that are taken once: ``claim(name)`` says whether this call is the one that took it."""
+
+    def __init__(self) -> None:
+        super().__init__(frozenset())
+
+    def step(self, state: frozenset[str], call: tuple[Any, ...], result: Any) -> Any:
+        _, name = call
+        return state | {name} if result == (name not in state) else None
+
+    def only_looks(self, call: tuple[Any, ...], result: Any) -> bool:
+        return not result
+
+
 SHOWN = 20
 """How many of the calls before a contradiction are printed."""
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.e2e.linearizability import (
+    Claims,
     Counter,
     Operation,
     Recorder,
@@ -20,6 +21,10 @@ RESERVE, READ = ("reserve",), ("read",)
 
 def release(uid):
     return ("release", uid)
+
+
+def claim(name):
+    return ("claim", name)
 
 
 def swap(before, after):
@@ -69,6 +74,10 @@ GOOD = {
     "what is free is not released": (
         Reservations(["x"]),
         history((0, 1, release("x"), False), (2, 3, RESERVE, "x")),
+    ),
+    "a name is taken by the one who was first": (
+        Claims(),
+        history((0, 9, claim("x"), False), (1, 2, claim("x"), True), (3, 4, claim("y"), True)),
     ),
     "numbers in the order of the calls": (
         Counter(),
@@ -124,6 +133,16 @@ BAD = {
         Reservations(["x", "y"]),
         history((0, 1, RESERVE, "y")),
         "reserve() -> 'y'",
+    ),
+    "a name that two have taken": (
+        Claims(),
+        history((0, 9, claim("x"), True), (1, 8, claim("x"), True)),
+        "claim('x') -> True",
+    ),
+    "a name that nobody has taken": (
+        Claims(),
+        history((0, 1, claim("x"), False), (2, 3, claim("x"), True)),
+        "claim('x') -> False",
     ),
     "a number twice": (
         Counter(),

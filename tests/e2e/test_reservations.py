@@ -12,6 +12,7 @@ from collections import Counter as Tally
 import pytest
 
 from tests.e2e.linearizability import (
+    Claims,
     Counter,
     Operation,
     Recorder,
@@ -34,6 +35,8 @@ NEW, RESERVED = CustomStatus("new", 1), CustomStatus("reserved", 2)
 VALUES = [CustomStatus(name, 1) for name in "abc"]
 POOL = [f"pool{number}_0" for number in range(5)]
 REGISTERS = ["left_0", "right_0"]
+NAMES = range(30)
+"""What is claimed: each by several threads, of which one makes it."""
 
 
 def fill(uri):
@@ -41,7 +44,10 @@ def fill(uri):
     store = open_store(uri)
     store.new_project(Project(name="project"))
     for name in ("pool", "registers"):
-        store.new_trial_group(TrialGroup(_uid=name, name=name, project_id="project"))
+        metadata = {"value": VALUES[0].name}
+        store.new_trial_group(
+            TrialGroup(_uid=name, name=name, project_id="project", metadata=metadata)
+        )
     for group, uids, status in (("pool", POOL, NEW), ("registers", REGISTERS, VALUES[0])):
         for uid in uids:
             store.new_trial(trial_of(uid, project_id="project", group_id=group, status=status))
@@ -58,13 +64,15 @@ class Worker:
     def __init__(self, store, name):
         self.store = store
         self.random = random.Random(name)
-        self.histories = {subject: Recorder(name) for subject in ("pool", "made", *REGISTERS)}
+        subjects = ("pool", "made", "claims", "group", *REGISTERS)
+        self.histories = {subject: Recorder(name) for subject in subjects}
         self.held = []
         self.updates = Tally()
         """How often each trial was changed from here."""
 
     def run(self, calls):
         actions = [self.reserve, self.reserve, self.release, self.swap, self.read, self.make]
+        actions += [self.claim, self.claim, self.swap_group]
         for _ in range(calls):
             self.random.choice([*actions, self.log])()
 
@@ -107,6 +115,33 @@ class Worker:
         self.histories["made"].record(
             ("make",), lambda: self.store.new_trial(trial, auto_increment=True).revision
         )
+
+    def claim(self):
+        """Make a project, a group or a trial that somebody else may be making."""
+        name = f"{self.random.choice(['project', 'group', 'trial'])} {self.random.choice(NAMES)}"
+        self.histories["claims"].record(("claim", name), lambda: self.is_made(name))
+
+    def is_made(self, name):
+        if name.startswith("project"):
+            project = Project(name=name)
+            return self.store.new_project(project) is project
+        if name.startswith("group"):
+            group = TrialGroup(_uid=name, name=name, project_id="project")
+            return self.store.new_trial_group(group) is not None
+        return self.store.new_trial(Trial(_hash=name, project_id="project")) is not None
+
+    def swap_group(self):
+        before, after = (value.name for value in self.random.sample(VALUES, 2))
+        query = {"uid": "registers", "metadata.value": before}
+
+        def swap():
+            try:
+                self.store.fetch_and_update_group(query, "set_group_metadata", value=after)
+            except ItemNotFound:
+                return False
+            return True
+
+        self.histories["group"].record(("swap", before, after), swap)
 
     def log(self):
         uid = self.random.choice([*REGISTERS, *POOL])
@@ -162,6 +197,11 @@ def test_calls_at_once_are_as_if_one_came_after_the_other(uri, start, shared, se
     assert held_by_two(reservations) == []
     for uid in REGISTERS:
         check_order(history_of(outcomes, uid), Register(VALUES[0].name))
+    check_order(history_of(outcomes, "group"), Register(VALUES[0].name))
+    claims = history_of(outcomes, "claims")
+    check_order(claims, Claims())
+    taken = Tally(operation.call[1] for operation in claims if operation.result)
+    assert set(taken.values()) == {1}
     made = history_of(outcomes, "made")
     assert sorted(operation.result for operation in made) == list(range(len(made)))
     check_order(made, Counter())
@@ -171,6 +211,7 @@ def test_calls_at_once_are_as_if_one_came_after_the_other(uri, start, shared, se
     counted = {trial.uid: trial.metadata["_update_count"] for trial in store.fetch_trials()}
     store.close()
     made_uids = [f"made_{number}" for number in range(len(made))]
+    made_uids += [f"{name}_0" for name in taken if name.startswith("trial")]
     assert counted == {uid: updates[uid] for uid in [*POOL, *REGISTERS, *made_uids]}
     events_of(uri)
 
