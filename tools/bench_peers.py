@@ -22,6 +22,7 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from statistics import median
+from threading import Timer
 from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
@@ -34,8 +35,9 @@ BEGIN, END = "<!-- begin of the results -->\n", "<!-- end of the results -->\n"
 
 WORKERS = 4
 SLOW_RATE = 200
-SETTLE_S = 2.0
 PATIENCE_S = 300
+"""A process that takes longer is killed, and its measurement has failed."""
+
 MSGPACK = "msgpack==1.2.4"
 """What the limit needs, in every environment."""
 
@@ -118,7 +120,7 @@ PEERS = [
         "DVCLive",
         ("dvclive==3.49.1",),
         1_000,
-        "outside of Git; its TSV read as such",
+        "outside of a DVC repository; its TSV read as such",
     ),
 ]
 
@@ -152,7 +154,7 @@ def python_of(peer: Peer) -> Path:
     wanted = "\n".join([*peer.requirements, MSGPACK])
     if stamp.exists() and stamp.read_text() == wanted:
         return python
-    print(f"installing {' '.join(peer.requirements)} in {folder}", flush=True)
+    print(f"{peer.name}: making {folder}", file=sys.stderr, flush=True)
     run_quietly([sys.executable, "-m", "venv", str(folder)])
     run_quietly([str(python), "-m", "pip", "install", "--quiet", *peer.requirements, MSGPACK])
     stamp.write_text(wanted)
@@ -190,6 +192,9 @@ class Process:
                 text=True,
                 start_new_session=True,
             )
+        self.watchdog = Timer(PATIENCE_S, self.process.kill)
+        self.watchdog.daemon = True
+        self.watchdog.start()
 
     def hear(self) -> Any:
         """Return the next thing that it says."""
@@ -208,26 +213,22 @@ class Process:
 
     def wait(self) -> None:
         """Wait until it has ended, and end the helpers it left behind."""
-        try:
-            status = self.process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            status = None
+        status = self.process.wait()
         self.kill_all()
-        if status is None:
-            raise MeasureError(f"it had not ended after {PATIENCE_S} s")
         if status:
             raise MeasureError(last_line(self.errors.read_text()) or f"it ended with {status}")
 
-    def kill(self) -> int:
-        """Kill it, let its helpers save what they can, and return how many calls had returned."""
+    def kill(self, patience: float) -> int:
+        """Kill it, but not its helpers at once, and return how many calls had returned."""
         self.process.kill()
         self.process.wait()
-        sleep(SETTLE_S)
+        sleep(patience)
         self.kill_all()
         return int.from_bytes((self.home / "acknowledged").read_bytes(), "little")
 
     def kill_all(self) -> None:
         """Kill it and its helpers, and release the pipes."""
+        self.watchdog.cancel()
         with suppress(ProcessLookupError):  # all have ended
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
@@ -266,7 +267,7 @@ def measure_start(peer: Peer, folder: Path, times: int) -> dict[str, Any]:
         process.hear()
         logged.append(perf_counter() - began)
         process.hear()
-        process.process.wait(PATIENCE_S)
+        process.process.wait()
         ended.append(perf_counter() - began)
         process.wait()
         sizes.append(size(store))
@@ -328,7 +329,7 @@ def measure_kill(peer: Peer, folder: Path, rate: int, seconds: float) -> dict[st
     process = Process(peer, "endless", rate, store)
     process.hear()
     sleep(seconds)
-    acknowledged = process.kill()
+    acknowledged = process.kill(seconds)  # helpers may save as long as it has logged
     try:
         found = sum(ask(peer, "read", 1, store)["steps"].values())
         reason = ""
@@ -362,24 +363,26 @@ def measure_peer(peer: Peer, folder: Path, quick: bool) -> dict[str, Any]:
     return results
 
 
-def measure_all(peers: list[Peer], quick: bool) -> dict[str, Any]:
-    """Measure trackers one after the other."""
+def measure_all(peers: list[Peer], quick: bool, keep: Path | None) -> dict[str, Any]:
+    """Measure trackers one after the other, and keep what is measured in a file."""
     # Not in /tmp, which may be memory: the file system of the checkout is a real one.
     build = ROOT / "build"
     build.mkdir(exist_ok=True)
-    measured = []
-    for peer in peers:
-        with tempfile.TemporaryDirectory(
-            dir=build, prefix="bench-", ignore_cleanup_errors=True
-        ) as folder:
-            measured.append(measure_peer(peer, Path(folder), quick))
-    return {
+    results: dict[str, Any] = {
         "date": datetime.now(tz=timezone.utc).date().isoformat(),
         "machine": f"{os.cpu_count()} cores, {platform.system()}, {platform.machine()}",
         "python": platform.python_version(),
         "quick": quick,
-        "peers": measured,
+        "peers": [],
     }
+    for peer in peers:
+        with tempfile.TemporaryDirectory(
+            dir=build, prefix="bench-", ignore_cleanup_errors=True
+        ) as folder:
+            results["peers"].append(measure_peer(peer, Path(folder), quick))
+        if keep:
+            keep.write_text(json.dumps(results, indent=1))
+    return results
 
 
 def main() -> None:
@@ -395,9 +398,8 @@ def main() -> None:
     if args["from"]:
         results = json.loads(args["from"].read_text())
     else:
-        results = measure_all([peer for peer in PEERS if peer.name in args["only"]], args["quick"])
-    if args["json"]:
-        args["json"].write_text(json.dumps(results, indent=1))
+        peers = [peer for peer in PEERS if peer.name in args["only"]]
+        results = measure_all(peers, args["quick"], args["json"])
     tables = "\n".join(all_tables(results, PEERS))
     print(tables)
     if args["markdown"]:

@@ -1,4 +1,4 @@
-"""DVCLive, in a folder without Git."""
+"""DVCLive, in a folder that is no DVC repository."""
 
 import csv
 from pathlib import Path
