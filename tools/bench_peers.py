@@ -343,7 +343,7 @@ def measure_peer(peer: Peer, folder: Path, quick: bool) -> dict[str, Any]:
     count = peer.count // 10 if quick else peer.count
     seconds, kills = (0.5, 1) if quick else (3.0, 3)
     measures: dict[str, Callable[[], Any]] = {
-        "start": lambda: measure_start(peer, folder, 1 if quick else 5),
+        "start": lambda: measure_start(peer, folder, 1 if quick else 3),
         "log": lambda: measure_log(peer, folder, count),
         "sharing": lambda: measure_sharing(peer, folder, count),
         "killed": lambda: [measure_kill(peer, folder, 0, seconds) for _ in range(kills)],

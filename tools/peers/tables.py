@@ -133,7 +133,7 @@ def all_tables(results: Results, trackers: Any) -> Iterator[str]:
         ("mean us", scaled("log", "mean_us")),
         ("median us", scaled("log", "p50_us")),
         ("p99 us", scaled("log", "p99_us")),
-        ("mean to limit", scaled("log", "ratio")),
+        ("median to limit", scaled("log", "ratio")),
         ("last tenth to first", scaled("log", "growth")),
         ("steps/s, until finished", scaled("log", "finished_per_s")),
     ]
