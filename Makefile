@@ -7,10 +7,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test check bench docs golden orion clean
+.PHONY: help demo test check bench bench-peers docs golden orion clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: .venv/with-demo ## train a small classifier, log it, and print its report
 	@mkdir -p build/demo
@@ -27,6 +27,9 @@ check: .venv/with-dev docs ## lint, formatting, types, layers, and docs without 
 
 bench: .venv/with-dev ## measure the budgets on this machine
 	@$(BIN)/python tools/bench.py
+
+bench-peers: .venv/with-dev ## measure Track beside other trackers, for docs/benchmarks.md
+	@$(BIN)/python tools/bench_peers.py --markdown
 
 docs: .venv/with-dev ## build the documentation into build/docs
 	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs

@@ -451,6 +451,7 @@ def main() -> None:
     """Measure one thing for the parent process, or everything for a person."""
     parser = ArgumentParser(description="Measure the budgets on this machine.")
     parser.add_argument("--quick", action="store_true", help="100,000 calls, not a million")
+    parser.add_argument("--peers", action="store_true", help="see bench_peers.py, which has more")
     parser.add_argument("--measure", choices=MEASURES, help="one measurement, here, as JSON")
     parser.add_argument("--count", type=int, help="how many calls")
     parser.add_argument("--uri", default=FILE, help="the store")
@@ -459,6 +460,8 @@ def main() -> None:
     if args.measure:
         print(json.dumps(MEASURES[args.measure](count, args.uri)))
         return
+    if args.peers:
+        sys.exit(subprocess.call([sys.executable, ROOT / "tools" / "bench_peers.py"]))
     # Not in /tmp, which may be memory: the file system of the checkout is a real one.
     build = ROOT / "build"
     build.mkdir(exist_ok=True)
