@@ -111,7 +111,8 @@ def reasons(titles: Mapping[str, str], peers: list[Results]) -> Iterator[str]:
             if isinstance(result, dict) and "impossible" in result:
                 yield f"* {title}, {group}: {without_folder(result['impossible'])}"
         if reason := peer.get("sharing", {}).get("many", {}).get("reason"):
-            yield f"* {title}, {peer['sharing']['many']['failed']} of four processes at once: {without_folder(reason)}"
+            failed = peer["sharing"]["many"]["failed"]
+            yield f"* {title}, {failed} of four processes at once: {without_folder(reason)}"
 
 
 def all_tables(results: Results, trackers: Any) -> Iterator[str]:
