@@ -120,7 +120,7 @@ PEERS = [
         "DVCLive",
         ("dvclive==3.49.1",),
         1_000,
-        "outside of a DVC repository; its TSV read as such",
+        "without DVC experiments; its TSV read as such",
     ),
 ]
 

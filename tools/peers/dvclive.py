@@ -1,4 +1,4 @@
-"""DVCLive, in a folder that is no DVC repository."""
+"""DVCLive, without saving experiments of DVC."""
 
 import csv
 from pathlib import Path
@@ -7,7 +7,8 @@ from dvclive import Live
 
 
 def record(name, work):
-    with Live(f"dvclive/{name}") as live:
+    # No experiment of DVC: it would commit to the Git repository around this folder.
+    with Live(f"dvclive/{name}", save_dvc_exp=False) as live:
 
         def log(step, loss, acc):
             live.log_metric("loss", loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any
@@ -95,17 +96,23 @@ def lost(group: str) -> Callable[[Results], str]:
     return write
 
 
+def without_folder(reason: str) -> str:
+    """Take out where the store of a measurement was: it is no more."""
+    return re.sub(r"/\S*/store/", "", reason)
+
+
 def reasons(titles: Mapping[str, str], peers: list[Results]) -> Iterator[str]:
     """Say why something is missing."""
     for peer in peers:
         title = titles[peer["name"]]
         if reason := peer.get("not_installed"):
-            yield f"* {title} could not be installed: {reason}"
+            yield f"* {title} could not be installed: {without_folder(reason)}"
         for group, result in peer.items():
             if isinstance(result, dict) and "impossible" in result:
-                yield f"* {title}, {group}: {result['impossible']}"
+                yield f"* {title}, {group}: {without_folder(result['impossible'])}"
         if reason := peer.get("sharing", {}).get("many", {}).get("reason"):
-            yield f"* {title}, {peer['sharing']['many']['failed']} processes at once: {reason}"
+            failed = peer["sharing"]["many"]["failed"]
+            yield f"* {title}, {failed} of four processes at once: {without_folder(reason)}"
 
 
 def all_tables(results: Results, trackers: Any) -> Iterator[str]:
