@@ -82,16 +82,10 @@ def measure_log(tracker: Any, count: int, say: Callable[[Any], None]) -> None:
             "p99_us": quantiles(times, n=100)[-1] * 1e6,
             "limit_us": limit_us,
             "ratio": median(times) * 1e6 / limit_us,
-            "growth": typical(times[-tenth:]) / typical(times[:tenth]),
+            "growth": median(times[-tenth:]) / median(times[:tenth]),
             "finished_per_s": count / finished,
         }
     )
-
-
-def typical(times: list[float]) -> float:
-    """Return the median of the means of ten parts: a pause of the machine hits one of them."""
-    size = len(times) // 10
-    return median(sum(times[start : start + size]) for start in range(0, size * 10, size))
 
 
 def measure_start(tracker: Any, count: int, say: Callable[[Any], None]) -> None:
