@@ -13,7 +13,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -441,4 +441,9 @@ def run(client, error, name, values):
 
 TestBackendsAgree = BackendsMachine.TestCase
 if settings.default.max_examples <= 50:  # the profile of every day
-    TestBackendsAgree.settings = settings(max_examples=15, stateful_step_count=30, deadline=None)
+    TestBackendsAgree.settings = settings(
+        max_examples=15,
+        stateful_step_count=30,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],  # of a machine that does much else
+    )
