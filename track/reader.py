@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 from track.configuration import options
 from track.errors import BackendError, TrialDoesNotExist
 from track.events.codec import decode, stream_id
+from track.events.journal_on_disk import JournalOnDisk
+from track.events.record import Damage
 from track.events.types import ProcessDescribed, Recorded
 from track.moments import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
@@ -178,18 +180,28 @@ class Reader:
         # Its events are found without knowing anything about the other trials.
         if any(self.protocol.journal.read_stream(stream_id("trial", wanted))):
             return wanted
-        trials = [*self.trials(), *self.trials(archived=True)]
-        found = [trial.uid for trial in trials if trial.name == wanted]
-        if not found and len(wanted) >= _FEWEST_DIGITS:
-            found = [trial.uid for trial in trials if _is_short_for(wanted, trial)]
+        with self.protocol.current() as objects:  # not copies: they may be large
+            trials = objects.trials.values()
+            found = [trial.uid for trial in trials if trial.name == wanted]
+            if not found and len(wanted) >= _FEWEST_DIGITS:
+                found = [trial.uid for trial in trials if _is_short_for(wanted, trial)]
+            names = [name for trial in trials for name in (trial.uid, trial.name) if name]
         if len(found) == 1:
             return found[0]
         if found:
             raise TrialDoesNotExist(f"{wanted!r} may be any of {', '.join(found)}: say which")
-        names = {name: trial.uid for trial in trials for name in (trial.uid, trial.name) if name}
         similar = get_close_matches(wanted, names, _SIMILAR)
         hint = f"did you mean {' or '.join(similar)}?" if similar else "see what there is"
         raise TrialDoesNotExist(f"there is no trial {wanted!r} in this store: {hint}")
+
+    def damage(self) -> list[Damage]:
+        """Return the damaged ranges of the journal that were passed over so far.
+
+        What was cut short by a crash is not among them: nobody was told that it was recorded.
+        """
+        journal = self.protocol.journal
+        met = journal.damage if isinstance(journal, JournalOnDisk) else []
+        return [piece for piece in met if piece.reason == "corrupt"]
 
     def status(self, trial: Trial) -> AnyStatus | None:
         """Return the status of a trial: lost, if it is said to run and its process is gone."""

@@ -58,6 +58,9 @@ class Journal(ABC):
     sync_due_ns: float = inf
     """Wall time, in nanoseconds, from which on a writer should :meth:`sync`; inf for never."""
 
+    keeps_caches: bool = True
+    """Whether it keeps snapshots and indexes that it is given; one that is only read does not."""
+
     @abstractmethod
     def append(self, payloads: Sequence[bytes]) -> None:
         """Append payloads, all or none.

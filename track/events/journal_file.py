@@ -59,6 +59,7 @@ class FileJournal(JournalOnDisk):
         writable: bool = True,
     ) -> None:
         super().__init__(SharedFile(path, lock_timeout_s, writable=writable), durability)
+        self.keeps_caches = writable
         self._sequences = Sequences()
         self._always = durability == "always"
         self.window = _WINDOW

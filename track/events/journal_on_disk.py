@@ -147,6 +147,7 @@ class JournalOnDisk(Journal):
             return None
 
     def _save(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
+        assert self.keeps_caches, "who only reads leaves nothing behind"
         # Who reads it checks it, so it need not survive a loss of power whole.
         with replacing(self.path + suffix, timeout_s=0, durably=False) as file:
             file.writelines(parts)

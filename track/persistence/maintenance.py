@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from track.errors import BackendError, JournalError, NotAReport, StoreNotFound
 from track.events.codec import decode, identify
-from track.events.journal import Durability
 from track.events.journal_file import FileJournal
 from track.events.journal_on_disk import CACHE_SUFFIXES, JournalOnDisk
 from track.events.types import Unknown
@@ -128,7 +127,7 @@ def verify(uri: str) -> Verification:
     JournalError
         there is no journal, or it cannot be read at all
     """
-    with opened(uri) as journal:
+    with opened(uri, writable=False) as journal:
         return verify_journal(journal)
 
 
@@ -211,7 +210,7 @@ def backup(uri: str, target: str) -> Rewritten:
     for taken in (path, destination):
         if os.path.exists(taken):
             raise NotAReport(f"{taken} exists: choose another place for the copy, or remove it")
-    with opened(uri) as journal:
+    with opened(uri, writable=False) as journal:
         source_files = local_settings(uri).path + CONTENT_SUFFIX
         with copying(journal, destination, kind_of(target)) as copied:
             if os.path.isdir(source_files):
@@ -272,7 +271,8 @@ def replay(uri: str, progress: Callable[[int, int], None] | None = None) -> int:
 # Journals behind URIs
 
 
-JournalKind = Callable[[str, Durability, float], JournalOnDisk]
+JournalKind = Callable[..., JournalOnDisk]
+"""Opens the journal at a path, with a durability and a timeout of its lock."""
 
 
 def kind_of(uri: str) -> JournalKind:
@@ -297,12 +297,13 @@ def _journal_path(uri: str) -> str:
 
 
 @contextmanager
-def opened(uri: str) -> Iterator[JournalOnDisk]:
+def opened(uri: str, *, writable: bool = True) -> Iterator[JournalOnDisk]:
     """Give the journal of a store on disk, which must exist."""
     path = _journal_path(uri)
     if not os.path.exists(path):
         raise StoreNotFound(f"there is no journal {path}: check the path")
-    journal = kind_of(uri)(path, "process", local_settings(uri).lock_timeout_s)
+    timeout_s = local_settings(uri).lock_timeout_s
+    journal = kind_of(uri)(path, "process", timeout_s, writable=writable)
     try:
         yield journal
     finally:
