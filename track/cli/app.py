@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ import click
 from track.errors import BackendError, ItemNotFound, QueryError, TrackError
 
 FAILURE, USAGE, NOT_FOUND, DAMAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
+
+DAMAGE_MET = "track.damage_met"
+"""Where verbs note, in the context of the command, how many damaged ranges they met."""
 
 _COMPLETES = "_TRACK_COMPLETE"
 """The environment variable by which a shell asks for completions."""
@@ -93,11 +97,20 @@ def run(arguments: Sequence[str]) -> int:
     """
     if _COMPLETES in os.environ:
         track.main(prog_name="track")  # which exits
+    _prepare_streams()
     try:
         # Not its main(), which has an idea of its own of interrupts and of closed pipes.
         with track.make_context("track", [*arguments]) as context:
             result = track.invoke(context)
-        sys.stdout.flush()
+            sys.stdout.flush()
+            damaged = context.meta.get(DAMAGE_MET)
+        if damaged:
+            click.echo(
+                f"track: damaged ranges of the journal were passed over ({damaged}): see which "
+                "with `track verify`",
+                err=True,
+            )
+            return DAMAGE
     except click.exceptions.Exit as error:
         return error.exit_code
     except click.ClickException as error:
@@ -109,9 +122,38 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         return INTERRUPTED
     except (TrackError, OSError) as error:
-        click.echo(f"track: {_one_line(error)}", err=True)
+        click.echo(f"track: {printable(_one_line(error))}", err=True)
         return _code(error)
     return result if isinstance(result, int) else 0
+
+
+def printable(text: str) -> str:
+    """Return a text that says the same and does nothing to a terminal.
+
+    What was logged may hold escape sequences, and lone surrogates, which no UTF-8 can hold.
+    """
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
+def _prepare_streams() -> None:
+    """Have what the library warns of on stderr, and nothing that cannot be written."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+    library = logging.getLogger("track")
+    if not any(isinstance(handler, _Warnings) for handler in library.handlers):
+        library.addHandler(_Warnings(logging.WARNING))
+    # Verbs say by themselves, once, that there is damage, and what to do about it.
+    logging.getLogger("track.events.journal_on_disk").setLevel(logging.ERROR)
+
+
+class _Warnings(logging.Handler):
+    """Writes what the library warns of as lines of stderr."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not logging.getLogger().handlers:  # else somebody else writes it
+            click.echo(f"track: {printable(record.getMessage())}", err=True)
 
 
 def _code(error: Exception) -> int:

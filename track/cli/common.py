@@ -11,13 +11,14 @@ from typing import Any
 
 import click
 
+from track.cli.app import DAMAGE_MET, printable
 from track.errors import BackendError
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
 from track.projections.report import dumps, plain
 from track.reader import Reader, open_store, store_uri
-from track.structure import Trial
+from track.summaries import TrialSummary
 
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
@@ -45,9 +46,11 @@ def json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def reading(store: str | None) -> Iterator[Reader]:
-    """Give the store that is meant, to look at it."""
+    """Give the store that is meant, to look at it; what of it is damaged is told at the end."""
     with open_store(store) as reader:
         yield reader
+        context = click.get_current_context()
+        context.meta[DAMAGE_MET] = context.meta.get(DAMAGE_MET, 0) + len(reader.damage())
 
 
 @contextmanager
@@ -89,13 +92,16 @@ def print_table(
     longest
         how many characters of a value to print
     """
+    names = [*map(printable, names)]
     cells = [[shown(value, longest) for value in row] for row in rows]
     if is_for_people():
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(*names, header_style="bold")
+        table = Table(header_style="bold")
+        for name in names:
+            table.add_column(Text(name))
         for row in cells:
             table.add_row(*map(Text, row))
         Console().print(table)
@@ -126,14 +132,25 @@ def shown(value: Any, longest: int = _LONGEST) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = value if isinstance(value, str) else dumps(plain(value))
-    text = "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    text = printable(value if isinstance(value, str) else dumps(plain(value)))
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def short_uid(trial: Trial) -> str:
-    """Return enough of a uid to find the trial."""
-    return f"{trial.hash[:8]}_{trial.revision}"
+def short_uid(uid: str) -> str:
+    """Return enough of the uid of a trial to find it."""
+    head, _, revision = uid.rpartition("_")
+    return shown(f"{head[:8]}_{revision}")
+
+
+def summaries_of(reader: Reader, *, archived: bool = False) -> list[TrialSummary]:
+    """Return all trials at a glance: those archived, or the others."""
+    # Not of copies: those may be large, and hold of a statistic no more than its numbers.
+    with reader.protocol.current() as objects:
+        names = {group.uid: group.name for group in objects.groups.values()}
+        trials = list((objects.find_archived if archived else objects.find_trials)(None))
+        return [
+            TrialSummary(trial, reader.status(trial), names.get(trial.group_id)) for trial in trials
+        ]
 
 
 def duration(seconds: float | None) -> str | None:

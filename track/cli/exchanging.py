@@ -10,11 +10,11 @@ from typing import Any, TextIO
 
 import click
 
-from track.cli.common import example, progress, reading, store_option, writing
+from track.cli.common import example, progress, reading, store_option, summaries_of, writing
 from track.errors import BackendError
 from track.reader import Reader
 from track.structure import Project
-from track.summaries import to_condition
+from track.summaries import matching
 
 _IN_FOLDERS = ("parquet", "tensorboard")
 _FORMATS = ("csv", "trials-csv", "json", "ndjson", *_IN_FOLDERS)
@@ -86,7 +86,11 @@ _EXPORTS: dict[str, Any] = {
 
 
 def _trials(reader: Reader, where: tuple[str, ...]) -> list[Any]:
-    return reader.trials([to_condition(text) for text in where])
+    if not where:
+        return reader.trials()
+    # As in lists: a metric is its last value, and a status is text.
+    wanted = {summary.uid for summary in matching(summaries_of(reader), where)}
+    return [trial for trial in reader.trials() if trial.uid in wanted]
 
 
 @contextmanager
@@ -141,7 +145,8 @@ def copy_verb(*, source: str, target: str) -> None:
     """
     from track.exchange import copy_store
 
-    with reading(source) as reader, writing(target) as protocol, progress("copying") as advance:
-        total = sum(1 for _ in reader.events())
-        done = copy_store(reader.protocol, protocol, progress=lambda count: advance(count, total))
+    with reading(source) as reader:
+        total = sum(1 for _ in reader.events())  # from what cannot be read, nothing is made
+        with writing(target) as protocol, progress("copying") as advance:
+            done = copy_store(reader.protocol, protocol, progress=lambda n: advance(n, total))
     click.echo(f"copied {done.events} events, {done.left_out} were there already")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from track.cli.common import (
+    UNCUT,
     ago,
     clock,
     duration,
@@ -19,14 +20,14 @@ from track.cli.common import (
     short_uid,
     shown,
     store_option,
+    summaries_of,
 )
 from track.cli.drawing import plot, sparkline
 from track.errors import QueryError
 from track.projections.objects import OWN_METADATA
 from track.reader import Attempt, Reader
 from track.serialization import to_json
-from track.structure import Trial
-from track.summaries import TrialSummary, last_value, matching, sort_key
+from track.summaries import last_value, matching, sort_key
 
 _METRICS_SHOWN = 4
 
@@ -60,8 +61,7 @@ def ls_verb(
         if what != "trials":
             _list_others(reader, what, as_json=as_json)
             return
-        trials = {trial.uid: trial for trial in reader.trials(archived=archived)}
-        summaries = list(matching(_summaries(reader, trials.values()), where))
+        summaries = list(matching(summaries_of(reader, archived=archived), where))
     if sort:
         path = sort.lstrip("-")
         there = [item for item in summaries if not sort_key(item, path)[0]]
@@ -78,20 +78,13 @@ def ls_verb(
         + [str(name) for name in metrics[:_METRICS_SHOWN]],
         (
             [
-                short_uid(trials[item.uid]),
+                short_uid(item.uid),
                 *(item.name, item.project, item.group, item.status),
                 *(ago(item.changed), duration(item.runtime)),
                 *(item.metrics.get(name) for name in metrics[:_METRICS_SHOWN]),
             ]
             for item in summaries
         ),
-    )
-
-
-def _summaries(reader: Reader, trials: Iterable[Trial]) -> Iterable[TrialSummary]:
-    names = {group.uid: group.name for group in reader.groups()}
-    return (
-        TrialSummary(trial, reader.status(trial), names.get(trial.group_id)) for trial in trials
     )
 
 
@@ -146,7 +139,7 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
     }
     for name, value in facts.items():
         if value is not None:
-            click.echo(f"{name:<12} {value}")
+            click.echo(f"{name:<12} {shown(str(value), UNCUT)}")
     logged = {name: value for name, value in found.metadata.items() if name not in OWN_METADATA}
     sections = {"parameters": found.parameters, "tags": found.tags, "metadata": logged}
     for name, values in sections.items():
@@ -154,7 +147,7 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
     _show_section("chronos", {n: last_value(c) for n, c in found.chronos.items()})
     _show_metrics(found.metrics)
     for error in found.errors:
-        click.echo(f"error        {error}")
+        click.echo(f"error        {shown(str(error), UNCUT)}")
     _show_attempts(attempts)
 
 
@@ -185,7 +178,8 @@ def _show_attempts(attempts: list[Attempt]) -> None:
         commit = str(facts.get("commit", ""))[:10] + ("+" if facts.get("modified") else "")
         command = " ".join(map(str, facts.get("command", ())))
         parts = [str(attempt.status), clock(attempt.started_at), where, commit, command]
-        click.echo(f"  {attempt.number}  " + "  ".join(part for part in parts if part))
+        line = "  ".join(part for part in parts if part)
+        click.echo(f"  {attempt.number}  {shown(line, UNCUT)}")
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:
@@ -243,6 +237,7 @@ def plot_verb(
             if as_json:
                 print_json({"trial": trial.uid, "metric": name, "points": points})
                 continue
-            click.echo(f"{shown(name)}  {short_uid(trial)}  {trial.name or ''}".rstrip())
+            title = f"{shown(name)}  {short_uid(trial.uid)}  {shown(trial.name or '')}"
+            click.echo(title.rstrip())
             for line in plot(points, width, height):
                 click.echo(line)

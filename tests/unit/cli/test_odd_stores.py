@@ -1,0 +1,139 @@
+"""Whatever was logged, and whatever happened to it since, the command shows what it can."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from track import TrackClient
+from track.aggregators.aggregator import StatAggregator
+from track.cli.app import DAMAGE, FAILURE
+from track.persistence import get_protocol
+from track.structure import CustomStatus, Project, Trial, TrialGroup
+
+ROOT = Path(__file__).parents[3]
+
+ODD = {"half": "\ud800", "bytes": b"\xff", "escape": "\x1b[31mred\x07", "nested": [{"a": "\n"}]}
+VERBS = (
+    *("ls", "ls projects", "ls groups", "show odd_0", "log", "tail", "diff odd_0 even_0"),
+    *("blame odd_0 status", "blame odd_0 parameters.escape", "plot odd_0", "show nobody\x1b"),
+)
+
+
+@pytest.fixture
+def odd():
+    """The URI of a store of texts that no terminal and no UTF-8 likes, wherever there are texts."""
+    store = get_protocol("file:odd.json")
+    project, group = Project(name="p\x1b[2J", description="\x1b"), "g\x1b\ud800"
+    store.new_project(project)
+    store.new_trial_group(TrialGroup(_uid="g", name=group, project_id=project.uid))
+    trial = Trial(
+        _hash="odd",
+        name="o\x1b\ud800",
+        description="d\x1b",
+        project_id=project.uid,
+        group_id="g",
+        parameters=ODD,
+    )
+    store.new_trial(trial)
+    store.new_trial(Trial(_hash="even", project_id=project.uid))
+    store.log_trial_metadata(trial, **ODD)
+    store.log_trial_metrics(trial, **{"m\x1b": float("nan")})
+    store.add_trial_tags(trial, **ODD)
+    store.log_trial_chrono_start(trial, "c\x1b")
+    store.log_trial_chrono_finish(trial, "c\x1b")
+    store.set_trial_status(trial, CustomStatus("S\x1b\ud800", 150), error="\x1b[31mno\ud800")
+    store.close()
+    return "file:odd.json"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_what_was_logged_does_nothing_to_a_terminal(odd, verb):
+    """No control character gets through, and what UTF-8 cannot hold is escaped."""
+    done = subprocess.run(
+        [sys.executable, "-m", "track", *verb.split(" "), "-s", odd],
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert "Traceback" not in done.stderr
+    assert not {"\x1b", "\x07"} & set(done.stdout + done.stderr)
+
+
+@pytest.fixture
+def damaged(store):
+    """The store, one byte of its journal flipped."""
+    journal = Path("store.json.journal")
+    content = bytearray(journal.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    journal.write_bytes(content)
+    return store
+
+
+@pytest.mark.parametrize("verb", ["ls", "report", "log", "tail", "export", "show baseline"])
+def test_a_damaged_store_is_shown_as_far_as_it_can_be_read(track, damaged, verb):
+    """One line says what to do, and the exit code that something is missing."""
+    result = track(*verb.split())
+    assert result.code == DAMAGE
+    assert result.out
+    assert result.err.count("\n") == 1
+    assert "track verify" in result.err
+
+
+def test_what_a_crash_cut_short_is_no_damage(track, store):
+    """Nobody was told that it was recorded."""
+    journal = Path("store.json.journal")
+    journal.write_bytes(journal.read_bytes()[:-3])
+    result = track("ls")
+    assert (result.code, result.err) == (0, "")
+
+
+@pytest.mark.parametrize(
+    "verb", ["ls", "show long", "log long", "diff long --at 999999", "plot long"]
+)
+def test_verbs_that_read_leave_no_cache_behind(track, verb):
+    """However much there is to keep one of."""
+    client = TrackClient("file:long.json")
+    with client.new_trial(name="long") as trial:
+        for step in range(6000):
+            trial.log_metrics(step=step, loss=0.5)
+    client.close()
+    for name in (".snapshot", ".streams"):
+        Path(f"long.json.journal{name}").unlink(missing_ok=True)
+    before = sorted(os.listdir())
+    assert track(*verb.split(), "-s", "file:long.json").code in (0, FAILURE)
+    assert sorted(os.listdir()) == before
+
+
+def test_from_what_cannot_be_read_no_copy_is_made(track):
+    """Not even an empty one."""
+    result = track("copy", "socket://localhost:9?timeout=0.2", "file:copy.json")
+    assert result.code == FAILURE
+    assert os.listdir() == []
+
+
+def test_an_export_takes_the_conditions_of_lists(track, store):
+    """A metric is its last value, a status is text."""
+    result = track(
+        "export", "-f", "trials-csv", "-w", "metrics.loss<0.03", "-w", "status=completed"
+    )
+    assert [row["name"] for row in csv.DictReader(result.out.splitlines())] == ["baseline"]
+
+
+def test_a_list_shows_the_statistics_of_a_metric(track):
+    """Not whichever of them is the last one."""
+    client = TrackClient("file:stat.json")
+    with client.new_trial(name="stat") as trial:
+        for value in (1.0, 3.0):
+            client.protocol.log_trial_metrics(
+                client.trial, aggregator=StatAggregator.lazy(0), loss=value
+            )
+    client.close()
+    shown = json.loads(track("ls", "--json", "-s", "file:stat.json").out)
+    assert shown["metrics"]["loss"]["avg"] == 2.0
+    assert trial is not None
