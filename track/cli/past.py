@@ -69,11 +69,19 @@ def log_verb(
         end = reader.protocol.journal.head() if follow else 0
         # A trial is looked for first: when it is none, nothing is to be printed.
         stream = None if trial is None else next(iter(reader.history(trial))).stream
-        events = reader.events(until=until) if trial is None else reader.history(trial, until=until)
+        events: Iterable[Recorded]
+        if count is not None and since is None and until is None and not types:
+            events = reader.recent(count, trial)
+        elif trial is None:
+            events = reader.events(until=until)
+        else:
+            events = reader.history(trial, until=until)
         wanted = (event for event in events if _is_wanted(event, begin, types))
-        _print_events(_last(wanted, count), as_json=as_json)
+        printed = _print_events(_last(wanted, count), as_json=as_json)
         if follow:
-            coming = (e for e in reader.follow(end) if stream in (None, e.stream))
+            # What came while the past was read is behind the end as it was, and was printed.
+            coming = reader.follow(max(end, printed))
+            coming = (event for event in coming if stream in (None, event.stream))
             _print_events((e for e in coming if _is_wanted(e, begin, types)), as_json=as_json)
 
 
@@ -106,7 +114,9 @@ def _last(events: Iterable[Recorded], count: int | None) -> Iterable[Recorded]:
     return deque(events, count)
 
 
-def _print_events(events: Iterable[Recorded], *, as_json: bool) -> None:
+def _print_events(events: Iterable[Recorded], *, as_json: bool) -> int:
+    """Print events, and return the position of the last one, 0 if there was none."""
+    position = 0
     if as_json:
         from track.exchange.text import export_events
 
@@ -114,11 +124,14 @@ def _print_events(events: Iterable[Recorded], *, as_json: bool) -> None:
         for event in events:
             export_events([event], sys.stdout)
             sys.stdout.flush()
-        return
+            position = event.position
+        return position
     for event in events:
+        position = event.position
         kind = type(event.event).__name__
         fields = " ".join(f"{name}={shown(value)}" for name, value in _fields(event))
         click.echo(f"{event.position:>10}  {clock(event.at)}  {kind:<20} {fields}".rstrip())
+    return position
 
 
 def _fields(event: Recorded) -> Iterator[tuple[str, Any]]:

@@ -154,3 +154,10 @@ def test_what_cannot_be_imported_is_told(track, source, words):
     assert result.code in (FAILURE, NOT_FOUND)
     assert words in result.err
     assert not Path("new.json.journal").exists()
+
+
+def test_a_similar_verb_is_suggested(track):
+    """A letter was swapped."""
+    result = track("shwo")
+    assert result.code == USAGE
+    assert "Did you mean show?" in result.err

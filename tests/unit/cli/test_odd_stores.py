@@ -12,7 +12,9 @@ import pytest
 from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
 from track.cli.app import DAMAGE, FAILURE
+from track.events.journal_file import FileJournal
 from track.persistence import get_protocol
+from track.reader import Reader, open_store
 from track.structure import CustomStatus, Project, Trial, TrialGroup
 
 ROOT = Path(__file__).parents[3]
@@ -137,3 +139,20 @@ def test_a_list_shows_the_statistics_of_a_metric(track):
     shown = json.loads(track("ls", "--json", "-s", "file:stat.json").out)
     assert shown["metrics"]["loss"]["avg"] == 2.0
     assert trial is not None
+
+
+def test_what_comes_while_the_past_is_read_is_printed_once(track, store, monkeypatch):
+    """It is behind the end as it was when that was looked up."""
+    followed = []
+    monkeypatch.setattr(FileJournal, "head", lambda journal: 0)
+    monkeypatch.setattr(Reader, "follow", lambda reader, after: iter(followed.append(after) or ()))
+    lines = track("tail", "-n", "3", "-f").out.splitlines()
+    assert followed == [int(lines[-1].split()[0])]
+
+
+def test_the_last_events_are_found_without_the_others(store):
+    """Of the store, or of a trial."""
+    with open_store(store) as reader:
+        assert reader.recent(3) == list(reader.events())[-3:]
+        assert reader.recent(3, "baseline") == list(reader.history("baseline"))[-3:]
+        assert reader.recent(0) == []
