@@ -88,7 +88,28 @@ class _Verbs(click.Group):
             formatter.write_dl([(verb, what) for verb, (_, what) in VERBS.items()])
 
 
-@click.group(cls=_Verbs, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+def _show_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
+    if wanted:
+        from track.cli.doctor import version_verb
+
+        ctx.invoke(version_verb)
+        ctx.exit()
+
+
+@click.group(
+    cls=_Verbs,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Print the version.",
+)
 @click.option("--no-color", is_flag=True, help="Neither colours nor tables with lines.")
 @click.pass_context
 def track(ctx: click.Context, no_color: bool) -> None:
@@ -96,6 +117,8 @@ def track(ctx: click.Context, no_color: bool) -> None:
     plain = no_color or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     ctx.color = False if plain else None
     ctx.obj = plain
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -129,8 +152,10 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         _forget_output()
         return PIPE_CLOSED
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
+    except click.exceptions.Abort as error:  # of a question: by Ctrl-C, or since nobody answers
+        return INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else FAILURE
     except (TrackError, OSError) as error:
         click.echo(f"track: {printable(_one_line(error))}", err=True)
         return _code(error)
@@ -167,13 +192,17 @@ class _Warnings(logging.Handler):
 
 
 def _code(error: Exception) -> int:
-    if isinstance(error, ItemNotFound):
+    if isinstance(error, (ItemNotFound, FileNotFoundError)):
         return NOT_FOUND
     return USAGE if isinstance(error, (BackendError, QueryError)) else FAILURE
 
 
 def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    message = str(error)
+    if isinstance(error, OSError) and not isinstance(error, TrackError) and error.strerror:
+        place = "" if error.filename is None else f"{os.fsdecode(error.filename)}: "
+        message = f"{place}{error.strerror}"
+    return " ".join(message.split()) or type(error).__name__
 
 
 def _forget_output() -> None:

@@ -78,16 +78,18 @@ def compact_verb(*, store: str | None) -> None:
 @click.command("backup", epilog=example("track backup file:/backup/report.json"))
 @click.argument("target")
 @store_option
-def backup_verb(*, target: str, store: str | None) -> None:
-    """Copy a store on disk, while others use it."""
+def backup_verb(*, target: str, store: str | None) -> int:
+    """Copy a store on disk, while others use it. The exit code is 4 if some of it is damaged."""
     from track.persistence.maintenance import backup
 
     done = backup(store_uri(store), target)
     click.echo(f"{done.path}: {done.events} events")
     if done.findings:
         click.echo(
-            f"{len(done.findings)} damaged ranges were left out: see `track verify`", err=True
+            f"track: {len(done.findings)} damaged ranges were left out: see `track verify`",
+            err=True,
         )
+    return DAMAGE if any(finding.reason == "corrupt" for finding in done.findings) else 0
 
 
 @click.command("replay", epilog=example("track replay -s file:report.json"))

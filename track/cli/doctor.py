@@ -29,7 +29,7 @@ _PACKAGES = {
 """Package -> the extra that installs it."""
 
 
-@click.command("version", epilog=example("track doctor -s file:report.json"))
+@click.command("version", epilog=example("track version"))
 def version_verb() -> None:
     """Print the version of Track, and of the formats that it writes."""
     from track.events import record

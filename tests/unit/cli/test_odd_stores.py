@@ -11,7 +11,7 @@ import pytest
 
 from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
-from track.cli.app import DAMAGE, FAILURE
+from track.cli.app import DAMAGE, FAILURE, NOT_FOUND
 from track.events.journal_file import FileJournal
 from track.persistence import get_protocol
 from track.reader import Reader, open_store
@@ -156,3 +156,37 @@ def test_the_last_events_are_found_without_the_others(store):
         assert reader.recent(3) == list(reader.events())[-3:]
         assert reader.recent(3, "baseline") == list(reader.history("baseline"))[-3:]
         assert reader.recent(0) == []
+
+
+def test_a_backup_of_a_damaged_store_says_so(track, damaged):
+    """What is intact is copied."""
+    result = track("backup", "file:copy.json")
+    assert result.code == DAMAGE
+    assert result.err.startswith("track: 1 damaged ranges were left out")
+    assert track("verify", "-s", "file:copy.json").code == 0
+
+
+def test_a_folder_that_is_not_there_is_not_found(track, store):
+    """The line is free of numbers of errors."""
+    result = track("export", "-o", "there/none.csv")
+    assert result == (NOT_FOUND, "", "track: there/none.csv: No such file or directory\n")
+
+
+def test_a_question_that_nobody_answers_is_no_interrupt(store):
+    """And nothing is done."""
+    before = Path("store.json.journal").read_bytes()
+    done = subprocess.run(
+        [sys.executable, "-m", "track", "redact", "baseline"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode == FAILURE
+    assert Path("store.json.journal").read_bytes() == before
+
+
+def test_the_command_alone_shows_its_help(track):
+    """And has a flag for its version."""
+    assert track() == track("--help")
+    assert track("--version") == track("version")
