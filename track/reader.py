@@ -196,13 +196,9 @@ class Reader:
         raise TrialDoesNotExist(f"there is no trial {wanted!r} in this store: {hint}")
 
     def damage(self) -> list[Damage]:
-        """Return the damaged ranges of the journal that were passed over so far.
-
-        What was cut short by a crash is not among them: nobody was told that it was recorded.
-        """
+        """Return the damaged ranges of a journal on this machine that were passed over so far."""
         journal = self.protocol.journal
-        met = journal.damage if isinstance(journal, JournalOnDisk) else []
-        return [piece for piece in met if piece.reason == "corrupt"]
+        return journal.lost() if isinstance(journal, JournalOnDisk) else []
 
     def status(self, trial: Trial) -> AnyStatus | None:
         """Return the status of a trial: lost, if it is said to run and its process is gone."""

@@ -179,15 +179,15 @@ def _prepare_streams() -> None:
     library = logging.getLogger("track")
     if not any(isinstance(handler, _Warnings) for handler in library.handlers):
         library.addHandler(_Warnings(logging.WARNING))
-    # Verbs say by themselves, once, that there is damage, and what to do about it.
-    logging.getLogger("track.events.journal_on_disk").setLevel(logging.ERROR)
 
 
 class _Warnings(logging.Handler):
     """Writes what the library warns of as lines of stderr."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if not logging.getLogger().handlers:  # else somebody else writes it
+        if logging.getLogger().handlers:
+            return  # somebody else writes it
+        if record.name != "track.events.journal_on_disk":  # of damage, the command tells at its end
             click.echo(f"track: {printable(record.getMessage())}", err=True)
 
 

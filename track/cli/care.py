@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,7 @@ from track.cli.common import (
     UNCUT,
     example,
     json_option,
+    note_damage,
     print_json,
     print_table,
     progress,
@@ -20,6 +21,9 @@ from track.cli.common import (
 )
 from track.reader import store_uri
 
+if TYPE_CHECKING:
+    from track.persistence.maintenance import Rewritten
+
 
 @click.command("verify", epilog=example("track verify -s file:report.json"))
 @store_option
@@ -28,7 +32,8 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
     """Look for damage in a store on disk. The exit code is 4 if there is any."""
     from track.persistence.maintenance import verify
 
-    found = verify(store_uri(store))
+    with progress("reading") as advance:
+        found = verify(store_uri(store), advance)
     if as_json:
         findings = [finding._asdict() for finding in found.findings]
         gaps = [gap._asdict() for gap in found.gaps]
@@ -55,7 +60,8 @@ def repair_verb(*, store: str | None) -> None:
     """
     from track.persistence.maintenance import repair
 
-    done = repair(store_uri(store))
+    with progress("repairing") as advance:
+        done = repair(store_uri(store), advance)
     if done is None:
         click.echo("nothing to repair")
     else:
@@ -71,25 +77,21 @@ def compact_verb(*, store: str | None) -> None:
     """
     from track.persistence.maintenance import compact
 
-    before, after = compact(store_uri(store))
+    with progress("compacting") as advance:
+        before, after = compact(store_uri(store), advance)
     click.echo(f"{before} bytes before, {after} after")
 
 
 @click.command("backup", epilog=example("track backup file:/backup/report.json"))
 @click.argument("target")
 @store_option
-def backup_verb(*, target: str, store: str | None) -> int:
+def backup_verb(*, target: str, store: str | None) -> None:
     """Copy a store on disk, while others use it. The exit code is 4 if some of it is damaged."""
     from track.persistence.maintenance import backup
 
-    done = backup(store_uri(store), target)
-    click.echo(f"{done.path}: {done.events} events")
-    if done.findings:
-        click.echo(
-            f"track: {len(done.findings)} damaged ranges were left out: see `track verify`",
-            err=True,
-        )
-    return DAMAGE if any(finding.reason == "corrupt" for finding in done.findings) else 0
+    with progress("copying") as advance:
+        done = backup(store_uri(store), target, advance)
+    _tell(done)
 
 
 @click.command("replay", epilog=example("track replay -s file:report.json"))
@@ -99,8 +101,13 @@ def replay_verb(*, store: str | None) -> None:
     from track.persistence.maintenance import replay
 
     with progress("replaying") as advance:
-        events = replay(store_uri(store), advance)
-    click.echo(f"{events} events")
+        done = replay(store_uri(store), advance)
+    _tell(done)
+
+
+def _tell(done: Rewritten) -> None:
+    click.echo(f"{done.path}: {done.events} events")
+    note_damage(sum(finding.reason == "corrupt" for finding in done.findings))
 
 
 @click.command("archive", epilog=example("track archive baseline"))
@@ -142,6 +149,7 @@ def redact_verb(*, trial: str, store: str | None, force: bool) -> int:
         uid = reader.find_uid(trial)
     if not force and not click.confirm(f"Erase all that was logged about {uid}?", err=True):
         return FAILURE
-    done = redact(store_uri(store), uid)
+    with progress("erasing") as advance:
+        done = redact(store_uri(store), uid, advance)
     click.echo(f"{done.events} events erased, {len(done.files)} files removed")
     return 0

@@ -19,6 +19,7 @@ from track.persistence.utils import without_password
 from track.projections.report import dumps, plain
 from track.reader import Reader, open_store, store_uri
 from track.summaries import TrialSummary
+from track.utils.progress import Progress, untold
 
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
@@ -27,6 +28,8 @@ _LONGEST = 60
 """Characters of a value in a table, as a rule."""
 
 UNCUT = 10**6
+
+_REDRAWN_S = 0.1
 
 
 def example(*lines: str) -> str:
@@ -49,8 +52,7 @@ def reading(store: str | None) -> Iterator[Reader]:
     """Give the store that is meant, to look at it; what of it is damaged is told at the end."""
     with open_store(store) as reader:
         yield reader
-        context = click.get_current_context()
-        context.meta[DAMAGE_MET] = context.meta.get(DAMAGE_MET, 0) + len(reader.damage())
+        note_damage(len(reader.damage()))
 
 
 @contextmanager
@@ -62,8 +64,15 @@ def writing(store: str | None) -> Iterator[JournaledProtocol]:
         if not isinstance(protocol, JournaledProtocol):
             raise BackendError(f"the backend of {without_password(uri)!r} keeps no journal")
         yield protocol
+        note_damage(len(Reader(protocol).damage()))
     finally:
         protocol.close()
+
+
+def note_damage(ranges: int) -> None:
+    """Have the command say, at its end, that damaged ranges were passed over."""
+    context = click.get_current_context()
+    context.meta[DAMAGE_MET] = context.meta.get(DAMAGE_MET, 0) + ranges
 
 
 def print_json(value: Any) -> None:
@@ -113,17 +122,33 @@ def print_table(
 
 
 @contextmanager
-def progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Give what long work calls with how much is done, of how much; a bar where somebody looks."""
-    if not sys.stderr.isatty():
-        yield lambda *_: None
+def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
+    """Give what long work calls with how far it is; a bar where somebody looks.
+
+    Parameters
+    ----------
+    what
+        it does
+    among_output
+        whether it prints meanwhile, so that a bar may be in the way
+    """
+    if not sys.stderr.isatty() or (among_output and sys.stdout.isatty()):
+        yield untold
         return
     from rich.console import Console
     from rich.progress import Progress
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        drawn = 0.0
+
+        def advance(done: int, total: int) -> None:
+            nonlocal drawn
+            if time.monotonic() - drawn > _REDRAWN_S:
+                drawn = time.monotonic()
+                bar.update(task, completed=done, total=total)
+
+        yield advance
 
 
 def shown(value: Any, longest: int = _LONGEST) -> str:

@@ -6,18 +6,27 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from itertools import chain
+from typing import Any
 
 import click
 
 from track.cli.common import example, progress, reading, store_option, summaries_of, writing
 from track.errors import BackendError
+from track.events.types import Recorded
 from track.reader import Reader
-from track.structure import Project
+from track.structure import Project, Trial
 from track.summaries import matching
+from track.utils.progress import Progress, told
 
+_TABLES = {
+    "csv": "export_csv",
+    "trials-csv": "export_trials_csv",
+    "parquet": "export_parquet",
+    "tensorboard": "export_tensorboard",
+}
 _IN_FOLDERS = ("parquet", "tensorboard")
-_FORMATS = ("csv", "trials-csv", "json", "ndjson", *_IN_FOLDERS)
+_FORMATS = (*_TABLES, "json", "ndjson")
 _SOURCES = ("report", "tensorboard", "mlflow")
 
 
@@ -34,58 +43,24 @@ def export_verb(
     """Write metrics (csv), trials (trials-csv, json), events (ndjson), or both in a folder."""
     if form in _IN_FOLDERS and output is None:
         raise BackendError(f"{form} is written to a folder: name one with --output")
-    with reading(store) as reader:
-        _EXPORTS[form](reader, output, where)
+    from track import exchange
+
+    with reading(store) as reader, progress("exporting", among_output=output is None) as advance:
+        everything = form == "ndjson" and not where
+        # First of all: bad conditions are to be told before a file is replaced.
+        trials = told([] if everything else _trials(reader, where), advance)
+        with _written(output, form) as target:
+            if everything:
+                exchange.export_events(_all_events(reader, advance), target)
+            elif form == "ndjson":
+                exchange.export_events(chain.from_iterable(map(reader.history, trials)), target)
+            elif form == "json":
+                exchange.export_json(trials, target)
+            else:
+                getattr(exchange, _TABLES[form])(trials, target, groups=reader.groups())
 
 
-def _rows(name: str) -> Any:
-    def export(reader: Reader, output: str | None, where: tuple[str, ...]) -> None:
-        from track.exchange import text
-
-        with _written(output) as file:
-            getattr(text, name)(_trials(reader, where), file, groups=reader.groups())
-
-    return export
-
-
-def _json(reader: Reader, output: str | None, where: tuple[str, ...]) -> None:
-    from track.exchange.text import export_json
-
-    with _written(output) as file:
-        export_json(_trials(reader, where), file)
-
-
-def _events(reader: Reader, output: str | None, where: tuple[str, ...]) -> None:
-    from track.exchange.text import export_events
-
-    with _written(output) as file:
-        if where:
-            for trial in _trials(reader, where):
-                export_events(reader.history(trial), file)
-        else:
-            export_events(reader.events(), file)
-
-
-def _folder(name: str) -> Any:
-    def export(reader: Reader, output: str, where: tuple[str, ...]) -> None:
-        from track import exchange
-
-        getattr(exchange, name)(_trials(reader, where), output, groups=reader.groups())
-
-    return export
-
-
-_EXPORTS: dict[str, Any] = {
-    "csv": _rows("export_csv"),
-    "trials-csv": _rows("export_trials_csv"),
-    "json": _json,
-    "ndjson": _events,
-    "parquet": _folder("export_parquet"),
-    "tensorboard": _folder("export_tensorboard"),
-}
-
-
-def _trials(reader: Reader, where: tuple[str, ...]) -> list[Any]:
+def _trials(reader: Reader, where: tuple[str, ...]) -> list[Trial]:
     if not where:
         return reader.trials()
     # As in lists: a metric is its last value, and a status is text.
@@ -93,9 +68,19 @@ def _trials(reader: Reader, where: tuple[str, ...]) -> list[Any]:
     return [trial for trial in reader.trials() if trial.uid in wanted]
 
 
+def _all_events(reader: Reader, advance: Progress) -> Iterator[Recorded]:
+    bound = reader.protocol.journal.bound()
+    for event in reader.events():
+        yield event
+        advance(event.position, bound)
+
+
 @contextmanager
-def _written(path: str | None) -> Iterator[TextIO]:
-    if path is None:
+def _written(path: str | None, form: str) -> Iterator[Any]:
+    """Give what an export is written to: a folder, or an open file."""
+    if form in _IN_FOLDERS:
+        yield path
+    elif path is None:
         yield sys.stdout
     else:
         with open(path, "w", encoding="utf-8", newline="") as file:
@@ -120,8 +105,8 @@ def import_verb(*, source: str, store: str, tool: str | None) -> None:
     from track import exchange
 
     projects: list[Project] = getattr(exchange, f"read_{tool or _tool_of(source)}")(source)
-    with writing(store) as protocol:
-        added = exchange.import_projects(protocol, projects)
+    with writing(store) as protocol, progress("importing") as advance:
+        added = exchange.import_projects(protocol, projects, progress=advance)
     click.echo(f"added {added.projects} projects, {added.groups} groups, {added.trials} trials")
 
 
@@ -146,7 +131,7 @@ def copy_verb(*, source: str, target: str) -> None:
     from track.exchange import copy_store
 
     with reading(source) as reader:
-        total = sum(1 for _ in reader.events())  # from what cannot be read, nothing is made
+        reader.protocol.journal.bound()  # from what cannot be read, nothing is made
         with writing(target) as protocol, progress("copying") as advance:
-            done = copy_store(reader.protocol, protocol, progress=lambda n: advance(n, total))
+            done = copy_store(reader.protocol, protocol, progress=advance)
     click.echo(f"copied {done.events} events, {done.left_out} were there already")

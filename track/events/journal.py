@@ -58,9 +58,6 @@ class Journal(ABC):
     sync_due_ns: float = inf
     """Wall time, in nanoseconds, from which on a writer should :meth:`sync`; inf for never."""
 
-    keeps_caches: bool = True
-    """Whether it keeps snapshots and indexes that it is given; one that is only read does not."""
-
     @abstractmethod
     def append(self, payloads: Sequence[bytes]) -> None:
         """Append payloads, all or none.
@@ -172,6 +169,10 @@ class Journal(ABC):
         for positions, _ in self.read_batches():
             last = positions[-1]
         return last
+
+    def bound(self) -> int:
+        """Return a position that is not before the last event, at little cost."""
+        return self.head()
 
     def tail(
         self, after: int = 0, *, timeout_s: float | None = None, poll_s: float = 0.05

@@ -59,7 +59,6 @@ class FileJournal(JournalOnDisk):
         writable: bool = True,
     ) -> None:
         super().__init__(SharedFile(path, lock_timeout_s, writable=writable), durability)
-        self.keeps_caches = writable
         self._sequences = Sequences()
         self._always = durability == "always"
         self.window = _WINDOW
@@ -122,8 +121,11 @@ class FileJournal(JournalOnDisk):
     def remains(self, piece: Damage) -> list[bytes]:
         return list(remains(self._read(piece.start, piece.end - piece.start)))
 
+    def bound(self) -> int:
+        return os.fstat(self.file.descriptor()).st_size
+
     def unsettled(self, head: int) -> Damage | None:
-        size = os.fstat(self.file.descriptor()).st_size
+        size = self.bound()
         return Damage(head, size, "torn") if size > head else None
 
     def last_sequence(self, producer: int) -> int:

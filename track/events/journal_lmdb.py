@@ -76,7 +76,6 @@ class LMDBJournal(JournalOnDisk):
         if not writable and os.path.isfile(path) and os.path.getsize(path) == 0:
             raise _no_journal(os.path.abspath(path))  # LMDB would make one of it
         super().__init__(SharedFile(path, lock_timeout_s), durability)
-        self.keeps_caches = writable
         self._environment = environments.take(self.file, syncs=durability == "always")
         self._given_back = False
         self._check_format(writable=writable)

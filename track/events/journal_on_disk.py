@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
+from track.errors import JournalError
 from track.events.journal import SYNC_INTERVAL_NS, Batch, Durability, Journal, JournalSyncError
 from track.events.record import Damage
 from track.events.shared_file import SharedFile
@@ -107,6 +108,13 @@ class JournalOnDisk(Journal):
             else "damaged",
         )
 
+    def lost(self) -> list[Damage]:
+        """Return the damaged ranges met so far, but not what a crash cut short.
+
+        Nobody was told that such events are recorded; those of other ranges may be missed.
+        """
+        return [piece for piece in self.damage if piece.reason == "corrupt"]
+
     @abstractmethod
     def remains(self, piece: Damage) -> list[bytes]:
         """Return what may be left of the payloads in a damaged range."""
@@ -147,7 +155,8 @@ class JournalOnDisk(Journal):
             return None
 
     def _save(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
-        assert self.keeps_caches, "who only reads leaves nothing behind"
+        if self.lost():
+            raise JournalError(f"{self.path} is damaged, and a cache would hide that")
         # Who reads it checks it, so it need not survive a loss of power whole.
         with replacing(self.path + suffix, timeout_s=0, durably=False) as file:
             file.writelines(parts)

@@ -134,7 +134,7 @@ class SQLJournal(Journal):
         self._answer_s = timeout_s / 2
         self._sessions = Sessions(servers, self._answer_s)
         self._prepared = False
-        self.keeps_caches = self._writable = writable
+        self._writable = writable
         self._silent_since: float | None = None
         """Since when no server answers, in the time of the monotonic clock."""
         self._section = Section(self.name, lock_timeout_s)

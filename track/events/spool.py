@@ -228,7 +228,7 @@ class Spool:
         self._offset = self._next_offset = 0  # before the next line: others look at both
         path = self._full.popleft()
         journal.close()
-        if rest or any(piece.reason == "corrupt" for piece in journal.damage):
+        if rest or journal.lost():
             # An acknowledged event may be among it, so somebody might want to have a look.
             os.rename(path, path + ".damaged")
             logger.warning("what could not be read of %s is kept in %s.damaged", path, path)

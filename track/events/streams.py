@@ -61,8 +61,6 @@ class Run(NamedTuple):
 class Indexed(Protocol):
     """A journal that can read runs, and has a place for an index."""
 
-    keeps_caches: bool
-
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         """Yield what was appended behind a position."""
 
@@ -110,7 +108,7 @@ class Streams:
         for positions, payloads in journal.read_batches(self._new.position):
             self._new.add(positions, payloads, journal.extent)
         try:
-            if self._new.events >= self._due and journal.keeps_caches:
+            if self._new.events >= self._due:
                 kept = self._keep(journal, kept)
             return [*kept.runs(stream), *self._new.runs(stream)]
         except _Refused as error:

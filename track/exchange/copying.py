@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from track.events.journal_retry import RetryingJournal
 from track.persistence.content import ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
+from track.utils.progress import Progress, untold
 
 _BATCH_BYTES = 2**20
 """Of the events that are looked for, and appended, together: others wait that long."""
@@ -57,7 +58,7 @@ def copy_store(
     source: Protocol,
     target: Protocol,
     *,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = untold,
 ) -> Copied:
     """Copy all events of a store, and the files logged in it, into another one of any kind.
 
@@ -70,7 +71,7 @@ def copy_store(
     source, target
         opened stores of backends that have a journal, as all of ours do
     progress
-        called with the number of events done so far, after each batch of them
+        called with positions of the source, after each batch of events
 
     Raises
     ------
@@ -94,9 +95,7 @@ def _journal(store: Protocol) -> Journal:
     return store.journal
 
 
-def copy_journal(
-    source: Journal, target: Journal, *, progress: Callable[[int], None] | None = None
-) -> Copied:
+def copy_journal(source: Journal, target: Journal, *, progress: Progress = untold) -> Copied:
     """Copy all events of a journal into another one, see :func:`copy_store`.
 
     Notes
@@ -108,30 +107,30 @@ def copy_journal(
     # Whoever copies wants to know at once that the target cannot be written.
     target = target.journal if isinstance(target, RetryingJournal) else target
     copied = left_out = nameless = 0
-    for batch in _batches(source.read_batches(), _BATCH_BYTES):
+    bound = source.bound()
+    for position, batch in _batches(source.read_batches(), _BATCH_BYTES):
         named = [(who, payload) for payload in batch if (who := identify(payload)) is not None]
         new = _deliver(target, named)
         copied += new
         left_out += len(named) - new
         nameless += len(batch) - len(named)
-        if progress is not None:
-            progress(copied + left_out + nameless)
+        progress(position, bound)
     return Copied(copied, left_out, nameless, 0)
 
 
-def _batches(batches: Iterable[Batch], size: int) -> Iterator[list[bytes]]:
-    """Yield payloads in the same order, so many bytes at a time."""
+def _batches(batches: Iterable[Batch], size: int) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield payloads in the same order, so many bytes at a time, and the position of the last."""
     batch: list[bytes] = []
-    length = 0
-    for _, payloads in batches:
-        for payload in payloads:
+    length = position = 0
+    for positions, payloads in batches:
+        for position, payload in zip(positions, payloads, strict=True):
             batch.append(payload)
             length += len(payload)
             if length >= size:
-                yield batch
+                yield position, batch
                 batch, length = [], 0
     if batch:
-        yield batch
+        yield position, batch
 
 
 def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_ARRIVALS) -> int:
@@ -140,7 +139,7 @@ def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_AR
         with _turn(target):
             missing = _missing(target, batch)
             size = _FILE_BATCH_BYTES if isinstance(target, FileJournal) else _BATCH_BYTES
-            for payloads in _batches([((), missing)], size):
+            for _, payloads in _batches([(range(len(missing)), missing)], size):
                 target.deliver(payloads)
     except PartlyThere:
         if not late_arrivals:

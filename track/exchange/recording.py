@@ -14,6 +14,7 @@ from track.persistence.checks import check_dictionaries, check_uid, trial_create
 from track.persistence.protocol import Protocol
 from track.projections.copies import thaw
 from track.structure import Project, Trial, TrialGroup
+from track.utils.progress import Progress, told, untold
 
 START_TIME, END_TIME = "start_time", "end_time"
 """Keys of the metadata under which imported trials have theirs, in seconds since 1970-01-01."""
@@ -27,7 +28,9 @@ class Added(NamedTuple):
     trials: int
 
 
-def import_projects(store: Protocol, projects: Iterable[Project]) -> Added:
+def import_projects(
+    store: Protocol, projects: Iterable[Project], *, progress: Progress = untold
+) -> Added:
     """Record projects, with their groups and trials, in a store.
 
     What has a uid that is in the store already is left out, so nothing is added twice, and an
@@ -39,6 +42,8 @@ def import_projects(store: Protocol, projects: Iterable[Project]) -> Added:
         any storage backend, opened
     projects
         as the functions of this package that read return them
+    progress
+        called after each trial
 
     Returns
     -------
@@ -60,7 +65,7 @@ def import_projects(store: Protocol, projects: Iterable[Project]) -> Added:
         new_projects += store.new_project(fresh) is fresh
     for group in _groups(projects):
         new_groups += store.new_trial_group(group) is not None
-    for trial in _trials(projects):
+    for trial in told(_trials(projects), progress):
         if _add_trial(store, trial, large=trial.uid in large):
             new_trials.add(trial.uid)
     _add_members(store, projects, new_trials)

@@ -1,7 +1,8 @@
 """What keeps stores on disk in good order: verify, repair, compact, back up.
 
 Each function takes the URI of a store (``file:report.json``, ``lmdb:store.lmdb``). Nobody needs
-them for daily use: readers pass over damage by themselves.
+them for daily use: readers pass over damage by themselves. All of them call ``progress``, if it is
+given, with positions that were reached, and with the last one.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 from track.errors import BackendError, JournalError, NotAReport, StoreNotFound
 from track.events.codec import decode, identify
+from track.events.journal import Batch
 from track.events.journal_file import FileJournal
 from track.events.journal_on_disk import CACHE_SUFFIXES, JournalOnDisk
 from track.events.types import Unknown
@@ -29,6 +31,7 @@ from track.projections.objects import Objects
 from track.projections.projection import fold
 from track.projections.snapshot import pack
 from track.utils.files import sync_folder
+from track.utils.progress import Progress, untold
 
 _SHOWN_BYTES = 40
 _SHOWN_TEXT = 200
@@ -119,7 +122,7 @@ class Rewritten(NamedTuple):
     findings: list[Finding]
 
 
-def verify(uri: str) -> Verification:
+def verify(uri: str, progress: Progress = untold) -> Verification:
     """Read all of a journal and say what is wrong with it. Others may use it meanwhile.
 
     Raises
@@ -128,10 +131,10 @@ def verify(uri: str) -> Verification:
         there is no journal, or it cannot be read at all
     """
     with opened(uri, writable=False) as journal:
-        return verify_journal(journal)
+        return verify_journal(journal, progress)
 
 
-def repair(uri: str) -> Rewritten | None:
+def repair(uri: str, progress: Progress = untold) -> Rewritten | None:
     """Write what is intact of a damaged journal into a sound one, in its place.
 
     Nobody else may have the store open. The damaged journal is kept beside it, under a name that
@@ -148,19 +151,19 @@ def repair(uri: str) -> Rewritten | None:
     """
     with opened(uri) as journal:
         journal.file.claim()
-        verification = verify_journal(journal)
+        verification = verify_journal(journal, progress)
         if not verification.findings:
             return None
         stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
         kept = f"{journal.path}.damaged-{stamp}"
-        with copying(journal, journal.path, kind_of(uri)) as copied:
+        with copying(journal, journal.path, kind_of(uri), progress) as copied:
             os.link(journal.path, kept)
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         return Rewritten(journal.path, kept, copied.events, verification.findings)
 
 
-def compact(uri: str) -> tuple[int, int]:
+def compact(uri: str, progress: Progress = untold) -> tuple[int, int]:
     """Write a sound journal anew, without the room that deleted pages take in an LMDB environment.
 
     Nobody else may have the store open.
@@ -176,16 +179,16 @@ def compact(uri: str) -> tuple[int, int]:
     """
     with opened(uri) as journal:
         journal.file.claim()
-        if verify_journal(journal).findings:
+        if verify_journal(journal, progress).findings:
             raise JournalError(f"{journal.path} is damaged: repair it, which compacts it, too")
         before = os.path.getsize(journal.path)
-        with copying(journal, journal.path, kind_of(uri)) as copied:
+        with copying(journal, journal.path, kind_of(uri), progress) as copied:
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         return before, os.path.getsize(journal.path)
 
 
-def backup(uri: str, target: str) -> Rewritten:
+def backup(uri: str, target: str, progress: Progress = untold) -> Rewritten:
     """Copy a store, while others use it: all events up to a moment, and the files logged by then.
 
     Parameters
@@ -194,6 +197,8 @@ def backup(uri: str, target: str) -> Rewritten:
         the store
     target
         URI of the copy, which must not exist; it may be of another kind
+    progress
+        called along the way
 
     Returns
     -------
@@ -212,7 +217,7 @@ def backup(uri: str, target: str) -> Rewritten:
             raise NotAReport(f"{taken} exists: choose another place for the copy, or remove it")
     with opened(uri, writable=False) as journal:
         source_files = local_settings(uri).path + CONTENT_SUFFIX
-        with copying(journal, destination, kind_of(target)) as copied:
+        with copying(journal, destination, kind_of(target), progress) as copied:
             if os.path.isdir(source_files):
                 shutil.copytree(
                     source_files,
@@ -232,19 +237,14 @@ def backup(uri: str, target: str) -> Rewritten:
     return Rewritten(destination, None, copied.events, findings)
 
 
-def replay(uri: str, progress: Callable[[int, int], None] | None = None) -> int:
+def replay(uri: str, progress: Progress = untold) -> Rewritten:
     """Compute what a store on disk knows from its journal alone: its snapshot and its report.
 
-    Parameters
-    ----------
-    uri
-        the store
-    progress
-        called with the position that was reached, and with the last one
+    There is no snapshot of a damaged journal, as it would hide that something is missing.
 
     Returns
     -------
-    The number of events.
+    What was read, and what could not be because it is damaged.
 
     Raises
     ------
@@ -253,19 +253,16 @@ def replay(uri: str, progress: Callable[[int, int], None] | None = None) -> int:
     """
     objects = Objects()
     with opened(uri) as journal:
-        head = journal.head()
-        for batch in journal.read_batches():
-            fold(objects, [batch])
-            if progress is not None:
-                progress(objects.position, head)
+        fold(objects, _read(journal, progress))
+        findings = _findings(journal, objects.position)
         remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
-        if objects.events:
+        if objects.events and not journal.lost():
             journal.save_snapshot(pack(objects, journal.fingerprint))
     if kind_of(uri) is FileJournal:
         store = FileProtocol(uri)
         store.commit()
         store.close()
-    return objects.events
+    return Rewritten(journal.path, None, objects.events, findings)
 
 
 # Journals behind URIs
@@ -323,6 +320,7 @@ def copying(
     journal: JournalOnDisk,
     destination: str,
     kind: JournalKind,
+    progress: Progress = untold,
     change: Callable[[bytes], bytes] = bytes,
 ) -> Iterator[_Copy]:
     """Give a copy of what is intact, on stable storage; remove it at the end."""
@@ -333,7 +331,7 @@ def copying(
     try:
         fresh = kind(path, "process", journal.file.lock_timeout_s)
         try:
-            for positions, payloads in journal.read_batches():
+            for positions, payloads in _read(journal, progress):
                 for payload in payloads:
                     fresh.append([change(payload)])
                 events, head = events + len(payloads), positions[-1]
@@ -343,6 +341,14 @@ def copying(
         yield _Copy(path, events, head)
     finally:
         remove(leftovers)
+
+
+def _read(journal: JournalOnDisk, progress: Progress) -> Iterator[Batch]:
+    bound = journal.bound()
+    for batch in journal.read_batches():
+        yield batch
+        positions, _ = batch
+        progress(positions[-1], bound)
 
 
 def remove(paths: Iterable[str]) -> None:
@@ -355,19 +361,20 @@ def remove(paths: Iterable[str]) -> None:
 # Findings
 
 
-def verify_journal(journal: JournalOnDisk) -> Verification:
+def verify_journal(journal: JournalOnDisk, progress: Progress = untold) -> Verification:
     """Read all of an open journal and say what is wrong with it."""
     events = head = 0
     gaps, unknown = [], []
     last: dict[int, int] = {}
-    for recorded in journal.read():
-        events, head = events + 1, recorded.position
-        if isinstance(recorded.event, Unknown):
-            unknown.append(head)
-        expected = last.get(recorded.producer, 0) + 1
-        if recorded.sequence > expected:
-            gaps.append(Gap(recorded.producer, expected, recorded.sequence - 1, head))
-        last[recorded.producer] = recorded.sequence
+    for batch in _read(journal, progress):
+        for recorded in map(decode, *batch):
+            events, head = events + 1, recorded.position
+            if isinstance(recorded.event, Unknown):
+                unknown.append(head)
+            expected = last.get(recorded.producer, 0) + 1
+            if recorded.sequence > expected:
+                gaps.append(Gap(recorded.producer, expected, recorded.sequence - 1, head))
+            last[recorded.producer] = recorded.sequence
     return Verification(journal.path, events, head, _findings(journal, head), gaps, unknown)
 
 

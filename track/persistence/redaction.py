@@ -21,6 +21,7 @@ from track.persistence.settings import local_settings
 from track.persistence.utils import parse_uri
 from track.utils.files import sync_folder
 from track.utils.process import ProcessId
+from track.utils.progress import Progress, untold
 
 SQL_SCHEMES = ("cockroach", "postgres", "postgresql")
 _WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in (TrialCreated, MetadataLogged))
@@ -41,7 +42,7 @@ class Redaction(NamedTuple):
     files: list[str]
 
 
-def redact(uri: str, uid: str) -> Redaction:
+def redact(uri: str, uid: str, progress: Progress = untold) -> Redaction:
     """Erase what was logged about a trial, and the files logged by it alone, for good.
 
     What stays is that there was a trial of this uid, where it belonged, when it ran and how it
@@ -55,6 +56,8 @@ def redact(uri: str, uid: str) -> Redaction:
         ``file:``, ``lmdb:``, ``cockroach:`` or ``postgres:``; behind a server, that of its backend
     uid
         of the trial
+    progress
+        called with positions of a journal on disk that were reached, and with the last one
 
     Raises
     ------
@@ -67,11 +70,11 @@ def redact(uri: str, uid: str) -> Redaction:
         return _redact_in_database(uri, uid)
     with opened(uri) as journal:
         journal.file.claim()
-        if verify_journal(journal).findings:
+        if verify_journal(journal, progress).findings:
             raise JournalError(f"{journal.path} is damaged: repair it, then redact")
         wanted = _Erasure(journal, uid)
         Producer(journal).record(wanted.stream, TrialRedacted())
-        with copying(journal, journal.path, kind_of(uri), wanted.apply) as copied:
+        with copying(journal, journal.path, kind_of(uri), progress, wanted.apply) as copied:
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         remove(journal.path + suffix for suffix in CACHE_SUFFIXES)

@@ -73,8 +73,6 @@ class Store:
         if self._kept is None:
             self._load_snapshot()
         catch_up(self._objects, self.journal)
-        if not self.journal.keeps_caches:
-            return
         new = self._objects.events - (self._kept or 0)
         if new >= max(FEWEST_NEW_EVENTS, self._objects.events // ONE_NEW_IN):
             self._save_snapshot()

@@ -6,37 +6,55 @@ import pytest
 
 from track.errors import JournalError, StoreNotFound
 from track.persistence import get_protocol
+from track.persistence.maintenance import replay
 from track.persistence.reading import open_for_reading
-from track.structure import Project, Trial
-
-
-@pytest.fixture(params=["file:store", "lmdb:store"])
-def uri(request):
-    """The URI of a store with more events than a snapshot is made of."""
-    store = get_protocol(request.param)
-    store.new_project(Project(name="p"))
-    trial = store.new_trial(Trial(_hash="h", project_id="p"))
-    for step in range(5000):
-        store.log_trial_metrics(trial, step=step, loss=0.5)
-    store.close()
-    for path in (*Path().glob("*.snapshot"), *Path().glob("*.streams")):
-        path.unlink()
-    return request.param
+from track.reader import Reader
+from track.structure import Trial
 
 
 def files():
     return {path.name: path.read_bytes() for path in Path().iterdir() if path.is_file()}
 
 
-def test_reading_leaves_no_cache_behind(uri):
-    """Neither a snapshot nor an index, however many events were read."""
-    before = files()
-    store = open_for_reading(uri)
-    (trial,) = store.fetch_trials()
-    assert len(store.trial_history(trial)) == 5001
+def fill(uri):
+    """Log enough for caches to be made, and remove them."""
+    store = get_protocol(uri)
+    trial = store.new_trial(Trial(_hash="h"))
+    for step in range(5000):
+        store.log_trial_metrics(trial, step=step, loss=0.5)
     store.close()
-    assert files().keys() == before.keys()
-    assert files()["store"] == before["store"]
+    for path in (*Path().glob("*.snapshot"), *Path().glob("*.streams")):
+        path.unlink()
+
+
+@pytest.mark.parametrize("uri", ["file:store", "lmdb:store"])
+def test_reading_changes_nothing_but_caches(uri):
+    """Of those, the next one makes use."""
+    fill(uri)
+    before = files()
+    with Reader(open_for_reading(uri)) as reader:
+        assert len([*reader.history("h_0")]) == 5001
+        assert len(reader.trial("h_0").metrics["loss"]) == 5000
+        assert reader.damage() == []
+    after = files()
+    assert {Path(name).suffix for name in after.keys() - before.keys()} == {".snapshot", ".streams"}
+    assert after["store"] == before["store"]
+
+
+def test_of_a_damaged_journal_no_cache_is_made():
+    """Whoever opened the store with one would not be told that something is missing."""
+    fill("file:store")
+    content = bytearray(Path("store.journal").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    Path("store.journal").write_bytes(content)
+    before = files()
+    for _ in range(2):
+        with Reader(open_for_reading("file:store")) as reader:
+            assert len([*reader.history("h_0")]) == 5000
+            assert len(reader.damage()) == 1
+    assert files() == before
+    assert len(replay("file:store").findings) == 1
+    assert not list(Path().glob("*.snapshot"))
 
 
 def test_an_empty_file_is_not_made_an_lmdb_store():
