@@ -26,7 +26,7 @@ from track import TrackClient
 client = TrackClient("file:paper.json")
 client.set_project(name="paper")
 for name, lr in [("baseline", 0.1), ("wider", 0.3), ("slow", 0.01)]:
-    x, trial = 3.0, client.new_trial(force=True, name=name, parameters={"lr": lr, "steps": 60})
+    x, trial = 3.0, client.new_trial(name=name, parameters={"lr": lr, "steps": 60})
     with trial:
         for step in range(60):
             trial.log_metrics(step=step, loss=x * x + 0.1 * math.cos(9 * x))

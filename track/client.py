@@ -117,13 +117,8 @@ class TrackClient:
             ``get_only``, and it is missing
         """
         if self.project is not None and not force:
-            wanted_name = kwargs.get("name") if project is None else project.name
-            if self.project.uid == ORPHANS != wanted_name:
-                logger.warning(
-                    "the project stays %r, where a trial or a group was put because none was set: "
-                    "call set_project before anything else, or with force=True for what comes",
-                    ORPHANS,
-                )
+            name = kwargs.get("name") if project is None else project.name
+            _tell_if_it_stays("project", self.project.name, name)
             return self.project
         wanted = Project(**kwargs) if project is None else project
         if not wanted.name:
@@ -170,6 +165,8 @@ class TrackClient:
             ``get_only``, and it is missing
         """
         if self.group is not None and not force:
+            name = kwargs.get("name") if group is None else group.name
+            _tell_if_it_stays("group", self.group.name, name)
             return self.group
         wanted = TrialGroup(**kwargs) if group is None else group
         if not (wanted.name or wanted._uid):
@@ -208,7 +205,8 @@ class TrackClient:
         Parameters
         ----------
         force
-            by default once the trial is set it cannot be changed; use force to override this
+            by default once the trial is set it cannot be changed until it has finished: the logger
+            returned is that of the current trial; use force to override this
         kwargs
             see :class:`~track.structure.Trial` for possible arguments
 
@@ -216,7 +214,9 @@ class TrackClient:
         -------
         The logger of the trial.
         """
-        if self.logger is not None and not force:
+        if self.logger is not None and not self.logger.is_over and not force:
+            if kwargs:
+                _tell_that_trial_goes_on("new_trial")
             return self.logger
         parameters = kwargs.pop("parameters", None)
         if "arguments" in kwargs:
@@ -251,7 +251,8 @@ class TrackClient:
         trial
             trial definition you can use to find the trial
         force
-            by default once the trial is set it cannot be changed; use force to override this
+            by default once the trial is set it cannot be changed until it has finished: the logger
+            returned is that of the current trial; use force to override this
         kwargs
             ``uid``, or the pair ``hash`` and ``revision``, if no trial was provided
 
@@ -264,9 +265,11 @@ class TrackClient:
         TrialDoesNotExist
             there is no such trial
         """
-        if self.logger is not None and not force:
-            return self.logger
         wanted = _wanted_trial(kwargs) if trial is None else trial
+        if self.logger is not None and not self.logger.is_over and not force:
+            if wanted.uid != self.logger.trial.uid:
+                _tell_that_trial_goes_on("set_trial")
+            return self.logger
         self.logger = TrialLogger(self._fetch(wanted), self.protocol)
         return self.logger
 
@@ -421,6 +424,24 @@ class TrackClient:
         except ImportError:
             return "cpu"
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _tell_if_it_stays(kind: str, name: Any, wanted: Any) -> None:
+    if name == wanted:
+        return
+    why = ", where something was put because none was set" if name == ORPHANS else ""
+    logger.warning(
+        "the %s stays %r%s: call set_%s before anything else, or with force=True for what comes",
+        *(kind, name, why, kind),
+    )
+
+
+def _tell_that_trial_goes_on(call: str) -> None:
+    logger.warning(
+        "the current trial goes on, as it has not finished: finish it first (or leave its block), "
+        "or use %s(force=True, …)",
+        call,
+    )
 
 
 def _wanted_trial(kwargs: dict[str, Any]) -> Trial:

@@ -55,6 +55,8 @@ class TrialLogger:
         self._insertion = insertion
         self._sink: MetricsSink | None = None
         self._running = False
+        self.is_over = False
+        """Whether the trial was finished here, and not started again since."""
         self._started_in = 0
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
@@ -330,7 +332,7 @@ class TrialLogger:
         if self._running:
             return self
         self.insert()
-        self._running, self._interrupted = True, False
+        self._running, self._interrupted, self.is_over = True, False, False
         self._started_in = os.getpid()
         self._signals = LogSignalHandler(self)
         self._signals.install()
@@ -349,7 +351,7 @@ class TrialLogger:
         Completed without an exception; Interrupted by a KeyboardInterrupt; else Exception, and its
         type is added to the errors.
         """
-        self._running = False
+        self._running, self.is_over = False, True
         if self._signals is not None:
             self._signals.remove()
             self._signals = None

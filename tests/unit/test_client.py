@@ -68,6 +68,24 @@ def test_the_first_project_and_group_stay(client):
     assert [project.name for project in client.protocol.fetch_projects()] == ["a", "b"]
 
 
+def test_what_stays_is_told(client, caplog):
+    """Who meant another one has to say so, or to do it earlier."""
+    client.set_project(name="a")
+    client.set_project(name="a")
+    client.set_group(name="g")
+    client.set_group(name="g")
+    trial = client.new_trial(parameters={"a": 1})
+    client.new_trial()
+    client.set_trial(uid=trial.uid)
+    assert caplog.messages == []
+    client.set_project(name="b")
+    client.set_group(name="h")
+    client.new_trial(parameters={"a": 1})
+    client.set_trial(uid="another_0")
+    told = zip(("project", "group", "new_trial", "set_trial"), caplog.messages, strict=True)
+    assert all(name in message and "force=True" in message for name, message in told)
+
+
 def test_a_project_that_comes_too_late_is_told(client, caplog):
     """Its trial is in the common project already, where nobody will look for it."""
     with client:
@@ -155,6 +173,27 @@ def test_a_trial_is_set_once_unless_forced(client):
     second = client.new_trial(force=True, parameters={"a": 1})
     assert (first.revision, second.revision) == (0, 1)
     assert client.trial is second.trial
+
+
+def test_after_the_end_of_a_trial_another_one_begins(client):
+    """As in a loop: what is over is not gone on with by accident."""
+    for number in range(3):
+        with client.new_trial(parameters={"a": number}) as trial:
+            trial.log_metrics(loss=number)
+    trials = client.protocol.fetch_trials()
+    assert [trial.parameters["a"] for trial in trials] == [0, 1, 2]
+    assert [trial.metrics["loss"] for trial in trials] == [[0], [1], [2]]
+
+
+def test_a_trial_that_was_finished_can_be_started_again(client):
+    """Then it is not over any more."""
+    trial = client.new_trial(parameters={"a": 1})
+    for _ in range(2):
+        with trial:
+            assert client.new_trial() is trial
+    assert client.trial is trial.trial
+    client.log_metrics(late=1)
+    assert stored(client).metrics["late"] == [1]
 
 
 @pytest.mark.parametrize(

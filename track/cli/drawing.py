@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from math import isfinite
 
 _BARS = "▁▂▃▄▅▆▇█"
 _BRAILLE = 0x2800
+_LETTERS = 26
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """The bit of each dot of a braille character: column by column, from the top."""
 
@@ -42,35 +44,55 @@ def _fraction(value: float, low: float, high: float) -> float:
     return 0.5 if high == low else (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
-def plot(points: Sequence[Point], width: int = 72, height: int = 12) -> list[str]:
-    """Return the lines of a plot, with its bounds.
+def braille(dots: int, curve: int) -> str:
+    """Return the braille character of the dots of a cell, whichever curve they are of."""
+    return chr(_BRAILLE + dots)
+
+
+def letter(dots: int, curve: int) -> str:
+    """Return the letter of a curve: ``a`` for the first one; a blank where there are no dots."""
+    return chr(ord("a") + curve % _LETTERS) if dots else " "
+
+
+def plot(
+    curves: Sequence[Sequence[Point]],
+    width: int = 72,
+    height: int = 12,
+    paint: Callable[[int, int], str] = braille,
+) -> list[str]:
+    """Return the lines of a plot of curves, with its bounds.
 
     Parameters
     ----------
-    points
-        steps and values; those that are not finite are left out
+    curves
+        steps and values of each; those that are not finite are left out
     width, height
         of the area, in characters
+    paint
+        makes a character of the dots of a cell and the number of the curve that they are of: where
+        curves cross, the last one
     """
-    finite = [(x, y) for x, y in points if isfinite(x) and isfinite(y)]
-    if not finite:
+    finite = [[(x, y) for x, y in points if isfinite(x) and isfinite(y)] for points in curves]
+    if not any(finite):
         return ["(no finite values)"]
-    steps, values = zip(*finite, strict=True)
+    steps, values = zip(*chain(*finite), strict=True)
     left, right, low, high = min(steps), max(steps), min(values), max(values)
-    cells = [[0] * width for _ in range(height)]
-    dots = [
-        (
-            _fraction(x, left, right) * (2 * width - 1),
-            (1 - _fraction(y, low, high)) * (4 * height - 1),
-        )
-        for x, y in finite
-    ]
-    for column, row in _joined(dots):
-        cells[row // 4][column // 2] |= _DOTS[column % 2][row % 4]
+    cells = [[(0, 0)] * width for _ in range(height)]
+    for curve, points in enumerate(finite):
+        dots = [
+            (
+                _fraction(x, left, right) * (2 * width - 1),
+                (1 - _fraction(y, low, high)) * (4 * height - 1),
+            )
+            for x, y in points
+        ]
+        for column, row in _joined(dots):
+            known, _ = cells[row // 4][column // 2]
+            cells[row // 4][column // 2] = known | _DOTS[column % 2][row % 4], curve
     labels = {0: f"{high:.4g}", height - 1: f"{low:.4g}"}
     margin = max(map(len, labels.values()))
     lines = [
-        f"{labels.get(number, ''):>{margin}} ┤{''.join(chr(_BRAILLE + cell) for cell in row)}"
+        f"{labels.get(number, ''):>{margin}} ┤{''.join(paint(*cell) for cell in row)}".rstrip()
         for number, row in enumerate(cells)
     ]
     ends = f"{left:.6g}", f"{right:.6g}"
@@ -80,7 +102,7 @@ def plot(points: Sequence[Point], width: int = 72, height: int = 12) -> list[str
 
 def _joined(dots: Sequence[Point]) -> Iterator[tuple[int, int]]:
     """Yield the dots, and those on the straight lines from each to the next."""
-    previous = dots[0]
+    previous = dots[0] if dots else (0, 0)
     for dot in dots:
         steps = max(1, round(max(abs(dot[0] - previous[0]), abs(dot[1] - previous[1]))))
         for step in range(steps + 1):

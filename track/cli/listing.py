@@ -13,6 +13,7 @@ from track.cli.common import (
     clock,
     duration,
     example,
+    is_for_people,
     json_option,
     print_json,
     print_table,
@@ -22,7 +23,7 @@ from track.cli.common import (
     store_option,
     summaries_of,
 )
-from track.cli.drawing import plot, sparkline
+from track.cli.drawing import braille, letter, plot, sparkline
 from track.errors import QueryError
 from track.projections.objects import OWN_METADATA
 from track.reader import Attempt, Reader
@@ -30,6 +31,12 @@ from track.serialization import to_json
 from track.summaries import last_value, matching, sort_key
 
 _METRICS_SHOWN = 4
+
+_FULL = 0xFF
+"""All dots of a cell of a plot."""
+
+_COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
+"""Of the curves in a plot."""
 
 
 @click.command(
@@ -224,7 +231,7 @@ def plot_verb(
     height: int,
     as_json: bool,
 ) -> None:
-    """Plot metrics of one or several trials."""
+    """Plot metrics, the curves of all the trials in one plot for each."""
     with reading(store) as reader:
         found = [reader.trial(trial) for trial in trials]
     names = metric or tuple(dict.fromkeys(name for trial in found for name in trial.metrics))
@@ -232,12 +239,19 @@ def plot_verb(
         if not any(name in trial.metrics for trial in found):
             known = ", ".join(sorted({name for trial in found for name in trial.metrics}))
             raise QueryError(f"none of these trials has a metric {name!r}: use one of {known}")
-        for trial in found:
-            points = points_of(trial.metrics.get(name))
-            if as_json:
-                print_json({"trial": trial.uid, "metric": name, "points": points})
-                continue
-            title = f"{shown(name)}  {short_uid(trial.uid)}  {shown(trial.name or '')}"
-            click.echo(title.rstrip())
-            for line in plot(points, width, height):
-                click.echo(line)
+        curves = {trial.uid: points_of(trial.metrics.get(name)) for trial in found}
+        if as_json:
+            for uid, points in curves.items():
+                print_json({"trial": uid, "metric": name, "points": points})
+            continue
+        paint = braille if len(curves) == 1 else _in_colour if is_for_people() else letter
+        click.echo(shown(name))
+        for curve, trial in enumerate(found):
+            mark = "" if len(curves) == 1 else f"{paint(_FULL, curve)}  "
+            click.echo(f"{mark}{short_uid(trial.uid)}  {shown(trial.name or '')}".rstrip())
+        for line in plot([*curves.values()], width, height, paint):
+            click.echo(line)
+
+
+def _in_colour(dots: int, curve: int) -> str:
+    return click.style(braille(dots, curve), fg=_COLOURS[curve % len(_COLOURS)])

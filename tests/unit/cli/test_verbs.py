@@ -99,10 +99,17 @@ def test_a_trial_is_shown_as_it_stood(track, store):
 
 
 def test_metrics_are_plotted(track, store):
-    """Of all trials that have them; as points with --json."""
-    out = track("plot", "baseline", "wider", "-m", "loss", "--height", "3").out
-    assert out.count("┤") == 6
-    assert "0.1 ┤" in out
+    """Of all trials that have them in one plot, each with a letter; as points with --json."""
+    title, *trials, top, middle, bottom, _ = track(
+        "plot", "baseline", "wider", "-m", "loss", "--height", "3"
+    ).out.splitlines()
+    assert title == "loss"
+    assert [line.split()[::2] for line in trials] == [["a", "baseline"], ["b", "wider"]]
+    assert top.startswith(" 0.2 ┤bbb")
+    assert middle.startswith("     ┤aaa")
+    assert bottom.startswith("0.02 ┤   ")
+    (alone,) = (line for line in track("plot", "wider").out.splitlines() if "0.2 ┤" in line)
+    assert set(alone) & set(map(chr, range(0x2801, 0x2900)))
     points = lines_of_json(track("plot", "wider", "-m", "loss", "--json").out)
     assert points[0]["points"][0] == [0.0, 0.2]
 
