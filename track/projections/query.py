@@ -1,8 +1,9 @@
 """The query language: which objects match a dictionary of conditions.
 
 A query maps dotted paths to values or to ``{operator: operand}``. The first name of a path is an
-attribute of the object, the others are keys of dictionaries (``metrics.loss.3``: at step 3); a
-missing key is None. A condition that cannot apply to what it finds (``None < 3``) does not match.
+attribute of the object, the others are keys of dictionaries (``metrics.loss.3``: at step 3) or
+places in lists (``metrics.loss.-1``: the last one); what is missing is None. A condition that
+cannot apply to what it finds (``None < 3``) does not match.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from track.errors import QueryError
+from track.structure import Status
 
 _INTEGER = re.compile("-?[0-9]{1,20}")
 
@@ -64,20 +66,26 @@ def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
             f"a {type(obj).__name__} has no attribute '{name}' to query: use one of {known}"
         ) from None
     for index, key in enumerate(keys):
+        if isinstance(value, list):
+            place = _as_number(key)
+            if not isinstance(place, int) or not -len(value) <= place < len(value):
+                return False, None
+            value = value[place]
+            continue
         if not isinstance(value, Mapping):
             return False, None
         rest = ".".join(keys[index:])
         if rest in value:  # a dotted key was stored as it is
             return True, value[rest]
         if key not in value:
-            key = _as_step(key)
+            key = _as_number(key)
             if key not in value:
                 return False, None
         value = value[key]
     return True, value
 
 
-def _as_step(key: str) -> Any:
+def _as_number(key: str) -> Any:
     """Return the number that a key is written as, if it is one: most steps are."""
     return int(key) if _INTEGER.fullmatch(key) else key
 
@@ -90,7 +98,7 @@ def _attributes(obj: Any) -> Iterator[str]:
 
 def _holds(value: Any, found: bool, condition: Any) -> bool:
     if not _is_operators(condition):
-        return bool(value == condition)
+        return _is(value, condition)
     for name, operand in condition.items():
         if name == "$exists":
             holds = found is bool(operand)
@@ -119,6 +127,12 @@ def _apply(name: str, value: Any, operand: Any) -> bool:
         return False
 
 
+def _is(value: Any, wanted: Any) -> bool:
+    # A status of the user's own is equal to its name by itself.
+    by_name = isinstance(value, Status) and isinstance(wanted, str) and str(value) == wanted
+    return by_name or bool(value == wanted)
+
+
 def _is_in(value: Any, operand: Iterable[Any]) -> bool:
     return any(value == item or (isinstance(item, str) and str(value) == item) for item in operand)
 
@@ -133,7 +147,7 @@ def _has(value: Any, pattern: Any) -> bool:
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     "$in": _is_in,
     "$nin": lambda value, operand: not _is_in(value, operand),
-    "$ne": lambda value, operand: value != operand,
+    "$ne": lambda value, operand: not _is(value, operand),
     "$lt": lambda value, operand: value < operand,
     "$lte": lambda value, operand: value <= operand,
     "$gt": lambda value, operand: value > operand,
