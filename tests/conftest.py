@@ -1,7 +1,7 @@
 """What every test gets: a clean environment and a folder of its own."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,18 @@ from track.configuration import reset_configuration
 settings.register_profile("default", max_examples=50, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=5000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let failures be told that show lone surrogates: pytest-xdist dies of them."""
+    report = yield
+    if report.failed:
+        text = report.longreprtext + "".join(content for _, content in report.sections)
+        if not text.isascii():
+            report.longrepr = text.encode("ascii", "backslashreplace").decode()
+            report.sections = []
+    return report
 
 
 @pytest.fixture(autouse=True)

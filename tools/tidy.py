@@ -98,6 +98,7 @@ ORDER = {
         "content",
         "facts",
         "storage",
+        "report_file",
         "store",
         "timers",
         "liveness",

@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 SNAPSHOT_SUFFIX = ".snapshot"
 INDEX_SUFFIX = ".streams"
-CACHE_SUFFIXES = (SNAPSHOT_SUFFIX, INDEX_SUFFIX)
+TEXTS_SUFFIX = ".texts"
+CACHE_SUFFIXES = (SNAPSHOT_SUFFIX, INDEX_SUFFIX, TEXTS_SUFFIX)
 """Of files beside a journal that may be deleted at any time."""
 
 
@@ -135,26 +136,38 @@ class JournalOnDisk(Journal):
         """Return the events behind a position up to another one."""
 
     def load_snapshot(self) -> BinaryIO | None:
-        return self._load(SNAPSHOT_SUFFIX)
+        return self.load_cache(SNAPSHOT_SUFFIX)
 
     def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
-        self._save(SNAPSHOT_SUFFIX, parts)
+        self.save_cache(SNAPSHOT_SUFFIX, parts)
 
     def load_index(self) -> BinaryIO | None:
         """Open the index of streams, unchecked; None when there is none."""
-        return self._load(INDEX_SUFFIX)
+        return self.load_cache(INDEX_SUFFIX)
 
     def save_index(self, parts: Iterable[bytes | memoryview]) -> None:
         """Keep an index of streams in place of the last one."""
-        self._save(INDEX_SUFFIX, parts)
+        self.save_cache(INDEX_SUFFIX, parts)
 
-    def _load(self, suffix: str) -> BinaryIO | None:
+    def load_cache(self, suffix: str) -> BinaryIO | None:
+        """Open a cache beside the journal, unchecked; None when there is none."""
         try:
             return open(self.path + suffix, "rb")
         except FileNotFoundError:
             return None
 
-    def _save(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
+    def save_cache(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
+        """Keep a cache in place of the last one.
+
+        Raises
+        ------
+        JournalError
+            the journal is damaged
+        LockTimeout
+            another process is at it
+        OSError
+            the disk is full, say
+        """
         if self.lost():
             raise JournalError(f"{self.path} is damaged, and a cache would hide that")
         # Who reads it checks it, so it need not survive a loss of power whole.

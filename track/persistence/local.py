@@ -18,6 +18,7 @@ from track.events.producer import Producer
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.opening import JOURNAL_SUFFIX, open_store
+from track.persistence.report_file import write_report
 from track.persistence.settings import local_settings
 from track.persistence.storage import check_report, replacing_report
 from track.persistence.store import Store
@@ -102,7 +103,10 @@ class FileProtocol(JournaledProtocol):
         # Who waits here for another process catches up afterwards: reports never go backwards.
         timeout_s = self._file_journal.file.lock_timeout_s
         with replacing_report(path, timeout_s) as file, self.current() as objects:
-            file.writelines(render_report(objects))
+            if path == self.path:
+                write_report(file, path, objects, self._file_journal)
+            else:
+                file.writelines(render_report(objects))
 
     def commit_if_changed(self) -> None:
         """Commit, unless nothing was recorded here since the last time or since a fork."""
@@ -153,7 +157,7 @@ def _commit_left_behind(path: str) -> None:
     journal = FileJournal(path + JOURNAL_SUFFIX, "process")
     store = Store(journal, Producer(journal))
     with replacing_report(path) as file, store.current() as objects:
-        file.writelines(render_report(objects))
+        write_report(file, path, objects, journal)
     journal.close()
 
 

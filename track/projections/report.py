@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from itertools import islice
 from math import isfinite
@@ -20,6 +20,9 @@ from track.projections.copies import thaw
 from track.projections.objects import Objects
 from track.serialization import to_json
 from track.structure import Project, Trial
+
+REPORT_VERSION = 1
+"""Raised whenever the same objects are written as another text than before."""
 
 ORPHANS = "orphan"
 """The project under which trials made without one are shown."""
@@ -38,8 +41,19 @@ class _Order(NamedTuple):
     groups: dict[str, int]
 
 
-def render_report(objects: Objects) -> Iterator[str]:
-    """Yield the text of the report: projects, groups and trials in the order they were made."""
+def render_report(
+    objects: Objects, text_of: Callable[[Trial], Iterable[str]] | None = None
+) -> Iterator[str]:
+    """Yield the text of the report: projects, groups and trials in the order they were made.
+
+    Parameters
+    ----------
+    objects
+        what the report is of
+    text_of
+        returns the text of a trial, in pieces; by default :func:`render_trial`
+    """
+    text_of = text_of or render_trial
     order = _Order(
         {uid: index for index, uid in enumerate(objects.trials)},
         {uid: index for index, uid in enumerate(objects.groups)},
@@ -60,11 +74,13 @@ def render_report(objects: Objects) -> Iterator[str]:
     yield "["
     for index, project in enumerate(shown):
         yield ",\n" if index else "\n"
-        yield from _render_project(project, order)
+        yield from _render_project(project, order, text_of)
     yield "\n]\n" if shown else "]\n"
 
 
-def _render_project(project: Project, order: _Order) -> Iterator[str]:
+def _render_project(
+    project: Project, order: _Order, text_of: Callable[[Trial], Iterable[str]]
+) -> Iterator[str]:
     head = to_json(Project(name=project.name, description=project.description))
     head["metadata"] = to_json(project.metadata)
     del head["trials"], head["groups"]
@@ -72,7 +88,7 @@ def _render_project(project: Project, order: _Order) -> Iterator[str]:
     trials = sorted(project.trials, key=lambda trial: order.trials[trial.uid])
     for index, trial in enumerate(trials):
         yield ",\n  " if index else "\n  "
-        yield from render_trial(trial)
+        yield from text_of(trial)
     groups = sorted(project.groups, key=lambda group: order.groups[group.uid])
     yield '], "groups": ' + dumps([to_json(group) for group in groups]) + "}"
 
