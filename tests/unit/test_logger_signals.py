@@ -101,6 +101,14 @@ def test_whoever_had_the_signal_before_gets_it():
     assert recorded()[0].status is Status.Interrupted
 
 
+def test_an_interrupt_shows_where_the_program_was():
+    """And one line of ours, not the way of the signal through a dozen functions."""
+    code, _, errors = end(start(WAIT), signal.SIGINT)
+    assert code == -signal.SIGINT
+    assert errors.count("File ") == errors.count('File "<string>"') + 1
+    assert errors.endswith("KeyboardInterrupt\n")
+
+
 def test_a_handler_that_goes_on_lets_the_trial_complete():
     """Who takes the signal and trains on gets the status of how it really ended."""
     before = """

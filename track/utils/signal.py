@@ -28,10 +28,14 @@ class _Link:
         self.pid = os.getpid()
 
     def __call__(self, signum: int, frame: FrameType | None) -> None:
-        if self.owner is None or self.pid != os.getpid():
-            self.pass_on(signum, frame)
-        else:
-            getattr(self.owner, _SIGNALS[signum])(signum, frame)
+        try:
+            if self.owner is None or self.pid != os.getpid():
+                self.pass_on(signum, frame)
+            else:
+                getattr(self.owner, _SIGNALS[signum])(signum, frame)
+        except KeyboardInterrupt as interrupt:
+            # Who reads the traceback wants to know where the program was, not how we came here.
+            raise interrupt.with_traceback(None)  # noqa: B904 - it is the same one
 
     def put_back(self, signum: int) -> None:
         """Give the signal back, unless somebody else took it from this link."""
