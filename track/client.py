@@ -182,6 +182,13 @@ class TrackClient:
         if found is None:
             found = self.protocol.new_trial_group(wanted) or self.protocol.get_trial_group(wanted)
         assert found is not None  # it was inserted, or was there before
+        current = self.logger
+        if current is not None and not current.is_delayed and not current.is_over:
+            logger.warning(
+                "the current trial exists already and stays outside of group %r: call set_group "
+                "before new_trial",
+                found.name,
+            )
         self.group = found
         return found
 

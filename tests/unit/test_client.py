@@ -86,6 +86,21 @@ def test_what_stays_is_told(client, caplog):
     assert all(name in message and "force=True" in message for name, message in told)
 
 
+def test_a_group_that_comes_too_late_is_told(client, caplog):
+    """It is for the next trial."""
+    trial = client.new_trial()
+    client.set_group(name="g")
+    assert caplog.messages == []
+    trial.log_arguments(a=1)
+    client.set_group(name="h", force=True)
+    (message,) = caplog.messages
+    assert "stays outside of group 'h'" in message
+    trial.finish()
+    client.set_group(name="i", force=True)
+    assert len(caplog.messages) == 1
+    assert client.new_trial(parameters={}).trial.group_id == client.group.uid
+
+
 def test_a_project_that_comes_too_late_is_told(client, caplog):
     """Its trial is in the common project already, where nobody will look for it."""
     with client:
