@@ -34,6 +34,9 @@ SNAPSHOT_SUFFIX = ".snapshot"
 INTERLEAVED = 1000
 """Trials that log by turns."""
 
+SWEEP_STEPS = 1000
+"""Steps of each short trial of a sweep."""
+
 WORKERS = 4
 
 
@@ -223,6 +226,36 @@ def measure_guarded(count: int, uri: str) -> dict[str, Any]:
     return {"speed": count / sum(times), "median_ms": median(times) * 1e3}
 
 
+def measure_sweep(count: int, uri: str) -> dict[str, Any]:
+    """Log short trials one after the other, and time how the last ones end, and what that writes.
+
+    The limit is to write and sync as many bytes as the report has, and to rename the file.
+    """
+    from track import TrackClient
+
+    client = TrackClient(uri)
+    report = Path(client.protocol.path)
+    ends, limits = [], []
+    for number in range(count // SWEEP_STEPS):
+        trial = client.new_trial(parameters={"n": number}).start()
+        log_metrics(trial, range(SWEEP_STEPS))
+        ends.append(timed_once(trial.finish))
+        content = report.read_bytes()
+        limits.append(timed_once(partial(replace_file, report.with_suffix(".limit"), content)))
+    last = slice(-10, None)
+    return {"end_s": median(ends[last]), "limit_s": median(limits[last]), "trials": len(ends)}
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file beside its place, durably, and rename it."""
+    fresh = path.with_suffix(".fresh")
+    with fresh.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
 def timed_once(call: Callable[[], None]) -> float:
     """Return how many seconds a call takes."""
     start = perf_counter()
@@ -255,6 +288,7 @@ MEASURES = {
     "interleaved": measure_interleaved,
     "history": measure_history,
     "burst": measure_burst,
+    "sweep": measure_sweep,
     "guarded": measure_guarded,
 }
 
@@ -417,6 +451,15 @@ def history_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
     yield Row("  the first time, which makes the index", first["history_s"], "s")
 
 
+def sweep_row(count: int, folder: Path) -> Row:
+    """End a trial behind many others, whose texts are in the report, too."""
+    said = run_measure("sweep", count // 4, folder, "file:sweep.json").said
+    note = f"{said['end_s'] * 1e3:.3g} ms, behind {said['trials']} of {SWEEP_STEPS:,} steps"
+    return Row(
+        "end of a trial: report written", said["end_s"] / said["limit_s"], "x limit", note=note
+    )
+
+
 def import_row() -> Row:
     """Time the import against a bare interpreter, by turns."""
 
@@ -442,6 +485,7 @@ def rows(count: int, folder: Path) -> Iterator[Row]:
     yield from size_rows(count, folder)
     yield from history_rows(count, folder, "file:many.json")
     yield from history_rows(count, folder, "lmdb:many.lmdb")
+    yield sweep_row(count, folder)
     yield from database_rows(count, folder)
     yield from relay_rows(count, folder)
     yield import_row()
