@@ -11,7 +11,8 @@ from threading import Thread
 from time import sleep
 from typing import Any
 
-from bench import FILE, ROOT, Row, run_measure, together
+from bench import ROOT, Row, run_measure, together
+from bench_measures import FILE
 
 sys.path.insert(0, str(ROOT))
 

@@ -33,6 +33,8 @@ def test_copied_texts_are_those_of_the_trials(stories):
             with open(path + ".new", "w", encoding="ascii") as file:
                 report_file.write_report(file, path, objects, journal)
             os.replace(path + ".new", path)
+            assert report_file.is_reported(path, journal, objects.position)
+            assert not report_file.is_reported(path, journal, objects.position + 1)
             with open(path, encoding="ascii") as file:
                 assert file.read() == "".join(render_report(objects))
         journal.close()

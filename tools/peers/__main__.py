@@ -22,7 +22,7 @@ from statistics import median, quantiles
 from time import monotonic, perf_counter, sleep
 from typing import Any
 
-from bench import limit, timed
+from bench_measures import limit, timed
 
 Log = Callable[[int, float, float], object]
 

@@ -18,7 +18,7 @@ from track.events.producer import Producer
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.opening import JOURNAL_SUFFIX, open_store
-from track.persistence.report_file import write_report
+from track.persistence.report_file import is_reported, write_report
 from track.persistence.settings import local_settings
 from track.persistence.storage import check_report, replacing_report
 from track.persistence.store import Store
@@ -100,13 +100,17 @@ class FileProtocol(JournaledProtocol):
                 raise _abandoned(self.path)
 
     def _replace_report(self, path: str) -> None:
-        # Who waits here for another process catches up afterwards: reports never go backwards.
-        timeout_s = self._file_journal.file.lock_timeout_s
-        with replacing_report(path, timeout_s) as file, self.current() as objects:
-            if path == self.path:
-                write_report(file, path, objects, self._file_journal)
+        journal, end = self._file_journal, self._file_journal.bound()
+        with suppress(_Reported), replacing_report(path, journal.file.lock_timeout_s) as file:
+            # Who waited here for another process catches up now: reports never go backwards.
+            if path != self.path:
+                with self.current() as objects:
+                    file.writelines(render_report(objects))
+            elif is_reported(path, journal, end):
+                raise _Reported
             else:
-                file.writelines(render_report(objects))
+                with self.current() as objects:
+                    write_report(file, path, objects, journal)
 
     def commit_if_changed(self) -> None:
         """Commit, unless nothing was recorded here since the last time or since a fork."""
@@ -128,6 +132,10 @@ class FileProtocol(JournaledProtocol):
 
     def keep_content(self, path: str) -> tuple[int, str]:
         return self.content.keep(path)
+
+
+class _Reported(Exception):
+    """Another process wrote a report meanwhile that tells of everything recorded here."""
 
 
 def make_local(uri: str, strict: bool = True, eager: bool = True) -> JournaledProtocol:

@@ -4,12 +4,16 @@ A report is written at the end of each trial, and to render some hundred trials 
 beside a large report there is a table of where in it the text of each trial is. It is a cache, and
 never trusted: every text has a checksum, and each trial a count and a time of its changes, which
 tell whether a text is still that of the trial (``docs/format.md``).
+
+Processes that end trials together wait for each other. The table also says up to which event the
+report goes, so who waited need not write what another one has written meanwhile.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from hashlib import blake2b
 from io import BytesIO
@@ -79,7 +83,7 @@ def write_report(file: TextIO, path: str, objects: Objects, journal: JournalOnDi
     journal
         where they are from
     """
-    known = _load_table(journal)
+    known = _load_table(journal).texts
     written: dict[str, _Text] = {}
     at = 0
 
@@ -100,7 +104,22 @@ def write_report(file: TextIO, path: str, objects: Objects, journal: JournalOnDi
             file.write(piece)
             at += len(piece)
     if at >= SMALLEST:
-        _save_table(journal, objects.position, written)
+        file.flush()
+        report = _identity(os.fstat(file.fileno()))
+        _save_table(journal, _Table(objects.position, report, written))
+
+
+def is_reported(path: str, journal: JournalOnDisk, position: int) -> bool:
+    """Whether the report at a path is known to tell of every event up to a position."""
+    table = _load_table(journal)
+    try:
+        return table.position >= position and table.report == _identity(os.stat(path))
+    except OSError:
+        return False
+
+
+def _identity(file: os.stat_result) -> _Identity:
+    return _Identity(file.st_ino, file.st_size, file.st_mtime_ns)
 
 
 def _state(trial: Trial) -> _State:
@@ -120,20 +139,39 @@ def _opened(path: str) -> BinaryIO:
 # The table
 
 
-def _load_table(journal: JournalOnDisk) -> dict[str, _Text]:
-    """Return where the texts of trials are, as far as that is known."""
+class _Identity(NamedTuple):
+    """What tells a report from those that are written later."""
+
+    inode: int
+    size: int
+    changed_ns: int
+
+
+class _Table(NamedTuple):
+    """What is known of a report: up to which event it goes, and where the texts of trials are."""
+
+    position: int
+    report: _Identity
+    texts: dict[str, _Text]
+
+
+_UNKNOWN = _Table(-1, _Identity(0, 0, 0), {})
+
+
+def _load_table(journal: JournalOnDisk) -> _Table:
+    """Return what is known of the last report."""
     try:
         file = journal.load_cache(TEXTS_SUFFIX)
         if file is None:
-            return {}
+            return _UNKNOWN
         with file:
             return _read_table(file, journal)
     except (OSError, ValueError, TypeError, LookupError) as error:
         logger.info("the report is rendered as a whole, as its table is not used: %s", error)
-        return {}
+        return _UNKNOWN
 
 
-def _read_table(file: BinaryIO, journal: JournalOnDisk) -> dict[str, _Text]:
+def _read_table(file: BinaryIO, journal: JournalOnDisk) -> _Table:
     crc, content = file.read(_CRC_DIGITS), file.read()
     if crc != b"%08x" % crc32(content):
         raise ValueError("it is damaged")
@@ -142,20 +180,20 @@ def _read_table(file: BinaryIO, journal: JournalOnDisk) -> dict[str, _Text]:
         raise ValueError("it was made by another version")
     if table["mark"] != _mark(journal, table["position"]):
         raise ValueError("the journal is not the one it was made from")
-    return {
+    texts = {
         uid: _Text(start, size, crc, _State(*state))
         for uid, (start, size, crc, state) in table["texts"].items()
     }
+    return _Table(table["position"], _Identity(*table["report"]), texts)
 
 
-def _save_table(journal: JournalOnDisk, position: int, texts: dict[str, _Text]) -> None:
-    table: dict[str, Any] = {
+def _save_table(journal: JournalOnDisk, table: _Table) -> None:
+    document: dict[str, Any] = {
         "versions": [REPORT_VERSION, FOLDS_VERSION],
-        "position": position,
-        "mark": _mark(journal, position),
-        "texts": texts,
+        "mark": _mark(journal, table.position),
+        **table._asdict(),
     }
-    content = json.dumps(table).encode("ascii")
+    content = json.dumps(document).encode("ascii")
     try:
         journal.save_cache(TEXTS_SUFFIX, [b"%08x" % crc32(content), content])
     except (JournalError, OSError) as error:

@@ -122,6 +122,31 @@ def test_what_is_not_as_it_was_is_rendered(rendered, damage):
     assert is_right()
 
 
+def test_what_another_process_reported_is_not_reported_again():
+    """Who ends a trial while another one does waits, and finds the work done."""
+    log("a")
+    ours, theirs = get_protocol(URI), get_protocol(URI)
+    (trial,) = ours.fetch_trials()
+    ours.log_trial_metadata(trial, note="ours")
+    theirs.commit()
+    before = REPORT.stat()
+    ours.commit()
+    assert REPORT.stat() == before
+    assert is_right()
+    ours.log_trial_metadata(trial, note="later")
+    ours.commit()
+    assert '"later"' in REPORT.read_text()
+
+
+def test_a_report_that_somebody_changed_is_written_again():
+    """Its size alone does not tell."""
+    log("a")
+    store = get_protocol(URI)
+    REPORT.write_text(REPORT.read_text().replace("0.5", "0.6"))
+    store.commit()
+    assert is_right()
+
+
 @pytest.mark.parametrize("name", ["REPORT_VERSION", "FOLDS_VERSION"])
 def test_texts_of_another_version_are_not_copied(rendered, monkeypatch, name):
     """It may have written the same trials otherwise."""
