@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from track.errors import JournalError, TrialDoesNotExist
@@ -73,8 +74,11 @@ def redact(uri: str, uid: str, progress: Progress = untold) -> Redaction:
         if verify_journal(journal, progress).findings:
             raise JournalError(f"{journal.path} is damaged: repair it, then redact")
         wanted = _Erasure(journal, uid)
-        Producer(journal).record(wanted.stream, TrialRedacted())
         with copying(journal, journal.path, kind_of(uri), progress, wanted.apply) as copied:
+            # Part of the new journal, so that a trial never looks redacted whose bytes are there.
+            with closing(kind_of(uri)(copied.path, "process", journal.file.lock_timeout_s)) as new:
+                Producer(new).record(wanted.stream, TrialRedacted())
+                new.sync()
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         remove(journal.path + suffix for suffix in CACHE_SUFFIXES)

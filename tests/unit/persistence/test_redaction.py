@@ -56,6 +56,28 @@ def content(folder):
     return b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.parametrize("store", ["file:store.json", "lmdb:store.lmdb"])
+def test_a_redaction_that_is_cut_off_has_not_begun(store, tmp_path, monkeypatch):
+    """No trial looks redacted whose bytes are there."""
+    monkeypatch.chdir(tmp_path)
+    uid, _ = fill(store)
+    Path("secret.txt").unlink()
+
+    def power_is_lost(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("track.persistence.redaction.os.replace", power_is_lost)
+        with pytest.raises(KeyboardInterrupt):
+            redact(store, uid)
+    protocol = get_protocol(store)
+    (trial,) = protocol.fetch_trials({"uid": uid})
+    protocol.close()
+    assert trial.name == SECRET
+    redact(store, uid)
+    assert SECRET.encode() not in content(tmp_path)
+
+
 def test_nothing_is_left_of_an_erased_trial(uri, tmp_path):
     """Not in the journal, its caches, the report, or among the files that were logged."""
     erased, other = fill(uri)
