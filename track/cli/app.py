@@ -129,6 +129,7 @@ def run(arguments: Sequence[str]) -> int:
     The exit code. Whatever went wrong is one line on stderr, without a traceback.
     """
     if _COMPLETES in os.environ:
+        logging.disable()  # nothing but completions belongs on the line that is being typed
         track.main(prog_name="track")  # which exits
     _prepare_streams()
     try:

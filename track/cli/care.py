@@ -8,6 +8,7 @@ import click
 
 from track.cli.app import DAMAGE, FAILURE
 from track.cli.common import (
+    TRIAL,
     UNCUT,
     example,
     json_option,
@@ -111,7 +112,7 @@ def _tell(done: Rewritten) -> None:
 
 
 @click.command("archive", epilog=example("track archive baseline"))
-@click.argument("trial")
+@click.argument("trial", type=TRIAL)
 @store_option
 def archive_verb(*, trial: str, store: str | None) -> None:
     """Leave a trial out of lists and reports; `track restore` shows it again."""
@@ -119,7 +120,7 @@ def archive_verb(*, trial: str, store: str | None) -> None:
 
 
 @click.command("restore", epilog=example("track restore baseline"))
-@click.argument("trial")
+@click.argument("trial", type=TRIAL)
 @store_option
 def restore_verb(*, trial: str, store: str | None) -> None:
     """Show a trial again that was archived."""
@@ -135,7 +136,7 @@ def _change(method: str, trial: str, store: str | None) -> None:
 
 
 @click.command("redact", epilog=example("track redact baseline"))
-@click.argument("trial")
+@click.argument("trial", type=TRIAL)
 @store_option
 @click.option("--force", is_flag=True, help="Do not ask.")
 def redact_verb(*, trial: str, store: str | None, force: bool) -> int:

@@ -10,9 +10,10 @@ from datetime import datetime, timezone
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from track.cli.app import DAMAGE_MET, printable
-from track.errors import BackendError
+from track.errors import BackendError, TrackError
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
@@ -45,6 +46,31 @@ def store_option(verb: Callable[..., Any]) -> Callable[..., Any]:
 def json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Give a verb the option ``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(verb)
+
+
+class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older ones of click take none
+    """A trial: its uid, the beginning of that, or its name. Shells complete it."""
+
+    name = "trial"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        try:
+            with (
+                open_store(ctx.params.get("store")) as reader,
+                reader.protocol.current() as objects,
+            ):
+                called = {(trial.name, trial.uid) for trial in objects.trials.values()}
+        except (TrackError, OSError):
+            return []  # whoever calls the verb is told
+        names = {name or uid for name, uid in called}
+        names |= {uid for _, uid in called if incomplete and uid.startswith(incomplete)}
+        fitting = sorted(name for name in names if name.startswith(incomplete))
+        return [CompletionItem(name) for name in fitting if name == printable(name)]
+
+
+TRIAL = _TrialName()
 
 
 @contextmanager

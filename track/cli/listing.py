@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from track.cli.common import (
+    TRIAL,
     UNCUT,
     ago,
     clock,
@@ -117,7 +118,7 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
 
 
 @click.command("show", epilog=example("track show baseline", "track show 1f3a9c --at 2h"))
-@click.argument("trial")
+@click.argument("trial", type=TRIAL)
 @store_option
 @click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
 @json_option
@@ -216,7 +217,7 @@ def _is_number(value: Any) -> bool:
     "plot",
     epilog=example("track plot baseline -m loss", "track plot baseline wider -m loss --height 6"),
 )
-@click.argument("trials", nargs=-1, required=True)
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
 @click.option("-m", "--metric", multiple=True, help="Which, by default all; repeatable.")
 @click.option("--width", type=click.IntRange(10, 500), default=72, show_default=True)

@@ -10,6 +10,7 @@ import click
 
 from track.cli.app import FAILURE
 from track.cli.common import (
+    TRIAL,
     clock,
     example,
     json_option,
@@ -44,7 +45,7 @@ def report_verb(*, store: str | None, at: str | None) -> None:
         "track log baseline --type StatusChanged", "track log --since 1h --json | jq .fields"
     ),
 )
-@click.argument("trial", required=False)
+@click.argument("trial", type=TRIAL, required=False)
 @store_option
 @click.option("--since", metavar="MOMENT", help="From a position, a time, or 2h ago on.")
 @click.option("--until", metavar="MOMENT", help="Up to there.")
@@ -139,8 +140,8 @@ def _fields(event: Recorded) -> Iterator[tuple[str, Any]]:
 
 
 @click.command("diff", epilog=example("track diff baseline wider", "track diff baseline --at 2h"))
-@click.argument("left")
-@click.argument("right", required=False)
+@click.argument("left", type=TRIAL)
+@click.argument("right", type=TRIAL, required=False)
 @store_option
 @click.option("--at", multiple=True, metavar="MOMENT", help="Of the left; again: of the right.")
 @json_option
@@ -168,7 +169,7 @@ def diff_verb(
 @click.command(
     "blame", epilog=example("track blame baseline status", "track blame baseline metrics.loss.3")
 )
-@click.argument("trial")
+@click.argument("trial", type=TRIAL)
 @click.argument("path")
 @store_option
 @json_option

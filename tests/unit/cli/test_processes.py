@@ -13,6 +13,7 @@ import pytest
 
 from track import TrackClient
 from track.cli.app import INTERRUPTED, NOT_FOUND, PIPE_CLOSED
+from track.reader import open_store
 
 TRACK = [sys.executable, "-m", "track"]
 
@@ -148,20 +149,30 @@ def test_long_work_ends_well_on_a_terminal(store):
     assert Path("store.json").exists()
 
 
-def test_shells_complete_verbs():
-    """As click does it."""
+def completions(line):
+    """What a shell is offered for the last word of a line."""
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     done = subprocess.run(
         TRACK,
-        env={
-            **os.environ,
-            "_TRACK_COMPLETE": "bash_complete",
-            "COMP_WORDS": "track re",
-            "COMP_CWORD": "1",
-        },
+        env={**os.environ, "_TRACK_COMPLETE": "bash_complete", **words},
         capture_output=True,
         check=False,
         text=True,
     )
-    assert {line.partition(",")[2] for line in done.stdout.splitlines()} == {
-        *("redact", "repair", "replay", "report", "restore")
-    }
+    assert done.stderr == ""
+    return sorted(line.partition(",")[2] for line in done.stdout.splitlines() if line)
+
+
+def test_shells_complete_verbs():
+    """As click does it."""
+    assert completions("track re") == ["redact", "repair", "replay", "report", "restore"]
+
+
+def test_shells_complete_trials(store):
+    """Names, and uids that begin like the word; of nothing where there is no store."""
+    assert completions("track show ba") == ["baseline"]
+    assert completions(f"track diff -s {store} baseline ") == ["baseline", "wider"]
+    with open_store(store) as reader:
+        uid = reader.find_uid("wider")
+    assert completions(f"track plot {uid[:5]}") == [uid]
+    assert completions("track show -s file:none.json ") == []
