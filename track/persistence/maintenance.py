@@ -299,8 +299,11 @@ def opened(uri: str, *, writable: bool = True) -> Iterator[JournalOnDisk]:
     path = _journal_path(uri)
     if not os.path.exists(path):
         raise StoreNotFound(f"there is no journal {path}: check the path")
-    timeout_s = local_settings(uri).lock_timeout_s
-    journal = kind_of(uri)(path, "process", timeout_s, writable=writable)
+    kind, timeout_s = kind_of(uri), local_settings(uri).lock_timeout_s
+    journal = kind(path, "process", timeout_s, writable=False)  # which makes nothing of no journal
+    if writable:
+        journal.close()
+        journal = kind(path, "process", timeout_s)
     try:
         yield journal
     finally:

@@ -6,7 +6,7 @@ import pytest
 
 from track.errors import JournalError, StoreNotFound
 from track.persistence import get_protocol
-from track.persistence.maintenance import replay
+from track.persistence.maintenance import compact, repair, replay, verify
 from track.persistence.reading import open_for_reading
 from track.reader import Reader
 from track.structure import Trial
@@ -74,6 +74,15 @@ def test_an_lmdb_environment_of_somebody_else_is_left_as_it_is():
         open_for_reading("lmdb:other")
     with lmdb.open("other", subdir=False) as environment, environment.begin() as transaction:
         assert transaction.stat()["entries"] == 0
+
+
+@pytest.mark.parametrize("maintain", [verify, repair, compact, replay])
+def test_maintenance_makes_no_store_of_an_empty_file(maintain):
+    """Whoever meant another one is told."""
+    Path("empty").touch()
+    with pytest.raises(JournalError, match="is no journal of Track"):
+        maintain("lmdb:empty")
+    assert {name: len(content) for name, content in files().items()} == {"empty": 0}
 
 
 @pytest.mark.parametrize("scheme", ["file", "lmdb"])
