@@ -57,6 +57,8 @@ class TrackClient:
         self.group: TrialGroup | None = None
         self.logger: TrialLogger | None = None
         self._version: str | None = None
+        self._is_prepared = False
+        """Whether a search chose project, group or trial, and not the script."""
         self._adopt_environment()
 
     def _adopt_environment(self) -> None:
@@ -67,6 +69,7 @@ class TrackClient:
             self.set_group(name=group, get_only=True)
         if trial := os.environ.get("ORION_TRIAL_ID"):
             self.set_trial(uid=trial)
+        self._is_prepared = any((self.project, self.group, self.logger))
 
     def __getattr__(self, name: str) -> Any:
         # Only called for what the client itself does not have.
@@ -118,7 +121,7 @@ class TrackClient:
         """
         if self.project is not None and not force:
             name = kwargs.get("name") if project is None else project.name
-            _tell_if_it_stays("project", self.project.name, name)
+            self._tell_if_it_stays("project", self.project.name, name)
             return self.project
         wanted = Project(**kwargs) if project is None else project
         if not wanted.name:
@@ -166,7 +169,7 @@ class TrackClient:
         """
         if self.group is not None and not force:
             name = kwargs.get("name") if group is None else group.name
-            _tell_if_it_stays("group", self.group.name, name)
+            self._tell_if_it_stays("group", self.group.name, name)
             return self.group
         wanted = TrialGroup(**kwargs) if group is None else group
         if not (wanted.name or wanted._uid):
@@ -200,6 +203,16 @@ class TrackClient:
             return ORPHANS
         return self.set_project(name=ORPHANS).uid
 
+    def _tell_if_it_stays(self, kind: str, name: Any, wanted: Any) -> None:
+        if name == wanted or self._is_prepared:
+            return
+        why = ", where something was put because none was set" if name == ORPHANS else ""
+        logger.warning(
+            "the %s stays %r%s: call set_%s before anything else, or with force=True for what "
+            "comes",
+            *(kind, name, why, kind),
+        )
+
     # The trial
 
     def new_trial(self, force: bool = False, **kwargs: Any) -> TrialLogger:
@@ -223,7 +236,7 @@ class TrackClient:
         """
         if self.logger is not None and not self.logger.is_over and not force:
             if kwargs:
-                _tell_that_trial_goes_on("new_trial")
+                self._tell_that_trial_goes_on("new_trial")
             return self.logger
         parameters = kwargs.pop("parameters", None)
         if "arguments" in kwargs:
@@ -235,6 +248,14 @@ class TrackClient:
             created.insert(dict(parameters))
         self.logger = created
         return created
+
+    def _tell_that_trial_goes_on(self, call: str) -> None:
+        if not self._is_prepared:
+            logger.warning(
+                "the current trial goes on, as it has not finished: finish it first (or leave its "
+                "block), or use %s(force=True, …)",
+                call,
+            )
 
     def _insert(self, trial: Trial, parameters: Mapping[str, Any] | None = None) -> None:
         if trial.project_id is None:
@@ -275,7 +296,7 @@ class TrackClient:
         wanted = _wanted_trial(kwargs) if trial is None else trial
         if self.logger is not None and not self.logger.is_over and not force:
             if wanted.uid != self.logger.trial.uid:
-                _tell_that_trial_goes_on("set_trial")
+                self._tell_that_trial_goes_on("set_trial")
             return self.logger
         self.logger = TrialLogger(self._fetch(wanted), self.protocol)
         return self.logger
@@ -431,24 +452,6 @@ class TrackClient:
         except ImportError:
             return "cpu"
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def _tell_if_it_stays(kind: str, name: Any, wanted: Any) -> None:
-    if name == wanted:
-        return
-    why = ", where something was put because none was set" if name == ORPHANS else ""
-    logger.warning(
-        "the %s stays %r%s: call set_%s before anything else, or with force=True for what comes",
-        *(kind, name, why, kind),
-    )
-
-
-def _tell_that_trial_goes_on(call: str) -> None:
-    logger.warning(
-        "the current trial goes on, as it has not finished: finish it first (or leave its block), "
-        "or use %s(force=True, …)",
-        call,
-    )
 
 
 def _wanted_trial(kwargs: dict[str, Any]) -> Trial:

@@ -32,7 +32,7 @@ def stored(client):
 
 @pytest.mark.parametrize("by_uid", [True, False])
 @pytest.mark.parametrize("replaced", [True, False])
-def test_the_environment_names_what_was_prepared(monkeypatch, replaced, by_uid):
+def test_the_environment_names_what_was_prepared(monkeypatch, caplog, replaced, by_uid):
     """Project, group and trial are taken from it, also when it was replaced by a dictionary."""
     search = TrackClient("file:report.json")
     search.set_project(name="p")
@@ -47,8 +47,12 @@ def test_the_environment_names_what_was_prepared(monkeypatch, replaced, by_uid):
             monkeypatch.setenv(name, value)
     client = TrackClient("file:report.json")
     assert (client.project.name, client.group, client.trial.uid) == ("p", group, uid)
+    client.set_project(name="of the script")
+    client.set_group(name="of the script")
+    client.new_trial(parameters={"a": 2})
     client.log_metrics(loss=0.5)
     assert stored(search).metrics == {"loss": [0.5]}
+    assert caplog.messages == []  # it is as the search wanted it
 
 
 @pytest.mark.parametrize(
