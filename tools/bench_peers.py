@@ -26,7 +26,7 @@ from threading import Timer
 from time import perf_counter, sleep
 from typing import Any, NamedTuple
 
-from bench import ROOT, clean_environment
+from bench_runs import ROOT, clean_environment
 from peers.tables import all_tables
 
 TOOLS = ROOT / "tools"

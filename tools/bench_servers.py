@@ -11,8 +11,8 @@ from threading import Thread
 from time import sleep
 from typing import Any
 
-from bench import ROOT, Row, run_measure, together
 from bench_measures import FILE
+from bench_runs import ROOT, Row, run_measure, together
 
 sys.path.insert(0, str(ROOT))
 

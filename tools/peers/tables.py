@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from statistics import median
 from typing import Any
 
-from bench import number
+from bench_runs import number
 
 Results = Mapping[str, Any]
 Column = tuple[str, Callable[[Results], str]]

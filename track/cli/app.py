@@ -90,9 +90,9 @@ class _Verbs(click.Group):
 
 def _show_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> None:
     if wanted:
-        from track.cli.doctor import version_verb
-
-        ctx.invoke(version_verb)
+        version = track.get_command(ctx, "version")
+        assert version is not None
+        ctx.invoke(version)
         ctx.exit()
 
 
