@@ -10,6 +10,7 @@ from typing import NamedTuple
 from track.errors import QueryError
 
 _AGO = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d|w)(?:\s+ago)?")
+_FRACTION = re.compile(r"(?<=:\d\d:\d\d)[.,]([0-9]+)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -56,9 +57,13 @@ def to_moment(when: When) -> Moment:
     if ago := _AGO.fullmatch(text):
         number, unit = ago.groups()
         return Moment(at_ns=time.time_ns() - int(float(number) * _SECONDS[unit] * 10**9))
+    # Up to Python 3.10 only +00:00, and three or six digits of a second, are understood; and no
+    # version has nanoseconds.
+    fraction = _FRACTION.search(text)
+    whole = _FRACTION.sub("", text).replace("Z", "+00:00")
+    nanoseconds = int(fraction[1].ljust(9, "0")[:9]) if fraction else 0
     try:
-        # Up to Python 3.10 only +00:00 is understood.
-        return Moment(at_ns=_to_ns(datetime.fromisoformat(text.replace("Z", "+00:00"))))
+        return Moment(at_ns=_to_ns(datetime.fromisoformat(whole)) + nanoseconds)
     except ValueError:
         raise QueryError(
             f"{when!r} is no moment: give a position, a time as 2026-01-31T12:00, or 2h for two "

@@ -23,6 +23,8 @@ from track.moments import NOW, Moment, to_moment
         (" 17 ", Moment(position=17)),
         ("1970-01-01T00:00:02+00:00", Moment(at_ns=2 * 10**9)),
         ("1970-01-01T00:00:02.5Z", Moment(at_ns=2_500_000_000)),
+        ("1970-01-01 00:00:02,000000003+00:00", Moment(at_ns=2_000_000_003)),
+        ("1970-01-01T00:00:02.0000000049Z", Moment(at_ns=2_000_000_004)),
         ("1970-01-01 01:00:00+01:00", Moment(at_ns=0)),
         (datetime(1970, 1, 2, tzinfo=timezone.utc), Moment(at_ns=86400 * 10**9)),
         (datetime(1970, 1, 1, microsecond=1, tzinfo=timezone.utc), Moment(at_ns=1000)),

@@ -47,12 +47,24 @@ def check_layer(text: str | None) -> str | None:
     Raises
     ------
     BackendError
-        there is no such layer
+        there is no such layer, or a package that it needs is missing
     """
     layer = text.upper() if text and text.lower() not in ("none", "null") else None
     if layer not in LAYERS:
         raise BackendError(f"security_layer={text!r} is not known: use AES, TLS or none")
+    if layer == "AES":
+        _load_key_exchange()
     return layer
+
+
+def _load_key_exchange() -> type[KeyExchange]:
+    try:
+        from track.utils.sealing import KeyExchange
+    except ImportError as error:
+        raise BackendError(
+            "security_layer=AES needs the package cryptography: pip install 'track-journal[secure]'"
+        ) from error
+    return KeyExchange
 
 
 def begin(layer: str | None) -> Opening:
@@ -60,14 +72,7 @@ def begin(layer: str | None) -> Opening:
     exchange = None
     unique = os.urandom(32)
     if layer == "AES":
-        try:
-            from track.utils.sealing import KeyExchange
-        except ImportError as error:
-            raise BackendError(
-                "security_layer=AES needs the package cryptography: "
-                "pip install 'track-journal[secure]'"
-            ) from error
-        exchange = KeyExchange()
+        exchange = _load_key_exchange()()
         unique = exchange.public
     return Opening(HELLO.pack(MAGIC, VERSION, LAYERS[layer], unique), layer, exchange)
 
