@@ -2,6 +2,7 @@
 
 import datetime as dt
 import gc
+import inspect
 import ipaddress
 import socket
 import threading
@@ -298,6 +299,14 @@ def _name(text):
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
+def _key_usage(*, signs_certificates):
+    names = inspect.signature(x509.KeyUsage).parameters
+    return x509.KeyUsage(
+        **{name: name == "digital_signature" for name in names}
+        | {"key_cert_sign": signs_certificates}
+    )
+
+
 def _write_certificate(place, subject, issuer, keys, addresses=()):
     folder, name = place
     key, signing_key = keys
@@ -311,6 +320,13 @@ def _write_certificate(place, subject, issuer, keys, addresses=()):
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=not addresses, path_length=None), critical=True)
+        # Python 3.13 and later want to know whose key is whose, and what it is for.
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
+            critical=False,
+        )
+        .add_extension(_key_usage(signs_certificates=not addresses), critical=True)
     )
     if addresses:
         builder = builder.add_extension(
