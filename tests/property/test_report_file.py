@@ -31,10 +31,12 @@ def test_copied_texts_are_those_of_the_trials(stories):
                     producer.record(stream, event)
             catch_up(objects, journal)
             with open(path + ".new", "w", encoding="ascii") as file:
-                report_file.write_report(file, path, objects, journal)
+                last = report_file.load_last_report(journal)
+                report_file.write_next_report(file, path, objects, journal, last)
             os.replace(path + ".new", path)
-            assert report_file.is_reported(path, journal, objects.position)
-            assert not report_file.is_reported(path, journal, objects.position + 1)
+            last = report_file.load_last_report(journal)
+            assert last.tells(path, objects.position)
+            assert not last.tells(path, objects.position + 1)
             with open(path, encoding="ascii") as file:
                 assert file.read() == "".join(render_report(objects))
         journal.close()

@@ -131,6 +131,13 @@ class Journal(ABC):
         """
         return None
 
+    def mark(self, position: int) -> bytes | None:
+        """Return 16 bytes of the fingerprint at a position, for caches to tell journals apart."""
+        from hashlib import blake2b
+
+        found = self.fingerprint(position)
+        return None if found is None else blake2b(found, digest_size=16).digest()
+
     def load_snapshot(self) -> BinaryIO | None:
         """Open what :meth:`save_snapshot` was given last, unchecked; None when there is nothing.
 

@@ -13,7 +13,6 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from hashlib import blake2b
 from itertools import accumulate, groupby
 from struct import Struct
 from typing import BinaryIO, NamedTuple, Protocol
@@ -70,8 +69,8 @@ class Indexed(Protocol):
     def read_run(self, run: Run) -> Batch:
         """Return the intact events of a run."""
 
-    def fingerprint(self, position: int) -> bytes | None:
-        """Return bytes that tell the event at a position from any other one."""
+    def mark(self, position: int) -> bytes | None:
+        """Return what tells the event at a position from any other one, in 16 bytes."""
 
     def load_index(self) -> BinaryIO | None:
         """Open what :meth:`save_index` was given last, None when there is nothing."""
@@ -277,10 +276,10 @@ class _FileIndex(_Index):
 
 def _mark(journal: Indexed, position: int) -> bytes:
     """Return what tells the event at a position from any other one, in few bytes."""
-    found = journal.fingerprint(position)
+    found = journal.mark(position)
     if found is None:
         raise _Refused("the journal does not say what its last event is")
-    return blake2b(found, digest_size=16).digest()
+    return found
 
 
 def _pack(kept: _Index, new: _NewEvents, mark: bytes) -> list[Part]:

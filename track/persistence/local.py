@@ -18,7 +18,7 @@ from track.events.producer import Producer
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.opening import JOURNAL_SUFFIX, open_store
-from track.persistence.report_file import is_reported, write_report
+from track.persistence.report_file import load_last_report, write_next_report
 from track.persistence.settings import local_settings
 from track.persistence.storage import check_report, replacing_report
 from track.persistence.store import Store
@@ -102,15 +102,15 @@ class FileProtocol(JournaledProtocol):
     def _replace_report(self, path: str) -> None:
         journal, end = self._file_journal, self._file_journal.bound()
         with suppress(_Reported), replacing_report(path, journal.file.lock_timeout_s) as file:
-            # Who waited here for another process catches up now: reports never go backwards.
-            if path != self.path:
-                with self.current() as objects:
-                    file.writelines(render_report(objects))
-            elif is_reported(path, journal, end):
+            last = load_last_report(journal)
+            if path == self.path and last.tells(path, end):
                 raise _Reported
-            else:
-                with self.current() as objects:
-                    write_report(file, path, objects, journal)
+            # Who waited here for another process catches up now: reports never go backwards.
+            with self.current() as objects:
+                if path == self.path:
+                    write_next_report(file, path, objects, journal, last)
+                else:
+                    file.writelines(render_report(objects))
 
     def commit_if_changed(self) -> None:
         """Commit, unless nothing was recorded here since the last time or since a fork."""
@@ -165,7 +165,7 @@ def _commit_left_behind(path: str) -> None:
     journal = FileJournal(path + JOURNAL_SUFFIX, "process")
     store = Store(journal, Producer(journal))
     with replacing_report(path) as file, store.current() as objects:
-        write_report(file, path, objects, journal)
+        write_next_report(file, path, objects, journal, load_last_report(journal))
     journal.close()
 
 

@@ -15,9 +15,8 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from hashlib import blake2b
 from io import BytesIO
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import BinaryIO, NamedTuple, TextIO
 from zlib import crc32
 
 from track.errors import JournalError
@@ -33,6 +32,14 @@ SMALLEST = 2**18
 
 _CRC_DIGITS = 8
 _BLOCK = 2**20
+
+
+class _Identity(NamedTuple):
+    """What tells a report from those that are written later."""
+
+    inode: int
+    size: int
+    changed_ns: int
 
 
 class _State(NamedTuple):
@@ -69,8 +76,28 @@ class _Text(NamedTuple):
             yield block
 
 
-def write_report(file: TextIO, path: str, objects: Objects, journal: JournalOnDisk) -> None:
-    """Write the report.
+class LastReport(NamedTuple):
+    """What is known of a report: up to which event it goes, and where the texts of trials are."""
+
+    position: int
+    identity: _Identity
+    texts: dict[str, _Text]
+
+    def tells(self, path: str, position: int) -> bool:
+        """Whether it is what is at a path, and has every event up to a position."""
+        try:
+            return self.position >= position and self.identity == _identity(os.stat(path))
+        except OSError:
+            return False
+
+
+_UNKNOWN = LastReport(-1, _Identity(0, 0, 0), {})
+
+
+def write_next_report(
+    file: TextIO, path: str, objects: Objects, journal: JournalOnDisk, last: LastReport
+) -> None:
+    """Write the report that comes after the last one.
 
     Parameters
     ----------
@@ -82,16 +109,17 @@ def write_report(file: TextIO, path: str, objects: Objects, journal: JournalOnDi
         what the report is of
     journal
         where they are from
+    last
+        what is known of the last report
     """
-    known = _load_table(journal).texts
     written: dict[str, _Text] = {}
     at = 0
 
     def text_of(trial: Trial) -> Iterator[str]:
         start, crc, state = at, 0, _state(trial)
-        text = known.get(trial.uid)
-        if text is not None and text.state == state and text.is_in(last):
-            pieces = text.read(last)
+        text = last.texts.get(trial.uid)
+        if text is not None and text.state == state and text.is_in(old):
+            pieces = text.read(old)
         else:
             pieces = render_trial(trial)
         for piece in pieces:
@@ -99,23 +127,14 @@ def write_report(file: TextIO, path: str, objects: Objects, journal: JournalOnDi
             yield piece
         written[trial.uid] = _Text(start, at - start, crc, state)
 
-    with _opened(path) as last:
+    with _opened(path) as old:
         for piece in render_report(objects, text_of):
             file.write(piece)
             at += len(piece)
     if at >= SMALLEST:
         file.flush()
-        report = _identity(os.fstat(file.fileno()))
-        _save_table(journal, _Table(objects.position, report, written))
-
-
-def is_reported(path: str, journal: JournalOnDisk, position: int) -> bool:
-    """Whether the report at a path is known to tell of every event up to a position."""
-    table = _load_table(journal)
-    try:
-        return table.position >= position and table.report == _identity(os.stat(path))
-    except OSError:
-        return False
+        identity = _identity(os.fstat(file.fileno()))
+        _save_table(journal, LastReport(objects.position, identity, written))
 
 
 def _identity(file: os.stat_result) -> _Identity:
@@ -139,26 +158,7 @@ def _opened(path: str) -> BinaryIO:
 # The table
 
 
-class _Identity(NamedTuple):
-    """What tells a report from those that are written later."""
-
-    inode: int
-    size: int
-    changed_ns: int
-
-
-class _Table(NamedTuple):
-    """What is known of a report: up to which event it goes, and where the texts of trials are."""
-
-    position: int
-    report: _Identity
-    texts: dict[str, _Text]
-
-
-_UNKNOWN = _Table(-1, _Identity(0, 0, 0), {})
-
-
-def _load_table(journal: JournalOnDisk) -> _Table:
+def load_last_report(journal: JournalOnDisk) -> LastReport:
     """Return what is known of the last report."""
     try:
         file = journal.load_cache(TEXTS_SUFFIX)
@@ -171,7 +171,7 @@ def _load_table(journal: JournalOnDisk) -> _Table:
         return _UNKNOWN
 
 
-def _read_table(file: BinaryIO, journal: JournalOnDisk) -> _Table:
+def _read_table(file: BinaryIO, journal: JournalOnDisk) -> LastReport:
     crc, content = file.read(_CRC_DIGITS), file.read()
     if crc != b"%08x" % crc32(content):
         raise ValueError("it is damaged")
@@ -184,14 +184,16 @@ def _read_table(file: BinaryIO, journal: JournalOnDisk) -> _Table:
         uid: _Text(start, size, crc, _State(*state))
         for uid, (start, size, crc, state) in table["texts"].items()
     }
-    return _Table(table["position"], _Identity(*table["report"]), texts)
+    return LastReport(table["position"], _Identity(*table["report"]), texts)
 
 
-def _save_table(journal: JournalOnDisk, table: _Table) -> None:
-    document: dict[str, Any] = {
+def _save_table(journal: JournalOnDisk, report: LastReport) -> None:
+    document = {
         "versions": [REPORT_VERSION, FOLDS_VERSION],
-        "mark": _mark(journal, table.position),
-        **table._asdict(),
+        "position": report.position,
+        "mark": _mark(journal, report.position),
+        "report": report.identity,
+        "texts": report.texts,
     }
     content = json.dumps(document).encode("ascii")
     try:
@@ -201,5 +203,4 @@ def _save_table(journal: JournalOnDisk, table: _Table) -> None:
 
 
 def _mark(journal: JournalOnDisk, position: int) -> str:
-    """Return what tells the event at a position from any other one."""
-    return blake2b(journal.fingerprint(position) or b"", digest_size=16).hexdigest()
+    return (journal.mark(position) or b"").hex()
