@@ -20,7 +20,7 @@ from track.cli.common import (
     store_option,
     writing,
 )
-from track.reader import store_uri
+from track.reader import open_store, store_uri
 
 if TYPE_CHECKING:
     from track.persistence.maintenance import Rewritten
@@ -128,7 +128,7 @@ def restore_verb(*, trial: str, store: str | None) -> None:
 
 
 def _change(method: str, trial: str, store: str | None) -> None:
-    with reading(store) as reader:
+    with open_store(store) as reader:  # of damage, whoever changes the store tells
         found: Any = reader.trial(trial)
     with writing(store) as protocol:
         getattr(protocol, method)(found)

@@ -234,23 +234,24 @@ def plot_verb(
 ) -> None:
     """Plot metrics, the curves of all the trials in one plot for each."""
     with reading(store) as reader:
-        found = [reader.trial(trial) for trial in trials]
+        found = list({uid: reader.trial(uid) for uid in map(reader.find_uid, trials)}.values())
+    is_alone = len(found) == 1
+    paint = braille if is_alone else _in_colour if is_for_people() else letter
     names = metric or tuple(dict.fromkeys(name for trial in found for name in trial.metrics))
     for name in names:
         if not any(name in trial.metrics for trial in found):
             known = ", ".join(sorted({name for trial in found for name in trial.metrics}))
             raise QueryError(f"none of these trials has a metric {name!r}: use one of {known}")
-        curves = {trial.uid: points_of(trial.metrics.get(name)) for trial in found}
+        curves = [points_of(trial.metrics.get(name)) for trial in found]
         if as_json:
-            for uid, points in curves.items():
-                print_json({"trial": uid, "metric": name, "points": points})
+            for trial, points in zip(found, curves, strict=True):
+                print_json({"trial": trial.uid, "metric": name, "points": points})
             continue
-        paint = braille if len(curves) == 1 else _in_colour if is_for_people() else letter
         click.echo(shown(name))
         for curve, trial in enumerate(found):
-            mark = "" if len(curves) == 1 else f"{paint(_FULL, curve)}  "
+            mark = "" if is_alone else f"{paint(_FULL, curve)}  "
             click.echo(f"{mark}{short_uid(trial.uid)}  {shown(trial.name or '')}".rstrip())
-        for line in plot([*curves.values()], width, height, paint):
+        for line in plot(curves, width, height, paint):
             click.echo(line)
 
 

@@ -149,6 +149,14 @@ def test_a_backup_of_a_damaged_store_says_so(track, damaged):
     assert track("verify", "-s", "file:copy.json").code == 0
 
 
+def test_damage_is_counted_once_by_who_looks_and_changes(track, damaged):
+    """The trial is archived all the same."""
+    result = track("archive", "wider")
+    assert result.code == DAMAGE
+    assert result.err.startswith("track: damaged ranges of the journal were passed over (1)")
+    assert "wider" in track("ls", "--archived").out
+
+
 def test_a_folder_that_is_not_there_is_not_found(track, store):
     """The line is free of numbers of errors."""
     result = track("export", "-o", "there/none.csv")

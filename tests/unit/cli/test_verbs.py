@@ -108,6 +108,8 @@ def test_metrics_are_plotted(track, store):
     assert top.startswith(" 0.2 ┤bbb")
     assert middle.startswith("     ┤aaa")
     assert bottom.startswith("0.02 ┤   ")
+    again = track("plot", "baseline", "wider", "baseline", "-m", "loss", "--height", "3").out
+    assert again.splitlines() == [title, *trials, top, middle, bottom, _]
     (alone,) = (line for line in track("plot", "wider").out.splitlines() if "0.2 ┤" in line)
     assert set(alone) & set(map(chr, range(0x2801, 0x2900)))
     points = lines_of_json(track("plot", "wider", "-m", "loss", "--json").out)
