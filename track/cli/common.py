@@ -162,9 +162,9 @@ def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
         yield untold
         return
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress as Bar
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    with Bar(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         drawn = 0.0
 

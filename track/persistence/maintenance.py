@@ -300,10 +300,9 @@ def opened(uri: str, *, writable: bool = True) -> Iterator[JournalOnDisk]:
     if not os.path.exists(path):
         raise StoreNotFound(f"there is no journal {path}: check the path")
     kind, timeout_s = kind_of(uri), local_settings(uri).lock_timeout_s
-    journal = kind(path, "process", timeout_s, writable=False)  # which makes nothing of no journal
     if writable:
-        journal.close()
-        journal = kind(path, "process", timeout_s)
+        kind(path, "process", timeout_s, writable=False).close()  # it makes nothing of no journal
+    journal = kind(path, "process", timeout_s, writable=writable)
     try:
         yield journal
     finally:
