@@ -186,7 +186,8 @@ class Reader:
             found = [trial.uid for trial in trials if trial.name == wanted]
             if not found and len(wanted) >= _FEWEST_DIGITS:
                 found = [trial.uid for trial in trials if _is_short_for(wanted, trial)]
-            names = [name for trial in trials for name in (trial.uid, trial.name) if name]
+            # Each once: revisions have the same name.
+            names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
         if len(found) == 1:
             return found[0]
         if found:

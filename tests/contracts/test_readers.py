@@ -75,6 +75,15 @@ def test_a_name_that_several_have_is_told(reader):
     assert all(uid in str(caught.value) for uid in uids)
 
 
+def test_a_name_that_several_have_is_suggested_once(reader):
+    """Revisions of a trial have the same one."""
+    client = TrackClient(reader.protocol)
+    for _ in range(2):
+        client.new_trial(force=True, name="baseline", parameters={})
+    with pytest.raises(TrialDoesNotExist, match=r"did you mean baseline\?$"):
+        reader.trial("basline")
+
+
 def test_the_history_of_a_trial_is_its_events(told):
     """In order, from its creation on, and nobody else's."""
     reader, uid = told
