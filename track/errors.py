@@ -1,4 +1,4 @@
-"""Every exception of the package.
+"""Every exception and every warning of the package.
 
 ::
 
@@ -28,10 +28,20 @@
     ├── MissingPackage             (also ImportError) an optional package is not installed
     └── ReportWriteError           (also OSError) the report could not be replaced
 
-Messages say what happened, to what, and what to do about it.
+    TrackWarning                   (also UserWarning) the data is not what it seems to be
+    ├── NotRecordedWarning         something was not recorded, or not as the call says
+    ├── DamageWarning              something that was recorded cannot be read
+    └── StorageWarning             the place of the data may lose it, or does not have it yet
+
+Messages say what happened, to what, and what to do about it. Warnings are shown once for each line
+that causes them; ``warnings.simplefilter("error", TrackWarning)`` makes them exceptions. What only
+whoever runs a server needs to know goes to the loggers under ``track``.
 """
 
 from __future__ import annotations
+
+import contextlib
+import os
 
 
 class TrackError(Exception):
@@ -132,3 +142,44 @@ class MalformedMessage(InsecureConnection):
 
 class AuthenticationError(TrackError, PermissionError):
     """A login was refused, or the server did not prove who it is."""
+
+
+class TrackWarning(UserWarning):
+    """Root of every warning the package gives: the data is not what it seems to be."""
+
+
+class NotRecordedWarning(TrackWarning):
+    """Something was not recorded, or not as the call says."""
+
+
+class DamageWarning(TrackWarning):
+    """Something that was recorded cannot be read, and is left out."""
+
+
+class StorageWarning(TrackWarning):
+    """The place where the data is kept may lose it, or does not have it yet."""
+
+
+_OURS = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+
+
+def warn(message: str, category: type[TrackWarning]) -> None:
+    """Warn at the line outside of this package that called it.
+
+    A filter may turn the warning into an exception, so do first what has to be done.
+    """
+    import inspect
+    import warnings
+
+    frame = inspect.currentframe()
+    assert frame is not None  # CPython has frames
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    warnings.warn_explicit(
+        message,
+        category,
+        frame.f_code.co_filename,
+        frame.f_lineno,
+        frame.f_globals.get("__name__"),
+        frame.f_globals.setdefault("__warningregistry__", {}),
+    )

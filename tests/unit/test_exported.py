@@ -19,7 +19,10 @@ NAMES = {
     "track.projections.history": "Attempt Setting as_of attempts settings_of until",
     "track.projections.difference": "Difference differences differences_of_trials",
     "track.projections.query": "execute_query",
-    "track.errors": "BackendError JournalError QueryError StoreNotFound TrackError",
+    "track.errors": (
+        "BackendError JournalError QueryError StoreNotFound TrackError "
+        "DamageWarning NotRecordedWarning StorageWarning TrackWarning"
+    ),
     "track.events.types": "CATALOGUE Event Recorded",
     "track.persistence": "get_protocol make_local register",
     "track.persistence.local": (
