@@ -106,6 +106,7 @@ ORDER = {
         "authority",
         "journaled",
         "queries",
+        "query_limit",
         "answering",
         "importing",
         "opening",

@@ -1,5 +1,6 @@
 """What every storage backend promises about queries, and about updates of what a query finds."""
 
+import re
 import threading
 
 import pytest
@@ -114,6 +115,11 @@ class QueryContract:
         """By the same error on every backend."""
         with pytest.raises(QueryError, match=r"'\(' is no regular expression"):
             filled.fetch_trials({"uid": {"$regex": "("}})
+
+    def test_patterns_are_those_of_re(self, filled):
+        """The same on every backend, also what other engines have not, or understand otherwise."""
+        for pattern in (r"^(?!b)[ab]$", r"(.)(?<=a)\Z", re.compile("^(A|x)$", re.IGNORECASE)):
+            assert names(filled, {"name": {"$regex": pattern}}) == "a"
 
     def test_conditions_stop_at_the_first_that_fails(self, filled):
         """What stands behind a failed condition is not even looked at."""

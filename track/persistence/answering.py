@@ -22,9 +22,11 @@ from track.persistence.authority import (
 )
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.queries import from_values
+from track.persistence.query_limit import QueryLimit
 from track.persistence.selection import pack_all, pack_selection
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
+from track.projections.query import check_size
 
 Answer = tuple[list[Any], bytes]
 """Values, and objects as bytes."""
@@ -45,12 +47,15 @@ class Answering:
     ----------
     protocol
         the backend
+    query_s
+        how long the queries of a request may take together
     """
 
-    def __init__(self, protocol: JournaledProtocol) -> None:
+    def __init__(self, protocol: JournaledProtocol, query_s: float) -> None:
         if not isinstance(protocol.authority, LocalAuthority):
             raise RPCCallFailure("a server cannot stand in front of another server")
         self.protocol = protocol
+        self._query_s = query_s
         self._authority: LocalAuthority = protocol.authority
         self._last: dict[int, int] = {}
         """The last event of each producer that anything was taken from."""
@@ -142,12 +147,15 @@ class Answering:
             raise MalformedMessage("what is proposed is no event")
         frame(payload)  # what has no record cannot be sent to anybody
         producer, sequence = identity
-        with self._authority.deciding() as objects:
+        limit = QueryLimit(self._query_s)
+
+        def decide(objects: Objects) -> tuple[int | None, bytes]:
             refused_up_to, unmet = self._refused.get(producer, (0, None))
             if sequence <= refused_up_to:
                 return unmet, b""
             if sequence > self.last(producer):
                 unmet = _first_unmet(objects, expectations)
+                limit.settle()
                 if unmet is not None:
                     self._refuse(producer, sequence, unmet)
                     return unmet, b""
@@ -156,6 +164,8 @@ class Answering:
                 return None, b""
             catch_up(objects, self.protocol.journal)
             return None, pack_selection([table(objects, kind)[uid]])
+
+        return limit.ask(self._authority.deciding, decide)
 
     def _refuse(self, producer: int, sequence: int, unmet: int) -> None:
         self._refused.pop(producer, None)
@@ -185,18 +195,19 @@ class Answering:
         return function(*arguments)
 
     def _find(self, kind: str, query: Any) -> Answer:
-        query = from_values(query)
-        with self._authority.current() as objects:
-            return [], pack_selection(matches(objects, _one_of(kind, _KINDS), query))
+        known, query = _one_of(kind, _KINDS), _query(query)
+        return self._ask(lambda objects: ([], pack_selection(matches(objects, known, query))))
 
     def _find_first(self, kind: str, query: Any) -> Answer:
-        query = from_values(query)
-        with self._authority.current() as objects:
-            return [first_match(objects, _one_of(kind, _KINDS), query)], b""
+        known, query = _one_of(kind, _KINDS), _query(query)
+        return self._ask(lambda objects: ([first_match(objects, known, query)], b""))
 
     def _first_unmet(self, expected: list[Any]) -> Answer:
-        with self._authority.current() as objects:
-            return [_first_unmet(objects, _expectations(expected))], b""
+        expectations = _expectations(expected)
+        return self._ask(lambda objects: ([_first_unmet(objects, expectations)], b""))
+
+    def _ask(self, ask: Callable[[Objects], Answer]) -> Answer:
+        return QueryLimit(self._query_s).ask(self._authority.current, ask)
 
     def _revisions(self, uid: str) -> Answer:
         with self._authority.current() as objects:
@@ -231,9 +242,15 @@ class Answering:
 
 def _expectations(values: list[Any]) -> list[Expectation]:
     return [
-        Expectation(_one_of(kind, _KINDS), uid, _one_of(expected, _EXPECTED), from_values(query))
+        Expectation(_one_of(kind, _KINDS), uid, _one_of(expected, _EXPECTED), _query(query))
         for kind, uid, expected, query in values
     ]
+
+
+def _query(values: Any) -> Any:
+    query = from_values(values)
+    check_size(query)
+    return query
 
 
 def _first_unmet(objects: Objects, expectations: list[Expectation]) -> int | None:

@@ -11,6 +11,7 @@ import msgpack
 from track.events.values import MAX_DEPTH, unpack
 from track.persistence.protocol import Query
 from track.structure import CustomStatus, Status, get_status
+from track.utils.expressions import Expression
 
 _EXT_STATUS = 16
 _EXT_PATTERN = 17
@@ -27,7 +28,7 @@ def _to_values(part: Any, depth: int) -> Any:
     if isinstance(part, (Status, CustomStatus)):
         return msgpack.ExtType(_EXT_STATUS, msgpack.packb([part.name, part.value]))
     if isinstance(part, re.Pattern):
-        return msgpack.ExtType(_EXT_PATTERN, msgpack.packb([part.pattern, part.flags]))
+        return msgpack.ExtType(_EXT_PATTERN, msgpack.packb([part.pattern, part.flags & ~re.DEBUG]))
     if isinstance(part, Mapping):
         return {key: _to_values(item, depth + 1) for key, item in part.items()}
     if isinstance(part, tuple) and not isinstance(part, msgpack.ExtType):
@@ -54,5 +55,5 @@ def _revive(value: msgpack.ExtType) -> Any:
         return get_status(*unpack(value.data))
     if value.code == _EXT_PATTERN:
         pattern, flags = unpack(value.data)
-        return re.compile(pattern, flags & ~re.DEBUG)  # which prints
+        return Expression(pattern, flags)  # compiling what others sent may take long
     return value

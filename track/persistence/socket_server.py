@@ -87,9 +87,9 @@ class SocketServer(Protocol):
         self._tls = _tls(self.layer, given)
         self.backend = _open_backend(given.get("backend"))
         self._login = ServerLogin(self._users, os.urandom(32)) if self._users else None
-        self._relay = RelayServer(
-            Answering(self.backend), self.layer, self._log_in, self._tls, limits
-        )
+        limits = limits or Limits()
+        service = Answering(self.backend, limits.query_s)
+        self._relay = RelayServer(service, self.layer, self._log_in, self._tls, limits)
         self._relay.attend = self.handle_client
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None

@@ -10,12 +10,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, Protocol
 
 from track.errors import QueryError
 from track.structure import Status
+from track.utils.expressions import Expression, is_short, search
 
 _INTEGER = re.compile("-?[0-9]{1,20}")
+
+_LONGEST_SEARCH_S = 10.0
+"""How long one text may be searched for a regular expression."""
+
+_MOST_CONDITIONS, _MOST_NESTED = 1000, 40
+"""In a query whose size is limited."""
 
 Query = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
@@ -35,17 +43,78 @@ def execute_query(obj: Any, query: Query) -> bool:
     Raises
     ------
     QueryError
-        an attribute or an operator does not exist
+        an attribute or an operator does not exist, or it takes too long
     """
-    conditions = query.items() if isinstance(query, Mapping) else query or ()
-    return all(_matches(obj, path, condition) for path, condition in conditions)
+    try:
+        return _holds_all(obj, query)
+    except NotSearchedYet:
+        return False  # whoever limits queries looks again
+
+
+class NotSearchedYet(Exception):
+    """A long search is wanted, and happens later."""
+
+
+class Watch(Protocol):
+    """Whoever limits what queries cost."""
+
+    def check(self) -> None:
+        """Raise an error if it was too much already. This is called for each condition."""
+
+    def has(self, expression: Expression, text: str | bytes) -> bool:
+        """Return whether an expression that may take long is found in a text.
+
+        Raises
+        ------
+        NotSearchedYet
+            it is not known yet, so that the object does not match for now
+        """
+
+
+watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
+"""Watches over the queries of this thread."""
+
+
+def check_size(query: Query) -> None:
+    """Check that a query is one of a reasonable size.
+
+    Raises
+    ------
+    QueryError
+        it has too many conditions, or is nested too deeply
+    """
+    waiting: list[tuple[Any, int]] = [(query, 1)]
+    count = 0
+    while waiting:
+        part, depth = waiting.pop()
+        for path, condition in _conditions(part):
+            nested = [*condition] if path in ("$and", "$or") else [condition]
+            if path in ("$and", "$or") or _is_operators(condition):
+                waiting += [(inner, depth + 1) for inner in nested]
+            count += len(nested)
+        if count > _MOST_CONDITIONS or depth > _MOST_NESTED:
+            raise QueryError(
+                f"the query has over {_MOST_CONDITIONS} conditions, or is nested over "
+                f"{_MOST_NESTED} deep: use $in for many values of one path, or ask several times"
+            )
+
+
+def _conditions(query: Query) -> Iterable[tuple[str, Any]]:
+    return query.items() if isinstance(query, Mapping) else query or ()
+
+
+def _holds_all(obj: Any, query: Query) -> bool:
+    return all(_matches(obj, path, condition) for path, condition in _conditions(query))
 
 
 def _matches(obj: Any, path: str, condition: Any) -> bool:
+    watching = watch.get()
+    if watching is not None:
+        watching.check()
     if path == "$and":
-        return all(execute_query(obj, part) for part in condition)
+        return all(_holds_all(obj, part) for part in condition)
     if path == "$or":
-        return any(execute_query(obj, part) for part in condition)
+        return any(_holds_all(obj, part) for part in condition)
     if path.startswith("$"):
         raise _unknown_operator(path)
     if path == "_uid" and condition is None:
@@ -134,14 +203,48 @@ def _is(value: Any, wanted: Any) -> bool:
 
 
 def _is_in(value: Any, operand: Iterable[Any]) -> bool:
-    return any(value == item or (isinstance(item, str) and str(value) == item) for item in operand)
+    text = None
+    for item in operand:
+        if value == item:
+            return True
+        if isinstance(item, str):
+            text = str(value) if text is None else text  # of a large value that takes long
+            if text == item:
+                return True
+    return False
 
 
 def _has(value: Any, pattern: Any) -> bool:
+    if isinstance(pattern, re.Pattern):
+        pattern = Expression(pattern.pattern, pattern.flags)
+    elif not isinstance(pattern, Expression):
+        pattern = Expression(pattern)
+    if not isinstance(value, (str, bytes)) or not isinstance(pattern.pattern, (str, bytes)):
+        raise TypeError("only text has expressions in it")
+    watching = watch.get()
+    if watching is not None and not is_short(pattern, value):
+        return watching.has(pattern, value)
+    return search_within(pattern, value, _LONGEST_SEARCH_S)
+
+
+def search_within(expression: Expression, text: str | bytes, seconds: float) -> bool:
+    """Return whether an expression is found in a text.
+
+    Raises
+    ------
+    QueryError
+        it takes too long, or is none
+    """
     try:
-        return re.search(pattern, value) is not None
-    except re.error as error:
-        raise QueryError(f"{pattern!r} is no regular expression: {error}") from error
+        return search(expression, text, seconds)
+    except ValueError as error:
+        raise QueryError(f"{expression.pattern!r} is no regular expression: {error}") from error
+    except TimeoutError as error:
+        raise QueryError(
+            f"the regular expression {expression.pattern!r:.200} takes too long: over "
+            f"{seconds:.2g} s for a text of {len(text)} characters. Write it without repetitions "
+            "in repetitions, such as (a+)+, and without choices between the same, such as (a|a)*"
+        ) from error
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {

@@ -45,6 +45,6 @@ def revive(description: list[Any]) -> Exception:
 def _find(name: str) -> type[Exception] | None:
     """Return the exception of a name that travels, None for others."""
     found = getattr(builtins if name in _BUILTIN else errors, name, None)
-    if isinstance(found, type) and issubclass(found, Exception):
+    if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, Warning):
         return found
     return None

@@ -79,6 +79,8 @@ class Limits(NamedTuple):
     """From the first byte of a request to its last, or until an answer is taken."""
     memory: int = 2**28
     """Bytes of requests at once, of all clients together."""
+    query_s: float = 5.0
+    """How long the queries of one request may take together."""
 
 
 class Service(Protocol):

@@ -18,7 +18,7 @@ def answering():
     store = get_protocol("memory:")
     store.new_project(Project(name="p"))
     store.new_trial(Trial(_hash="a", project_id="p", status=CustomStatus("new", 1)))
-    return Answering(store)
+    return Answering(store, 30.0)
 
 
 def reservation(sequence, producer=7):
@@ -72,7 +72,7 @@ def test_a_batch_that_partly_arrived_is_completed(answering):
 def test_what_is_in_the_journal_counts_after_a_restart(answering):
     """A new server over the same journal knows what the last one took."""
     answering.append([reservation(1)[1]])
-    again = Answering(answering.protocol)
+    again = Answering(answering.protocol, 30.0)
     again.append([reservation(1)[1], reservation(2)[1]])
     assert again.last(7) == 2
     assert statuses(again) == ["reserved", "reserved"]
