@@ -13,7 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from track.errors import AuthenticationError, BackendError
+from track.errors import AuthenticationError, BackendError, LockTimeout
 from track.persistence.answering import Answering
 from track.persistence.backends import get_protocol
 from track.persistence.journaled import JournaledProtocol
@@ -86,7 +86,7 @@ class SocketServer(Protocol):
         self._check_exposure(bool(yes_or_no("allow_anyone", given.get("allow_anyone"))))
         self._tls = _tls(self.layer, given)
         self.backend = _open_backend(given.get("backend"))
-        self._login = ServerLogin(self._users, os.urandom(32)) if self._users else None
+        self._login = _login_of(self._users) if self._users else None
         limits = limits or Limits()
         service = Answering(self.backend, limits.query_s)
         self._relay = RelayServer(service, self.layer, self._log_in, self._tls, limits)
@@ -422,6 +422,14 @@ def _open_backend(uri: str | None) -> JournaledProtocol:
     if not isinstance(opened, JournaledProtocol):
         raise BackendError(f"{without_password(uri)!r} has no journal, and cannot be served")
     return opened
+
+
+def _login_of(users: Users) -> ServerLogin:
+    try:
+        users.complete()
+    except (BackendError, LockTimeout) as error:
+        logger.warning("until this is mended, strangers can find out who may log in: %s", error)
+    return ServerLogin(users)
 
 
 def _tls(layer: str | None, given: Mapping[str, str]) -> ssl.SSLContext | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -142,13 +143,11 @@ class ServerLogin:
     ----------
     users
         who may log in
-    secret
-        random, the same for the life of the server: makes up salts of users that do not exist
     """
 
-    def __init__(self, users: Users, secret: bytes) -> None:
+    def __init__(self, users: Users) -> None:
         self._users = users
-        self._secret = secret
+        self._secret = os.urandom(_KEY_BYTES)
 
     def challenge(self, name: str) -> Challenge:
         """Return the challenge for a name; it does not tell whether there is such a user.
@@ -159,7 +158,9 @@ class ServerLogin:
             the file of users cannot be used
         """
         verifier = self._users.verifier(name)
-        made_up = keyed(self._secret, normal(name).encode("utf-8", "surrogatepass"))
+        # One that changed with each start of a server would tell who does not exist.
+        secret = self._users.secret() or self._secret
+        made_up = keyed(secret, normal(name).encode("utf-8", "surrogatepass"))
         if verifier is not None:
             return Challenge(*verifier.cost)
         return Challenge(made_up[:16], *accounts.COST)

@@ -6,20 +6,15 @@ import asyncio
 import logging
 import os
 import resource
-import socket
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Protocol
 
 logger = logging.getLogger(__name__)
 
 _SMALL_FRAME = 2**16
 """Frames up to this size need no leave to be taken in."""
 
-BACKLOG = 100
-"""Connections that are accepted at once. Some times as many may be there before one is refused."""
-
-_QUEUE = 1024
+QUEUE = 1024
 """Connections that wait to be accepted. Others try again after a second."""
 
 _OTHER_FILES = 600
@@ -47,17 +42,6 @@ def room_for(connections: int) -> int:
             soft,
         )
     return min(room, connections)
-
-
-class _Listening(Protocol):
-    def fileno(self) -> int: ...
-
-
-def make_queues_long(listening: Iterable[_Listening]) -> None:
-    """Let more connections wait for their turn than are accepted at once."""
-    for one in listening:
-        with socket.socket(fileno=os.dup(one.fileno())) as same:
-            same.listen(_QUEUE)
 
 
 class Memory:

@@ -39,7 +39,8 @@ from track.relay.frames import (
     to_subscription,
 )
 from track.relay.handshake import HELLO, agree, begin
-from track.relay.room import BACKLOG, Memory, make_queues_long, room_for
+from track.relay.listening import Listener, to_streams
+from track.relay.room import Memory, room_for
 from track.utils.files import let_go
 from track.utils.forking import renew_in_children
 
@@ -119,7 +120,6 @@ class Peer:
         self.limit = MAX_STRANGER
         self.channel: Channel
         self.transcript = b""
-        self.socket = writer.get_extra_info("socket")
         name = writer.get_extra_info("peername")
         self.address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
 
@@ -172,7 +172,9 @@ class RelayServer:
         self._waiting: list[tuple[list[bytes], int, asyncio.Future[None]]] = []
         self.attend: Attend = self.attend_to
         """What to do for a connection."""
-        self._tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._tasks: dict[asyncio.Task[None], socket.socket] = {}
+        self._new: set[socket.socket] = set()
+        """Connections that were accepted, and not attended to yet."""
         self._peers: dict[asyncio.StreamReader, Peer] = {}
         self._watched: dict[Peer, int] = {}
         """The positions of subscribers that wait for more."""
@@ -197,39 +199,45 @@ class RelayServer:
         self._to_append = asyncio.Event()
         self._appending = asyncio.ensure_future(self._append_all())
         self._watching: asyncio.Task[None] | None = None
-        tls: dict[str, Any] = {}
-        if self._tls is not None:
-            tls = {"ssl": self._tls, "ssl_handshake_timeout": self.limits.handshake_s}
-        self._server = await asyncio.start_server(
-            self._accepted, host, port, limit=2**16, backlog=BACKLOG, **tls
-        )
+        self._listener = await Listener.open(host, port, self._accepted)
         renew_in_children(self)
-        make_queues_long(self._server.sockets)
-        found: int = self._server.sockets[0].getsockname()[1]
-        return found
+        return self._listener.port
 
     def renew_after_fork(self) -> None:
         # A child must not keep the port, or a connection, when the server is gone.
-        kept = [*self._server.sockets, *(peer.socket for peer in self._peers.values())]
+        kept = [*self._listener.sockets, *self._tasks.values()]
         for descriptor in {sock.fileno() for sock in kept} - {-1}:
             let_go(descriptor)
 
     # One connection
 
-    def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accepted(self, connection: socket.socket) -> None:
         if self._ending or len(self._tasks) >= self._room:
             if not self._full:
                 logger.warning("connections are refused: there are %d", len(self._tasks))
             self._full = True
-            writer.close()
+            connection.close()
             return
         self._full = False
-        task = asyncio.ensure_future(self.attend(reader, writer))
-        self._tasks[task] = writer
+        self._new.add(connection)
+        task = asyncio.ensure_future(self._connected(connection))
+        self._tasks[task] = connection
         task.add_done_callback(self._forget)
 
     def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.pop(task).transport.abort()  # of a task that ended before it began
+        connection = self._tasks.pop(task)
+        if connection in self._new:  # it ended before it began
+            self._new.discard(connection)
+            connection.close()
+
+    async def _connected(self, connection: socket.socket) -> None:
+        self._new.discard(connection)
+        try:
+            streams = await to_streams(connection, self._tls, self.limits.handshake_s)
+        except OSError as error:
+            logger.info("a client did not shake hands: %r", error)
+            return
+        await self.attend(*streams)
 
     async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Do everything for one client; whatever it does wrong ends here."""
@@ -254,7 +262,6 @@ class RelayServer:
         return self._peers.get(reader)
 
     async def _welcome(self, peer: Peer) -> None:
-        peer.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         opening = begin(self._layer)
         theirs = await peer.reader.readexactly(HELLO.size)
         peer.writer.write(opening.hello)  # so that it can say what it does not agree with
@@ -466,7 +473,7 @@ class RelayServer:
         """Listen no more, finish what is under way, and disconnect everybody."""
         self._ending = True
         self._news.set()  # a cancellation can get lost in what it interrupts (wait_for, to 3.11)
-        self._server.close()
+        self._listener.close()
         for task in self._tasks.keys() - self._working:
             task.cancel()
         if self._tasks:
@@ -476,7 +483,6 @@ class RelayServer:
         self._appending.cancel()
         if self._watching is not None:
             self._watching.cancel()
-        await self._server.wait_closed()
         for pool in (self._appender, self._pool):
             await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
 

@@ -1,7 +1,8 @@
 """Who may log in to a server: names, and what proves that somebody knows their password.
 
 The file holds, for each name, what SCRAM (RFC 5802) calls StoredKey and ServerKey, made with
-scrypt: enough to check a proof, not enough to make one. It is read again whenever it was changed.
+scrypt: enough to check a proof, not enough to make one. A secret beside them makes up what names
+that nobody has are answered. It is read again whenever it was changed.
 
 Names and passwords are compared in their normal form NFKC, so that it does not matter by which keys
 somebody types what looks the same. Nothing else is done to them: case and spaces matter.
@@ -38,6 +39,7 @@ _MAX_FILE = 2**24
 _MAX_NAME = 255
 _SALT_BYTES = 16
 _KEY_BYTES = 32
+_SECRET_BYTES = 32
 _LOCK_TIMEOUT_S = 30.0
 _TOO_LONG = f"it is {_MAX_FILE} bytes long, or longer"
 _RESTORE = "restore it from a copy, or move it away and add its users again"
@@ -100,6 +102,14 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFKC", text)
 
 
+class _Content(NamedTuple):
+    """What is in the file."""
+
+    secret: bytes | None
+    """None in a file of an older version, and in one that is not there."""
+    verifiers: dict[str, Verifier]
+
+
 class Users:
     """The file of the users of a server. Any thread may use it, and any number of processes.
 
@@ -111,7 +121,7 @@ class Users:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(path)
-        self._read: tuple[tuple[int, ...], dict[str, Verifier]] | None = None
+        self._read: tuple[tuple[int, ...], _Content] | None = None
         """What identifies the file that was read, and what was in it.
 
         One attribute for both: were they two, another thread might pair the users of an older file
@@ -162,7 +172,7 @@ class Users:
         BackendError
             the file cannot be used
         """
-        return sorted(self._current())
+        return sorted(self._current().verifiers)
 
     def is_empty(self) -> bool:
         """Whether there are no users, and nobody can log in.
@@ -172,7 +182,7 @@ class Users:
         BackendError
             the file cannot be used
         """
-        return not self._current()
+        return not self._current().verifiers
 
     def verifier(self, name: str) -> Verifier | None:
         """Return what is known of a user's password, None for an unknown user.
@@ -182,15 +192,39 @@ class Users:
         BackendError
             the file cannot be used
         """
-        return self._current().get(normal(name))
+        return self._current().verifiers.get(normal(name))
+
+    def secret(self) -> bytes | None:
+        """Return the secret that is kept with the users; None if there is none.
+
+        Raises
+        ------
+        BackendError
+            the file cannot be used
+        """
+        return self._current().secret
+
+    def complete(self) -> None:
+        """Add what a file lacks that an older version wrote; one that is not there stays so.
+
+        Raises
+        ------
+        BackendError
+            the file cannot be used
+        LockTimeout
+            another process did not finish its change of the file
+        """
+        if os.path.exists(self.path) and self.secret() is None:
+            self._change(lambda _: None)
 
     def _change(self, change: Callable[[dict[str, Verifier]], object]) -> None:
         try:
-            with replacing(self.path, _LOCK_TIMEOUT_S, encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o600)
-                verifiers = dict(self._current())
+            with replacing(self.path, _LOCK_TIMEOUT_S, encoding="utf-8", private=True) as file:
+                secret, verifiers = self._current()
+                verifiers = dict(verifiers)
                 change(verifiers)
-                text = json.dumps(_to_json(verifiers), indent=1, sort_keys=True) + "\n"
+                content = _Content(secret or os.urandom(_SECRET_BYTES), verifiers)
+                text = json.dumps(_to_json(content), indent=1, sort_keys=True) + "\n"
                 if len(text) >= _MAX_FILE:
                     raise _unusable(self.path, _TOO_LONG, "remove users")
                 file.write(text)
@@ -199,7 +233,7 @@ class Users:
         except OSError as error:
             raise _out_of_reach(self.path, error) from error
 
-    def _current(self) -> dict[str, Verifier]:
+    def _current(self) -> _Content:
         try:
             with open(self.path, encoding="utf-8") as file:
                 found = os.fstat(file.fileno())
@@ -211,7 +245,7 @@ class Users:
                 return read[1]
         except FileNotFoundError:
             self._read = None
-            return {}
+            return _Content(None, {})
         except OSError as error:
             raise _out_of_reach(self.path, error) from error
         except UnicodeDecodeError as error:
@@ -242,7 +276,8 @@ def _checked(name: str) -> str:
     return name
 
 
-def _to_json(verifiers: dict[str, Verifier]) -> dict[str, Any]:
+def _to_json(content: _Content) -> dict[str, Any]:
+    secret, verifiers = content
     users = {
         name: {
             "scrypt": [*verifier.cost[1:]],
@@ -252,16 +287,18 @@ def _to_json(verifiers: dict[str, Verifier]) -> dict[str, Any]:
         }
         for name, verifier in verifiers.items()
     }
-    return {"track_users": _VERSION, "users": users}
+    return {"track_users": _VERSION, "secret": (secret or b"").hex(), "users": users}
 
 
-def _from_json(path: str, text: str) -> dict[str, Verifier]:
+def _from_json(path: str, text: str) -> _Content:
     try:
         # Somebody may make an empty file first, with the owner and the mode that it shall have.
         content: Any = json.loads(text or '{"track_users": 1, "users": {}}')
         version = content["track_users"]
         if version == _VERSION:
-            return {name: _verifier(user) for name, user in content["users"].items()}
+            secret = bytes.fromhex(content.get("secret", "")) or None
+            verifiers = {name: _verifier(user) for name, user in content["users"].items()}
+            return _Content(secret, verifiers)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(path, error) from error
     if isinstance(version, int) and version > _VERSION:

@@ -60,7 +60,12 @@ def sync_folder(path: str) -> None:
 
 @contextmanager
 def replacing(
-    path: str, timeout_s: float, *, encoding: str | None = None, durably: bool = True
+    path: str,
+    timeout_s: float,
+    *,
+    encoding: str | None = None,
+    durably: bool = True,
+    private: bool = False,
 ) -> Iterator[Any]:
     """Give a file that takes the place of another one, as a whole, when the block ends well.
 
@@ -76,6 +81,8 @@ def replacing(
         of a text file; a binary file without one
     durably
         sync the content before it takes its place
+    private
+        let nobody but the owner read the content, not for an instant
 
     Raises
     ------
@@ -86,7 +93,9 @@ def replacing(
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.tmp")
-    with _locked(temporary, timeout_s, encoding) as file:
+    with _locked(temporary, timeout_s, encoding) as locked:
+        # Others may have made, and opened, the one that is locked.
+        file, written = _private(folder, name, encoding) if private else (locked, temporary)
         try:
             yield file
             file.flush()
@@ -94,10 +103,22 @@ def replacing(
                 os.fsync(file.fileno())
             if os.path.exists(path):
                 os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
-            os.replace(temporary, path)
+            os.replace(written, path)
         except BaseException:
-            os.unlink(temporary)
+            os.unlink(written)
             raise
+        finally:
+            if private:
+                file.close()
+                os.unlink(temporary)
+
+
+def _private(folder: str, name: str, encoding: str | None) -> tuple[Any, str]:
+    """Make a file that nobody else can have opened, and return it and its path."""
+    import tempfile
+
+    fd, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
+    return open(fd, "wb" if encoding is None else "w", encoding=encoding), path
 
 
 @contextmanager
@@ -105,7 +126,7 @@ def _locked(path: str, timeout_s: float, encoding: str | None) -> Iterator[Any]:
     """Open a file for writing once nobody else has it; what a killed writer left is emptied."""
     mode = "r+b" if encoding is None else "r+"
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         with open(fd, mode, encoding=encoding) as file, _Unshared(fd):
             if not flock_within(fd, timeout_s):
                 raise LockTimeout(

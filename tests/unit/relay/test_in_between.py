@@ -1,12 +1,10 @@
 """Somebody who stands between a client and its server, and a server that has a certificate."""
 
 import datetime as dt
-import gc
 import inspect
 import ipaddress
 import socket
 import threading
-import warnings
 from contextlib import contextmanager, suppress
 
 import pytest
@@ -31,20 +29,12 @@ from track.relay.frames import (
     to_frame,
 )
 from track.relay.handshake import HELLO, LAYERS, MAGIC, VERSION, agree, begin
+from track.relay.server import Limits
 from track.relay.users import Users
 from track.structure import Project
 from track.utils.sealing import KeyExchange
 
 PASSWORD = "hunter2"
-
-
-@pytest.fixture(autouse=True)
-def collected():
-    """What connects while its server ends is closed by the collector, with a warning."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture
@@ -430,4 +420,34 @@ def test_a_client_without_tls_learns_nothing_from_a_server_with_it(certificates,
     with served("memory:", security_layer="TLS", **certificates["right"]) as running:
         with pytest.raises((InsecureConnection, JournalUnreachable), match=r"security.layer"):
             log_in(running.port, security_layer=layer)
+        log_in(running.port, security_layer="TLS", ca=certificates["ca"]["certificate"])
+
+
+def test_a_tls_handshake_that_never_ends_counts_as_a_connection(certificates):
+    """It is ended in time, like a login that does not end, and does not outlast the server."""
+    limits = Limits(connections=2, handshake_s=60)
+    with served("memory:", limits, security_layer="TLS", **certificates["right"]) as running:
+        silent = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(2)]
+        with socket.create_connection(("127.0.0.1", running.port)) as third:
+            third.settimeout(PATIENCE_S)
+            assert third.recv(1) == b""
+    for connection in silent:
+        with connection:
+            connection.settimeout(PATIENCE_S)
+            with suppress(ConnectionResetError):
+                assert connection.recv(1) == b""
+
+
+def test_a_tls_handshake_that_does_not_end_in_time_is_ended(certificates):
+    """Whether nothing was said, or something else; others log in meanwhile and afterwards."""
+    limits = Limits(handshake_s=0.3)
+    with served("memory:", limits, security_layer="TLS", **certificates["right"]) as running:
+        for said in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01"):
+            with socket.create_connection(("127.0.0.1", running.port)) as connection:
+                connection.sendall(said)
+                log_in(running.port, security_layer="TLS", ca=certificates["ca"]["certificate"])
+                connection.settimeout(PATIENCE_S)
+                with suppress(ConnectionResetError):
+                    while connection.recv(100):
+                        pass
         log_in(running.port, security_layer="TLS", ca=certificates["ca"]["certificate"])

@@ -36,7 +36,7 @@ class Server:
     def __init__(self, folder, name="ada", password="secret"):
         self.users = Users(os.path.join(folder, f"{os.urandom(8).hex()}.json"))
         self.users.add(name, password)
-        self.login = ServerLogin(self.users, os.urandom(32))
+        self.login = ServerLogin(self.users)
 
 
 @pytest.fixture(scope="module")
@@ -310,14 +310,23 @@ def test_what_is_remembered_is_bounded(monkeypatch):
     assert not [name for name in logins._remembered if b"secret" in name]
 
 
-def test_a_user_who_does_not_exist_is_challenged_alike(server):
+def test_a_user_who_does_not_exist_is_challenged_alike(server, folder):
     """The same name gets the same salt each time, as one that exists does."""
     first, second = server.login.challenge("bob"), server.login.challenge("bob")
     assert first == second
     assert first[1:] == server.login.challenge("ada")[1:]
     assert len(first.salt) == len(server.login.challenge("ada").salt)
     assert first.salt != server.login.challenge("eve").salt
-    assert first.salt != ServerLogin(server.users, b"other").challenge("bob").salt
+    assert first.salt != Server(folder).login.challenge("bob").salt
+
+
+def test_a_user_who_does_not_exist_is_challenged_alike_after_a_restart(server):
+    """What changed with each start would be that of somebody who does not exist."""
+    for name in ("ada", "bob"):
+        again = ServerLogin(Users(server.users.path))
+        assert again.challenge(name) == server.login.challenge(name)
+    server.users.add("eve", "x")
+    assert ServerLogin(server.users).challenge("bob") == again.challenge("bob")
 
 
 def test_a_user_who_does_not_exist_is_refused_alike(server, monkeypatch):

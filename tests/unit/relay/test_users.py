@@ -16,6 +16,7 @@ from track.errors import BackendError, ItemNotFound, LockTimeout
 from track.relay import users as accounts
 from track.relay.login import check_password
 from track.relay.users import Users
+from track.utils.files import replacing
 
 
 @pytest.fixture(autouse=True)
@@ -151,6 +152,58 @@ def test_only_the_owner_reads_a_new_file(users, umask):
     finally:
         os.umask(before)
     assert stat.S_IMODE(os.stat(users.path).st_mode) == 0o600
+
+
+def test_nobody_else_reads_what_becomes_the_file(users):
+    """Not even whoever made, and opened, every file in the folder that has a name they can know."""
+    folder = os.path.dirname(users.path)
+    Users(users.path).add("ada", "x")
+    spied = os.path.join(folder, ".users.json.tmp")
+    with open(spied, "w+", encoding="utf-8") as spy:
+        os.chmod(spied, 0o666)
+        users.add("bob", "x")
+        spy.seek(0)
+        assert spy.read() == ""
+        assert os.fstat(spy.fileno()).st_ino != os.stat(users.path).st_ino
+    assert os.listdir(folder) == ["users.json"]
+
+
+def test_what_becomes_the_file_is_private_from_the_first_instant(tmp_path):
+    """Its mode is that of its creation, and none that is set later."""
+    with replacing(str(tmp_path / "secrets"), 1, encoding="utf-8", private=True) as file:
+        assert stat.S_IMODE(os.fstat(file.fileno()).st_mode) == 0o600
+        made = sorted(os.listdir(tmp_path))
+        assert made[0] == ".secrets.tmp" or made[1] == ".secrets.tmp"
+        file.write("secret")
+    assert os.listdir(tmp_path) == ["secrets"]
+    assert stat.S_IMODE(os.stat(tmp_path / "secrets").st_mode) == 0o600
+
+
+def test_no_link_leads_to_another_file(tmp_path):
+    """Whoever may write to the folder cannot have a file emptied elsewhere."""
+    precious = tmp_path / "precious"
+    precious.write_text("text")
+    (tmp_path / ".report.json.tmp").symlink_to(precious)
+    with pytest.raises(OSError, match="symbolic"), replacing(str(tmp_path / "report.json"), 1):
+        pass
+    assert precious.read_text() == "text"
+
+
+def test_a_file_of_an_older_version_is_completed_once(users):
+    """By a server that starts; with a file that is not there it has nothing to do."""
+    users.complete()
+    assert not os.path.exists(users.path)
+    users.add("ada", "x")
+    content = json.loads(Path(users.path).read_text())
+    del content["secret"]
+    Path(users.path).write_text(json.dumps(content))
+    assert users.secret() is None
+    users.complete()
+    secret = users.secret()
+    users.complete()
+    assert secret == users.secret()
+    assert len(secret) == 32
+    assert check_password(users, "ada", "x")
 
 
 def test_no_password_is_logged_or_raised(users, caplog):
