@@ -28,12 +28,20 @@ Data goes to stdout, everything else to stderr. `--json` prints JSON, one line f
 or row. On a terminal there are tables with lines and progress bars, without them with `--no-color`,
 `NO_COLOR` or `TERM=dumb`.
 
-A trial is named by its uid, the beginning of that, or its name. A moment is a position in the
-journal, a time (`2026-01-31T12:00`, local unless it says otherwise) or how long ago it was (`90s`,
-`15m`, `2h`, `3d`, `1w`). A condition (`--where`) is `path=value` (several values are separated by
-commas), `path!=value`, `<`, `<=`, `>`, `>=`, `path~regex`, `path!~regex`, or `path` and `!path` for
-something that is there, or not; paths are those of a trial: `status`, `name`, `parameters.lr`,
-`metrics.loss` (its last value), `metadata.note`, `tags.kind`, `runtime`.
+A trial is named by its uid, the beginning of that (four characters or more), or its name. If
+several revisions of a trial have the name, the latest one is meant, and a line on stderr says so;
+`redact` wants the uid then. A moment is a position in the journal, a time (`2026-01-31T12:00`,
+local unless it says otherwise) or how long ago it was (`90s`, `15m`, `2h`, `3d`, `1w`). A condition
+(`--where`) is `path=value` (several values are separated by commas), `path!=value`, `<`, `<=`, `>`,
+`>=`, `path~regex`, `path!~regex`, or `path` and `!path` for something that is there, or not.
+
+Conditions, `--sort`, `--columns`, `plot --metric` and `blame` take the same paths: `status`,
+`name`, `parameters.lr`, `metrics.loss` (its last value), `metadata.note`, `tags.kind`, `runtime`. A
+name with a dot in it can be written in brackets: `metrics["val.acc"]`. A path that leads to nothing
+in any trial of the store is an error, which names similar ones.
+
+`track ls` shows what tells the listed trials apart first: the parameters that differ, then metrics.
+On a terminal it shows as many columns as fit, and says which it left out; elsewhere it shows all.
 """
 
 

@@ -55,6 +55,7 @@ LAYERS = {
     "logger": Layer(5),
     "reader": Layer(6),
     "summaries": Layer(5),
+    "views": Layer(5),
     "client": Layer(6),
     "cli": Layer(7),
     "__main__": Layer(7, beside=frozenset({"cli"})),

@@ -12,6 +12,7 @@ from track.errors import TrialDoesNotExist
 from track.logger import TrialLogger
 from track.persistence import get_protocol
 from track.persistence.protocol import Protocol
+from track.projections.finding import latest_revision
 from track.projections.report import ORPHANS, dumps
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
@@ -282,7 +283,8 @@ class TrackClient:
             by default once the trial is set it cannot be changed until it has finished: the logger
             returned is that of the current trial; use force to override this
         kwargs
-            ``uid``, or the pair ``hash`` and ``revision``, if no trial was provided
+            if no trial was provided: ``uid``, the pair ``hash`` and ``revision``, or ``name``: the
+            latest revision of the trial of that name, in the current project if there is one
 
         Returns
         -------
@@ -291,15 +293,23 @@ class TrackClient:
         Raises
         ------
         TrialDoesNotExist
-            there is no such trial
+            there is no such trial, or the name is that of several; the message names them
         """
-        wanted = _wanted_trial(kwargs) if trial is None else trial
+        if trial is None:
+            trial = self._named(**kwargs) if [*kwargs] == ["name"] else _wanted_trial(kwargs)
         if self.logger is not None and not self.logger.is_over and not force:
-            if wanted.uid != self.logger.trial.uid:
+            if trial.uid != self.logger.trial.uid:
                 self._tell_that_trial_goes_on("set_trial")
             return self.logger
-        self.logger = TrialLogger(self._fetch(wanted), self.protocol)
+        self.logger = TrialLogger(self._fetch(trial), self.protocol)
         return self.logger
+
+    def _named(self, name: str) -> Trial:
+        project = {} if self.project is None else {"project_id": self.project.uid}
+        found = latest_revision(name, self.protocol.fetch_trials({"name": name, **project}))
+        if found.note:
+            logger.warning("%s", found.note)
+        return found.trial
 
     def _fetch(self, wanted: Trial) -> Trial:
         for found in self.protocol.get_trial(wanted) or ():

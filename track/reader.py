@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections import deque
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from glob import glob
+from itertools import chain
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any
 
 from track.configuration import options
-from track.errors import BackendError, TrialDoesNotExist
+from track.errors import BackendError, DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
+from track.events.journal import Batch
 from track.events.journal_on_disk import JournalOnDisk
 from track.events.record import Damage
-from track.events.types import ProcessDescribed, Recorded
+from track.events.types import ProcessDescribed, Recorded, TrialCreated
 from track.moments import Moment, When, to_moment
+from track.persistence.authority import Kind, table
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.liveness import derive_status
 from track.persistence.opening import JOURNAL_SUFFIX
 from track.persistence.protocol import Query
 from track.persistence.reading import open_for_reading
@@ -25,69 +29,18 @@ from track.persistence.utils import without_password
 from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.difference import Difference, differences, differences_of_trials
-from track.projections.objects import LAST_CHANGE, Objects
+from track.projections.finding import find_trial
+from track.projections.objects import Objects, stream_of
+from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.utils.process import ProcessId
+from track.views import Attempt, Origin, View, attempt_at, code_of, status_of
 
-_FEWEST_DIGITS = 4
-"""Of a uid, for the rest of it to be left out."""
+logger = logging.getLogger(__name__)
 
-_SIMILAR = 3
-"""How many trials are suggested in the place of one that does not exist."""
-
-
-class Attempt(NamedTuple):
-    """One start of a trial.
-
-    Attributes
-    ----------
-    number
-        1 for the first
-    started_at, last_at, finished_at
-        wall times in nanoseconds since 1970-01-01 UTC: of the start, of the last event, and of the
-        end, None if there was none
-    status
-        how it stands, None if it never said; lost if its process is gone
-    events
-        how many were recorded in it
-    producer
-        who recorded its start
-    process
-        which process it was, None if it did not say
-    facts
-        what that said of itself: ``command``, ``directory``, ``commit``, ``modified``, ``python``,
-        ``platform``, ``cpus``, ``environment``
-    """
-
-    number: int
-    started_at: int
-    last_at: int
-    finished_at: int | None
-    status: AnyStatus | None
-    events: int
-    producer: int
-    process: ProcessId | None
-    facts: dict[str, Any]
-
-
-class Origin(NamedTuple):
-    """Where a value is from.
-
-    Attributes
-    ----------
-    value, replaced
-        what was set, and what was there before, None when there was nothing
-    recorded
-        the event that set it: its position, time, producer and content
-    attempt
-        the attempt it was part of, None if that is not known
-    """
-
-    value: Any
-    replaced: Any
-    recorded: Recorded
-    attempt: Attempt | None
+_WHOLE_UID = re.compile("[0-9a-f]{64}_.+")
+"""A uid as Track makes them: nothing else has to be known to find its events."""
 
 
 class Reader:
@@ -97,16 +50,26 @@ class Reader:
     ----------
     protocol
         its backend, which must be one with a journal
+    tell
+        is called with what is to be known about an answer, one sentence at a time; by default that
+        is logged, and what concerns damage is a :class:`~track.errors.DamageWarning`
 
     Notes
     -----
     Wherever a trial is asked for by text, its uid can be cut short if no other one begins like it,
-    and its name does as well if it is the only one with it. A time or position (``at``) is
-    everything that :func:`track.moments.to_moment` takes.
+    and its name does as well if it is the only one with it. Of several revisions of one trial, the
+    latest is meant. A time or position (``at``) is everything that
+    :func:`track.moments.to_moment` takes.
+
+    A trial whose creation can no longer be read, since the journal is damaged there, is found by
+    its uid and among all trials, with what was recorded later: part of it is better than nothing.
     """
 
-    def __init__(self, protocol: JournaledProtocol) -> None:
+    def __init__(
+        self, protocol: JournaledProtocol, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.protocol = protocol
+        self.tell = tell
 
     def __repr__(self) -> str:
         return f"Reader({without_password(self.protocol.uri or '')!r})"
@@ -129,27 +92,42 @@ class Reader:
     # What there is
 
     def projects(self, query: Query = None, *, at: When = None) -> list[Project]:
-        """Return the projects that match a query, oldest first."""
-        if at is None:
-            return self.protocol.fetch_projects(query)
-        return [*map(copy_project, self.objects(at).find_projects(query))]
+        """Return the projects that match a query, oldest first.
+
+        Raises
+        ------
+        QueryError
+            the query makes no sense, or has a path that leads to nothing in any project
+        """
+        with self._queried("project", query, at) as (objects, checked):
+            return [*map(copy_project, objects.find_projects(checked))]
 
     def groups(self, query: Query = None, *, at: When = None) -> list[TrialGroup]:
-        """Return the groups that match a query, oldest first."""
-        if at is None:
-            return self.protocol.fetch_groups(query)
-        return [*map(copy_group, self.objects(at).find_groups(query))]
+        """Return the groups that match a query, oldest first.
+
+        Raises
+        ------
+        QueryError
+            the query makes no sense, or has a path that leads to nothing in any group
+        """
+        with self._queried("group", query, at) as (objects, checked):
+            return [*map(copy_group, objects.find_groups(checked))]
 
     def trials(
         self, query: Query = None, *, at: When = None, archived: bool = False
     ) -> list[Trial]:
-        """Return the trials that match a query, oldest first: those archived, or the others."""
-        if at is None:
-            fetch = self.protocol.fetch_archived_trials if archived else self.protocol.fetch_trials
-            return fetch(query)
-        objects = self.objects(at)
-        find = objects.find_archived if archived else objects.find_trials
-        return [*map(copy_trial, find(query))]
+        """Return the trials that match a query, oldest first: those archived, or the others.
+
+        Raises
+        ------
+        QueryError
+            the query makes no sense, or has a path that leads to nothing in any trial
+        """
+        with self._queried("trial", query, at) as (objects, checked):
+            find = objects.find_archived if archived else objects.find_trials
+            parts = {part.uid: part for part in objects.find_parts(checked, archived=archived)}
+            self.tell_of_parts(parts)
+            return [copy_trial(trial) for trial in (*find(checked), *parts.values())]
 
     def trial(self, which: str | Trial, *, at: When = None) -> Trial:
         """Return a trial, as it is or as it stood at a moment.
@@ -159,42 +137,122 @@ class Reader:
         TrialDoesNotExist
             there is no such trial; the message names similar ones
         """
-        uid = self.find_uid(which)
-        if at is None:
-            return (*self.trials({"uid": uid}), *self.trials({"uid": uid}, archived=True))[0]
-        moment = to_moment(at)
-        stream = self.protocol.journal.read_stream(stream_id("trial", uid))
-        objects = past.as_of(stream, position=moment.position, at_ns=moment.at_ns)
-        if uid not in objects.trials:
-            raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
-        return copy_trial(objects.trials[uid])
+        if at is not None:
+            uid, batches = self._events_of(which)
+            return self._as_it_stood(uid, batches, at)
+        with self.protocol.current() as objects:
+            return copy_trial(self.find_in(objects, which))
 
-    def find_uid(self, which: str | Trial) -> str:
+    def named(self, several: Iterable[str]) -> list[Trial]:
+        """Return some trials, each once."""
+        with self.protocol.current() as objects:
+            found = [self.find_in(objects, which) for which in several]
+            return [copy_trial(trial) for trial in dict.fromkeys(found)]
+
+    def find_uid(self, which: str | Trial, *, latest: bool = True) -> str:
         """Return the uid of a trial that exists.
+
+        Parameters
+        ----------
+        which
+            the trial
+        latest
+            whether the latest of several revisions is meant
 
         Raises
         ------
         TrialDoesNotExist
             there is no such trial, or several; the message names them
         """
-        wanted = which.uid if isinstance(which, Trial) else which
-        # Its events are found without knowing anything about the other trials.
-        if any(self.protocol.journal.read_stream(stream_id("trial", wanted))):
-            return wanted
-        with self.protocol.current() as objects:  # not copies: they may be large
-            trials = objects.trials.values()
-            found = [trial.uid for trial in trials if trial.name == wanted]
-            if not found and len(wanted) >= _FEWEST_DIGITS:
-                found = [trial.uid for trial in trials if _is_short_for(wanted, trial)]
-            # Each once: revisions have the same name.
-            names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
-        if len(found) == 1:
-            return found[0]
-        if found:
-            raise TrialDoesNotExist(f"{wanted!r} may be any of {', '.join(found)}: say which")
-        similar = get_close_matches(wanted, names, _SIMILAR)
-        hint = f"did you mean {' or '.join(similar)}?" if similar else "see what there is"
-        raise TrialDoesNotExist(f"there is no trial {wanted!r} in this store: {hint}")
+        with self.protocol.current() as objects:
+            return self.find_in(objects, which, latest=latest).uid
+
+    def view(self, which: str | Trial, *, at: When = None) -> View:
+        """Return all there is of a trial, as it is or as it stood at a moment."""
+        return self._views((which, at))[0]
+
+    def _views(self, *sides: tuple[str | Trial, When]) -> list[View]:
+        """Return views of trials, for which the store is looked at once."""
+        with self.protocol.current() as objects:
+            found = {
+                which: self.find_in(objects, which) for which in dict.fromkeys(w for w, _ in sides)
+            }
+            groups = {group.uid: group.name for group in objects.groups.values()}
+            status_in = self.protocol.authority.status_in
+            now = {
+                which: (copy_trial(trial), status_in(objects, trial))
+                for which, trial in found.items()
+            }
+        events = {trial.uid: self._batches(trial.uid) for trial, _ in now.values()}
+        views: list[View] = []
+        facts: dict[ProcessId, dict[str, Any]] = {}
+        for which, at in sides:
+            trial, status = now[which]
+            batches = events[trial.uid]
+            if at is not None:
+                trial = self._as_it_stood(trial.uid, batches, at)
+                status = trial.status
+            attempts = self._attempts(_decoded(batches, to_moment(at)), facts)
+            views.append(View(trial, status, groups.get(trial.group_id), attempts))
+        return views
+
+    @contextmanager
+    def _queried(self, kind: Kind, query: Query, at: When) -> Iterator[tuple[Objects, Query]]:
+        """Give all objects as of a moment, and a query whose paths lead to something in some."""
+        if query is not None and not isinstance(query, Mapping):
+            query = list(query)
+        if at is None or query:
+            with self.protocol.current() as now:
+                # What was not there yet at that moment is no mistake.
+                parts = now.parts.values() if kind == "trial" else ()
+                check_paths(query, kind, [*table(now, kind).values(), *parts])
+                if at is None:
+                    yield now, query
+                    return
+        yield self.objects(at), query
+
+    def find_in(self, objects: Objects, which: str | Trial, *, latest: bool = True) -> Trial:
+        """Return the trial that is meant among some objects, which is the projection's own.
+
+        What is to be known about it is told: that it is the latest of several revisions, or that
+        only part of it is left.
+        """
+        found = find_trial(objects, which.uid if isinstance(which, Trial) else which)
+        if found.note is not None and not latest:
+            uids = ", ".join(found.revisions)
+            raise TrialDoesNotExist(f"{which!r} may be any of {uids}: say which")
+        if found.note is not None:
+            self._tell(found.note)
+        if found.trial.uid not in objects.trials:
+            self.tell_of_parts([found.trial.uid])
+        return found.trial
+
+    def tell_of_parts(self, uids: Iterable[str]) -> None:
+        """Tell of each trial of which only part is left."""
+        for uid in uids:
+            self._tell(
+                f"only part of the trial {uid} is left: the event of its creation cannot be "
+                "read, which said its name, its project and its parameters",
+                DamageWarning,
+            )
+
+    def _tell(self, text: str, category: type[DamageWarning] | None = None) -> None:
+        if self.tell is not None:
+            self.tell(text)
+        elif category is not None:
+            warn(text, category)
+        else:
+            logger.info(text)
+
+    def _batches(self, uid: str) -> list[Batch]:
+        return list(self.protocol.journal.read_stream(stream_of(uid)))
+
+    def _as_it_stood(self, uid: str, batches: Iterable[Batch], at: When) -> Trial:
+        moment = to_moment(at)
+        objects = past.as_of(batches, position=moment.position, at_ns=moment.at_ns)
+        if not (objects.trials or objects.parts):
+            raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
+        return copy_trial(self.find_in(objects, uid))
 
     def damage(self) -> list[Damage]:
         """Return the damaged ranges of a journal on this machine that were passed over so far."""
@@ -214,7 +272,9 @@ class Reader:
 
     def report(self, *, at: When = None) -> Iterator[str]:
         """Yield the text of the report, of now or of a moment, in pieces."""
-        return render_report(self.objects(at))
+        objects = self.objects(at)
+        self.tell_of_parts(part.uid for part in objects.parts.values())
+        return render_report(objects)
 
     def events(self, after: int = 0, *, until: When = None) -> Iterator[Recorded]:
         """Yield the events of the store behind a position, up to a moment."""
@@ -223,10 +283,7 @@ class Reader:
     def recent(self, count: int, which: str | Trial | None = None) -> list[Recorded]:
         """Return the last events of the store, or of a trial, oldest first."""
         journal = self.protocol.journal
-        if which is None:
-            batches = journal.read_batches()
-        else:
-            batches = journal.read_stream(stream_id("trial", self.find_uid(which)))
+        batches = journal.read_batches() if which is None else self._events_of(which)[1]
         last: deque[tuple[int, bytes]] = deque(maxlen=count)
         for batch in batches:
             last.extend(zip(*batch, strict=True))
@@ -234,8 +291,21 @@ class Reader:
 
     def history(self, which: str | Trial, *, until: When = None) -> Iterator[Recorded]:
         """Yield the events of a trial, up to a moment."""
-        stream = stream_id("trial", self.find_uid(which))
-        return _decoded(self.protocol.journal.read_stream(stream), to_moment(until))
+        return _decoded(self._events_of(which)[1], to_moment(until))
+
+    def _events_of(self, which: str | Trial) -> tuple[str, Iterator[Batch]]:
+        """Return the uid and the events of a trial, without looking at any other if it is whole."""
+        uid = which.uid if isinstance(which, Trial) else which
+        if not (isinstance(which, Trial) or _WHOLE_UID.fullmatch(uid)):
+            uid = self.find_uid(uid)
+        batches = iter(self.protocol.journal.read_stream(stream_of(uid)))
+        first = next(batches, None)
+        if first is None:  # who looks for it says that it is not there, and what there is
+            uid = self.find_uid(uid)
+            return uid, iter(self._batches(uid))
+        if not isinstance(decode(0, first[1][0]).event, TrialCreated):
+            self.tell_of_parts([uid])
+        return uid, chain([first], batches)
 
     def follow(self, after: int | None = None) -> Iterator[Recorded]:
         """Yield the events behind a position (by default: the last one), and wait for more."""
@@ -244,23 +314,31 @@ class Reader:
 
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
         """Return the attempts at a trial, in the order in which they started."""
-        uid = self.find_uid(which)
-        found = past.attempts(self.history(uid, until=until))
-        return [self._attempt(number, attempt, uid) for number, attempt in enumerate(found, 1)]
+        return self._attempts(self.history(which, until=until), {})
 
-    def _attempt(self, number: int, attempt: past.Attempt, uid: str) -> Attempt:
-        process = None if attempt.process is None else ProcessId(*attempt.process)
-        return Attempt(
-            number,
-            attempt.started_at,
-            attempt.last_at,
-            attempt.finished_at,
-            _status(attempt),
-            attempt.events,
-            attempt.producer,
-            process,
-            {} if process is None else self._facts(process),
-        )
+    def _attempts(
+        self, events: Iterable[Recorded], facts: dict[ProcessId, dict[str, Any]]
+    ) -> list[Attempt]:
+        """Return the attempts of some events, with facts of processes, those known already too."""
+        found = []
+        for number, attempt in enumerate(past.attempts(events), 1):
+            process = None if attempt.process is None else ProcessId(*attempt.process)
+            if process is not None and process not in facts:
+                facts[process] = self._facts(process)
+            found.append(
+                Attempt(
+                    number,
+                    attempt.started_at,
+                    attempt.last_at,
+                    attempt.finished_at,
+                    status_of(attempt),
+                    attempt.events,
+                    attempt.producer,
+                    process,
+                    {} if process is None else facts[process],
+                )
+            )
+        return found
 
     def _facts(self, process: ProcessId) -> dict[str, Any]:
         stream = stream_id("process", process.name())
@@ -282,9 +360,9 @@ class Reader:
             step 3, ``metrics.loss.3``
         """
         events = list(self.history(which))
-        attempts = self.attempts(which)
+        attempts = self._attempts(events, {})
         return [
-            Origin(*setting, _attempt_at(attempts, setting.recorded))
+            Origin(*setting, attempt_at(attempts, setting.recorded))
             for setting in past.settings_of(events, path)
         ]
 
@@ -305,15 +383,9 @@ class Reader:
         left_at, right_at
             the moments to look at them
         """
-        found = list(differences(self._code(left, left_at), self._code(right, right_at)))
-        ours, theirs = self.trial(left, at=left_at), self.trial(right, at=right_at)
-        return [*found, *differences_of_trials(ours, theirs)]
-
-    def _code(self, which: str | Trial, until: When) -> dict[str, Any]:
-        """Return the code that the last attempt at a trial ran."""
-        attempts = self.attempts(which, until=until)
-        facts = attempts[-1].facts if attempts else {}
-        return {"code": {name: facts.get(name) for name in ("commit", "modified")}}
+        ours, theirs = self._views((left, left_at), (right, right_at))
+        found = list(differences(code_of(ours.attempts), code_of(theirs.attempts)))
+        return [*found, *differences_of_trials(ours.trial, theirs.trial)]
 
     # Tables
 
@@ -402,23 +474,3 @@ def _only_store() -> str | None:
 def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
     wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
     return (recorded for batch in wanted for recorded in map(decode, *batch))
-
-
-def _is_short_for(text: str, trial: Trial) -> bool:
-    """Whether a text is how the uid of a trial begins, or its hash does, with the revision."""
-    start, _, revision = text.rpartition("_")
-    begins = bool(start) and trial.hash.startswith(start) and str(trial.revision) == revision
-    return begins or trial.uid.startswith(text)
-
-
-def _status(attempt: past.Attempt) -> AnyStatus | None:
-    if attempt.process is None or attempt.finished_at is not None:
-        return attempt.status
-    trial = Trial(status=attempt.status, metadata={LAST_CHANGE: attempt.last_at * 1e-9})
-    return derive_status(trial, {attempt.process: attempt.last_at})
-
-
-def _attempt_at(attempts: list[Attempt], recorded: Recorded) -> Attempt | None:
-    mine = [one for one in attempts if one.started_at <= recorded.at]
-    by_producer = [one for one in mine if one.producer == recorded.producer]
-    return next(reversed(by_producer or mine), None)

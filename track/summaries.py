@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
 from track.errors import QueryError
-from track.projections.objects import LAST_CHANGE
-from track.projections.query import execute_query
+from track.projections.objects import LAST_CHANGE, is_part
+from track.projections.paths import BRACKETS, hint, look_up, parse_path
+from track.projections.query import check_path, check_paths, execute_query
 from track.structure import AnyStatus, Trial
 
-_CONDITION = re.compile(r"\s*([^\s=!<>~]+)\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
-_PATH = re.compile(r"\s*(!?)\s*([^\s=!<>~]+)\s*")
+_NAMES = rf"(?:{BRACKETS}|[^\s=!<>~])+"
+_CONDITION = re.compile(rf"\s*({_NAMES})\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
+_PATH = re.compile(rf"\s*(!?)\s*({_NAMES})\s*")
+_COLUMN = re.compile(rf"(?:{BRACKETS}|[^,])+")
 _OPERATORS = {"!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "~": "$regex"}
 
 
@@ -36,9 +39,19 @@ class TrialSummary:
         when it was last changed, in seconds since 1970-01-01; None if it never was
     runtime
         how long it took, in seconds; None while that is not known
+    archived, partial
+        whether it is archived, and whether only part of it is left: see
+        :class:`~track.reader.Reader`
     """
 
-    def __init__(self, trial: Trial, status: AnyStatus | None, group: str | None) -> None:
+    def __init__(
+        self,
+        trial: Trial,
+        status: AnyStatus | None,
+        group: str | None,
+        *,
+        archived: bool = False,
+    ) -> None:
         runtime = trial.chronos.get("runtime")
         self.uid, self.name, self.description = trial.uid, trial.name, trial.description
         self.project, self.group = trial.project_id, group or trial.group_id
@@ -48,6 +61,7 @@ class TrialSummary:
         self.metrics = {name: last_value(values) for name, values in trial.metrics.items()}
         self.changed: float | None = trial.metadata.get(LAST_CHANGE)
         self.runtime = runtime if isinstance(runtime, (int, float)) else None
+        self.archived, self.partial = archived, is_part(trial)
 
 
 def last_value(values: Any) -> Any:
@@ -62,10 +76,17 @@ def last_value(values: Any) -> Any:
 
 
 def matching(
-    summaries: Iterable[TrialSummary], conditions: Iterable[str]
+    summaries: Collection[TrialSummary], conditions: Iterable[str]
 ) -> Iterator[TrialSummary]:
-    """Yield the trials for which all conditions hold, see :func:`to_condition`."""
+    """Yield the trials for which all conditions hold, see :func:`to_condition`.
+
+    Raises
+    ------
+    QueryError
+        a condition makes no sense, or is about what no trial has
+    """
     query = [to_condition(text) for text in conditions]
+    check_paths(query, "trial", summaries)
     return (summary for summary in summaries if execute_query(summary, query))
 
 
@@ -115,23 +136,51 @@ def _check_pattern(text: str) -> None:
         raise QueryError(f"{text!r} is no regular expression: {error}") from error
 
 
-def sort_key(summary: TrialSummary, path: str) -> tuple[bool, Any]:
-    """Return what trials are sorted by: those without a value come last.
+def split_paths(text: str) -> list[str]:
+    """Return the paths that are separated by commas in a text."""
+    return [path.strip() for path in _COLUMN.findall(text) if path.strip()]
+
+
+def value_at(summary: TrialSummary, path: str) -> Any:
+    """Return what is at a path, as ``metrics.loss``; None where there is nothing."""
+    first, *keys = parse_path(path)
+    return look_up(getattr(summary, first.text, None), keys)[1]
+
+
+def check_column(path: str, what: str, summaries: Collection[TrialSummary]) -> None:
+    """Make sure that some trial has something at a path.
+
+    Parameters
+    ----------
+    path
+        as ``metrics.loss``
+    what
+        is told when nothing has
+    summaries
+        all trials; where there are none, every path will do
 
     Raises
     ------
     QueryError
-        nothing is called so
+        nothing has; the message says what may have been meant
     """
-    value: Any = summary
-    for index, name in enumerate(path.split(".")):
-        if index == 0:
-            if not hasattr(summary, name):
-                known = ", ".join(vars(summary))
-                raise QueryError(f"trials cannot be sorted by {name!r}: use one of {known}")
-            value = getattr(summary, name)
-        else:
-            value = value.get(name) if isinstance(value, Mapping) else None
+    if any(not hasattr(summary, parse_path(path)[0].text) for summary in summaries):
+        raise QueryError(f"{what}: {hint(path, summaries)}")
+    check_path(path, what, summaries)
+
+
+def sort_trials(summaries: list[TrialSummary], path: str) -> list[TrialSummary]:
+    """Return trials by what is at a path, the largest first with ``-`` before it.
+
+    Those that have nothing there, or what is no number, come last.
+    """
+    keys = {summary.uid: _sort_key(value_at(summary, path.lstrip("-"))) for summary in summaries}
+    there = [summary for summary in summaries if not keys[summary.uid][0]]
+    there.sort(key=lambda summary: keys[summary.uid], reverse=path.startswith("-"))
+    return there + [summary for summary in summaries if keys[summary.uid][0]]
+
+
+def _sort_key(value: Any) -> tuple[bool, Any]:
     if isinstance(value, (int, float)) and value == value:  # noqa: PLR0124 - not a number is not
         return False, (0, value, "")
     return (value is None or isinstance(value, float)), (1, 0, str(value))

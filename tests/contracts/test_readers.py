@@ -75,6 +75,57 @@ def test_a_name_that_several_have_is_told(reader):
     assert all(uid in str(caught.value) for uid in uids)
 
 
+def test_the_latest_revision_is_meant(reader):
+    """By the name, and by what the uids begin with; the uid of another one finds that."""
+    client = TrackClient(reader.protocol)
+    first, second = (
+        client.new_trial(force=True, name="baseline", parameters={"lr": 0.1}).trial.uid
+        for _ in range(2)
+    )
+    client.new_trial(force=True, name="other", parameters={"lr": 0.1})
+    for which in ("baseline", first[:8], second):
+        assert reader.trial(which).uid == reader.find_uid(which) == second
+        assert [event.event.revision for event in reader.history(which)] == [1]
+    assert reader.trial(first).uid == first
+    with pytest.raises(TrialDoesNotExist, match=f"may be any of {first}, {second}: say which"):
+        reader.find_uid("baseline", latest=False)
+
+
+@pytest.mark.parametrize(
+    ("query", "hint"),
+    [
+        ({"metrics.los": 1}, r"did you mean metrics\.loss\?"),
+        ({"metrics.lr": {"$ne": 1}}, r"did you mean parameters\.lr\?"),
+        ({"$or": [{"name": "mine"}, {"parameters.model.dept": 2}]}, r"model\.depth\?"),
+        ([("metadata.nothing", None)], "no trial in this store has 'metadata.nothing'"),
+        ({"parameter.lr": 1}, "a trial has no attribute 'parameter': did you mean parameters.lr"),
+    ],
+)
+def test_a_path_that_no_trial_has_is_an_error_for_who_looks(told, query, hint):
+    """Backends find nothing there, as programs that search rely on."""
+    reader, _ = told
+    with pytest.raises(QueryError, match=hint):
+        reader.trials(query)
+    if "attribute" not in hint:
+        assert isinstance(reader.protocol.fetch_trials(query), list)
+
+
+def test_what_is_not_there_yet_can_be_asked_for(told):
+    """A step, a moment before, something that is said not to be there; and names with dots."""
+    reader, uid = told
+    reader.protocol.log_trial_metrics(reader.trial(uid), step=3, **{"val.acc": 0.5})
+    assert reader.trials({"metrics.loss.99": 1.0}) == []
+    assert reader.trials({"metrics.loss.0": 1.0}, at=0) == []
+    assert len(reader.trials({"metadata.nothing": {"$exists": False}})) == 3
+    for path in ('metrics["val.acc"].3', "metrics.val.acc.3", 'metrics["val.acc"][3]'):
+        assert [trial.uid for trial in reader.trials({path: 0.5})] == [uid]
+        assert [found.value for found in reader.provenance(uid, path)] == [0.5]
+    with pytest.raises(QueryError, match=r"no project in this store has 'metadata\.x'"):
+        reader.projects({"metadata.x": 1})
+    with pytest.raises(QueryError, match=r"no group in this store has 'metadata\.x'"):
+        reader.groups({"metadata.x": 1})
+
+
 def test_a_name_that_several_have_is_suggested_once(reader):
     """Revisions of a trial have the same one."""
     client = TrackClient(reader.protocol)

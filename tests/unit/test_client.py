@@ -284,6 +284,26 @@ def test_the_same_script_twice_makes_a_second_revision():
     assert len(hashes) == 1
 
 
+def test_set_trial_by_name_continues_the_latest_revision(client, caplog):
+    """And says so; in the project that is set, if one is."""
+    client.set_project(name="p")
+    for _ in range(2):
+        with client.new_trial(name="baseline", parameters={"lr": 0.1}) as trial:
+            trial.log_metrics(step=0, loss=1.0)
+    latest = trial.trial.uid
+    other = TrackClient(client.protocol)
+    other.set_project(name="q")
+    other.new_trial(name="baseline", parameters={"lr": 0.1})
+    with pytest.raises(TrialDoesNotExist, match="may be any of"):
+        TrackClient(client.protocol).set_trial(name="baseline")
+    again = TrackClient(client.protocol)
+    again.set_project(name="p")
+    assert again.set_trial(name="baseline").trial.uid == latest
+    assert "'baseline' has 2 revisions: this is the latest one" in caplog.text
+    with pytest.raises(TrialDoesNotExist, match="there is no trial 'nobody'"):
+        TrackClient(client.protocol).set_trial(name="nobody")
+
+
 def test_set_trial_continues_one_that_exists(client):
     """By uid, by hash and revision, or by a trial."""
     uid = client.new_trial(parameters={"a": 1}).uid

@@ -18,6 +18,7 @@ from track.cli.common import (
     progress,
     reading,
     store_option,
+    tell,
     writing,
 )
 from track.reader import open_store, store_uri
@@ -129,6 +130,7 @@ def restore_verb(*, trial: str, store: str | None) -> None:
 
 def _change(method: str, trial: str, store: str | None) -> None:
     with open_store(store) as reader:  # of damage, whoever changes the store tells
+        reader.tell = tell
         found: Any = reader.trial(trial)
     with writing(store) as protocol:
         getattr(protocol, method)(found)
@@ -147,7 +149,7 @@ def redact_verb(*, trial: str, store: str | None, force: bool) -> int:
     from track.persistence.redaction import redact
 
     with reading(store) as reader:
-        uid = reader.find_uid(trial)
+        uid = reader.find_uid(trial, latest=False)  # what is erased is gone
     if not force and not click.confirm(f"Erase all that was logged about {uid}?", err=True):
         return FAILURE
     with progress("erasing") as advance:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from typing import Any
+from unicodedata import east_asian_width
 
 import click
 from click.shell_completion import CompletionItem
@@ -17,6 +19,7 @@ from track.errors import BackendError, TrackError
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
+from track.projections.objects import Objects
 from track.projections.report import dumps, plain
 from track.reader import Reader, open_store, store_uri
 from track.summaries import TrialSummary
@@ -29,6 +32,12 @@ _LONGEST = 60
 """Characters of a value in a table, as a rule."""
 
 UNCUT = 10**6
+
+_TOLD = "track.told"
+"""Where the context of the command has what was said already."""
+
+_FEWEST_DIGITS = 8
+"""Of a uid, where it is shown."""
 
 _REDRAWN_S = 0.1
 
@@ -77,6 +86,7 @@ TRIAL = _TrialName()
 def reading(store: str | None) -> Iterator[Reader]:
     """Give the store that is meant, to look at it; what of it is damaged is told at the end."""
     with open_store(store) as reader:
+        reader.tell = tell
         yield reader
         note_damage(len(reader.damage()))
 
@@ -93,6 +103,14 @@ def writing(store: str | None) -> Iterator[JournaledProtocol]:
         note_damage(len(Reader(protocol).damage()))
     finally:
         protocol.close()
+
+
+def tell(text: str) -> None:
+    """Say on stderr, once, what is to be known about an answer."""
+    told = click.get_current_context().meta.setdefault(_TOLD, set())
+    if text not in told:
+        told.add(text)
+        click.echo(f"track: {printable(text)}", err=True)
 
 
 def note_damage(ranges: int) -> None:
@@ -113,8 +131,27 @@ def is_for_people() -> bool:
     return sys.stdout.isatty() and not wants_plain
 
 
+def room() -> int | None:
+    """Return how many characters fit into a line; None where nobody looks: any number do."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def gaps(columns: int, *, is_lined: bool) -> int:
+    """Return how many characters of a line of a table are in no column."""
+    return 3 * columns + 1 if is_lined else 2 * (columns - 1)
+
+
+def shown_width(text: str) -> int:
+    """Return how many characters wide a text is on a terminal, where some take two."""
+    return len(text) + sum(east_asian_width(char) in "WF" for char in text)
+
+
 def print_table(
-    names: Sequence[str], rows: Iterable[Sequence[Any]], longest: int = _LONGEST
+    names: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    longest: int = _LONGEST,
+    *,
+    is_lined: bool | None = None,
 ) -> None:
     """Print rows below names: in lines of equal columns, drawn where somebody looks.
 
@@ -126,24 +163,35 @@ def print_table(
         values
     longest
         how many characters of a value to print
+    is_lined
+        whether there are lines between the columns; if it is given, each row is one line, however
+        long that is
     """
     names = [*map(printable, names)]
     cells = [[shown(value, longest) for value in row] for row in rows]
+    widths = [max(map(shown_width, column)) for column in zip(names, *cells, strict=True)]
     if is_for_people():
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(header_style="bold")
+        console, table = Console(), Table(header_style="bold")
+        if is_lined is False:
+            table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        if is_lined is not None:
+            whole = gaps(len(names), is_lined=is_lined) + sum(widths)
+            console.width = max(console.width, whole)
         for name in names:
-            table.add_column(Text(name))
+            table.add_column(Text(name), overflow="fold")
         for row in cells:
             table.add_row(*map(Text, row))
-        Console().print(table)
+        console.print(table)
         return
-    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
     for row in ([*names], *cells):
-        padded = (text.ljust(width) for text, width in zip(row, widths, strict=True))
+        padded = (
+            text + " " * (width - shown_width(text))
+            for text, width in zip(row, widths, strict=True)
+        )
         click.echo("  ".join(padded).rstrip())
 
 
@@ -187,21 +235,38 @@ def shown(value: Any, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def short_uid(uid: str) -> str:
-    """Return enough of the uid of a trial to find it."""
-    head, _, revision = uid.rpartition("_")
-    return shown(f"{head[:8]}_{revision}")
+def short_uids(uids: Iterable[str]) -> dict[str, str]:
+    """Return enough of the uid of each trial to find it, and to tell it from all the others."""
+    hashes = {uid: uid.rpartition("_")[0] for uid in uids}
+    starts, digits = {*hashes.values()}, _FEWEST_DIGITS
+    while len({start[:digits] for start in starts}) < len(starts):
+        digits += 1
+    return {
+        uid: shown(f"{start[:digits]}_{uid.rpartition('_')[2]}", UNCUT)
+        for uid, start in hashes.items()
+    }
 
 
-def summaries_of(reader: Reader, *, archived: bool = False) -> list[TrialSummary]:
-    """Return all trials at a glance: those archived, or the others."""
-    # Not of copies: those may be large, and hold of a statistic no more than its numbers.
+def summaries_of(reader: Reader) -> list[TrialSummary]:
+    """Return all trials at a glance, archived ones and what is left of others among them."""
     with reader.protocol.current() as objects:
-        names = {group.uid: group.name for group in objects.groups.values()}
-        trials = list((objects.find_archived if archived else objects.find_trials)(None))
-        return [
-            TrialSummary(trial, reader.status(trial), names.get(trial.group_id)) for trial in trials
-        ]
+        return summaries_in(reader, objects)
+
+
+def summaries_in(reader: Reader, objects: Objects) -> list[TrialSummary]:
+    """Return all trials among some objects at a glance."""
+    # Not of copies: those may be large, and hold of a statistic no more than its numbers.
+    names = {group.uid: group.name for group in objects.groups.values()}
+    status_in = reader.protocol.authority.status_in
+    return [
+        TrialSummary(
+            trial,
+            status_in(objects, trial),
+            names.get(trial.group_id),
+            archived=trial.uid in objects.archived,
+        )
+        for trial in (*objects.trials.values(), *objects.parts.values())
+    ]
 
 
 def duration(seconds: float | None) -> str | None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import chain
 from typing import Any
 
 import click
 
-from track.cli.common import example, progress, reading, store_option, summaries_of, writing
+from track.cli.common import example, progress, reading, store_option, summaries_in, writing
 from track.errors import BackendError
 from track.events.types import Recorded
+from track.projections.copies import copy_group, copy_trial
+from track.projections.objects import stream_of
 from track.reader import Reader
-from track.structure import Project, Trial
+from track.structure import Project, Trial, TrialGroup
 from track.summaries import matching
 from track.utils.progress import Progress, told
 
@@ -48,24 +49,33 @@ def export_verb(
     with reading(store) as reader, progress("exporting", among_output=output is None) as advance:
         everything = form == "ndjson" and not where
         # First of all: bad conditions are to be told before a file is replaced.
-        trials = told([] if everything else _trials(reader, where), advance)
+        chosen, groups = ([], []) if everything else _chosen(reader, where)
+        trials = told(chosen, advance)
         with _written(output, form) as target:
             if everything:
                 exchange.export_events(_all_events(reader, advance), target)
             elif form == "ndjson":
-                exchange.export_events(chain.from_iterable(map(reader.history, trials)), target)
+                exchange.export_events(_events_of(reader, trials), target)
             elif form == "json":
                 exchange.export_json(trials, target)
             else:
-                getattr(exchange, _TABLES[form])(trials, target, groups=reader.groups())
+                getattr(exchange, _TABLES[form])(trials, target, groups=groups)
 
 
-def _trials(reader: Reader, where: tuple[str, ...]) -> list[Trial]:
-    if not where:
-        return reader.trials()
-    # As in lists: a metric is its last value, and a status is text.
-    wanted = {summary.uid for summary in matching(summaries_of(reader), where)}
-    return [trial for trial in reader.trials() if trial.uid in wanted]
+def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:
+    """Return the trials for which all conditions hold, and the groups."""
+    with reader.protocol.current() as objects:
+        # As in lists: a metric is its last value, and a status is text.
+        found = [one for one in matching(summaries_in(reader, objects), where) if not one.archived]
+        trials = {**objects.trials, **{part.uid: part for part in objects.parts.values()}}
+        chosen = [copy_trial(trials[one.uid]) for one in found]
+        reader.tell_of_parts(one.uid for one in found if one.partial)
+        return chosen, [*map(copy_group, objects.groups.values())]
+
+
+def _events_of(reader: Reader, trials: Iterable[Trial]) -> Iterator[Recorded]:
+    streams = {stream_of(trial.uid) for trial in trials}
+    return (event for event in reader.events() if event.stream in streams)
 
 
 def _all_events(reader: Reader, advance: Progress) -> Iterator[Recorded]:

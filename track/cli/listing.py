@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from track.cli.columns import choose_columns, columns_of, sentence
 from track.cli.common import (
     TRIAL,
     UNCUT,
-    ago,
     clock,
     duration,
     example,
@@ -19,19 +19,22 @@ from track.cli.common import (
     print_json,
     print_table,
     reading,
-    short_uid,
+    room,
+    short_uids,
     shown,
     store_option,
     summaries_of,
+    tell,
 )
 from track.cli.drawing import braille, letter, plot, sparkline
 from track.errors import QueryError
 from track.projections.objects import OWN_METADATA
-from track.reader import Attempt, Reader
+from track.projections.paths import hint, parse_path
+from track.reader import Reader
 from track.serialization import to_json
-from track.summaries import last_value, matching, sort_key
-
-_METRICS_SHOWN = 4
+from track.structure import Trial
+from track.summaries import check_column, last_value, matching, sort_trials, split_paths, value_at
+from track.views import Attempt
 
 _FULL = 0xFF
 """All dots of a cell of a plot."""
@@ -45,12 +48,19 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
     epilog=example(
         "track ls -w status=completed -w 'metrics.loss<0.1' --sort metrics.loss -n 10",
         "track ls -w 'name~^base' -w parameters.lr=0.1,0.01 -w '!metadata.note'",
+        """track ls --columns 'uid,parameters.lr,metrics["val.acc"]' --sort metrics.loss""",
     ),
 )
 @click.argument("what", type=click.Choice(["trials", "projects", "groups"]), default="trials")
 @store_option
 @click.option("-w", "--where", multiple=True, metavar="CONDITION", help="Only these; repeatable.")
 @click.option("--sort", metavar="PATH", help="By this, as metrics.loss; -PATH: largest first.")
+@click.option(
+    "--columns",
+    metavar="PATHS",
+    multiple=True,
+    help="Print these, separated by commas; by default what tells trials apart.",
+)
 @click.option("-n", "count", type=click.IntRange(0), help="At most so many.")
 @click.option("--archived", is_flag=True, help="Those that are archived, and only those.")
 @json_option
@@ -60,6 +70,7 @@ def ls_verb(
     store: str | None,
     where: tuple[str, ...],
     sort: str | None,
+    columns: tuple[str, ...],
     count: int | None,
     archived: bool,
     as_json: bool,
@@ -69,31 +80,37 @@ def ls_verb(
         if what != "trials":
             _list_others(reader, what, as_json=as_json)
             return
-        summaries = list(matching(summaries_of(reader, archived=archived), where))
+        known = summaries_of(reader)
+        reader.tell_of_parts(summary.uid for summary in known if summary.partial)
+    paths = [path for text in columns for path in split_paths(text)]
+    for path in paths:
+        check_column(path, f"no trial in this store has {path!r}", known)
+    chosen = [one for one in matching(known, where) if one.archived is archived]
     if sort:
         path = sort.lstrip("-")
-        there = [item for item in summaries if not sort_key(item, path)[0]]
-        there.sort(key=lambda item: sort_key(item, path), reverse=sort.startswith("-"))
-        summaries = there + [item for item in summaries if sort_key(item, path)[0]]
-    summaries = summaries[:count]
+        check_column(path, f"trials cannot be sorted by {path!r}", known)
+        chosen = sort_trials(chosen, sort)
+    chosen = chosen[:count]
     if as_json:
-        for summary in summaries:
-            print_json(vars(summary))
+        for one in chosen:
+            print_json({path: value_at(one, path) for path in paths} if paths else vars(one))
         return
-    metrics = list(dict.fromkeys(name for item in summaries for name in item.metrics))
-    print_table(
-        ["trial", "name", "project", "group", "status", "changed", "runtime"]
-        + [str(name) for name in metrics[:_METRICS_SHOWN]],
-        (
-            [
-                short_uid(item.uid),
-                *(item.name, item.project, item.group, item.status),
-                *(ago(item.changed), duration(item.runtime)),
-                *(item.metrics.get(name) for name in metrics[:_METRICS_SHOWN]),
-            ]
-            for item in summaries
-        ),
-    )
+    uids = short_uids(summary.uid for summary in known)
+    is_lined = is_for_people()
+    left_out: list[str] = []
+    same: list[str] = []
+    if paths:
+        table = columns_of(chosen, uids, paths)
+    else:
+        asked = [sort.lstrip("-")] if sort else []
+        table, left_out, same = choose_columns(chosen, uids, room(), asked, is_lined=is_lined)
+        if left_out and is_lined:  # there is more room without lines between the columns
+            is_lined = False
+            table, left_out, same = choose_columns(chosen, uids, room(), asked)
+    rows = zip(*(column.cells for column in table), strict=True)
+    print_table([column.title for column in table], rows, UNCUT, is_lined=is_lined)
+    if said := sentence(left_out, same):
+        tell(said)
 
 
 def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
@@ -125,10 +142,7 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
 def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
     """Show all there is of a trial: its uid, the beginning of that, or its name says which."""
     with reading(store) as reader:
-        found = reader.trial(trial, at=at)
-        attempts = reader.attempts(found, until=at)
-        status = reader.status(found) if at is None else found.status
-        groups = {group.uid: group.name for group in reader.groups()}
+        found, status, group, attempts = reader.view(trial, at=at)
     if as_json:
         print_json(
             {**to_json(found), "attempts": [_attempt(attempt) for attempt in attempts]}
@@ -140,7 +154,7 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
         "name": found.name,
         "description": found.description,
         "project": found.project_id,
-        "group": groups.get(found.group_id) or found.group_id,
+        "group": group or found.group_id,
         "version": found.version,
         "status": status,
         "runtime": duration(found.chronos.get("runtime")) if found.chronos else None,
@@ -234,14 +248,13 @@ def plot_verb(
 ) -> None:
     """Plot metrics, the curves of all the trials in one plot for each."""
     with reading(store) as reader:
-        found = list({uid: reader.trial(uid) for uid in map(reader.find_uid, trials)}.values())
+        found = reader.named(trials)
+    uids = short_uids(trial.uid for trial in found)
     is_alone = len(found) == 1
     paint = braille if is_alone else _in_colour if is_for_people() else letter
-    names = metric or tuple(dict.fromkeys(name for trial in found for name in trial.metrics))
+    known = dict.fromkeys(name for trial in found for name in trial.metrics)
+    names = dict.fromkeys(_metric_named(name, found) for name in metric) if metric else known
     for name in names:
-        if not any(name in trial.metrics for trial in found):
-            known = ", ".join(sorted({name for trial in found for name in trial.metrics}))
-            raise QueryError(f"none of these trials has a metric {name!r}: use one of {known}")
         curves = [points_of(trial.metrics.get(name)) for trial in found]
         if as_json:
             for trial, points in zip(found, curves, strict=True):
@@ -250,9 +263,19 @@ def plot_verb(
         click.echo(shown(name))
         for curve, trial in enumerate(found):
             mark = "" if is_alone else f"{paint(_FULL, curve)}  "
-            click.echo(f"{mark}{short_uid(trial.uid)}  {shown(trial.name or '')}".rstrip())
+            click.echo(f"{mark}{uids[trial.uid]}  {shown(trial.name or '')}".rstrip())
         for line in plot(curves, width, height, paint):
             click.echo(line)
+
+
+def _metric_named(text: str, trials: list[Trial]) -> str:
+    """Return the name of a metric that some trial has, given that or its path."""
+    first, *keys = parse_path(text)
+    for name in (text, ".".join(key.text for key in keys) if first.text == "metrics" else text):
+        if any(name in trial.metrics for trial in trials):
+            return name
+    path = text if first.text == "metrics" else f"metrics.{text}"
+    raise QueryError(f"none of these trials has a metric {text!r}: {hint(path, trials)}")
 
 
 def _in_colour(dots: int, curve: int) -> str:

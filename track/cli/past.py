@@ -20,9 +20,12 @@ from track.cli.common import (
     shown,
     store_option,
 )
+from track.cli.subjects import Subjects
 from track.errors import QueryError
 from track.events.types import CATALOGUE, Recorded
 from track.moments import Moment, to_moment
+from track.projections.objects import stream_of
+from track.projections.paths import hint
 
 _TYPES = sorted(event.__name__ for event in CATALOGUE)
 
@@ -69,34 +72,45 @@ def log_verb(
         begin = to_moment(since)
         end = reader.protocol.journal.head() if follow else 0
         # A trial is looked for first: when it is none, nothing is to be printed.
-        stream = None if trial is None else next(iter(reader.history(trial))).stream
+        with reader.protocol.current() as objects:
+            found = None if trial is None else reader.find_in(objects, trial)
+            subjects = Subjects(objects, found)
+        stream = None if found is None else stream_of(found.uid)
         events: Iterable[Recorded]
         if count is not None and since is None and until is None and not types:
-            events = reader.recent(count, trial)
-        elif trial is None:
+            events = reader.recent(count, found)
+        elif found is None:
             events = reader.events(until=until)
         else:
-            events = reader.history(trial, until=until)
+            events = reader.history(found, until=until)
         wanted = (event for event in events if _is_wanted(event, begin, types))
-        printed = _print_events(_last(wanted, count), as_json=as_json)
+        printed = _print_events(_last(wanted, count), subjects, as_json=as_json)
         if follow:
             # What came while the past was read is behind the end as it was, and was printed.
             coming = reader.follow(max(end, printed))
             coming = (event for event in coming if stream in (None, event.stream))
-            _print_events((e for e in coming if _is_wanted(e, begin, types)), as_json=as_json)
+            coming = (event for event in coming if _is_wanted(event, begin, types))
+            _print_events(coming, subjects, as_json=as_json)
 
 
-@click.command("tail", epilog=example("track tail -f"))
+@click.command("tail", epilog=example("track tail -f", "track tail baseline -n 20"))
+@click.argument("trial", type=TRIAL, required=False)
 @store_option
 @click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True)
 @click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
 @json_option
 @click.pass_context
 def tail_verb(
-    ctx: click.Context, *, store: str | None, count: int, follow: bool, as_json: bool
+    ctx: click.Context,
+    *,
+    trial: str | None,
+    store: str | None,
+    count: int,
+    follow: bool,
+    as_json: bool,
 ) -> None:
-    """Print the last events of a store, and with -f those that come."""
-    ctx.invoke(log_verb, store=store, count=count, follow=follow, as_json=as_json)
+    """Print the last events of a trial, or of the whole store, and with -f those that come."""
+    ctx.invoke(log_verb, trial=trial, store=store, count=count, follow=follow, as_json=as_json)
 
 
 def _is_wanted(event: Recorded, since: Moment, types: tuple[str, ...]) -> bool:
@@ -115,7 +129,7 @@ def _last(events: Iterable[Recorded], count: int | None) -> Iterable[Recorded]:
     return deque(events, count)
 
 
-def _print_events(events: Iterable[Recorded], *, as_json: bool) -> int:
+def _print_events(events: Iterable[Recorded], subjects: Subjects, *, as_json: bool) -> int:
     """Print events, and return the position of the last one, 0 if there was none."""
     position = 0
     if as_json:
@@ -123,7 +137,7 @@ def _print_events(events: Iterable[Recorded], *, as_json: bool) -> int:
 
         # Line by line: whoever follows wants each when it comes.
         for event in events:
-            export_events([event], sys.stdout)
+            export_events([event], sys.stdout, trial_of=subjects.trial_of)
             sys.stdout.flush()
             position = event.position
         return position
@@ -131,7 +145,9 @@ def _print_events(events: Iterable[Recorded], *, as_json: bool) -> int:
         position = event.position
         kind = type(event.event).__name__
         fields = " ".join(f"{name}={shown(value)}" for name, value in _fields(event))
-        click.echo(f"{event.position:>10}  {clock(event.at)}  {kind:<20} {fields}".rstrip())
+        subject = subjects.label(event)
+        line = f"{event.position:>10}  {clock(event.at)}  {subject}  {kind:<20} {fields}"
+        click.echo(line.rstrip())
     return position
 
 
@@ -177,9 +193,11 @@ def blame_verb(*, trial: str, path: str, store: str | None, as_json: bool) -> No
     """Tell who set a value of a trial, when, and what was there before."""
     with reading(store) as reader:
         origins = reader.provenance(trial, path)
-        name = reader.trial(trial).uid
-    if not origins:
-        raise QueryError(f"nothing was ever set at {path!r} of {name}: write it as metrics.loss.3")
+        if not origins:
+            found = reader.trial(trial)
+            raise QueryError(
+                f"nothing was ever set at {path!r} of {found.uid}: {hint(path, [found])}"
+            )
     rows = [
         {
             "value": origin.value,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -148,3 +149,29 @@ def _step_slot(payload: bytes, position: int) -> _Slot | None:
         return _Slot(position, 1)
     width = _STEP_WIDTHS.get(marker)
     return None if width is None else _Slot(position + 1, width)
+
+
+def by_stream(columns: Columns) -> Iterator[tuple[int, Columns]]:
+    """Split columns into those of each stream: what happens to different trials commutes."""
+    streams = columns.streams
+    if streams == streams[:1] * len(streams):
+        yield streams[0], columns
+        return
+    places: dict[int, list[int]] = {}
+    for index, stream in enumerate(streams):
+        places.setdefault(stream, []).append(index)
+    for stream, indexes in places.items():
+        _, times, steps, metrics = columns
+        yield (
+            stream,
+            Columns(
+                streams,
+                _pick(times, indexes),
+                _pick(steps, indexes),
+                {name: _pick(values, indexes) for name, values in metrics.items()},
+            ),
+        )
+
+
+def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
+    return array(column.typecode, [column[index] for index in indexes])

@@ -6,7 +6,7 @@ Files are given open, in text mode; those for CSV with ``newline=""``, as :mod:`
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timezone
 from typing import TextIO
 
@@ -87,7 +87,12 @@ def export_json(objects: Iterable[Project | TrialGroup | Trial], file: TextIO) -
     return count
 
 
-def export_events(events: Iterable[Recorded], file: TextIO) -> int:
+def export_events(
+    events: Iterable[Recorded],
+    file: TextIO,
+    *,
+    trial_of: Callable[[Recorded], str | None] | None = None,
+) -> int:
     """Write each event as a line of JSON.
 
     Its keys are ``position``; ``at``, ISO 8601 in UTC with nanoseconds; ``producer``, 16
@@ -96,6 +101,16 @@ def export_events(events: Iterable[Recorded], file: TextIO) -> int:
     (:func:`track.projections.report.plain`): NaN and the infinities as ``"NaN"``, ``"Infinity"``
     and ``"-Infinity"``, bytes in base64, datetimes as seconds since 1970-01-01, dates and UUIDs as
     text, tuples as lists, and keys as text.
+
+    Parameters
+    ----------
+    events
+        to be written
+    file
+        where to
+    trial_of
+        returns the uid of the trial that an event is about, None when it is about something else:
+        with it, each line has a ``trial``
 
     Returns
     -------
@@ -112,6 +127,8 @@ def export_events(events: Iterable[Recorded], file: TextIO) -> int:
             "type": type(recorded.event).__name__,
             "fields": recorded.event._asdict(),
         }
+        if trial_of is not None:
+            line["trial"] = trial_of(recorded)
         file.write(dumps(line) + "\n")
         count += 1
     return count

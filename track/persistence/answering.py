@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from track.errors import MalformedMessage, RPCCallFailure
-from track.events.codec import identify, stream_id
+from track.events.codec import identify
 from track.events.journal import Batch
 from track.events.record import frame
 from track.persistence.authority import (
@@ -24,9 +24,10 @@ from track.persistence.journaled import JournaledProtocol
 from track.persistence.queries import from_values
 from track.persistence.query_limit import QueryLimit
 from track.persistence.selection import pack_all, pack_selection
-from track.projections.objects import Objects
+from track.projections.objects import Objects, stream_of
 from track.projections.projection import catch_up
 from track.projections.query import check_size
+from track.structure import LOST
 
 Answer = tuple[list[Any], bytes]
 """Values, and objects as bytes."""
@@ -220,14 +221,18 @@ class Answering:
         return [self._authority.next_revision(digest)], b""
 
     def _status_of(self, uid: str) -> Answer:
-        status = self._authority.status_of(uid, stream_id("trial", uid))
+        status = self._authority.status_of(uid, stream_of(uid))
         if status is None:
             return [None], b""
         return [[status.name, status.value]], b""
 
     def _objects(self) -> Answer:
+        status_in = self._authority.status_in
         with self._authority.current() as objects:
-            return [], pack_all(objects)
+            # Here is known which processes of this machine are alive.
+            trials = (*objects.trials.values(), *objects.parts.values())
+            lost = [trial.uid for trial in trials if status_in(objects, trial) is LOST]
+            return lost, pack_all(objects)
 
     # Making it last
 

@@ -16,8 +16,8 @@ from track.persistence.queries import to_values
 from track.persistence.selection import unpack_selection
 from track.projections.objects import Objects
 from track.relay.connection import Connection
-from track.relay.frames import Verb
-from track.structure import AnyStatus, get_status
+from track.relay.frames import Message, Verb
+from track.structure import LOST, AnyStatus, Trial, get_status
 
 
 class RemoteAuthority(Authority):
@@ -39,6 +39,8 @@ class RemoteAuthority(Authority):
         self._connection = connection
         self._forwarding = forwarding
         self._producer = producer
+        self._lost: frozenset[str] = frozenset()
+        """Uids of the lost trials among the objects that were fetched last."""
 
     def record_if(
         self, stream: int, event: Event, expectations: Iterable[Expectation]
@@ -92,6 +94,9 @@ class RemoteAuthority(Authority):
         (status,) = self._ask("status_of", uid)
         return None if status is None else get_status(*status)
 
+    def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:
+        return LOST if trial.uid in self._lost else trial.status
+
     def metrics(self, uid: str) -> dict[str, Any]:
         query = {"uid": uid}
         # Somebody may archive a trial that is still running.
@@ -107,20 +112,23 @@ class RemoteAuthority(Authority):
 
     @contextmanager
     def current(self) -> Iterator[Objects]:
-        yield self._fetch("objects")
+        answer = self._request("objects")
+        self._lost = frozenset(answer.header)
+        yield unpack_selection(answer.attachment)
 
     def commit(self) -> None:
         """Have the server put everything on stable storage, and its report in place."""
         self._ask("commit")
 
     def _ask(self, name: str, *arguments: Any) -> list[Any]:
-        with self._drained():
-            return self._connection.request(Verb.CALL, [name, *arguments]).header
+        return self._request(name, *arguments).header
 
     def _fetch(self, name: str, *arguments: Any) -> Objects:
+        return unpack_selection(self._request(name, *arguments).attachment)
+
+    def _request(self, name: str, *arguments: Any) -> Message:
         with self._drained():
-            answer = self._connection.request(Verb.CALL, [name, *arguments])
-        return unpack_selection(answer.attachment)
+            return self._connection.request(Verb.CALL, [name, *arguments])
 
     @contextmanager
     def _drained(self) -> Iterator[None]:

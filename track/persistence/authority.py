@@ -19,9 +19,9 @@ from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.persistence.store import Store
 from track.projections.copies import copy_group, copy_project, copy_trial, thaw
-from track.projections.objects import Objects
+from track.projections.objects import Objects, stream_of
 from track.projections.projection import catch_up
-from track.structure import AnyStatus
+from track.structure import AnyStatus, Trial
 
 Kind = Literal["project", "group", "trial", "archived"]
 """What there is; trials that are archived are only found when they are asked for."""
@@ -89,7 +89,7 @@ class Authority(ABC):
 
     @abstractmethod
     def knows(self, kind: Kind, uid: Any) -> bool:
-        """Whether there is an object with a uid."""
+        """Return whether there is an object with a uid, or part of one."""
 
     @abstractmethod
     def revisions(self, uid: str) -> list[Any] | None:
@@ -102,6 +102,10 @@ class Authority(ABC):
     @abstractmethod
     def status_of(self, uid: str, stream: int) -> AnyStatus | None:
         """Return the status of a trial, see :func:`track.persistence.liveness.derive_status`."""
+
+    @abstractmethod
+    def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:
+        """Return the status of a trial among the current objects, see :meth:`status_of`."""
 
     @abstractmethod
     def metrics(self, uid: str) -> dict[str, Any]:
@@ -157,7 +161,8 @@ class LocalAuthority(Authority):
 
     def knows(self, kind: Kind, uid: Any) -> bool:
         with self.current() as objects:
-            return uid in table(objects, kind)
+            is_part = kind == "trial" and stream_of(uid) in objects.parts
+            return is_part or uid in table(objects, kind)
 
     def revisions(self, uid: str) -> list[Any] | None:
         with self.current() as objects:
@@ -171,9 +176,11 @@ class LocalAuthority(Authority):
 
     def status_of(self, uid: str, stream: int) -> AnyStatus | None:
         with self.current() as objects:
-            found = objects.trials.get(uid)
-            beats = objects.heartbeats.get(stream, {})
-            return None if found is None else derive_status(found, beats)
+            found = objects.trials.get(uid) or objects.parts.get(stream)
+            return None if found is None else self.status_in(objects, found)
+
+    def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:
+        return derive_status(trial, objects.heartbeats.get(stream_of(trial.uid), {}))
 
     def metrics(self, uid: str) -> dict[str, Any]:
         try:

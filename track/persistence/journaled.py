@@ -64,7 +64,7 @@ from track.persistence.storage import check_report, write_report
 from track.persistence.timers import Timers
 from track.projections.copies import thaw
 from track.projections.history import as_of
-from track.projections.objects import UPDATE_COUNT, Objects
+from track.projections.objects import UPDATE_COUNT, Objects, stream_of
 from track.projections.report import render_report
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
@@ -143,7 +143,7 @@ class JournaledProtocol(Protocol):
         return self.authority.deciding()
 
     def status_of(self, trial: Trial) -> AnyStatus | None:
-        return self.authority.status_of(trial.uid, stream_id("trial", trial.uid))
+        return self.authority.status_of(trial.uid, stream_of(trial.uid))
 
     # Projects
 
@@ -413,7 +413,7 @@ class JournaledProtocol(Protocol):
     def trial_history(self, trial: Trial) -> list[Recorded]:
         """Return the events of a trial, in order."""
         with self.producer.busy():
-            batches = self.journal.read_stream(stream_id("trial", trial.uid))
+            batches = self.journal.read_stream(stream_of(trial.uid))
         return [recorded for batch in batches for recorded in map(decode, *batch)]
 
     def as_of(self, *, position: int | None = None, at_ns: int | None = None) -> Objects:

@@ -20,6 +20,7 @@ from track.persistence.local import FileProtocol
 from track.persistence.maintenance import copying, kind_of, opened, remove, verify_journal
 from track.persistence.settings import local_settings
 from track.persistence.utils import parse_uri
+from track.projections.objects import stream_of
 from track.utils.files import sync_folder
 from track.utils.process import ProcessId
 from track.utils.progress import Progress, untold
@@ -134,7 +135,7 @@ class _Erasure:
     """
 
     def __init__(self, journal: Journal, uid: str) -> None:
-        self.stream = stream_id("trial", uid)
+        self.stream = stream_of(uid)
         self.streams = {self.stream}
         self.digests: set[str] = set()
         self._changed: set[tuple[int, int]] = set()
@@ -146,7 +147,7 @@ class _Erasure:
                 if found is None or (found.stream != self.stream and found.tag not in _WITH_FILES):
                     continue
                 event = decode(0, payload).event
-                exists = exists or (found.stream == self.stream and isinstance(event, TrialCreated))
+                exists = exists or found.stream == self.stream
                 if isinstance(event, Heartbeat):
                     self.streams.add(stream_id("process", ProcessId(*event).name()))
                 elif isinstance(event, (TrialCreated, MetadataLogged)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
@@ -24,6 +24,7 @@ from track.events.types import (
 )
 from track.projections.copies import thaw
 from track.projections.objects import Objects
+from track.projections.paths import look_up, parse_path
 from track.projections.projection import fold
 from track.structure import AnyStatus, get_status
 
@@ -167,15 +168,16 @@ def settings_of(events: Iterable[Recorded], path: str) -> list[Setting]:
         as in queries: ``status``, ``parameters.lr``, ``metadata.code``, ``metrics.loss`` or, at
         step 3, ``metrics.loss.3``
     """
-    section, *keys = path.split(".")
+    first, *keys = parse_path(path)
+    section = first.text
     objects = Objects()
     found: list[Setting] = []
     for recorded in events:
         objects.apply(recorded)
-        if not _may_set(recorded.event, section, keys):
+        if not _may_set(recorded.event, section, [key.text for key in keys]):
             continue
-        for trial in objects.trials.values():  # there is one
-            is_there, value = _look_up(getattr(trial, section, None), keys)
+        for trial in (*objects.trials.values(), *objects.parts.values()):  # there is one
+            is_there, value = look_up(getattr(trial, section, None), keys)
             if is_there and value is not None:
                 before = found[-1].value if found else None
                 found.append(Setting(_latest(value), before, recorded))
@@ -203,34 +205,13 @@ def _may_set(event: Any, section: str, keys: list[str]) -> bool:
         return section == "chronos" and keys[:1] in ([], [event.name])
     if _SECTIONS.get(kind) != section:
         return False
-    if not keys or ".".join(keys) in event.values:
+    if not keys:
         return True
-    if keys[0] not in event.values:
-        return False
-    return kind is not MetricsLogged or event.step is None or keys[1:2] in ([], [str(event.step)])
-
-
-def _look_up(value: Any, keys: list[str]) -> tuple[bool, Any]:
-    """Return whether there is something at a path, and what. Steps are given as text."""
-    for index, key in enumerate(keys):
-        if not isinstance(value, Mapping):
-            return False, None
-        rest = ".".join(keys[index:])
-        if rest in value:
-            return True, value[rest]
-        found = next((known for known in _candidates(key) if known in value), None)
-        if found is None:
-            found = next((known for known in value if str(known) == key), None)
-            if found is None:
-                return False, None
-        value = value[found]
-    return True, value
-
-
-def _candidates(key: str) -> Iterator[Any]:
-    yield key
-    if key.lstrip("-").isdecimal():
-        yield int(key)
+    for end in range(len(keys), 0, -1):
+        if ".".join(keys[:end]) in event.values:
+            step = ".".join(keys[end:])
+            return kind is not MetricsLogged or event.step is None or step in ("", str(event.step))
+    return False
 
 
 def _latest(value: Any) -> Any:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from array import array
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import copy
 from typing import Any, NamedTuple, TypeVar
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, build
 from track.containers.series import StepSeries
-from track.events.columns import Columns
+from track.events.codec import stream_id
+from track.events.columns import Columns, by_stream
 from track.events.types import (
     AggregatorSpec,
     ArgumentsLogged,
@@ -37,13 +38,30 @@ from track.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
-FOLDS_VERSION = 3
+FOLDS_VERSION = 4
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
 OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
 """What the storage keeps in the metadata of a trial."""
 _NS = 1e-9
+
+
+_PART = "partial"
+_PART_UID = re.compile(f"[0-9a-f]{{16}}_{_PART}")
+
+
+def is_part(trial: Trial) -> bool:
+    """Return whether only part of a trial is left: the event of its creation cannot be read.
+
+    Nothing is known of it but what was recorded later. Its uid is made of its stream.
+    """
+    return trial.revision == _PART
+
+
+def stream_of(uid: str) -> int:
+    """Return the stream of a trial, or of the part that is left of one."""
+    return int(uid[:16], 16) if _PART_UID.fullmatch(uid) else stream_id("trial", uid)
 
 
 class Homes(NamedTuple):
@@ -66,6 +84,8 @@ class Objects:
         self.projects: dict[str, Project] = {}
         self.groups: dict[str, TrialGroup] = {}
         self.trials: dict[str, Trial] = {}
+        self.parts: dict[int, Trial] = {}
+        """stream -> what is left of a trial whose creation cannot be read, see :func:`is_part`"""
         self.revisions: dict[str, list[str]] = {}
         """hash -> uids of its trials, oldest first"""
         self.archived: dict[str, Homes] = {}
@@ -101,12 +121,23 @@ class Objects:
             return
         self.position = position
         self.events += len(columns.times)
-        for stream, rows in _by_stream(columns):
-            trial = self.subjects.get(stream)
+        for stream, rows in by_stream(columns):
+            trial = self.trial_on(stream)
             if isinstance(trial, Trial):
                 _touch(trial, rows.times[-1], len(rows.times))
                 for name, values in rows.metrics.items():
                     add_column(trial.metrics, name, rows.steps, values)
+
+    def trial_on(self, stream: int) -> Any:
+        """Return the trial that an event of a trial is about: if it is not known, a part of it."""
+        subject = self.subjects.get(stream)
+        if subject is not None:
+            return subject
+        part = self.parts.get(stream)
+        if part is None:
+            part = self.parts[stream] = Trial(f"{stream:016x}", _PART)
+            part.metadata[UPDATE_COUNT] = 0
+        return part
 
     def add_trial(self, trial: Trial) -> None:
         """Add a trial, and index it."""
@@ -119,6 +150,11 @@ class Objects:
         """Yield the trials that match and are not archived, oldest first."""
         found = _find(self.trials, self._candidates(query), query)
         return (trial for trial in found if trial.uid not in self.archived)
+
+    def find_parts(self, query: Query, *, archived: bool = False) -> Iterator[Trial]:
+        """Yield what is left of trials whose creation cannot be read, as far as that matches."""
+        found = _find({part.uid: part for part in self.parts.values()}, None, query)
+        return (part for part in found if (part.uid in self.archived) is archived)
 
     def find_archived(self, query: Query) -> Iterator[Trial]:
         """Yield the archived trials that match, oldest first."""
@@ -145,32 +181,6 @@ class Objects:
         if uids is None and isinstance(query, Mapping) and isinstance(query.get("group_id"), str):
             return self.by_group.get(query["group_id"], ())
         return uids
-
-
-def _by_stream(columns: Columns) -> Iterator[tuple[int, Columns]]:
-    """Split columns into those of each stream: what happens to different trials commutes."""
-    streams = columns.streams
-    if streams == streams[:1] * len(streams):
-        yield streams[0], columns
-        return
-    places: dict[int, list[int]] = {}
-    for index, stream in enumerate(streams):
-        places.setdefault(stream, []).append(index)
-    for stream, indexes in places.items():
-        _, times, steps, metrics = columns
-        yield (
-            stream,
-            Columns(
-                streams,
-                _pick(times, indexes),
-                _pick(steps, indexes),
-                {name: _pick(values, indexes) for name, values in metrics.items()},
-            ),
-        )
-
-
-def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
-    return array(column.typecode, [column[index] for index in indexes])
 
 
 _Object = TypeVar("_Object", Project, TrialGroup, Trial)
@@ -219,6 +229,7 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
         return
     objects.add_trial(trial)
     objects.subjects[recorded.stream] = trial
+    objects.parts.pop(recorded.stream, None)
     if trial.project_id in objects.projects:
         objects.projects[trial.project_id].trials.add(trial)
     if trial.group_id in objects.groups:
@@ -297,7 +308,7 @@ def _touched(fold: Callable[[Objects, Trial, Recorded, Any], None]) -> Callable[
     """Make a fold over a trial: find it, count the change, note when it was."""
 
     def touch_and_fold(objects: Objects, recorded: Recorded, event: Any) -> None:
-        trial = objects.subjects.get(recorded.stream)
+        trial = objects.trial_on(recorded.stream)
         if isinstance(trial, Trial):
             _touch(trial, recorded.at, 1)
             fold(objects, trial, recorded, event)

@@ -2,22 +2,21 @@
 
 A query maps dotted paths to values or to ``{operator: operand}``. The first name of a path is an
 attribute of the object, the others are keys of dictionaries (``metrics.loss.3``: at step 3) or
-places in lists (``metrics.loss.-1``: the last one); what is missing is None. A condition that
-cannot apply to what it finds (``None < 3``) does not match.
+places in lists (``metrics.loss.-1``: the last one), see :mod:`track.projections.paths`; what is
+missing is None. A condition that cannot apply to what it finds (``None < 3``) does not match.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any, Protocol
 
 from track.errors import QueryError
+from track.projections.paths import hint, is_known, look_up, parse_path
 from track.structure import Status
 from track.utils.expressions import Expression, is_short, search
-
-_INTEGER = re.compile("-?[0-9]{1,20}")
 
 _LONGEST_SEARCH_S = 10.0
 """How long one text may be searched for a regular expression."""
@@ -107,6 +106,50 @@ def _holds_all(obj: Any, query: Query) -> bool:
     return all(_matches(obj, path, condition) for path, condition in _conditions(query))
 
 
+def check_paths(query: Query, kind: str, items: Collection[Any]) -> None:
+    """Make sure that each path of a query leads to something in some object.
+
+    People who look are told of a name that nothing has; programs that search get no match. What is
+    asked for with ``{"$exists": False}`` need not be anywhere, and steps need not have been
+    reached.
+
+    Raises
+    ------
+    QueryError
+        one does not; the message says what may have been meant
+    """
+    for path, condition in _conditions(query):
+        if path in ("$and", "$or"):
+            for part in condition:
+                check_paths(part, kind, items)
+        elif not (isinstance(condition, Mapping) and condition.get("$exists") is False):
+            name = parse_path(path)[0].text
+            if any(not hasattr(item, "uid" if name == "_uid" else name) for item in items):
+                raise QueryError(f"a {kind} has no attribute {name!r}: {hint(path, items)}")
+            check_path(path, f"no {kind} in this store has {path!r}", items)
+
+
+def check_path(path: str, what: str, items: Collection[Any]) -> None:
+    """Make sure that a path leads to something in some object.
+
+    Parameters
+    ----------
+    path
+        below an attribute that all of them have
+    what
+        is told, when it does not
+    items
+        the objects; where there are none, every path will do
+
+    Raises
+    ------
+    QueryError
+        it does not
+    """
+    if len(parse_path(path)) > 1 and items and not is_known(path, items):
+        raise QueryError(f"{what}: {hint(path, items)}")
+
+
 def _matches(obj: Any, path: str, condition: Any) -> bool:
     watching = watch.get()
     if watching is not None:
@@ -125,8 +168,8 @@ def _matches(obj: Any, path: str, condition: Any) -> bool:
 
 def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
     """Return whether there is something at a path, and what."""
-    name, *keys = path.split(".")
-    name = "uid" if name == "_uid" else name
+    first, *keys = parse_path(path)
+    name = "uid" if first.text == "_uid" else first.text
     try:
         value = getattr(obj, name)
     except AttributeError:
@@ -134,29 +177,7 @@ def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
         raise QueryError(
             f"a {type(obj).__name__} has no attribute '{name}' to query: use one of {known}"
         ) from None
-    for index, key in enumerate(keys):
-        if isinstance(value, list):
-            place = _as_number(key)
-            if not isinstance(place, int) or not -len(value) <= place < len(value):
-                return False, None
-            value = value[place]
-            continue
-        if not isinstance(value, Mapping):
-            return False, None
-        rest = ".".join(keys[index:])
-        if rest in value:  # a dotted key was stored as it is
-            return True, value[rest]
-        if key not in value:
-            key = _as_number(key)
-            if key not in value:
-                return False, None
-        value = value[key]
-    return True, value
-
-
-def _as_number(key: str) -> Any:
-    """Return the number that a key is written as, if it is one: most steps are."""
-    return int(key) if _INTEGER.fullmatch(key) else key
+    return look_up(value, keys)
 
 
 def _attributes(obj: Any) -> Iterator[str]:

@@ -140,6 +140,7 @@ class _Writer:
         projects = [self._project(project) for project in objects.projects.values()]
         groups = [self._group(group) for group in objects.groups.values()]
         trials = [self._trial(trial) for trial in objects.trials.values()]
+        parts = [[stream, self._trial(part)] for stream, part in objects.parts.items()]
         return self._packed(
             [
                 objects.position,
@@ -157,6 +158,7 @@ class _Writer:
                     for stream, beats in objects.heartbeats.items()
                 ],
                 [[uid, *map(sorted, homes)] for uid, homes in objects.archived.items()],
+                parts,
             ]
         )
 
@@ -229,7 +231,7 @@ class _Reader:
         self._columns = columns
 
     def objects(self, position: int, parts: list[Any]) -> Objects:
-        events, misfits, projects, groups, trials, streams, started, beats, archived = parts
+        events, misfits, projects, groups, trials, streams, started, beats, archived, left = parts
         objects = Objects()
         objects.position, objects.events, objects.misfits = position, events, misfits
         for packed in groups:
@@ -250,6 +252,7 @@ class _Reader:
         objects.heartbeats = {
             stream: {Heartbeat(*beat): at for *beat, at in found} for stream, found in beats
         }
+        objects.parts = {stream: self._trial(unpack(packed)) for stream, packed in left}
         objects.archived = {uid: Homes(*map(set, homes)) for uid, *homes in archived}
         return objects
 

@@ -347,3 +347,37 @@ def test_reading_makes_and_changes_nothing(track, store):
     protocol = get_protocol(store)
     assert len(protocol.fetch_trials()) == 2
     protocol.close()
+
+
+@pytest.mark.parametrize(
+    "verb", ["show {}", "plot {} -m loss", "log {}", "tail {}", "diff {} wider", "blame {} status"]
+)
+def test_the_latest_revision_is_shown(track, store, verb):
+    """And said to be that, once, where more than one has the name."""
+    with open_store(store) as reader:
+        first = reader.find_uid("baseline")
+    client = TrackClient(store)
+    client.set_project(name="paper")
+    with client.new_trial(name="baseline", parameters={"lr": 0.1, "odd": "\x1b[31m"}) as trial:
+        trial.log_metrics(step=0, loss=7.0)
+        second = trial.trial.uid
+    client.close()
+    assert second == f"{first[:-2]}_1"
+    latest = track(*verb.format("baseline").split())
+    assert latest.out == track(*verb.format(second).split()).out
+    assert latest.err == (
+        f"track: 'baseline' has 2 revisions: this is the latest one, {second}; the one before it "
+        f"is {first}\n"
+    )
+    assert track(*verb.format(first).split()).err == ""
+
+
+def test_what_cannot_be_undone_wants_a_uid(track, store):
+    """Not the name of several revisions."""
+    client = TrackClient(store)
+    client.set_project(name="paper")
+    client.new_trial(name="baseline", parameters={"lr": 0.1, "odd": "\x1b[31m"})
+    client.close()
+    result = track("redact", "baseline", "--force")
+    assert result.code == NOT_FOUND
+    assert "may be any of" in result.err

@@ -16,7 +16,17 @@ THING = SimpleNamespace(
     text="some text",
     items=[1, 2],
     status=Status.Interrupted,
-    nested={"a": {"b": 1, "none": None}, "dotted.key": 2, "a.b": 9, 1: "one", -2: {"b": 3}},
+    nested={
+        "a": {"b": 1, "none": None},
+        "dotted.key": 2,
+        "a.b": 9,
+        1: "one",
+        -2: {"b": 3},
+        "v.a": {3: 4, "x y": 5, 0.5: 6},
+        "v": {"a": {"z": 7}},
+        "layer[0]": 8,
+        'q"': 10,
+    },
 )
 
 
@@ -39,6 +49,10 @@ THING = SimpleNamespace(
         {"nested.a.b": 9},
         {"nested.1": "one"},
         {"nested.-2.b": 3},
+        {'nested["a.b"]': 9, "nested['a.b']": 9, 'nested["a"]["b"]': 1, 'nested["a"].b': 1},
+        {'nested["v.a"].3': 4, "nested['v.a'][3]": 4, "nested.v.a.3": 4, "nested.v.a.0.5": 6},
+        {'nested["v.a"]["x y"]': 5, "nested.v.a.x y": 5, "nested.v.a.z": 7, "nested.layer[0]": 8},
+        {'nested["q\\""]': 10, "items[1]": 2, "items[-1]": {"$gt": 1}},
         {"items.0": 1, "items.-1": 2, "items.1": {"$gt": 1}, "items.2": None},
         {"_uid": "u"},
         {"status": "interrupted"},
@@ -88,6 +102,8 @@ def test_what_matches(query):
         {"nested.a.b.c": 1},
         {"nested.01.x": 1},
         {"nested.one": 1},
+        {'nested["a.b.c"]': 1},
+        {'nested["v"]["a.z"]': 7},
         {"number": {"$in": []}},
         {"number": {"$in": [1, 2]}},
         {"number": {"$in": None}},

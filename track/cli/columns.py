@@ -1,0 +1,228 @@
+"""The columns of a list of trials: what tells them apart first, as much of it as there is room for.
+
+Nothing that identifies is cut: uids are as long as they must be, names and parameters lose their
+middle only where they stay different. What does not fit is left out as a whole, and said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple
+
+from track.cli.common import UNCUT, ago, duration, gaps, shown, shown_width
+from track.projections.paths import leaves, parse_path, write_path
+from track.summaries import TrialSummary, value_at
+
+_LONGEST = 24
+"""Characters of a text in a column, where that is enough to tell it from the others."""
+
+_LEADING = 2
+"""So many parameters come before the first metric, where names tell trials apart as well."""
+
+_NAMED = 8
+"""How many of the columns that are left out are named."""
+
+_FORMATS: dict[str, Callable[[Any], str | None]] = {"changed": ago, "runtime": duration}
+
+
+class Column(NamedTuple):
+    """A column of a list of trials: where its values are, what it is called, and its cells."""
+
+    path: str
+    title: str
+    cells: list[str]
+
+    @property
+    def width(self) -> int:
+        """How many characters wide it is."""
+        return max(map(shown_width, (self.title, *self.cells)))
+
+
+class _Choice(NamedTuple):
+    """Paths of columns there may be."""
+
+    first: list[str]
+    """These are always shown."""
+
+    wanted: list[str]
+    """In the order in which they are wanted."""
+
+    last: list[str]
+    """These are the same for all trials."""
+
+
+def columns_of(
+    summaries: Sequence[TrialSummary], uids: Mapping[str, str], paths: Sequence[str]
+) -> list[Column]:
+    """Return the columns that somebody asked for."""
+    return [_column(path, path, summaries, uids, UNCUT) for path in paths]
+
+
+def choose_columns(
+    summaries: Sequence[TrialSummary],
+    uids: Mapping[str, str],
+    room: int | None,
+    asked: Iterable[str] = (),
+    *,
+    is_lined: bool = False,
+) -> tuple[list[Column], list[str], list[str]]:
+    """Return the columns that fit; paths of those that do not; of those that are all the same.
+
+    Parameters
+    ----------
+    summaries
+        trials to be listed
+    uids
+        of all trials, as they are shown
+    room
+        how many characters fit into a line; None for any number
+    asked
+        paths that are to be shown if there is room for anything
+    is_lined
+        whether there are lines between the columns
+    """
+    first, wanted, last = _choice(summaries)
+    known = {_plain(path): path for path in (*first, *wanted, *last)}
+    asked = [known.get(_plain(path), path) for path in asked]
+    if room is None:
+        paths = [*first, *wanted, *last]
+        titles = _titles(paths)
+        return _in_order([_column(p, titles[p], summaries, uids, UNCUT) for p in paths]), [], []
+    wanted = list(dict.fromkeys([*(path for path in asked if path not in first), *wanted]))
+    titles = _titles([*first, *wanted])
+    chosen = [_column(path, titles[path], summaries, uids, UNCUT) for path in first]
+    if max(column.width for column in chosen) > room // 2:  # names can be this long
+        chosen = [_column(path, titles[path], summaries, uids, _LONGEST) for path in first]
+    left_out = []
+    for path in wanted:
+        column = _column(path, titles[path], summaries, uids, _LONGEST)
+        chosen_width = sum(one.width for one in (*chosen, column))
+        if chosen_width + gaps(len(chosen) + 1, is_lined=is_lined) <= room:
+            chosen.append(column)
+        else:
+            left_out.append(path)
+    same = [path for path in last if path not in wanted and len(parse_path(path)) > 1]
+    return _in_order(chosen), left_out, same
+
+
+def _choice(summaries: Sequence[TrialSummary]) -> _Choice:
+    """Return what of the trials may be shown."""
+    same: list[str] = []
+    differing: list[str] = []
+    tags: list[str] = []
+    for path, texts in _texts_of(summaries, "parameters").items():
+        (differing if _differ(texts, summaries) else same).append(path)
+    for path, texts in _texts_of(summaries, "tags").items():
+        (tags if _differ(texts, summaries) else same).append(path)
+    counts: dict[str, int] = {}
+    for summary in summaries:
+        for name, value in summary.metrics.items():
+            statistic = ["avg"] if isinstance(value, Mapping) and "avg" in value else []
+            path = write_path("metrics", name, *statistic)
+            counts[path] = counts.get(path, 0) + 1
+    metrics = sorted(counts, key=lambda path: -counts[path])
+    named = ["name"] if any(summary.name for summary in summaries) else []
+    homes = [
+        name
+        for name in ("project", "group")
+        if len({getattr(summary, name) for summary in summaries}) > 1
+    ]
+    are_named = len({summary.name for summary in summaries} - {None}) == len(summaries)
+    leading = _LEADING if are_named else len(differing)
+    mixed = chain.from_iterable(zip_longest(metrics, differing[leading:]))
+    wanted = [*differing[:leading], *(path for path in mixed if path is not None)]
+    others = [name for name in ("name", "project", "group") if name not in [*named, *homes]]
+    return _Choice(
+        ["uid", *named, "status"],
+        [*wanted, *homes, "changed", "runtime", *tags],
+        [*others, *same],
+    )
+
+
+def _texts_of(summaries: Sequence[TrialSummary], section: str) -> dict[str, list[str]]:
+    """Return what the trials have by path, in one section of theirs."""
+    found: dict[str, list[str]] = {}
+    for summary in summaries:
+        for path, value in leaves(getattr(summary, section) or {}, section):
+            if path != section:
+                found.setdefault(path, []).append(repr(value))
+    return found
+
+
+def _differ(texts: list[str], summaries: Sequence[TrialSummary]) -> bool:
+    """Return whether what some trials have tells them apart; what a single one has is shown."""
+    return len(texts) < len(summaries) or len(set(texts)) > 1 or len(summaries) == 1
+
+
+def _plain(path: str) -> str:
+    """Return a path without brackets."""
+    return ".".join(key.text for key in parse_path(path))
+
+
+def _titles(paths: Iterable[str]) -> dict[str, str]:
+    """Return the headings of columns: their paths, without the section where no other needs it."""
+    short = {path: ".".join(_plain(path).split(".")[1:]) or path for path in paths}
+    counts: dict[str, int] = {}
+    for title in short.values():
+        counts[title] = counts.get(title, 0) + 1
+    titles = {path: title if counts[title] == 1 else path for path, title in short.items()}
+    return {path: "trial" if path == "uid" else title for path, title in titles.items()}
+
+
+def _column(
+    path: str, title: str, summaries: Sequence[TrialSummary], uids: Mapping[str, str], longest: int
+) -> Column:
+    if path == "uid":
+        return Column(path, title, [uids[summary.uid] for summary in summaries])
+    values = [value_at(summary, path) for summary in summaries]
+    if path in _FORMATS:
+        return Column(path, title, [shown(_FORMATS[path](value)) for value in values])
+    cells = [shown(value, UNCUT) for value in values]
+    if len(set(cells)) < len({repr(value) for value in values}):  # numbers that are nearly equal
+        cells = [repr(v) if isinstance(v, float) else c for v, c in zip(values, cells, strict=True)]
+    return Column(path, title, shortened(cells, longest))
+
+
+def shortened(texts: Sequence[str], longest: int) -> list[str]:
+    """Return texts without their middles: no longer than some length, unless they need it.
+
+    What is different stays different.
+    """
+    different = len(set(texts))
+    while True:
+        cut = [_without_middle(text, longest) for text in texts]
+        if len(set(cut)) == different:
+            return cut
+        longest += 4
+
+
+def _without_middle(text: str, longest: int) -> str:
+    end = longest // 2
+    return text if len(text) <= longest else f"{text[: longest - end - 1]}…{text[-end:]}"
+
+
+_ORDER = ("uid", "name", "project", "group", "status", "parameters", "tags", "metrics")
+
+
+def _in_order(columns: Iterable[Column]) -> list[Column]:
+    """Return columns as they are to stand beside each other."""
+    places = {section: place for place, section in enumerate(_ORDER)}
+    return sorted(columns, key=lambda one: places.get(parse_path(one.path)[0].text, len(places)))
+
+
+def sentence(left_out: Sequence[str], same: Sequence[str]) -> str:
+    """Return what to say of columns that are left out, nothing if none is."""
+    parts = []
+    if left_out:
+        parts.append(f"{_named(left_out)} (there is no room for more)")
+    if same:
+        parts.append(f"{_named(same)} (the same in all of them)")
+    if not parts:
+        return ""
+    return f"left out: {', '.join(parts)}; --columns chooses, --json prints everything"
+
+
+def _named(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _NAMED} more" if len(paths) > _NAMED else ""
+    return ", ".join(paths[:_NAMED]) + more

@@ -1,0 +1,74 @@
+"""Whom events are about: a trial by its uid and name, so that one can be told from another."""
+
+from __future__ import annotations
+
+from track.cli.columns import shortened
+from track.cli.common import short_uids, shown, shown_width
+from track.events.types import (
+    GroupCreated,
+    ProcessDescribed,
+    ProjectCreated,
+    Recorded,
+    TrialCreated,
+)
+from track.projections.objects import Objects, stream_of, trial_of
+from track.structure import Trial
+
+_LONGEST = 24
+"""Characters of a name, where that is enough to tell it from the others."""
+
+
+class Subjects:
+    """Whom the events of a store are about, also those that come later.
+
+    Parameters
+    ----------
+    objects
+        all there are now
+    only
+        the trial that all events are about, if there is just one
+    """
+
+    def __init__(self, objects: Objects, only: Trial | None = None) -> None:
+        trials = [*objects.trials.values(), *objects.parts.values()] if only is None else [only]
+        self._trials = {stream_of(trial.uid): trial.uid for trial in trials}
+        self._labels: dict[int, str] = {}
+        if only is None:
+            for stream, subject in objects.subjects.items():
+                if not isinstance(subject, Trial):
+                    self._labels[stream] = _label_of(type(subject).__name__, subject.name)
+        names = shortened([shown(trial.name or "", 10**6) for trial in trials], _LONGEST)
+        uids = short_uids(trial.uid for trial in (*objects.trials.values(), *trials))
+        for trial, name in zip(trials, names, strict=True):
+            self._labels[stream_of(trial.uid)] = f"{uids[trial.uid]} {name}".rstrip()
+        self._width = max(map(shown_width, self._labels.values()), default=0)
+
+    def trial_of(self, recorded: Recorded) -> str | None:
+        """Return the uid of the trial that an event is about, None if it is about none."""
+        self._learn(recorded)
+        return self._trials.get(recorded.stream)
+
+    def label(self, recorded: Recorded) -> str:
+        """Return whom an event is about, as wide as most of them are."""
+        self._learn(recorded)
+        text = self._labels.get(recorded.stream, f"{recorded.stream:016x}")
+        return text + " " * (self._width - shown_width(text))
+
+    def _learn(self, recorded: Recorded) -> None:
+        if recorded.stream in self._labels:
+            return
+        event = recorded.event
+        if isinstance(event, TrialCreated):
+            uid = trial_of(event).uid
+            self._trials[recorded.stream] = uid
+            short = short_uids(self._trials.values())[uid]
+            self._labels[recorded.stream] = f"{short} {shown(event.name or '', _LONGEST)}".rstrip()
+        elif isinstance(event, (ProjectCreated, GroupCreated)):
+            kind = type(event).__name__.removesuffix("Created")
+            self._labels[recorded.stream] = _label_of(kind, event.name)
+        elif isinstance(event, ProcessDescribed):
+            self._labels[recorded.stream] = _label_of("process", f"{event.host} {event.pid}")
+
+
+def _label_of(kind: str, name: str | None) -> str:
+    return f"{kind.removeprefix('Trial').lower()} {shown(name or '', _LONGEST)}".rstrip()

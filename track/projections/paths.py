@@ -1,0 +1,164 @@
+"""Paths: how a value of an object is named, in queries, lists, plots and exports alike.
+
+``parameters.lr`` is the key ``lr`` of the parameters. What has a dot in its name can be written as
+it is (``metrics.val.acc``) or in brackets, where nothing else can be meant: ``metrics["val.acc"]``.
+A number is a step of a curve, or a place in a list: ``metrics.loss.3``, ``metrics.loss.-1``.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+from track.aggregators.aggregator import Aggregator
+from track.containers.series import StepSeries
+from track.errors import QueryError
+
+BRACKETS = r"""\[(?:"(?:[^"\\]|\\.)*"|'[^']*'|-?[0-9]+)\]"""
+"""A regular expression of a key in brackets."""
+
+_BRACKETS = re.compile(f"({BRACKETS})")
+_PLAIN = re.compile(r"""[^\s.,\[\]"'=!<>~]+""")
+"""A name that needs no brackets."""
+
+_INTEGER = re.compile("-?[0-9]{1,20}")
+_FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}(?:e[+-]?[0-9]{1,3})?")
+
+_MOST_JOINED = 32
+"""So many dots a name may have that is followed by more keys: queries of others must end."""
+
+_SECTIONS = ("parameters", "metrics", "metadata", "tags", "chronos")
+_BY_STEP = ("metrics", "chronos")
+"""Below a name in these there are no names, but steps or statistics."""
+
+_HINTS = 3
+_LISTED = 8
+
+
+class Key(NamedTuple):
+    """One key of a path: as a name, and as it was written, with its dot or brackets."""
+
+    text: str
+    written: str
+
+
+def parse_path(text: str) -> tuple[Key, ...]:
+    """Return the keys of a path; the first one is an attribute."""
+    first, *others = _BRACKETS.split(text)
+    keys = _split(first)
+    for brackets, plain in zip(others[::2], others[1::2], strict=True):
+        keys.append(Key(_unquoted(brackets[1:-1]), brackets))
+        if plain:
+            keys.extend(_split(plain.removeprefix(".")))
+    return tuple(keys)
+
+
+def _split(text: str) -> list[Key]:
+    return [Key(name, f".{name}") for name in text.split(".")]
+
+
+def _unquoted(text: str) -> str:
+    if text[0] == "'":
+        return text[1:-1]
+    try:
+        return str(json.loads(text))
+    except ValueError as error:
+        raise QueryError(f"[{text}] cannot be read as text in quotes: {error}") from error
+
+
+def write_path(*names: Any) -> str:
+    """Return the path of some names, with brackets where they are needed."""
+    first, *others = map(str, names)
+    parts = (f".{name}" if _PLAIN.fullmatch(name) else f"[{json.dumps(name)}]" for name in others)
+    return "".join((first, *parts))
+
+
+def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
+    """Return whether there is something at a path below a value, and what."""
+    if not keys:
+        return True, value
+    if isinstance(value, list):
+        place = _as_number(keys[0].text)
+        if isinstance(place, int) and -len(value) <= place < len(value):
+            return look_up(value[place], keys[1:])
+    elif isinstance(value, Mapping):
+        # Dots and brackets may be part of a name, and the longest one counts.
+        for length in (len(keys), *range(min(len(keys) - 1, _MOST_JOINED), 0, -1)):
+            name = "".join(key.written for key in keys[:length]).removeprefix(".")
+            for known in (
+                name,
+                keys[0].text if length == 1 else name,
+                _as_number(keys[0].text if length == 1 else name),
+            ):
+                if known in value:
+                    found = look_up(value[known], keys[length:])
+                    if found[0]:
+                        return found
+    return False, None
+
+
+def _as_number(text: str) -> Any:
+    """Return the number that a key is written as, if it is one: most steps are."""
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    return text
+
+
+# Which paths there are
+
+
+def is_known(path: str, items: Collection[Any]) -> bool:
+    """Return whether any of some objects has something at a path; steps need not be there."""
+    first, *keys = parse_path(path)
+    return any(_leads_on(getattr(item, first.text, None), keys) for item in items)
+
+
+def _leads_on(value: Any, keys: Sequence[Key]) -> bool:
+    if look_up(value, keys)[0]:
+        return value is not None or bool(keys)
+    befores = (look_up(value, keys[:end])[1] for end in range(1, len(keys)))
+    return any(isinstance(before, (list, StepSeries, Aggregator)) for before in befores)
+
+
+def leaves(value: Any, *names: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the path and the value of all that a value holds by name."""
+    if isinstance(value, Mapping) and value and not isinstance(value, StepSeries):
+        for name, item in value.items():
+            yield from leaves(item, *names, name)
+    else:
+        yield write_path(*names), value
+
+
+def hint(path: str, items: Collection[Any]) -> str:
+    """Return what may have been meant by a path that none of some objects has."""
+    name = parse_path(path)[0].text
+    rest = path[len(name) :].lstrip(".")
+    known = {found: tail for item in items for found, tail in _paths_of(item)}
+    attributes = [*dict.fromkeys(key for item in items for key in vars(item) if key[0] != "_")]
+    beside = (
+        {path: tail for path, tail in known.items() if path.startswith(name)} if rest else known
+    )
+    near = get_close_matches(rest or path, beside.values())
+    similar = [found for found, tail in known.items() if tail in (rest, path)]
+    similar += [found for found, tail in beside.items() if tail in near]
+    similar += [] if rest else get_close_matches(path, attributes)
+    if similar:
+        return f"did you mean {' or '.join([*dict.fromkeys(similar)][:_HINTS])}?"
+    choice = [*beside][:_LISTED] if rest and beside else attributes
+    return f"use one of {', '.join([*choice, '…'] if 0 < len(choice) < len(beside) else choice)}"
+
+
+def _paths_of(item: Any) -> Iterator[tuple[str, str]]:
+    """Yield the paths of what an object has by name, and what is behind the section in each."""
+    for section in _SECTIONS:
+        values = getattr(item, section, None) or {}
+        if section in _BY_STEP:
+            values = dict.fromkeys(values)
+        for path, _ in leaves(values, section):
+            if path != section:
+                yield path, path[len(section) :].lstrip(".")

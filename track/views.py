@@ -1,0 +1,107 @@
+"""What can be told of one trial: all there is, its attempts, where a value is from."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from track.events.types import Recorded
+from track.persistence.liveness import derive_status
+from track.projections import history as past
+from track.projections.objects import LAST_CHANGE
+from track.structure import AnyStatus, Trial
+from track.utils.process import ProcessId
+
+
+class Attempt(NamedTuple):
+    """One start of a trial.
+
+    Attributes
+    ----------
+    number
+        1 for the first
+    started_at, last_at, finished_at
+        wall times in nanoseconds since 1970-01-01 UTC: of the start, of the last event, and of the
+        end, None if there was none
+    status
+        how it stands, None if it never said; lost if its process is gone
+    events
+        how many were recorded in it
+    producer
+        who recorded its start
+    process
+        which process it was, None if it did not say
+    facts
+        what that said of itself: ``command``, ``directory``, ``commit``, ``modified``, ``python``,
+        ``platform``, ``cpus``, ``environment``
+    """
+
+    number: int
+    started_at: int
+    last_at: int
+    finished_at: int | None
+    status: AnyStatus | None
+    events: int
+    producer: int
+    process: ProcessId | None
+    facts: dict[str, Any]
+
+
+class View(NamedTuple):
+    """All there is of a trial.
+
+    Attributes
+    ----------
+    trial
+        as it is, or as it stood
+    status
+        as it is: lost, if it is said to run and its process is gone
+    group
+        name of its group, None if there is none
+    attempts
+        at it, in the order in which they started
+    """
+
+    trial: Trial
+    status: AnyStatus | None
+    group: str | None
+    attempts: list[Attempt]
+
+
+class Origin(NamedTuple):
+    """Where a value is from.
+
+    Attributes
+    ----------
+    value, replaced
+        what was set, and what was there before, None when there was nothing
+    recorded
+        the event that set it: its position, time, producer and content
+    attempt
+        the attempt it was part of, None if that is not known
+    """
+
+    value: Any
+    replaced: Any
+    recorded: Recorded
+    attempt: Attempt | None
+
+
+def status_of(attempt: past.Attempt) -> AnyStatus | None:
+    """Return how an attempt stands: lost, if its process is gone and its end was not recorded."""
+    if attempt.process is None or attempt.finished_at is not None:
+        return attempt.status
+    trial = Trial(status=attempt.status, metadata={LAST_CHANGE: attempt.last_at * 1e-9})
+    return derive_status(trial, {attempt.process: attempt.last_at})
+
+
+def attempt_at(attempts: list[Attempt], recorded: Recorded) -> Attempt | None:
+    """Return the attempt that an event was part of."""
+    mine = [one for one in attempts if one.started_at <= recorded.at]
+    by_producer = [one for one in mine if one.producer == recorded.producer]
+    return next(reversed(by_producer or mine), None)
+
+
+def code_of(attempts: list[Attempt]) -> dict[str, Any]:
+    """Return the code that the last attempt at a trial ran."""
+    facts = attempts[-1].facts if attempts else {}
+    return {"code": {name: facts.get(name) for name in ("commit", "modified")}}
