@@ -140,6 +140,8 @@ class Reader:
         if at is not None:
             uid, batches = self._events_of(which)
             return self._as_it_stood(uid, batches, at)
+        if _is_exact(which) and (found := self.protocol.fetch_trials({"uid": _text(which)})):
+            return found[0]  # a server need not send all others
         with self.protocol.current() as objects:
             return copy_trial(self.find_in(objects, which))
 
@@ -217,7 +219,7 @@ class Reader:
         What is to be known about it is told: that it is the latest of several revisions, or that
         only part of it is left.
         """
-        found = find_trial(objects, which.uid if isinstance(which, Trial) else which)
+        found = find_trial(objects, _text(which))
         if found.note is not None and not latest:
             uids = ", ".join(found.revisions)
             raise TrialDoesNotExist(f"{which!r} may be any of {uids}: say which")
@@ -295,9 +297,7 @@ class Reader:
 
     def _events_of(self, which: str | Trial) -> tuple[str, Iterator[Batch]]:
         """Return the uid and the events of a trial, without looking at any other if it is whole."""
-        uid = which.uid if isinstance(which, Trial) else which
-        if not (isinstance(which, Trial) or _WHOLE_UID.fullmatch(uid)):
-            uid = self.find_uid(uid)
+        uid = _text(which) if _is_exact(which) else self.find_uid(which)
         batches = iter(self.protocol.journal.read_stream(stream_of(uid)))
         first = next(batches, None)
         if first is None:  # who looks for it says that it is not there, and what there is
@@ -474,3 +474,12 @@ def _only_store() -> str | None:
 def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
     wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
     return (recorded for batch in wanted for recorded in map(decode, *batch))
+
+
+def _text(which: str | Trial) -> str:
+    return which.uid if isinstance(which, Trial) else which
+
+
+def _is_exact(which: str | Trial) -> bool:
+    """Return whether a trial is meant that is found without knowing anything about the others."""
+    return isinstance(which, Trial) or _WHOLE_UID.fullmatch(which) is not None

@@ -7,6 +7,7 @@ import pytest
 
 from tests.contracts.test_protocols import BACKENDS
 from track import TrackClient
+from track.aggregators.aggregator import StatAggregator
 from track.errors import QueryError, TrialDoesNotExist
 from track.events.types import MetricsLogged, StatusChanged, TrialCreated
 from track.moments import Moment
@@ -124,6 +125,22 @@ def test_what_is_not_there_yet_can_be_asked_for(told):
         reader.projects({"metadata.x": 1})
     with pytest.raises(QueryError, match=r"no group in this store has 'metadata\.x'"):
         reader.groups({"metadata.x": 1})
+
+
+def test_statistics_are_found_by_name(reader):
+    """Of a metric that keeps no values, and of chronos; one that there is not is an error."""
+    client = TrackClient(reader.protocol)
+    with client.new_trial(name="stat", parameters={}) as trial:
+        for value in (1.0, 3.0):
+            reader.protocol.log_trial_metrics(
+                trial.trial, aggregator=StatAggregator.lazy(0), loss=value
+            )
+        with trial.chrono("epoch"):
+            pass
+    query = {"metrics.loss.avg": 2.0, "chronos.epoch.count": 1}
+    assert [trial.name for trial in reader.trials(query)] == ["stat"]
+    with pytest.raises(QueryError, match="no trial in this store has"):
+        reader.trials({"metrics.loss.agv": 2.0})
 
 
 def test_a_name_that_several_have_is_suggested_once(reader):

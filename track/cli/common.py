@@ -28,8 +28,8 @@ from track.utils.progress import Progress, untold
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
 _UNITS = ((86400 * 7, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-_LONGEST = 60
-"""Characters of a value in a table, as a rule."""
+_LONGEST = 72
+"""Characters of a value in a table, as a rule: uids and hashes are shorter."""
 
 UNCUT = 10**6
 

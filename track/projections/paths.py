@@ -80,6 +80,8 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
     """Return whether there is something at a path below a value, and what."""
     if not keys:
         return True, value
+    if isinstance(value, Aggregator):
+        value = value.to_json(short=True)
     if isinstance(value, list):
         place = _as_number(keys[0].text)
         if isinstance(place, int) and -len(value) <= place < len(value):
@@ -122,7 +124,7 @@ def _leads_on(value: Any, keys: Sequence[Key]) -> bool:
     if look_up(value, keys)[0]:
         return value is not None or bool(keys)
     befores = (look_up(value, keys[:end])[1] for end in range(1, len(keys)))
-    return any(isinstance(before, (list, StepSeries, Aggregator)) for before in befores)
+    return any(isinstance(before, (list, StepSeries)) for before in befores)
 
 
 def leaves(value: Any, *names: Any) -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,16 @@ def test_events_say_whose_they_are(track, store):
     assert len({line.index("Metrics") for line in lines if "MetricsLogged" in line}) == 1
 
 
+def test_uids_and_hashes_in_events_are_whole(track, store):
+    """They are of use for finding something only then."""
+    with open_store(store) as reader:
+        digest, _, _ = reader.find_uid("wider").rpartition("_")
+        (group,) = reader.groups()
+    out = track("log").out
+    assert f"hash={digest} " in out
+    assert f"uid={group.uid} " in out
+
+
 def test_events_of_trials_without_a_name_are_told_apart(track):
     """By their uids."""
     client = TrackClient("file:unnamed.json")
