@@ -7,7 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from track.configuration import options
+from track.configuration import choose, options
 from track.errors import TrialDoesNotExist
 from track.logger import TrialLogger
 from track.persistence import get_protocol
@@ -53,7 +53,10 @@ class TrackClient:
     def __init__(self, backend: str | Protocol | None = None) -> None:
         if backend is None:
             backend = str(options("log.backend.name", "none"))
+        on_error = choose("log.on_error", "raise", "warn")
         self.protocol = backend if not isinstance(backend, str) else get_protocol(backend)
+        if on_error == "warn":
+            self.protocol.forgive_failed_writes()
         self.project: Project | None = None
         self.group: TrialGroup | None = None
         self.logger: TrialLogger | None = None

@@ -12,7 +12,7 @@ import os
 from contextlib import suppress
 from typing import Any, Final
 
-from track.errors import TrackError
+from track.errors import BackendError, TrackError
 
 FILE_NAME: Final = "track.config"
 
@@ -59,7 +59,7 @@ def options(key: str, default: Any = none) -> Any:
     TrackError
         a ``track.config`` is there and cannot be read
     """
-    from_environment = os.environ.get("TRACK_" + key.upper().replace(".", "_"))
+    from_environment = os.environ.get(_variable(key))
     if from_environment is not None:
         return from_environment
     for path in _paths():
@@ -67,6 +67,24 @@ def options(key: str, default: Any = none) -> Any:
         if value is not none:
             return value
     return default
+
+
+def choose(key: str, *words: str) -> str:
+    """Return the value of an option that is one of some words, the first of them by default.
+
+    Raises
+    ------
+    BackendError
+        it is something else
+    """
+    value = options(key, words[0])
+    if value not in words:
+        raise BackendError(f"{key} ({_variable(key)}) is {value!r}: use {' or '.join(words)}")
+    return str(value)
+
+
+def _variable(key: str) -> str:
+    return "TRACK_" + key.upper().replace(".", "_")
 
 
 def reset_configuration() -> None:

@@ -1,4 +1,8 @@
-"""A journal that turns failed writes into warnings (the option ``log.on_error = warn``)."""
+"""A journal that turns failed writes into warnings (the option ``log.on_error = warn``).
+
+Only what a client logs may wait in memory. What is decided, in an exclusive section, is recorded
+when its call returns, or raises; so is what is delivered for others, who forget it then.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
+from threading import get_ident
 from typing import BinaryIO
 
 from track.errors import JournalWriteError
@@ -40,17 +45,24 @@ class RetryingJournal(Journal):
         """What each append brought that could not be written, oldest first."""
         self._reported: set[str] = set()
         self._lock = threading.Lock()
+        self._decider = 0
+        """The thread in the exclusive section, 0 for none of this process."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         # What waits was logged in the parent, which still has it.
         self._waiting.clear()
         self._lock = threading.Lock()
+        self._decider = 0
 
     def append(self, payloads: Sequence[bytes]) -> None:
+        if self._decider == get_ident():
+            # It overtakes nothing of its thread, for which nothing waits in a section.
+            self.journal.append(payloads)
+            return
         with self._lock:
             self._retry()
-            if not self._waiting and self._try_append(payloads):
+            if not self._waiting and self._try_append(payloads) is None:
                 return
             if len(self._waiting) >= MAX_WAITING:
                 self.dropped += len(payloads)
@@ -58,31 +70,54 @@ class RetryingJournal(Journal):
             else:
                 self._waiting.append(payloads)
 
-    def _retry(self) -> None:
-        late = 0
-        while self._waiting and self._try_append(self._waiting[0]):
+    def _retry(self) -> JournalWriteError | None:
+        """Write what waits, oldest first; return why the rest of it cannot be written."""
+        late, error = 0, None
+        while self._waiting and (error := self._try_append(self._waiting[0])) is None:
             late += len(self._waiting.popleft())
         if late and not self._waiting:
             logger.warning("the journal works again: %d events were written late", late)
             self._reported.clear()
+        return error
 
-    def _try_append(self, payloads: Sequence[bytes]) -> bool:
+    def _try_append(self, payloads: Sequence[bytes]) -> JournalWriteError | None:
         try:
             self.journal.append(payloads)
         except JournalSyncError as error:
             self._report("sync", str(error))
         except JournalWriteError as error:
             self._report(f"write {error.errno}", f"{error} The event is kept in memory for now")
-            return False
-        return True
+            return error
+        return None
 
     def _report(self, cause: str, message: str) -> None:
         if cause not in self._reported:
             self._reported.add(cause)
             logger.warning("%s", message)
 
-    def exclusive(self) -> AbstractContextManager[None]:
-        return self.journal.exclusive()
+    def deliver(self, payloads: Sequence[bytes]) -> None:
+        self.journal.deliver(payloads)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        if self._decider != get_ident():
+            self._write_what_waits()
+        with self.journal.exclusive():
+            before, self._decider = self._decider, get_ident()
+            try:
+                yield
+            finally:
+                self._decider = before
+
+    def _write_what_waits(self) -> None:
+        """Write what waits, or raise: who decides has to know what was logged here before."""
+        with self._lock:
+            error = self._retry()
+        if error is not None:
+            raise JournalWriteError(
+                error.errno,
+                f"nothing was decided, as what was logged before is still in memory: {error}",
+            ) from error
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         return self.journal.read_batches(after)

@@ -46,12 +46,16 @@ class Producer:
     """
 
     def __init__(self, journal: Journal) -> None:
-        self.journal = journal
         self.changed = False
         """Whether anything was recorded since somebody last set this to False."""
-        self._threads = threading.local()
+        self.write_to(journal)
         self.stop_reminding()
         renew_in_children(self)
+
+    def write_to(self, journal: Journal) -> None:
+        """Append to a journal from now on, under new identities."""
+        self.journal = journal
+        self._threads = threading.local()
 
     def renew_after_fork(self) -> None:
         self.changed = False
@@ -154,8 +158,15 @@ class Producer:
             if identity.deferred and not identity.busy:
                 _run_deferred(identity)
 
-    def pass_on(self, payloads: Sequence[bytes]) -> None:
-        """Append what others recorded, as it is.
+    def pass_on(self, payloads: Sequence[bytes], *, decided: bool) -> None:
+        """Append what others recorded, as it is. It is in the journal when this returns.
+
+        Parameters
+        ----------
+        payloads
+            of the events
+        decided
+            whether they are what is decided in the exclusive section that this thread is in
 
         Raises
         ------
@@ -163,7 +174,7 @@ class Producer:
             see :meth:`track.events.journal.Journal.append`
         """
         self.changed = True
-        self.journal.append(payloads)
+        (self.journal.append if decided else self.journal.deliver)(payloads)
         if time_ns() >= self.journal.sync_due_ns:
             self.journal.sync()
 

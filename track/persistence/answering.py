@@ -82,11 +82,16 @@ class Answering:
     def append(self, payloads: Sequence[bytes]) -> None:
         """Append what clients recorded, all or none, except what is in the journal already.
 
+        They forget it when this returns.
+
         Raises
         ------
         JournalError
             as of :meth:`track.events.journal.Journal.append`
         """
+        self._take(payloads, decided=False)
+
+    def _take(self, payloads: Sequence[bytes], *, decided: bool) -> None:
         with self._taking:
             last: dict[int, int] = {}
             new = []
@@ -100,7 +105,7 @@ class Answering:
             if not new:
                 return
             try:
-                self.protocol.producer.pass_on(new)
+                self.protocol.producer.pass_on(new, decided=decided)
             except BaseException:
                 # Whether they are there is the journal's to say, when they come again.
                 for producer in last:
@@ -160,7 +165,7 @@ class Answering:
                 if unmet is not None:
                     self._refuse(producer, sequence, unmet)
                     return unmet, b""
-                self.append([payload])
+                self._take([payload], decided=True)
             if kind is None:
                 return None, b""
             catch_up(objects, self.protocol.journal)

@@ -39,13 +39,7 @@ class ForwardedProtocol(JournaledProtocol):
         eager: bool,
     ) -> None:
         self.forwarding = ForwardingJournal(far, spool, settings.timeout_s)
-        super().__init__(
-            self.forwarding,
-            strict=strict,
-            eager=eager,
-            forgiving=settings.forgiving,
-            uri=uri,
-        )
+        super().__init__(self.forwarding, strict=strict, eager=eager, uri=uri)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Return once the server has everything, also what dead processes left behind here.

@@ -98,8 +98,6 @@ class JournaledProtocol(Protocol):
         refuse trials and groups whose project or group is unknown
     eager
         commit at the end of each trial
-    forgiving
-        warn of events that cannot be written, and of such a commit that fails
     """
 
     def __init__(
@@ -108,14 +106,13 @@ class JournaledProtocol(Protocol):
         *,
         strict: bool = True,
         eager: bool = False,
-        forgiving: bool = False,
         uri: str | None = None,
     ) -> None:
         super().__init__(uri)
-        self.journal = journal = RetryingJournal(journal) if forgiving else journal
+        self.journal = journal
         self.strict = strict
         self.eager = eager
-        self._forgiving = forgiving
+        self._forgiving = False
         self.producer = Producer(journal)
         """Who records here."""
         self.authority = self._find_authority(journal)
@@ -128,6 +125,14 @@ class JournaledProtocol(Protocol):
     def _find_authority(self, journal: Journal) -> Authority:
         """Return who decides and answers."""
         return LocalAuthority(journal, self.producer)
+
+    def forgive_failed_writes(self) -> None:
+        if not self._forgiving:
+            self._forgiving = True
+            self.journal = RetryingJournal(self.journal)
+            self.producer.write_to(self.journal)
+            if isinstance(self.authority, LocalAuthority):
+                self.authority.store.journal = self.journal
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self.producer.when_idle(callback)

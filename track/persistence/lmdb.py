@@ -40,7 +40,7 @@ class LMDBProtocol(JournaledProtocol):
         journal = open_journal(uri, settings)
         self.path = settings.path
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
-        super().__init__(journal, strict=strict, forgiving=settings.forgiving, uri=uri)
+        super().__init__(journal, strict=strict, uri=uri)
 
     def keep_content(self, path: str) -> tuple[int, str]:
         return self.content.keep(path)

@@ -69,13 +69,7 @@ class FileProtocol(JournaledProtocol):
         self.path = settings.path
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
         self._file_journal = open_store(self.path, settings.durability, settings.lock_timeout_s)
-        super().__init__(
-            self._file_journal,
-            strict=strict,
-            eager=eager,
-            forgiving=settings.forgiving,
-            uri=uri,
-        )
+        super().__init__(self._file_journal, strict=strict, eager=eager, uri=uri)
         self._pid = os.getpid()
         _open_protocols.add(self)
 

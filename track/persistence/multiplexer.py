@@ -152,6 +152,7 @@ for _name in (
     "archive_trial",
     "close",
     "commit",
+    "forgive_failed_writes",
     "keep_content",
     "log_trial_arguments",
     "log_trial_chrono_finish",

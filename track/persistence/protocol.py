@@ -280,6 +280,14 @@ class Protocol:
         """
         callback()
 
+    def forgive_failed_writes(self) -> None:
+        """From now on, warn of what is logged and cannot be written, instead of raising.
+
+        A backend that has a journal keeps it in memory, and writes it as soon as it can. What is
+        decided, say a new trial or a conditional update, is recorded when its call returns, or the
+        call raises.
+        """
+
     def keep_content(self, path: str) -> tuple[int, str]:
         """Keep the content of a file, where the backend has a place for it.
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from track.configuration import options
 from track.errors import BackendError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, DEFAULT_TIMEOUT, Durability, check_durability
 from track.persistence.utils import check_options, parse_uri
@@ -27,8 +26,6 @@ class LocalSettings(NamedTuple):
     path: str
     durability: Durability
     lock_timeout_s: float
-    forgiving: bool
-    """Whether ``log.on_error`` turns failed writes into warnings."""
 
 
 def local_settings(uri: str) -> LocalSettings:
@@ -49,7 +46,6 @@ def local_settings(uri: str) -> LocalSettings:
         path,
         check_durability(given.get("durability", "interval")),
         _seconds("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
-        _is_forgiving(),
     )
 
 
@@ -61,7 +57,6 @@ class RemoteSettings(NamedTuple):
     durability: Durability
     timeout_s: float
     lock_timeout_s: float
-    forgiving: bool
     given: dict[str, str]
     """The options of the URI that this kind of store knows."""
 
@@ -88,7 +83,6 @@ def remote_settings(uri: str, known: Iterable[str]) -> RemoteSettings:
         check_durability(given.get("durability", "interval")),
         _seconds("timeout", given.get("timeout", DEFAULT_TIMEOUT)),
         _seconds("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
-        _is_forgiving(),
         given,
     )
 
@@ -153,13 +147,6 @@ def _seconds(name: str, text: str | float) -> float:
     if not seconds >= 0:
         raise BackendError(f"{name}={text!r} is not a number of seconds")
     return seconds
-
-
-def _is_forgiving() -> bool:
-    choice = options("log.on_error", "raise")
-    if choice not in ("raise", "warn"):
-        raise BackendError(f"log.on_error (TRACK_LOG_ON_ERROR) is {choice!r}: use raise or warn")
-    return bool(choice == "warn")
 
 
 _looked_at: set[str] = set()

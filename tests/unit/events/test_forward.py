@@ -76,6 +76,21 @@ def test_what_is_logged_arrives_in_the_background(journal, far):
     assert steps(far) == [0, 1, 2]
 
 
+def test_what_is_delivered_is_in_the_far_journal_and_not_in_the_spool(journal, far, folder):
+    """Whoever brought it forgets it; while that is not possible, it is told so."""
+    log(journal, 1)
+    elsewhere = FlakyJournal()
+    log(elsewhere, 2)
+    payloads = [payload for _, batch in elsewhere.read_batches() for payload in batch]
+    journal.deliver(payloads)
+    assert steps(far) == [0, 0, 1]
+    far.away = True
+    log(elsewhere, 1)
+    with pytest.raises(JournalUnreachable):
+        journal.deliver([payloads[-1]])
+    assert journal._spool.is_empty
+
+
 def test_a_log_call_does_not_wait_for_the_far_journal(journal, far):
     """While that one hangs, or is away, logging goes on."""
     far.blocked.clear()

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -168,6 +169,45 @@ def test_a_sync_that_fails_at_the_close_is_a_warning(journal, below, caplog):
     below.failing_sync = errno.EIO
     journal.close()
     assert len(caplog.messages) == 1
+
+
+def test_what_is_decided_or_delivered_never_waits(journal, below):
+    """Whoever did it would go on as if it were recorded, and forget it."""
+    below.failing = errno.ENOSPC
+    with pytest.raises(JournalWriteError), journal.exclusive():
+        journal.append([b"decided"])
+    with pytest.raises(JournalWriteError):
+        journal.deliver([b"delivered"])
+    below.failing = None
+    journal.append([b"later"])
+    assert payloads_of(journal) == [b"later"]
+
+
+def test_nobody_decides_before_what_waits_is_written(journal, below):
+    """The message says why; in the section all of it is there, also in a section inside."""
+    below.failing = errno.ENOSPC
+    journal.append([b"logged"])
+    why = r"nothing was decided.*No space left"
+    with pytest.raises(JournalWriteError, match=why), journal.exclusive():
+        raise AssertionError
+    below.failing = None
+    with journal.exclusive():
+        assert payloads_of(journal) == [b"logged"]
+        with journal.exclusive():
+            journal.append([b"decided"])
+        journal.append([b"decided, too"])
+    assert payloads_of(journal) == [b"logged", b"decided", b"decided, too"]
+
+
+def test_while_one_thread_decides_what_others_log_may_wait(journal, below):
+    """Whoever only logs is in no section, whatever another thread is in."""
+    with ThreadPoolExecutor(1) as pool, journal.exclusive():
+        below.failing = errno.ENOSPC
+        pool.submit(journal.append, [b"logged"]).result()
+        below.failing = None
+        journal.append([b"decided"])
+    journal.sync()
+    assert payloads_of(journal) == [b"decided", b"logged"]
 
 
 def test_misuse_still_raises(journal, below):

@@ -213,7 +213,7 @@ def test_without_eager_the_end_of_a_trial_does_not_wait(nowhere, spool):
 def test_where_errors_are_warnings_the_end_of_a_trial_is_one(nowhere, monkeypatch, caplog):
     """The option is that of every store; the message says where everything is."""
     monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
-    store = Cockroach(nowhere)
+    store = TrackClient(nowhere).protocol
     trial = Trial(_hash="a")
     store._streams["a", 0] = 1
     store.log_trial_start(trial)

@@ -10,8 +10,10 @@ from multiprocessing import get_context
 import pytest
 
 import track
+from track import TrackClient
 from track.errors import (
     BackendError,
+    ItemNotFound,
     JournalError,
     JournalWriteError,
     NotAReport,
@@ -25,7 +27,7 @@ from track.persistence.local import (
     lock_read,
     lock_write,
 )
-from track.structure import Project, Status, Trial
+from track.structure import Project, Status, Trial, TrialGroup
 
 ROOT = os.path.dirname(os.path.dirname(track.__file__))
 
@@ -328,7 +330,7 @@ def test_a_failed_write_raises_from_the_call(full_disk):
 def test_a_failed_write_can_be_a_warning(full_disk, monkeypatch, caplog):
     """By choice training goes on: one warning, and what waited is written when it can be."""
     monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
-    store = make_local("file:report.json")
+    store = TrackClient("file:report.json").protocol
     store.new_project(Project(name="p"))
     trial = store.new_trial(Trial(project_id="p"))
     full_disk["full"] = True
@@ -347,7 +349,77 @@ def test_the_choice_is_one_of_two(monkeypatch):
     """Anything else is named."""
     monkeypatch.setenv("TRACK_LOG_ON_ERROR", "ignore")
     with pytest.raises(BackendError, match=r"TRACK_LOG_ON_ERROR.*'ignore'"):
-        get_protocol("file:report.json")
+        TrackClient("file:report.json")
+    assert files() == []
+
+
+DECISIONS = {
+    "new_project": lambda store: store.new_project(Project(name="other")),
+    "new_trial_group": lambda store: store.new_trial_group(TrialGroup(name="g", project_id="p")),
+    "new_trial": lambda store: store.new_trial(Trial(project_id="p"), auto_increment=True),
+    "fetch_and_update_trial": lambda store: store.fetch_and_update_trial(
+        {"status": Status.CreatedGroup}, "set_trial_status", status=Status.Running
+    ),
+    "fetch_and_update_group": lambda store: store.fetch_and_update_group(
+        {"name": "here"}, "set_group_metadata", mine=True
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+@pytest.mark.parametrize("waits", [False, True], ids=["first", "behind a log call"])
+def test_a_decision_that_is_not_on_disk_fails_also_where_errors_are_warnings(
+    waits, name, full_disk, monkeypatch
+):
+    """Nobody holds a trial that others can take, too; once there is room, it can be decided."""
+    monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
+    store, other = (TrackClient("file:report.json").protocol for _ in range(2))
+    store.new_project(Project(name="p"))
+    store.new_trial_group(TrialGroup(name="here", project_id="p"))
+    trial = store.new_trial(Trial(project_id="p"))
+    before = [*store.events()]
+    full_disk["full"] = True
+    if waits:
+        store.log_trial_metrics(trial, loss=1)
+    with pytest.raises(JournalWriteError, match="No space left"):
+        DECISIONS[name](store)
+    with pytest.raises(JournalWriteError, match="No space left"):
+        DECISIONS[name](other)
+    assert [*other.events()] == before
+    full_disk["full"] = False
+    DECISIONS[name](store)
+    assert len([*other.events()]) == len(before) + 1 + waits
+    for each in (store, other):
+        each.close()
+
+
+def test_a_reservation_sees_what_was_logged_before_and_could_not_be_written(full_disk, monkeypatch):
+    """A trial that its client has completed is not reserved again."""
+    monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
+    store = TrackClient("file:report.json").protocol
+    store.new_project(Project(name="p"))
+    trial = store.new_trial(Trial(project_id="p"))
+    full_disk["full"] = True
+    store.set_trial_status(trial, Status.Completed)
+    full_disk["full"] = False
+    with pytest.raises(ItemNotFound):
+        store.fetch_and_update_trial(
+            {"status": Status.CreatedGroup}, "set_trial_status", status=Status.Running
+        )
+    store.close()
+
+
+def test_only_what_a_client_logs_waits_in_memory(full_disk, monkeypatch):
+    """Who opens a backend for others (a server, a copy, a verb) is told of what was not written."""
+    monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
+    store = get_protocol("file:report.json")
+    store.new_project(Project(name="p"))
+    trial = store.new_trial(Trial(project_id="p"))
+    full_disk["full"] = True
+    with pytest.raises(JournalWriteError, match="No space left"):
+        store.log_trial_metrics(trial, loss=1)
+    full_disk["full"] = False
+    store.close()
 
 
 # Guards for methods of one's own
