@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from track.configuration import reset_configuration
+from track.errors import TrackWarning
 
 settings.register_profile("default", max_examples=50, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=5000, deadline=None, print_blob=True)
@@ -43,3 +45,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     reset_configuration()
     yield
     reset_configuration()
+
+
+@pytest.fixture
+def told() -> Iterator[list[str]]:
+    """What the package warns of, as it comes; without this fixture a warning is an error."""
+    messages: list[str] = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", TrackWarning)
+        warnings.showwarning = lambda message, *_: messages.append(str(message))
+        yield messages

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from track.events import journal_lmdb  # noqa: E402 - of this repository, not another
-from track.events.codec import Encoder, stream_id  # noqa: E402
+from track.events.codec import Encoder, fields_of, stream_id  # noqa: E402
 from track.events.journal import Journal  # noqa: E402
 from track.events.journal_file import FileJournal  # noqa: E402
 from track.events.journal_lmdb import LMDBJournal  # noqa: E402
@@ -146,7 +146,14 @@ def payloads() -> list[list[bytes]]:
     numbers, times = count(1), count(FIRST_AT, TICK)
     return [
         [
-            encode(type(event), [*event], stream, PRODUCERS[index % 2], next(numbers), next(times))
+            encode(
+                type(event),
+                fields_of(event),
+                stream,
+                PRODUCERS[index % 2],
+                next(numbers),
+                next(times),
+            )
             for stream, event in events
         ]
         for index, events in enumerate(WRITES)
@@ -182,7 +189,12 @@ def readable(journal: Journal) -> Iterator[dict[str, Any]]:
         yield {
             **recorded._asdict(),
             "event": type(recorded.event).__name__,
-            "fields": {name: repr(value) for name, value in recorded.event._asdict().items()},
+            "fields": {
+                name: repr(value)
+                for name, value in zip(
+                    recorded.event._fields, fields_of(recorded.event), strict=False
+                )
+            },
         }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from track.client import TrackClient
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
@@ -38,6 +38,12 @@ def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as trac
     from track.reader import open_store  # training scripts do without
 
     return open_store(uri)
+
+
+def __getattr__(name: str) -> Any:
+    from track.calls import unknown_attribute
+
+    raise AttributeError(unknown_attribute("track", name, "client"))
 
 
 __all__ = [

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from track.calls import read_arguments, unknown_attribute
 from track.configuration import choose, options
-from track.errors import TrialDoesNotExist
+from track.errors import NotRecordedWarning, TrackError, TrackWarning, TrialDoesNotExist, warn
 from track.logger import TrialLogger
 from track.persistence import get_protocol
 from track.persistence.protocol import Protocol
@@ -16,14 +16,13 @@ from track.projections.finding import latest_revision
 from track.projections.report import ORPHANS, dumps
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
+from track.utils.device import get_device
 from track.versioning import default_version_hash
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Callable, Mapping
     from types import TracebackType
-
-logger = logging.getLogger(__name__)
 
 
 class TrackClient:
@@ -82,8 +81,10 @@ class TrackClient:
         if self.logger is None:
             if hasattr(TrialLogger, name):
                 return getattr(self.new_trial(), name)
-            raise AttributeError(f"TrackClient has no attribute '{name}', and has no trial yet")
-        return getattr(self.logger, name)
+        elif hasattr(self.logger, name):
+            return getattr(self.logger, name)
+        message = unknown_attribute("TrackClient", name, "client")
+        raise AttributeError(message, name=name, obj=self)
 
     @property
     def trial(self) -> Trial | None:
@@ -94,7 +95,7 @@ class TrackClient:
 
     def set_project(
         self,
-        project: Project | None = None,
+        project: Project | str | None = None,
         force: bool = False,
         get_only: bool = False,
         **kwargs: Any,
@@ -104,7 +105,7 @@ class TrackClient:
         Parameters
         ----------
         project
-            project definition you can use to create or set the project
+            project definition you can use to create or set the project, or its name
         force
             by default once the project is set it cannot be changed; use force to override this
         get_only
@@ -123,6 +124,8 @@ class TrackClient:
         RuntimeError
             ``get_only``, and it is missing
         """
+        if isinstance(project, str):
+            project = Project(name=project, **kwargs)
         if self.project is not None and not force:
             name = kwargs.get("name") if project is None else project.name
             self._tell_if_it_stays("project", self.project.name, name)
@@ -142,7 +145,7 @@ class TrackClient:
 
     def set_group(
         self,
-        group: TrialGroup | None = None,
+        group: TrialGroup | str | None = None,
         force: bool = False,
         get_only: bool = False,
         **kwargs: Any,
@@ -152,7 +155,7 @@ class TrackClient:
         Parameters
         ----------
         group
-            group definition you can use to create or set the group
+            group definition you can use to create or set the group, or its name
         force
             by default once the group is set it cannot be changed; use force to override this
         get_only
@@ -171,6 +174,8 @@ class TrackClient:
         RuntimeError
             ``get_only``, and it is missing
         """
+        if isinstance(group, str):
+            group = TrialGroup(name=group, **kwargs)
         if self.group is not None and not force:
             name = kwargs.get("name") if group is None else group.name
             self._tell_if_it_stays("group", self.group.name, name)
@@ -191,10 +196,10 @@ class TrackClient:
         assert found is not None  # it was inserted, or was there before
         current = self.logger
         if current is not None and not current.is_delayed and not current.is_over:
-            logger.warning(
-                "the current trial exists already and stays outside of group %r: call set_group "
-                "before new_trial",
-                found.name,
+            warn(
+                f"the current trial exists already and stays outside of group {found.name!r}: call "
+                "set_group before new_trial",
+                NotRecordedWarning,
             )
         self.group = found
         return found
@@ -211,54 +216,81 @@ class TrackClient:
         if name == wanted or self._is_prepared:
             return
         why = ", where something was put because none was set" if name == ORPHANS else ""
-        logger.warning(
-            "the %s stays %r%s: call set_%s before anything else, or with force=True for what "
-            "comes",
-            *(kind, name, why, kind),
+        warn(
+            f"the {kind} stays {name!r}{why}: call set_{kind} before anything else, or with "
+            "force=True for what comes",
+            NotRecordedWarning,
         )
 
     # The trial
 
-    def new_trial(self, force: bool = False, **kwargs: Any) -> TrialLogger:
+    def new_trial(self, name: str | None = None, force: bool = False, **kwargs: Any) -> TrialLogger:
         """Create a new trial.
 
         The trial comes into being once its arguments are known: at once with ``parameters=`` or
         ``arguments=``, else with :meth:`log_arguments`, or without any with the first thing logged.
         If one like it exists (same name, version, project and parameters) it is the next revision.
 
+        Until the current trial has finished, asking for one like it gives its logger again; asking
+        for another one begins that, unless the current trial is running.
+
         Parameters
         ----------
+        name
+            name of the trial
         force
-            by default once the trial is set it cannot be changed until it has finished: the logger
-            returned is that of the current trial; use force to override this
+            begin another trial, whatever became of the current one
         kwargs
             see :class:`~track.structure.Trial` for possible arguments
 
         Returns
         -------
         The logger of the trial.
+
+        Raises
+        ------
+        TrackError
+            the current trial is running, and another one is asked for without ``force``
         """
-        if self.logger is not None and not self.logger.is_over and not force:
-            if kwargs:
-                self._tell_that_trial_goes_on("new_trial")
-            return self.logger
-        parameters = kwargs.pop("parameters", None)
+        if isinstance(name, bool):  # force used to be the first
+            name, force = None, name
+        kwargs |= {} if name is None else {"name": name}
         if "arguments" in kwargs:
-            _, given = _read_arguments(kwargs.pop("arguments"))
-            parameters = {**(parameters or {}), **given}
+            given = read_arguments(kwargs.pop("arguments"))[1]
+            kwargs["parameters"] = {**(kwargs.get("parameters") or {}), **given}
+        current = self._current(force)
+        if current is not None and (self._is_prepared or not kwargs):
+            return current
+        if current is not None and current.may_be(kwargs):
+            if current.is_delayed:
+                current.complete(kwargs)
+            else:
+                warn(
+                    "the current trial goes on, as it has not finished and is the same: finish it "
+                    "first, or use new_trial(force=True, …)",
+                    NotRecordedWarning,
+                )
+            return current
+        self._check_that_none_runs(current)
+        parameters = kwargs.pop("parameters", None)
         trial = Trial(**{"version": self._version, **kwargs})
         created = TrialLogger(trial, self.protocol, partial(self._insert, trial))
         if parameters is not None:
             created.insert(dict(parameters))
-        self.logger = created
+        self.logger = created  # not before: the insertion may have failed
         return created
 
-    def _tell_that_trial_goes_on(self, call: str) -> None:
-        if not self._is_prepared:
-            logger.warning(
-                "the current trial goes on, as it has not finished: finish it first (or leave its "
-                "block), or use %s(force=True, …)",
-                call,
+    def _current(self, force: bool) -> TrialLogger | None:
+        """Return the logger of the current trial, if it is to go on."""
+        over = self.logger is None or self.logger.is_over
+        return None if over or force else self.logger
+
+    @staticmethod
+    def _check_that_none_runs(current: TrialLogger | None) -> None:
+        if current is not None and current.is_running:
+            raise TrackError(
+                f"the trial {current.uid} is running: call finish() or leave its block before "
+                "another one, or use force=True to have both"
             )
 
     def _insert(self, trial: Trial, parameters: Mapping[str, Any] | None = None) -> None:
@@ -274,17 +306,16 @@ class TrackClient:
             raise
 
     def set_trial(
-        self, trial: Trial | None = None, force: bool = False, **kwargs: Any
+        self, trial: Trial | str | None = None, force: bool = False, **kwargs: Any
     ) -> TrialLogger:
         """Continue a trial that exists.
 
         Parameters
         ----------
         trial
-            trial definition you can use to find the trial
+            trial definition you can use to find the trial, or its uid
         force
-            by default once the trial is set it cannot be changed until it has finished: the logger
-            returned is that of the current trial; use force to override this
+            continue that trial although the current one is running
         kwargs
             if no trial was provided: ``uid``, the pair ``hash`` and ``revision``, or ``name``: the
             latest revision of the trial of that name, in the current project if there is one
@@ -297,13 +328,17 @@ class TrackClient:
         ------
         TrialDoesNotExist
             there is no such trial, or the name is that of several; the message names them
+        TrackError
+            the current trial is running, and another one is asked for without ``force``
         """
-        if trial is None:
+        if isinstance(trial, str):
+            trial = _wanted_trial({"uid": trial})
+        elif trial is None:
             trial = self._named(**kwargs) if [*kwargs] == ["name"] else _wanted_trial(kwargs)
-        if self.logger is not None and not self.logger.is_over and not force:
-            if trial.uid != self.logger.trial.uid:
-                self._tell_that_trial_goes_on("set_trial")
-            return self.logger
+        current = self._current(force)
+        if current is not None and (self._is_prepared or trial.uid == current.trial.uid):
+            return current
+        self._check_that_none_runs(current)
         self.logger = TrialLogger(self._fetch(trial), self.protocol)
         return self.logger
 
@@ -311,7 +346,7 @@ class TrackClient:
         project = {} if self.project is None else {"project_id": self.project.uid}
         found = latest_revision(name, self.protocol.fetch_trials({"name": name, **project}))
         if found.note:
-            logger.warning("%s", found.note)
+            warn(found.note, TrackWarning)
         return found.trial
 
     def _fetch(self, wanted: Trial) -> Trial:
@@ -342,12 +377,12 @@ class TrackClient:
         if self.logger is not None and self.logger.is_delayed:
             self.logger.trial.version = self._version
         elif self.logger is not None:
-            logger.warning(
-                "the version is part of what identifies trial %s, which exists already, so it is "
-                "logged as metadata: call set_version before the arguments are logged",
-                self.logger.trial.uid,
-            )
             self.logger.log_metadata(version=self._version)
+            warn(
+                "the version is part of what identifies a trial, and this one exists already, so "
+                "it is logged as metadata: call set_version before the arguments are logged",
+                NotRecordedWarning,
+            )
         return self
 
     def get_arguments(
@@ -385,21 +420,19 @@ class TrackClient:
         EncodingError
             a value cannot be logged
         """
-        given, values = _read_arguments(args, kwargs)
-        values = {**values, **kwargs}
+        given, values = read_arguments(args, kwargs)
+        values = {**{str(name): value for name, value in values.items()}, **kwargs}
         if show:
             print(dumps(values, indent=2))
-        if self.logger is None:
+        if self.logger is None or self.logger.is_over:
             self.new_trial(parameters=values)
-        elif self.logger.is_delayed:
-            self.logger.insert(values)
-        else:
-            self.logger.log_arguments(**{str(name): value for name, value in values.items()})
+        elif self.logger.is_delayed or not self._is_prepared:
+            self.logger.log_arguments(**values)
         return given
 
-    def add_tags(self, **kwargs: Any) -> None:
-        """Insert tags to the current trial."""
-        (self.logger or self.new_trial()).add_tags(**kwargs)
+    def add_tags(self, *args: Any, **kwargs: Any) -> None:
+        """Add tags to the current trial, see :meth:`track.logger.TrialLogger.add_tags`."""
+        (self.logger or self.new_trial()).add_tags(*args, **kwargs)
 
     def start(self) -> TrialLogger:
         """Start the current trial, see :meth:`track.logger.TrialLogger.start`."""
@@ -452,19 +485,7 @@ class TrackClient:
         """Save everything and release the backend."""
         self.protocol.close()
 
-    @staticmethod
-    def get_device() -> Any:
-        """Return a CUDA device if one is available, else the CPU.
-
-        Returns
-        -------
-        A ``torch.device``; the text ``cpu`` where torch is not installed.
-        """
-        try:
-            import torch
-        except ImportError:
-            return "cpu"
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    get_device = staticmethod(get_device)
 
 
 def _wanted_trial(kwargs: dict[str, Any]) -> Trial:
@@ -474,29 +495,6 @@ def _wanted_trial(kwargs: dict[str, Any]) -> Trial:
     if uid is not None:
         trial.uid = uid
     return trial
-
-
-def _read_arguments(args: Any, more: Mapping[str, Any] | None = None) -> tuple[Any, dict[Any, Any]]:
-    """Return what to give back for some arguments, and the dictionary of them.
-
-    Raises
-    ------
-    TypeError
-        they are nothing that holds arguments
-    """
-    if args is None:
-        from argparse import Namespace
-
-        return Namespace(**(more or {})), {}
-    if hasattr(args, "parse_args"):
-        args = args.parse_args()
-    if isinstance(args, dict):
-        return args, dict(args)
-    if hasattr(args, "__dict__"):
-        return args, dict(vars(args))
-    raise TypeError(
-        f"arguments are an ArgumentParser, a Namespace or a dictionary, not {type(args).__name__}"
-    )
 
 
 __all__ = ["TrackClient", "TrialDoesNotExist"]

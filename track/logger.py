@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
-from track.errors import TrackError
+from track.calls import read_arguments, unknown_attribute, values_of
+from track.errors import NotRecordedWarning, TrackError, warn
 from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, MetricsSink, Protocol
-from track.structure import AnyStatus, Status, Trial
-from track.utils.signal import SignalHandler
+from track.running import LoggerChronoContext, LogSignalHandler, final_status
+from track.structure import AnyStatus, Status, Trial, canonical
 from track.utils.stat import StatStream
 from track.versioning import executed_file
 
@@ -23,7 +24,19 @@ if TYPE_CHECKING:
     from track.utils.eta import EstimatedTime
     from track.utils.out import RingOutputDecorator
 
-logger = logging.getLogger(__name__)
+
+_waiting: WeakSet[TrialLogger] = WeakSet()
+"""Those that were started here before their trial was inserted."""
+
+
+def _insert_waiting() -> None:
+    """Insert what runs before a fork, since what the children log belongs to the same trial."""
+    for waiting in list(_waiting):
+        if waiting.is_running:
+            waiting.insert()
+
+
+os.register_at_fork(before=_insert_waiting)
 
 
 class TrialLogger:
@@ -53,6 +66,8 @@ class TrialLogger:
         self.protocol = protocol
         self.stdout: RingOutputDecorator | None = None
         self._insertion = insertion
+        self._start: float | None = None
+        """When the trial started, while that is not recorded."""
         self._sink: MetricsSink | None = None
         self._running = False
         self.is_over = False
@@ -67,7 +82,11 @@ class TrialLogger:
         # Only called for what the logger itself does not have.
         if name.startswith("__") or name == "trial":
             raise AttributeError(name)
-        return getattr(self.trial, name)
+        try:
+            return getattr(self.trial, name)
+        except AttributeError:
+            message = unknown_attribute("TrialLogger", name, "trial")
+            raise AttributeError(message, name=name, obj=self) from None
 
     def __repr__(self) -> str:
         return f"TrialLogger({self.trial.uid}, {self.trial.status})"
@@ -79,13 +98,49 @@ class TrialLogger:
         """Whether the trial still waits for its arguments."""
         return self._insertion is not None
 
-    def insert(self, parameters: dict[str, Any] | None = None) -> None:
-        """Insert the trial if it still waits for its arguments."""
-        if self._insertion is not None:
-            self._insertion(parameters)
-            self._insertion = None
+    @property
+    def is_running(self) -> bool:
+        """Whether this process started the trial and has not finished it."""
+        return self._running and self._started_in == os.getpid()
 
-    def log_arguments(self, **kwargs: Any) -> None:
+    def insert(self, parameters: dict[str, Any] | None = None) -> None:
+        """Insert the trial if it still waits for its arguments, and record its start if it has."""
+        if self._insertion is None and self._start is None:
+            return
+        with self._signals.holding_back() if self._signals else nullcontext():
+            late = self._insertion is not None
+            if self._insertion is not None:
+                self._insertion(parameters)
+                self._insertion = None
+            if self._start is not None:
+                if late:
+                    self.protocol.log_late_start(self.trial, perf_counter() - self._start)
+                else:
+                    self.protocol.log_trial_start(self.trial)
+                self._start = None
+                _waiting.discard(self)
+                self.protocol.set_trial_status(self.trial, Status.Running)
+
+    def may_be(self, given: dict[str, Any]) -> bool:
+        """Return whether the trial is the one that is given, or can still become that one."""
+        trial = self.trial
+        known = {"name": trial.name, "version": trial.version, "parameters": trial.parameters}
+        return all(
+            canonical(known[name]) == canonical(value) or (self.is_delayed and not known[name])
+            for name, value in given.items()
+            if name in known
+        )
+
+    def complete(self, given: dict[str, Any]) -> None:
+        """Take over what is said of a trial that still waits for its arguments."""
+        for name, value in given.items():
+            said = getattr(self.trial, name)
+            if name != "parameters":
+                setattr(self.trial, name, {**said, **value} if isinstance(said, dict) else value)
+        if given.get("parameters") is not None:
+            self.insert(dict(given["parameters"]))
+
+    def log_arguments(self, args: Any = None, /, **kwargs: Any) -> None:
         """Log the trial arguments. This has no effect if the trial was already created.
 
         The arguments identify a trial, so they cannot change once it exists; what is learnt later
@@ -93,6 +148,8 @@ class TrialLogger:
 
         Parameters
         ----------
+        args
+            an ArgumentParser, a Namespace or a dictionary of arguments
         kwargs
             name and value of each argument
 
@@ -101,16 +158,34 @@ class TrialLogger:
         EncodingError
             a value cannot be logged
         """
-        if self._insertion is None:
-            logger.warning(
-                "the arguments %s were not logged: trial %s exists already; use log_metadata",
-                ", ".join(kwargs),
-                self.trial.uid,
+        if args is not None:
+            kwargs = values_of("log_arguments", read_arguments(args)[1], kwargs)
+        if self._insertion is not None:
+            self.insert(kwargs)
+            return
+        known = self.trial.parameters
+        late = [name for name in kwargs if canonical(kwargs[name]) != canonical(known.get(name))]
+        if late:
+            warn(
+                f"the arguments {', '.join(late)} were not logged, as they identify a trial and "
+                "this one exists already: log them before any value, use new_trial for another "
+                "trial, or log_metadata for what is learnt later",
+                NotRecordedWarning,
             )
-        self.insert(kwargs)
 
-    def add_tags(self, **kwargs: Any) -> None:
-        """Add tags to the trial."""
+    def add_tags(self, *args: Any, **kwargs: Any) -> None:
+        """Add tags to the trial.
+
+        Parameters
+        ----------
+        args
+            tags without a value, or dictionaries of tags
+        kwargs
+            name and value of each tag
+        """
+        for given in args:
+            tags = {given: None} if isinstance(given, str) else given
+            kwargs = values_of("add_tags", tags, kwargs)
         if self._insertion is None:
             self.protocol.add_trial_tags(self.trial, **kwargs)
         if isinstance(self.trial.tags, dict):
@@ -132,12 +207,20 @@ class TrialLogger:
     # Values
 
     def log_metrics(
-        self, step: Any = None, aggregator: AggregatorFactory | None = None, **kwargs: Any
+        self,
+        values: Any = None,
+        how: AggregatorFactory | None = None,
+        /,
+        step: Any = None,
+        aggregator: AggregatorFactory | None = None,
+        **kwargs: Any,
     ) -> None:
         """Log metric values.
 
         Parameters
         ----------
+        values, how
+            a dictionary of metrics; or step and aggregator, if they are not named
         step
             a value representing a training step (an epoch, a time, …); with one a metric is a
             mapping step -> value, without it a list
@@ -153,6 +236,12 @@ class TrialLogger:
         JournalError
             the values could not be recorded
         """
+        if values is not None or how is not None:
+            aggregator = how if aggregator is None else aggregator
+            if isinstance(values, Mapping) or not kwargs:
+                kwargs = values_of("log_metrics", values, kwargs)
+            elif step is None:
+                step = values
         (self._sink or self._open_sink())(step, aggregator, kwargs)
 
     def _open_sink(self) -> MetricsSink:
@@ -160,11 +249,15 @@ class TrialLogger:
         self._sink = self.protocol.metrics_sink(self.trial)
         return self._sink
 
-    def log_metadata(self, aggregator: AggregatorFactory | None = None, **kwargs: Any) -> None:
+    def log_metadata(
+        self, values: Any = None, /, aggregator: AggregatorFactory | None = None, **kwargs: Any
+    ) -> None:
         """Log arbitrary data about the trial.
 
         Parameters
         ----------
+        values
+            a dictionary of data; or the aggregator, if it is not named
         aggregator
             how to accumulate the values; by default the last one counts
         kwargs
@@ -175,6 +268,10 @@ class TrialLogger:
         EncodingError
             a value cannot be logged; nothing was
         """
+        if isinstance(values, Mapping) or not (values is None or kwargs):
+            kwargs = values_of("log_metadata", values, kwargs)
+        elif aggregator is None:
+            aggregator = values
         self.insert()
         self.protocol.log_trial_metadata(self.trial, aggregator, **kwargs)
 
@@ -211,7 +308,7 @@ class TrialLogger:
         self._log_facts("directory", directory_facts(os.fspath(path), self.protocol.keep_content))
 
     def _log_facts(self, kind: str, facts: dict[str, Any]) -> None:
-        self.log_metadata(None, **{f"{kind}:{facts['name']}": facts})
+        self.log_metadata({f"{kind}:{facts['name']}": facts})
 
     # Times
 
@@ -326,18 +423,23 @@ class TrialLogger:
     def start(self) -> TrialLogger:
         """Start the trial, record the start time and set the status to running.
 
+        A trial that still waits for its arguments is recorded, with the time of its start, when
+        they are known or the first value is logged.
+
         From here on an interrupt or a termination of the process is recorded before it takes its
         course, if this is the main thread.
         """
         if self._running:
             return self
-        self.insert()
         self._running, self._interrupted, self.is_over = True, False, False
-        self._started_in = os.getpid()
+        self._started_in, self._start = os.getpid(), perf_counter()
         self._signals = LogSignalHandler(self)
         self._signals.install()
-        self.protocol.log_trial_start(self.trial)
-        self.protocol.set_trial_status(self.trial, Status.Running)
+        if self._insertion is None:
+            self.insert()
+        else:
+            self.trial.status = Status.Running
+            _waiting.add(self)
         return self
 
     def finish(
@@ -358,7 +460,7 @@ class TrialLogger:
         self._release_output()
         if self._interrupted and exc_type is not None:
             return  # the exception is how the signal, recorded already, takes its course
-        status = _final_status(exc_type, exc_val)
+        status = final_status(exc_type, exc_val)
         error = exc_type if status is Status.Exception else None
         self._end(status, error, exc_type, exc_val, exc_tb)
 
@@ -389,105 +491,4 @@ class TrialLogger:
             if exc_val is None:
                 raise
             # The exception of the block matters more than that it could not be recorded.
-            logger.warning("the end of trial %s was not recorded: %s", self.trial.uid, error)
-
-
-def _final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
-    if exc_type is None:
-        return Status.Completed
-    if issubclass(exc_type, KeyboardInterrupt):
-        return Status.Interrupted
-    if issubclass(exc_type, SystemExit) and not getattr(exc_val, "code", 1):
-        return Status.Completed
-    return Status.Exception
-
-
-class LoggerChronoContext:
-    """Times a block and records it.
-
-    Parameters
-    ----------
-    protocol, trial
-        where to record it
-    acc
-        statistics of the times measured here, in seconds; the ``as`` value
-    name
-        name of the timer
-    kwargs
-        further arguments of ``Protocol.log_trial_chrono_start``
-    """
-
-    __slots__ = ("acc", "kwargs", "name", "protocol", "start", "trial")
-
-    def __init__(
-        self,
-        protocol: Protocol,
-        trial: Trial,
-        acc: StatStream | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.protocol = protocol
-        self.trial = trial
-        self.acc = StatStream(0) if acc is None else acc
-        self.name = name or "chrono"
-        self.kwargs = kwargs
-        self.start = 0.0
-
-    def __enter__(self) -> StatStream:
-        self.protocol.log_trial_chrono_start(self.trial, self.name, **self.kwargs)
-        self.start = perf_counter()
-        return self.acc
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.acc.update(perf_counter() - self.start)
-        self.protocol.log_trial_chrono_finish(self.trial, self.name, exc_type, exc_val, exc_tb)
-
-
-class LogSignalHandler(SignalHandler):
-    """Records Interrupted in a running trial, and hands the signal on to whoever had it before.
-
-    Parameters
-    ----------
-    logger
-        the logger of the trial
-    """
-
-    def __init__(self, logger: TrialLogger) -> None:
-        super().__init__()
-        self.logger = logger
-        self._waits = False
-
-    def sigint(self, signum: int, frame: Any) -> None:
-        self._interrupt(signum, frame)
-
-    def sigterm(self, signum: int, frame: Any) -> None:
-        self._interrupt(signum, frame)
-
-    def _interrupt(self, signum: int, frame: Any) -> None:
-        if self._waits:  # asked twice: do not keep anybody waiting
-            self.hand_on(signum, frame)
-        else:
-            self._waits = True
-            self.logger.protocol.when_idle(partial(self._record, signum, frame))
-
-    def _record(self, signum: int, frame: Any) -> None:
-        self._waits = False
-        try:
-            self.logger.interrupt()
-        except (TrackError, OSError) as error:
-            logger.warning("the interruption was not recorded: %s", error)
-        self.hand_on(signum, frame)
-
-    def atexit(self) -> None:
-        """Finish a trial that nobody finished: by the exception that ended the program, if any."""
-        exception = getattr(sys, "last_value", None)
-        try:
-            self.logger.finish(None if exception is None else type(exception), exception)
-        except (TrackError, OSError) as error:
-            logger.warning("the end of the trial was not recorded: %s", error)
+            warn(f"the end of trial {self.trial.uid} was not recorded: {error}", NotRecordedWarning)

@@ -18,6 +18,8 @@ from track import TrackClient
 from track.errors import JournalWriteError
 from track.persistence import get_protocol
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 URIS = [
     "file:report.json",
     "file:report.json?durability=always",
@@ -36,6 +38,7 @@ from itertools import count
 from json import dumps
 from track import TrackClient
 from track.errors import JournalWriteError
+
 
 uri, limit = sys.argv[1], int(sys.argv[2])
 BALLAST = "ballast"

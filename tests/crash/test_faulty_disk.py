@@ -41,6 +41,8 @@ from track.events.producer import Producer
 from track.events.record import MAGIC
 from track.events.types import MetricsLogged
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.TrackWarning")
+
 # The double itself
 
 

@@ -17,6 +17,8 @@ from track.events.codec import Encoder
 from track.events.journal_file import FileJournal
 from track.events.types import MetricsLogged
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 ROUNDS = int(os.environ.get("TRACK_KILL_ROUNDS", "3"))
 
 

@@ -25,6 +25,7 @@ PROGRAM = '''
 """Log until the spool is full, make room, go on; print what each call came to, as JSON."""
 
 import logging, os, resource, sys
+import warnings as python_warnings
 from itertools import count
 from json import dumps
 from tests.proxy import Proxy
@@ -65,10 +66,11 @@ def log(step):
 
 
 logging.getLogger("track").addHandler(Keep())
+python_warnings.showwarning = lambda text, *_: warnings.append(["journal_retry", str(text)])
 with Proxy(port) as proxy:
     client = TrackClient(uri.replace(f":{port}/", f":{proxy.port}/"))
     client.set_project(name="full")
-    trial = client.new_trial(name="filling")
+    trial = client.new_trial(name="filling", parameters={})
     trial.start()
     proxy.refuse()
     fill()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any
 
 from tests.databases import sql_journal, uri_of
 from tests.e2e.stores import STUCK_S, open_store
-from track.errors import ConcurrentWrite, JournalUnreachable
+from track.errors import ConcurrentWrite, JournalUnreachable, StorageWarning
 from track.events.journal_file import FileJournal
 from track.events.types import MetricsLogged, Recorded, StatusChanged, TrialCreated
 from track.persistence import get_protocol
@@ -119,6 +120,7 @@ def until_reached(call: Callable[[], Any]) -> Any:
 def silence() -> None:
     """Let the forwarders of this process warn nobody."""
     logging.getLogger("track.events.forward").disabled = True
+    warnings.simplefilter("ignore", StorageWarning)
 
 
 class Worker:

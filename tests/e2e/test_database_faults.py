@@ -4,10 +4,10 @@
 their own.
 """
 
-import logging
 import os
 import signal
 import threading
+import warnings
 from contextlib import closing, suppress
 
 import psutil
@@ -18,7 +18,7 @@ from tests.databases import KINDS
 from tests.e2e.faults import Place, Worker, check_work, patience, silence
 from tests.e2e.stores import answer, events_of, open_store, say, wait_for_word, with_options
 from track import TrackClient
-from track.errors import JournalUnreachable
+from track.errors import JournalUnreachable, NotRecordedWarning
 from track.events.types import MetricsLogged, TrialFinished
 from track.structure import Status
 
@@ -154,7 +154,7 @@ def test_a_server_that_fails_under_load_loses_nothing(server, place, start, fail
 def run_a_trial(uri, fails):
     """Be a script whose trial begins and ends while the server is down, and tell how it ended."""
     silence()
-    logging.getLogger("track.logger").disabled = True
+    warnings.simplefilter("ignore", NotRecordedWarning)
     client = TrackClient(with_options(uri, timeout=1))
     client.set_project(name="project")
     trial = client.new_trial(name="trial")

@@ -18,6 +18,8 @@ from track.relay.server import Limits
 from track.relay.users import Users
 from track.structure import Project, Trial
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
+
 MANY = 1000
 
 

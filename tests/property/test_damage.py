@@ -16,6 +16,8 @@ from track.events import journal_file
 from track.events.journal_file import FileJournal
 from track.events.record import MAGIC, OVERHEAD, frame, frame_group, scan
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 
 class Written(NamedTuple):
     """One record of a journal that was written without accidents."""

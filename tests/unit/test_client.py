@@ -2,13 +2,14 @@
 
 import json
 import sys
+import time
 from argparse import ArgumentParser, Namespace
 
 import pytest
 
 from track import Project, TrackClient, TrialGroup
 from track.client import TrialDoesNotExist
-from track.errors import BackendError, EncodingError
+from track.errors import BackendError, EncodingError, TrackError
 from track.persistence.local import FileProtocol
 from track.structure import Status, Trial
 
@@ -34,14 +35,14 @@ def test_a_backend_may_be_a_protocol():
 
 
 @pytest.mark.parametrize("backend", [None, "none"])
-def test_without_a_backend_one_warning_is_given(backend, caplog, monkeypatch):
+def test_without_a_backend_one_warning_is_given(backend, told, monkeypatch):
     """What is logged nowhere lasting is said once in the life of a process."""
     monkeypatch.setattr("track.persistence.backends._warned_of_none", False)
     for _ in range(2):
         client = TrackClient() if backend is None else TrackClient(backend)
         client.log_metrics(loss=1)
-    (record,) = caplog.records
-    assert "TrackClient('file:" in record.message
+    (message,) = told
+    assert "TrackClient('file:" in message
     assert stored(client).metrics == {"loss": [1]}
 
 
@@ -56,7 +57,7 @@ def test_the_backend_can_be_an_option(monkeypatch, tmp_path):
 # Projects and groups
 
 
-def test_the_first_project_and_group_stay(client):
+def test_the_first_project_and_group_stay(client, told):
     """A second one is ignored unless it is forced."""
     project = client.set_project(name="a")
     assert client.set_project(name="b") is project
@@ -68,7 +69,7 @@ def test_the_first_project_and_group_stay(client):
     assert [project.name for project in client.protocol.fetch_projects()] == ["a", "b"]
 
 
-def test_what_stays_is_told(client, caplog):
+def test_what_stays_is_told(client, told):
     """Who meant another one has to say so, or to do it earlier."""
     client.set_project(name="a")
     client.set_project(name="a")
@@ -77,39 +78,39 @@ def test_what_stays_is_told(client, caplog):
     trial = client.new_trial(parameters={"a": 1})
     client.new_trial()
     client.set_trial(uid=trial.uid)
-    assert caplog.messages == []
+    assert told == []
     client.set_project(name="b")
     client.set_group(name="h")
     client.new_trial(parameters={"a": 1})
-    client.set_trial(uid="another_0")
-    told = zip(("project", "group", "new_trial", "set_trial"), caplog.messages, strict=True)
-    assert all(name in message and "force=True" in message for name, message in told)
+    named = zip(("project", "group", "new_trial"), told, strict=True)
+    assert all(name in message and "force=True" in message for name, message in named)
 
 
-def test_a_group_that_comes_too_late_is_told(client, caplog):
+def test_a_group_that_comes_too_late_is_told(client, told):
     """It is for the next trial."""
     trial = client.new_trial()
     client.set_group(name="g")
-    assert caplog.messages == []
+    assert told == []
     trial.log_arguments(a=1)
     client.set_group(name="h", force=True)
-    (message,) = caplog.messages
+    (message,) = told
     assert "stays outside of group 'h'" in message
     trial.finish()
     client.set_group(name="i", force=True)
-    assert len(caplog.messages) == 1
+    assert len(told) == 1
     assert client.new_trial(parameters={}).trial.group_id == client.group.uid
 
 
-def test_a_project_that_comes_too_late_is_told(client, caplog):
+def test_a_project_that_comes_too_late_is_told(client, told):
     """Its trial is in the common project already, where nobody will look for it."""
     with client:
+        client.log_metrics(loss=1)
         assert client.set_project(name="orphan").name == "orphan"
-        assert caplog.messages == []
+        assert told == []
         assert client.set_project(name="digits").name == "orphan"
         assert client.set_project(Project(name="digits")).name == "orphan"
-    assert len(caplog.messages) == 2
-    assert "the project stays 'orphan'" in caplog.messages[0]
+    assert len(told) == 2
+    assert "the project stays 'orphan'" in told[0]
     assert client.set_project(name="digits", force=True).name == "digits"
     assert stored(client).project_id == "orphan"
 
@@ -181,13 +182,87 @@ def test_without_arguments_the_first_call_makes_the_trial(client, use):
     assert stored(client).uid == trial.uid
 
 
-def test_a_trial_is_set_once_unless_forced(client):
-    """Another one begins only when that is asked for."""
+def test_a_trial_goes_on_until_another_one_is_asked_for(client, told):
+    """The same arguments again are the current trial, unless another one is forced."""
     first = client.new_trial(parameters={"a": 1})
-    assert client.new_trial(parameters={"a": 2}) is first
+    assert client.new_trial() is client.new_trial(parameters={"a": 1}) is first
+    (message,) = told
+    assert "force=True" in message
     second = client.new_trial(force=True, parameters={"a": 1})
     assert (first.revision, second.revision) == (0, 1)
     assert client.trial is second.trial
+
+
+def parameters_in(client):
+    """Return the parameters and the losses of each trial."""
+    trials = client.protocol.fetch_trials()
+    return [(trial.parameters, trial.metrics.get("loss")) for trial in trials]
+
+
+def test_other_arguments_are_another_trial(client):
+    """Three settings of a loop are three trials, also without a block around each."""
+    for number in range(3):
+        client.new_trial(parameters={"a": number})
+        client.log_metrics(loss=number)
+    assert parameters_in(client) == [({"a": number}, [number]) for number in range(3)]
+    first = client.new_trial("n", parameters={"a": 2})
+    second = client.new_trial("m", parameters={"a": 2})
+    assert (first.name, second.name) == ("n", "m")
+
+
+def test_another_trial_does_not_begin_in_the_middle_of_one(client):
+    """It would be unclear which of the two goes on. The message says what to do."""
+    with client.new_trial(parameters={"a": 1}) as trial:
+        with pytest.raises(TrackError, match=r"is running: call finish\(\)"):
+            client.new_trial(parameters={"a": 2})
+        with pytest.raises(TrackError, match="force=True"):
+            client.set_trial("another_0")
+        assert client.new_trial() is trial
+        trial.log_metrics(loss=1)
+    client.new_trial(parameters={"a": 2}).log_metrics(loss=2)
+    assert parameters_in(client) == [({"a": 1}, [1]), ({"a": 2}, [2])]
+
+
+def test_a_waiting_trial_takes_what_is_said_of_it(client):
+    """Tags that came first, and a name and arguments that come later, are one trial."""
+    trial = client.new_trial()
+    client.add_tags(a=1)
+    assert client.new_trial(name="n", tags={"b": 2}) is trial
+    assert client.new_trial(parameters={"lr": 1}) is trial
+    assert (stored(client).name, stored(client).tags) == ("n", {"a": 1, "b": 2})
+    assert stored(client).parameters == {"lr": 1}
+
+
+@pytest.mark.parametrize("block", [lambda client: client.new_trial(), lambda client: client])
+def test_arguments_may_be_logged_in_the_block(client, block):
+    """The trial is inserted when they are known, and its runtime counts from the block's start."""
+    with block(client) as trial:
+        assert client.protocol.fetch_trials() == []
+        assert trial.status is Status.Running
+        before = time.perf_counter()
+        while time.perf_counter() - before < 0.01:
+            pass  # what loads the data
+        trial.log_arguments(lr=1)
+        assert stored(client).parameters == {"lr": 1}
+        assert stored(client).status is Status.Running
+    assert stored(client).status is Status.Completed
+    assert stored(client).chronos["runtime"] >= 0.01
+
+
+def test_a_block_in_which_nothing_is_logged_is_a_trial(client):
+    """It ran, after all."""
+    with client:
+        pass
+    assert stored(client).status is Status.Completed
+
+
+def test_arguments_after_the_end_of_a_trial_are_those_of_the_next(client):
+    """A loop that begins with them makes a trial each time."""
+    for number in range(2):
+        client.log_arguments(a=number)
+        with client:
+            client.log_metrics(loss=number)
+    assert parameters_in(client) == [({"a": 0}, [0]), ({"a": 1}, [1])]
 
 
 def test_after_the_end_of_a_trial_another_one_begins(client):
@@ -257,17 +332,18 @@ def test_arguments_can_be_shown(client, capsys):
     """They are printed only when that is asked for."""
     client.log_arguments({"lr": 0.1}, show=True, b=float("nan"))
     assert json.loads(capsys.readouterr().out) == {"lr": 0.1, "b": "NaN"}
-    client.log_arguments(c=1)
+    client.log_arguments(lr=0.1)
     assert capsys.readouterr().out == ""
 
 
-def test_arguments_of_a_trial_that_exists_change_nothing(client, caplog):
+def test_arguments_of_a_trial_that_exists_change_nothing(client, told):
     """It says so, and where to put what is learnt later."""
     trial = client.new_trial(parameters={"a": 1})
     client.log_arguments(b=2)
     trial.log_arguments(c=3)
     assert stored(client).parameters == {"a": 1}
-    assert ["log_metadata" in record.message for record in caplog.records] == [True, True]
+    trial.log_arguments(a=1)  # which it has
+    assert ["log_metadata" in message for message in told] == [True, True]
 
 
 def test_the_same_script_twice_makes_a_second_revision():
@@ -284,7 +360,7 @@ def test_the_same_script_twice_makes_a_second_revision():
     assert len(hashes) == 1
 
 
-def test_set_trial_by_name_continues_the_latest_revision(client, caplog):
+def test_set_trial_by_name_continues_the_latest_revision(client, told):
     """And says so; in the project that is set, if one is."""
     client.set_project(name="p")
     for _ in range(2):
@@ -299,7 +375,7 @@ def test_set_trial_by_name_continues_the_latest_revision(client, caplog):
     again = TrackClient(client.protocol)
     again.set_project(name="p")
     assert again.set_trial(name="baseline").trial.uid == latest
-    assert "'baseline' has 2 revisions: this is the latest one" in caplog.text
+    assert "'baseline' has 2 revisions: this is the latest one" in told[0]
     with pytest.raises(TrialDoesNotExist, match="there is no trial 'nobody'"):
         TrackClient(client.protocol).set_trial(name="nobody")
 
@@ -313,8 +389,10 @@ def test_set_trial_continues_one_that_exists(client):
         assert other.set_trial(**wanted).parameters == {"a": 1}
         other.log_metrics(loss=1)
     other.set_trial(Trial(_hash=digest), force=True).log_metrics(loss=2)
-    assert other.set_trial(uid="ignored").uid == uid
+    assert other.set_trial(uid=uid).uid == other.set_trial(uid).uid == uid
     assert stored(client).metrics == {"loss": [1, 1, 1, 2]}
     for missing in ("does_not_exist", "unknown", f"{digest}_1"):
         with pytest.raises(TrialDoesNotExist, match="no trial"):
             TrackClient(client.protocol).set_trial(uid=missing)
+        with pytest.raises(TrialDoesNotExist, match="no trial"):
+            other.set_trial(uid=missing)

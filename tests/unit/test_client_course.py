@@ -87,21 +87,22 @@ def test_versions_identify_a_trial(client):
     assert stored(other).version == "computed"
 
 
-def test_a_late_version_is_metadata(client, caplog):
+def test_a_late_version_is_metadata(client, told):
     """The identity of a trial that exists cannot change."""
     uid = client.new_trial(parameters={}).uid
     client.set_version("late")
     assert (stored(client).uid, stored(client).version) == (uid, None)
     assert stored(client).metadata["version"] == "late"
-    assert "set_version" in caplog.text
+    assert "set_version" in told[0]
 
 
 def test_the_client_runs_its_trial(client):
     """Running inside the block, Completed after it, and everything is reachable on the client."""
     with client as entered:
         assert entered is client
-        assert stored(client).status is Status.Running
+        assert client.trial.status is Status.Running
         client.log_metrics(loss=1)
+        assert stored(client).status is Status.Running
         client.set_status(CustomStatus("resting", 102))
         assert client.status == "resting"
     assert stored(client).status is client.trial.status is Status.Completed
@@ -137,6 +138,7 @@ def test_start_and_finish_without_a_block(client):
     """The same, for scripts that are not built around a block."""
     client.start()
     client.start()
+    client.log_arguments()
     assert stored(client).status is Status.Running
     client.finish()
     assert stored(client).status is Status.Completed

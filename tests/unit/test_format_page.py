@@ -15,6 +15,8 @@ from track.events.journal_file import FileJournal
 from track.events.record import MAX_GROUP, MAX_LENGTH, frame, frame_group
 from track.events.types import CATALOGUE, MetricsLogged
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "format.md").read_text(encoding="utf-8")
 
 EXAMPLE_LINE = re.compile(r"^ ?(\d+)  ((?:[0-9a-f]{2} )*[0-9a-f]{2}) +(\S.*)$", re.MULTILINE)

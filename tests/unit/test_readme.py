@@ -102,7 +102,7 @@ def nothing_stays_behind():
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.mark.usefixtures("nothing_stays_behind")
-def test_snippets_run(page, monkeypatch, tmp_path):
+def test_snippets_run(page, monkeypatch, tmp_path, told):
     """What a page says can be done can be done, by doing what it says."""
     monkeypatch.setattr(sys, "argv", [str(page)])
     monkeypatch.setenv("PYTHONPATH", str(ROOT))  # processes that a page starts are of this Track
@@ -112,6 +112,7 @@ def test_snippets_run(page, monkeypatch, tmp_path):
     namespace = {"__name__": "__main__", "__file__": str(page)}
     for block in blocks_of(page):
         run(block, page, namespace)
+    assert (told != []) == (page.name == "damage.md")
 
 
 LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]+)[^)]*\)")

@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 
 import click
 
-from track.errors import BackendError, ItemNotFound, QueryError, TrackError
+from track.errors import (
+    BackendError,
+    DamageWarning,
+    ItemNotFound,
+    QueryError,
+    TrackError,
+    TrackWarning,
+)
 
 FAILURE, USAGE, NOT_FOUND, DAMAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
@@ -128,10 +136,22 @@ def run(arguments: Sequence[str]) -> int:
     -------
     The exit code. Whatever went wrong is one line on stderr, without a traceback.
     """
-    if _COMPLETES in os.environ:
-        logging.disable()  # nothing but completions belongs on the line that is being typed
-        track.main(prog_name="track")  # which exits
-    _prepare_streams()
+    with warnings.catch_warnings():
+        if _COMPLETES in os.environ:
+            logging.disable()  # nothing but completions belongs on the line that is being typed
+            warnings.simplefilter("ignore")
+            track.main(prog_name="track")  # which exits
+        _prepare_streams()
+        warnings.simplefilter("default", TrackWarning)
+        # Of damage, the command tells at its end.
+        warnings.simplefilter("ignore", DamageWarning)
+        warnings.showwarning = lambda message, *_: click.echo(
+            f"track: {printable(str(message))}", err=True
+        )
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         # Not its main(), which has an idea of its own of interrupts and of closed pipes.
         with track.make_context("track", [*arguments]) as context:
@@ -188,7 +208,7 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if logging.getLogger().handlers:
             return  # somebody else writes it
-        if record.name != "track.events.journal_on_disk":  # of damage, the command tells at its end
+        if record.name != "track.events.journal_on_disk":  # of damage, see above
             click.echo(f"track: {printable(record.getMessage())}", err=True)
 
 

@@ -98,6 +98,18 @@ class Encoder:
         return ENVELOPE.pack(head, stream, UINT64, producer, UINT32, sequence, UINT64, at) + body
 
 
+def fields_of(event: Event) -> list[Any]:
+    """Return the fields of an event as they are written: trailing ones that say nothing are not.
+
+    What was added to an event later has a default, and costs nothing where it is not used.
+    """
+    fields: list[Any] = [*event]
+    names, defaults = event._fields, event._field_defaults
+    while fields and names[len(fields) - 1] in defaults and fields[-1] is None:
+        fields.pop()
+    return fields
+
+
 def _head(kind: Kind) -> bytes:
     return bytes((0x97, kind.tag, kind.version, UINT64))
 

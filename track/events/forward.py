@@ -26,6 +26,8 @@ from track.errors import (
     InsecureConnection,
     JournalError,
     JournalUnreachable,
+    StorageWarning,
+    warn,
 )
 from track.events.codec import identify
 from track.events.journal import SYNC_INTERVAL_NS, Batch, Journal, PartlyThere
@@ -195,9 +197,14 @@ class Forwarder:
             the far journal does not answer; everything stays where it is
         """
         self._look_around_at = time.monotonic() + _LOOK_AROUND_S
-        return sum(map(self._send_all_of, Spool.left_behind(self.spool.folder)))
+        sent, problems = 0, list[str]()
+        for spool in Spool.left_behind(self.spool.folder):
+            sent += self._send_all_of(spool, problems)
+        for problem in problems:
+            warn(problem, StorageWarning)
+        return sent
 
-    def _send_all_of(self, spool: Spool) -> int:
+    def _send_all_of(self, spool: Spool, problems: list[str]) -> int:
         sent = 0
         try:
             while batch := spool.oldest():
@@ -207,7 +214,7 @@ class Forwarder:
             raise
         except JournalError as error:
             # That is none of the business of whoever wants to send something else.
-            logger.warning("what is left in %s cannot be sent: %s", spool.folder, error)
+            problems.append(f"what is left in {spool.folder} cannot be sent: {error}")
         finally:
             spool.close()
         return sent
@@ -247,7 +254,7 @@ class Forwarder:
                 used_s = time.thread_time() - used_s
                 pause_s = used_s * (1 / _SHARE - 1) if sent else _PAUSE_S
         if self._orphaned:
-            _quietly(self._finish)
+            _finish_all([self._finish])
 
     # The end
 
@@ -318,15 +325,21 @@ def _close_all() -> None:
     for thread in list(_orphans):
         if thread.is_alive():
             thread.join()  # nothing in it waits for ever
-    for forwarder in list(_forwarders):
-        _quietly(forwarder.close)
+    _finish_all([forwarder.close for forwarder in list(_forwarders)])
 
 
-def _quietly(finish: Callable[[], None]) -> None:
+def _finish_all(finishes: list[Callable[[], None]]) -> None:
+    failures = [failure for finish in finishes if (failure := _failure_of(finish))]
+    for failure in failures:  # there is nobody left to raise to
+        warn(failure, StorageWarning)
+
+
+def _failure_of(finish: Callable[[], None]) -> str | None:
     try:
         finish()
     except (JournalError, OSError) as error:
-        logger.warning("%s", error)  # there is nobody left to raise to
+        return str(error)
+    return None
 
 
 class ForwardingJournal(Journal):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO
 
-from track.errors import JournalError
+from track.errors import DamageWarning, JournalError, warn
 from track.events.journal import SYNC_INTERVAL_NS, Batch, Durability, Journal, JournalSyncError
 from track.events.record import Damage
 from track.events.shared_file import SharedFile
@@ -47,6 +47,8 @@ class JournalOnDisk(Journal):
         self.durability = durability
         self.damage: list[Damage] = []
         """The damaged ranges met so far, in the order they were met."""
+        self.tells_damage = True
+        """Whether to warn of each, as nobody else will tell."""
         self._streams = Streams()
         self._owed = False
         """Whether a milestone was passed inside the exclusive section."""
@@ -98,16 +100,13 @@ class JournalOnDisk(Journal):
         if any(piece.start == known.start for known in self.damage):
             return
         self.damage.append(piece)
-        logger.warning(
-            "%s: skipped %s %d to %d, which hold no intact record (%s)",
-            self.path,
-            self.unit,
-            piece.start,
-            piece.end,
-            "cut short by a crash or a full disk, never acknowledged"
-            if piece.reason == "torn"
-            else "damaged",
-        )
+        where = f"{self.path}: skipped {self.unit} {piece.start} to {piece.end}, which hold no"
+        if piece.reason == "torn":
+            logger.warning(
+                "%s intact record (cut short by a crash or a full disk, never acknowledged)", where
+            )
+        elif self.tells_damage:
+            warn(f"{where} intact record (damaged): see `track verify`", DamageWarning)
 
     def lost(self) -> list[Damage]:
         """Return the damaged ranges met so far, but not what a crash cut short.

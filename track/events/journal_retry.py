@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import BinaryIO
 
-from track.errors import JournalWriteError
+from track.errors import JournalWriteError, NotRecordedWarning, warn
 from track.events.journal import Batch, Journal, JournalSyncError
 from track.utils.forking import renew_in_children
 
@@ -44,6 +44,7 @@ class RetryingJournal(Journal):
         self._waiting: deque[Sequence[bytes]] = deque()
         """What each append brought that could not be written, oldest first."""
         self._reported: set[str] = set()
+        self._untold: list[str] = []
         self._lock = threading.Lock()
         self._decider = 0
         """The thread in the exclusive section, 0 for none of this process."""
@@ -62,13 +63,16 @@ class RetryingJournal(Journal):
             return
         with self._lock:
             self._retry()
-            if not self._waiting and self._try_append(payloads) is None:
-                return
-            if len(self._waiting) >= MAX_WAITING:
-                self.dropped += len(payloads)
-                self._report("full", f"{MAX_WAITING} appends wait to be written, more are lost")
-            else:
-                self._waiting.append(payloads)
+            if self._waiting or self._try_append(payloads) is not None:
+                self._keep(payloads)
+        self._tell()
+
+    def _keep(self, payloads: Sequence[bytes]) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self.dropped += len(payloads)
+            self._report("full", f"{MAX_WAITING} appends wait to be written, more are lost")
+        else:
+            self._waiting.append(payloads)
 
     def _retry(self) -> JournalWriteError | None:
         """Write what waits, oldest first; return why the rest of it cannot be written."""
@@ -86,14 +90,22 @@ class RetryingJournal(Journal):
         except JournalSyncError as error:
             self._report("sync", str(error))
         except JournalWriteError as error:
-            self._report(f"write {error.errno}", f"{error} The event is kept in memory for now")
+            self._report(f"write {error.errno}", f"{error}. The event is kept in memory for now")
             return error
         return None
 
     def _report(self, cause: str, message: str) -> None:
         if cause not in self._reported:
             self._reported.add(cause)
-            logger.warning("%s", message)
+            self._untold.append(message)
+
+    def _tell(self) -> None:
+        if not self._untold:
+            return
+        with self._lock:
+            untold, self._untold = self._untold, []
+        for message in untold:
+            warn(message, NotRecordedWarning)
 
     def deliver(self, payloads: Sequence[bytes]) -> None:
         self.journal.deliver(payloads)
@@ -113,6 +125,7 @@ class RetryingJournal(Journal):
         """Write what waits, or raise: who decides has to know what was logged here before."""
         with self._lock:
             error = self._retry()
+        self._tell()
         if error is not None:
             raise JournalWriteError(
                 error.errno,
@@ -135,6 +148,7 @@ class RetryingJournal(Journal):
             self.journal.sync()
         except JournalSyncError as error:
             self._report("sync", str(error))
+        self._tell()
 
     @property
     def sync_due_ns(self) -> float:  # type: ignore[override]  # the other journal knows
@@ -145,6 +159,7 @@ class RetryingJournal(Journal):
             self.journal.milestone()
         except JournalSyncError as error:
             self._report("sync", str(error))
+        self._tell()
 
     def head(self) -> int:
         return self.journal.head()
@@ -166,8 +181,9 @@ class RetryingJournal(Journal):
             self._retry()
         if lost := sum(map(len, self._waiting)):
             self._waiting.clear()
-            logger.warning("%d events could not be written and are lost", lost)
+            self._untold.append(f"{lost} events could not be written and are lost")
         try:
             self.journal.close()
         except JournalSyncError as error:
             self._report("sync", str(error))
+        self._tell()

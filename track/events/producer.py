@@ -10,7 +10,7 @@ from math import inf
 from time import time_ns
 from typing import Any
 
-from track.events.codec import MAX_SEQUENCE, Encoder
+from track.events.codec import MAX_SEQUENCE, Encoder, fields_of
 from track.events.journal import Journal
 from track.events.types import Event
 from track.utils.forking import renew_in_children
@@ -122,7 +122,7 @@ class Producer:
         JournalError
             see :meth:`track.events.journal.Journal.append`
         """
-        self.record_fields(stream, type(event), [*event])
+        self.record_fields(stream, type(event), fields_of(event))
 
     def record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> None:
         """Do what :meth:`record` does, for an event in pieces: all that a training loop waits for.

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from track.errors import JournalError
-from track.events.codec import ENVELOPE, Encoder, decode
+from track.events.codec import ENVELOPE, Encoder, decode, fields_of
 from track.events.types import (
     Event,
     Heartbeat,
@@ -26,7 +26,7 @@ from track.events.types import (
     Unknown,
 )
 
-_FIXARRAY = 0x90
+_FIXARRAY, _FIXARRAY_MOST = 0x90, 15
 _NIL = b"\xc0"
 _FIXSTR, _FIXSTR_MOST = 0xA0, 31
 
@@ -82,12 +82,16 @@ _KEPT: dict[type[Any], Callable[[Any], Event]] = {
 
 def _encoded(event: Event, of: Recorded, length: int) -> bytes | None:
     """Return the payload of an event, filled up to a length; None if it is longer."""
-    payload = Encoder().encode(type(event), [*event], of.stream, of.producer, of.sequence, of.at)
-    missing = length - len(payload)
-    if missing <= 0:
-        return payload if not missing else None
-    head, body = payload[: ENVELOPE.size], payload[ENVELOPE.size :]
-    return head + bytes((_FIXARRAY | len(event) + 1,)) + body[1:] + _filler(missing)
+    # Whole first: what fills it up is then behind every field, and taken for none.
+    for fields in ([*event], fields_of(event)):
+        payload = Encoder().encode(type(event), fields, of.stream, of.producer, of.sequence, of.at)
+        missing = length - len(payload)
+        if not missing:
+            return payload
+        if missing > 0 and len(fields) < _FIXARRAY_MOST:
+            head, body = payload[: ENVELOPE.size], payload[ENVELOPE.size :]
+            return head + bytes((_FIXARRAY | len(fields) + 1,)) + body[1:] + _filler(missing)
+    return None
 
 
 def _filler(size: int) -> bytes:

@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-from track.errors import JournalClosed, JournalWriteError
+from track.errors import JournalClosed, JournalWriteError, NotRecordedWarning, warn
 from track.events.journal import Durability
 from track.events.journal_file import FileJournal
 from track.utils.files import is_at
@@ -219,6 +219,7 @@ class Spool:
     def _oldest_file(self) -> FileJournal | None:
         if self._full and self._oldest is None:
             self._oldest = FileJournal(self._full[0], "process")
+            self._oldest.tells_damage = False  # it is told when the file is kept
         return self._oldest if self._full else self.current
 
     def _remove_oldest(self) -> None:
@@ -231,7 +232,7 @@ class Spool:
         if rest or journal.lost():
             # An acknowledged event may be among it, so somebody might want to have a look.
             os.rename(path, path + ".damaged")
-            logger.warning("what could not be read of %s is kept in %s.damaged", path, path)
+            warn(f"what could not be read of {path} is kept in {path}.damaged", NotRecordedWarning)
         else:
             os.unlink(path)
 

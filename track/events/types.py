@@ -64,7 +64,9 @@ class TrialAddedToGroup(NamedTuple):
 
 
 class TrialStarted(NamedTuple):
-    """Stream: the trial."""
+    """Stream: the trial. ``waited`` is how many seconds ago that was, if it is recorded later."""
+
+    waited: float | None = None
 
 
 class TrialFinished(NamedTuple):

@@ -5,16 +5,13 @@ The messages and the checksum are those of tensorboardX (the extra ``tensorboard
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterable, Iterator
 from struct import Struct, unpack
 from typing import Any, NamedTuple
 
-from track.errors import ImportFailed
+from track.errors import ImportFailed, NotRecordedWarning, warn
 from track.exchange.optional import load
-
-logger = logging.getLogger(__name__)
 
 EXTRA = "tensorboard"
 HPARAMS = "hparams"
@@ -100,8 +97,9 @@ def _records(path: str, file: Any) -> Iterator[tuple[int, bytes]]:
                 raise _damaged(path, start)
         end = start + _HEAD.size + length + _CHECKSUM.size
         if len(head) < _HEAD.size or end > size:
-            logger.warning(
-                "%s is cut short (or still written): its first %d bytes are read", path, start
+            warn(
+                f"{path} is cut short (or still written): its first {start} bytes are read",
+                NotRecordedWarning,
             )
             return
         message = file.read(length)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -10,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from track.errors import ImportFailed
+from track.errors import ImportFailed, NotRecordedWarning, warn
 from track.exchange.event_files import (
     EXTRA,
     Scalar,
@@ -25,8 +24,6 @@ from track.exchange.tables import cell, flatten, group_names, metric_rows
 from track.projections.objects import LAST_CHANGE
 from track.projections.report import ORPHANS
 from track.structure import Project, Status, Trial, TrialGroup
-
-logger = logging.getLogger(__name__)
 
 _EVENT_FILE = "events.out.tfevents"
 """What the names of TensorBoard's files contain."""
@@ -209,4 +206,7 @@ def _read_run(trial: Trial, files: list[str]) -> None:
         trial.metadata.update({START_TIME: start, END_TIME: end})
         trial.chronos["runtime"] = end - start
     if left_out:
-        logger.warning("run %s: %d values that are no scalars are left out", trial.name, left_out)
+        warn(
+            f"run {trial.name}: {left_out} values that are not scalars are left out",
+            NotRecordedWarning,
+        )

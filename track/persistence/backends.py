@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from importlib import import_module
 
-from track.errors import BackendError
+from track.errors import BackendError, StorageWarning, warn
 from track.persistence.protocol import Protocol
 from track.persistence.utils import parse_uri
-
-logger = logging.getLogger(__name__)
 
 Backend = Callable[[str], Protocol]
 
@@ -115,7 +112,8 @@ def _warn_of_none() -> None:
     global _warned_of_none  # noqa: PLW0603 - said once in the life of the process
     if not _warned_of_none:
         _warned_of_none = True
-        logger.warning(
+        warn(
             "no backend was chosen: what is logged is kept in memory and ends with the process. "
-            "Pass one, as TrackClient('file:report.json'), or set TRACK_LOG_BACKEND_NAME"
+            "Pass one, as TrackClient('file:report.json'), or set TRACK_LOG_BACKEND_NAME",
+            StorageWarning,
         )

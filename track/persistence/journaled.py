@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,7 +14,9 @@ from track.errors import (
     JournalUnreachable,
     ProjectDoesNotExist,
     ReportWriteError,
+    StorageWarning,
     TrialDoesNotExist,
+    warn,
 )
 from track.events.codec import decode, stream_id
 from track.events.journal import Journal
@@ -68,8 +69,6 @@ from track.projections.objects import UPDATE_COUNT, Objects, stream_of
 from track.projections.report import render_report
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
-logger = logging.getLogger(__name__)
-
 _TRIAL_UPDATES = frozenset(
     {
         "add_trial_tags",
@@ -120,6 +119,8 @@ class JournaledProtocol(Protocol):
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
         self._timers = Timers()
+        self._waited_s: dict[int, float] = {}
+        """Stream of a trial whose start is recorded next -> how long ago it was."""
         self._heartbeats = Heartbeats(self.producer)
 
     def _find_authority(self, journal: Journal) -> Authority:
@@ -357,10 +358,15 @@ class JournaledProtocol(Protocol):
 
     def log_trial_start(self, trial: Trial) -> None:
         stream = self._stream_of(trial)
-        self.producer.record(stream, TrialStarted())
+        waited_s = self._waited_s.pop(stream, None)
+        self._timers.start(stream, None, waited_s=waited_s or 0.0)
+        self.producer.record(stream, TrialStarted(waited_s))
         self._heartbeats.start(stream)
         self.journal.milestone()
-        self._timers.start(stream, None)
+
+    def log_late_start(self, trial: Trial, waited_s: float) -> None:
+        self._waited_s[self._stream_of(trial)] = waited_s
+        self.log_trial_start(trial)  # which subclasses of our users may have extended
 
     def log_trial_finish(
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
@@ -379,7 +385,7 @@ class JournaledProtocol(Protocol):
         except (JournalUnreachable, ReportWriteError) as error:
             if not self._forgiving:
                 raise
-            logger.warning("%s", error)
+            warn(str(error), StorageWarning)
 
     def log_trial_chrono_start(
         self,

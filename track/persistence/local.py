@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,7 +10,7 @@ from functools import partial, wraps
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from track.errors import ConcurrentWrite, JournalError, TrackError
+from track.errors import ConcurrentWrite, JournalError, StorageWarning, TrackError, warn
 from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.producer import Producer
@@ -26,8 +25,6 @@ from track.persistence.utils import check_options, parse_uri
 from track.projections.query import execute_query
 from track.projections.report import render_report
 from track.utils.signal import SignalHandler
-
-logger = logging.getLogger(__name__)
 
 
 class MemoryProtocol(JournaledProtocol):
@@ -147,12 +144,17 @@ _left_behind: set[tuple[int, str]] = set()
 
 @atexit.register
 def _commit_all() -> None:
-    for protocol in list(_open_protocols):
-        if protocol.eager:
-            _quietly(protocol.path, protocol.commit_if_changed)
+    commits = [
+        (protocol.path, protocol.commit_if_changed)
+        for protocol in list(_open_protocols)
+        if protocol.eager
+    ]
     for pid, path in _left_behind:
         if pid == os.getpid() and os.path.exists(path) and os.path.exists(path + JOURNAL_SUFFIX):
-            _quietly(path, partial(_commit_left_behind, path))
+            commits.append((path, partial(_commit_left_behind, path)))
+    failures = [failure for path, commit in commits if (failure := _failure_of(commit, path))]
+    for failure in failures:  # there is no caller left to raise to
+        warn(failure, StorageWarning)
 
 
 def _commit_left_behind(path: str) -> None:
@@ -163,12 +165,13 @@ def _commit_left_behind(path: str) -> None:
     journal.close()
 
 
-def _quietly(path: str, commit: Callable[[], None]) -> None:
+def _failure_of(commit: Callable[[], None], path: str) -> str | None:
+    """Update a report, and return what there is to say if that failed."""
     try:
         commit()
     except (TrackError, OSError) as error:
-        # There is no caller left to raise to.
-        logger.warning("the report %s was not updated at exit: %s", path, error)
+        return f"the report {path} was not updated at exit: {error}"
+    return None
 
 
 def _abandoned(path: str) -> JournalError:

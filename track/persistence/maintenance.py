@@ -303,6 +303,7 @@ def opened(uri: str, *, writable: bool = True) -> Iterator[JournalOnDisk]:
     if writable:
         kind(path, "process", timeout_s, writable=False).close()  # it makes nothing of no journal
     journal = kind(path, "process", timeout_s, writable=writable)
+    journal.tells_damage = False  # what is found is returned, or raised
     try:
         yield journal
     finally:

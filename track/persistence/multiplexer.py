@@ -154,6 +154,7 @@ for _name in (
     "commit",
     "forgive_failed_writes",
     "keep_content",
+    "log_late_start",
     "log_trial_arguments",
     "log_trial_chrono_finish",
     "log_trial_finish",

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from contextlib import suppress
 
-from track.errors import JournalAbandoned, NotAReport
+from track.errors import JournalAbandoned, NotAReport, StorageWarning, warn
 from track.events.journal import Durability
 from track.events.journal_file import FileJournal
 from track.events.producer import Producer
 from track.persistence.importing import import_report
 from track.persistence.storage import check_report, create_report, load_report
 from track.utils.files import sync_folder
-
-logger = logging.getLogger(__name__)
 
 JOURNAL_SUFFIX = ".journal"
 
@@ -62,13 +59,10 @@ def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
         return  # somebody else was faster
     finally:
         journal.close()
-    logger.warning(
-        "%s was deleted, so the store starts over. Its earlier journal is kept as %s; to get it "
-        "back, rename it to %s and create an empty %s",
-        path,
-        aside,
-        journal_path,
-        path,
+    warn(
+        f"{path} was deleted, so the store starts over. Its earlier journal is kept as {aside}; to "
+        f"get it back, rename it to {journal_path} and create an empty {path}",
+        StorageWarning,
     )
 
 

@@ -106,6 +106,10 @@ class Protocol:
         """Record that a trial starts."""
         raise self._missing("log_trial_start")
 
+    def log_late_start(self, trial: Trial, waited_s: float) -> None:
+        """Record that a trial started so many seconds ago; by default, that it starts."""
+        self.log_trial_start(trial)
+
     def log_trial_finish(
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:

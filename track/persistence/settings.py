@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from track.errors import BackendError
+from track.errors import BackendError, StorageWarning, warn
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, DEFAULT_TIMEOUT, Durability, check_durability
 from track.persistence.utils import check_options, parse_uri
 from track.utils.mounts import network_file_system
-
-logger = logging.getLogger(__name__)
-
 
 RELAY_PORT = 8123
 """Where a server of the socket backend listens, unless its URI says otherwise."""
@@ -161,10 +157,9 @@ def _warn_of_network(path: str) -> None:
     kind = network_file_system(folder)
     if kind is None:
         return
-    logger.warning(
-        "%s is on a network file system (%s): what processes of several machines append there can "
-        "be lost or damaged, and locks may not hold. Choose a local disk, or a server for many "
-        "machines (socket:, cockroach:)",
-        folder,
-        kind,
+    warn(
+        f"{folder} is on a network file system ({kind}): what processes of several machines append "
+        "there can be lost or damaged, and locks may not hold. Choose a local disk, or a server "
+        "for many machines (socket:, cockroach:)",
+        StorageWarning,
     )

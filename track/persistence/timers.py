@@ -17,9 +17,11 @@ class Timers:
     def __init__(self) -> None:
         self._running: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
 
-    def start(self, stream: int, name: str | None, callback: Any = None) -> None:
-        """Start the timer of a chrono, or of the trial when the name is None."""
-        self._running[_key(stream, name)].append((perf_counter(), callback))
+    def start(
+        self, stream: int, name: str | None, callback: Any = None, waited_s: float = 0.0
+    ) -> None:
+        """Start the timer of a chrono, or of the trial when the name is None, as if earlier."""
+        self._running[_key(stream, name)].append((perf_counter() - waited_s, callback))
 
     def stop(self, stream: int, name: str | None) -> tuple[float | None, Any]:
         """Return the seconds since a timer started (None if it did elsewhere), and its callback."""

@@ -113,7 +113,7 @@ def test_an_export_takes_the_conditions_of_lists(track, store):
 def test_a_list_shows_the_statistics_of_a_metric(track):
     """Not whichever of them is the last one."""
     client = TrackClient("file:stat.json")
-    with client.new_trial(name="stat") as trial:
+    with client.new_trial(name="stat", parameters={}) as trial:
         for value in (1.0, 3.0):
             client.protocol.log_trial_metrics(
                 client.trial, aggregator=StatAggregator.lazy(0), loss=value

@@ -286,7 +286,7 @@ def test_what_others_left_is_looked_for_again_and_again(journal, far, folder, mo
     wait_until(lambda: sorted(steps(far)) == [0, 7])
 
 
-def test_what_cannot_be_sent_of_others_is_in_nobodys_way(journal, far, folder, caplog):
+def test_what_cannot_be_sent_of_others_is_in_nobodys_way(journal, far, folder, told):
     """A spool of a newer version, say. It is told, and stays."""
     other = Spool(str(folder))
     other.append([b"a"])
@@ -299,7 +299,7 @@ def test_what_cannot_be_sent_of_others_is_in_nobodys_way(journal, far, folder, c
     log(journal)
     journal.drain()
     assert steps(far) == [0, 1, 2]
-    assert "upgrade" in caplog.text
+    assert "upgrade" in told[0]
     assert path.read_bytes() == data
     path.unlink()
 

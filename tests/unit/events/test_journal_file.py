@@ -24,6 +24,8 @@ from track.events.producer import Producer
 from track.events.record import frame, frame_group
 from track.events.types import MetricsLogged, TrialStarted
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

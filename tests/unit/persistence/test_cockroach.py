@@ -210,7 +210,7 @@ def test_without_eager_the_end_of_a_trial_does_not_wait(nowhere, spool):
         store.close()
 
 
-def test_where_errors_are_warnings_the_end_of_a_trial_is_one(nowhere, monkeypatch, caplog):
+def test_where_errors_are_warnings_the_end_of_a_trial_is_one(nowhere, monkeypatch, told):
     """The option is that of every store; the message says where everything is."""
     monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
     store = TrackClient(nowhere).protocol
@@ -218,7 +218,7 @@ def test_where_errors_are_warnings_the_end_of_a_trial_is_one(nowhere, monkeypatc
     store._streams["a", 0] = 1
     store.log_trial_start(trial)
     store.log_trial_finish(trial)
-    assert "is safe in" in caplog.text
+    assert "is safe in" in told[0]
     with pytest.raises(JournalUnreachable):
         store.new_project(Project(name="p"))
     with pytest.raises(JournalUnreachable):

@@ -125,7 +125,7 @@ def trial():
     """A running trial in memory."""
     client = TrackClient("memory:")
     client.set_project(name="p")
-    return client.new_trial().start()
+    return client.new_trial(parameters={}).start()
 
 
 def heartbeats(trial):

@@ -15,6 +15,8 @@ from track.persistence import get_protocol
 from track.persistence.maintenance import Gap, backup, compact, repair, verify
 from track.structure import Project, Trial
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 ROOT = Path(__file__).resolve().parents[3]
 JOURNALS = {"file:store.json": "store.json.journal", "lmdb:store.lmdb": "store.lmdb"}
 

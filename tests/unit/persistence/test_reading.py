@@ -11,6 +11,8 @@ from track.persistence.reading import open_for_reading
 from track.reader import Reader
 from track.structure import Trial
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 
 def files():
     return {path.name: path.read_bytes() for path in Path().iterdir() if path.is_file()}

@@ -21,6 +21,7 @@ def fresh_registry(monkeypatch):
     monkeypatch.setattr(registry, "_BACKENDS", dict(registry._BACKENDS))
 
 
+@pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
 @pytest.mark.parametrize(
     ("uri", "kind"),
     [

@@ -16,6 +16,8 @@ from track.projections import report
 from track.projections.report import render_report
 from track.structure import Project
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
+
 ROOT = Path(__file__).parents[3]
 URI = "file:store.json"
 REPORT, TEXTS = Path("store.json"), Path("store.json.journal.texts")
@@ -156,6 +158,7 @@ def test_texts_of_another_version_are_not_copied(rendered, monkeypatch, name):
     assert rendered == ["a", "a", "b"]
 
 
+@pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
 def test_texts_of_another_journal_are_not_copied(rendered):
     """Even if they are of trials that are called the same."""
     log("a")

@@ -1,0 +1,92 @@
+"""How scripts may write their calls: what holds arguments and values, names of other trackers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_METRICS = "{}.log_metrics(loss=0.1, step=3)"
+_ARGUMENTS = "{}.log_arguments(lr=0.1)"
+_TRIAL = "client.new_trial(name=…, parameters={{…}})"
+_FILE = "{}.log_file('model.pt')"
+_TAGS = "{}.add_tags(model='small')"
+_READ = "track.open('file:report.json').trials()"
+
+_INSTEAD = {
+    "active_run": "client.trial",
+    "config": _ARGUMENTS,
+    "create_experiment": "client.set_project(name=…)",
+    "create_run": _TRIAL,
+    "end": "{}.finish()",
+    "end_run": "{}.finish()",
+    "init": _TRIAL,
+    "log": _METRICS,
+    "log_artifact": _FILE,
+    "log_artifacts": "{}.log_directory('results')",
+    "log_hyperparams": _ARGUMENTS,
+    "log_metric": _METRICS,
+    "log_model": _FILE,
+    "log_param": _ARGUMENTS,
+    "log_params": _ARGUMENTS,
+    "run": "client.trial",
+    "search_runs": _READ,
+    "set_experiment": "client.set_project(name=…)",
+    "set_tag": _TAGS,
+    "set_tags": _TAGS,
+    "start_run": _TRIAL,
+    "summary": "{}.log_metadata(best_loss=0.1)",
+}
+"""Name in other trackers -> what to write here, on a client or a trial."""
+
+
+def unknown_attribute(owner: str, name: str, subject: str) -> str:
+    """Say that there is no such attribute, and what to write if another tracker has it.
+
+    Parameters
+    ----------
+    owner
+        what does not have it
+    name
+        of the attribute
+    subject
+        what a script calls the client or trial it has, or could have
+    """
+    instead = _INSTEAD.get(name)
+    hint = "" if instead is None else f": write {instead.format(subject)}"
+    return f"{owner} has no attribute {name!r}{hint}"
+
+
+def read_arguments(args: Any, more: Mapping[str, Any] | None = None) -> tuple[Any, dict[Any, Any]]:
+    """Return what to give back for some arguments, and the dictionary of them.
+
+    Raises
+    ------
+    TypeError
+        they are nothing that holds arguments
+    """
+    if args is None:
+        from argparse import Namespace
+
+        return Namespace(**(more or {})), {}
+    if hasattr(args, "parse_args"):
+        args = args.parse_args()
+    if isinstance(args, dict):
+        return args, dict(args)
+    if hasattr(args, "__dict__"):
+        return args, dict(vars(args))
+    raise TypeError(
+        f"arguments are an ArgumentParser, a Namespace or a dictionary, not {type(args).__name__}"
+    )
+
+
+def values_of(call: str, first: Any, named: dict[str, Any]) -> dict[str, Any]:
+    """Return the named values of a call, and those of a dictionary in front of them.
+
+    Raises
+    ------
+    TypeError
+        it is not a dictionary; the message says how to write the call
+    """
+    if not isinstance(first, Mapping):
+        raise TypeError(f"{call} takes names and values: write {call}(a=1) or {call}({{'a': 1}})")
+    return {**{str(name): value for name, value in first.items()}, **named}

@@ -1,0 +1,147 @@
+"""What goes on while a trial runs: timers of its blocks, and the signals that may end it."""
+
+from __future__ import annotations
+
+import sys
+import typing
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from track.errors import NotRecordedWarning, TrackError, warn
+from track.persistence.protocol import Protocol
+from track.structure import Status, Trial
+from track.utils.signal import SignalHandler
+from track.utils.stat import StatStream
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+def final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
+    """Return the status of a trial that ended with an exception, or with none."""
+    if exc_type is None:
+        return Status.Completed
+    if issubclass(exc_type, KeyboardInterrupt):
+        return Status.Interrupted
+    if issubclass(exc_type, SystemExit) and not getattr(exc_val, "code", 1):
+        return Status.Completed
+    return Status.Exception
+
+
+class LoggerChronoContext:
+    """Times a block and records it.
+
+    Parameters
+    ----------
+    protocol, trial
+        where to record it
+    acc
+        statistics of the times measured here, in seconds; the ``as`` value
+    name
+        name of the timer
+    kwargs
+        further arguments of ``Protocol.log_trial_chrono_start``
+    """
+
+    __slots__ = ("acc", "kwargs", "name", "protocol", "start", "trial")
+
+    def __init__(
+        self,
+        protocol: Protocol,
+        trial: Trial,
+        acc: StatStream | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.protocol = protocol
+        self.trial = trial
+        self.acc = StatStream(0) if acc is None else acc
+        self.name = name or "chrono"
+        self.kwargs = kwargs
+        self.start = 0.0
+
+    def __enter__(self) -> StatStream:
+        self.protocol.log_trial_chrono_start(self.trial, self.name, **self.kwargs)
+        self.start = perf_counter()
+        return self.acc
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self.acc.update(perf_counter() - self.start)
+        self.protocol.log_trial_chrono_finish(self.trial, self.name, exc_type, exc_val, exc_tb)
+
+
+class _Logger(typing.Protocol):
+    protocol: Protocol
+
+    def interrupt(self) -> None: ...
+
+    def finish(self, exc_type: Any = None, exc_val: Any = None) -> None: ...
+
+
+class LogSignalHandler(SignalHandler):
+    """Records Interrupted in a running trial, and hands the signal on to whoever had it before.
+
+    Parameters
+    ----------
+    logger
+        the logger of the trial
+    """
+
+    def __init__(self, logger: _Logger) -> None:
+        super().__init__()
+        self.logger = logger
+        self._waits = False
+        self._held: list[Callable[[], None]] | None = None
+        """What came while it was held back."""
+
+    @contextmanager
+    def holding_back(self) -> Iterator[None]:
+        """Have what comes in a block be recorded after it: the trial is only half there."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            for record in held:
+                record()
+
+    def sigint(self, signum: int, frame: Any) -> None:
+        self._interrupt(signum, frame)
+
+    def sigterm(self, signum: int, frame: Any) -> None:
+        self._interrupt(signum, frame)
+
+    def _interrupt(self, signum: int, frame: Any) -> None:
+        if self._waits:  # asked twice: do not keep anybody waiting
+            self.hand_on(signum, frame)
+        else:
+            self._waits = True
+            self.logger.protocol.when_idle(partial(self._record, signum, frame))
+
+    def _record(self, signum: int, frame: Any) -> None:
+        if self._held is not None:
+            self._held.append(partial(self._record, signum, frame))
+            return
+        self._waits = False
+        try:
+            self.logger.interrupt()
+        except (TrackError, OSError) as error:
+            warn(f"the interruption was not recorded: {error}", NotRecordedWarning)
+        finally:
+            self.hand_on(signum, frame)
+
+    def atexit(self) -> None:
+        """Finish a trial that nobody finished: by the exception that ended the program, if any."""
+        exception = getattr(sys, "last_value", None)
+        try:
+            self.logger.finish(None if exception is None else type(exception), exception)
+        except (TrackError, OSError) as error:
+            warn(f"the end of the trial was not recorded: {error}", NotRecordedWarning)
