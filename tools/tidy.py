@@ -99,6 +99,7 @@ ORDER = {
         "settings",
         "checks",
         "content",
+        "masking",
         "facts",
         "storage",
         "report_file",

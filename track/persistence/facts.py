@@ -9,6 +9,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
+from track.persistence.masking import hide_secrets
 from track.versioning import executed_file
 
 ENVIRONMENT = (
@@ -27,10 +28,6 @@ ENVIRONMENT = (
     "WORLD_SIZE",
 )
 """The variables that are taken down; the others may hold secrets."""
-
-_SECRET = re.compile(r"passw|secret|token|credential|api_?-?key|auth", re.IGNORECASE)
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*(?=@)")
-_HIDDEN = "***"
 
 _GIT = ("git", "status", "--porcelain=v2", "--branch", "--untracked-files=no")
 _GIT_TIMEOUT_S = 2.0
@@ -62,22 +59,6 @@ def gather_facts() -> dict[str, Any]:
         "environment": {name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         **git_facts(_folder_of_the_code()),
     }
-
-
-def hide_secrets(command: list[str]) -> list[str]:
-    """Return a command line without what its options name as secrets, and passwords in URIs."""
-    shown, hide_next = [], False
-    for argument in command:
-        name, equals, _ = argument.partition("=")
-        is_secret = bool(_SECRET.search(name)) and not os.path.exists(argument)
-        if hide_next:
-            shown.append(_HIDDEN)
-        elif is_secret and equals:
-            shown.append(f"{name}={_HIDDEN}")
-        else:
-            shown.append(_USER_INFO.sub(_HIDDEN, argument))
-        hide_next = is_secret and not equals and not hide_next and argument.startswith("-")
-    return shown
 
 
 def git_facts(folder: str) -> dict[str, Any]:

@@ -4,12 +4,10 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from track import TrackClient
 from track.events.types import ProcessDescribed
 from track.persistence import get_protocol
-from track.persistence.facts import gather_facts, git_facts, hide_secrets
+from track.persistence.facts import gather_facts, git_facts
 
 
 def described(store):
@@ -86,25 +84,6 @@ def test_nothing_is_said_when_that_is_not_wanted(monkeypatch):
         pass
     assert described(client.protocol) == []
     client.close()
-
-
-@pytest.mark.parametrize(
-    ("command", "shown"),
-    [
-        (["train.py", "--lr", "0.1"], ["train.py", "--lr", "0.1"]),
-        (["x", "--password", "hunter2", "a"], ["x", "--password", "***", "a"]),
-        (["x", "--db-password=hunter2"], ["x", "--db-password=***"]),
-        (["x", "--api-key", "k", "--api_key=k"], ["x", "--api-key", "***", "--api_key=***"]),
-        (["x", "TOKEN=abc", "--hf-token", "t"], ["x", "TOKEN=***", "--hf-token", "***"]),
-        (["x", "postgres://me:pw@host/db"], ["x", "postgres://***@host/db"]),
-        (["x", "--store=socket://me:pw@host:1"], ["x", "--store=socket://***@host:1"]),
-        (["x", "token", "value"], ["x", "token", "value"]),
-        ([], []),
-    ],
-)
-def test_secrets_of_the_command_line_are_left_out(command, shown):
-    """They would be in every copy of the journal."""
-    assert hide_secrets(command) == shown
 
 
 def test_only_known_variables_are_taken_down(monkeypatch):
