@@ -11,9 +11,11 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 
+from tests.databases import free_port
 from track import TrackClient
 from track.aggregators.aggregator import RingAggregator, StatAggregator, ValueAggregator
-from track.errors import EncodingError, JournalClosed, TrackError
+from track.errors import EncodingError, JournalClosed, NotRecordedWarning, TrackError
+from track.persistence.socket_server import SocketServer
 from track.structure import CustomStatus, Status
 from track.utils.stat import StatStream
 
@@ -271,12 +273,23 @@ def test_what_is_no_file_cannot_be_kept(client, trial, method):
     assert stored(client).metadata == {"_update_count": 0}
 
 
-def test_memory_keeps_facts_without_content(tmp_path):
-    """A store without a place for contents still records what was used."""
+def test_a_store_without_a_place_for_contents_says_so(tmp_path):
+    """It still records what was used."""
     (tmp_path / "one.txt").write_bytes(b"content")
     client = TrackClient("memory:")
-    client.log_file("one.txt")
+    with pytest.warns(NotRecordedWarning, match="contents of logged files are not kept") as caught:
+        client.log_file("one.txt")
+    assert caught[0].filename == __file__
     assert client.protocol.fetch_trials()[0].metadata["file:one.txt"]["size"] == 7
+
+
+def test_a_server_keeps_contents_in_its_backend(tmp_path):
+    """When the program that it is part of logs files."""
+    (tmp_path / "one.txt").write_bytes(b"content")
+    server = SocketServer(f"socket://127.0.0.1:{free_port()}?backend=file:report.json")
+    TrackClient(server).log_file("one.txt")
+    assert server.backend.content.path_of(digest_of(b"content")).read_bytes() == b"content"
+    server.backend.close()
 
 
 # How a trial ends

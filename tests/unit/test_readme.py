@@ -8,6 +8,7 @@ the same ones.
 """
 
 import multiprocessing
+import os
 import re
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.databases import free_port, uri_of
+from track.relay.users import Users
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
@@ -113,6 +115,27 @@ def test_snippets_run(page, monkeypatch, tmp_path, told):
     for block in blocks_of(page):
         run(block, page, namespace)
     assert (told != []) == (page.name == "damage.md")
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+@pytest.mark.parametrize("name", ["served.py", "guarded.py"])
+def test_the_scripts_of_the_relay_run_with_every_start_method(name, method, tmp_path):
+    """The default is another one from Python 3.14 on."""
+    page = ROOT / "docs" / "how-to" / "relay.md"
+    (script,) = (one for one in blocks_of(page) if one.code.startswith(f"# {name}\n"))
+    Users(str(tmp_path / "users.json")).add("ada", "correct horse battery staple")
+    choice = f"import multiprocessing\nmultiprocessing.set_start_method({method!r}, force=True)\n"
+    (tmp_path / name).write_text(choice + script.code, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, name],
+        check=False,
+        env=environment,
+        timeout=PATIENCE_S,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 LINK = re.compile(r"\]\((?!https?:)(?P<path>[^)#]+)[^)]*\)")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, ValueAggregator
+from track.errors import NotRecordedWarning, warn
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.versioning import file_hash
 
@@ -293,12 +294,18 @@ class Protocol:
         """
 
     def keep_content(self, path: str) -> tuple[int, str]:
-        """Keep the content of a file, where the backend has a place for it.
+        """Keep the content of a file; warn where the backend has no place for it.
 
         Returns
         -------
         Its size in bytes and its SHA-256, in hexadecimal.
         """
+        warn(
+            f"the contents of logged files are not kept by {type(self).__name__}, only their "
+            "names, sizes and SHA-256: keep the files, or log to a store on this machine (file:, "
+            "lmdb:)",
+            NotRecordedWarning,
+        )
         return os.path.getsize(path), file_hash(path)
 
     def _missing(self, name: str) -> NotImplementedError:

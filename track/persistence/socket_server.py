@@ -41,6 +41,7 @@ _FORWARDED = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
     *("fetch_and_update_group", "fetch_and_update_trial", "fetch_archived_trials", "fetch_groups"),
     *("fetch_projects", "fetch_trials", "get_project", "get_trial", "get_trial_group"),
+    "keep_content",
     *("log_late_start", "log_trial_arguments", "log_trial_chrono_finish", "log_trial_chrono_start"),
     *("log_trial_finish", "log_trial_metadata", "log_trial_metrics", "log_trial_start"),
     *("new_project", "new_trial", "new_trial_group", "restore_trial", "set_group_metadata"),

@@ -25,6 +25,8 @@ from track.exchange import copy_journal, copy_store, copying
 from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
 
+pytestmark = pytest.mark.filterwarnings("ignore:the contents of logged files")
+
 ROOT = os.path.dirname(os.path.dirname(track.__file__))
 
 
