@@ -99,6 +99,7 @@ ORDER = {
         "settings",
         "checks",
         "content",
+        "logged_files",
         "masking",
         "facts",
         "storage",

@@ -23,6 +23,7 @@
     ├── InsecureConnection         (also ConnectionError) what arrived is not what was sent
     │   └── MalformedMessage       what arrived is no message of the relay
     ├── AuthenticationError        (also PermissionError) a login was refused
+    ├── FileDamaged                a logged file is not what it was
     ├── NotAReport                 a file that Track did not write is in the way
     ├── ImportFailed               what another tool wrote cannot be read or taken over
     ├── MissingPackage             (also ImportError) an optional package is not installed
@@ -110,6 +111,10 @@ class QueryError(TrackError, RuntimeError):
 
 class BackendError(TrackError, ValueError):
     """A backend URI that cannot be used: unknown scheme, unknown option, bad value."""
+
+
+class FileDamaged(TrackError):
+    """What is kept of a logged file is not what was logged."""
 
 
 class NotAReport(TrackError):

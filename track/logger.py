@@ -293,7 +293,11 @@ class TrialLogger:
         self.log_metadata(code=file_facts(source, self.protocol.keep_content))
 
     def log_file(self, path: str | os.PathLike[str]) -> None:
-        """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`."""
+        """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`.
+
+        Its name is its path in the working folder or, if it is elsewhere, its whole path.
+        ``track.open(…).open_file(trial, name)`` and ``track get`` give its content back.
+        """
         from track.persistence.content import file_facts
 
         self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))

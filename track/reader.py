@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from glob import glob
 from itertools import chain
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from track.configuration import options
-from track.errors import BackendError, DamageWarning, TrialDoesNotExist, warn
+from track.errors import BackendError, DamageWarning, ItemNotFound, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
 from track.events.journal import Batch
 from track.events.journal_on_disk import JournalOnDisk
@@ -22,6 +22,7 @@ from track.events.types import ProcessDescribed, Recorded, TrialCreated
 from track.moments import Moment, When, to_moment
 from track.persistence.authority import Kind, table
 from track.persistence.journaled import JournaledProtocol
+from track.persistence.logged_files import LoggedFile, files_of, find_files
 from track.persistence.opening import JOURNAL_SUFFIX
 from track.persistence.protocol import Query
 from track.persistence.reading import open_for_reading
@@ -255,6 +256,44 @@ class Reader:
         if not (objects.trials or objects.parts):
             raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
         return copy_trial(self.find_in(objects, uid))
+
+    def files(self, which: str | Trial, *, at: When = None) -> list[LoggedFile]:
+        """Return the files that were logged about a trial, those of its folders among them."""
+        return files_of(self.trial(which, at=at))
+
+    def open_file(self, which: str | Trial, name: str | LoggedFile, *, at: When = None) -> BinaryIO:
+        """Open a file that was logged about a trial, to read its bytes.
+
+        Parameters
+        ----------
+        which
+            the trial
+        name
+            one of :meth:`files`, its name, the end of that, or how its SHA-256 begins
+        at
+            the moment to look at the trial
+
+        Raises
+        ------
+        ItemNotFound
+            no file is called so, or several are; or its content was not kept
+        FileDamaged
+            what was kept is not what was logged
+        """
+        if isinstance(name, LoggedFile):
+            file = name
+        else:
+            found, folder = find_files(self.files(which, at=at), name)
+            if folder:
+                names = ", ".join(file.name for file in found[:3])
+                raise ItemNotFound(f"{name!r} is a folder: open one of its files, as {names}")
+            file = found[0]
+        if self.protocol.content is None:
+            raise ItemNotFound(
+                f"the content of {file.name} was not kept: only file: and lmdb: stores keep it, "
+                "others keep name, size and SHA-256"
+            )
+        return self.protocol.content.open(file.sha256)
 
     def damage(self) -> list[Damage]:
         """Return the damaged ranges of a journal on this machine that were passed over so far."""

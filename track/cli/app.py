@@ -15,6 +15,7 @@ import click
 from track.errors import (
     BackendError,
     DamageWarning,
+    FileDamaged,
     ItemNotFound,
     QueryError,
     TrackError,
@@ -38,6 +39,8 @@ VERBS = {
     "tail": ("past", "print the last events, and go on with those that come"),
     "diff": ("past", "tell what differs between two trials, or moments"),
     "blame": ("past", "tell who set a value of a trial"),
+    "files": ("files", "list the files that were logged about a trial"),
+    "get": ("files", "get a logged file, or a folder of them"),
     "replay": ("care", "compute the report and the snapshot anew"),
     "export": ("exchanging", "write trials or events in another format"),
     "import": ("exchanging", "add the trials of another tool"),
@@ -215,6 +218,8 @@ class _Warnings(logging.Handler):
 def _code(error: Exception) -> int:
     if isinstance(error, (ItemNotFound, FileNotFoundError)):
         return NOT_FOUND
+    if isinstance(error, FileDamaged):
+        return DAMAGE
     return USAGE if isinstance(error, (BackendError, QueryError)) else FAILURE
 
 

@@ -13,7 +13,7 @@ from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_on_disk import JournalOnDisk
 from track.events.journal_retry import RetryingJournal
-from track.persistence.content import ContentStore
+from track.persistence.content import ContentStore, is_digest
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
 from track.utils.progress import Progress, untold
@@ -173,7 +173,8 @@ def _copy_files(source: Protocol, target: Protocol) -> int:
         return 0
     copied = 0
     for path in sorted(kept.root.glob("[0-9a-f][0-9a-f]/*")):
-        if not there.path_of(path.parent.name + path.name).exists():
+        digest = path.parent.name + path.name
+        if is_digest(digest) and not there.path_of(digest).exists():
             there.keep(str(path))
             copied += 1
     return copied
@@ -181,5 +182,4 @@ def _copy_files(source: Protocol, target: Protocol) -> int:
 
 def _content(store: Protocol) -> ContentStore | None:
     """Return the folder of the files logged in a store, if that is a store that keeps them."""
-    content = getattr(store, "content", None)
-    return content if isinstance(content, ContentStore) else None
+    return store.content if isinstance(store, JournaledProtocol) else None

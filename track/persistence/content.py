@@ -4,26 +4,43 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeGuard
 
-from track.errors import TrackError
+from track.errors import FileDamaged, ItemNotFound, TrackError
 
 CONTENT_SUFFIX = ".files"
 """Of the folder beside a store on disk."""
 
 _CHUNK = 2**20
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 Keep = Callable[[str], tuple[int, str]]
 """Keeps the content of a file, and returns its size in bytes and its SHA-256 in hexadecimal."""
 
 
+def is_digest(value: Any) -> TypeGuard[str]:
+    """Return whether a value is a SHA-256, as files are kept under."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def name_of(path: str) -> str:
+    """Return what a file or folder is called: its path in the working folder, else its whole path.
+
+    Files of different folders are different files, even if the last parts of their paths are equal.
+    """
+    path, here = os.path.abspath(path), os.getcwd()
+    inside = os.path.commonpath([path, here]) == here
+    return os.path.relpath(path, here) if inside and path != here else path
+
+
 def file_facts(path: str, keep: Keep) -> dict[str, Any]:
     """Keep a file and return its name, size and SHA-256."""
     size, digest = keep(path)
-    return {"name": os.path.basename(path), "size": size, "sha256": digest}
+    return {"name": name_of(path), "size": size, "sha256": digest}
 
 
 def directory_facts(path: str, keep: Keep) -> dict[str, Any]:
@@ -46,7 +63,7 @@ def directory_facts(path: str, keep: Keep) -> dict[str, Any]:
             files[file.relative_to(root).as_posix()] = {"size": size, "sha256": digest}
     manifest = "".join(f"{facts['sha256']}  {name}\n" for name, facts in files.items())
     return {
-        "name": root.resolve().name,
+        "name": name_of(str(path)),
         "size": sum(facts["size"] for facts in files.values()),
         "sha256": hashlib.sha256(manifest.encode("utf-8", "surrogatepass")).hexdigest(),
         "files": files,
@@ -66,8 +83,42 @@ class ContentStore:
         self.root = Path(root)
 
     def path_of(self, digest: str) -> Path:
-        """Return where a content is, or would be."""
+        """Return where a content is, or would be.
+
+        Raises
+        ------
+        ValueError
+            it is no SHA-256, so the path may be that of any other file
+        """
+        if not is_digest(digest):
+            raise ValueError(f"a SHA-256 has 64 hexadecimal digits, this is {digest!r}")
         return self.root / digest[:2] / digest[2:]
+
+    def open(self, digest: str) -> BinaryIO:
+        """Open what hashes to a SHA-256, to read it.
+
+        Raises
+        ------
+        ItemNotFound
+            it is not here
+        FileDamaged
+            what is here hashes to something else
+        """
+        path = self.path_of(digest)
+        try:
+            file = open(path, "rb")  # noqa: SIM115 - whoever asked for it closes it
+        except FileNotFoundError:
+            raise ItemNotFound(
+                f"the content {path} is missing: copy {self.root} with the store when you move it"
+            ) from None
+        found = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            found.update(chunk)
+        if found.hexdigest() != digest:
+            file.close()
+            raise FileDamaged(f"{path} is damaged: it no longer holds what was logged")
+        file.seek(0)
+        return file
 
     def keep(self, path: str) -> tuple[int, str]:
         """Keep the content of a file.

@@ -42,9 +42,6 @@ class LMDBProtocol(JournaledProtocol):
         self.content = ContentStore(self.path + CONTENT_SUFFIX)
         super().__init__(journal, strict=strict, uri=uri)
 
-    def keep_content(self, path: str) -> tuple[int, str]:
-        return self.content.keep(path)
-
 
 def open_journal(uri: str, settings: LocalSettings, *, writable: bool = True) -> LMDBJournal:
     """Return the journal of an LMDB store.

@@ -121,9 +121,6 @@ class FileProtocol(JournaledProtocol):
         if getattr(self, "_pid", None) == os.getpid() and self.eager and self.producer.changed:
             _left_behind.add((self._pid, self.path))
 
-    def keep_content(self, path: str) -> tuple[int, str]:
-        return self.content.keep(path)
-
 
 class _Reported(Exception):
     """Another process wrote a report meanwhile that tells of everything recorded here."""

@@ -15,7 +15,7 @@ from track.events.journal_on_disk import CACHE_SUFFIXES
 from track.events.producer import Producer
 from track.events.redaction import redact as redact_payload
 from track.events.types import CATALOGUE, Heartbeat, MetadataLogged, TrialCreated, TrialRedacted
-from track.persistence.content import CONTENT_SUFFIX, ContentStore
+from track.persistence.content import CONTENT_SUFFIX, ContentStore, is_digest
 from track.persistence.local import FileProtocol
 from track.persistence.maintenance import copying, kind_of, opened, remove, verify_journal
 from track.persistence.settings import local_settings
@@ -179,7 +179,7 @@ def _digests(value: Any) -> Iterator[str]:
         value = value.metadata if isinstance(value, TrialCreated) else value.values
     if isinstance(value, dict):
         digest = value.get("sha256")
-        if isinstance(digest, str):
+        if is_digest(digest):
             yield digest
         for item in value.values():
             yield from _digests(item)

@@ -1,0 +1,84 @@
+"""files, get: what was logged with log_file, log_directory and log_code."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+import click
+
+from track.cli.app import printable
+from track.cli.common import (
+    TRIAL,
+    UNCUT,
+    example,
+    json_option,
+    print_json,
+    print_table,
+    reading,
+    store_option,
+)
+from track.errors import BackendError, TrackError
+from track.persistence.logged_files import find_files, paths_of
+from track.utils.files import replacing
+
+_DIGITS = 12
+"""Of a SHA-256 in a list: enough to name it."""
+
+_TIMEOUT_S = 30.0
+
+
+@click.command("files", epilog=example("track files baseline", "track files baseline --json"))
+@click.argument("trial", type=TRIAL)
+@store_option
+@click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
+@json_option
+def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
+    """List the files that were logged about a trial; `track get` gets them."""
+    with reading(store) as reader:
+        files = reader.files(trial, at=at)
+    if as_json:
+        for file in files:
+            print_json(file._asdict())
+        return
+    rows = ([file.name, file.size, file.kind, file.sha256[:_DIGITS]] for file in files)
+    print_table(["name", "bytes", "kind", "sha256"], rows, UNCUT)
+
+
+@click.command(
+    "get",
+    epilog=example("track get baseline model.pt", "track get baseline plots -o /tmp/plots --force"),
+)
+@click.argument("trial", type=TRIAL)
+@click.argument("name")
+@store_option
+@click.option("-o", "--output", metavar="PATH", help="Where to; - is stdout.")
+@click.option("--force", is_flag=True, help="Overwrite what is there.")
+@click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
+def get_verb(
+    *, trial: str, name: str, store: str | None, output: str | None, force: bool, at: str | None
+) -> None:
+    """Write a file, or all files of a folder, that were logged about a trial.
+
+    NAME is as `track files` lists it, or the end of that, or how its SHA-256 begins. By default
+    the file is written under its name into the working folder.
+    """
+    with reading(store) as reader:
+        files, folder = find_files(reader.files(trial, at=at), name)
+        if output == "-":
+            if folder:
+                raise BackendError(f"{name!r} is a folder of {len(files)} files: name one of them")
+            with reader.open_file(trial, files[0]) as content:
+                shutil.copyfileobj(content, sys.stdout.buffer)
+            return
+        paths = paths_of(files, folder, output)
+        for path in paths:
+            if os.path.lexists(path) and not force:
+                raise TrackError(f"{path} exists: get it elsewhere with -o, or use --force")
+        for file, path in zip(files, paths, strict=True):
+            with reader.open_file(trial, file) as content:
+                os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+                with replacing(path, _TIMEOUT_S, durably=False) as target:
+                    shutil.copyfileobj(content, target)
+            click.echo(printable(path))
