@@ -7,13 +7,11 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from glob import glob
 from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from track.configuration import options
-from track.errors import BackendError, DamageWarning, ItemNotFound, TrialDoesNotExist, warn
+from track.errors import DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
 from track.events.journal import Batch
 from track.events.journal_on_disk import JournalOnDisk
@@ -22,11 +20,11 @@ from track.events.types import ProcessDescribed, Recorded, TrialCreated
 from track.moments import Moment, When, to_moment
 from track.persistence.authority import Kind, table
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.logged_files import LoggedFile, files_of, find_files
-from track.persistence.opening import JOURNAL_SUFFIX
+from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
 from track.persistence.reading import open_for_reading
 from track.persistence.utils import without_password
+from track.persistence.which_store import store_uri
 from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.difference import Difference, differences, differences_of_trials
@@ -280,20 +278,8 @@ class Reader:
         FileDamaged
             what was kept is not what was logged
         """
-        if isinstance(name, LoggedFile):
-            file = name
-        else:
-            found, folder = find_files(self.files(which, at=at), name)
-            if folder:
-                names = ", ".join(file.name for file in found[:3])
-                raise ItemNotFound(f"{name!r} is a folder: open one of its files, as {names}")
-            file = found[0]
-        if self.protocol.content is None:
-            raise ItemNotFound(
-                f"the content of {file.name} was not kept: only file: and lmdb: stores keep it, "
-                "others keep name, size and SHA-256"
-            )
-        return self.protocol.content.open(file.sha256)
+        named = name if isinstance(name, LoggedFile) else find_file(self.files(which, at=at), name)
+        return open_content(self.protocol.content, named)
 
     def damage(self) -> list[Damage]:
         """Return the damaged ranges of a journal on this machine that were passed over so far."""
@@ -478,36 +464,6 @@ def open_store(uri: str | None = None) -> Reader:
         the URI cannot be used, or none is given
     """
     return Reader(open_for_reading(store_uri(uri)))
-
-
-def store_uri(uri: str | None = None, *, made: bool = False) -> str:
-    """Return the URI of the store that is meant, see :func:`open_store`.
-
-    Parameters
-    ----------
-    uri
-        if one was named
-    made
-        whether the store need not exist, so that one in this folder is not meant by chance
-
-    Raises
-    ------
-    BackendError
-        none is named, and there is not just one here
-    """
-    uri = uri or options("log.backend.name", None) or (None if made else _only_store())
-    if not uri:
-        raise BackendError(
-            "which store? name one, as file:report.json, or set TRACK_LOG_BACKEND_NAME"
-        )
-    return str(uri)
-
-
-def _only_store() -> str | None:
-    """Return the URI of the store in the working folder, if there is just one."""
-    found = [f"file:{path[: -len(JOURNAL_SUFFIX)]}" for path in glob(f"*{JOURNAL_SUFFIX}")]
-    found += [f"lmdb:{path}" for path in glob("*.lmdb")]
-    return found[0] if len(found) == 1 else None
 
 
 def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:

@@ -21,7 +21,8 @@ from track.cli.common import (
     tell,
     writing,
 )
-from track.reader import open_store, store_uri
+from track.persistence.which_store import store_uri
+from track.reader import open_store
 
 if TYPE_CHECKING:
     from track.persistence.maintenance import Rewritten

@@ -19,9 +19,10 @@ from track.errors import BackendError, TrackError
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
+from track.persistence.which_store import store_uri
 from track.projections.objects import Objects
 from track.projections.report import dumps, plain
-from track.reader import Reader, open_store, store_uri
+from track.reader import Reader, open_store
 from track.summaries import TrialSummary
 from track.utils.progress import Progress, untold
 

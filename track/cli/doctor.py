@@ -75,13 +75,14 @@ def _version_of(package: str) -> str | None:
 
 def _store_findings(store: str | None) -> Iterator[tuple[str, str]]:
     from track.persistence.reading import open_for_reading
-    from track.reader import Reader, store_uri
+    from track.persistence.which_store import store_uri
+    from track.reader import Reader
     from track.utils.mounts import network_file_system
 
     try:
         uri = store_uri(store)
-    except BackendError:
-        yield "store", "none named, and not just one in this folder"
+    except BackendError as error:
+        yield "store", str(error)
         return
     yield "store", without_password(uri)
     try:

@@ -10,7 +10,7 @@ from track.cli.common import example, store_option
 from track.errors import BackendError
 from track.persistence.settings import RELAY_PORT
 from track.persistence.utils import parse_uri
-from track.reader import store_uri
+from track.persistence.which_store import store_uri
 
 
 @click.command(

@@ -13,7 +13,7 @@ from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
 from track.events.journal_on_disk import JournalOnDisk
 from track.events.journal_retry import RetryingJournal
-from track.persistence.content import ContentStore, is_digest
+from track.persistence.content import is_digest
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
 from track.utils.progress import Progress, untold
@@ -168,7 +168,7 @@ def _missing(target: Journal, batch: list[_Named]) -> list[bytes]:
 
 
 def _copy_files(source: Protocol, target: Protocol) -> int:
-    kept, there = _content(source), _content(target)
+    kept, there = source.content, target.content
     if kept is None or there is None:
         return 0
     copied = 0
@@ -178,8 +178,3 @@ def _copy_files(source: Protocol, target: Protocol) -> int:
             there.keep(str(path))
             copied += 1
     return copied
-
-
-def _content(store: Protocol) -> ContentStore | None:
-    """Return the folder of the files logged in a store, if that is a store that keeps them."""
-    return store.content if isinstance(store, JournaledProtocol) else None

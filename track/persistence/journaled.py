@@ -52,7 +52,6 @@ from track.persistence.checks import (
     check_uid,
     trial_created,
 )
-from track.persistence.content import ContentStore
 from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
@@ -100,9 +99,6 @@ class JournaledProtocol(Protocol):
         commit at the end of each trial
     """
 
-    content: ContentStore | None = None
-    """What was logged with ``log_file`` and the like, if this backend keeps it."""
-
     def __init__(
         self,
         journal: Journal,
@@ -138,9 +134,6 @@ class JournaledProtocol(Protocol):
             self.producer.write_to(self.journal)
             if isinstance(self.authority, LocalAuthority):
                 self.authority.store.journal = self.journal
-
-    def keep_content(self, path: str) -> tuple[int, str]:
-        return super().keep_content(path) if self.content is None else self.content.keep(path)
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self.producer.when_idle(callback)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from track.errors import ItemNotFound, TrackError
-from track.persistence.content import is_digest
+from track.persistence.content import ContentStore, is_digest
 from track.structure import Trial
 
 _FEWEST_DIGITS = 4
@@ -97,6 +97,33 @@ def find_files(files: Sequence[LoggedFile], wanted: str) -> tuple[list[LoggedFil
     similar = get_close_matches(wanted, names, 3) or names[:3]
     hint = f"did you mean {' or '.join(similar)}?" if similar else "no file was"
     raise ItemNotFound(f"no file {wanted!r} was logged about this trial: {hint}")
+
+
+def find_file(files: Sequence[LoggedFile], wanted: str) -> LoggedFile:
+    """Return the file that is meant, see :func:`find_files`; a folder is none."""
+    found, folder = find_files(files, wanted)
+    if folder:
+        names = ", ".join(file.name for file in found[:3])
+        raise ItemNotFound(f"{wanted!r} is a folder: open one of its files, as {names}")
+    return found[0]
+
+
+def open_content(content: ContentStore | None, file: LoggedFile) -> BinaryIO:
+    """Open what was logged, to read it.
+
+    Raises
+    ------
+    ItemNotFound
+        it was not kept
+    FileDamaged
+        what was kept is not what was logged
+    """
+    if content is None:
+        raise ItemNotFound(
+            f"the content of {file.name} was not kept: only file: and lmdb: stores keep it, others "
+            "keep name, size and SHA-256"
+        )
+    return content.open(file.sha256)
 
 
 def paths_of(files: Sequence[LoggedFile], folder: str, output: str | None) -> list[str]:

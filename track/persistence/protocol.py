@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, ValueAggregator
 from track.errors import NotRecordedWarning, warn
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.versioning import file_hash
+
+if TYPE_CHECKING:
+    from track.persistence.content import ContentStore
 
 AggregatorFactory = Callable[[], Aggregator]
 Query = Mapping[str, Any] | list[tuple[str, Any]] | None
@@ -31,6 +34,9 @@ class Protocol:
     uri
         where the backend keeps things, as given to :class:`~track.client.TrackClient`
     """
+
+    content: ContentStore | None = None
+    """Where the contents of logged files are, if the backend keeps them."""
 
     def __init__(self, uri: str | None = None) -> None:
         self.uri = uri
@@ -300,6 +306,8 @@ class Protocol:
         -------
         Its size in bytes and its SHA-256, in hexadecimal.
         """
+        if self.content is not None:
+            return self.content.keep(path)
         warn(
             f"the contents of logged files are not kept by {type(self).__name__}, only their "
             "names, sizes and SHA-256: keep the files, or log to a store on this machine (file:, "

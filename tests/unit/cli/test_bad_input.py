@@ -7,7 +7,9 @@ from zlib import crc32
 import pytest
 
 from tests.unit.cli.conftest import fill
+from track import open as open_store
 from track.cli.app import FAILURE, NOT_FOUND, USAGE
+from track.errors import BackendError
 
 MISSING = [
     *(["ls"], ["ls", "projects"], ["show", "x"], ["plot", "x"], ["report"], ["log"], ["tail"]),
@@ -91,14 +93,29 @@ def test_without_a_store_it_is_asked_for(track):
     result = track("ls")
     assert_one_line(result)
     assert result.code == USAGE
-    assert "which store?" in result.err
+    assert "which store? there is none in " in result.err
+    assert "name one, as track … --store file:report.json" in result.err
 
 
 def test_of_several_stores_none_is_taken(track, store):
-    """It could be the wrong one."""
+    """It could be the wrong one: they are listed, with how to name one."""
     fill("lmdb:other.lmdb")
-    assert track("ls").code == USAGE
+    result = track("ls")
+    assert_one_line(result)
+    assert result.code == USAGE
+    assert "file:store.json, lmdb:other.lmdb" in result.err
+    assert "track … --store file:store.json or track.open('file:store.json')" in result.err
     assert track("ls", "-s", "lmdb:other.lmdb").code == 0
+    assert "file:store.json, lmdb:other.lmdb" in track("doctor").out
+    with pytest.raises(BackendError, match=r"there are file:store\.json, lmdb:other\.lmdb:"):
+        open_store()
+
+
+def test_the_only_store_is_named_where_one_may_be_made(track, store):
+    """What is made is not meant by chance."""
+    result = track("serve")
+    assert result.code == USAGE
+    assert "in this folder there is file:store.json: name one" in result.err
 
 
 def test_the_environment_names_the_store(track, store, monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 
 import track
 from track import TrackClient
-from track.errors import FileDamaged, ItemNotFound, TrackError
+from track.errors import FileDamaged, ItemNotFound, NotRecordedWarning, TrackError
 from track.persistence import get_protocol
 from track.persistence.redaction import redact
 from track.structure import Project, Trial
@@ -177,7 +177,10 @@ def test_a_store_without_a_place_for_contents_says_so():
     """What was logged is known, only its content is not."""
     write("x", "content")
     client = TrackClient("memory:")
-    with client.new_trial(parameters={}) as trial:
+    with (
+        client.new_trial(parameters={}) as trial,
+        pytest.warns(NotRecordedWarning, match="contents of logged files are not kept"),
+    ):
         trial.log_file("x")
     reader = track.reader.Reader(client.protocol)
     assert [file.size for file in reader.files(trial.trial)] == [7]

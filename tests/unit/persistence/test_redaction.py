@@ -18,6 +18,8 @@ from track.persistence.redaction import redact
 from track.projections.history import as_of
 from track.structure import Status
 
+pytestmark = pytest.mark.filterwarnings("ignore:the contents of logged files")
+
 SECRET = "Jane Doe, patient 4711"
 
 
