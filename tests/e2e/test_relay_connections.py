@@ -254,31 +254,44 @@ def test_connections_that_anything_happens_to_all_the_time_lose_nothing(
     place.check(uri)
 
 
-@pytest.mark.parametrize("kind", ["repeat", "alter"])
-def test_an_error_says_which_server_is_not_to_be_trusted(store, proxy, kind):
-    """What somebody does to its answers is no reason to ask again."""
-    store.fetch_trials()
-    answer = {"repeat": 0, "alter": 5}[kind]
-    proxy.spoil = Fault(proxy, kind, of_request=False, after=answer)
-    with pytest.raises(InsecureConnection, match=f"127.0.0.1:{proxy.port}"):
-        ask_twice(store)
-    proxy.forward()
-    store.fetch_trials()
+ALTERED = {
+    "a request": {"of_request": True, "after": 5},
+    "an answer": {"of_request": False, "after": 5},
+    "the length of a request": {"of_request": True},
+    "the length of an answer": {"of_request": False},
+    "an answer, which comes twice": {"of_request": False, "kind": "repeat"},
+}
 
 
-def ask_twice(store):
-    """Ask again behind an answer that comes twice."""
+@pytest.mark.parametrize("what", ALTERED)
+@pytest.mark.parametrize("call", CALLS)
+def test_what_is_asked_while_something_is_altered_is_done_once(store, proxy, place, call, what):
+    """The connection is lost by that, and not the call: it is made again on another one."""
+    function, skip = CALLS[call]
+    options = {"kind": "alter", **ALTERED[what]}
+    proxy.spoil = fault = Fault(proxy, skip=skip, **options)
+    function(store)
     store.fetch_trials()
-    store.fetch_trials()
+    assert fault.struck.is_set()
+    store.commit()
+    assert place.steps() == (list(range(20)) if function is send else [])
+    changes = [r for r in place.events() if isinstance(r.event, StatusChanged)]
+    assert len(changes) == (function is decide)
 
 
-def test_an_error_of_an_untrusted_connection_says_where_the_data_is(store, proxy, place):
-    """As that of a server which is away does."""
+def always_altered(of_request, data):
+    """Use this as the ``spoil`` of a proxy."""
+    yield data if of_request else data[:-1] + bytes([data[-1] ^ 1])
+
+
+def test_a_connection_that_always_alters_is_given_up_on(store, proxy, place):
+    """The error says which server cannot be trusted, and where the data is."""
     with store.journal._forwarder._sending:
         log_steps(store, range(20))
-        proxy.spoil = Fault(proxy, "alter", of_request=False, after=5)
-    with pytest.raises(CLEAR, match=f"safe in {place.spool}"):
+        proxy.spoil = always_altered
+    with pytest.raises(InsecureConnection, match=f"safe in {place.spool}") as caught:
         store.commit()
+    assert f"127.0.0.1:{proxy.port}" in str(caught.value)
     proxy.forward()
     until_reached(store.commit)
     assert place.steps() == list(range(20))

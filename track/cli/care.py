@@ -17,6 +17,7 @@ from track.cli.common import (
     print_table,
     progress,
     reading,
+    store_at_once,
     store_option,
     tell,
     writing,
@@ -130,7 +131,7 @@ def restore_verb(*, trial: str, store: str | None) -> None:
 
 
 def _change(method: str, trial: str, store: str | None) -> None:
-    with open_store(store) as reader:  # of damage, whoever changes the store tells
+    with open_store(store_at_once(store)) as reader:  # of damage, whoever changes the store tells
         reader.tell = tell
         found: Any = reader.trial(trial)
     with writing(store) as protocol:

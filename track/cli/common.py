@@ -68,7 +68,7 @@ class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older ones of cl
     ) -> list[CompletionItem]:
         try:
             with (
-                open_store(ctx.params.get("store")) as reader,
+                open_store(store_at_once(ctx.params.get("store"))) as reader,
                 reader.protocol.current() as objects,
             ):
                 called = {(trial.name, trial.uid) for trial in objects.trials.values()}
@@ -83,10 +83,18 @@ class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older ones of cl
 TRIAL = _TrialName()
 
 
+def store_at_once(store: str | None) -> str:
+    """Return the URI of the store that is meant; a server must be there already."""
+    uri = store_uri(store)
+    if uri.startswith("socket:") and "start_timeout=" not in uri:
+        uri += f"{'&' if '?' in uri else '?'}start_timeout=0"
+    return uri
+
+
 @contextmanager
 def reading(store: str | None) -> Iterator[Reader]:
     """Give the store that is meant, to look at it; what of it is damaged is told at the end."""
-    with open_store(store) as reader:
+    with open_store(store_at_once(store)) as reader:
         reader.tell = tell
         yield reader
         note_damage(len(reader.damage()))
@@ -95,7 +103,7 @@ def reading(store: str | None) -> Iterator[Reader]:
 @contextmanager
 def writing(store: str | None) -> Iterator[JournaledProtocol]:
     """Give the backend of a store, to change it."""
-    uri = store_uri(store)
+    uri = store_at_once(store)
     protocol = get_protocol(uri)
     try:
         if not isinstance(protocol, JournaledProtocol):

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from track.cli.common import example, store_option
+from track.cli.common import example, store_at_once, store_option
 from track.errors import BackendError
 from track.persistence.settings import RELAY_PORT
 from track.persistence.utils import parse_uri
@@ -61,7 +61,7 @@ def serve_verb(
 @store_option
 def sync_verb(*, store: str | None) -> None:
     """Send what processes that are gone could not send to a server or database."""
-    uri = store_uri(store)
+    uri = store_at_once(store)
     scheme = parse_uri(uri)["scheme"]
     if scheme == "socket":
         from track.persistence.socketed import sync

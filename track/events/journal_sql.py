@@ -33,18 +33,13 @@ from track.errors import (
     JournalWriteError,
     StoreNotFound,
 )
-from track.events.journal import (
-    DEFAULT_LOCK_TIMEOUT,
-    DEFAULT_TIMEOUT,
-    Batch,
-    Journal,
-    PartlyThere,
-)
+from track.events.journal import DEFAULT_LOCK_TIMEOUT, DEFAULT_TIMEOUT, Batch, Journal, PartlyThere
 from track.events.section import Section
 from track.events.sql_rewrite import rewrite_some
 from track.events.sql_rows import Rows, in_pieces
 from track.events.sql_schema import APPEND, DECIDE, is_there, prepare
 from track.events.sql_session import (
+    Absent,
     Refused,
     Servers,
     Session,
@@ -55,6 +50,7 @@ from track.events.sql_session import (
     is_lost,
 )
 from track.utils.forking import renew_in_children
+from track.utils.waiting import waiting_for
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.5
 
@@ -233,7 +229,8 @@ class SQLJournal(Journal):
         return self._section.entered(self._enter, self._leave)
 
     def _enter(self) -> None:
-        self._lock = self._persist(partial(self._take_lock, DECIDE, self._lock_timeout_s))
+        take_lock = partial(self._take_lock, DECIDE, self._lock_timeout_s)
+        self._lock = self._persist(take_lock, reason="another client decides something")
         try:
             rows = self._ask("SELECT decided FROM logs WHERE log = %(log)s")
         except BaseException:
@@ -251,7 +248,8 @@ class SQLJournal(Journal):
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait for one's turn among those who append, unless somebody sleeps in theirs."""
-        session = self._persist(partial(self._take_lock, APPEND, _TURN_S))
+        take_lock = partial(self._take_lock, APPEND, _TURN_S)
+        session = self._persist(take_lock, reason="another client appends")
         try:
             yield
         finally:
@@ -423,6 +421,7 @@ class SQLJournal(Journal):
         *,
         repeatable: bool = True,
         expected: tuple[type[psycopg2.Error], ...] = (),
+        reason: str = "no answer yet",
     ) -> _Result:
         """Call a function until no connection is lost, and no other transaction is in its way.
 
@@ -434,6 +433,8 @@ class SQLJournal(Journal):
             whether it may be called again when it may have been done
         expected
             errors that the caller wants to see as they are
+        reason
+            why it may take long
 
         Raises
         ------
@@ -444,24 +445,26 @@ class SQLJournal(Journal):
         """
         begun = time.monotonic()
         pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                result = do()
-            except psycopg2.Error as error:
-                if not repeatable and is_ambiguous(error):
-                    raise self._unreachable(error) from error
-                if isinstance(error, expected):
-                    raise
-                since = self._excuse(error, begun)
-                if since is None:
-                    raise self._explain(error) from error
-                if time.monotonic() + pause_s > since + self._timeout_s:
-                    raise self._unreachable(error) from error
-            else:
-                self._silent_since = None
-                return result
-            time.sleep(pause_s * self._chance.uniform(0.5, 1.5))
-            pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+        with waiting_for(self._servers, reason) as wait:
+            while True:
+                try:
+                    result = do()
+                except psycopg2.Error as error:
+                    if isinstance(error, Absent) or (not repeatable and is_ambiguous(error)):
+                        raise self._unreachable(error) from error
+                    if isinstance(error, expected):
+                        raise
+                    since = self._excuse(error, begun)
+                    if since is None:
+                        raise self._explain(error) from error
+                    if time.monotonic() + pause_s > since + self._timeout_s:
+                        raise self._unreachable(error) from error
+                    wait.reason = wait.reason if isinstance(error, Silence) else _words(error)
+                else:
+                    self._silent_since = None
+                    return result
+                time.sleep(pause_s * self._chance.uniform(0.5, 1.5))
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _excuse(self, error: psycopg2.Error, begun: float) -> float | None:
         """Return since when it has been so, if an error is a reason to try again."""
@@ -475,8 +478,9 @@ class SQLJournal(Journal):
         return None
 
     def _unreachable(self, error: psycopg2.Error) -> JournalUnreachable:
+        within = "" if isinstance(error, Absent) else f" within {self._timeout_s:g} s"
         return JournalUnreachable(
-            f"{self._servers} gave no answer within {self._timeout_s:g} s ({_words(error)}); "
+            f"{self._servers} gave no answer{within} ({_words(error)}); "
             "check that the database runs and can be reached"
         )
 

@@ -8,6 +8,7 @@ server that fell silent be given up on. They commit each statement by itself, un
 from __future__ import annotations
 
 import select
+import socket
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from psycopg2 import errors, extensions
 from track.errors import JournalClosed
 from track.utils.files import let_go
 from track.utils.forking import renew_in_children
+from track.utils.lookup import Resolve, addresses_of
 
 CONNECT_TIMEOUT_S = 5.0
 """How long one host may take to accept a connection before the next one is tried."""
@@ -47,6 +49,10 @@ class Refused(psycopg2.OperationalError):
     """A server turned this user, or this way to connect, down for good."""
 
 
+class Absent(psycopg2.OperationalError):
+    """No server was there, when the first connection was to be made."""
+
+
 class Servers:
     """Where a database is served, and how to log in there.
 
@@ -56,11 +62,21 @@ class Servers:
         names and ports: of the nodes of a cluster, any of which will do
     options
         further parameters of libpq: dbname, user, password, sslmode and so on
+    resolve
+        looks up hosts
     """
 
-    def __init__(self, hosts: Sequence[tuple[str, int]], options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        hosts: Sequence[tuple[str, int]],
+        options: Mapping[str, Any],
+        resolve: Resolve = socket.getaddrinfo,
+    ) -> None:
         self.hosts = tuple(hosts)
         self._options = options
+        self._resolve = resolve
+        self._reached = False
+        """Whether any of them has been reached: then they are waited for while they are away."""
         self._turn = 0
         """Counts the hosts that failed: the one whose turn it is was the last to work."""
 
@@ -79,25 +95,52 @@ class Servers:
         ------
         Refused
             one of them refuses this user, or has no such database
+        Absent
+            none of them is there, and none was before
         psycopg2.OperationalError
             none accepts
         """
+        absent = not self._reached
         for attempt in range(len(self.hosts)):
             host, port = self.hosts[self._turn % len(self.hosts)]
             try:
-                connection: extensions.connection = psycopg2.connect(
-                    host=host, port=port, async_=1, application_name="track", **self._options
-                )
-                wait(connection, min(within_s, CONNECT_TIMEOUT_S))
+                connection = self._connect_to(host, port, min(within_s, CONNECT_TIMEOUT_S))
             except psycopg2.OperationalError as error:
-                if _is_refusal(str(error)):
-                    raise Refused(str(error)) from error
+                words = str(error)
+                if _is_refusal(words):
+                    raise Refused(words) from error
                 self._turn += 1
+                absent = absent and not isinstance(error, Silence) and not _is_passing(words)
                 if attempt == len(self.hosts) - 1:
+                    if absent:
+                        raise Absent(words) from error
                     raise
             else:
+                self._reached = True
                 return connection
         raise AssertionError("there is at least one host")
+
+    def _connect_to(self, host: str, port: int, within_s: float) -> extensions.connection:
+        # The driver looks names up by itself, and nothing could be done meanwhile.
+        deadline = time.monotonic() + within_s
+        try:
+            found = addresses_of(host, port, within_s, self._resolve)
+        except TimeoutError as error:
+            raise Silence(error.strerror) from error
+        except OSError as error:
+            kind = Silence if error.errno == socket.EAI_AGAIN else psycopg2.OperationalError
+            raise kind(f"{host}: {error.strerror}") from error
+        addresses = dict.fromkeys(address[0] for *_, address in found)
+        connection: extensions.connection = psycopg2.connect(
+            host=",".join([host] * len(addresses)),
+            hostaddr=",".join(addresses),
+            port=port,
+            async_=1,
+            application_name="track",
+            **self._options,
+        )
+        wait(connection, max(0.0, deadline - time.monotonic()))
+        return connection
 
 
 def wait(connection: extensions.connection, within_s: float) -> None:
@@ -280,7 +323,11 @@ def _is_refusal(words: str) -> bool:
     """
     if "certificate" in words or "does not support SSL" in words:
         return True
-    return "FATAL" in words and not any(passing in words for passing in _PASSING)
+    return "FATAL" in words and not _is_passing(words)
+
+
+def _is_passing(words: str) -> bool:
+    return any(passing in words for passing in _PASSING)
 
 
 def is_lost(error: psycopg2.Error) -> bool:

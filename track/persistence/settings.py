@@ -41,7 +41,7 @@ def local_settings(uri: str) -> LocalSettings:
     return LocalSettings(
         path,
         check_durability(given.get("durability", "interval")),
-        _seconds("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
+        seconds_of("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
     )
 
 
@@ -77,8 +77,8 @@ def remote_settings(uri: str, known: Iterable[str]) -> RemoteSettings:
     return RemoteSettings(
         os.path.realpath(given.get("spool") or _state_folder()),
         check_durability(given.get("durability", "interval")),
-        _seconds("timeout", given.get("timeout", DEFAULT_TIMEOUT)),
-        _seconds("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
+        seconds_of("timeout", given.get("timeout", DEFAULT_TIMEOUT)),
+        seconds_of("lock_timeout", given.get("lock_timeout", DEFAULT_LOCK_TIMEOUT)),
         given,
     )
 
@@ -135,7 +135,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _seconds(name: str, text: str | float) -> float:
+def seconds_of(name: str, text: str | float) -> float:
+    """Return the value of an option that is a number of seconds.
+
+    Raises
+    ------
+    BackendError
+        it is none
+    """
     try:
         seconds = float(text)
     except ValueError:

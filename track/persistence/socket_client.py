@@ -18,6 +18,7 @@ from track.persistence.settings import (
     RemoteSettings,
     is_loopback,
     remote_settings,
+    seconds_of,
     spool_of,
     yes_or_no,
 )
@@ -28,7 +29,10 @@ from track.relay.journal import RelayJournal
 
 _Authenticate = Callable[[str], tuple[str | None, str | None]]
 
-_OPTIONS = ("security_layer", "ca", "trust_server")
+_OPTIONS = ("security_layer", "ca", "trust_server", "start_timeout")
+
+_START_S = 4.0
+"""Longer than a server takes to start, which the same program may have done just now."""
 
 
 class SocketClient(ForwardedProtocol):
@@ -52,6 +56,8 @@ class SocketClient(ForwardedProtocol):
           ``$XDG_STATE_HOME/track/spool``
         - ``durability`` of that: process, interval, always
         - ``timeout``: seconds to wait for a server that does not answer, 30 by default
+        - ``start_timeout``: seconds to wait for a server that was never there, and may be starting;
+          4 by default
     strict
         forces the storage to be correct: trials and groups must belong to what exists
     eager
@@ -180,4 +186,5 @@ def _target(uri: str, settings: RemoteSettings, authenticate: _Authenticate) -> 
         trusted,
         given.get("ca"),
         settings.timeout_s,
+        seconds_of("start_timeout", given.get("start_timeout", _START_S)),
     )

@@ -16,7 +16,12 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from track.errors import AuthenticationError, InsecureConnection, JournalUnreachable
+from track.errors import (
+    AuthenticationError,
+    InsecureConnection,
+    JournalUnreachable,
+    MalformedMessage,
+)
 from track.relay.failures import revive
 from track.relay.frames import (
     LENGTH,
@@ -33,6 +38,8 @@ from track.relay.handshake import HELLO, agree, begin
 from track.relay.login import Challenge, ClientLogin
 from track.utils.files import let_go
 from track.utils.forking import renew_in_children
+from track.utils.lookup import Resolve, addresses_of
+from track.utils.waiting import waiting_for
 
 if TYPE_CHECKING:
     import ssl
@@ -68,12 +75,20 @@ class Target(NamedTuple):
     """A file with the certificates of whoever may vouch for the server; None for the system's."""
     timeout_s: float
     """How long the server may take to answer."""
+    start_s: float = 0.0
+    """How long to wait for a server that was never there: it may be about to start."""
+    resolve: Resolve = socket.getaddrinfo
+    """Looks up the host."""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
     def __repr__(self) -> str:
         return f"Target({self})"  # the credentials are nobody's business
+
+
+class AlteredFrame(InsecureConnection):
+    """What came was altered on its way, so that the connection is lost."""
 
 
 class Session:
@@ -100,7 +115,7 @@ class Session:
         self._deadline = self.used_at + within_s
         self._limit = MAX_STRANGER
         tls = _tls_context(target) if target.layer == "TLS" else None
-        self.socket = _connect(target, within_s)
+        self.socket = _connect(target, self._deadline)
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -168,8 +183,17 @@ class Session:
         """
         self.socket.settimeout(within_s)
         head = bytes(self._receive_exactly(LENGTH.size))
-        body = self._receive_exactly(body_length(head, self._limit))
-        return from_frame(bytes(body), self._channel)
+        try:
+            size = body_length(head, self._limit)
+        except MalformedMessage as error:
+            raise AlteredFrame(str(error)) from error
+        body = bytes(self._receive_exactly(size))
+        try:
+            return from_frame(body, self._channel)
+        except MalformedMessage:
+            raise  # that is what the server said
+        except InsecureConnection as error:
+            raise AlteredFrame(str(error)) from error
 
     def _receive_exactly(self, size: int) -> bytearray:
         # Memory grows with what has come, not with what was announced.
@@ -191,13 +215,29 @@ class Session:
             let_go(self.socket.fileno())
 
 
-def _connect(target: Target, within_s: float) -> socket.socket:
-    connected = socket.create_connection((target.host, target.port), within_s)
+def _connect(target: Target, deadline: float) -> socket.socket:
+    left_s = deadline - time.monotonic()
+    found = addresses_of(target.host, target.port, left_s, target.resolve)
+    for index, (family, kind, protocol, _, address) in enumerate(found):
+        left_s = max(0.001, deadline - time.monotonic())
+        connected = socket.socket(family, kind, protocol)
+        connected.settimeout(left_s / (len(found) - index))
+        try:
+            _connect_to(connected, address)
+        except BaseException as error:
+            connected.close()
+            if not isinstance(error, OSError) or index == len(found) - 1:
+                raise
+        else:
+            return connected
+    raise OSError(errno.EADDRNOTAVAIL, f"the host {target.host} has no address")
+
+
+def _connect_to(connected: socket.socket, address: Any) -> None:
+    connected.connect(address)
     if connected.getsockname() == connected.getpeername():
         # Nobody listens, and both ends of this connection were given one and the same port.
-        connected.close()
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
-    return connected
 
 
 def _tls_context(target: Target) -> ssl.SSLContext:
@@ -241,6 +281,8 @@ class Connection:
         self._chance = random.SystemRandom()
         self._session: Session | None = None
         self._turn = threading.Lock()
+        self._reached = False
+        """Whether the server has been reached: then it is waited for while it is away."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
@@ -280,7 +322,7 @@ class Connection:
         if session is not None and time.monotonic() - session.used_at > STALE_S:
             self._disconnect()
         if self._session is None:
-            self._session = Session(self.target, self.target.timeout_s)
+            self._session = self._open()
         session = self._session
         try:
             session.send(message)
@@ -291,30 +333,47 @@ class Connection:
             raise
         return answer
 
+    def _open(self) -> Session:
+        session = Session(self.target, self.target.timeout_s)
+        self._reached = True
+        return session
+
     def _persist(self, attempt: Callable[[], _Result]) -> _Result:
         """Do something that needs the server, again if the connection is lost."""
-        deadline = time.monotonic() + self.target.timeout_s
+        begun = time.monotonic()
         pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                return attempt()
-            except InsecureConnection as error:
-                raise self._unusable(error) from error
-            except AuthenticationError:
-                raise
-            except OSError as error:
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) * self._chance.uniform(0.5, 1)
-                if time.monotonic() + pause_s > deadline:
-                    raise self._unreachable(error) from error
-            time.sleep(pause_s)
+        with waiting_for(self.target) as wait:
+            while True:
+                try:
+                    return attempt()
+                except AuthenticationError:
+                    raise
+                except OSError as error:
+                    pause_s = min(pause_s * 2, _LONGEST_PAUSE_S) * self._chance.uniform(0.5, 1)
+                    if time.monotonic() + pause_s > begun + self._worth_s(error):
+                        raise self._explained(error) from error
+                    wait.blame(error)
+                time.sleep(pause_s)
 
-    def _unusable(self, error: InsecureConnection) -> InsecureConnection:
-        return type(error)(f"the connection to {self.target} cannot be used: {error}")
+    def _worth_s(self, error: OSError) -> float:
+        """Return how long to try again after an error: not at all if it comes again surely."""
+        if isinstance(error, MalformedMessage):
+            return 0.0
+        if self._reached or isinstance(error, AlteredFrame):
+            return self.target.timeout_s
+        if isinstance(error, ConnectionRefusedError):
+            return min(self.target.start_s, self.target.timeout_s)
+        missing = isinstance(error, socket.gaierror) and error.errno != socket.EAI_AGAIN
+        return 0.0 if missing or isinstance(error, InsecureConnection) else self.target.timeout_s
 
-    def _unreachable(self, error: OSError) -> JournalUnreachable:
+    def _explained(self, error: OSError) -> Exception:
+        if isinstance(error, InsecureConnection):
+            kind = InsecureConnection if isinstance(error, AlteredFrame) else type(error)
+            return kind(f"the connection to {self.target} cannot be used: {error}")
+        recorded = " It may have recorded the event." if self._reached else ""
         return JournalUnreachable(
-            f"the server at {self.target} does not answer: {error}. It may have recorded the "
-            "event; check that it runs, and the host, the port and the security layer of the URI"
+            f"the server at {self.target} does not answer: {error}.{recorded} Check that it runs, "
+            "and the host, the port and the security layer of the URI"
         )
 
     def stream(self, after: int, *, live: bool, stream: int | None = None) -> Iterator[Message]:
@@ -346,9 +405,9 @@ class Connection:
                     if message.verb == Verb.CAUGHT_UP and not live:
                         return
                     message = session.receive(quiet_s)
-            except InsecureConnection as error:
-                raise self._unusable(error) from error
-            except OSError:
+            except OSError as error:
+                if not self._worth_s(error):
+                    raise self._explained(error) from error
                 continue  # from where it was
             finally:
                 session.close()
@@ -356,7 +415,7 @@ class Connection:
 
     def _subscribe(self, header: list[Any]) -> tuple[Session, Message]:
         """Return a session that was asked for what is behind a position, and its first answer."""
-        session = Session(self.target, self.target.timeout_s)
+        session = self._open()
         try:
             session.send(Message(Verb.SUBSCRIBE, header))
             return session, session.receive(self.target.timeout_s)

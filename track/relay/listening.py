@@ -33,7 +33,9 @@ class Listener:
         self.sockets = sockets
         self.port: int = sockets[0].getsockname()[1]
         self._accepted = accepted
-        self._tasks = [asyncio.ensure_future(self._accept(sock)) for sock in sockets]
+        self._loop = asyncio.get_running_loop()
+        self._resuming: asyncio.TimerHandle | None = None
+        self._resume()
 
     @classmethod
     async def open(
@@ -55,25 +57,33 @@ class Listener:
             sock.listen(QUEUE)
         return cls(sockets, accepted)
 
-    async def _accept(self, listening: socket.socket) -> None:
-        while True:
-            try:
-                connection, _ = await asyncio.get_running_loop().sock_accept(listening)
-            except ConnectionAbortedError:
-                continue
-            except OSError as error:
-                logger.warning("no connections can be accepted at the moment: %s", error)
-                await asyncio.sleep(_PAUSE_S)
-                continue
-            self._accepted(connection)
-            await asyncio.sleep(0)  # others are served in between, however many connect
+    def _resume(self) -> None:
+        for sock in self.sockets:
+            self._loop.add_reader(sock, self._accept, sock)
+
+    def _pause(self) -> None:
+        for sock in self.sockets:
+            self._loop.remove_reader(sock)
+
+    def _accept(self, listening: socket.socket) -> None:
+        try:
+            connection, _ = listening.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # whoever came is gone
+        except OSError as error:
+            logger.warning("no connections can be accepted at the moment: %s", error)
+            self._pause()
+            self._resuming = self._loop.call_later(_PAUSE_S, self._resume)
+            return
+        connection.settimeout(0)
+        self._accepted(connection)
 
     def close(self) -> None:
         """Listen no more."""
-        for task in self._tasks:
-            task.cancel()
+        if self._resuming is not None:
+            self._resuming.cancel()
+        self._pause()
         for sock in self.sockets:
-            asyncio.get_running_loop().remove_reader(sock)
             sock.close()
 
 
