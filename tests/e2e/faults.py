@@ -77,7 +77,6 @@ class Place:
         store.commit(str(self._folder / "of-database.json"))
         store.close()
         path = self._folder / "of-file.json"
-        path.write_text("[]")  # a journal without its report is set aside
         journal = FileJournal(f"{path}.journal", "process")
         for payload in self.rows():
             journal.append([payload])

@@ -97,7 +97,6 @@ class Place:
         store.commit(str(self._folder / "of-client.json"))
         store.close()
         path = self._folder / "of-file.json"
-        path.write_text("[]")  # a journal without its report is set aside
         journal = FileJournal(f"{path}.journal", "process")
         for payload in self.payloads():
             journal.append([payload])

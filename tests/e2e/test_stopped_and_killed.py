@@ -160,7 +160,7 @@ def check_that_all_worked(store):
 
 @pytest.mark.parametrize("uri", LOCAL_URIS)
 def test_a_store_cannot_be_opened_while_somebody_is_stopped_in_a_section(uri, start):
-    """Opening decides whether the store starts over; the error says what to do."""
+    """Opening waits for those who may be setting it aside; the error says what to do."""
     fill(uri).close()
     holder = start(hold, uri, "exclusive")
     holder.wait_for("inside")

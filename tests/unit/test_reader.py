@@ -92,7 +92,7 @@ def test_the_report_of_an_old_tracker_is_read(tmp_path):
 
 
 def test_a_journal_without_its_report_is_read(tmp_path):
-    """It would be set aside for the next one who logs there; who looks finds it as it is."""
+    """The next one who logs there makes the report again; who looks finds it as it is."""
     client = TrackClient("file:s.json")
     client.new_trial(name="mine", parameters={"lr": 0.1})
     client.close()

@@ -11,16 +11,13 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from track.errors import ConcurrentWrite, JournalError, StorageWarning, TrackError, warn
-from track.events.journal_file import FileJournal
 from track.events.journal_memory import MemoryJournal
-from track.events.producer import Producer
 from track.persistence.content import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.opening import JOURNAL_SUFFIX, open_store
+from track.persistence.opening import JOURNAL_SUFFIX, open_store, remake_report
 from track.persistence.report_file import load_last_report, write_next_report
 from track.persistence.settings import local_settings
 from track.persistence.storage import check_report, replacing_report
-from track.persistence.store import Store
 from track.persistence.utils import check_options, parse_uri
 from track.projections.query import execute_query
 from track.projections.report import render_report
@@ -147,19 +144,11 @@ def _commit_all() -> None:
         if protocol.eager
     ]
     for pid, path in _left_behind:
-        if pid == os.getpid() and os.path.exists(path) and os.path.exists(path + JOURNAL_SUFFIX):
-            commits.append((path, partial(_commit_left_behind, path)))
+        if pid == os.getpid() and os.path.exists(path + JOURNAL_SUFFIX):
+            commits.append((path, partial(remake_report, path)))
     failures = [failure for path, commit in commits if (failure := _failure_of(commit, path))]
     for failure in failures:  # there is no caller left to raise to
         warn(failure, StorageWarning)
-
-
-def _commit_left_behind(path: str) -> None:
-    journal = FileJournal(path + JOURNAL_SUFFIX, "process")
-    store = Store(journal, Producer(journal))
-    with replacing_report(path) as file, store.current() as objects:
-        write_next_report(file, path, objects, journal, load_last_report(journal))
-    journal.close()
 
 
 def _failure_of(commit: Callable[[], None], path: str) -> str | None:

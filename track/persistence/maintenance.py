@@ -22,8 +22,7 @@ from track.events.journal_file import FileJournal
 from track.events.journal_on_disk import CACHE_SUFFIXES, JournalOnDisk
 from track.events.types import Unknown
 from track.persistence.content import CONTENT_SUFFIX
-from track.persistence.local import FileProtocol
-from track.persistence.opening import JOURNAL_SUFFIX
+from track.persistence.opening import JOURNAL_SUFFIX, remake_report
 from track.persistence.settings import local_settings
 from track.persistence.storage import create_report
 from track.persistence.utils import parse_uri, without_password
@@ -231,9 +230,7 @@ def backup(uri: str, target: str, progress: Progress = untold) -> Rewritten:
         findings = _findings(journal, copied.head)
         sync_folder(destination)
     if path != destination:
-        copy = FileProtocol(target)
-        copy.commit()
-        copy.close()
+        remake_report(path)
     return Rewritten(destination, None, copied.events, findings)
 
 
@@ -259,9 +256,8 @@ def replay(uri: str, progress: Progress = untold) -> Rewritten:
         if objects.events and not journal.lost():
             journal.save_snapshot(pack(objects, journal.fingerprint))
     if kind_of(uri) is FileJournal:
-        store = FileProtocol(uri)
-        store.commit()
-        store.close()
+        settings = local_settings(uri)
+        remake_report(settings.path, settings.lock_timeout_s)
     return Rewritten(journal.path, None, objects.events, findings)
 
 

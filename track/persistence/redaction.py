@@ -16,8 +16,8 @@ from track.events.producer import Producer
 from track.events.redaction import redact as redact_payload
 from track.events.types import CATALOGUE, Heartbeat, MetadataLogged, TrialCreated, TrialRedacted
 from track.persistence.content import CONTENT_SUFFIX, ContentStore, is_digest
-from track.persistence.local import FileProtocol
 from track.persistence.maintenance import copying, kind_of, opened, remove, verify_journal
+from track.persistence.opening import remake_report
 from track.persistence.settings import local_settings
 from track.persistence.utils import parse_uri
 from track.projections.objects import stream_of
@@ -83,14 +83,13 @@ def redact(uri: str, uid: str, progress: Progress = untold) -> Redaction:
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
-    content = ContentStore(local_settings(uri).path + CONTENT_SUFFIX)
+    settings = local_settings(uri)
+    content = ContentStore(settings.path + CONTENT_SUFFIX)
     files = [str(content.path_of(digest)) for digest in sorted(wanted.digests)]
     files = [path for path in files if os.path.exists(path)]
     remove(files)
     if kind_of(uri) is FileJournal:
-        store = FileProtocol(uri)
-        store.commit()
-        store.close()
+        remake_report(settings.path, settings.lock_timeout_s)
     return Redaction(wanted.events, files)
 
 

@@ -87,6 +87,17 @@ def test_a_damaged_store_is_shown_as_far_as_it_can_be_read(track, damaged, verb)
     assert "track verify" in result.err
 
 
+@pytest.mark.parametrize("named", [[], ["-s", "store.json"], ["-s", "file:store.json"]])
+def test_a_store_without_its_report_is_found(track, store, named):
+    """The journal is the store; to look at it makes no report."""
+    before = track("ls", "--columns", "name,metrics.loss").out
+    Path("store.json").unlink()
+    result = track("ls", "--columns", "name,metrics.loss", *named)
+    assert (result.code, result.out, result.err) == (0, before, "")
+    assert "baseline" in before
+    assert not Path("store.json").exists()
+
+
 def test_what_a_crash_cut_short_is_no_damage(track, store):
     """Nobody was told that it was recorded."""
     journal = Path("store.json.journal")

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 
 ROOT = Path(__file__).parents[3]
 URI = "file:store.json"
+SMALLEST = report_file.SMALLEST
 REPORT, TEXTS = Path("store.json"), Path("store.json.journal.texts")
 
 
@@ -183,7 +184,7 @@ def test_what_cannot_be_written_is_done_without():
 
 def test_of_small_reports_there_is_no_table(monkeypatch):
     """They are rendered in no time."""
-    monkeypatch.undo()
+    monkeypatch.setattr(report_file, "SMALLEST", SMALLEST)
     log("a")
     assert not TEXTS.exists()
 
