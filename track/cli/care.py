@@ -1,8 +1,8 @@
-"""verify, repair, compact, backup, replay, archive, restore, redact: taking care of a store."""
+"""Taking care of a store: is it sound, and what is to be seen of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,11 +17,11 @@ from track.cli.common import (
     print_table,
     progress,
     reading,
-    store_at_once,
     store_option,
     tell,
     writing,
 )
+from track.errors import TrackError
 from track.persistence.which_store import store_uri
 from track.reader import open_store
 
@@ -115,46 +115,78 @@ def _tell(done: Rewritten) -> None:
 
 
 @click.command("archive", epilog=example("track archive baseline"))
-@click.argument("trial", type=TRIAL)
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
-def archive_verb(*, trial: str, store: str | None) -> None:
-    """Leave a trial out of lists and reports; `track restore` shows it again."""
-    _change("archive_trial", trial, store)
+def archive_verb(*, trials: tuple[str, ...], store: str | None) -> None:
+    """Leave trials out of lists and reports; `track restore` shows them again."""
+    _change("archive_trial", trials, store)
 
 
 @click.command("restore", epilog=example("track restore baseline"))
-@click.argument("trial", type=TRIAL)
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
-def restore_verb(*, trial: str, store: str | None) -> None:
-    """Show a trial again that was archived."""
-    _change("restore_trial", trial, store)
+def restore_verb(*, trials: tuple[str, ...], store: str | None) -> None:
+    """Show trials again that were archived or removed."""
+    _change("restore_trial", trials, store)
 
 
-def _change(method: str, trial: str, store: str | None) -> None:
-    with open_store(store_at_once(store)) as reader:  # of damage, whoever changes the store tells
+def _change(method: str, trials: tuple[str, ...], store: str | None) -> None:
+    with open_store(store) as reader:  # of damage, whoever changes the store tells
         reader.tell = tell
-        found: Any = reader.trial(trial)
+        found = reader.named(trials)
+        with reader.protocol.current() as objects:
+            erased = [trial.uid for trial in found if objects.is_erased(trial.uid)]
+    if erased and method == "restore_trial":
+        raise TrackError(f"{', '.join(erased)} cannot be restored: what was erased is gone")
     with writing(store) as protocol:
-        getattr(protocol, method)(found)
+        for trial in found:
+            getattr(protocol, method)(trial)
         protocol.commit()
 
 
+@click.command("rm", epilog=example("track rm baseline wider", "track rm --erase 1f3a9c"))
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
+@store_option
+@click.option("--erase", is_flag=True, help="Erase what was logged about them, for good.")
+@click.option("--force", is_flag=True, help="Erase without asking.")
+def rm_verb(*, trials: tuple[str, ...], store: str | None, erase: bool, force: bool) -> int:
+    """Remove trials from lists and reports; `track restore` shows them again.
+
+    What was logged about them is still in the journal, unless it is erased as well.
+    """
+    uids = _uids(trials, store)
+    if erase:
+        return _erase(uids, store, force=force)
+    _change("archive_trial", uids, store)
+    return 0
+
+
 @click.command("redact", epilog=example("track redact baseline"))
-@click.argument("trial", type=TRIAL)
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
 @click.option("--force", is_flag=True, help="Do not ask.")
-def redact_verb(*, trial: str, store: str | None, force: bool) -> int:
-    """Erase all that was logged about a trial, for good.
+def redact_verb(*, trials: tuple[str, ...], store: str | None, force: bool) -> int:
+    """Erase all that was logged about trials, for good, as `track rm --erase` does.
 
-    What stays is that there was one, when it ran and how it ended. Backups are not touched.
+    What stays is that there was one, when it ran and how it ended; no list shows it any more.
+    Backups are not touched.
     """
+    return _erase(_uids(trials, store), store, force=force)
+
+
+def _uids(trials: tuple[str, ...], store: str | None) -> tuple[str, ...]:
+    """Return the uids of some trials; of several revisions it has to be said which are meant."""
+    with reading(store) as reader:
+        return tuple(dict.fromkeys(reader.find_uid(trial, latest=False) for trial in trials))
+
+
+def _erase(uids: tuple[str, ...], store: str | None, *, force: bool) -> int:
     from track.persistence.redaction import redact
 
-    with reading(store) as reader:
-        uid = reader.find_uid(trial, latest=False)  # what is erased is gone
-    if not force and not click.confirm(f"Erase all that was logged about {uid}?", err=True):
+    question = f"Erase all that was logged about {', '.join(uids)}, for good?"
+    if not force and not click.confirm(question, err=True):
         return FAILURE
     with progress("erasing") as advance:
-        done = redact(store_uri(store), uid, advance)
+        done = redact(store_uri(store), uids, advance)
     click.echo(f"{done.events} events erased, {len(done.files)} files removed")
     return 0

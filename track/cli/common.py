@@ -71,7 +71,11 @@ class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older ones of cl
                 open_store(store_at_once(ctx.params.get("store"))) as reader,
                 reader.protocol.current() as objects,
             ):
-                called = {(trial.name, trial.uid) for trial in objects.trials.values()}
+                called = {
+                    (trial.name, trial.uid)
+                    for trial in objects.trials.values()
+                    if not objects.is_erased(trial.uid)
+                }
         except (TrackError, OSError):
             return []  # whoever calls the verb is told
         names = {name or uid for name, uid in called}
@@ -275,6 +279,7 @@ def summaries_in(reader: Reader, objects: Objects) -> list[TrialSummary]:
             archived=trial.uid in objects.archived,
         )
         for trial in (*objects.trials.values(), *objects.parts.values())
+        if not objects.is_erased(trial.uid)
     ]
 
 

@@ -99,9 +99,9 @@ class RemoteAuthority(Authority):
 
     def metrics(self, uid: str) -> dict[str, Any]:
         query = {"uid": uid}
-        # Somebody may archive a trial that is still running.
-        (trial,) = self.find("trial", query) or self.find("archived", query)
-        metrics: dict[str, Any] = trial.metrics
+        # Somebody may archive a trial that is still running, or erase it.
+        found = self.find("trial", query) or self.find("archived", query)
+        metrics: dict[str, Any] = found[0].metrics if found else {}
         return metrics
 
     def deciding(self) -> AbstractContextManager[Objects]:

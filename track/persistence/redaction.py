@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
@@ -44,20 +44,21 @@ class Redaction(NamedTuple):
     files: list[str]
 
 
-def redact(uri: str, uid: str, progress: Progress = untold) -> Redaction:
-    """Erase what was logged about a trial, and the files logged by it alone, for good.
+def redact(uri: str, uid: str | Sequence[str], progress: Progress = untold) -> Redaction:
+    """Erase what was logged about trials, and the files logged by them alone, for good.
 
     What stays is that there was a trial of this uid, where it belonged, when it ran and how it
-    ended: positions, checksums and everything about other trials are as before. Also erased is what
-    the processes that ran it said of themselves. Nobody else may have a store on disk open.
-    Backups, and journals that were set aside or kept by a repair, are not touched.
+    ended: positions, checksums and everything about other trials are as before. No list, query or
+    report shows it any more. Also erased is what the processes that ran it said of themselves.
+    Nobody else may have a store on disk open. Backups, and journals that were set aside or kept by
+    a repair, are not touched.
 
     Parameters
     ----------
     uri
         ``file:``, ``lmdb:``, ``cockroach:`` or ``postgres:``; behind a server, that of its backend
     uid
-        of the trial
+        of the trial, or those of several
     progress
         called with positions of a journal on disk that were reached, and with the last one
 
@@ -68,17 +69,20 @@ def redact(uri: str, uid: str, progress: Progress = untold) -> Redaction:
     JournalError
         the store is in use, or damaged
     """
+    uids = [uid] if isinstance(uid, str) else uid
     if parse_uri(uri)["scheme"] in SQL_SCHEMES:
-        return _redact_in_database(uri, uid)
+        return _redact_in_database(uri, uids)
     with opened(uri) as journal:
         journal.file.claim()
         if verify_journal(journal, progress).findings:
             raise JournalError(f"{journal.path} is damaged: repair it, then redact")
-        wanted = _Erasure(journal, uid)
+        wanted = _Erasure(journal, uids)
         with copying(journal, journal.path, kind_of(uri), progress, wanted.apply) as copied:
             # Part of the new journal, so that a trial never looks redacted whose bytes are there.
             with closing(kind_of(uri)(copied.path, "process", journal.file.lock_timeout_s)) as new:
-                Producer(new).record(wanted.stream, TrialRedacted())
+                producer = Producer(new)
+                for stream in wanted.trials:
+                    producer.record(stream, TrialRedacted())
                 new.sync()
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
@@ -93,15 +97,18 @@ def redact(uri: str, uid: str, progress: Progress = untold) -> Redaction:
     return Redaction(wanted.events, files)
 
 
-def _redact_in_database(uri: str, uid: str) -> Redaction:
+def _redact_in_database(uri: str, uids: Sequence[str]) -> Redaction:
     from track.persistence.cockroach import open_journal
 
     journal = open_journal(uri)
     try:
-        wanted = _Erasure(journal, uid)
-        Producer(journal).record(wanted.stream, TrialRedacted())
-        # What others log about the trial from now on was not meant.
-        journal.rewrite(wanted.streams, wanted.apply, _last_redaction(journal, wanted.stream))
+        wanted = _Erasure(journal, uids)
+        producer = Producer(journal)
+        for stream in wanted.trials:
+            producer.record(stream, TrialRedacted())
+        # What others log about the trials from now on was not meant.
+        last = max(_last_redaction(journal, stream) for stream in wanted.trials)
+        journal.rewrite(wanted.streams, wanted.apply, last)
     finally:
         journal.close()
     return Redaction(wanted.events, [])
@@ -118,14 +125,14 @@ def _last_redaction(journal: Journal, stream: int) -> int:
 
 
 class _Erasure:
-    """What is to be erased with a trial.
+    """What is to be erased with some trials.
 
     Attributes
     ----------
-    stream, streams
-        of the trial; and also of the processes that ran it
+    trials, streams
+        streams of the trials; and also of the processes that ran them
     digests
-        SHA-256 of the files that only this trial logged
+        SHA-256 of the files that only these trials logged
 
     Raises
     ------
@@ -133,28 +140,31 @@ class _Erasure:
         there is no such trial
     """
 
-    def __init__(self, journal: Journal, uid: str) -> None:
-        self.stream = stream_of(uid)
-        self.streams = {self.stream}
+    def __init__(self, journal: Journal, uids: Sequence[str]) -> None:
+        self.trials = {stream_of(uid): uid for uid in uids}
+        self.streams = {*self.trials}
         self.digests: set[str] = set()
         self._changed: set[tuple[int, int]] = set()
         """Producer and sequence of the events that said something."""
-        exists = False
+        missing = dict(self.trials)
         others: set[str] = set()
         for _, payloads in journal.read_batches():
             for found, payload in zip(map(envelope, payloads), payloads, strict=True):
-                if found is None or (found.stream != self.stream and found.tag not in _WITH_FILES):
+                is_wanted = found is not None and found.stream in self.trials
+                if found is None or not (is_wanted or found.tag in _WITH_FILES):
                     continue
                 event = decode(0, payload).event
-                exists = exists or found.stream == self.stream
+                missing.pop(found.stream, None)
                 if isinstance(event, Heartbeat):
                     self.streams.add(stream_id("process", ProcessId(*event).name()))
                 elif isinstance(event, (TrialCreated, MetadataLogged)):
-                    digests = self.digests if found.stream == self.stream else others
+                    digests = self.digests if is_wanted else others
                     digests.update(_digests(event))
         self.digests -= others
-        if not exists:
-            raise TrialDoesNotExist(f"there is no trial {uid} in this store")
+        if missing:
+            raise TrialDoesNotExist(
+                f"there is no trial {', '.join(missing.values())} in this store"
+            )
 
     @property
     def events(self) -> int:

@@ -49,10 +49,12 @@ def find_trial(objects: Objects, wanted: str) -> Found:
         known = copy_trial(part)
         known.uid = wanted  # nobody else knows it any more
         return Found(known, [wanted])
-    trials = [*objects.trials.values(), *objects.parts.values()]
+    everything = [*objects.trials.values(), *objects.parts.values()]
+    trials = [trial for trial in everything if not objects.is_erased(trial.uid)]
     found = [trial for trial in trials if trial.name == wanted]
     if not found and len(wanted) >= _FEWEST_DIGITS:
         found = [trial for trial in trials if _is_short_for(wanted, trial)]
+        found = found or [trial for trial in everything if _is_short_for(wanted, trial)]
     if found:
         return latest_revision(wanted, found)
     # Each once: revisions have the same name.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -9,6 +10,7 @@ from track.containers.series import StepSeries
 from track.events.codec import envelope
 from track.events.journal import Batch
 from track.events.types import (
+    CATALOGUE,
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
@@ -20,6 +22,7 @@ from track.events.types import (
     TagsAdded,
     TrialCreated,
     TrialFinished,
+    TrialRedacted,
     TrialStarted,
 )
 from track.projections.copies import thaw
@@ -27,6 +30,8 @@ from track.projections.objects import Objects
 from track.projections.paths import look_up, parse_path
 from track.projections.projection import fold
 from track.structure import AnyStatus, get_status
+
+_REDACTED = CATALOGUE[TrialRedacted].tag
 
 # As of a moment
 
@@ -68,10 +73,25 @@ def _was_recorded_by(payload: bytes, at_ns: int) -> bool:
 def as_of(
     batches: Iterable[Batch], *, position: int | None = None, at_ns: int | None = None
 ) -> Objects:
-    """Return every object as it stood at a position or a time, see :func:`until`."""
-    objects = Objects()
-    fold(objects, until(batches, position=position, at_ns=at_ns))
+    """Return every object as it stood at a position or a time, see :func:`until`.
+
+    What was erased later is not shown: nothing is left of it that could be.
+    """
+    objects, erased = Objects(), set[int]()
+    watched = _noting_erased(batches, erased)
+    fold(objects, until(watched, position=position, at_ns=at_ns))
+    deque(watched, maxlen=0)  # what is behind the moment
+    for stream in erased & {*objects.subjects, *objects.parts}:
+        objects.archive(objects.trial_on(stream), erased=True)
     return objects
+
+
+def _noting_erased(batches: Iterable[Batch], erased: set[int]) -> Iterator[Batch]:
+    """Yield batches, and note the streams of the trials that were erased."""
+    for batch in batches:
+        found = map(envelope, batch[1])
+        erased.update(one.stream for one in found if one is not None and one.tag == _REDACTED)
+        yield batch
 
 
 # Attempts

@@ -38,7 +38,7 @@ from track.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
 from track.structure import Project, Trial, TrialGroup, get_status
 
-FOLDS_VERSION = 4
+FOLDS_VERSION = 5
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
@@ -88,8 +88,8 @@ class Objects:
         """stream -> what is left of a trial whose creation cannot be read, see :func:`is_part`"""
         self.revisions: dict[str, list[str]] = {}
         """hash -> uids of its trials, oldest first"""
-        self.archived: dict[str, Homes] = {}
-        """uid of each archived trial -> where it belongs; nothing else shows it"""
+        self.archived: dict[str, Homes | None] = {}
+        """uid of an archived trial -> where it belongs, None if it was erased: nothing shows it"""
         self.by_group: dict[Any, list[str]] = {}
         """group_id -> uids of the trials made in it, oldest first"""
         self.heartbeats: dict[int, dict[Heartbeat, int]] = {}
@@ -154,11 +154,31 @@ class Objects:
     def find_parts(self, query: Query, *, archived: bool = False) -> Iterator[Trial]:
         """Yield what is left of trials whose creation cannot be read, as far as that matches."""
         found = _find({part.uid: part for part in self.parts.values()}, None, query)
-        return (part for part in found if (part.uid in self.archived) is archived)
+        shown = (part for part in found if not self.is_erased(part.uid))
+        return (part for part in shown if (part.uid in self.archived) is archived)
 
     def find_archived(self, query: Query) -> Iterator[Trial]:
-        """Yield the archived trials that match, oldest first."""
-        return _find(self.trials, [uid for uid in self.trials if uid in self.archived], query)
+        """Yield the archived trials that match, oldest first, but those that were erased."""
+        return _find(self.trials, [uid for uid in self.trials if self.archived.get(uid)], query)
+
+    def is_erased(self, uid: str) -> bool:
+        """Return whether a trial was erased: nothing is left that a list could show."""
+        return uid in self.archived and self.archived[uid] is None
+
+    def archive(self, trial: Trial, *, erased: bool = False) -> None:
+        """Have no project and no group show a trial; unless it is erased, note which did."""
+        homes = Homes(set(), set())
+        for project in self.projects.values():
+            if trial in project.trials:
+                project.trials.remove(trial)
+                homes.projects.add(project.uid)
+        for group in self.groups.values():
+            if trial.uid in group.trials:
+                group.trials.remove(trial.uid)
+                homes.groups.add(group.uid)
+        self.archived.setdefault(trial.uid, homes)
+        if erased:
+            self.archived[trial.uid] = None
 
     def find_revisions(self, uid: str) -> list[Trial]:
         """Return the trials that have the hash of one, oldest first; none if that is not shown."""
@@ -277,10 +297,10 @@ def _trial_added_to_project(
     project, trial = objects.subjects.get(recorded.stream), objects.trials.get(event.trial_uid)
     if not isinstance(project, Project) or trial is None:
         return
-    if trial.uid in objects.archived:
-        objects.archived[trial.uid].projects.add(project.uid)
-    else:
+    if trial.uid not in objects.archived:
         project.trials.add(trial)
+    elif (homes := objects.archived[trial.uid]) is not None:
+        homes.projects.add(project.uid)
 
 
 def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAddedToGroup) -> None:
@@ -288,10 +308,10 @@ def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAdde
     if not isinstance(group, TrialGroup):
         return
     _check_identity(event.trial_uid)
-    if event.trial_uid in objects.archived:
-        objects.archived[event.trial_uid].groups.add(group.uid)
-    else:
+    if event.trial_uid not in objects.archived:
         group.trials.add(event.trial_uid)
+    elif (homes := objects.archived[event.trial_uid]) is not None:
+        homes.groups.add(group.uid)
 
 
 def _group_metadata_set(objects: Objects, recorded: Recorded, event: GroupMetadataSet) -> None:
@@ -425,29 +445,13 @@ def _status_changed(
 
 
 @_touched
-def _trial_archived(
-    objects: Objects, trial: Trial, recorded: Recorded, event: TrialArchived
-) -> None:
-    if trial.uid in objects.archived:
-        return
-    homes = objects.archived[trial.uid] = Homes(set(), set())
-    for project in objects.projects.values():
-        if trial in project.trials:
-            project.trials.remove(trial)
-            homes.projects.add(project.uid)
-    for group in objects.groups.values():
-        if trial.uid in group.trials:
-            group.trials.remove(trial.uid)
-            homes.groups.add(group.uid)
-
-
-@_touched
 def _trial_restored(
     objects: Objects, trial: Trial, recorded: Recorded, event: TrialRestored
 ) -> None:
-    homes = objects.archived.pop(trial.uid, None)
+    homes = objects.archived.get(trial.uid)
     if homes is None:
         return
+    del objects.archived[trial.uid]
     for uid in homes.projects:
         objects.projects[uid].trials.add(trial)
     for uid in homes.groups:
@@ -459,6 +463,7 @@ def _trial_redacted(
     objects: Objects, trial: Trial, recorded: Recorded, event: TrialRedacted
 ) -> None:
     """Forget what was erased: whoever had seen it ends as whoever reads what is left of it."""
+    objects.archive(trial, erased=True)
     trial.name = trial.description = trial.version = None
     trial.tags, trial.parameters, trial.metrics, trial.chronos = {}, {}, {}, {}
     trial.metadata = {UPDATE_COUNT: 1, LAST_CHANGE: recorded.at * _NS}
@@ -484,7 +489,7 @@ _FOLDS: dict[type[Any], Callable[..., None]] = {
     MetadataLogged: _metadata_logged,
     MetricsLogged: _metrics_logged,
     StatusChanged: _status_changed,
-    TrialArchived: _trial_archived,
+    TrialArchived: _touched(lambda objects, trial, *_: objects.archive(trial)),
     TrialRestored: _trial_restored,
     TrialRedacted: _trial_redacted,
 }

@@ -157,7 +157,7 @@ class _Writer:
                     [stream, [[*beat, at] for beat, at in beats.items()]]
                     for stream, beats in objects.heartbeats.items()
                 ],
-                [[uid, *map(sorted, homes)] for uid, homes in objects.archived.items()],
+                [[uid, *map(sorted, homes or ())] for uid, homes in objects.archived.items()],
                 parts,
             ]
         )
@@ -253,7 +253,9 @@ class _Reader:
             stream: {Heartbeat(*beat): at for *beat, at in found} for stream, found in beats
         }
         objects.parts = {stream: self._trial(unpack(packed)) for stream, packed in left}
-        objects.archived = {uid: Homes(*map(set, homes)) for uid, *homes in archived}
+        objects.archived = {
+            uid: Homes(*map(set, homes)) if homes else None for uid, *homes in archived
+        }
         return objects
 
     def _trial(self, fields: list[Any]) -> Trial:

@@ -219,6 +219,49 @@ def test_trials_are_archived_and_restored(track, store):
     assert "wider" in track("ls").out
 
 
+def test_trials_are_removed_and_restored(track, store):
+    """Several at once, or none if one of them does not exist."""
+    assert track("rm", "baseline", "missing").code == NOT_FOUND
+    assert "baseline" in track("ls").out
+    assert track("rm", "baseline", "wider") == (0, "", "")
+    assert lines_of_json(track("ls", "--json").out) == []
+    assert track("restore", "baseline", "wider").code == 0
+    assert [trial["name"] for trial in lines_of_json(track("ls", "--json").out)] == [
+        "baseline",
+        "wider",
+    ]
+
+
+def test_removed_trials_are_erased(track, store, monkeypatch):
+    """After a question, or by force; then they are in no list, and cannot be restored."""
+    uid = lines_of_json(track("ls", "--json", "-w", "name=wider").out)[0]["uid"]
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    asked = track("rm", "--erase", "wider")
+    assert (asked.code, asked.out) == (FAILURE, "")
+    assert f"Erase all that was logged about {uid}, for good?" in asked.err
+    assert "wider" in track("ls").out
+    assert "events erased" in track("rm", "--erase", "--force", "wider").out
+    for words in (["ls"], ["ls", "--archived"], ["report"], ["export"], ["export", "-f", "json"]):
+        assert uid[:8] not in track(*words).out
+    assert [line.split()[1] for line in track("ls", "projects").out.splitlines()[1:]] == ["1"]
+    result = track("restore", uid)
+    assert (result.code, result.out) == (FAILURE, "")
+    assert "cannot be restored: what was erased is gone" in result.err
+    assert track("show", uid).code == 0
+
+
+def test_of_several_revisions_one_is_named_to_be_removed(track, store):
+    """What is removed should not depend on which is the latest."""
+    client = TrackClient(store)
+    client.new_trial(name="again", parameters={})
+    client.new_trial(name="again", parameters={}, force=True)
+    client.close()
+    for words in (["rm", "again"], ["rm", "--erase", "--force", "again"]):
+        result = track(*words)
+        assert result.code == NOT_FOUND
+        assert "say which" in result.err
+
+
 def test_a_trial_is_redacted(track, store, monkeypatch):
     """After a question, or by force."""
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import track
 from tests.databases import KINDS, uri_of
 from tests.property.test_folds import dump
 from track import TrackClient
@@ -16,7 +17,8 @@ from track.persistence import get_protocol
 from track.persistence.maintenance import verify
 from track.persistence.redaction import redact
 from track.projections.history import as_of
-from track.structure import Status
+from track.reader import Reader
+from track.structure import Project, Status, Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore:the contents of logged files")
 
@@ -98,7 +100,8 @@ def test_nothing_is_left_of_an_erased_trial(uri, tmp_path):
     events = [event.event for event in store.events()]
     assert [type(event) for event in events].count(TrialRedacted) == 1
     assert SECRET not in repr(events)
-    (trial,) = store.fetch_trials({"uid": erased})
+    assert store.fetch_trials({"uid": erased}) == store.fetch_archived_trials() == []
+    trial = Reader(store).trial(erased)
     assert trial.status is Status.Completed
     assert (trial.name, trial.parameters, trial.metrics, trial.tags) == (None, {}, {}, {})
     assert (trial.chronos, trial.errors, trial.group_id) == ({}, [], kept.group_id)
@@ -141,16 +144,55 @@ def test_it_can_be_erased_again_and_used_again(uri):
     erased, _ = fill(uri)
     redact(uri, erased)
     client = TrackClient(uri)
-    with client.set_trial(uid=erased) as trial:
-        trial.log_metadata(note=SECRET)
+    with pytest.raises(TrialDoesNotExist, match=erased):
+        client.set_trial(uid=erased)
+    handle = Trial()
+    handle.uid = erased
+    client.protocol.log_trial_metadata(handle, note=SECRET)
     client.close()
-    store = get_protocol(uri)
-    assert store.fetch_trials({"uid": erased})[0].metadata["note"] == SECRET
-    store.close()
+    with track.open(uri) as reader:
+        assert reader.trial(erased).metadata["note"] == SECRET
+        assert erased not in [trial.uid for trial in reader.trials()]
     assert redact(uri, erased).events >= 1
-    store = get_protocol(uri)
-    assert "note" not in store.fetch_trials({"uid": erased})[0].metadata
-    store.close()
+    with track.open(uri) as reader:
+        assert "note" not in reader.trial(erased).metadata
+
+
+def test_an_erased_trial_is_in_no_list(uri):
+    """Of now or of any moment, whatever is done to it afterwards; its uid stays taken."""
+    erased, other = fill(uri)
+    redact(uri, erased)
+    client = TrackClient(uri)
+    handle = Trial()
+    handle.uid = erased
+    client.protocol.restore_trial(handle)
+    client.protocol.archive_trial(handle)
+    client.protocol.restore_trial(handle)
+    client.protocol.add_project_trial(Project(name="p"), handle)
+    assert client.protocol.new_trial(Trial(*erased.rsplit("_", 1), project_id="p")) is None
+    client.close()
+    with track.open(uri) as reader:
+        for at in [None, *(event.position for event in reader.events())]:
+            assert erased not in [trial.uid for trial in reader.trials(at=at)]
+            assert reader.trials(at=at, archived=True) == []
+            assert erased not in "".join(reader.report(at=at))
+        assert [len(project.trials) for project in reader.projects()] == [1]
+        assert [group.trials for group in reader.groups()] == [{other}]
+        assert reader.trial(erased).status is Status.Completed
+        assert reader.find_uid(erased[:12]) == erased
+
+
+def test_several_trials_are_erased_at_once(uri):
+    """Or none of them, if there is one that does not exist."""
+    uids = fill(uri)
+    with pytest.raises(TrialDoesNotExist, match="no trial missing in"):
+        redact(uri, [*uids, "missing"])
+    with track.open(uri) as reader:
+        assert [trial.uid for trial in reader.trials()] == uids
+    redact(uri, uids)
+    with track.open(uri) as reader:
+        assert reader.trials() == []
+        assert [reader.trial(uid).name for uid in uids] == [None, None]
 
 
 def test_only_the_files_of_the_trial_are_removed(tmp_path, monkeypatch):
@@ -174,8 +216,8 @@ def test_the_journal_is_sound_and_the_report_is_new(tmp_path, monkeypatch):
     after = json.loads(Path("store.json").read_text())
     trials = [{t["uid"]: t for t in report[0]["trials"]} for report in (before, after)]
     assert trials[0][other] == trials[1][other]
-    assert trials[1][erased]["parameters"] == {}
-    assert after[0]["groups"] == before[0]["groups"]
+    assert erased not in trials[1]
+    assert [group["trials"] for group in after[0]["groups"]] == [[other]]
 
 
 def test_an_unknown_trial_is_named(uri):
