@@ -14,17 +14,8 @@ from track.errors import BackendError
 MISSING = [
     *(["ls"], ["ls", "projects"], ["show", "x"], ["plot", "x"], ["report"], ["log"], ["tail"]),
     *(["diff", "x", "y"], ["blame", "x", "status"], ["export"], ["archive", "x"], ["verify"]),
-    *(
-        ["restore", "x"],
-        ["redact", "x"],
-        ["rm", "x"],
-        ["files", "x"],
-        ["get", "x", "y"],
-        ["replay"],
-        ["repair"],
-        ["compact"],
-    ),
-    ["backup", "file:copy.json"],
+    *(["restore", "x"], ["redact", "x"], ["replay"], ["repair"], ["compact"]),
+    *(["rm", "x"], ["files", "x"], ["get", "x", "y"], ["backup", "file:copy.json"]),
 ]
 
 
