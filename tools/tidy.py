@@ -101,6 +101,7 @@ ORDER = {
         "checks",
         "logged_files",
         "masking",
+        "failures",
         "facts",
         "storage",
         "report_file",

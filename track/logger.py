@@ -468,10 +468,11 @@ class TrialLogger:
         error = exc_type if status is Status.Exception else None
         self._end(status, error, exc_type, exc_val, exc_tb)
 
-    def interrupt(self) -> None:
-        """Record that the trial is being interrupted."""
+    def interrupt(self, exc_val: BaseException | None = None) -> None:
+        """Record that the trial is being interrupted, and by what."""
         self._interrupted = True
-        self._end(Status.Interrupted)
+        exc_type = None if exc_val is None else type(exc_val)
+        self._end(Status.Interrupted, None, exc_type, exc_val)
 
     def _end(self, status: Status, error: Any = None, *exc_info: Any) -> None:
         self.insert()

@@ -361,6 +361,8 @@ class Reader:
                     attempt.producer,
                     process,
                     {} if process is None else facts[process],
+                    attempt.runtime,
+                    attempt.failure,
                 )
             )
         return found

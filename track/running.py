@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from types import FrameType, TracebackType
+from typing import Any
 
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.persistence.protocol import Protocol
 from track.structure import Status, Trial
 from track.utils.signal import SignalHandler
 from track.utils.stat import StatStream
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 
 def final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
@@ -78,10 +77,19 @@ class LoggerChronoContext:
         self.protocol.log_trial_chrono_finish(self.trial, self.name, exc_type, exc_val, exc_tb)
 
 
+def _exception_of(signum: int, frame: FrameType | None) -> BaseException:
+    """Return an exception that says which signal came, and where the program was."""
+    traceback = None
+    while frame is not None:
+        traceback = TracebackType(traceback, frame, frame.f_lasti, frame.f_lineno or 0)
+        frame = frame.f_back
+    return KeyboardInterrupt(signal.Signals(signum).name).with_traceback(traceback)
+
+
 class _Logger(typing.Protocol):
     protocol: Protocol
 
-    def interrupt(self) -> None: ...
+    def interrupt(self, exc_val: BaseException | None = None) -> None: ...
 
     def finish(self, exc_type: Any = None, exc_val: Any = None) -> None: ...
 
@@ -132,7 +140,7 @@ class LogSignalHandler(SignalHandler):
             return
         self._waits = False
         try:
-            self.logger.interrupt()
+            self.logger.interrupt(_exception_of(signum, frame))
         except (TrackError, OSError) as error:
             warn(f"the interruption was not recorded: {error}", NotRecordedWarning)
         finally:

@@ -153,6 +153,8 @@ class SerializerTrial(SerializerAspect):
             "errors": obj.errors,
             "status": to_json(obj.status, short),
         }
+        if obj.failure is not None:
+            full["failure"] = to_json(obj.failure, short)
         if not short:
             return full
         full["metadata"] = {k: v for k, v in metadata.items() if k not in self.ignore_meta}
@@ -187,6 +189,7 @@ _TRIAL_FIELDS = (
     "metadata",
     "metrics",
     "errors",
+    "failure",
 )
 
 

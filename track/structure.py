@@ -149,6 +149,12 @@ class Trial(_Metrics, _Shown):
     status, errors
         how it went
 
+    Attributes
+    ----------
+    failure
+        what ended the last attempt, None if nothing did: ``message``, which begins with the type of
+        the exception, and ``traceback``
+
     Notes
     -----
     Trials are equal when their uid is.
@@ -185,6 +191,7 @@ class Trial(_Metrics, _Shown):
         self.chronos = {} if chronos is None else chronos
         self.status = status
         self.errors = [] if errors is None else errors
+        self.failure: dict[str, str] | None = None
 
     @property
     def hash(self) -> str:
@@ -223,6 +230,7 @@ class Trial(_Metrics, _Shown):
         from html import escape
 
         facts = {"name": self.name, "status": self.status, "revision": self.revision}
+        facts |= {} if self.failure is None else {"failure": self.failure.get("message")}
         facts |= {f"parameters.{name}": value for name, value in self.parameters.items()}
         facts |= {f"metrics.{name}": _last_of(values) for name, values in self.metrics.items()}
         rows = (

@@ -39,6 +39,8 @@ class TrialSummary:
         when it was last changed, in seconds since 1970-01-01; None if it never was
     runtime
         how long it took, in seconds; None while that is not known
+    failure
+        the exception that ended its last attempt, in one line, None if none did
     archived, partial
         whether it is archived, and whether only part of it is left: see
         :class:`~track.reader.Reader`
@@ -61,7 +63,14 @@ class TrialSummary:
         self.metrics = {name: last_value(values) for name, values in trial.metrics.items()}
         self.changed: float | None = trial.metadata.get(LAST_CHANGE)
         self.runtime = runtime if isinstance(runtime, (int, float)) else None
+        self.failure = first_line_of(trial.failure)
         self.archived, self.partial = archived, is_part(trial)
+
+
+def first_line_of(failure: Mapping[str, Any] | None) -> str | None:
+    """Return the type of the exception that ended a trial, and what it said, in one line."""
+    lines = str((failure or {}).get("message") or "").splitlines()
+    return lines[0] if lines else None
 
 
 def last_value(values: Any) -> Any:

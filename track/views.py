@@ -33,6 +33,10 @@ class Attempt(NamedTuple):
     facts
         what that said of itself: ``command``, ``directory``, ``commit``, ``modified``, ``python``,
         ``platform``, ``cpus``, ``environment``
+    runtime
+        how long it took, in seconds, None if its end was not recorded
+    failure
+        what ended it, None if nothing did: see :class:`~track.structure.Trial`
     """
 
     number: int
@@ -44,6 +48,8 @@ class Attempt(NamedTuple):
     producer: int
     process: ProcessId | None
     facts: dict[str, Any]
+    runtime: float | None
+    failure: dict[str, str] | None
 
 
 class View(NamedTuple):

@@ -133,6 +133,8 @@ def view(value):
             name: chrono.count if hasattr(chrono, "count") else type(chrono).__name__
             for name, chrono in value.chronos.items()
         }
+        # Where an exception came from is told, too, and is another line of each backend.
+        shown.get("failure", {}).pop("traceback", None)
         return view(shown)
     if isinstance(value, (Project, TrialGroup)):
         return type(value).__name__, view(vars(value))
@@ -353,6 +355,7 @@ class BackendsMachine(RuleBasedStateMachine):
         for trial in [trial for project in projects for trial in project["trials"]]:
             trial["metadata"].pop("_last_change", None)
             trial["chronos"] = list(trial["chronos"])
+            trial.get("failure", {}).pop("traceback", None)
         return projects
 
     def teardown(self):

@@ -131,7 +131,8 @@ def _choice(summaries: Sequence[TrialSummary]) -> _Choice:
     are_named = len({summary.name for summary in summaries} - {None}) == len(summaries)
     leading = _LEADING if are_named else len(differing)
     mixed = chain.from_iterable(zip_longest(metrics, differing[leading:]))
-    wanted = [*differing[:leading], *(path for path in mixed if path is not None)]
+    failed = ["failure"] if any(summary.failure for summary in summaries) else []
+    wanted = [*failed, *differing[:leading], *(path for path in mixed if path is not None)]
     others = [name for name in ("name", "project", "group") if name not in [*named, *homes]]
     return _Choice(
         ["uid", *named, "status"],

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from track.cli.app import printable
 from track.cli.columns import choose_columns, columns_of, sentence
 from track.cli.common import (
     TRIAL,
@@ -33,7 +34,15 @@ from track.projections.paths import hint, parse_path
 from track.reader import Reader
 from track.serialization import to_json
 from track.structure import Trial
-from track.summaries import check_column, last_value, matching, sort_trials, split_paths, value_at
+from track.summaries import (
+    check_column,
+    first_line_of,
+    last_value,
+    matching,
+    sort_trials,
+    split_paths,
+    value_at,
+)
 from track.views import Attempt
 
 _FULL = 0xFF
@@ -158,6 +167,7 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
         "version": found.version,
         "status": status,
         "runtime": duration(found.chronos.get("runtime")) if found.chronos else None,
+        "failure": first_line_of(found.failure),
     }
     for name, value in facts.items():
         if value is not None:
@@ -171,6 +181,8 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
     for error in found.errors:
         click.echo(f"error        {shown(str(error), UNCUT)}")
     _show_attempts(attempts)
+    if not attempts and found.failure:
+        _show_failure(found.failure)
 
 
 def _show_section(name: str, values: Any) -> None:
@@ -199,9 +211,17 @@ def _show_attempts(attempts: list[Attempt]) -> None:
         where = "" if process is None else f"{process.host} pid {process.pid}"
         commit = str(facts.get("commit", ""))[:10] + ("+" if facts.get("modified") else "")
         command = " ".join(map(str, facts.get("command", ())))
-        parts = [str(attempt.status), clock(attempt.started_at), where, commit, command]
+        took = duration(attempt.runtime)
+        parts = [str(attempt.status), clock(attempt.started_at), took, where, commit, command]
         line = "  ".join(part for part in parts if part)
         click.echo(f"  {attempt.number}  {shown(line, UNCUT)}")
+        if attempt.failure:
+            _show_failure(attempt.failure)
+
+
+def _show_failure(failure: Mapping[str, Any]) -> None:
+    for line in str(failure.get("traceback")).splitlines():
+        click.echo(f"       {printable(line)}")
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class TrialCreated(NamedTuple):
     chronos: dict[str, Any]
     status: list[Any] | None
     errors: list[Any]
+    failure: dict[str, str] | None = None
 
 
 class TrialAddedToProject(NamedTuple):
@@ -74,6 +75,7 @@ class TrialFinished(NamedTuple):
 
     elapsed: float | None
     exception: str | None
+    failure: dict[str, str] | None = None
 
 
 class ChronoStarted(NamedTuple):

@@ -116,6 +116,7 @@ def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreate
         {name: to_json(chrono) for name, chrono in trial.chronos.items()},
         None if status is None else [*status],
         [str(error) for error in trial.errors],
+        trial.failure,
     )
     try:
         hash((event.group_id, event.project_id, trial_of(event)))

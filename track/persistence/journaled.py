@@ -52,6 +52,7 @@ from track.persistence.checks import (
     check_uid,
     trial_created,
 )
+from track.persistence.failures import failure_of
 from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
@@ -373,7 +374,9 @@ class JournaledProtocol(Protocol):
     ) -> None:
         stream = self._stream_of(trial)
         elapsed, _ = self._timers.stop(stream, None)
-        self.producer.record(stream, TrialFinished(elapsed, _text(exc_type)))
+        failure = failure_of(exc_type, exc_val, exc_tb)
+        self.producer.record(stream, TrialFinished(elapsed, _text(exc_type), failure))
+        trial.failure = failure
         self._heartbeats.stop(stream)
         self.journal.milestone()
         if self.eager:

@@ -12,7 +12,7 @@ from track.structure import Project, Trial, TrialGroup
 
 def copy_trial(trial: Trial) -> Trial:
     """Return a fresh trial: metrics are plain lists and dictionaries, chronos copies."""
-    return Trial(
+    copied = Trial(
         trial._hash,
         trial.revision,
         trial.name,
@@ -28,6 +28,8 @@ def copy_trial(trial: Trial) -> Trial:
         trial.status,
         list(trial.errors),
     )
+    copied.failure = thaw(trial.failure)
+    return copied
 
 
 def copy_group(group: TrialGroup) -> TrialGroup:

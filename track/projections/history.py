@@ -29,6 +29,7 @@ from track.projections.copies import thaw
 from track.projections.objects import Objects
 from track.projections.paths import look_up, parse_path
 from track.projections.projection import fold
+from track.projections.runs import known_failure, started_at
 from track.structure import AnyStatus, get_status
 
 _REDACTED = CATALOGUE[TrialRedacted].tag
@@ -116,15 +117,21 @@ class Attempt:
         when its end was recorded, None if it was not
     status
         what it set last, None if it set none
+    runtime
+        how long it took, in seconds, None if its end was not recorded
+    failure
+        what ended it, None if nothing did: see :class:`~track.structure.Trial`
     """
 
-    def __init__(self, started: Recorded) -> None:
+    def __init__(self, started: Recorded, event: TrialStarted) -> None:
         self.producer = started.producer
-        self.started_at = self.last_at = started.at
+        self.started_at, self.last_at = started_at(started, event), started.at
         self.process: Heartbeat | None = None
         self.events = 0
         self.finished_at: int | None = None
         self.status: AnyStatus | None = None
+        self.runtime: float | None = None
+        self.failure: dict[str, str] | None = None
 
     def apply(self, recorded: Recorded) -> None:
         """Take an event of it into account."""
@@ -137,6 +144,11 @@ class Attempt:
             self.status = get_status(event.name, event.value)
         elif isinstance(event, TrialFinished):
             self.finished_at = recorded.at
+            self.failure = known_failure(event.failure)
+            if event.elapsed is not None:
+                self.runtime = event.elapsed
+            elif self.runtime is None:
+                self.runtime = (recorded.at - self.started_at) * 1e-9
 
 
 def attempts(events: Iterable[Recorded]) -> list[Attempt]:
@@ -149,7 +161,7 @@ def attempts(events: Iterable[Recorded]) -> list[Attempt]:
     by_producer: dict[int, Attempt] = {}
     for recorded in events:
         if isinstance(recorded.event, TrialStarted):
-            found.append(Attempt(recorded))
+            found.append(Attempt(recorded, recorded.event))
             by_producer[recorded.producer] = found[-1]
         if found:
             by_producer.get(recorded.producer, found[-1]).apply(recorded)
@@ -220,7 +232,7 @@ def _may_set(event: Any, section: str, keys: list[str]) -> bool:
     if kind is StatusChanged:
         return section == "status" or (section == "errors" and event.error is not None)
     if kind is TrialFinished:
-        return section == "chronos" and keys[:1] in ([], ["runtime"])
+        return section == "failure" or (section == "chronos" and keys[:1] in ([], ["runtime"]))
     if kind in (ChronoStarted, ChronoFinished):
         return section == "chronos" and keys[:1] in ([], [event.name])
     if _SECTIONS.get(kind) != section:

@@ -36,9 +36,10 @@ from track.events.types import (
 )
 from track.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.query import Query, execute_query
+from track.projections.runs import add_runtime, known_failure, started_at
 from track.structure import Project, Trial, TrialGroup, get_status
 
-FOLDS_VERSION = 5
+FOLDS_VERSION = 6
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
@@ -273,8 +274,10 @@ def trial_of(event: TrialCreated) -> Trial:
     """Return the trial as it was created."""
     # The event has the trial's fields, in order; it must not change when the trial does.
     fields: list[Any] = [copy(field) for field in event]
+    failure = fields.pop()
     trial = Trial(*fields)
     trial.status = None if event.status is None else get_status(*event.status)
+    trial.failure = known_failure(failure)
     if not isinstance(trial.metadata.get(UPDATE_COUNT), int):
         trial.metadata[UPDATE_COUNT] = 0
     trial.metrics = {name: _revive_metric(metric) for name, metric in trial.metrics.items()}
@@ -344,7 +347,8 @@ def _touch(trial: Trial, at: int, changes: int) -> None:
 
 @_touched
 def _trial_started(objects: Objects, trial: Trial, recorded: Recorded, event: TrialStarted) -> None:
-    objects.started[recorded.stream, None] = recorded.at
+    objects.started[recorded.stream, None] = started_at(recorded, event)
+    trial.failure = None
 
 
 @_touched
@@ -352,9 +356,9 @@ def _trial_finished(
     objects: Objects, trial: Trial, recorded: Recorded, event: TrialFinished
 ) -> None:
     elapsed = _elapsed(objects, recorded, None, event.elapsed)
+    trial.failure = known_failure(event.failure)
     if elapsed is not None:
-        others = {name: chrono for name, chrono in trial.chronos.items() if name != "runtime"}
-        trial.chronos = {"runtime": elapsed, **others}  # reports show it first
+        add_runtime(trial, elapsed)
 
 
 @_touched
@@ -467,7 +471,7 @@ def _trial_redacted(
     trial.name = trial.description = trial.version = None
     trial.tags, trial.parameters, trial.metrics, trial.chronos = {}, {}, {}, {}
     trial.metadata = {UPDATE_COUNT: 1, LAST_CHANGE: recorded.at * _NS}
-    trial.errors = []
+    trial.errors, trial.failure = [], None
     for key in [key for key in objects.started if key[0] == recorded.stream]:
         del objects.started[key]
 

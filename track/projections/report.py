@@ -97,7 +97,7 @@ def render_trial(trial: Trial) -> Iterator[str]:
     """Yield the text of a trial in full."""
     metrics = trial.metrics
     head = to_json(_without_metrics(trial))
-    tail = {key: head.pop(key) for key in ("chronos", "errors", "status")}
+    tail = {key: head.pop(key) for key in ("chronos", "errors", "status", "failure") if key in head}
     del head["metrics"]
     yield dumps(head)[:-1] + ', "metrics": {'
     for index, (name, metric) in enumerate(metrics.items()):

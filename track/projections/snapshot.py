@@ -195,6 +195,7 @@ class _Writer:
                 *map(self._values, (trial.metadata, trial.metrics, trial.chronos)),
                 None if status is None else [status.name, status.value],
                 trial.errors,
+                trial.failure,
             ]
         )
 
@@ -259,13 +260,13 @@ class _Reader:
         return objects
 
     def _trial(self, fields: list[Any]) -> Trial:
-        *identity, metadata, metrics, chronos, status, errors = fields
+        *identity, metadata, metrics, chronos, status, errors, failure = fields
         trial = Trial(*identity)
         trial.metadata = self._values(metadata)
         trial.metrics = self._values(metrics)
         trial.chronos = self._values(chronos)
         trial.status = None if status is None else get_status(*status)
-        trial.errors = errors
+        trial.errors, trial.failure = errors, failure
         return trial
 
     def _values(self, items: Iterable[list[Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -424,3 +425,23 @@ def test_what_cannot_be_undone_wants_a_uid(track, store):
     result = track("redact", "baseline", "--force")
     assert result.code == NOT_FOUND
     assert "may be any of" in result.err
+
+
+def test_a_failure_is_listed_in_a_line_and_shown_whole(track):
+    """Also of an attempt that came before a good one."""
+    client = TrackClient("file:failed.json")
+    for error in (RuntimeError("out of memory\nsee the manual"), None):
+        trial = client.logger or client.new_trial(name="fragile", parameters={"lr": 1})
+        with suppress(RuntimeError), trial:
+            if error is not None:
+                raise error
+        listed = track("ls", "--columns", "name,failure", "-s", "file:failed.json").out
+        assert ("RuntimeError: out of memory" in listed) is (error is not None)
+        shown = track("show", "fragile", "-s", "file:failed.json").out
+        assert "       Traceback (most recent call last):" in shown
+        assert "       see the manual" in shown
+        assert ("failure      RuntimeError: out of memory\n" in shown) is (error is not None)
+    client.close()
+    facts = json.loads(track("show", "fragile", "--json", "-s", "file:failed.json").out)
+    assert [one["failure"] is None for one in facts["attempts"]] == [False, True]
+    assert facts["chronos"]["runtime"] == sum(one["runtime"] for one in facts["attempts"])

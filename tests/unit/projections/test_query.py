@@ -181,6 +181,6 @@ def test_everything_that_can_be_queried_is_named():
         execute_query(Trial(_hash="h"), {"parameter.lr": 1})
     assert str(caught.value) == (
         "a Trial has no attribute 'parameter' to query: use one of chronos, description, errors, "
-        "group_id, hash, metadata, metrics, name, parameters, project_id, revision, status, tags, "
-        "uid, version"
+        "failure, group_id, hash, metadata, metrics, name, parameters, project_id, revision, "
+        "status, tags, uid, version"
     )

@@ -1,0 +1,51 @@
+"""What there is to say of the exception that ended a trial: its message and its traceback."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from track.persistence.masking import hide_in_text
+
+_MOST_OF_A_MESSAGE, _MOST_OF_A_TRACEBACK = 2_000, 16_000
+"""Characters that are kept."""
+
+_MOST_LOOKED_AT = 2**18
+"""Characters that are searched for secrets: what is left of them in the end is far less."""
+
+
+def failure_of(exc_type: Any, exc_val: Any, exc_tb: Any) -> dict[str, str] | None:
+    """Return the message and the traceback of an exception, without secrets; None for none.
+
+    ``message`` begins with the type of the exception; ``traceback`` is what Python would print,
+    with what led to it. Both are cut in the middle where they are long.
+    """
+    if not isinstance(exc_val, BaseException) or _is_a_good_end(exc_val):
+        return None
+    from traceback import TracebackException  # nothing else here needs it
+
+    try:
+        told = TracebackException(exc_type, exc_val, exc_tb or exc_val.__traceback__)
+        message, text = "".join(told.format_exception_only()), "".join(told.format())
+    except Exception as error:  # noqa: BLE001 - no exception is so odd that the end is not recorded
+        message = text = f"{type(exc_val).__qualname__} (which cannot be shown: {error!r})"
+    return {
+        "message": _cut(message, _MOST_OF_A_MESSAGE),
+        "traceback": _cut(text, _MOST_OF_A_TRACEBACK),
+    }
+
+
+def _is_a_good_end(exc_val: BaseException) -> bool:
+    return isinstance(exc_val, SystemExit) and not exc_val.code
+
+
+def _cut(text: str, most: int) -> str:
+    text = hide_in_text(_without_middle(text.strip(), _MOST_LOOKED_AT))
+    return _without_middle(text, most)
+
+
+def _without_middle(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    start = most // 4
+    left_out = len(text) - most
+    return f"{text[:start]}\n[… {left_out} characters are left out …]\n{text[start - most :]}"

@@ -1,0 +1,28 @@
+"""When the attempts at a trial began, how long they took, and how they ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from track.events.types import Recorded, TrialStarted
+from track.structure import Trial
+
+_NS = 1e9
+
+
+def started_at(recorded: Recorded, event: TrialStarted) -> int:
+    """Return when a trial started, which may be recorded later, in nanoseconds."""
+    return recorded.at - int((event.waited or 0.0) * _NS)
+
+
+def add_runtime(trial: Trial, elapsed: float) -> None:
+    """Add how long an attempt took to what the attempts before it took."""
+    before = trial.chronos.get("runtime")
+    others = {name: chrono for name, chrono in trial.chronos.items() if name != "runtime"}
+    total = elapsed + before if isinstance(before, (int, float)) else elapsed
+    trial.chronos = {"runtime": total, **others}  # reports show it first
+
+
+def known_failure(failure: Any) -> dict[str, str] | None:
+    """Return what an event says of a failure; a redaction may leave something else in its place."""
+    return failure if isinstance(failure, dict) else None
