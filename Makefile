@@ -15,6 +15,7 @@ help: ## list the targets
 demo: .venv/with-demo ## train a small classifier, log it, and print its report
 	@mkdir -p build/demo
 	@cd build/demo && ../../$(BIN)/python ../../examples/digits.py
+	@echo "the report is build/demo/digits.json, its journal is beside it"
 
 test: .venv/with-dev ## run all tests
 	@$(BIN)/pytest -q -n auto
@@ -33,6 +34,7 @@ bench-peers: .venv/with-dev ## measure Track beside other trackers, for docs/ben
 
 docs: .venv/with-dev ## build the documentation into build/docs
 	@$(BIN)/sphinx-build -q -W --keep-going -d build/doctrees docs build/docs
+	@echo "the documentation is build/docs/index.html"
 
 golden: .venv/with-dev ## write the journals in tests/golden anew, after a change of the format
 	@$(BIN)/python tools/make_golden.py

@@ -2,6 +2,7 @@
 
 import time
 from datetime import datetime, timedelta, timezone
+from math import inf, nan
 
 import pytest
 
@@ -26,6 +27,8 @@ from track.moments import NOW, Moment, to_moment
         ("1970-01-01 00:00:02,000000003+00:00", Moment(at_ns=2_000_000_003)),
         ("1970-01-01T00:00:02.0000000049Z", Moment(at_ns=2_000_000_004)),
         ("1970-01-01 01:00:00+01:00", Moment(at_ns=0)),
+        (2.5, Moment(at_ns=2_500_000_000)),
+        ("2.5", Moment(at_ns=2_500_000_000)),
         (datetime(1970, 1, 2, tzinfo=timezone.utc), Moment(at_ns=86400 * 10**9)),
         (datetime(1970, 1, 1, microsecond=1, tzinfo=timezone.utc), Moment(at_ns=1000)),
     ],
@@ -45,6 +48,7 @@ def test_a_time_without_a_zone_is_local():
 @pytest.mark.parametrize(
     ("text", "ago"),
     [
+        ("5ms ago", timedelta(milliseconds=5)),
         ("90s", timedelta(seconds=90)),
         ("15m", timedelta(minutes=15)),
         ("1.5h", timedelta(hours=1.5)),
@@ -59,7 +63,14 @@ def test_so_long_ago_is_a_time(text, ago):
     assert before <= found <= time.time_ns()
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "-3", "3y", "2026-13-01", "1e5"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "yesterday", "-3", "3y", "2026-13-01", "1e5"),
+        f"{'9' * 400}s",
+        *(inf, nan, b"1", [], {}),
+    ],
+)
 def test_what_is_no_moment_is_told(text):
     """With examples of what is one."""
     with pytest.raises(QueryError, match="is no moment: give a position"):

@@ -62,15 +62,16 @@ VERBS = {
 """verb -> its module in this package, and what it does."""
 
 _EPILOG = """\b
-The store is --store, else TRACK_LOG_BACKEND_NAME, else log.backend.name in track.config,
-else the only store in this folder.
+The store is --store, else TRACK_LOG_BACKEND_NAME, else log.backend.name in
+track.config, else the only store in this folder.
 
 \b
-Exit codes: 0 done; 1 failed, or `diff` found differences; 2 usage; 3 not found;
-4 damage found; 130 interrupted; 141 nobody reads the output any more.
+Exit codes: 0 done; 1 failed, or `diff` found differences; 2 usage;
+3 not found; 4 damage found; 130 interrupted; 141 nobody reads the output.
 
 \b
-Completion: eval "$(_TRACK_COMPLETE=bash_source track)"; likewise zsh_source, fish_source."""
+Completion: eval "$(_TRACK_COMPLETE=bash_source track)"; likewise zsh_source,
+fish_source."""
 
 
 class _Verbs(click.Group):

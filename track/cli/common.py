@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import Any
 from unicodedata import east_asian_width
 
@@ -16,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from track.cli.app import DAMAGE_MET, printable
 from track.errors import BackendError, TrackError
+from track.moments import time_text
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
@@ -299,8 +299,5 @@ def ago(epoch_s: float | None) -> str | None:
 
 
 def clock(at_ns: int | None) -> str | None:
-    """Return a time as ISO 8601 in UTC, to the millisecond."""
-    if at_ns is None:
-        return None
-    at = datetime.fromtimestamp(at_ns / 1e9, timezone.utc)
-    return at.replace(tzinfo=None).isoformat(" ", "milliseconds") + "Z"
+    """Return a time as it is printed: in UTC, and as ``--at`` and ``--since`` take it."""
+    return None if at_ns is None else time_text(at_ns)

@@ -57,7 +57,7 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
     epilog=example(
         "track ls -w status=completed -w 'metrics.loss<0.1' --sort metrics.loss -n 10",
         "track ls -w 'name~^base' -w parameters.lr=0.1,0.01 -w '!metadata.note'",
-        """track ls --columns 'uid,parameters.lr,metrics["val.acc"]' --sort metrics.loss""",
+        """track ls --columns 'uid,parameters.lr,metrics["val.acc"]' --sort status""",
     ),
 )
 @click.argument("what", type=click.Choice(["trials", "projects", "groups"]), default="trials")

@@ -46,14 +46,22 @@ def report_verb(*, store: str | None, at: str | None) -> None:
     "log",
     epilog=example(
         "track log baseline --type StatusChanged", "track log --since 1h --json | jq .fields"
-    ),
+    )
+    + f"\n\nTypes: {', '.join(_TYPES)}.",
 )
 @click.argument("trial", type=TRIAL, required=False)
 @store_option
 @click.option("--since", metavar="MOMENT", help="From a position, a time, or 2h ago on.")
 @click.option("--until", metavar="MOMENT", help="Up to there.")
 @click.option("-n", "count", type=click.IntRange(0), help="The last so many.")
-@click.option("--type", "types", multiple=True, type=click.Choice(_TYPES), help="Only these.")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    type=click.Choice(_TYPES),
+    metavar="TYPE",
+    help="Only events of this type; repeatable.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
 @json_option
 def log_verb(

@@ -17,7 +17,7 @@ from track.persistence.which_store import store_uri
     "serve",
     epilog=example(
         "track user add ada --users users.json",
-        "track serve -s file:report.json --host 0.0.0.0 --layer AES --users users.json",
+        "track serve -s file:a.json --host 0.0.0.0 --layer AES --users users.json",
     ),
 )
 @store_option

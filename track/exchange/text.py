@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable
-from datetime import datetime, timezone
 from typing import TextIO
 
 from track.events.types import Recorded
 from track.exchange.tables import METRIC_COLUMNS, cell, metric_rows, trial_rows
+from track.moments import time_text
 from track.persistence.reading import journal_of_report
 from track.projections.copies import copy_project
 from track.projections.objects import Objects
@@ -19,8 +19,6 @@ from track.projections.projection import catch_up
 from track.projections.report import dumps, render_trial
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
-
-_NS = 10**9
 
 
 def export_csv(trials: Iterable[Trial], file: TextIO, *, groups: Iterable[TrialGroup] = ()) -> int:
@@ -120,7 +118,7 @@ def export_events(
     for recorded in events:
         line = {
             "position": recorded.position,
-            "at": _moment(recorded.at),
+            "at": time_text(recorded.at),
             "producer": f"{recorded.producer:016x}",
             "sequence": recorded.sequence,
             "stream": f"{recorded.stream:016x}",
@@ -132,12 +130,6 @@ def export_events(
         file.write(dumps(line) + "\n")
         count += 1
     return count
-
-
-def _moment(at: int) -> str:
-    seconds, rest = divmod(at, _NS)
-    whole = datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
-    return f"{whole.isoformat()}.{rest:09d}Z"
 
 
 def read_report(path: str) -> list[Project]:

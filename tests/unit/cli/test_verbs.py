@@ -379,6 +379,26 @@ def test_every_verb_helps(track, verb):
     )
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize(
+    "verb", ["", *VERBS, "user add", "user remove", "user list"], ids=lambda verb: verb or "track"
+)
+def test_the_help_fits_a_terminal(track, monkeypatch, verb, columns):
+    """Even a narrow one."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    result = track(*verb.split(), "--help")
+    assert result.code == 0
+    assert [line for line in result.out.splitlines() if len(line) > columns] == []
+
+
+def test_the_types_of_events_are_told(track, store):
+    """In the help, and to whoever gives another one."""
+    assert "Heartbeat, MetadataLogged" in " ".join(track("log", "--help").out.split())
+    result = track("log", "--type", "Unheard")
+    assert result.code == USAGE
+    assert "'StatusChanged'" in result.err
+
+
 def test_reading_makes_and_changes_nothing(track, store):
     """Not a single file."""
     before = {path: path.read_bytes() for path in Path().iterdir()}
