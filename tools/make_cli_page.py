@@ -32,9 +32,9 @@ A trial is named by its uid, the beginning of that (four characters or more), or
 several revisions of a trial have the name, the latest one is meant, and a line on stderr says so;
 `rm` and `redact` want the uid then.
 
-A moment is a position in the journal, a time (`2026-01-31T12:00`, local unless it says otherwise) or
-how long ago it was (`90s`, `15m`, `2h`, `3d`, `1w`). Times are printed in UTC, which `Z` says, and
-can be given back as they are printed.
+A moment is a position in the journal, a time (`2026-01-31T12:00`, local unless it says otherwise)
+or how long ago it was (`90s`, `15m`, `2h`, `3d`, `1w`). Times are printed in UTC, which `Z` says,
+and can be given back as they are printed.
 
 A condition (`--where`) is `path=value` (several values are separated by commas), `path!=value`,
 `<`, `<=`, `>`, `>=`, `path~regex`, `path!~regex`, or `path` and `!path` for something that is
