@@ -6,7 +6,6 @@ The store is the journal. A report that is missing is made again, unless it is s
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from contextlib import closing, suppress
@@ -21,8 +20,6 @@ from track.persistence.report_file import load_last_report, write_next_report
 from track.persistence.storage import check_report, create_report, load_report, replacing_report
 from track.persistence.store import Store
 from track.utils.files import sync_folder
-
-logger = logging.getLogger(__name__)
 
 JOURNAL_SUFFIX = ".journal"
 
@@ -78,11 +75,11 @@ def _rebuild(path: str, journal_path: str, lock_timeout_s: float) -> None:
     """Make the report again, and tell whoever deleted it why the store is not empty."""
     if os.path.getsize(journal_path):
         remake_report(path, lock_timeout_s)
-        logger.warning(
-            "%s was missing, so it was made again from %s, which has everything. To begin a new "
-            "store, move that away as well, or set TRACK_LOG_FILE_MISSING_REPORT=start_over",
-            path,
-            journal_path,
+        warn(
+            f"{path} was missing, so it was made again from {journal_path}, which has everything. "
+            "To begin a new store, move that away as well, or set "
+            "TRACK_LOG_FILE_MISSING_REPORT=start_over",
+            StorageWarning,
         )
 
 

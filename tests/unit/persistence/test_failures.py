@@ -193,7 +193,8 @@ def test_redaction_erases_what_a_failure_said(client):
     redact("file:store.json", uid)
     for path in Path().glob("store.json*"):
         assert b"the secret" not in path.read_bytes()
-    (found,) = get_protocol("file:store.json").fetch_trials()
+    with track.open("file:store.json") as store:
+        found = store.trial(uid)
     assert (found.status, found.failure) == (Status.Exception, None)
 
 

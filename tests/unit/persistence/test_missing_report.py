@@ -16,6 +16,8 @@ from track.persistence.maintenance import backup, replay, verify
 from track.persistence.redaction import redact
 from track.structure import Project, Status, Trial
 
+pytestmark = pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
+
 ROOT = os.path.dirname(os.path.dirname(track.__file__))
 
 
@@ -73,7 +75,7 @@ def start_over(monkeypatch):
 # A store without its report
 
 
-def test_a_deleted_report_is_made_again(caplog):
+def test_a_deleted_report_is_made_again(told):
     """The journal is the store: nothing is lost, and whoever wanted a new one reads how to."""
     for _ in range(21):
         log_something()
@@ -84,7 +86,7 @@ def test_a_deleted_report_is_made_again(caplog):
     assert report() == before
     store.close()
     assert files("report.json.journal.") == []
-    (message,) = caplog.messages
+    (message,) = told
     assert "report.json.journal, which has everything" in message
     assert "TRACK_LOG_FILE_MISSING_REPORT=start_over" in message
 
@@ -117,7 +119,7 @@ def test_maintenance_sets_no_journal_aside(verb):
     os.unlink("report.json")
     VERBS[verb]("file:report.json")
     with track.open("file:report.json") as reader:
-        assert len(reader.trials()) == 1
+        assert len(reader.objects().trials) == 1
     assert files("report.json.journal.abandoned") == []
 
 
@@ -212,7 +214,6 @@ def test_nothing_is_set_aside_twice_over(told):
 
 
 @pytest.mark.usefixtures("start_over")
-@pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
 def test_whoever_still_logs_into_an_abandoned_store_is_told():
     """Decisions and commits there are refused, so that the new store stays as it is."""
     old = get_protocol("file:report.json")
@@ -229,7 +230,6 @@ def test_whoever_still_logs_into_an_abandoned_store_is_told():
 
 
 @pytest.mark.usefixtures("start_over")
-@pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
 def test_processes_that_start_over_at_once_do_it_once():
     """One of them sets the journal aside, and nothing that any of them logs is lost."""
     log_something(name="old")
