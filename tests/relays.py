@@ -15,7 +15,7 @@ from track.persistence.socket_server import SocketServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from track.relay.server import Limits
+    from track.relay.room import Limits
 
 PATIENCE_S = 30
 

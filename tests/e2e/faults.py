@@ -77,6 +77,7 @@ class Place:
         store.commit(str(self._folder / "of-database.json"))
         store.close()
         path = self._folder / "of-file.json"
+        path.write_text("[]")  # a store that begins has one
         journal = FileJournal(f"{path}.journal", "process")
         for payload in self.rows():
             journal.append([payload])

@@ -14,7 +14,7 @@ from tests.relays import served, server_uri, uri_of
 from track.errors import JournalUnreachable
 from track.persistence.socketed import SocketClient, SocketServer
 from track.relay.frames import Verb
-from track.relay.server import Limits
+from track.relay.room import Limits
 from track.relay.users import Users
 from track.structure import Project, Trial
 

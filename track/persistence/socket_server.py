@@ -23,7 +23,9 @@ from track.persistence.utils import check_options, check_port, parse_uri, withou
 from track.relay.frames import Message, Verb
 from track.relay.handshake import check_layer
 from track.relay.login import ServerLogin, check_password
-from track.relay.server import Limits, Peer, RelayServer
+from track.relay.peer import Peer
+from track.relay.room import Limits
+from track.relay.server import RelayServer
 from track.relay.users import Users
 from track.structure import Project, Trial, TrialGroup
 from track.utils.signal import SignalHandler

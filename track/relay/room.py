@@ -8,6 +8,8 @@ import os
 import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +44,46 @@ def room_for(connections: int) -> int:
             soft,
         )
     return min(room, connections)
+
+
+class Limits(NamedTuple):
+    """What a server grants its clients."""
+
+    connections: int = 4096
+    """How many at once."""
+    strangers: int = 512
+    """How many of these, not logged in yet, are listened to at once. Others wait."""
+    handshake_s: float = 10.0
+    """Until a client is logged in."""
+    idle_s: float = 600.0
+    """Without a request; clients come back when they have one."""
+    frame_s: float = 60.0
+    """From the first byte of a request to its last, or until an answer is taken."""
+    memory: int = 2**28
+    """Bytes of requests at once, of all clients together; as many of answers on their way."""
+    query_s: float = 5.0
+    """How long the queries of one request may take together."""
+
+
+class Turns:
+    """Leave for each user to have some things done at once, whoever else has any done.
+
+    Parameters
+    ----------
+    each
+        how many
+    """
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    def of(self, name: str) -> asyncio.Semaphore:
+        """Return what a user takes turns with."""
+        found = self._of.get(name)
+        if found is None:
+            found = self._of[name] = asyncio.Semaphore(self._each)
+        return found
 
 
 class Memory:

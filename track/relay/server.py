@@ -12,8 +12,8 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from typing import Any, NamedTuple, Protocol, TypeVar
+from contextlib import AsyncExitStack, nullcontext, suppress
+from typing import Any, Protocol, TypeVar
 
 from track.errors import (
     AuthenticationError,
@@ -27,20 +27,18 @@ from track.relay.failures import describe
 from track.relay.frames import (
     LENGTH,
     MAX_REQUEST,
-    MAX_STRANGER,
-    Channel,
     Message,
     Verb,
     body_length,
     from_frame,
     from_records,
-    to_frame,
     to_records,
     to_subscription,
 )
 from track.relay.handshake import HELLO, agree, begin
 from track.relay.listening import Listener, to_streams
-from track.relay.room import Memory, room_for
+from track.relay.peer import Peer
+from track.relay.room import Limits, Memory, Turns, room_for
 from track.utils.files import let_go
 from track.utils.forking import renew_in_children
 
@@ -63,25 +61,11 @@ _QUIET_S = 15.0
 _PENALTY_S = 1.0
 """How long whoever fails to log in waits for the answer."""
 
+_BATCH_BYTES = 2**22
+"""What a batch for a subscriber takes in memory, about."""
+
 _MOST_POSITIONS = 2**16
 """In one message to a subscriber, so that they fit into its header."""
-
-
-class Limits(NamedTuple):
-    """What a server grants its clients."""
-
-    connections: int = 4096
-    """How many at once."""
-    handshake_s: float = 10.0
-    """Until a client is logged in."""
-    idle_s: float = 600.0
-    """Without a request; clients come back when they have one."""
-    frame_s: float = 60.0
-    """From the first byte of a request to its last, or until an answer is taken."""
-    memory: int = 2**28
-    """Bytes of requests at once, of all clients together."""
-    query_s: float = 5.0
-    """How long the queries of one request may take together."""
 
 
 class Service(Protocol):
@@ -101,32 +85,6 @@ class Service(Protocol):
 
     def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
         """Yield what is behind a position, of everybody or of one stream."""
-
-
-class Peer:
-    """A client, as far as it is known.
-
-    Parameters
-    ----------
-    reader, writer
-        its connection
-    """
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-        self.username: str | None = None
-        """Set when it is logged in."""
-        self.limit = MAX_STRANGER
-        self.channel: Channel
-        self.transcript = b""
-        name = writer.get_extra_info("peername")
-        self.address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
-
-    async def send(self, message: Message, within_s: float) -> None:
-        """Send a message, and wait until it does not fill memory any more."""
-        self.writer.write(to_frame(message, self.channel))
-        await asyncio.wait_for(self.writer.drain(), within_s)
 
 
 Login = Callable[[Peer], Awaitable[str]]
@@ -175,6 +133,10 @@ class RelayServer:
         self._tasks: dict[asyncio.Task[None], socket.socket] = {}
         self._new: set[socket.socket] = set()
         """Connections that were accepted, and not attended to yet."""
+        self._unknown: set[asyncio.StreamReader] = set()
+        """Of those who are not logged in."""
+        self._turns = Turns(_THREADS // 2)
+        """So that nobody keeps all threads busy."""
         self._peers: dict[asyncio.StreamReader, Peer] = {}
         self._watched: dict[Peer, int] = {}
         """The positions of subscribers that wait for more."""
@@ -193,6 +155,8 @@ class RelayServer:
             that is not possible there
         """
         self._memory = Memory(self.limits.memory)
+        self._answers = Memory(self.limits.memory)
+        self._strangers = asyncio.Semaphore(self.limits.strangers)
         self._room = room_for(self.limits.connections)
         self._news = asyncio.Event()
         self._committing = asyncio.Lock()
@@ -231,13 +195,27 @@ class RelayServer:
             connection.close()
 
     async def _connected(self, connection: socket.socket) -> None:
+        await self._strangers.acquire()  # what strangers say takes memory
         self._new.discard(connection)
         try:
-            streams = await to_streams(connection, self._tls, self.limits.handshake_s)
-        except OSError as error:
+            reader, writer = await to_streams(connection, self._tls, self.limits.handshake_s)
+        except BaseException as error:
+            self._strangers.release()
+            if not isinstance(error, OSError):
+                raise
             logger.info("a client did not shake hands: %r", error)
             return
-        await self.attend(*streams)
+        self._unknown.add(reader)
+        try:
+            await self.attend(reader, writer)
+        finally:
+            self._make_room(reader)
+
+    def _make_room(self, reader: asyncio.StreamReader) -> None:
+        """Let another stranger in, once one is no stranger any more, or is gone."""
+        if reader in self._unknown:
+            self._unknown.discard(reader)
+            self._strangers.release()
 
     async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Do everything for one client; whatever it does wrong ends here."""
@@ -273,22 +251,28 @@ class RelayServer:
             await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
             raise
         peer.limit = MAX_REQUEST
+        self._make_room(peer.reader)
 
     async def _serve(self, peer: Peer) -> None:
+        turns = self._turns.of(peer.username or "")
         while not self._ending:
             head = await asyncio.wait_for(peer.reader.readexactly(LENGTH.size), self.limits.idle_s)
             size = body_length(head, peer.limit)
-            async with self._memory.taken(size):
-                message = await asyncio.wait_for(self._rest(peer, size), self.limits.frame_s)
-                verb, header, _ = message
-                answer = None
-                if verb != Verb.SUBSCRIBE:
-                    answer = await self._work_on(peer, message)
-                del message  # a subscription may last, and what came with it need not
+            async with AsyncExitStack() as sent:
+                async with self._memory.taken(size):
+                    message = await asyncio.wait_for(self._rest(peer, size), self.limits.frame_s)
+                    verb, header, _ = message
+                    answer = None
+                    if verb != Verb.SUBSCRIBE:
+                        async with turns if _takes_long(message) else nullcontext():
+                            answer = await self._work_on(peer, message)
+                            size = len(answer.attachment)
+                            await sent.enter_async_context(self._answers.taken(size))
+                    del message  # a subscription may last, and what came with it need not
+                if answer is not None:
+                    await self._reply(peer, answer)
             if answer is None:
                 await self._subscribe(peer, header)
-            else:
-                await self._reply(peer, answer)
 
     async def _work_on(self, peer: Peer, message: Message) -> Message:
         task = asyncio.current_task()
@@ -438,14 +422,18 @@ class RelayServer:
 
     async def _send_behind(self, peer: Peer, after: int, stream: int | None = None) -> int:
         batches = await self._in(self._pool, self.service.read, after, stream)
-        while (batch := await self._in(self._pool, next, batches, None)) is not None:
-            positions, payloads = batch
-            for start in range(0, len(positions), _MOST_POSITIONS):
-                part = slice(start, start + _MOST_POSITIONS)
-                message = Message(Verb.BATCH, [*positions[part]], to_records(payloads[part]))
-                await peer.send(message, self.limits.frame_s)
-            after = positions[-1]
-        return after
+        while True:
+            async with self._answers.taken(_BATCH_BYTES):
+                batch = await self._in(self._pool, next, batches, None)
+                if batch is None:
+                    return after
+                positions, payloads = batch
+                for start in range(0, len(positions), _MOST_POSITIONS):
+                    part = slice(start, start + _MOST_POSITIONS)
+                    message = Message(Verb.BATCH, [*positions[part]], to_records(payloads[part]))
+                    await peer.send(message, self.limits.frame_s)
+                after = positions[-1]
+                del batch, payloads, message  # before others take the memory
 
     def _watch(self, peer: Peer, after: int) -> None:
         """Have subscribers look again when anything is behind the position of one of them."""
@@ -485,6 +473,12 @@ class RelayServer:
             self._watching.cancel()
         for pool in (self._appender, self._pool):
             await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+
+
+def _takes_long(message: Message) -> bool:
+    """Return whether a thread is busy with a request, for it alone."""
+    is_commit = message.header[:1] == ["commit"]
+    return message.verb == Verb.PROPOSE or (message.verb == Verb.CALL and not is_commit)
 
 
 def _done(values: list[Any], attachment: bytes = b"") -> Message:

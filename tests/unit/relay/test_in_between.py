@@ -29,7 +29,7 @@ from track.relay.frames import (
     to_frame,
 )
 from track.relay.handshake import HELLO, LAYERS, MAGIC, VERSION, agree, begin
-from track.relay.server import Limits
+from track.relay.room import Limits
 from track.relay.users import Users
 from track.structure import Project
 from track.utils.sealing import KeyExchange

@@ -9,7 +9,7 @@ from tests.relays import PATIENCE_S, served
 from track.errors import ItemNotFound, QueryError
 from track.persistence import get_protocol
 from track.relay.frames import Verb
-from track.relay.server import Limits
+from track.relay.room import Limits
 from track.structure import Project, Trial
 
 ENDLESS = "a" * 40 + "!"

@@ -28,7 +28,7 @@ from track.persistence import get_protocol
 from track.persistence.socket_server import SocketServer
 from track.relay.frames import LENGTH, MAX_REQUEST, Verb
 from track.relay.handshake import HELLO, MAGIC, VERSION
-from track.relay.server import Limits
+from track.relay.room import Limits
 from track.structure import Project
 
 PROJECT = ProjectCreated("project", None, {})
@@ -195,6 +195,53 @@ def test_many_large_requests_take_no_more_memory_than_allowed():
         server.terminate()
         server.join(PATIENCE_S)
     assert server.exitcode == 0
+
+
+def test_many_large_answers_take_no_more_memory_than_allowed():
+    """A hundred ask for all there is, or subscribe to it, and take nothing of that."""
+    spawn = multiprocessing.get_context("spawn")
+    said, told = spawn.Pipe(duplex=False)
+    server = spawn.Process(target=_serve_with_little_memory, args=(told,))
+    server.start()
+    try:
+        port = said.recv()
+        with hostile(port) as writer:
+            writer.log_in()
+            for number in range(4):
+                event = ProjectCreated(f"p{number}", None, {"text": "x" * 2**22})
+                assert writer.ask(Verb.APPEND, [], frame(payload_of(event))).verb == Verb.DONE
+            assert len(writer.ask(Verb.CALL, ["objects"]).attachment) > 2**24
+        before = _rss_of(server.pid)
+        clients = [Hostile(port).log_in() for _ in range(100)]
+        for number, client in enumerate(clients):
+            if number % 2:
+                client.send(Verb.CALL, ["objects"])
+            else:
+                client.send(Verb.SUBSCRIBE, [0, False, None])
+        with hostile(port) as other:
+            other.log_in()
+            for _ in range(2000):  # until the server has long done what the others asked for
+                assert other.ask(Verb.LAST, [None]).header == [4]
+        assert _rss_of(server.pid) - before < 2**24 * 20
+        for client in clients:
+            client.close()
+    finally:
+        server.terminate()
+        server.join(PATIENCE_S)
+    assert server.exitcode == 0
+
+
+def test_strangers_wait_for_their_turn_and_come_in():
+    """What they say before their login takes memory, so few are listened to at once."""
+    with served("memory:", Limits(strangers=2, handshake_s=1.0)) as running:
+        silent = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(6)]
+        assert_serving(running)
+        for connection in silent:
+            connection.close()
+        clients = [Hostile(running.port).log_in() for _ in range(5)]
+        for client in clients:
+            assert client.ask(Verb.LAST, [None]).verb == Verb.DONE
+            client.close()
 
 
 def _push(clients, each):

@@ -1,0 +1,33 @@
+"""A client, as its server sees it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from track.relay.frames import MAX_STRANGER, Channel, Message, to_frame
+
+
+class Peer:
+    """A client, as far as it is known.
+
+    Parameters
+    ----------
+    reader, writer
+        its connection
+    """
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+        self.username: str | None = None
+        """Set when it is logged in."""
+        self.limit = MAX_STRANGER
+        self.channel: Channel
+        self.transcript = b""
+        name = writer.get_extra_info("peername")
+        self.address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
+
+    async def send(self, message: Message, within_s: float) -> None:
+        """Send a message, and wait until it does not fill memory any more."""
+        self.writer.write(to_frame(message, self.channel))
+        await asyncio.wait_for(self.writer.drain(), within_s)
