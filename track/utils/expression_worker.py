@@ -17,7 +17,7 @@ HEAD = Struct(">II")
 LENGTH = Struct(">I")
 """Of an answer: whether the expression was found, or why it cannot be searched for."""
 
-_MEMORY = 2**30
+_MEMORY = 2**29
 _IDLE_S = 60
 _LONGEST_ERROR = 500
 
