@@ -37,7 +37,7 @@ from track.events.journal_file import FileJournal  # noqa: E402
 from track.events.journal_lmdb import LMDBJournal  # noqa: E402
 from track.events.journal_on_disk import JournalOnDisk  # noqa: E402
 from track.events.producer import Producer  # noqa: E402
-from track.events.record import Damage  # noqa: E402
+from track.events.scan import Damage  # noqa: E402
 from track.events.types import MetricsLogged, Recorded, TrialCreated  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
 

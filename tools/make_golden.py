@@ -11,20 +11,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import struct
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from msgpack import ExtType
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from track.events import journal_lmdb  # noqa: E402 - of this repository, not another
-from track.events.codec import Encoder, fields_of, stream_id  # noqa: E402
+from track.events.codec import Encoder, decode, fields_of, stream_id  # noqa: E402
 from track.events.journal import Journal  # noqa: E402
 from track.events.journal_file import FileJournal  # noqa: E402
 from track.events.journal_lmdb import LMDBJournal  # noqa: E402
@@ -184,18 +187,55 @@ def packed() -> bytes:
 
 
 def readable(journal: Journal) -> Iterator[dict[str, Any]]:
-    """Yield what a journal says, every value as Python would write it."""
-    for recorded in journal.read():
-        yield {
-            **recorded._asdict(),
-            "event": type(recorded.event).__name__,
-            "fields": {
-                name: repr(value)
-                for name, value in zip(
-                    recorded.event._fields, fields_of(recorded.event), strict=False
-                )
-            },
-        }
+    """Yield what a journal says, as JSON that any language can compare (``docs/format.md``)."""
+    for positions, batch in journal.read_batches():
+        for position, payload in zip(positions, batch, strict=True):
+            recorded = decode(position, payload)
+            event = recorded.event
+            known = not isinstance(event, Unknown)
+            yield {
+                "position": position,
+                "tag": payload[1],
+                "version": payload[2],
+                "stream": str(recorded.stream),
+                "producer": f"{recorded.producer:016x}",
+                "sequence": recorded.sequence,
+                "at": str(recorded.at),
+                "event": type(event).__name__ if known else None,
+                "body": notation([*fields_of(event)] if known else event.body),
+            }
+
+
+def notation(value: Any) -> Any:
+    """Return a value in JSON: what that lacks, as a map of its kind and a text."""
+    if isinstance(value, list):
+        return [*map(notation, value)]
+    if isinstance(value, dict):
+        return {"map": [[*map(notation, item)] for item in value.items()]}
+    if isinstance(value, ExtType):
+        return {"extension": [value.code, value.data.hex()]}
+    if isinstance(value, tuple):
+        return {"tuple": [*map(notation, value)]}
+    if value is None or type(value) is bool or (type(value) is str and is_encodable(value)):
+        return value
+    kind, write = SCALARS[type(value)]
+    return {kind: write(value)}
+
+
+SCALARS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    int: ("integer", str),
+    float: ("float", lambda number: struct.pack(">d", number).hex()),
+    str: ("code points", lambda text: [*map(ord, text)]),
+    bytes: ("bytes", bytes.hex),
+    date: ("date", date.isoformat),
+    datetime: ("time", datetime.isoformat),
+    UUID: ("uuid", lambda uuid: uuid.hex),
+}
+
+
+def is_encodable(text: str) -> bool:
+    """Return whether UTF-8 can hold a string."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def write_lmdb(path: Path) -> None:
@@ -213,9 +253,9 @@ def main() -> None:
     path = FOLDER / f"v{VERSION}.journal"
     path.write_bytes(written())
     journal = FileJournal(path, "process")
-    text = json.dumps(list(readable(journal)), indent=1, ensure_ascii=False)
+    lines = ",\n".join(json.dumps(said, ensure_ascii=False) for said in readable(journal))
     journal.close()
-    path.with_suffix(".events.json").write_text(text + "\n", encoding="utf-8")
+    path.with_suffix(".events.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
     (FOLDER / f"v{snapshot.VERSION}.snapshot").write_bytes(packed())
     environment = FOLDER / f"v{journal_lmdb.VERSION}.lmdb"
     if not environment.exists():

@@ -136,7 +136,6 @@ ORDER = {
     "exchange": (
         "optional",
         "tables",
-        "frames",
         "text",
         "parquet",
         "recording",

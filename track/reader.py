@@ -14,8 +14,7 @@ from typing import Any, BinaryIO
 from track.errors import DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
 from track.events.journal import Batch
-from track.events.journal_on_disk import JournalOnDisk
-from track.events.record import Damage
+from track.events.scan import Damage
 from track.events.types import ProcessDescribed, Recorded, TrialCreated
 from track.moments import Moment, When, to_moment
 from track.persistence.authority import Kind, table
@@ -32,7 +31,6 @@ from track.projections.finding import find_trial
 from track.projections.objects import Objects, stream_of
 from track.projections.query import check_paths
 from track.projections.report import render_report
-from track.projections.times import TrialTimes, times_of
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.utils.process import ProcessId
 from track.views import Attempt, Origin, View, attempt_at, code_of, status_of
@@ -284,8 +282,7 @@ class Reader:
 
     def damage(self) -> list[Damage]:
         """Return the damaged ranges of a journal on this machine that were passed over so far."""
-        journal = self.protocol.journal
-        return journal.lost() if isinstance(journal, JournalOnDisk) else []
+        return self.protocol.journal.lost()
 
     def status(self, trial: Trial) -> AnyStatus | None:
         """Return the status of a trial: lost, if it is said to run and its process is gone."""
@@ -420,18 +417,21 @@ class Reader:
     def to_pandas(self, trials: Iterable[Trial] | None = None, *, metrics: bool = False) -> Any:
         """Return a ``pandas.DataFrame``: a row per trial, or per value of their metrics.
 
-        Its columns are those of :func:`track.exchange.tables.trial_rows`, or of
-        :class:`track.exchange.tables.MetricRow`; times (``start``, ``end``, ``time``) are
-        ``datetime64[ns, UTC]``.
-
         Raises
         ------
         TrackError
             pandas is not installed
         """
-        from track.exchange.frames import metrics_frame, trials_frame
+        from track.exchange.optional import load
+        from track.exchange.tables import METRIC_COLUMNS, metric_rows, trial_rows
 
-        return (metrics_frame if metrics else trials_frame)(*self._for_table(trials))
+        pandas = load("pandas", "pandas")
+        trials = self.trials() if trials is None else trials
+        if metrics:
+            rows = metric_rows(trials, self.groups())
+            return pandas.DataFrame(list(rows), columns=METRIC_COLUMNS)
+        names, table = trial_rows(trials, self.groups())
+        return pandas.DataFrame(table, columns=names)
 
     def to_arrow(self, trials: Iterable[Trial] | None = None, *, metrics: bool = False) -> Any:
         """Return a ``pyarrow.Table``: a row per trial, or per value of their metrics.
@@ -443,22 +443,8 @@ class Reader:
         """
         from track.exchange.parquet import metrics_table, trials_table
 
-        return (metrics_table if metrics else trials_table)(*self._for_table(trials))
-
-    def _for_table(
-        self, trials: Iterable[Trial] | None
-    ) -> tuple[list[Trial], list[TrialGroup], dict[str, TrialTimes]]:
-        chosen = self.trials() if trials is None else [*trials]
-        return chosen, self.groups(), self.times(chosen)
-
-    def times(self, trials: Iterable[Trial]) -> dict[str, TrialTimes]:
-        """Return when trials started, ended, and logged each of their values.
-
-        Returns
-        -------
-        uid -> times, as exports take them.
-        """
-        return times_of(self.protocol.journal, [trial.uid for trial in trials])
+        table = metrics_table if metrics else trials_table
+        return table(self.trials() if trials is None else [*trials], self.groups())
 
 
 def open_store(uri: str | None = None) -> Reader:

@@ -10,6 +10,7 @@ import pytest
 from tests.contracts.journal_contract import JournalContract, payloads_of
 from tests.databases import KINDS, sql_journal
 from track.events.forward import ForwardingJournal
+from track.events.journal import Journal
 from track.events.journal_file import FileJournal
 from track.events.journal_lmdb import LMDBJournal
 from track.events.journal_memory import MemoryJournal
@@ -126,6 +127,17 @@ class TestForwardingJournal(JournalContract):
     @pytest.fixture
     def journal(self, open_journal):
         return open_journal()
+
+
+MADE_OF_OTHERS = {"read", "tail", "mark"}
+"""Methods of a journal that are right in front of another one as they are."""
+
+
+@pytest.mark.parametrize("wrapper", [RetryingJournal, ForwardingJournal])
+def test_a_journal_in_front_of_another_hides_nothing_of_it(wrapper):
+    """Each method is its own, so that what the other one knows is not answered by a default."""
+    public = {name for name, what in vars(Journal).items() if callable(what) and name[0] != "_"}
+    assert public - vars(wrapper).keys() == MADE_OF_OTHERS
 
 
 FORK = """

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.property.test_folds import dump
+from tests.reference import read_event, read_journal
 from tests.strategies import same
 from tools.make_golden import (
     ODD_VALUES,
@@ -46,6 +47,19 @@ def test_every_version_is_read_as_ever(golden):
     assert list(readable(journal)) == json.loads(expected.read_text(encoding="utf-8"))
     assert journal.damage == []
     assert journal.head() == Path(journal.path).stat().st_size
+
+
+def test_a_reader_made_from_the_page_reads_the_stored_journal():
+    """Another reader, which shares nothing with Track, compares what it reads with the JSON."""
+    found = read_journal((FOLDER / "v1.journal").read_bytes())
+    expected = json.loads((FOLDER / "v1.events.json").read_text(encoding="utf-8"))
+    events = [
+        {"position": position, **read_event(payload)} for position, payload in found.events.items()
+    ]
+    assert events == [
+        {name: item for name, item in said.items() if name != "event"} for said in expected
+    ]
+    assert (found.damage, found.newer) == ([], None)
 
 
 def test_the_present_version_is_written_as_ever():
@@ -88,7 +102,7 @@ def test_every_environment_is_read_as_ever(path, tmp_path):
     expected = json.loads((FOLDER / "v1.events.json").read_text(encoding="utf-8"))
     assert found == [{**said, "position": 0} for said in expected]
     assert [said["position"] for said in readable(journal)] == [*range(1, len(expected) + 1)]
-    assert journal.last_sequence(found[-1]["producer"]) == found[-1]["sequence"]
+    assert journal.last_sequence(int(found[-1]["producer"], 16)) == found[-1]["sequence"]
     assert journal.damage == []
     journal.append([b"next"])
     assert journal.head() == len(expected) + 1

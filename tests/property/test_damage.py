@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.strategies import appends
 from track.events import journal_file
 from track.events.journal_file import FileJournal
-from track.events.record import MAGIC, OVERHEAD, frame, frame_group, scan
+from track.events.record import MAGIC, OVERHEAD, frame, frame_group
+from track.events.scan import scan
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 

@@ -40,7 +40,7 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
         found = verify(store_uri(store), advance)
     if as_json:
         findings = [finding._asdict() for finding in found.findings]
-        gaps = [gap._asdict() for gap in found.gaps]
+        gaps = [{**gap._asdict(), "producer": f"{gap.producer:x}"} for gap in found.gaps]
         print_json({**found._asdict(), "findings": findings, "gaps": gaps})
         return 0 if found.is_sound else DAMAGE
     click.echo(f"{found.path}: {found.events} events, up to position {found.head}")

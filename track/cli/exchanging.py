@@ -59,8 +59,7 @@ def export_verb(
             elif form == "json":
                 exchange.export_json(trials, target)
             else:
-                times = reader.times(chosen)
-                getattr(exchange, _TABLES[form])(trials, target, groups=groups, times=times)
+                getattr(exchange, _TABLES[form])(trials, target, groups=groups)
 
 
 def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:

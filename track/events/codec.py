@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from track.errors import EncodingError
 from track.events.types import CATALOGUE, Event, Kind, Recorded, Unknown
-from track.events.values import MAX_DEPTH, check_depth, new_packer, pack_values, unpack
+from track.events.values import MAX_DEPTH, check_depth, is_too_deep, new_packer, pack_values, unpack
 
 ENVELOPE = Struct(">4sQBQBIBQ")
 """Array header, tag, version and a uint64 marker; then marked stream, producer, sequence, at."""
@@ -134,7 +134,11 @@ def decode(position: int, payload: bytes) -> Recorded:
         head, stream, mark_1, producer, mark_2, sequence, mark_3, at = _unpack_envelope(payload)
         if (head[0], head[3], mark_1, mark_2, mark_3) != _MARKERS:
             return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
-        event = _revive_event(head[1], head[2], unpack(payload[ENVELOPE.size :]))
+        body = unpack(payload[ENVELOPE.size :])
+        # Each level takes a byte, as in `encode`.
+        if len(payload) > ENVELOPE.size + MAX_DEPTH and is_too_deep(body):
+            return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
+        event = _revive_event(head[1], head[2], body)
     except Exception:  # noqa: BLE001 - msgpack raises whatever it likes on bytes that are not ours
         return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
     recorded: Recorded = _new(Recorded, (position, at, producer, sequence, stream, event))

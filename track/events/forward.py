@@ -31,6 +31,7 @@ from track.errors import (
 )
 from track.events.codec import identify
 from track.events.journal import SYNC_INTERVAL_NS, Batch, Journal, PartlyThere
+from track.events.scan import Damage
 from track.events.spool import BATCH_BYTES, Spool
 from track.utils.forking import renew_in_children
 
@@ -431,6 +432,13 @@ class ForwardingJournal(Journal):
     def head(self) -> int:
         self._forwarder.drain()
         return self._far.head()
+
+    def bound(self) -> int:
+        self._forwarder.drain()
+        return self._far.bound()
+
+    def lost(self) -> list[Damage]:
+        return self._far.lost()
 
     def last_sequence(self, producer: int) -> int:
         self._forwarder.drain()

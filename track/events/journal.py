@@ -27,6 +27,7 @@ from typing import BinaryIO, Literal
 
 from track.errors import BackendError, JournalWriteError
 from track.events.codec import STREAM, decode, identify
+from track.events.scan import Damage
 from track.events.types import Recorded
 
 Batch = tuple[Sequence[int], list[bytes]]
@@ -130,6 +131,14 @@ class Journal(ABC):
         None when no event can be there.
         """
         return None
+
+    def lost(self) -> list[Damage]:
+        """Return the damaged ranges met so far, of a journal that is on this machine.
+
+        What a crash cut short is not among them: nobody was told that such events are recorded,
+        and those of other ranges may be missed.
+        """
+        return []
 
     def mark(self, position: int) -> bytes | None:
         """Return 16 bytes of the fingerprint at a position, for caches to tell journals apart."""

@@ -11,11 +11,13 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from track.errors import JournalError, JournalWriteError
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.events.journal_on_disk import JournalOnDisk
-from track.events.record import OVERHEAD, Damage, frame, frame_group, records, remains, scan
+from track.events.record import MAX_GROUP, OVERHEAD, frame, frame_group
+from track.events.scan import Damage, find_record, records, remains, scan
 from track.events.sequences import Sequences
 from track.events.shared_file import SharedFile
 from track.events.streams import Run
@@ -88,20 +90,20 @@ class FileJournal(JournalOnDisk):
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         window = self.window
+        beyond = partial(find_record, self._read, self.window)
         while data := self._read(after, window):
             at_end = len(data) < window or not self._read(after + window, 1)
-            result = scan(data, after, at_end=at_end)
+            result = scan(data, after, None if at_end else beyond)
             for piece in result.damage:
                 self._report(piece)
             if result.payloads:
                 yield result.ends, result.payloads
-            if result.consumed == after:
-                if at_end:
-                    return
-                # One record, or one group, is larger than the window.
-                window *= 2
-            else:
+            if result.consumed > after:
                 after, window = result.consumed, self.window
+            elif result.at_end:
+                return
+            else:  # one record, or one group, is larger than the window
+                window *= 2
 
     def extent(self, payload: bytes) -> int:
         return len(payload) + OVERHEAD
@@ -119,14 +121,15 @@ class FileJournal(JournalOnDisk):
             raise JournalError(f"cannot read {self.path} at {offset}: {error.strerror}") from error
 
     def remains(self, piece: Damage) -> list[bytes]:
-        return list(remains(self._read(piece.start, piece.end - piece.start)))
+        return list(remains(self._read(piece.start, min(piece.end - piece.start, MAX_GROUP))))
 
     def bound(self) -> int:
         return os.fstat(self.file.descriptor()).st_size
 
     def unsettled(self, head: int) -> Damage | None:
         size = self.bound()
-        return Damage(head, size, "torn") if size > head else None
+        start = max([head, *(piece.end for piece in self.damage)])
+        return Damage(start, size, "torn") if size > start else None
 
     def last_sequence(self, producer: int) -> int:
         return self._sequences.last(self, producer)

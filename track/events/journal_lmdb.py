@@ -23,7 +23,8 @@ from track.events.codec import MAX_PAYLOAD, identify
 from track.events.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.events.journal_on_disk import JournalOnDisk
 from track.events.lmdb_environment import environments
-from track.events.record import SEED, Damage
+from track.events.record import SEED
+from track.events.scan import Damage
 from track.events.shared_file import SharedFile
 from track.events.streams import Run
 

@@ -6,13 +6,15 @@ import logging
 import os
 import time
 from abc import abstractmethod
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from typing import BinaryIO
 
 from track.errors import DamageWarning, JournalError, warn
 from track.events.journal import SYNC_INTERVAL_NS, Batch, Durability, Journal, JournalSyncError
-from track.events.record import Damage
+from track.events.scan import Damage
 from track.events.shared_file import SharedFile
 from track.events.streams import Run, Streams
 from track.utils.files import replacing
@@ -46,7 +48,7 @@ class JournalOnDisk(Journal):
         self.path = file.path
         self.durability = durability
         self.damage: list[Damage] = []
-        """The damaged ranges met so far, in the order they were met."""
+        """The damaged ranges met so far, in the order in which they are in the journal."""
         self.tells_damage = True
         """Whether to warn of each, as nobody else will tell."""
         self._streams = Streams()
@@ -97,9 +99,18 @@ class JournalOnDisk(Journal):
             self.file.close()
 
     def _report(self, piece: Damage) -> None:
-        if any(piece.start == known.start for known in self.damage):
-            return
-        self.damage.append(piece)
+        """Note a damaged range, and say so if some of it was not known.
+
+        A reader that comes back may meet the rest of a range: those that touch become one.
+        """
+        whole = piece
+        first = bisect_left(self.damage, piece.start, key=attrgetter("end"))
+        last = bisect_right(self.damage, piece.end, key=attrgetter("start"))
+        for known in self.damage[first:last]:
+            if known.start <= piece.start and piece.end <= known.end:
+                return
+            whole = whole.joined(known)
+        self.damage[first:last] = [whole]
         where = f"{self.path}: skipped {self.unit} {piece.start} to {piece.end}, which hold no"
         if piece.reason == "torn":
             logger.warning(
@@ -109,10 +120,6 @@ class JournalOnDisk(Journal):
             warn(f"{where} intact record (damaged): see `track verify`", DamageWarning)
 
     def lost(self) -> list[Damage]:
-        """Return the damaged ranges met so far, but not what a crash cut short.
-
-        Nobody was told that such events are recorded; those of other ranges may be missed.
-        """
         return [piece for piece in self.damage if piece.reason == "corrupt"]
 
     @abstractmethod

@@ -16,6 +16,7 @@ from typing import BinaryIO
 
 from track.errors import JournalWriteError, NotRecordedWarning, warn
 from track.events.journal import Batch, Journal, JournalSyncError
+from track.events.scan import Damage
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
@@ -163,6 +164,12 @@ class RetryingJournal(Journal):
 
     def head(self) -> int:
         return self.journal.head()
+
+    def bound(self) -> int:
+        return self.journal.bound()
+
+    def lost(self) -> list[Damage]:
+        return self.journal.lost()
 
     def last_sequence(self, producer: int) -> int:
         return self.journal.last_sequence(producer)

@@ -131,14 +131,18 @@ def revive(code: int, data: bytes, depth: int = 0) -> Any:
 def _revive_known(code: int, data: bytes, depth: int) -> Any:
     if code == EXT_TUPLE and depth < MAX_TUPLE_DEPTH:
         inner = partial(revive, depth=depth + 1)
-        return tuple(msgpack.unpackb(data, strict_map_key=False, ext_hook=inner))
-    if code == EXT_INTEGER:
+        items = msgpack.unpackb(data, strict_map_key=False, ext_hook=inner)
+        if type(items) is list:
+            return tuple(items)
+    if code == EXT_INTEGER and data:
         return int.from_bytes(data, "big", signed=True)
     if code == EXT_STRING:
         return data.decode("utf-8", "surrogatepass")
     if code == EXT_DATETIME:
         text = data.decode()
-        return datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
+        found = datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
+        if found.isoformat() == text:  # later versions of Python take other spellings, too
+            return found
     if code == EXT_UUID:
         from uuid import UUID
 
@@ -205,6 +209,13 @@ def check_depth(values: list[Any], names: tuple[str, ...]) -> None:
     EncodingError
         one does; the message names its key
     """
+    if is_too_deep(values):
+        why = ValueError("they are nested too deeply")
+        raise _explain(dict(zip(names, values, strict=False)), why)
+
+
+def is_too_deep(values: list[Any]) -> bool:
+    """Return whether values, the fields of an event, nest deeper than anybody may write them."""
     level: list[Any] = [values]
     for _ in range(MAX_DEPTH + 2):  # the list of fields, and the dictionary of logged values
         inner: list[Any] = []
@@ -212,9 +223,9 @@ def check_depth(values: list[Any], names: tuple[str, ...]) -> None:
             items = container.values() if isinstance(container, dict) else container
             inner += [item for item in items if isinstance(item, (dict, list, tuple))]
         if not inner:
-            return
+            return False
         level = inner
-    raise _explain(dict(zip(names, values, strict=False)), ValueError("they are nested too deeply"))
+    return True
 
 
 def _tag_surrogates(value: Any) -> Any:

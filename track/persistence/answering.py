@@ -33,12 +33,13 @@ Answer = tuple[list[Any], bytes]
 """Values, and objects as bytes."""
 
 _REMEMBERED = 2**16
-"""Producers whose last refusal is remembered."""
+"""Producers of which the last event, and the last refusal, is remembered."""
 
 _KINDS: tuple[Kind, ...] = ("project", "group", "trial", "archived")
 _EXPECTED: tuple[Expected, ...] = ("absent", "present", "first")
 
 _Known = TypeVar("_Known")
+_Memory = TypeVar("_Memory")
 
 
 class Answering:
@@ -50,16 +51,22 @@ class Answering:
         the backend
     query_s
         how long the queries of a request may take together
+    remembered
+        of how many producers something is remembered
     """
 
-    def __init__(self, protocol: JournaledProtocol, query_s: float) -> None:
+    def __init__(
+        self, protocol: JournaledProtocol, query_s: float, remembered: int = _REMEMBERED
+    ) -> None:
         if not isinstance(protocol.authority, LocalAuthority):
             raise RPCCallFailure("a server cannot stand in front of another server")
         self.protocol = protocol
         self._query_s = query_s
         self._authority: LocalAuthority = protocol.authority
+        self._remembered = remembered
         self._last: dict[int, int] = {}
-        """The last event of each producer that anything was taken from."""
+        """The last event of the producers that something was taken from lately. The journal knows
+        all of them, as it has what was acknowledged, so any may be forgotten."""
         self._refused: dict[int, tuple[int, int | None]] = {}
         """The last proposal of a producer that was decided against, and what did not hold. A copy
         of it that was held up on its way is not decided again: its client has gone on."""
@@ -111,15 +118,22 @@ class Answering:
                 for producer in last:
                     self._last.pop(producer, None)
                 raise
-            self._last.update(last)
+            for producer, sequence in last.items():
+                self._remember(self._last, producer, sequence)
 
     def _last_of(self, producer: int) -> int:
         known = self._last.get(producer)
         if known is None:
             known = self.protocol.journal.last_sequence(producer)
             if known:  # else anybody could fill the memory with names
-                self._last[producer] = known
+                self._remember(self._last, producer, known)
         return known
+
+    def _remember(self, memory: dict[int, _Memory], producer: int, what: _Memory) -> None:
+        memory.pop(producer, None)
+        memory[producer] = what
+        if len(memory) > self._remembered:
+            del memory[next(iter(memory))]
 
     def last(self, producer: int | None) -> int:
         """Return the number of a producer's last event, or the position of the last of all."""
@@ -163,7 +177,7 @@ class Answering:
                 unmet = _first_unmet(objects, expectations)
                 limit.settle()
                 if unmet is not None:
-                    self._refuse(producer, sequence, unmet)
+                    self._remember(self._refused, producer, (sequence, unmet))
                     return unmet, b""
                 self._take([payload], decided=True)
             if kind is None:
@@ -172,12 +186,6 @@ class Answering:
             return None, pack_selection([table(objects, kind)[uid]])
 
         return limit.ask(self._authority.deciding, decide)
-
-    def _refuse(self, producer: int, sequence: int, unmet: int) -> None:
-        self._refused.pop(producer, None)
-        self._refused[producer] = sequence, unmet
-        if len(self._refused) > _REMEMBERED:
-            del self._refused[next(iter(self._refused))]
 
     # Reading
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple, Protocol
 from zlib import crc32
 
 from track.errors import EncodingError, InsecureConnection, MalformedMessage
-from track.events.record import MAX_GROUP, frame, scan
+from track.events.record import MAX_GROUP, frame
+from track.events.scan import scan
 from track.events.values import pack_values, unpack
 
 LENGTH = Struct(">I")

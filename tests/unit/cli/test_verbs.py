@@ -187,6 +187,10 @@ def test_damage_is_found_and_repaired(track, store):
     result = track("verify")
     assert result.code == DAMAGE
     assert "corrupt" in result.out
+    (found,) = lines_of_json(track("verify", "--json").out)
+    (gap,) = found["gaps"]
+    logged = lines_of_json(track("log", "--json").out)
+    assert gap["producer"] in {event["producer"] for event in logged}
     assert track("verify", "--json").code == DAMAGE
     assert track("ls").code == DAMAGE
     assert "kept" in track("repair").out

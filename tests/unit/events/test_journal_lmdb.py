@@ -22,7 +22,7 @@ from track.errors import (
 from track.events import lmdb_environment
 from track.events.journal_lmdb import LMDBJournal
 from track.events.producer import Producer
-from track.events.record import Damage
+from track.events.scan import Damage
 from track.events.types import TrialStarted
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -14,7 +14,8 @@ import pytest
 from track.errors import JournalAbandoned, LockTimeout, NewerFormat
 from track.events import journal_file
 from track.events.journal_file import FileJournal
-from track.events.record import Damage, frame, frame_group
+from track.events.record import frame, frame_group
+from track.events.scan import Damage
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 

@@ -69,6 +69,18 @@ def test_a_batch_that_partly_arrived_is_completed(answering):
     assert answering.last(8) == 0
 
 
+def test_producers_that_are_forgotten_are_known_to_the_journal(answering):
+    """Of any number of them, a few are remembered; what anybody sends again counts once."""
+    few = Answering(answering.protocol, 30.0, remembered=2)
+    payloads = [reservation(1, producer)[1] for producer in range(1, 6)]
+    for payload in [*payloads, *payloads]:
+        few.append([payload])
+    few.append(payloads)
+    assert len(statuses(few)) == 5
+    assert [few.last(producer) for producer in range(1, 6)] == [1] * 5
+    assert len(few._last) == 2
+
+
 def test_what_is_in_the_journal_counts_after_a_restart(answering):
     """A new server over the same journal knows what the last one took."""
     answering.append([reservation(1)[1]])

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from track import TrackClient
-from track.errors import BackendError, JournalError, NotAReport
+from track.errors import BackendError, JournalError, NewerFormat, NotAReport
 from track.persistence import get_protocol
 from track.persistence.maintenance import Gap, backup, compact, repair, verify
 from track.structure import Project, Trial
@@ -105,6 +105,31 @@ def test_every_damaged_range_is_found(uri, path):
         assert len(found.findings) == 2  # two neighbours are one range
     else:
         assert [finding.end - finding.start for finding in found.findings] == [0, 0, 0]
+
+
+def test_a_record_of_a_newer_format_behind_a_cut_group_is_no_sound_store(tmp_path):
+    """Who reads only the older one must not take the journal for whole."""
+    head = bytes.fromhex("c1544a010000000064000000c81f1452c40f2ac2")
+    newer = bytes.fromhex("c1544a0200000000000000005943dddf")
+    Path(tmp_path, "store.journal").write_bytes(head + newer)
+    with pytest.raises(NewerFormat, match="byte 20 has format version 2"):
+        verify(f"file:{tmp_path}/store")
+
+
+@pytest.mark.parametrize("size", [1000, 2**20 + 1, 2**22])
+def test_zeros_at_the_end_are_unfinished_and_no_damage(tmp_path, size):
+    """However many a loss of power left there."""
+    uri, path = f"file:{tmp_path}/store", tmp_path / "store.journal"
+    get_protocol(uri).close()
+    store = get_protocol(uri)
+    store.new_project(Project("p"))
+    store.close()
+    end = path.stat().st_size
+    with path.open("ab") as file:
+        file.write(bytes(size))
+    found = verify(uri)
+    assert found.is_sound
+    assert [finding[:3] for finding in found.findings] == [(end, end + size, "unsettled")]
 
 
 def test_missing_events_of_each_producer_are_named(uri, path):

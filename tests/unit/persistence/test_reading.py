@@ -59,6 +59,19 @@ def test_of_a_damaged_journal_no_cache_is_made():
     assert not list(Path().glob("*.snapshot"))
 
 
+def test_damage_is_told_behind_a_journal_that_only_warns(monkeypatch):
+    """The option ``log.on_error`` is about what is written, and hides nothing of what is read."""
+    monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
+    fill("file:store")
+    content = bytearray(Path("store.journal").read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    Path("store.journal").write_bytes(content)
+    store = get_protocol("file:store")
+    assert len(store.fetch_trials()) == 1
+    assert len(Reader(store).damage()) == 1
+    store.close()
+
+
 def test_an_empty_file_is_not_made_an_lmdb_store():
     """LMDB would."""
     Path("empty").touch()
