@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from track.errors import ImportFailed, NotRecordedWarning, warn
 from track.exchange.optional import load
+from track.utils.files import fresh_path
 
 EXTRA = "tensorboard"
 HPARAMS = "hparams"
@@ -42,10 +43,17 @@ def write_event_file(
     path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
 ) -> None:
     """Write a run, in place of the file that is there."""
-    fresh = os.path.join(os.path.dirname(path), f"track.{os.getpid()}.tmp")  # none of their names
+    with fresh_path(os.path.join(os.path.dirname(path), "track")) as fresh:  # none of their names
+        _write_records(fresh, scalars, parameters, wall_time)
+        os.replace(fresh, path)
+
+
+def _write_records(
+    path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
+) -> None:
     protos = load("tensorboardX.proto.event_pb2", EXTRA)
     summaries = load("tensorboardX.proto.summary_pb2", EXTRA)
-    writer = load("tensorboardX.record_writer", EXTRA).RecordWriter(fresh)
+    writer = load("tensorboardX.record_writer", EXTRA).RecordWriter(path)
     head = protos.Event(wall_time=wall_time, file_version="brain.Event:2")
     writer.write(head.SerializeToString())
     if parameters:
@@ -58,7 +66,6 @@ def write_event_file(
         event = protos.Event(wall_time=time, step=step, summary=summary)
         writer.write(event.SerializeToString())
     writer.close()
-    os.replace(fresh, path)
 
 
 # Reading

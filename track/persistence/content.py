@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
 from track.errors import FileDamaged, ItemNotFound, TrackError
+from track.utils.files import fresh_path
 
 CONTENT_SUFFIX = ".files"
 """Of the folder beside a store on disk."""
+
+UNFINISHED = ".incoming"
+"""With what the names of copies in that folder begin that are still made."""
 
 _CHUNK = 2**20
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -143,22 +146,16 @@ class ContentStore:
 
     def _copy(self, path: str) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0
-        with (
-            open(path, "rb") as source,
-            tempfile.NamedTemporaryFile(dir=self.root, prefix=".incoming-", delete=False) as copy,
-        ):
-            try:
+        with fresh_path(str(self.root / UNFINISHED)) as fresh:
+            with open(path, "rb") as source, open(fresh, "xb") as copy:
                 while chunk := source.read(_CHUNK):
                     digest.update(chunk)
                     size += len(chunk)
                     copy.write(chunk)
                 copy.flush()
                 os.fsync(copy.fileno())
-                target = self.path_of(digest.hexdigest())
-                target.parent.mkdir(exist_ok=True)
-                # The same content is the same file: replacing it by itself harms nobody.
-                os.replace(copy.name, target)
-            except BaseException:
-                os.unlink(copy.name)
-                raise
+            target = self.path_of(digest.hexdigest())
+            target.parent.mkdir(exist_ok=True)
+            # The same content is the same file: replacing it by itself harms nobody.
+            os.replace(fresh, target)
         return size, digest.hexdigest()

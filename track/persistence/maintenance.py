@@ -11,7 +11,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from track.events.journal import Batch
 from track.events.journal_file import FileJournal
 from track.events.journal_on_disk import CACHE_SUFFIXES, JournalOnDisk
 from track.events.types import Unknown
-from track.persistence.content import CONTENT_SUFFIX
+from track.persistence.content import CONTENT_SUFFIX, UNFINISHED
 from track.persistence.opening import JOURNAL_SUFFIX, remake_report
 from track.persistence.settings import local_settings
 from track.persistence.storage import create_report
@@ -29,7 +29,7 @@ from track.persistence.utils import parse_uri, without_password
 from track.projections.objects import Objects
 from track.projections.projection import fold
 from track.projections.snapshot import pack
-from track.utils.files import sync_folder
+from track.utils.files import fresh_path, keep_mode, sync_folder
 from track.utils.progress import Progress, untold
 
 _SHOWN_BYTES = 40
@@ -221,7 +221,7 @@ def backup(uri: str, target: str, progress: Progress = untold) -> Rewritten:
                 shutil.copytree(
                     source_files,
                     path + CONTENT_SUFFIX,
-                    ignore=shutil.ignore_patterns(".incoming-*"),
+                    ignore=shutil.ignore_patterns(UNFINISHED + "*"),
                     dirs_exist_ok=True,
                 )
             if path != destination:
@@ -322,24 +322,23 @@ def copying(
     progress: Progress = untold,
     change: Callable[[bytes], bytes] = bytes,
 ) -> Iterator[_Copy]:
-    """Give a copy of what is intact, on stable storage; remove it at the end."""
+    """Give a copy of what is intact, on stable storage; remove it at the end.
+
+    It has the mode of the file at its destination, which it may replace.
+    """
     events = head = 0
-    path = f"{destination}.{os.getpid()}.tmp"
-    leftovers = (path, path + "-lock")
-    remove(leftovers)  # of a killed process that had this number
-    try:
-        fresh = kind(path, "process", journal.file.lock_timeout_s)
+    with fresh_path(destination) as path:
         try:
-            for positions, payloads in _read(journal, progress):
-                for payload in payloads:
-                    fresh.append([change(payload)])
-                events, head = events + len(payloads), positions[-1]
-            fresh.sync()
+            with closing(kind(path, "process", journal.file.lock_timeout_s)) as fresh:
+                for positions, payloads in _read(journal, progress):
+                    for payload in payloads:
+                        fresh.append([change(payload)])
+                    events, head = events + len(payloads), positions[-1]
+                fresh.sync()
+            keep_mode(path, destination)
+            yield _Copy(path, events, head)
         finally:
-            fresh.close()
-        yield _Copy(path, events, head)
-    finally:
-        remove(leftovers)
+            remove([path + "-lock"])
 
 
 def _read(journal: JournalOnDisk, progress: Progress) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ from track.persistence.importing import import_report
 from track.persistence.report_file import load_last_report, write_next_report
 from track.persistence.storage import check_report, create_report, load_report, replacing_report
 from track.persistence.store import Store
-from track.utils.files import sync_folder
+from track.utils.files import fresh_path, sync_folder
 
 JOURNAL_SUFFIX = ".journal"
 
@@ -110,19 +110,13 @@ def _import_report(path: str, journal_path: str) -> None:
     report = load_report(path)
     if not report:
         return
-    fresh = f"{journal_path}.{os.getpid()}.tmp"
-    with suppress(FileNotFoundError):
-        os.unlink(fresh)  # of a killed process that had this number
-    journal = FileJournal(fresh, "process")
-    try:
-        import_report(report, Producer(journal).record)
-        journal.sync()
-        os.link(fresh, journal_path)
-        sync_folder(journal_path)
-    except FileExistsError:
-        pass  # another process imported it first
-    except ValueError as error:
-        raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error
-    finally:
-        journal.close()
-        os.unlink(fresh)
+    with fresh_path(journal_path) as fresh, closing(FileJournal(fresh, "process")) as journal:
+        try:
+            import_report(report, Producer(journal).record)
+            journal.sync()
+            os.link(fresh, journal_path)
+            sync_folder(journal_path)
+        except FileExistsError:
+            pass  # another process imported it first
+        except ValueError as error:
+            raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error

@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -17,7 +17,7 @@ from track.projections.objects import UPDATE_COUNT
 from track.projections.report import dumps
 from track.serialization import SerializerProject, to_json
 from track.structure import Project, Trial, TrialGroup
-from track.utils.files import replacing
+from track.utils.files import fresh_path, replacing
 
 _OURS = re.compile(rb'\s*(\[\s*(\]|\{\s*"dtype"\s*:\s*"project"|$)|$)')
 _HEAD = 4096
@@ -102,16 +102,12 @@ def create_report(path: str) -> None:
     NotAReport
         the folder is missing or cannot be written
     """
-    fresh = f"{path}.{os.getpid()}.tmp"
     try:
-        with open(fresh, "w", encoding="ascii") as file:
-            file.write("[]\n")
-        try:
-            os.link(fresh, path)
-        except FileExistsError:
-            pass
-        finally:
-            os.unlink(fresh)
+        with fresh_path(path) as fresh:
+            with open(fresh, "x", encoding="ascii") as file:
+                file.write("[]\n")
+            with suppress(FileExistsError):
+                os.link(fresh, path)
     except OSError as error:
         folder = os.path.dirname(path)
         remedy = "create the folder first" if not os.path.isdir(folder) else "choose another path"

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from track.errors import LockTimeout
@@ -59,6 +59,32 @@ def sync_folder(path: str) -> None:
 
 
 @contextmanager
+def fresh_path(path: str) -> Iterator[str]:
+    """Give a path beside another one that nobody else is given; remove what is there at the end.
+
+    Processes of several machines or containers can share a folder and have one number, so chance
+    names it. What is made there has the mode that the umask says, as every file of a store.
+
+    Parameters
+    ----------
+    path
+        what the new one begins with
+    """
+    fresh = f"{path}.{os.urandom(8).hex()}.tmp"
+    try:
+        yield fresh
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(fresh)
+
+
+def keep_mode(file: str | int, replaced: str) -> None:
+    """Give a file, by path or descriptor, the mode of the one that it is to replace, if any."""
+    with suppress(FileNotFoundError):
+        os.chmod(file, os.stat(replaced).st_mode & 0o7777)
+
+
+@contextmanager
 def replacing(
     path: str,
     timeout_s: float,
@@ -101,8 +127,7 @@ def replacing(
             file.flush()
             if durably:
                 os.fsync(file.fileno())
-            if os.path.exists(path):
-                os.fchmod(file.fileno(), os.stat(path).st_mode & 0o7777)
+            keep_mode(file.fileno(), path)
             os.replace(written, path)
         except BaseException:
             os.unlink(written)

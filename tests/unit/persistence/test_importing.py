@@ -211,8 +211,9 @@ def open_at_once(start, counts):
     counts.put(len(list(get_protocol("file:old.json").events())))
 
 
-def test_processes_that_import_at_once_import_once(text):
+def test_processes_that_import_at_once_import_once(text, monkeypatch):
     """They all end up with one journal."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)  # as in containers that share the folder
     context = get_context("fork")
     start, counts = context.Barrier(4), context.Queue()
     openers = [context.Process(target=open_at_once, args=(start, counts)) for _ in range(4)]
@@ -227,14 +228,13 @@ def test_processes_that_import_at_once_import_once(text):
 
 @pytest.mark.parametrize("calls", [0, 1, 5])
 def test_an_import_that_is_killed_leaves_nothing_half_done(text, calls, tmp_path):
-    """The next one imports everything, whatever the dead process left behind."""
+    """The next one imports everything, and uses nothing that the dead process left behind."""
     program = (
         "import itertools, os\n"
         "from track.events.journal_file import FileJournal\n"
         "append, count = FileJournal.append, itertools.count()\n"
         f"def dying(*args): return os._exit(7) if next(count) == {calls} else append(*args)\n"
         "FileJournal.append = dying\n"
-        "os.getpid = lambda: 4242\n"
         "from track.persistence import get_protocol\n"
         "get_protocol('file:old.json')\n"
     )
@@ -250,7 +250,8 @@ def test_an_import_that_is_killed_leaves_nothing_half_done(text, calls, tmp_path
     assert list(map(repr, expected)) == [
         repr(one.event) for one in get_protocol("file:old.json").events()
     ]
-    assert [name for name in os.listdir() if name.endswith(".tmp")] == []
+    (left,) = (name for name in os.listdir() if name.endswith(".tmp"))
+    assert left.startswith("old.json.journal.")
 
 
 @pytest.mark.parametrize(
