@@ -136,6 +136,7 @@ ORDER = {
     "exchange": (
         "optional",
         "tables",
+        "frames",
         "text",
         "parquet",
         "recording",

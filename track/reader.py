@@ -31,6 +31,7 @@ from track.projections.finding import find_trial
 from track.projections.objects import Objects, stream_of
 from track.projections.query import check_paths
 from track.projections.report import render_report
+from track.projections.times import TrialTimes, times_of
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.utils.process import ProcessId
 from track.views import Attempt, Origin, View, attempt_at, code_of, status_of
@@ -417,21 +418,18 @@ class Reader:
     def to_pandas(self, trials: Iterable[Trial] | None = None, *, metrics: bool = False) -> Any:
         """Return a ``pandas.DataFrame``: a row per trial, or per value of their metrics.
 
+        Its columns are those of :func:`track.exchange.tables.trial_rows`, or of
+        :class:`track.exchange.tables.MetricRow`; times (``start``, ``end``, ``time``) are
+        ``datetime64[ns, UTC]``.
+
         Raises
         ------
         TrackError
             pandas is not installed
         """
-        from track.exchange.optional import load
-        from track.exchange.tables import METRIC_COLUMNS, metric_rows, trial_rows
+        from track.exchange.frames import metrics_frame, trials_frame
 
-        pandas = load("pandas", "pandas")
-        trials = self.trials() if trials is None else trials
-        if metrics:
-            rows = metric_rows(trials, self.groups())
-            return pandas.DataFrame(list(rows), columns=METRIC_COLUMNS)
-        names, table = trial_rows(trials, self.groups())
-        return pandas.DataFrame(table, columns=names)
+        return (metrics_frame if metrics else trials_frame)(*self._for_table(trials))
 
     def to_arrow(self, trials: Iterable[Trial] | None = None, *, metrics: bool = False) -> Any:
         """Return a ``pyarrow.Table``: a row per trial, or per value of their metrics.
@@ -443,8 +441,22 @@ class Reader:
         """
         from track.exchange.parquet import metrics_table, trials_table
 
-        table = metrics_table if metrics else trials_table
-        return table(self.trials() if trials is None else [*trials], self.groups())
+        return (metrics_table if metrics else trials_table)(*self._for_table(trials))
+
+    def _for_table(
+        self, trials: Iterable[Trial] | None
+    ) -> tuple[list[Trial], list[TrialGroup], dict[str, TrialTimes]]:
+        chosen = self.trials() if trials is None else [*trials]
+        return chosen, self.groups(), self.times(chosen)
+
+    def times(self, trials: Iterable[Trial]) -> dict[str, TrialTimes]:
+        """Return when trials started, ended, and logged each of their values.
+
+        Returns
+        -------
+        uid -> times, as exports take them.
+        """
+        return times_of(self.protocol.journal, [trial.uid for trial in trials])
 
 
 def open_store(uri: str | None = None) -> Reader:

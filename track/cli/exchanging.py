@@ -59,7 +59,8 @@ def export_verb(
             elif form == "json":
                 exchange.export_json(trials, target)
             else:
-                getattr(exchange, _TABLES[form])(trials, target, groups=groups)
+                times = reader.times(chosen)
+                getattr(exchange, _TABLES[form])(trials, target, groups=groups, times=times)
 
 
 def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:

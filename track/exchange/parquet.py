@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any
 
 from track.exchange.optional import load
-from track.exchange.tables import MetricRow, cell, metric_rows, trial_rows
+from track.exchange.tables import TIMES, MetricRow, TimesByUid, cell, metric_rows, trial_rows
 from track.structure import Trial, TrialGroup
 
 METRICS_FILE, TRIALS_FILE = "metrics.parquet", "trials.parquet"
@@ -20,7 +20,11 @@ _LARGEST = 2**63
 
 
 def export_parquet(
-    trials: Iterable[Trial], folder: str, *, groups: Iterable[TrialGroup] = ()
+    trials: Iterable[Trial],
+    folder: str,
+    *,
+    groups: Iterable[TrialGroup] = (),
+    times: TimesByUid | None = None,
 ) -> int:
     """Write ``metrics.parquet``, a row per value, and ``trials.parquet``, a row per trial.
 
@@ -32,6 +36,8 @@ def export_parquet(
         made if it does not exist; files of these names in it are replaced
     groups
         to show their names in place of their uids
+    times
+        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
 
     Returns
     -------
@@ -53,28 +59,32 @@ def export_parquet(
     parquet = load("pyarrow.parquet", "parquet")
     trials, groups = [*trials], [*groups]
     os.makedirs(folder, exist_ok=True)
-    parquet.write_table(trials_table(trials, groups), os.path.join(folder, TRIALS_FILE))
+    parquet.write_table(trials_table(trials, groups, times), os.path.join(folder, TRIALS_FILE))
     count = 0
     schema = _metrics_schema(arrow)
     with parquet.ParquetWriter(os.path.join(folder, METRICS_FILE), schema) as writer:
-        for batch in _metrics_batches(arrow, metric_rows(trials, groups)):
+        for batch in _metrics_batches(arrow, metric_rows(trials, groups, times)):
             count += len(batch)
             writer.write_batch(batch)
     return count
 
 
-def metrics_table(trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()) -> Any:
+def metrics_table(
+    trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
+) -> Any:
     """Return the values of all metrics as a ``pyarrow.Table``, a row per value."""
     arrow = load("pyarrow", "parquet")
-    batches = _metrics_batches(arrow, metric_rows(trials, groups))
+    batches = _metrics_batches(arrow, metric_rows(trials, groups, times))
     return arrow.Table.from_batches(batches, _metrics_schema(arrow))
 
 
-def trials_table(trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()) -> Any:
+def trials_table(
+    trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
+) -> Any:
     """Return a ``pyarrow.Table`` with a row per trial."""
     arrow = load("pyarrow", "parquet")
-    names, rows = trial_rows(trials, groups)
-    columns = [_typed(arrow, [row.get(name) for row in rows]) for name in names]
+    names, rows = trial_rows(trials, groups, times)
+    columns = [_column(arrow, name, [row.get(name) for row in rows]) for name in names]
     return arrow.table(columns, names=names)
 
 
@@ -97,12 +107,13 @@ def _metrics_schema(arrow: Any) -> Any:
             ("index", arrow.int64()),
             ("value", number),
             ("value_text", text),
+            ("time", _time_type(arrow)),
         ]
     )
 
 
 def _columns(arrow: Any, rows: list[Any]) -> list[Any]:
-    trials, projects, groups, metrics, steps, indexes, values = zip(*rows, strict=True)
+    trials, projects, groups, metrics, steps, indexes, values, times = zip(*rows, strict=True)
     text, number = arrow.string(), arrow.float64()
     step_numbers, value_numbers = [*map(_number, steps)], [*map(_number, values)]
     return [
@@ -113,7 +124,17 @@ def _columns(arrow: Any, rows: list[Any]) -> list[Any]:
         arrow.array(indexes, arrow.int64()),
         arrow.array(value_numbers, number),
         arrow.array([*map(_other_text, values, value_numbers)], text),
+        arrow.array(times, _time_type(arrow)),
     ]
+
+
+def _time_type(arrow: Any) -> Any:
+    return arrow.timestamp("ns", tz="UTC")
+
+
+def _column(arrow: Any, name: str, values: list[Any]) -> Any:
+    is_time = name in TIMES
+    return arrow.array(values, _time_type(arrow)) if is_time else _typed(arrow, values)
 
 
 def _typed(arrow: Any, values: list[Any]) -> Any:

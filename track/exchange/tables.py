@@ -9,14 +9,23 @@ from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
+from track.projections.objects import OWN_METADATA
 from track.projections.report import plain
+from track.projections.times import TrialTimes
 from track.structure import Trial, TrialGroup
 
-METRIC_COLUMNS = ("trial", "project", "group", "metric", "step", "index", "value")
+METRIC_COLUMNS = ("trial", "project", "group", "metric", "step", "index", "value", "time")
 """What the columns of a table of :class:`MetricRow` are called."""
+
+TIMES = ("start", "end")
+"""Columns of a table of trials that are times, in nanoseconds since 1970-01-01 UTC."""
 
 _STATISTICS = {"avg", "min", "max", "sd", "count"}
 """The steps of a metric that holds statistics of its values."""
+
+_FIRST = ("uid", "name", "revision", "project", "group", "status", *TIMES, "runtime")
+
+TimesByUid = Mapping[str, TrialTimes]
 
 _LARGE = 2**63
 """Python refuses to write the digits of very large integers."""
@@ -37,6 +46,9 @@ class MetricRow(NamedTuple):
         index in a list; None otherwise
     value
         as it was logged
+    time
+        when it was logged, in nanoseconds since 1970-01-01 UTC, None if that is not known; of a
+        statistic, when the last value came in
     """
 
     trial: str
@@ -46,33 +58,50 @@ class MetricRow(NamedTuple):
     step: Any
     place: int | None
     value: Any
+    time: int | None = None
 
 
-def metric_rows(trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()) -> Iterator[MetricRow]:
-    """Yield every value of every metric, in the order of the trials and of what they logged."""
+def metric_rows(
+    trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
+) -> Iterator[MetricRow]:
+    """Yield every value of every metric, in the order of the trials and of what they logged.
+
+    Parameters
+    ----------
+    trials
+        as ``fetch_trials`` returns them
+    groups
+        to show their names in place of their uids
+    times
+        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
+    """
     names = group_names(groups)
     for trial in trials:
+        known = (times or {}).get(trial.uid) or TrialTimes()
         uid, group = trial.uid, names.get(trial.group_id, trial.group_id)
         for metric, values in trial.metrics.items():
-            for step, place, value in _points(values):
-                yield MetricRow(uid, trial.project_id, group, metric, step, place, value)
+            points = [*_points(values)]
+            when = known.along(metric, points)
+            for (step, place, value), time in zip(points, when, strict=True):
+                yield MetricRow(uid, trial.project_id, group, metric, step, place, value, time)
 
 
 def trial_rows(
-    trials: Iterable[Trial], groups: Iterable[TrialGroup] = ()
+    trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
 ) -> tuple[list[str], list[dict[str, Any]]]:
     """Return a row for each trial, a dictionary by column, and the names of all columns.
 
-    The columns are uid, name, project, group, status and runtime (in seconds), then
-    ``parameters.<name>`` with dots where parameters nest, then ``metrics.<name>`` with the value
-    that was logged last (``metrics.<name>.avg`` and so on for statistics).
+    The columns are uid, name, revision, project, group, status, start and end (in nanoseconds since
+    1970-01-01 UTC) and runtime (in seconds), then ``parameters.<name>`` with dots where parameters
+    nest, ``tags.<name>``, ``metadata.<name>``, and ``metrics.<name>`` with the value that was
+    logged last (``metrics.<name>.avg`` and so on for statistics).
     """
     names = group_names(groups)
-    rows = [_trial_row(trial, names) for trial in trials]
-    columns = dict.fromkeys(("uid", "name", "project", "group", "status", "runtime"))
-    for prefix in ("parameters.", "metrics."):
+    rows = [_trial_row(trial, names, (times or {}).get(trial.uid)) for trial in trials]
+    columns = dict.fromkeys(_FIRST)
+    for section in ("parameters", "tags", "metadata", "metrics"):
         for row in rows:
-            columns.update((name, None) for name in row if name.startswith(prefix))
+            columns.update((name, None) for name in row if name.partition(".")[0] == section)
     return [*columns], rows
 
 
@@ -124,21 +153,37 @@ def _points(values: Any) -> Iterator[tuple[Any, int | None, Any]]:
         yield None, None, values
 
 
-def _trial_row(trial: Trial, names: dict[Any, str]) -> dict[str, Any]:
+def _trial_row(trial: Trial, names: dict[Any, str], times: TrialTimes | None) -> dict[str, Any]:
     runtime = trial.chronos.get("runtime")
     row = {
         "uid": trial.uid,
         "name": trial.name,
+        "revision": trial.revision,
         "project": trial.project_id,
         "group": names.get(trial.group_id, trial.group_id),
         "status": None if trial.status is None else trial.status.name,
+        "start": None if times is None else times.started_at,
+        "end": None if times is None else times.finished_at,
         "runtime": runtime if isinstance(runtime, (int, float)) else None,
     }
     if trial.parameters:
         row.update(flatten("parameters", trial.parameters))
+    row.update(_section("tags", trial.tags))
+    row.update(_section("metadata", trial.metadata))
     for metric, values in trial.metrics.items():
         row.update(_last(f"metrics.{cell(metric)}", values))
     return row
+
+
+def _section(name: str, values: Any) -> dict[str, Any]:
+    """Return what is logged by name, but for what the storage keeps among it; else all of it."""
+    if not isinstance(values, Mapping):
+        return {name: values} if values else {}
+    return {
+        f"{name}.{cell(key)}": value.to_json(short=True) if isinstance(value, Aggregator) else value
+        for key, value in values.items()
+        if key not in OWN_METADATA
+    }
 
 
 def _last(name: str, values: Any) -> dict[str, Any]:

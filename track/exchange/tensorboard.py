@@ -20,9 +20,10 @@ from track.exchange.event_files import (
 )
 from track.exchange.optional import load
 from track.exchange.recording import END_TIME, START_TIME
-from track.exchange.tables import cell, flatten, group_names, metric_rows
+from track.exchange.tables import TimesByUid, cell, flatten, group_names, metric_rows
 from track.projections.objects import LAST_CHANGE
 from track.projections.report import ORPHANS
+from track.projections.times import TrialTimes
 from track.structure import Project, Status, Trial, TrialGroup
 
 _EVENT_FILE = "events.out.tfevents"
@@ -33,7 +34,11 @@ _LARGEST = 2**63
 
 
 def export_tensorboard(
-    trials: Iterable[Trial], folder: str, *, groups: Iterable[TrialGroup] = ()
+    trials: Iterable[Trial],
+    folder: str,
+    *,
+    groups: Iterable[TrialGroup] = (),
+    times: TimesByUid | None = None,
 ) -> int:
     """Write each trial as a run, in ``<project>/<group>/<uid>`` below a folder.
 
@@ -45,6 +50,8 @@ def export_tensorboard(
         made if it does not exist; runs that were written there before are replaced
     groups
         to name folders after them, and not after their uids
+    times
+        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
 
     Returns
     -------
@@ -59,9 +66,9 @@ def export_tensorboard(
     -----
     Scalars are 32-bit floats, and their steps are integers: those of a list are its indexes, and
     those of a metric with any other steps (0.5, ``"first"``) are numbered 0, 1, 2 in the order
-    they were logged in. All have the wall time of the trial's last change, since that is the only
-    one a trial keeps. Parameters become hparams, by dotted name; those that are no number, text or
-    boolean are written as text.
+    they were logged in. Without ``times`` all have the wall time of the trial's last change, since
+    that is the only one a trial keeps. Parameters become hparams, by dotted name; those that are no
+    number, text or boolean are written as text.
     """
     load("tensorboardX", EXTRA)
     names = group_names(groups)
@@ -73,7 +80,7 @@ def export_tensorboard(
         os.makedirs(run, exist_ok=True)
         changed = trial.metadata.get(LAST_CHANGE)
         wall_time = changed if isinstance(changed, float) else time.time()
-        scalars = [*_scalars(trial, wall_time)]
+        scalars = [*_scalars(trial, wall_time, (times or {}).get(trial.uid))]
         left_out += sum(scalar is None for scalar in scalars)
         points = (scalar for scalar in scalars if scalar is not None)
         write_event_file(os.path.join(run, _OURS), points, _hparams(trial), wall_time)
@@ -90,16 +97,18 @@ def _folder_name(part: Any) -> str:
     return escaped or "%"
 
 
-def _scalars(trial: Trial, wall_time: float) -> Iterator[Scalar | None]:
+def _scalars(trial: Trial, wall_time: float, times: TrialTimes | None) -> Iterator[Scalar | None]:
     """Yield the points of a trial, None for each value that is no number."""
     for metric, values in trial.metrics.items():
-        rows = [*metric_rows([Trial(metrics={metric: values})])]
+        alone = Trial(metrics={metric: values})
+        rows = [*metric_rows([alone], times={alone.uid: times} if times else None)]
         steps: list[Any] = [row.place if row.step is None else row.step for row in rows]
         if not all(type(step) is int and -_LARGEST <= step < _LARGEST for step in steps):
             steps = [*range(len(rows))]
         for step, row in zip(steps, rows, strict=True):
             number = _number(row.value)
-            yield None if number is None else Scalar(cell(metric), step, wall_time, number)
+            at = wall_time if row.time is None else row.time * 1e-9
+            yield None if number is None else Scalar(cell(metric), step, at, number)
 
 
 def _number(value: Any) -> float | None:

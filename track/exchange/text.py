@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TextIO
 
 from track.events.types import Recorded
-from track.exchange.tables import METRIC_COLUMNS, cell, metric_rows, trial_rows
+from track.exchange.tables import METRIC_COLUMNS, TIMES, TimesByUid, cell, metric_rows, trial_rows
 from track.moments import time_text
 from track.persistence.reading import journal_of_report
 from track.projections.copies import copy_project
@@ -21,8 +21,16 @@ from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
 
 
-def export_csv(trials: Iterable[Trial], file: TextIO, *, groups: Iterable[TrialGroup] = ()) -> int:
-    """Write each value of each metric as a row: trial, project, group, metric, step, index, value.
+def export_csv(
+    trials: Iterable[Trial],
+    file: TextIO,
+    *,
+    groups: Iterable[TrialGroup] = (),
+    times: TimesByUid | None = None,
+) -> int:
+    """Write each value of each metric as a row.
+
+    The columns are trial, project, group, metric, step, index, value and time.
 
     Parameters
     ----------
@@ -32,6 +40,8 @@ def export_csv(trials: Iterable[Trial], file: TextIO, *, groups: Iterable[TrialG
         where to write
     groups
         to show their names in place of their uids
+    times
+        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
 
     Returns
     -------
@@ -40,19 +50,24 @@ def export_csv(trials: Iterable[Trial], file: TextIO, *, groups: Iterable[TrialG
     Notes
     -----
     A value that was logged with a step has no index, one of a list has no step, and a statistic
-    has its name as step. Cells are written as :func:`track.exchange.tables.cell` says.
+    has its name as step. Times are ISO 8601 in UTC, empty without ``times``. Cells are written as
+    :func:`track.exchange.tables.cell` says.
     """
     writer = csv.writer(file)
     writer.writerow(METRIC_COLUMNS)
     count = 0
-    for row in metric_rows(trials, groups):
-        writer.writerow(map(cell, row))
+    for row in metric_rows(trials, groups, times):
+        writer.writerow(map(cell, (*row[:-1], _time(row.time))))
         count += 1
     return count
 
 
 def export_trials_csv(
-    trials: Iterable[Trial], file: TextIO, *, groups: Iterable[TrialGroup] = ()
+    trials: Iterable[Trial],
+    file: TextIO,
+    *,
+    groups: Iterable[TrialGroup] = (),
+    times: TimesByUid | None = None,
 ) -> int:
     """Write each trial as a row, see :func:`track.exchange.tables.trial_rows` for its columns.
 
@@ -60,11 +75,17 @@ def export_trials_csv(
     -------
     The number of trials.
     """
-    columns, rows = trial_rows(trials, groups)
+    columns, rows = trial_rows(trials, groups, times)
+    for row in rows:
+        row.update((name, _time(row[name])) for name in TIMES)
     writer = csv.writer(file)
     writer.writerow(columns)
     writer.writerows([cell(row.get(column)) for column in columns] for row in rows)
     return len(rows)
+
+
+def _time(at_ns: int | None) -> str | None:
+    return None if at_ns is None else time_text(at_ns)
 
 
 def export_json(objects: Iterable[Project | TrialGroup | Trial], file: TextIO) -> int:

@@ -41,6 +41,7 @@ def test_values_are_numbers_where_they_can_be(tmp_path):
         "index": 0,
         "value": 1.0,
         "value_text": None,
+        "time": None,
     }
     assert [row["value"] for row in rows] == [
         *(1.0, 0.5, 1.0, math.inf, None, None, None, None, None, -(2.0**53))

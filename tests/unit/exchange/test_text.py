@@ -69,14 +69,14 @@ def test_a_row_for_each_value():
     group = TrialGroup(_uid="g1", name="group")
     trial = make_trial(group_id="g1", metrics={"loss": LOSS, "cost": [1, True, "x"], "bare": 3})
     assert to_csv(export_csv, [trial], groups=[group]) == [
-        ["trial", "project", "group", "metric", "step", "index", "value"],
-        ["aaa_0", "p", "group", "loss", "0", "", "1.0"],
-        ["aaa_0", "p", "group", "loss", "1", "", "0.5"],
-        ["aaa_0", "p", "group", "loss", "10", "", "NaN"],
-        ["aaa_0", "p", "group", "cost", "", "0", "1"],
-        ["aaa_0", "p", "group", "cost", "", "1", "true"],
-        ["aaa_0", "p", "group", "cost", "", "2", "x"],
-        ["aaa_0", "p", "group", "bare", "", "", "3"],
+        ["trial", "project", "group", "metric", "step", "index", "value", "time"],
+        ["aaa_0", "p", "group", "loss", "0", "", "1.0", ""],
+        ["aaa_0", "p", "group", "loss", "1", "", "0.5", ""],
+        ["aaa_0", "p", "group", "loss", "10", "", "NaN", ""],
+        ["aaa_0", "p", "group", "cost", "", "0", "1", ""],
+        ["aaa_0", "p", "group", "cost", "", "1", "true", ""],
+        ["aaa_0", "p", "group", "cost", "", "2", "x", ""],
+        ["aaa_0", "p", "group", "bare", "", "", "3", ""],
     ]
 
 
@@ -88,7 +88,7 @@ def test_a_statistic_has_its_name_as_step():
         store.log_trial_metrics(trial, aggregator=StatAggregator.lazy(0), loss=value)
     for found in (trial, *store.fetch_trials()):
         rows = to_csv(export_csv, [found])
-        assert ["avg", "", "2.0"] in [row[4:] for row in rows]
+        assert ["avg", "", "2.0"] in [row[4:7] for row in rows]
         header, row = to_csv(export_trials_csv, [found])
         assert row[header.index("metrics.loss.max")] == "3.0"
 
@@ -103,6 +103,8 @@ def test_a_row_for_each_trial():
             parameters={"opt": {"name": "sgd", "lr": 0.1}, "empty": {}},
             metrics={"loss": LOSS, "none": []},
             chronos={"runtime": 1.5},
+            tags={"kind": "first"},
+            metadata={"_update_count": 3, "_last_change": 1.5, "note": {"n": 1}},
             status=Status.Completed,
         ),
         Trial(_hash="bbb", parameters={"opt.lr": 1}, metrics={"cost": [1, 2]}, status=None),
@@ -111,13 +113,18 @@ def test_a_row_for_each_trial():
     assert dict(zip(header, first, strict=True)) == {
         "uid": "aaa_0",
         "name": "first",
+        "revision": "0",
         "project": "p",
         "group": "",
         "status": "Completed",
+        "start": "",
+        "end": "",
         "runtime": "1.5",
         "parameters.opt.name": "sgd",
         "parameters.opt.lr": "0.1",
         "parameters.empty": "{}",
+        "tags.kind": "first",
+        "metadata.note": '{"n": 1}',
         "metrics.loss": "NaN",
         "metrics.none": "",
         "metrics.cost": "",
@@ -125,6 +132,7 @@ def test_a_row_for_each_trial():
     shown = dict(zip(header, second, strict=True))
     assert {name: text for name, text in shown.items() if text} == {
         "uid": "bbb_0",
+        "revision": "0",
         "parameters.opt.lr": "1",
         "metrics.cost": "2",
     }
@@ -134,7 +142,7 @@ def test_steps_that_are_texts_are_no_columns():
     """The last value is one column, as of any other metric."""
     trial = make_trial(metrics={"loss": {f"epoch {number}": number for number in range(99)}})
     header, row = to_csv(export_trials_csv, [trial])
-    assert (len(header), row[header.index("metrics.loss")]) == (7, "98")
+    assert (len(header), row[header.index("metrics.loss")]) == (10, "98")
 
 
 @given(st.lists(odd_trials, max_size=3))
@@ -145,7 +153,7 @@ def test_odd_values_become_valid_csv(trials):
     text = file.getvalue()
     assert text.encode().decode() == text
     rows = [*csv.reader(io.StringIO(text, newline=""))]
-    assert [len(row) for row in rows] == [7] * (count + 1)
+    assert [len(row) for row in rows] == [8] * (count + 1)
     header, *rows = to_csv(export_trials_csv, trials)
     assert [row[0] for row in rows] == [cell(trial.uid) for trial in trials]
     assert all(len(row) == len(header) for row in rows)

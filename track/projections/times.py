@@ -1,0 +1,137 @@
+"""When trials started and ended, and when each value of their metrics was logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from track.events.columns import Columns, by_stream
+from track.events.journal import Journal
+from track.events.types import (
+    MetricsLogged,
+    Recorded,
+    TrialCreated,
+    TrialFinished,
+    TrialStarted,
+)
+from track.metrics import add_column, add_values
+from track.projections.objects import stream_of
+from track.projections.projection import fold
+
+_FEW = 16
+"""For more trials than these, reading all events takes fewer steps than finding those of each."""
+
+
+class TrialTimes:
+    """Times of one trial, all in nanoseconds since 1970-01-01 UTC.
+
+    Attributes
+    ----------
+    started_at
+        when it started first, None if it never did
+    finished_at
+        when it ended last, None if it did not, or not since it was started again
+    metrics
+        name -> times, as a metric has values: by step or in a list; of a metric that is aggregated,
+        those of all values that went in
+    """
+
+    def __init__(self) -> None:
+        self.started_at: int | None = None
+        self.finished_at: int | None = None
+        self.metrics: dict[str, Any] = {}
+        self._aggregated: set[str] = set()
+
+    def apply(self, recorded: Recorded) -> None:
+        """Fold in one event of the trial."""
+        event, at = recorded.event, recorded.at
+        if isinstance(event, MetricsLogged):
+            for name in event.values:
+                self._log(name, event.step, at, is_aggregated=event.aggregator is not None)
+        elif isinstance(event, TrialCreated):
+            self.metrics.update((name, _all_at(at, each)) for name, each in event.metrics.items())
+        elif isinstance(event, TrialStarted):
+            self.started_at = at if self.started_at is None else self.started_at
+            self.finished_at = None
+        elif isinstance(event, TrialFinished):
+            self.finished_at = at
+
+    def apply_columns(self, rows: Columns) -> None:
+        """Fold in many events that logged the same metrics, each with a step."""
+        for name in rows.metrics:
+            if name in self._aggregated:
+                self.metrics[name].extend(rows.times)
+            else:
+                add_column(self.metrics, name, rows.steps, rows.times)
+
+    def _log(self, name: str, step: Any, at: int, *, is_aggregated: bool) -> None:
+        if is_aggregated and name not in self._aggregated:
+            self._aggregated.add(name)
+            earlier = self.metrics.get(name, [])
+            self.metrics[name] = earlier if isinstance(earlier, list) else [*earlier.values()]
+        if name in self._aggregated:
+            self.metrics[name].append(at)
+        else:
+            add_values(self.metrics, step, {name: at})
+
+    def along(self, metric: str, points: Sequence[tuple[Any, int | None, Any]]) -> list[int | None]:
+        """Return when each value of a metric was logged, None where that is not known.
+
+        Parameters
+        ----------
+        metric
+            its name
+        points
+            step, index in a list, and value; one of the first two is None, or both of what is no
+            list, and then the last time counts
+        """
+        times = self.metrics.get(metric)
+        if not isinstance(times, list):
+            by_step = dict(times or {})
+            return [by_step.get(place if step is None else step) for step, place, _ in points]
+        # An aggregator may have kept the last ones alone.
+        first = max(0, len(times) - len(points)) if metric in self._aggregated else 0
+        known = dict(enumerate(times[first:]))
+        last = times[-1] if times else None
+        return [last if place is None else known.get(place) for _, place, _ in points]
+
+
+class Times:
+    """The times of all trials of which events are folded in, by stream."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.by_stream: dict[int, TrialTimes] = {}
+
+    def apply(self, recorded: Recorded) -> None:
+        """Fold in one event."""
+        self.position = recorded.position
+        self._of(recorded.stream).apply(recorded)
+
+    def apply_columns(self, columns: Columns, position: int) -> None:
+        """Fold in many events at once."""
+        self.position = position
+        for stream, rows in by_stream(columns):
+            self._of(stream).apply_columns(rows)
+
+    def _of(self, stream: int) -> TrialTimes:
+        return self.by_stream.setdefault(stream, TrialTimes())
+
+
+def times_of(journal: Journal, uids: Iterable[str]) -> dict[str, TrialTimes]:
+    """Return the times of trials by uid, as far as the journal has events of them."""
+    streams = {uid: stream_of(uid) for uid in uids}
+    times = Times()
+    if len(streams) > _FEW:
+        fold(times, journal.read_batches())
+    else:
+        for stream in streams.values():
+            fold(times, journal.read_stream(stream))
+    found = times.by_stream
+    return {uid: found[stream] for uid, stream in streams.items() if stream in found}
+
+
+def _all_at(at: int, values: Any) -> Any:
+    if isinstance(values, dict):
+        return dict.fromkeys(values, at)
+    return [at] * (len(values) if isinstance(values, list) else 1)
