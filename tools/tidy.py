@@ -57,6 +57,7 @@ LAYERS = {
     "logger": Layer(5, beside=frozenset({"running"})),
     "reader": Layer(6),
     "summaries": Layer(5),
+    "display": Layer(5, beside=frozenset({"summaries"})),
     "views": Layer(5),
     "client": Layer(6),
     "cli": Layer(7),

@@ -11,6 +11,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from track.display.listings import html_of, list_groups, list_projects, list_trials
 from track.errors import DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
 from track.events.journal import Batch
@@ -73,6 +74,9 @@ class Reader:
     def __repr__(self) -> str:
         return f"Reader({without_password(self.protocol.uri or '')!r})"
 
+    def _repr_html_(self) -> str | None:
+        return html_of(repr(self), self.projects)
+
     def __enter__(self) -> Reader:
         return self
 
@@ -99,7 +103,7 @@ class Reader:
             the query makes no sense, or has a path that leads to nothing in any project
         """
         with self._queried("project", query, at) as (objects, checked):
-            return [*map(copy_project, objects.find_projects(checked))]
+            return list_projects(map(copy_project, objects.find_projects(checked)))
 
     def groups(self, query: Query = None, *, at: When = None) -> list[TrialGroup]:
         """Return the groups that match a query, oldest first.
@@ -110,7 +114,7 @@ class Reader:
             the query makes no sense, or has a path that leads to nothing in any group
         """
         with self._queried("group", query, at) as (objects, checked):
-            return [*map(copy_group, objects.find_groups(checked))]
+            return list_groups(map(copy_group, objects.find_groups(checked)))
 
     def trials(
         self, query: Query = None, *, at: When = None, archived: bool = False
@@ -126,7 +130,10 @@ class Reader:
             find = objects.find_archived if archived else objects.find_trials
             parts = {part.uid: part for part in objects.find_parts(checked, archived=archived)}
             self.tell_of_parts(parts)
-            return [copy_trial(trial) for trial in (*find(checked), *parts.values())]
+            found = [*find(checked), *parts.values()]
+            status_in = self.protocol.authority.status_in
+            now = {} if at is not None else {one.uid: status_in(objects, one) for one in found}
+            return list_trials(map(copy_trial, found), objects, now)
 
     def trial(self, which: str | Trial, *, at: When = None) -> Trial:
         """Return a trial, as it is or as it stood at a moment.
@@ -450,12 +457,7 @@ class Reader:
         return chosen, self.groups(), self.times(chosen)
 
     def times(self, trials: Iterable[Trial]) -> dict[str, TrialTimes]:
-        """Return when trials started, ended, and logged each of their values.
-
-        Returns
-        -------
-        uid -> times, as exports take them.
-        """
+        """Return, by uid, when trials started, ended, and logged each of their values."""
         return times_of(self.protocol.journal, [trial.uid for trial in trials])
 
 

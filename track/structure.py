@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
+from reprlib import Repr
 from typing import Any
 
 
@@ -88,8 +89,34 @@ def get_status(name: str, value: int) -> AnyStatus:
     return status if status is not None and status.value == value else CustomStatus(name, value)
 
 
+class _Brief(Repr):
+    """Shows the beginning of what is large, and of a set how much is in it."""
+
+    repr_StepSeries = Repr.repr_dict  # noqa: N815 - Repr finds it by the name of the class
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxdict = self.maxlist = self.maxtuple = 6
+        self.maxstring = self.maxother = 80
+        self.maxlevel = 3
+
+    def repr_set(self, items: set[Any], level: int) -> str:
+        return f"<{len(items)}>"
+
+    def brief(self, value: Any) -> str:
+        """Return a text that leaves room for others on a screen."""
+        text = self.repr(value)
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
+_LONGEST = 240
+"""Characters of one of the attributes of what is shown."""
+
+_brief = _Brief().brief
+
+
 class _Shown:
-    """Shows its attributes in its repr.
+    """Shows its attributes in its repr, as far as they fit a screen.
 
     These are no dataclasses because `import track` would take a quarter longer.
     """
@@ -97,7 +124,7 @@ class _Shown:
     def __repr__(self) -> str:
         values = {name.removeprefix("_"): value for name, value in vars(self).items()}
         values.pop("source", None)
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in values.items())})"
+        return f"{type(self).__name__}({', '.join(f'{k}={_brief(v)}' for k, v in values.items())})"
 
 
 class _Metrics:
@@ -234,10 +261,17 @@ class Trial(_Metrics, _Shown):
         facts |= {f"parameters.{name}": value for name, value in self.parameters.items()}
         facts |= {f"metrics.{name}": _last_of(values) for name, values in self.metrics.items()}
         rows = (
-            f"<tr><th>{escape(str(name))}</th><td>{escape(str(value))}</td></tr>"
+            f"<tr><th>{escape(str(name))}</th><td>{escape(_text(value))}</td></tr>"
             for name, value in facts.items()
         )
         return f"<table><caption>Trial {escape(self.uid)}</caption>{''.join(rows)}</table>"
+
+
+def _text(value: Any) -> str:
+    """Return a value as it stands in a cell: text and numbers as they are."""
+    return (
+        str(value)[:_LONGEST] if isinstance(value, (str, Status, CustomStatus)) else _brief(value)
+    )
 
 
 def _last_of(values: Any) -> Any:

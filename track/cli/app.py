@@ -21,6 +21,7 @@ from track.errors import (
     TrackError,
     TrackWarning,
 )
+from track.utils.printing import printable
 
 FAILURE, USAGE, NOT_FOUND, DAMAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
@@ -186,14 +187,6 @@ def _run(arguments: Sequence[str]) -> int:
         click.echo(f"track: {printable(_one_line(error))}", err=True)
         return _code(error)
     return result if isinstance(result, int) else 0
-
-
-def printable(text: str) -> str:
-    """Return a text that says the same and does nothing to a terminal.
-
-    What was logged may hold escape sequences, and lone surrogates, which no UTF-8 can hold.
-    """
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _prepare_streams() -> None:

@@ -9,7 +9,6 @@ import click
 from track.cli.app import DAMAGE, FAILURE
 from track.cli.common import (
     TRIAL,
-    UNCUT,
     example,
     json_option,
     note_damage,
@@ -21,6 +20,7 @@ from track.cli.common import (
     tell,
     writing,
 )
+from track.display.texts import UNCUT
 from track.errors import TrackError
 from track.persistence.which_store import store_uri
 from track.reader import open_store

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from unicodedata import east_asian_width
 
 import click
 from click.shell_completion import CompletionItem
 
-from track.cli.app import DAMAGE_MET, printable
+from track.cli.app import DAMAGE_MET
+from track.display.texts import LONGEST, gaps, shown, shown_width, text_table
 from track.errors import BackendError, TrackError
 from track.moments import time_text
 from track.persistence import get_protocol
@@ -24,21 +24,13 @@ from track.projections.objects import Objects
 from track.projections.report import dumps, plain
 from track.reader import Reader, open_store
 from track.summaries import TrialSummary
+from track.utils.printing import printable
 from track.utils.progress import Progress, untold
 
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
-_UNITS = ((86400 * 7, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
-_LONGEST = 72
-"""Characters of a value in a table, as a rule: uids and hashes are shorter."""
-
-UNCUT = 10**6
-
 _TOLD = "track.told"
 """Where the context of the command has what was said already."""
-
-_FEWEST_DIGITS = 8
-"""Of a uid, where it is shown."""
 
 _REDRAWN_S = 0.1
 
@@ -149,20 +141,10 @@ def room() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def gaps(columns: int, *, is_lined: bool) -> int:
-    """Return how many characters of a line of a table are in no column."""
-    return 3 * columns + 1 if is_lined else 2 * (columns - 1)
-
-
-def shown_width(text: str) -> int:
-    """Return how many characters wide a text is on a terminal, where some take two."""
-    return len(text) + sum(east_asian_width(char) in "WF" for char in text)
-
-
 def print_table(
     names: Sequence[str],
     rows: Iterable[Sequence[Any]],
-    longest: int = _LONGEST,
+    longest: int = LONGEST,
     *,
     is_lined: bool | None = None,
 ) -> None:
@@ -182,7 +164,6 @@ def print_table(
     """
     names = [*map(printable, names)]
     cells = [[shown(value, longest) for value in row] for row in rows]
-    widths = [max(map(shown_width, column)) for column in zip(names, *cells, strict=True)]
     if is_for_people():
         from rich.console import Console
         from rich.table import Table
@@ -192,6 +173,8 @@ def print_table(
         if is_lined is False:
             table = Table(header_style="bold", box=None, padding=(0, 2, 0, 0), pad_edge=False)
         if is_lined is not None:
+            columns = zip(names, *cells, strict=True)
+            widths = (max(map(shown_width, column)) for column in columns)
             whole = gaps(len(names), is_lined=is_lined) + sum(widths)
             console.width = max(console.width, whole)
         for name in names:
@@ -200,12 +183,8 @@ def print_table(
             table.add_row(*map(Text, row))
         console.print(table)
         return
-    for row in ([*names], *cells):
-        padded = (
-            text + " " * (width - shown_width(text))
-            for text, width in zip(row, widths, strict=True)
-        )
-        click.echo("  ".join(padded).rstrip())
+    for line in text_table(names, cells):
+        click.echo(line)
 
 
 @contextmanager
@@ -238,28 +217,6 @@ def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
         yield advance
 
 
-def shown(value: Any, longest: int = _LONGEST) -> str:
-    """Return a value as it stands in a table."""
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = printable(value if isinstance(value, str) else dumps(plain(value)))
-    return text if len(text) <= longest else text[: longest - 1] + "…"
-
-
-def short_uids(uids: Iterable[str]) -> dict[str, str]:
-    """Return enough of the uid of each trial to find it, and to tell it from all the others."""
-    hashes = {uid: uid.rpartition("_")[0] for uid in uids}
-    starts, digits = {*hashes.values()}, _FEWEST_DIGITS
-    while len({start[:digits] for start in starts}) < len(starts):
-        digits += 1
-    return {
-        uid: shown(f"{start[:digits]}_{uid.rpartition('_')[2]}", UNCUT)
-        for uid, start in hashes.items()
-    }
-
-
 def summaries_of(reader: Reader) -> list[TrialSummary]:
     """Return all trials at a glance, archived ones and what is left of others among them."""
     with reader.protocol.current() as objects:
@@ -281,21 +238,6 @@ def summaries_in(reader: Reader, objects: Objects) -> list[TrialSummary]:
         for trial in (*objects.trials.values(), *objects.parts.values())
         if not objects.is_erased(trial.uid)
     ]
-
-
-def duration(seconds: float | None) -> str | None:
-    """Return how long something takes, in the largest unit that is full."""
-    if seconds is None:
-        return None
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{seconds / size:.3g}{unit}"
-    return f"{seconds * 1000:.3g}ms"
-
-
-def ago(epoch_s: float | None) -> str | None:
-    """Return how long ago a time was."""
-    return None if epoch_s is None else f"{duration(max(0.0, time.time() - epoch_s))} ago"
 
 
 def clock(at_ns: int | None) -> str | None:

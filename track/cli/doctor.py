@@ -10,7 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 
 import click
 
-from track.cli.common import UNCUT, example, json_option, print_json, print_table, store_option
+from track.cli.common import example, json_option, print_json, print_table, store_option
+from track.display.texts import UNCUT
 from track.errors import BackendError, TrackError
 from track.persistence.utils import without_password
 from track.versioning import __version__

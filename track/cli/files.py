@@ -8,10 +8,8 @@ import sys
 
 import click
 
-from track.cli.app import printable
 from track.cli.common import (
     TRIAL,
-    UNCUT,
     example,
     json_option,
     print_json,
@@ -19,9 +17,11 @@ from track.cli.common import (
     reading,
     store_option,
 )
+from track.display.texts import UNCUT
 from track.errors import BackendError, TrackError
 from track.persistence.logged_files import find_files, paths_of
 from track.utils.files import replacing
+from track.utils.printing import printable
 
 _DIGITS = 12
 """Of a SHA-256 in a list: enough to name it."""

@@ -7,13 +7,9 @@ from typing import Any
 
 import click
 
-from track.cli.app import printable
-from track.cli.columns import choose_columns, columns_of, sentence
 from track.cli.common import (
     TRIAL,
-    UNCUT,
     clock,
-    duration,
     example,
     is_for_people,
     json_option,
@@ -21,13 +17,14 @@ from track.cli.common import (
     print_table,
     reading,
     room,
-    short_uids,
-    shown,
     store_option,
     summaries_of,
     tell,
 )
 from track.cli.drawing import braille, letter, plot, sparkline
+from track.display.columns import choose_columns, columns_of, sentence
+from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
+from track.display.texts import UNCUT, duration, short_uids, shown
 from track.errors import QueryError
 from track.projections.objects import OWN_METADATA
 from track.projections.paths import hint, parse_path
@@ -43,6 +40,7 @@ from track.summaries import (
     split_paths,
     value_at,
 )
+from track.utils.printing import printable
 from track.views import Attempt
 
 _FULL = 0xFF
@@ -129,18 +127,10 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
             facts = {**to_json(item), "trials": len(item.trials)}
             print_json({key: value for key, value in facts.items() if key != "groups"})
         return
-    extra = "groups" if what == "projects" else "project"
-    print_table(
-        ["name", "trials", extra, "description"],
-        (
-            [
-                *(item.name, len(item.trials)),
-                len(item.groups) if what == "projects" else item.project_id,
-                item.description,
-            ]
-            for item in items
-        ),
-    )
+    if what == "projects":
+        print_table(PROJECT_COLUMNS, map(project_row, items))
+    else:
+        print_table(GROUP_COLUMNS, map(group_row, items))
 
 
 @click.command("show", epilog=example("track show baseline", "track show 1f3a9c --at 2h"))

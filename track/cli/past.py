@@ -17,10 +17,10 @@ from track.cli.common import (
     print_json,
     print_table,
     reading,
-    shown,
     store_option,
 )
 from track.cli.subjects import Subjects
+from track.display.texts import shown
 from track.errors import QueryError
 from track.events.types import CATALOGUE, Recorded
 from track.moments import Moment, to_moment

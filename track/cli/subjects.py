@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from track.cli.columns import shortened
-from track.cli.common import short_uids, shown, shown_width
+from track.display.columns import shortened
+from track.display.texts import short_uids, shown, shown_width
 from track.events.types import (
     GroupCreated,
     ProcessDescribed,

@@ -85,7 +85,7 @@ def test_verbs_about_trials_look_once(track, store, reads, verb):
     [
         *(("show wider", 2), ("show wider --at 99999999", 2), ("diff baseline wider", 3)),
         *(("diff wider --at 99999999", 2), ("blame wider status", 2), ("log wider", 1)),
-        *(("tail wider", 1), ("export -w name=wider -f csv", 0)),
+        *(("tail wider", 1), ("export -w name=wider -f csv", 1)),
     ],
 )
 def test_verbs_about_a_trial_look_once(track, store, reads, verb, streams):

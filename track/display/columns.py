@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
-from track.cli.common import UNCUT, ago, duration, gaps, shown, shown_width
+from track.display.texts import UNCUT, ago, duration, gaps, shown, shown_width
 from track.projections.paths import leaves, parse_path, write_path
 from track.summaries import TrialSummary, value_at
 

@@ -1,0 +1,159 @@
+"""Lists that show themselves as tables which fit a screen."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from html import escape
+from typing import Any, NamedTuple, TypeVar
+
+from track.display.columns import choose_columns
+from track.display.texts import short_uids, shown, shown_width, text_table
+from track.errors import TrackError
+from track.projections.objects import Objects
+from track.structure import AnyStatus, Project, Trial, TrialGroup
+from track.summaries import TrialSummary
+
+T = TypeVar("T")
+
+_ROWS = 20
+"""Of more, those in the middle are left out: a screen has 24 lines."""
+
+_HTML_ROOM = 120
+"""Characters in a line of a notebook."""
+
+
+class Table(NamedTuple):
+    """Headings, and rows of cells."""
+
+    names: list[str]
+    rows: list[list[str]]
+
+
+class Listing(list[T]):
+    """A list that shows itself as a table, in a prompt or a notebook.
+
+    Parameters
+    ----------
+    items
+        what is on the list
+    tabulate
+        returns a table of some items for a line of so many characters
+    """
+
+    def __init__(self, items: Iterable[T], tabulate: Callable[[Sequence[T], int], Table]) -> None:
+        super().__init__(items)
+        self._tabulate = tabulate
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return list, ([*self],)  # whoever is sent a list does not need the store it is from
+
+    def __getitem__(self, index: Any) -> Any:
+        found = super().__getitem__(index)
+        return Listing(found, self._tabulate) if isinstance(index, slice) else found
+
+    def __repr__(self) -> str:
+        if not self:
+            return "[]"
+        room = shutil.get_terminal_size().columns
+        names, rows = self._table(room)
+        return "\n".join(_cut(line, room) for line in text_table(names, rows))
+
+    def _repr_html_(self) -> str:
+        names, rows = self._table(_HTML_ROOM) if self else Table([], [])
+        head = "".join(f"<th>{escape(name)}</th>" for name in names)
+        body = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in rows)
+        return (
+            f"<table><caption>{len(self)} in all</caption><thead><tr>{head}</tr></thead>"
+            f"<tbody>{body}</tbody></table>"
+        )
+
+    def _table(self, room: int) -> Table:
+        left_out = len(self) - _ROWS
+        if left_out <= 1:  # a line that says so takes as much room
+            return self._tabulate(self, room)
+        half = _ROWS // 2
+        names, rows = self._tabulate([*self[:half], *self[-half:]], room)
+        gap = [f"… {left_out} more", *("" for _ in names[1:])]
+        return Table(names, [*rows[:half], gap, *rows[half:]])
+
+
+def html_of(title: str, items: Callable[[], Any]) -> str | None:
+    """Return a list as HTML below its title; None, for a notebook to show the title, without one.
+
+    A store that was closed has none.
+    """
+    try:
+        listing = items()
+    except TrackError:
+        return None
+    return f"<p>{escape(title)}</p>{listing._repr_html_()}"
+
+
+def _html_cell(text: str) -> str:
+    return f"<td>{escape(text)}</td>"
+
+
+def _cut(line: str, room: int) -> str:
+    """Return as much of a line as there is room for, where some characters take two places."""
+    if shown_width(line) <= room:
+        return line
+    while shown_width(line) >= room:
+        line = line[:-1]
+    return f"{line}…"
+
+
+def list_trials(
+    trials: Iterable[Trial], objects: Objects, statuses: Mapping[str, AnyStatus | None]
+) -> list[Trial]:
+    """Return a list of trials that shows itself as ``track ls`` does.
+
+    Parameters
+    ----------
+    trials
+        what is on the list
+    objects
+        all there are, from which those on the list are to be told
+    statuses
+        by uid, where they are not those of the trials
+    """
+    uids = [*objects.trials]
+    groups = {group.uid: group.name for group in objects.groups.values()}
+
+    def tabulate(some: Sequence[Trial], room: int) -> Table:
+        summaries = [
+            TrialSummary(trial, statuses.get(trial.uid, trial.status), groups.get(trial.group_id))
+            for trial in some
+        ]
+        known = short_uids([*uids, *(trial.uid for trial in some)])
+        columns, _, _ = choose_columns(summaries, known, room)
+        cells = zip(*(column.cells for column in columns), strict=True)
+        return Table([column.title for column in columns], [*map(list, cells)])
+
+    return Listing(trials, tabulate)
+
+
+PROJECT_COLUMNS = ["name", "trials", "groups", "description"]
+GROUP_COLUMNS = ["name", "trials", "project", "description"]
+
+
+def list_projects(projects: Iterable[Project]) -> list[Project]:
+    """Return a list of projects that shows itself as ``track ls projects`` does."""
+    return Listing(projects, lambda some, _: Table(PROJECT_COLUMNS, [*map(project_row, some)]))
+
+
+def list_groups(groups: Iterable[TrialGroup]) -> list[TrialGroup]:
+    """Return a list of groups that shows itself as ``track ls groups`` does."""
+    return Listing(groups, lambda some, _: Table(GROUP_COLUMNS, [*map(group_row, some)]))
+
+
+def project_row(project: Project) -> list[str]:
+    """Return what a list shows of a project."""
+    values = (project.name, len(project.trials), len(project.groups), project.description)
+    return [*map(shown, values)]
+
+
+def group_row(group: TrialGroup) -> list[str]:
+    """Return what a list shows of a group."""
+    values = (group.name, len(group.trials), group.project_id, group.description)
+    return [*map(shown, values)]

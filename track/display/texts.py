@@ -1,0 +1,79 @@
+"""Values, times and uids as people read them, and tables of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+from unicodedata import east_asian_width
+
+from track.projections.report import dumps, plain
+from track.utils.printing import printable
+
+_UNITS = ((86400 * 7, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
+LONGEST = 72
+"""Characters of a value in a table, as a rule: uids and hashes are shorter."""
+
+UNCUT = 10**6
+
+_FEWEST_DIGITS = 8
+"""Of a uid, where it is shown."""
+
+
+def shown(value: Any, longest: int = LONGEST) -> str:
+    """Return a value as it stands in a table."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = printable(value if isinstance(value, str) else dumps(plain(value)))
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def short_uids(uids: Iterable[str]) -> dict[str, str]:
+    """Return enough of the uid of each trial to find it, and to tell it from all the others."""
+    hashes = {uid: uid.rpartition("_")[0] for uid in uids}
+    starts, digits = {*hashes.values()}, _FEWEST_DIGITS
+    while len({start[:digits] for start in starts}) < len(starts):
+        digits += 1
+    return {
+        uid: shown(f"{start[:digits]}_{uid.rpartition('_')[2]}", UNCUT)
+        for uid, start in hashes.items()
+    }
+
+
+def duration(seconds: float | None) -> str | None:
+    """Return how long something takes, in the largest unit that is full."""
+    if seconds is None:
+        return None
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{seconds / size:.3g}{unit}"
+    return f"{seconds * 1000:.3g}ms"
+
+
+def ago(epoch_s: float | None) -> str | None:
+    """Return how long ago a time was."""
+    return None if epoch_s is None else f"{duration(max(0.0, time.time() - epoch_s))} ago"
+
+
+def gaps(columns: int, *, is_lined: bool) -> int:
+    """Return how many characters of a line of a table are in no column."""
+    return 3 * columns + 1 if is_lined else 2 * (columns - 1)
+
+
+def shown_width(text: str) -> int:
+    """Return how many characters wide a text is on a terminal, where some take two."""
+    return len(text) + sum(east_asian_width(char) in "WF" for char in text)
+
+
+def text_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Yield the lines of a table of equally wide columns."""
+    rows = [names, *rows]
+    widths = [max(map(shown_width, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        padded = (
+            text + " " * (width - shown_width(text))
+            for text, width in zip(row, widths, strict=True)
+        )
+        yield "  ".join(padded).rstrip()
