@@ -73,6 +73,7 @@ ORDER = {
         "redaction",
         "columns",
         "record",
+        "scan",
         "section",
         "shared_file",
         "journal",
