@@ -40,7 +40,7 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
         found = verify(store_uri(store), advance)
     if as_json:
         findings = [finding._asdict() for finding in found.findings]
-        gaps = [{**gap._asdict(), "producer": f"{gap.producer:x}"} for gap in found.gaps]
+        gaps = [{**gap._asdict(), "producer": f"{gap.producer:016x}"} for gap in found.gaps]
         print_json({**found._asdict(), "findings": findings, "gaps": gaps})
         return 0 if found.is_sound else DAMAGE
     click.echo(f"{found.path}: {found.events} events, up to position {found.head}")
@@ -48,7 +48,7 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
         print_table(["from", "to", "what", "holds"], found.findings, UNCUT)
     for gap in found.gaps:
         click.echo(
-            f"events {gap.first} to {gap.last} of producer {gap.producer:x} are missing before "
+            f"events {gap.first} to {gap.last} of producer {gap.producer:016x} are missing before "
             f"position {gap.position}"
         )
     click.echo("sound" if found.is_sound else "damaged: `track repair` keeps what is intact")
