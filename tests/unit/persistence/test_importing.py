@@ -211,9 +211,8 @@ def open_at_once(start, counts):
     counts.put(len(list(get_protocol("file:old.json").events())))
 
 
-def test_processes_that_import_at_once_import_once(text, monkeypatch):
+def test_processes_that_import_at_once_import_once(text):
     """They all end up with one journal."""
-    monkeypatch.setattr(os, "getpid", lambda: 1)  # as in containers that share the folder
     context = get_context("fork")
     start, counts = context.Barrier(4), context.Queue()
     openers = [context.Process(target=open_at_once, args=(start, counts)) for _ in range(4)]

@@ -1,6 +1,7 @@
 """Stores in folders that several users, containers or machines share: names and modes of files."""
 
 import os
+import shutil
 import stat
 from multiprocessing import get_context
 from pathlib import Path
@@ -12,9 +13,9 @@ from track.exchange import export_tensorboard
 from track.persistence import get_protocol
 from track.persistence.maintenance import backup, compact, repair
 from track.persistence.redaction import redact
-from track.structure import Trial
+from track.structure import Project, Trial
 
-ROUNDS = 30
+ROUNDS, OLD_TRIALS = 30, 50
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def log(uri, name="a", steps=3):
 
 def open_stores(start, act):
     """Do the same as others at the same time, again and again, in a folder of each round."""
+    os.getpid = lambda: 1  # of this forked process
     try:
         for number in range(ROUNDS):
             start.wait()
@@ -89,13 +91,24 @@ def write_runs(folder):
     export_tensorboard([Trial(_hash="a", project_id="p", metrics={"loss": {0: 1.0}})], folder)
 
 
-@pytest.mark.parametrize("act", [open_store, keep_file, write_runs])
-def test_processes_of_one_number_do_not_meet_in_temporary_files(act, monkeypatch):
+def import_report(folder):
+    store = get_protocol(f"file:{folder}/old.json")
+    assert len(store.fetch_trials()) == OLD_TRIALS
+    store.close()
+
+
+@pytest.mark.parametrize("act", [open_store, import_report, keep_file, write_runs])
+def test_processes_of_one_number_do_not_meet_in_temporary_files(act):
     """Containers that share a volume have equal process numbers."""
-    monkeypatch.setattr(os, "getpid", lambda: 1)
     Path("logged").write_bytes(bytes(10_000))
+    store = get_protocol("file:new.json")
+    store.new_project(Project(name="p"))
+    for number in range(OLD_TRIALS):
+        store.new_trial(Trial(_hash=f"{number}", project_id="p"))
+    store.close()
     for number in range(ROUNDS):
         os.mkdir(f"round{number}")
+        shutil.copy("new.json", f"round{number}/old.json")
     assert at_once(act) == [0, 0, 0, 0]
     assert list(Path().rglob("*.tmp")) == []
 
