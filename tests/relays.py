@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
@@ -95,7 +94,6 @@ class ServerProcess:
             [sys.executable, __file__, uri],
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parent.parent,
         )
         assert self.process.stdout is not None
         said = self.process.stdout.readline()

@@ -251,6 +251,18 @@ def size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def make_repository(folder: Path) -> None:
+    """Give a folder a Git repository of its own, as a project has.
+
+    Trackers look for the repository around them, and some write to its root: they must not find
+    that of this project.
+    """
+    author = ["-c", "user.name=bench", "-c", "user.email=bench@localhost"]
+    run_quietly(["git", "init", "--quiet", str(folder)])
+    commit = ["commit", "--quiet", "--allow-empty", "--message", "Begin"]
+    run_quietly(["git", "-C", str(folder), *author, *commit])
+
+
 def new_folder(folder: Path) -> Path:
     """Make a folder for the store of one measurement, beside which there is room."""
     store = Path(tempfile.mkdtemp(dir=folder)) / "store"
@@ -383,6 +395,7 @@ def measure_all(peers: list[Peer], quick: bool, keep: Path | None) -> dict[str, 
         with tempfile.TemporaryDirectory(
             dir=build, prefix="bench-", ignore_cleanup_errors=True
         ) as folder:
+            make_repository(Path(folder))
             results["peers"].append(measure_peer(peer, Path(folder), quick))
         if keep:
             keep.write_text(json.dumps(results, indent=1))

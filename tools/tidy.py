@@ -1,4 +1,4 @@
-"""Check what the linters cannot: layers, purity, sizes, prints and swallowed exceptions.
+"""Check what the linters cannot: layers, purity, sizes, prints, swallowed exceptions, strays.
 
 Run it as ``python tools/tidy.py [ROOT]``. Each violation is one line, ``path:line: what, and what
 to do``; the exit code is 1 when there is any. The tables come first: a new module gets its place
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
 import sys
 import tokenize
 from collections.abc import Iterator
@@ -20,6 +21,13 @@ MAX_FUNCTION_LINES = 70
 
 FOLDERS = ("track", "tests", "tools", "examples")
 """Where the project's Python files are."""
+
+
+AT_ROOT = {
+    *(".ci", ".gitignore", "CHANGELOG.md", "LICENSE", "Makefile", "README.md", "docs"),
+    *("pyproject.toml", *FOLDERS),
+}
+"""What there is at the root: anything else was left there by a test or a tool."""
 
 
 class Layer(NamedTuple):
@@ -218,11 +226,24 @@ class Import(NamedTuple):
 
 def check(root: Path) -> list[Violation]:
     """Return what is wrong in the tree below ``root``."""
-    violations: list[Violation] = []
+    violations = [
+        Violation(
+            name, 1, "it does not belong at the root: stop what makes it, or name it in AT_ROOT"
+        )
+        for name in sorted(entries_of(root) - AT_ROOT)
+    ]
     for folder in FOLDERS:
         for file in sorted((root / folder).rglob("*.py")):
             violations += check_file(root, file)
     return violations
+
+
+def entries_of(root: Path) -> set[str]:
+    """Return the names in a folder that Git knows or would take; none outside of a repository."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    entries = {path.partition("/")[0] for path in done.stdout.split("\0") if path}
+    return {name for name in entries if root.joinpath(name).exists()}  # it may be removed just now
 
 
 def check_file(root: Path, file: Path) -> list[Violation]:

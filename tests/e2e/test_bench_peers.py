@@ -27,6 +27,26 @@ def test_track_is_measured_and_loses_nothing(tmp_path):
     assert bench_peers("--from", results) == printed
 
 
+def test_no_tracker_finds_the_repository_of_the_project(tmp_path):
+    """Each is in one of its own: DVCLive, for example, writes to the root of what it finds."""
+    program = "import sys; from pathlib import Path; import bench_peers as bench\n"
+    program += "folder = Path(sys.argv[1]); bench.make_repository(folder)\n"
+    program += "print(bench.new_folder(folder))"
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    (tmp_path / "inside").mkdir()
+    store = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "inside"],
+        cwd=ROOT / "tools",
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.strip()
+    command = ["git", "-C", store, "rev-parse", "--show-toplevel", "HEAD"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert said[0] == str(tmp_path / "inside")
+    assert len(said) == len(["top level", "commit"])
+
+
 def test_a_tracker_that_cannot_be_used_is_named_with_the_reason(tmp_path):
     """Whoever misses a tracker in the tables reads why it is not there."""
     results = tmp_path / "results.json"

@@ -47,6 +47,20 @@ def test_the_program_is_silent_about_a_tidy_tree(tmp_path):
     assert (result.returncode, result.stdout) == (0, "")
 
 
+def test_strays_at_the_root_are_found(complaints, tmp_path):
+    """Whether or not Git knows them already; what it ignores may be there."""
+    subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+    ignored = {".gitignore": "/build/\n*.log\n", "build/x": "", "a.log": ""}
+    assert complaints({**ignored, "track/errors.py": "", "README.md": ""}) == []
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    strays = {"store.json": "[]", ".dvc/config": ""}
+    found = complaints({**strays, "docs/store.json": "[]"})
+    assert [complaint.partition(":")[0] for complaint in found] == [".dvc", "store.json"]
+    assert all("stop what makes it, or name it in AT_ROOT" in complaint for complaint in found)
+    subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
+    assert complaints({}) == found
+
+
 @pytest.mark.parametrize(
     ("path", "source"),
     [
