@@ -11,7 +11,7 @@ from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from track.display.listings import html_of, list_groups, list_projects, list_trials
+from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
 from track.errors import DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
 from track.events.journal import Batch
@@ -264,7 +264,7 @@ class Reader:
 
     def files(self, which: str | Trial, *, at: When = None) -> list[LoggedFile]:
         """Return the files that were logged about a trial, those of its folders among them."""
-        return files_of(self.trial(which, at=at))
+        return list_files(files_of(self.trial(which, at=at)))
 
     def open_file(self, which: str | Trial, name: str | LoggedFile, *, at: When = None) -> BinaryIO:
         """Open a file that was logged about a trial, to read its bytes.

@@ -17,14 +17,12 @@ from track.cli.common import (
     reading,
     store_option,
 )
+from track.display.listings import FILE_COLUMNS, file_row
 from track.display.texts import UNCUT
 from track.errors import BackendError, TrackError
 from track.persistence.logged_files import find_files, paths_of
 from track.utils.files import replacing
 from track.utils.printing import printable
-
-_DIGITS = 12
-"""Of a SHA-256 in a list: enough to name it."""
 
 _TIMEOUT_S = 30.0
 
@@ -42,8 +40,7 @@ def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) 
         for file in files:
             print_json(file._asdict())
         return
-    rows = ([file.name, file.size, file.kind, file.sha256[:_DIGITS]] for file in files)
-    print_table(["name", "bytes", "kind", "sha256"], rows, UNCUT)
+    print_table(FILE_COLUMNS, map(file_row, files), UNCUT)
 
 
 @click.command(

@@ -68,7 +68,7 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
     multiple=True,
     help="Print these, separated by commas; by default what tells trials apart.",
 )
-@click.option("-n", "count", type=click.IntRange(0), help="At most so many.")
+@click.option("-n", "count", type=click.IntRange(0), help="No more than this many.")
 @click.option("--archived", is_flag=True, help="Those that are archived, and only those.")
 @json_option
 def ls_verb(

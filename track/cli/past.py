@@ -53,7 +53,7 @@ def report_verb(*, store: str | None, at: str | None) -> None:
 @store_option
 @click.option("--since", metavar="MOMENT", help="From a position, a time, or 2h ago on.")
 @click.option("--until", metavar="MOMENT", help="Up to there.")
-@click.option("-n", "count", type=click.IntRange(0), help="The last so many.")
+@click.option("-n", "count", type=click.IntRange(0), help="No more than this many, the last ones.")
 @click.option(
     "--type",
     "types",

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple, TypeVar
 
-from track.display.columns import choose_columns
-from track.display.texts import short_uids, shown, shown_width, text_table
+from track.display.columns import choose_columns, shortened
+from track.display.texts import UNCUT, short_uids, shown, shown_width, text_table
 from track.errors import TrackError
+from track.persistence.logged_files import LoggedFile
 from track.projections.objects import Objects
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.summaries import TrialSummary
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 _ROWS = 20
 """Of more, those in the middle are left out: a screen has 24 lines."""
+
+_DIGITS = 12
+"""Of a SHA-256."""
 
 _HTML_ROOM = 120
 """Characters in a line of a notebook."""
@@ -145,6 +149,26 @@ def list_projects(projects: Iterable[Project]) -> list[Project]:
 def list_groups(groups: Iterable[TrialGroup]) -> list[TrialGroup]:
     """Return a list of groups that shows itself as ``track ls groups`` does."""
     return Listing(groups, lambda some, _: Table(GROUP_COLUMNS, [*map(group_row, some)]))
+
+
+FILE_COLUMNS = ["name", "bytes", "kind", "sha256"]
+
+
+def list_files(files: Iterable[LoggedFile]) -> list[LoggedFile]:
+    """Return a list of logged files that shows itself as ``track files`` does."""
+
+    def tabulate(some: Sequence[LoggedFile], room: int) -> Table:
+        names, *others = zip(*map(file_row, some), strict=True)
+        short = shortened(names, room // 2)
+        return Table(FILE_COLUMNS, [*map(list, zip(short, *others, strict=True))])
+
+    return Listing(files, tabulate)
+
+
+def file_row(file: LoggedFile) -> list[str]:
+    """Return what a list shows of a logged file: of its hash enough to name it."""
+    values = (file.name, file.size, file.kind, file.sha256[:_DIGITS])
+    return [shown(value, UNCUT) for value in values]
 
 
 def project_row(project: Project) -> list[str]:

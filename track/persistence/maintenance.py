@@ -397,7 +397,7 @@ def _describe_payload(payload: bytes) -> str:
         at = datetime.fromtimestamp(recorded.at / 1e9, timezone.utc).isoformat(" ", "seconds")
         text = repr(recorded.event)
         shown = text if len(text) <= _SHOWN_TEXT else text[:_SHOWN_TEXT] + "…"
-        return f"event {recorded.sequence} of producer {recorded.producer:x} at {at}: {shown}"
+        return f"event {recorded.sequence} of producer {recorded.producer:016x} at {at}: {shown}"
     who = identify(payload)
     if who is not None:
         return f"part of event {who[1]} of producer {who[0]:x}, {len(payload)} bytes"

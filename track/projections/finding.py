@@ -60,7 +60,7 @@ def find_trial(objects: Objects, wanted: str) -> Found:
     # Each once: revisions have the same name.
     names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
     similar = get_close_matches(wanted, names, _SIMILAR)
-    hint = f"did you mean {' or '.join(similar)}?" if similar else "see what there is"
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "`track ls` lists all of them"
     raise TrialDoesNotExist(f"there is no trial {wanted!r} in this store: {hint}")
 
 

@@ -55,6 +55,7 @@ def test_files_of_equal_base_names_are_two_files(uri, tmp_path):
     uid = log(uri, fill)
     with track.open(uri) as store:
         assert [file.name for file in store.files(uid)] == [*inside, *outside]
+        assert repr(store.files(uid)).splitlines()[1].split()[:3] == ["a/plot.png", "10", "file"]
         for file in store.files(uid):
             assert text_of(store, uid, file) == text_of(store, uid, file.name) == file.name
             assert (file.size, file.kind) == (len(file.name), "file")
