@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 
 from tests.e2e.stores import answer, end_if_stuck, with_options
 from track import TrackClient
-from track.errors import DamageWarning
+from track.errors import TrackWarning
 from track.structure import Project, Status, Trial
 
 WORKERS, STEPS = 3, 40
@@ -189,7 +189,7 @@ def load_data(opening, uri):
     """Feed workers that were started in the middle of logging, log in between, terminate them."""
     # The kernel may cut the very last write of a process that is killed; readers say so.
     logging.getLogger("track").setLevel(logging.ERROR)
-    warnings.simplefilter("ignore", DamageWarning)
+    warnings.simplefilter("ignore", TrackWarning)
     client, trial = begin(uri)
     context = context_of(opening)
     with trial:
