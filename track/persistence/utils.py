@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,36 +15,46 @@ IGNORED_OPTIONS = frozenset({"objective"})
 """Options that clients put on a URI for themselves."""
 
 
+_URI = re.compile(
+    r"(?:(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*):(?://(?P<authority>[^/?#]*))?)?"
+    r"(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
+    re.DOTALL,
+)
+"""Takes every text apart, as RFC 3986 does; ``urlsplit`` refuses or changes some names of files."""
+
+
 def parse_uri(uri: str) -> dict[str, Any]:
     """Take a backend URI apart.
 
     Returns
     -------
-    ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; where the URI names
-    a host also ``address``, ``port``, ``username`` and ``password`` (text, or None).
+    ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; where the URI has
+    an authority (``//`` and more behind the scheme) also ``address``, ``port``, ``username`` and
+    ``password`` (text, or None). In the URI of a file the path begins with the authority.
     """
-    from urllib.parse import parse_qsl, urlsplit
+    from urllib.parse import parse_qsl
 
-    split = urlsplit(uri)
-    path, _, params = split.path.partition(";")
+    match = _URI.fullmatch(uri)
+    assert match is not None  # whatever it is, it is a path
+    scheme, authority, path, query, fragment = match.groups(default="")
+    scheme = scheme.lower()
     parts: dict[str, Any] = {
-        "scheme": split.scheme,
-        "path": path,
-        "query": dict(parse_qsl(split.query, keep_blank_values=True)),
-        "fragment": split.fragment,
-        "params": params,
+        "scheme": scheme,
+        "query": dict(parse_qsl(query, keep_blank_values=True)),
+        "fragment": fragment,
     }
-    if split.scheme in PATH_SCHEMES:
-        parts.update(path=split.netloc + split.path, params="")
-    elif split.netloc:
-        parts.update(_parse_authority(split.netloc))
+    if scheme in PATH_SCHEMES:
+        parts.update(path=authority + path, params="")
+    else:
+        parts["path"], _, parts["params"] = path.partition(";")
+    if authority:
+        parts.update(_parse_authority(authority))
     return parts
 
 
 def _parse_authority(netloc: str) -> dict[str, str | None]:
     from urllib.parse import unquote
 
-    # urlsplit would lower the case of the host and insist on a single numeric port.
     userinfo, _, host = netloc.rpartition("@")
     username, _, password = userinfo.partition(":")
     address, colon, port = host.rpartition(":")

@@ -3,6 +3,7 @@
 import pytest
 
 from track.errors import BackendError
+from track.persistence import get_protocol
 from track.persistence.utils import check_options, parse_uri
 
 NO_HOST = {"query": {}, "fragment": "", "params": ""}
@@ -12,15 +13,20 @@ NO_HOST = {"query": {}, "fragment": "", "params": ""}
     ("uri", "scheme", "path"),
     [
         ("file:report.json", "file", "report.json"),
-        ("file://report.json", "file", "report.json"),
         ("report.json", "", "report.json"),
         ("file:///tmp/report.json", "file", "/tmp/report.json"),
         ("file:/tmp/report.json", "file", "/tmp/report.json"),
         ("/tmp/report.json", "", "/tmp/report.json"),
-        ("file://folder/Report", "file", "folder/Report"),
         ("file:../a/b", "file", "../a/b"),
         ("file:with space:and@sign", "file", "with space:and@sign"),
         ("file:50%25.json", "file", "50%25.json"),
+        ("FILE:Report.json", "file", "Report.json"),
+        ("//tmp/report.json", "", "//tmp/report.json"),
+        ("runs[1].json", "", "runs[1].json"),
+        ("file:///tmp/runs[1].json", "file", "/tmp/runs[1].json"),
+        ("file: a\tb\n.json", "file", " a\tb\n.json"),
+        ("with space:a.json", "", "with space:a.json"),
+        ("memory://", "memory", ""),
         ("memory:", "memory", ""),
         ("none:", "none", ""),
         ("", "", ""),
@@ -29,6 +35,38 @@ NO_HOST = {"query": {}, "fragment": "", "params": ""}
 def test_local_uris_have_a_path(uri, scheme, path):
     """Two slashes or none, the path is what stands behind the scheme."""
     assert parse_uri(uri) == {"scheme": scheme, "path": path, **NO_HOST}
+
+
+@pytest.mark.parametrize(
+    ("uri", "path", "authority"),
+    [
+        ("file://Test.json", "Test.json", ("Test.json", None, None, None)),
+        ("file://folder/Report", "folder/Report", ("folder", None, None, None)),
+        ("file://runs[1].json", "runs[1].json", ("runs[1].json", None, None, None)),
+        ("file://../a.json", "../a.json", ("..", None, None, None)),
+        ("file://me@Host:8/a.json", "me@Host:8/a.json", ("Host", "8", "me", None)),
+        ("lmdb://Store.lmdb", "Store.lmdb", ("Store.lmdb", None, None, None)),
+    ],
+)
+def test_an_authority_is_told_also_where_it_is_part_of_the_path(uri, path, authority):
+    """Two slashes make an authority of what comes next, whose case is kept; it is no host here."""
+    address, port, username, password = authority
+    assert parse_uri(uri) == {
+        "scheme": uri.partition(":")[0],
+        "path": path,
+        "address": address,
+        "port": port,
+        "username": username,
+        "password": password,
+        **NO_HOST,
+    }
+
+
+@pytest.mark.parametrize("uri", ["file://runs[1].json", "file:runs[1].json", "runs[1].json"])
+def test_a_name_that_is_no_host_is_a_file(uri, tmp_path):
+    """Brackets, say, which only addresses may have."""
+    get_protocol(uri).close()
+    assert (tmp_path / "runs[1].json").exists()
 
 
 def test_a_host_comes_with_port_and_user():
