@@ -90,7 +90,7 @@ class Objects:
         self.revisions: dict[str, list[str]] = {}
         """hash -> uids of its trials, oldest first"""
         self.archived: dict[str, Homes | None] = {}
-        """uid of an archived trial -> where it belongs, None if it was erased: nothing shows it"""
+        """uid of an archived trial -> where it belongs, None if it was erased; nothing shows it"""
         self.by_group: dict[Any, list[str]] = {}
         """group_id -> uids of the trials made in it, oldest first"""
         self.heartbeats: dict[int, dict[Heartbeat, int]] = {}
