@@ -15,7 +15,7 @@ from tests.databases import KINDS, port_of, uri_of
 from tests.e2e.faults import Place
 from tests.e2e.stores import open_store
 from tests.proxy import Proxy
-from track.errors import JournalUnreachable, JournalWriteError
+from track.errors import JournalUnreachable, JournalWriteError, NotRecordedWarning
 from track.events.types import MetricsLogged
 from track.structure import Project, Status, Trial
 
@@ -185,6 +185,18 @@ class TestForgiving:
         assert len({text.split(":")[0] for text in full}) == len(full) <= 2
         assert all("make room" in text and "kept in memory" in text for text in full)
         assert "works again" in works
+
+    def test_a_commit_takes_what_was_kept_in_memory_along(self, place):
+        """When it returns, the database has that, too."""
+        store = store_with_a_trial(place.uri())
+        store.forwarding._forwarder._ending.set()  # nothing is sent in the background
+        place.spool.write_text("in the way")
+        with pytest.warns(NotRecordedWarning, match="choose another folder"):
+            store.log_trial_metrics(TRIAL, step=0, loss=0.5)
+        place.spool.unlink()
+        store.commit()
+        assert steps_in(place.uri()) == [0]
+        store.close()
 
     def test_what_was_kept_in_memory_overtakes_nothing(self, place, monkeypatch):
         """Also when the next to write is another thread, which decides and so needs no spool."""

@@ -55,8 +55,10 @@ class ForwardedProtocol(JournaledProtocol):
             it does not answer; the message says where everything is kept
         """
         with self.producer.busy():  # a signal handler that wants to end a trial waits its turn
+            super().commit(
+                file_name_override, **kwargs
+            )  # what waited in memory is in the spool now
             self.forwarding.drain()
-            super().commit(file_name_override, **kwargs)
 
 
 def send_left_behind(spool: Spool, far: Journal, settings: RemoteSettings) -> int:
