@@ -24,9 +24,9 @@ import psycopg2
 
 from track.distributed.cockroachdb import CockRoachDB
 from track.events.codec import Encoder
-from track.events.journal_sql import SQLJournal
-from track.events.sql_session import Servers, Session
 from track.events.types import MetricsLogged
+from track.journals.sql.journal import SQLJournal
+from track.journals.sql.session import Servers, Session
 
 START_S = 60
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from track.errors import JournalUnreachable
 from track.events.codec import identify
-from track.events.journal_memory import MemoryJournal
+from track.journals.memory import MemoryJournal
 
 
 class FlakyJournal(MemoryJournal):

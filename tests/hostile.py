@@ -15,8 +15,8 @@ import msgpack
 from track.events.codec import Encoder, stream_id
 from track.events.types import Event, ProjectCreated
 from track.events.values import EXT_TUPLE
-from track.relay.failures import revive
-from track.relay.frames import (
+from track.relay.handshake import HELLO, agree, begin
+from track.relay.messages import (
     LENGTH,
     MAX_ANSWER,
     Channel,
@@ -26,7 +26,7 @@ from track.relay.frames import (
     from_frame,
     to_frame,
 )
-from track.relay.handshake import HELLO, agree, begin
+from track.relay.remote_errors import revive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
-from track.persistence.socket_server import SocketServer
+from track.relay.server import SocketServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from track.relay.room import Limits
+    from track.relay.limits import Limits
 
 PATIENCE_S = 30
 

@@ -32,13 +32,13 @@ sys.path.insert(0, str(ROOT))
 
 from track import TrackClient  # noqa: E402 - of this repository, whatever is installed
 from track.events.codec import Encoder  # noqa: E402
-from track.events.journal import Durability  # noqa: E402
-from track.events.journal_file import FileJournal  # noqa: E402
-from track.events.journal_lmdb import LMDBJournal  # noqa: E402
-from track.events.journal_on_disk import JournalOnDisk  # noqa: E402
-from track.events.producer import Producer  # noqa: E402
 from track.events.scan import Damage  # noqa: E402
 from track.events.types import MetricsLogged, Recorded, TrialCreated  # noqa: E402
+from track.journals.file import FileJournal  # noqa: E402
+from track.journals.journal import Durability  # noqa: E402
+from track.journals.lmdb import LMDBJournal  # noqa: E402
+from track.journals.local import JournalOnDisk  # noqa: E402
+from track.journals.producer import Producer  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
 
 WRITERS = (1, 2)

@@ -35,8 +35,8 @@ from track.events.codec import ENVELOPE, Encoder, stream_id  # noqa: E402
 from track.events.record import frame  # noqa: E402
 from track.events.values import pack_values  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
-from track.relay.failures import revive  # noqa: E402
-from track.relay.frames import (  # noqa: E402
+from track.relay.handshake import HELLO, LAYERS, MAGIC, agree, begin  # noqa: E402
+from track.relay.messages import (  # noqa: E402
     LENGTH,
     MAX_ANSWER,
     Channel,
@@ -46,7 +46,7 @@ from track.relay.frames import (  # noqa: E402
     from_frame,
     to_frame,
 )
-from track.relay.handshake import HELLO, LAYERS, MAGIC, agree, begin  # noqa: E402
+from track.relay.remote_errors import revive  # noqa: E402
 from track.structure import Project, Trial  # noqa: E402
 
 PATIENCE_S = 20.0
@@ -406,8 +406,8 @@ def serve(uri: str) -> None:
     import logging
     import threading
 
-    from track.persistence.socket_server import SocketServer
-    from track.relay import server as relay
+    from track.relay import asyncio_server as relay
+    from track.relay.server import SocketServer
 
     logging.basicConfig(level=logging.WARNING)
     relay._PENALTY_S = 0.0  # noqa: SLF001 - a fuzzer has no time to lose

@@ -2,7 +2,7 @@
 
 Run it as ``python tools/make_golden.py`` after a deliberate change of a format. Files of released
 formats are never written again: raise its ``VERSION`` (in ``track/events/record.py``,
-``track/events/journal_lmdb.py`` or ``track/projections/snapshot.py``), and this makes the files of
+``track/journals/lmdb.py`` or ``track/projections/snapshot.py``), and this makes the files of
 the new one beside them. An LMDB environment is only written when it is missing, because LMDB does
 not write the same bytes twice.
 """
@@ -26,12 +26,7 @@ from msgpack import ExtType
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from track.events import journal_lmdb  # noqa: E402 - of this repository, not another
 from track.events.codec import Encoder, decode, fields_of, stream_id  # noqa: E402
-from track.events.journal import Journal  # noqa: E402
-from track.events.journal_file import FileJournal  # noqa: E402
-from track.events.journal_lmdb import LMDBJournal  # noqa: E402
-from track.events.journal_memory import MemoryJournal  # noqa: E402
 from track.events.record import MAGIC, VERSION, frame_group  # noqa: E402
 from track.events.types import (  # noqa: E402
     ArgumentsLogged,
@@ -58,6 +53,11 @@ from track.events.types import (  # noqa: E402
     TrialStarted,
     Unknown,
 )
+from track.journals import lmdb as journal_lmdb  # noqa: E402 - of this repository, not another
+from track.journals.file import FileJournal  # noqa: E402
+from track.journals.journal import Journal  # noqa: E402
+from track.journals.lmdb import LMDBJournal  # noqa: E402
+from track.journals.memory import MemoryJournal  # noqa: E402
 from track.projections import snapshot  # noqa: E402
 from track.projections.history import as_of  # noqa: E402
 from track.projections.objects import Objects  # noqa: E402

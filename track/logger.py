@@ -285,7 +285,7 @@ class TrialLogger:
         TrackError
             the program was not started from a file, or it cannot be read
         """
-        from track.persistence.content import file_facts
+        from track.persistence.artifacts import file_facts
 
         source = executed_file() if path is None else os.fspath(path)
         if source is None:
@@ -298,7 +298,7 @@ class TrialLogger:
         Its name is its path in the working folder or, if it is elsewhere, its whole path.
         ``track.open(…).open_file(trial, name)`` and ``track get`` give its content back.
         """
-        from track.persistence.content import file_facts
+        from track.persistence.artifacts import file_facts
 
         self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))
 
@@ -307,7 +307,7 @@ class TrialLogger:
 
         The SHA-256 of the folder is that of its files' names and hashes.
         """
-        from track.persistence.content import directory_facts
+        from track.persistence.artifacts import directory_facts
 
         self._log_facts("directory", directory_facts(os.fspath(path), self.protocol.keep_content))
 

@@ -14,25 +14,25 @@ from typing import Any, BinaryIO
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
 from track.errors import DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
-from track.events.journal import Batch
 from track.events.scan import Damage
 from track.events.types import ProcessDescribed, Recorded, TrialCreated
-from track.moments import Moment, When, to_moment
-from track.persistence.authority import Kind, table
+from track.journals.journal import Batch
+from track.moment import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
-from track.persistence.reading import open_for_reading
+from track.persistence.repository import Kind, table
 from track.persistence.utils import without_password
-from track.persistence.which_store import store_uri
 from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, copy_trial
-from track.projections.difference import Difference, differences, differences_of_trials
+from track.projections.diff import Difference, differences, differences_of_trials
 from track.projections.finding import find_trial
 from track.projections.objects import Objects, stream_of
 from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.projections.times import TrialTimes, times_of
+from track.stores.readonly import open_for_reading
+from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.utils.process import ProcessId
 from track.views import Attempt, Origin, View, attempt_at, code_of, status_of
@@ -59,7 +59,7 @@ class Reader:
     Wherever a trial is asked for by text, its uid can be cut short if no other one begins like it,
     and its name does as well if it is the only one with it. Of several revisions of one trial, the
     latest is meant. A time or position (``at``) is everything that
-    :func:`track.moments.to_moment` takes.
+    :func:`track.moment.to_moment` takes.
 
     A trial whose creation can no longer be read, since the journal is damaged there, is found by
     its uid and among all trials, with what was recorded later: part of it is better than nothing.
@@ -131,7 +131,7 @@ class Reader:
             parts = {part.uid: part for part in objects.find_parts(checked, archived=archived)}
             self.tell_of_parts(parts)
             found = [*find(checked), *parts.values()]
-            status_in = self.protocol.authority.status_in
+            status_in = self.protocol.repository.status_in
             now = {} if at is not None else {one.uid: status_in(objects, one) for one in found}
             return list_trials(map(copy_trial, found), objects, now)
 
@@ -148,12 +148,12 @@ class Reader:
             return self._as_it_stood(uid, batches, at)
         if _is_exact(which) and (found := self.protocol.fetch_trials({"uid": _text(which)})):
             return found[0]  # a server need not send all others
-        with self.protocol.current() as objects:
+        with self.protocol.read_state() as objects:
             return copy_trial(self.find_in(objects, which))
 
     def named(self, several: Iterable[str]) -> list[Trial]:
         """Return some trials, each once."""
-        with self.protocol.current() as objects:
+        with self.protocol.read_state() as objects:
             found = [self.find_in(objects, which) for which in several]
             return [copy_trial(trial) for trial in dict.fromkeys(found)]
 
@@ -172,7 +172,7 @@ class Reader:
         TrialDoesNotExist
             there is no such trial, or several; the message names them
         """
-        with self.protocol.current() as objects:
+        with self.protocol.read_state() as objects:
             return self.find_in(objects, which, latest=latest).uid
 
     def view(self, which: str | Trial, *, at: When = None) -> View:
@@ -181,12 +181,12 @@ class Reader:
 
     def _views(self, *sides: tuple[str | Trial, When]) -> list[View]:
         """Return views of trials, for which the store is looked at once."""
-        with self.protocol.current() as objects:
+        with self.protocol.read_state() as objects:
             found = {
                 which: self.find_in(objects, which) for which in dict.fromkeys(w for w, _ in sides)
             }
             groups = {group.uid: group.name for group in objects.groups.values()}
-            status_in = self.protocol.authority.status_in
+            status_in = self.protocol.repository.status_in
             now = {
                 which: (copy_trial(trial), status_in(objects, trial))
                 for which, trial in found.items()
@@ -210,7 +210,7 @@ class Reader:
         if query is not None and not isinstance(query, Mapping):
             query = list(query)
         if at is None or query:
-            with self.protocol.current() as now:
+            with self.protocol.read_state() as now:
                 # What was not there yet at that moment is no mistake.
                 parts = now.parts.values() if kind == "trial" else ()
                 check_paths(query, kind, [*table(now, kind).values(), *parts])
@@ -396,7 +396,7 @@ class Reader:
         attempts = self._attempts(events, {})
         return [
             Origin(*setting, attempt_at(attempts, setting.recorded))
-            for setting in past.settings_of(events, path)
+            for setting in past.assignments_of(events, path)
         ]
 
     def diff(

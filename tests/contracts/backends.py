@@ -6,7 +6,7 @@ from tests.databases import KINDS, uri_of
 from tests.relays import Running, server_uri
 from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
-from track.persistence.socket_server import SocketServer
+from track.relay.server import SocketServer
 
 
 def open_file(folder):

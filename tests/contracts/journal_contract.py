@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from tests.strategies import appends
 from track.errors import EncodingError, JournalClosed
 from track.events.codec import decode
-from track.events.journal import Journal
-from track.events.producer import Producer
 from track.events.record import MAX_GROUP
 from track.events.types import MetricsLogged, TrialStarted, Unknown
+from track.journals.journal import Journal
+from track.journals.producer import Producer
 
 
 def payloads_of(journal: Journal, after: int = 0) -> list[bytes]:
@@ -35,7 +35,7 @@ def positions_of(journal: Journal, after: int = 0) -> list[int]:
 
 
 class JournalContract:
-    """The promises of :mod:`track.events.journal`, one test or more for each."""
+    """The promises of :mod:`track.journals.journal`, one test or more for each."""
 
     # Order and atomicity
 
@@ -185,7 +185,7 @@ class JournalContract:
         """Syncing and milestones may come at any time, and change nothing that is read."""
         journal.sync()
         journal.append([b"a"])
-        journal.milestone()
+        journal.sync_if_interval()
         journal.sync()
         assert payloads_of(journal) == [b"a"]
 

@@ -9,13 +9,13 @@ import pytest
 
 from tests.contracts.journal_contract import JournalContract, payloads_of
 from tests.databases import KINDS, sql_journal
-from track.events.forward import ForwardingJournal
-from track.events.journal import Journal
-from track.events.journal_file import FileJournal
-from track.events.journal_lmdb import LMDBJournal
-from track.events.journal_memory import MemoryJournal
-from track.events.journal_retry import RetryingJournal
-from track.events.spool import Spool
+from track.journals.buffered import BufferedJournal
+from track.journals.file import FileJournal
+from track.journals.forwarding import ForwardingJournal
+from track.journals.journal import Journal
+from track.journals.lmdb import LMDBJournal
+from track.journals.memory import MemoryJournal
+from track.journals.spool import Spool
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -32,7 +32,7 @@ PERSISTENT = {
     "lmdb-process": lambda path: LMDBJournal(path, "process"),
     "lmdb-interval": lambda path: LMDBJournal(path, "interval"),
     "lmdb-always": lambda path: LMDBJournal(path, "always"),
-    "retrying-file": lambda path: RetryingJournal(FileJournal(path, "process")),
+    "retrying-file": lambda path: BufferedJournal(FileJournal(path, "process")),
 } | {f"sql-{kind}": partial(sql_in, kind) for kind in KINDS}
 """What opens a journal in a folder, as often as it is called. A new backend is a line here."""
 
@@ -133,7 +133,7 @@ MADE_OF_OTHERS = {"read", "tail", "mark"}
 """Methods of a journal that are right in front of another one as they are."""
 
 
-@pytest.mark.parametrize("wrapper", [RetryingJournal, ForwardingJournal])
+@pytest.mark.parametrize("wrapper", [BufferedJournal, ForwardingJournal])
 def test_a_journal_in_front_of_another_hides_nothing_of_it(wrapper):
     """Each method is its own, so that what the other one knows is not answered by a default."""
     public = {name for name, what in vars(Journal).items() if callable(what) and name[0] != "_"}
@@ -144,7 +144,7 @@ FORK = """
 import os, sys, time
 sys.path.insert(0, {root!r})
 from tests.contracts.test_journals import PERSISTENT
-from track.events.producer import Producer
+from track.journals.producer import Producer
 from track.events.types import MetricsLogged
 
 name, path = {name!r}, {path!r}

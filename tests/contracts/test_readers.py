@@ -10,7 +10,7 @@ from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
 from track.errors import QueryError, TrialDoesNotExist
 from track.events.types import MetricsLogged, StatusChanged, TrialCreated
-from track.moments import Moment
+from track.moment import Moment
 from track.reader import Reader
 from track.structure import Status
 

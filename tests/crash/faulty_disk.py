@@ -25,9 +25,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from track.events.codec import decode
-from track.events.journal_file import FileJournal
 from track.events.record import HEADER_SIZE, OVERHEAD
 from track.events.types import Unknown
+from track.journals.file import FileJournal
 
 PAGE = 4096
 SECTOR = 512
@@ -197,7 +197,7 @@ class FaultyDisk:
         return bytes(image[:length])
 
 
-USERS = ("track.events.journal_file", "track.events.journal_on_disk")
+USERS = ("track.journals.file", "track.journals.local")
 """The modules whose calls of ``os`` a disk takes over."""
 
 

@@ -34,12 +34,12 @@ from tests.crash.faulty_disk import (
 )
 from tests.strategies import payloads
 from track.errors import JournalWriteError
-from track.events.journal import DURABILITIES, JournalSyncError
-from track.events.journal_file import FileJournal
-from track.events.journal_retry import RetryingJournal
-from track.events.producer import Producer
 from track.events.record import MAGIC
 from track.events.types import MetricsLogged
+from track.journals.buffered import BufferedJournal
+from track.journals.file import FileJournal
+from track.journals.journal import DURABILITIES, JournalSyncError
+from track.journals.producer import Producer
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.TrackWarning")
 
@@ -280,9 +280,9 @@ def no_chance():
     """
     clock = count(10**18, 3 * 10**8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("track.events.producer.os", SimpleNamespace(urandom=bytes))
-        patch.setattr("track.events.producer.time_ns", clock.__next__)
-        patch.setattr("track.events.journal_on_disk.time", SimpleNamespace(time_ns=clock.__next__))
+        patch.setattr("track.journals.producer.os", SimpleNamespace(urandom=bytes))
+        patch.setattr("track.journals.producer.time_ns", clock.__next__)
+        patch.setattr("track.journals.local.time", SimpleNamespace(time_ns=clock.__next__))
         yield
 
 
@@ -361,10 +361,10 @@ class Logging(RuleBasedStateMachine):
         self.disk.will([write], [sync])
         self.expect(lambda: self.producer.record(self.number, event), [self.number])
 
-    @rule(sync=sync_faults, milestone=st.booleans())
-    def sync(self, sync, milestone):
+    @rule(sync=sync_faults, sync_if_interval=st.booleans())
+    def sync(self, sync, sync_if_interval):
         self.disk.will(syncs=[sync])
-        self.expect(self.journal.milestone if milestone else self.journal.sync, [])
+        self.expect(self.journal.sync_if_interval if sync_if_interval else self.journal.sync, [])
 
     @rule(sync=sync_faults)
     def close_and_open(self, sync):
@@ -473,7 +473,7 @@ def test_with_a_retry_everything_is_there_in_the_end(appends, writes, syncs, dur
     number = iter(range(10**6))
     appends = [[next(number).to_bytes(3, "big") + body for body in batch] for batch in appends]
     with TemporaryDirectory() as folder, installed(FaultyDisk(f"{folder}/x.journal")) as disk:
-        journal = RetryingJournal(FileJournal(disk.file, durability))
+        journal = BufferedJournal(FileJournal(disk.file, durability))
         disk.will(writes, syncs)
         for batch in appends:
             journal.append(batch)

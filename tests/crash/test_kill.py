@@ -14,8 +14,8 @@ from tests.strategies import same
 from tools import crash_workload
 from tools.crash_workload import DATABASE, MODES, URI, Lost, check, notes_of, run_round
 from track.events.codec import Encoder
-from track.events.journal_file import FileJournal
 from track.events.types import MetricsLogged
+from track.journals.file import FileJournal
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 

@@ -66,7 +66,7 @@ def log(step):
 
 
 logging.getLogger("track").addHandler(Keep())
-python_warnings.showwarning = lambda text, *_: warnings.append(["journal_retry", str(text)])
+python_warnings.showwarning = lambda text, *_: warnings.append(["buffered", str(text)])
 with Proxy(port) as proxy:
     client = TrackClient(uri.replace(f":{port}/", f":{proxy.port}/"))
     client.set_project(name="full")
@@ -179,7 +179,7 @@ class TestForgiving:
 
     def test_each_cause_is_warned_of_once(self, outcome):
         """However many calls find the spool full; and once that it works again."""
-        warnings = [text for name, text in outcome["warnings"] if name.endswith("journal_retry")]
+        warnings = [text for name, text in outcome["warnings"] if name.endswith("buffered")]
         full, works = warnings[:-1], warnings[-1]
         assert full
         assert len({text.split(":")[0] for text in full}) == len(full) <= 2
@@ -204,7 +204,7 @@ class TestForgiving:
             uri = place.uri(proxy.port, timeout=1)
             store = store_with_a_trial(uri)
             store.forwarding._forwarder._ending.set()  # nothing is sent in the background
-            with store.deciding(), ThreadPoolExecutor(1) as pool:
+            with store.exclusive_state(), ThreadPoolExecutor(1) as pool:
                 pool.submit(store.log_trial_metrics, TRIAL, step=0, loss=0.5).result()
                 with monkeypatch.context() as full:
                     full.setattr(store.forwarding._spool, "append", refuse)

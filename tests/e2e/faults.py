@@ -18,8 +18,8 @@ from typing import Any
 from tests.databases import sql_journal, uri_of
 from tests.e2e.stores import STUCK_S, open_store
 from track.errors import ConcurrentWrite, JournalUnreachable, StorageWarning
-from track.events.journal_file import FileJournal
 from track.events.types import MetricsLogged, Recorded, StatusChanged, TrialCreated
+from track.journals.file import FileJournal
 from track.persistence import get_protocol
 from track.structure import Project, Status, Trial
 
@@ -119,7 +119,7 @@ def until_reached(call: Callable[[], Any]) -> Any:
 
 def silence() -> None:
     """Let the forwarders of this process warn nobody."""
-    logging.getLogger("track.events.forward").disabled = True
+    logging.getLogger("track.journals.forwarding").disabled = True
     warnings.simplefilter("ignore", StorageWarning)
 
 

@@ -24,8 +24,8 @@ from tests.e2e.faults import patience, silence, steps_of, until_reached
 from tests.e2e.stores import answer, end_if_stuck, open_store, say, wait_for_word
 from tests.relays import ServerProcess
 from track.errors import InsecureConnection, ItemNotFound, JournalUnreachable
-from track.events.journal_file import FileJournal
 from track.events.types import MetricsLogged, Recorded, StatusChanged, TrialCreated
+from track.journals.file import FileJournal
 from track.persistence import get_protocol
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 

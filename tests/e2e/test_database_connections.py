@@ -15,8 +15,8 @@ from tests.e2e.stores import events_of, open_store
 from tests.proxy import Proxy
 from track import TrackClient
 from track.errors import JournalUnreachable
-from track.events import sql_session
 from track.events.types import MetricsLogged, StatusChanged, TrialFinished
+from track.journals.sql import session as sql_session
 from track.structure import Project, Status, Trial
 
 ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "4"))
@@ -30,14 +30,14 @@ MANY = 1500
 def silent(caplog):
     """Only that a server does not answer is warned of, or that it does again."""
     yield
-    names = {"track.events.forward", "track.utils.waiting"}
+    names = {"track.journals.forwarding", "track.utils.waiting"}
     assert {record.name for record in caplog.records} <= names
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """A host that accepts a connection and does not answer is soon given up."""
-    monkeypatch.setattr("track.events.sql_session.CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr("track.journals.sql.session.CONNECT_TIMEOUT_S", 1)
 
 
 @pytest.fixture(params=KINDS)
@@ -148,7 +148,7 @@ def test_what_is_appended_while_the_connection_falls_silent_is_there_once(
     monkeypatch, store, proxy, append, words
 ):
     """The call goes on with another connection, or ends in time; nothing is there twice."""
-    monkeypatch.setattr("track.events.sql_session.IDLE_LIMIT_MS", 1000)
+    monkeypatch.setattr("track.journals.sql.session.IDLE_LIMIT_MS", 1000)
     proxy.cut()
     silent = proxy.lose_answer(words, then="swallow")
     # Where it holds the head of the log, nobody else gets it before the server forgets it.
@@ -187,7 +187,7 @@ def test_connections_that_are_cut_all_the_time_lose_nothing(proxy, uri):
 def test_what_others_log_does_not_make_a_decision_fail(store, proxy, place):
     """In a section that was lost, an event that was no decision is not sent as if it were one."""
     store.journal._forwarder._ending.set()  # nothing is sent in the background
-    with store.deciding():
+    with store.exclusive_state():
         store.set_trial_status(TRIAL, Status.Running)
         proxy.cut()
         other = open_store(place.uri())
@@ -258,7 +258,7 @@ def test_a_section_is_left_in_time_when_the_connection_fell_silent(
         wait(connection, within_s)
 
     def decide_in_silence():
-        with patient.deciding():
+        with patient.exclusive_state():
             monkeypatch.setattr(sql_session, "wait", wait_and_note)
             proxy.swallow()
             patient.set_trial_status(TRIAL, Status.Running)

@@ -14,10 +14,11 @@ from tests.databases import KINDS, sql_journal
 from tests.e2e.faults import Place, Worker, check_work, silence, steps_of, until_reached
 from tests.e2e.stores import answer, events_of, open_store, say, wait_for_word
 from track.errors import ConcurrentWrite
-from track.events import journal_sql, sql_session
 from track.events.codec import stream_id
-from track.events.producer import Producer
 from track.events.types import MetricsLogged, StatusChanged
+from track.journals.producer import Producer
+from track.journals.sql import journal as journal_sql
+from track.journals.sql import session as sql_session
 from track.structure import Project, Status, Trial
 
 ROUNDS = int(os.environ.get("TRACK_STOP_ROUNDS", "8"))
@@ -35,7 +36,7 @@ FORGET_MS = 500
 def silent(caplog):
     """Only that a server does not answer is warned of, or that it does again."""
     yield
-    names = {"track.events.forward", "track.utils.waiting"}
+    names = {"track.journals.forwarding", "track.utils.waiting"}
     assert {record.name for record in caplog.records} <= names
 
 
@@ -160,7 +161,7 @@ def stop_in_a_section(uri):
     """Be a client that is stopped in a section, and then decides."""
     sql_session.IDLE_LIMIT_MS = FORGET_MS
     store = open_store(uri)
-    with store.deciding():
+    with store.exclusive_state():
         say("inside")
         wait_for_word()
         try:

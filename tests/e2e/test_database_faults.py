@@ -31,7 +31,7 @@ WORKERS = 3
 def silent(caplog):
     """That a server does not answer is said once, and so is that it does."""
     yield
-    names = {"track.events.forward", "track.utils.waiting"}
+    names = {"track.journals.forwarding", "track.utils.waiting"}
     assert {record.name for record in caplog.records} <= names
 
 

@@ -13,8 +13,8 @@ from tests.e2e.stores import open_store, say
 from tests.relays import served, server_uri, uri_of
 from track.errors import JournalUnreachable
 from track.persistence.socketed import SocketClient, SocketServer
-from track.relay.frames import Verb
-from track.relay.room import Limits
+from track.relay.limits import Limits
+from track.relay.messages import Verb
 from track.relay.users import Users
 from track.structure import Project, Trial
 

@@ -64,8 +64,8 @@ class Worker:
     def __init__(self, store, name):
         self.store = store
         self.random = random.Random(name)
-        subjects = ("pool", "made", "claims", "group", *REGISTERS)
-        self.histories = {subject: Recorder(name) for subject in subjects}
+        by_stream = ("pool", "made", "claims", "group", *REGISTERS)
+        self.histories = {subject: Recorder(name) for subject in by_stream}
         self.held = []
         self.updates = Tally()
         """How often each trial was changed from here."""

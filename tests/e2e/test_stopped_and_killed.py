@@ -44,7 +44,7 @@ def fill(uri):
 
 
 def section_of(store, name):
-    return store.deciding() if name == "deciding" else store.journal.exclusive()
+    return store.exclusive_state() if name == "deciding" else store.journal.exclusive()
 
 
 def hold(uri, section):

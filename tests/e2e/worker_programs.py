@@ -306,7 +306,7 @@ def fork_in_section(where, uri):
     client, trial = begin(uri)
     children = []
     with trial:
-        with client.protocol.deciding():
+        with client.protocol.exclusive_state():
             if where == "section":
                 children.append(fork(fork_and_log, 1, "child"))
             else:

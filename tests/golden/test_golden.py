@@ -22,9 +22,9 @@ from tools.make_golden import (
     readable,
     written,
 )
-from track.events import journal_lmdb
-from track.events.journal_file import FileJournal
-from track.events.journal_lmdb import LMDBJournal
+from track.journals import lmdb as journal_lmdb
+from track.journals.file import FileJournal
+from track.journals.lmdb import LMDBJournal
 from track.events.record import VERSION
 from track.events.types import CATALOGUE, MetadataLogged, Unknown
 from track.projections import snapshot

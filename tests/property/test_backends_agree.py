@@ -22,14 +22,14 @@ from tests.property.test_folds import ITEMS, SPECS, STEPS, dump
 from tests.relays import served
 from track import TrackClient
 from track.aggregators.aggregator import Aggregator, build
-from track.events.journal_memory import MemoryJournal
 from track.exchange import copy_journal
+from track.journals.memory import MemoryJournal
 from track.persistence import get_protocol
 from track.persistence.local import FileProtocol
-from track.persistence.maintenance import backup
 from track.persistence.multiplexer import ProtocolMultiplexer
 from track.projections.history import as_of
 from track.serialization import to_json
+from track.stores.maintenance import backup
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 
 ODD = ["", "a.b", "\ud800", "orphan", "日本\x00", "x" * 300, "_update_count", "heartbeat"]
@@ -166,7 +166,7 @@ class BackendsMachine(RuleBasedStateMachine):
         self.patches = ExitStack()
         self.patches.enter_context(patch("track.persistence.store.FEWEST_NEW_EVENTS", 1))
         self.patches.enter_context(patch("track.persistence.store.ONE_NEW_IN", 10**9))
-        self.patches.enter_context(patch("track.events.journal_sql.SNAPSHOT_INTERVAL_NS", 0))
+        self.patches.enter_context(patch("track.journals.sql.journal.SNAPSHOT_INTERVAL_NS", 0))
         self.patches.enter_context(patch("track.persistence.report_file.SMALLEST", 0))
         self.folder = Path(tempfile.mkdtemp())
         self.has_much = False
@@ -365,7 +365,7 @@ class BackendsMachine(RuleBasedStateMachine):
         reports = [self.report(store, f"{index}.json") for index, store in enumerate(stores)]
         assert reports == reports[:1] * len(stores)
         for store in stores:
-            with store.current() as objects:
+            with store.read_state() as objects:
                 live = dump(objects)
             assert dump(as_of(store.journal.read_batches())) == live
             self.check_copies(store, without_positions(live))
@@ -388,7 +388,7 @@ class BackendsMachine(RuleBasedStateMachine):
             backup(uri, target)
             objects = []
             for store in (get_protocol(uri), get_protocol(target)):
-                with store.current() as current:
+                with store.read_state() as current:
                     objects.append(without_positions(dump(current)))
                 store.close()
             assert objects[0] == objects[1]

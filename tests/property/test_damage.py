@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.strategies import appends
-from track.events import journal_file
-from track.events.journal_file import FileJournal
 from track.events.record import MAGIC, OVERHEAD, frame, frame_group
 from track.events.scan import scan
+from track.journals import file as journal_file
+from track.journals.file import FileJournal
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 

@@ -14,8 +14,6 @@ from track.aggregators.aggregator import Aggregator
 from track.containers.ring import RingBuffer
 from track.containers.series import StepSeries
 from track.events.codec import Encoder, decode, stream_id
-from track.events.journal_memory import MemoryJournal
-from track.events.producer import Producer
 from track.events.redaction import redact
 from track.events.types import (
     ArgumentsLogged,
@@ -40,6 +38,8 @@ from track.events.types import (
     TrialRestored,
     TrialStarted,
 )
+from track.journals.memory import MemoryJournal
+from track.journals.producer import Producer
 from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.history import as_of
 from track.projections.objects import Objects
@@ -317,7 +317,7 @@ def test_who_saw_what_was_erased_forgets_it(story, uid, data):
         for event in happened
     ]
     before, after = fold(happened), fold(left)
-    before.misfits = after.misfits = []  # what made no sense is erased, too
+    before.failed_events = after.failed_events = []  # what made no sense is erased, too
     # What says nothing makes no part of a trial, so that another one may be the first.
     before.parts, after.parts = (dict(sorted(one.parts.items())) for one in (before, after))
     assert dump(before) == dump(after)

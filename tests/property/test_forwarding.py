@@ -11,11 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from tests.flaky import FlakyJournal
 from track.errors import JournalUnreachable
-from track.events import spool as spools
-from track.events.forward import ForwardingJournal
-from track.events.producer import Producer
-from track.events.spool import Spool
 from track.events.types import MetricsLogged
+from track.journals import spool as spools
+from track.journals.forwarding import ForwardingJournal
+from track.journals.producer import Producer
+from track.journals.spool import Spool
 
 
 class ForwardingMachine(RuleBasedStateMachine):

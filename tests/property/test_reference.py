@@ -13,8 +13,8 @@ from tests.reference import read_journal
 from tests.strategies import appends, written
 from tests.unit.events.test_record import by_hand
 from track.errors import DamageWarning, NewerFormat
-from track.events.journal_file import FileJournal
 from track.events.record import MAGIC, frame, frame_group
+from track.journals.file import FileJournal
 
 WINDOW = 2**20
 """What Track reads at once by default."""

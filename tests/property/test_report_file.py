@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.property.test_folds import STORIES
 from track.errors import EncodingError
-from track.events.journal_file import FileJournal
-from track.events.producer import Producer
+from track.journals.file import FileJournal
+from track.journals.producer import Producer
 from track.persistence import report_file
 from track.projections.objects import Objects
 from track.projections.projection import catch_up

@@ -20,11 +20,17 @@ from track.client import TrialDoesNotExist
 from track.configuration import options, reset_configuration
 from track.exchange import Copied, copy_store
 from track.logger import TrialLogger
-from track.moments import Moment
+from track.moment import Moment
 from track.persistence import get_protocol, make_local, register
 from track.persistence.lmdb import LMDBProtocol
 from track.persistence.local import FileProtocol, execute_query
-from track.persistence.maintenance import (
+from track.persistence.multiplexer import ProtocolMultiplexer
+from track.persistence.protocol import Protocol
+from track.persistence.storage import LocalStorage, load_database
+from track.persistence.utils import parse_uri
+from track.reader import Reader
+from track.serialization import from_json, to_json
+from track.stores.maintenance import (
     Rewritten,
     Verification,
     backup,
@@ -32,13 +38,7 @@ from track.persistence.maintenance import (
     repair,
     verify,
 )
-from track.persistence.multiplexer import ProtocolMultiplexer
-from track.persistence.protocol import Protocol
-from track.persistence.redaction import Redaction, redact
-from track.persistence.storage import LocalStorage, load_database
-from track.persistence.utils import parse_uri
-from track.reader import Reader
-from track.serialization import from_json, to_json
+from track.stores.redaction import Redaction, redact
 from track.structure import LOST, AnyStatus
 from track.utils import ItemNotFound
 from track.utils.stat import StatStream

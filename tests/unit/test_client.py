@@ -37,7 +37,7 @@ def test_a_backend_may_be_a_protocol():
 @pytest.mark.parametrize("backend", [None, "none"])
 def test_without_a_backend_one_warning_is_given(backend, told, monkeypatch):
     """What is logged nowhere lasting is said once in the life of a process."""
-    monkeypatch.setattr("track.persistence.backends._warned_of_none", False)
+    monkeypatch.setattr("track.persistence.registry._warned_of_none", False)
     for _ in range(2):
         client = TrackClient() if backend is None else TrackClient(backend)
         client.log_metrics(loss=1)

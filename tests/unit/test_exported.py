@@ -15,9 +15,9 @@ NAMES = {
     "track.client": "TrackClient TrialDoesNotExist",
     "track.structure": "Project TrialGroup Trial Status CustomStatus LOST",
     "track.reader": "Attempt Origin Reader",
-    "track.moments": "Moment When to_moment",
-    "track.projections.history": "Attempt Setting as_of attempts settings_of until",
-    "track.projections.difference": "Difference differences differences_of_trials",
+    "track.moment": "Moment When to_moment",
+    "track.projections.history": "Assignment Attempt as_of assignments_of attempts until",
+    "track.projections.diff": "Difference differences differences_of_trials",
     "track.projections.query": "execute_query",
     "track.errors": (
         "BackendError JournalError QueryError StoreNotFound TrackError "
@@ -34,13 +34,13 @@ NAMES = {
     "track.persistence.storage": "LocalStorage load_database",
     "track.persistence.cockroach": "Cockroach sync",
     "track.persistence.lmdb": "LMDBProtocol",
-    "track.persistence.maintenance": "backup compact repair verify",
-    "track.persistence.redaction": "Redaction redact",
+    "track.stores.maintenance": "backup compact repair verify",
+    "track.stores.redaction": "Redaction redact",
     "track.persistence.multiplexer": "ProtocolMultiplexer",
     "track.persistence.socketed": (
         "RPCCallFailure ServerSignalHandler SocketClient SocketServer start_track_server sync"
     ),
-    "track.summaries": "TrialSummary last_value matching to_condition",
+    "track.trial_summary": "TrialSummary last_value matching to_condition",
     "track.serialization": (
         "to_json from_json SerializerAspect SerializerChronoContext SerializerDatetime "
         "SerializerProject SerializerStatStream SerializerStatus SerializerTrial "

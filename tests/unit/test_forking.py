@@ -193,7 +193,7 @@ def test_a_file_that_is_being_closed_is_not_renewed(run):
     """A fork may come between the last two steps of a finalizer."""
     found = run("""
 import os
-from track.events.shared_file import SharedFile
+from track.journals.file_lock import LockedFile
 
 close = os.close
 
@@ -204,7 +204,7 @@ def fork_then_close(fd):
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.wait()[1]))
 
-file = SharedFile("journal", 1)
+file = LockedFile("journal", 1)
 os.close = fork_then_close
 del file
 """)

@@ -10,9 +10,9 @@ import pytest
 from tests.databases import sql_journal
 from tests.reference import SEED, payload_at, read_event, read_journal, sound_header
 from track.events.codec import MAX_PAYLOAD, MAX_SEQUENCE, Encoder
-from track.events.journal_file import FileJournal
 from track.events.record import MAGIC, MAX_GROUP, MAX_LENGTH, frame, frame_group
 from track.events.types import CATALOGUE, MetricsLogged
+from track.journals.file import FileJournal
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 

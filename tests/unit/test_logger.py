@@ -15,7 +15,7 @@ from tests.databases import free_port
 from track import TrackClient
 from track.aggregators.aggregator import RingAggregator, StatAggregator, ValueAggregator
 from track.errors import EncodingError, JournalClosed, NotRecordedWarning, TrackError
-from track.persistence.socket_server import SocketServer
+from track.relay.server import SocketServer
 from track.structure import CustomStatus, Status
 from track.utils.stat import StatStream
 

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from track import TrackClient
-from track.persistence import settings
+from track.persistence import uri_options as settings
 from track.utils import mounts
 from track.utils.mounts import network_file_system
 

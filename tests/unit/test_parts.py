@@ -12,8 +12,8 @@ from track.cli.app import DAMAGE, run
 from track.errors import DamageWarning, ItemNotFound, TrialDoesNotExist
 from track.events.types import TrialCreated
 from track.persistence import get_protocol
-from track.persistence.redaction import redact
 from track.projections.snapshot import pack, unpack_objects
+from track.stores.redaction import redact
 from track.structure import Status
 
 LEFT = "only part of the trial"
@@ -146,7 +146,7 @@ def test_what_is_left_is_archived_and_redacted(uid, shown):
 def test_what_is_left_survives_a_snapshot(uid):
     """And is the same as in a replay."""
     store = get_protocol("file:s.json")
-    with store.current() as objects:
+    with store.read_state() as objects:
         parts = pack(objects, lambda position: b"mark")
         kept = unpack_objects(BytesIO(b"".join(parts)), lambda position: b"mark")
         (part,), (same,) = objects.parts.values(), kept.parts.values()

@@ -35,25 +35,25 @@ VERBS = {
     "ls": ("listing", "list trials, projects or groups"),
     "show": ("listing", "show all there is of a trial"),
     "plot": ("listing", "plot metrics of trials"),
-    "report": ("past", "print the report JSON, of now or of a moment"),
-    "log": ("past", "print the events of a trial, or of the store"),
-    "tail": ("past", "print the last events, and go on with those that come"),
-    "diff": ("past", "tell what differs between two trials, or moments"),
-    "blame": ("past", "tell who set a value of a trial"),
+    "report": ("history", "print the report JSON, of now or of a moment"),
+    "log": ("history", "print the events of a trial, or of the store"),
+    "tail": ("history", "print the last events, and go on with those that come"),
+    "diff": ("history", "tell what differs between two trials, or moments"),
+    "blame": ("history", "tell who set a value of a trial"),
     "files": ("files", "list the files that were logged about a trial"),
     "get": ("files", "get a logged file, or a folder of them"),
-    "replay": ("care", "compute the report and the snapshot anew"),
-    "export": ("exchanging", "write trials or events in another format"),
-    "import": ("exchanging", "add the trials of another tool"),
-    "copy": ("exchanging", "copy a store into another one, each event once"),
-    "backup": ("care", "copy a store on disk while it is used"),
-    "verify": ("care", "look for damage"),
-    "repair": ("care", "write what is intact into a sound journal"),
-    "compact": ("care", "give unused room back"),
-    "rm": ("care", "remove trials from lists, or erase them"),
-    "archive": ("care", "leave trials out of lists and reports"),
-    "restore": ("care", "show archived and removed trials again"),
-    "redact": ("care", "erase what was logged about trials"),
+    "replay": ("maintenance", "compute the report and the snapshot anew"),
+    "export": ("transfer", "write trials or events in another format"),
+    "import": ("transfer", "add the trials of another tool"),
+    "copy": ("transfer", "copy a store into another one, each event once"),
+    "backup": ("maintenance", "copy a store on disk while it is used"),
+    "verify": ("maintenance", "look for damage"),
+    "repair": ("maintenance", "write what is intact into a sound journal"),
+    "compact": ("maintenance", "give unused room back"),
+    "rm": ("maintenance", "remove trials from lists, or erase them"),
+    "archive": ("maintenance", "leave trials out of lists and reports"),
+    "restore": ("maintenance", "show archived and removed trials again"),
+    "redact": ("maintenance", "erase what was logged about trials"),
     "sync": ("serving", "send what could not be sent to a server"),
     "serve": ("serving", "serve a store to other machines"),
     "user": ("serving", "say who may log in at a server"),
@@ -206,7 +206,7 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if logging.getLogger().handlers:
             return  # somebody else writes it
-        if record.name != "track.events.journal_on_disk":  # of damage, see above
+        if record.name != "track.journals.local":  # of damage, see above
             click.echo(f"track: {printable(record.getMessage())}", err=True)
 
 

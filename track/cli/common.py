@@ -15,17 +15,17 @@ from click.shell_completion import CompletionItem
 from track.cli.app import DAMAGE_MET
 from track.display.texts import LONGEST, gaps, shown, shown_width, text_table
 from track.errors import BackendError, TrackError
-from track.moments import time_text
+from track.moment import time_text
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
-from track.persistence.which_store import store_uri
 from track.projections.objects import Objects
 from track.projections.report import dumps, plain
 from track.reader import Reader, open_store
-from track.summaries import TrialSummary
+from track.stores.which_store import store_uri
+from track.trial_summary import TrialSummary
 from track.utils.printing import printable
-from track.utils.progress import Progress, untold
+from track.utils.progress import Progress, no_progress
 
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
@@ -61,7 +61,7 @@ class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older ones of cl
         try:
             with (
                 open_store(store_at_once(ctx.params.get("store"))) as reader,
-                reader.protocol.current() as objects,
+                reader.protocol.read_state() as objects,
             ):
                 called = {
                     (trial.name, trial.uid)
@@ -112,9 +112,9 @@ def writing(store: str | None) -> Iterator[JournaledProtocol]:
 
 def tell(text: str) -> None:
     """Say on stderr, once, what is to be known about an answer."""
-    told = click.get_current_context().meta.setdefault(_TOLD, set())
-    if text not in told:
-        told.add(text)
+    with_progress = click.get_current_context().meta.setdefault(_TOLD, set())
+    if text not in with_progress:
+        with_progress.add(text)
         click.echo(f"track: {printable(text)}", err=True)
 
 
@@ -199,7 +199,7 @@ def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
         whether it prints meanwhile, so that a bar may be in the way
     """
     if not sys.stderr.isatty() or (among_output and sys.stdout.isatty()):
-        yield untold
+        yield no_progress
         return
     from rich.console import Console
     from rich.progress import Progress as Bar
@@ -219,7 +219,7 @@ def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
 
 def summaries_of(reader: Reader) -> list[TrialSummary]:
     """Return all trials at a glance, archived ones and what is left of others among them."""
-    with reader.protocol.current() as objects:
+    with reader.protocol.read_state() as objects:
         return summaries_in(reader, objects)
 
 
@@ -227,7 +227,7 @@ def summaries_in(reader: Reader, objects: Objects) -> list[TrialSummary]:
     """Return all trials among some objects at a glance."""
     # Not of copies: those may be large, and hold of a statistic no more than its numbers.
     names = {group.uid: group.name for group in objects.groups.values()}
-    status_in = reader.protocol.authority.status_in
+    status_in = reader.protocol.repository.status_in
     return [
         TrialSummary(
             trial,

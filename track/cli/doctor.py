@@ -34,7 +34,7 @@ _PACKAGES = {
 def version_verb() -> None:
     """Print the version of Track, and of the formats that it writes."""
     from track.events import record
-    from track.persistence.facts import git_facts
+    from track.persistence.provenance import git_facts
 
     commit = git_facts(os.path.dirname(__file__)).get("commit", "")
     click.echo(f"track {__version__}{' ' * bool(commit)}{commit[:10]}")
@@ -75,9 +75,9 @@ def _version_of(package: str) -> str | None:
 
 
 def _store_findings(store: str | None) -> Iterator[tuple[str, str]]:
-    from track.persistence.reading import open_for_reading
-    from track.persistence.which_store import store_uri
     from track.reader import Reader
+    from track.stores.readonly import open_for_reading
+    from track.stores.which_store import store_uri
     from track.utils.mounts import network_file_system
 
     try:
@@ -102,7 +102,7 @@ def _store_findings(store: str | None) -> Iterator[tuple[str, str]]:
 
 
 def _spool_findings() -> Iterator[tuple[str, str]]:
-    from track.persistence.settings import remote_settings
+    from track.persistence.uri_options import remote_settings
 
     folder = remote_settings("socket://localhost", ()).spool
     waiting = [

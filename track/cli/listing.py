@@ -21,7 +21,7 @@ from track.cli.common import (
     summaries_of,
     tell,
 )
-from track.cli.drawing import braille, letter, plot, sparkline
+from track.cli.plots import braille, letter, plot, sparkline
 from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
 from track.display.texts import UNCUT, duration, short_uids, shown
@@ -31,7 +31,7 @@ from track.projections.paths import hint, parse_path
 from track.reader import Reader
 from track.serialization import to_json
 from track.structure import Trial
-from track.summaries import (
+from track.trial_summary import (
     check_column,
     first_line_of,
     last_value,

@@ -8,9 +8,9 @@ import click
 
 from track.cli.common import example, store_at_once, store_option
 from track.errors import BackendError
-from track.persistence.settings import RELAY_PORT
+from track.persistence.uri_options import RELAY_PORT
 from track.persistence.utils import parse_uri
-from track.persistence.which_store import store_uri
+from track.stores.which_store import store_uri
 
 
 @click.command(

@@ -34,7 +34,7 @@ class Subjects:
         self._trials = {stream_of(trial.uid): trial.uid for trial in trials}
         self._labels: dict[int, str] = {}
         if only is None:
-            for stream, subject in objects.subjects.items():
+            for stream, subject in objects.by_stream.items():
                 if not isinstance(subject, Trial):
                     self._labels[stream] = _label_of(type(subject).__name__, subject.name)
         names = shortened([shown(trial.name or "", 10**6) for trial in trials], _LONGEST)

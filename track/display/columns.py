@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from track.display.texts import UNCUT, ago, duration, gaps, shown, shown_width
 from track.projections.paths import leaves, parse_path, write_path
-from track.summaries import TrialSummary, value_at
+from track.trial_summary import TrialSummary, value_at
 
 _LONGEST = 24
 """Characters of a text in a column, where that is enough to tell it from the others."""
@@ -123,7 +123,7 @@ def _choice(summaries: Sequence[TrialSummary]) -> _Choice:
             counts[path] = counts.get(path, 0) + 1
     metrics = sorted(counts, key=lambda path: -counts[path])
     named = ["name"] if any(summary.name for summary in summaries) else []
-    homes = [
+    archived_from = [
         name
         for name in ("project", "group")
         if len({getattr(summary, name) for summary in summaries}) > 1
@@ -133,10 +133,10 @@ def _choice(summaries: Sequence[TrialSummary]) -> _Choice:
     mixed = chain.from_iterable(zip_longest(metrics, differing[leading:]))
     failed = ["failure"] if any(summary.failure for summary in summaries) else []
     wanted = [*failed, *differing[:leading], *(path for path in mixed if path is not None)]
-    others = [name for name in ("name", "project", "group") if name not in [*named, *homes]]
+    others = [name for name in ("name", "project", "group") if name not in [*named, *archived_from]]
     return _Choice(
         ["uid", *named, "status"],
-        [*wanted, *homes, "changed", "runtime", *tags],
+        [*wanted, *archived_from, "changed", "runtime", *tags],
         [*others, *same],
     )
 

@@ -13,7 +13,7 @@ from track.errors import TrackError
 from track.persistence.logged_files import LoggedFile
 from track.projections.objects import Objects
 from track.structure import AnyStatus, Project, Trial, TrialGroup
-from track.summaries import TrialSummary
+from track.trial_summary import TrialSummary
 
 T = TypeVar("T")
 

@@ -41,10 +41,10 @@ MAX_GROUP = 2**26
 """Bytes of one group of records: a reader holds a whole group before it can yield any of it."""
 
 
-def _header(length: int, mask: int, rest: int) -> bytes:
+def _header(length: int, mask: int, group_remaining: int) -> bytes:
     if length > MAX_LENGTH:
         raise EncodingError(f"a payload of {length} bytes is over the limit of {MAX_LENGTH}")
-    fields = _FIELDS.pack(MAGIC, VERSION, length | mask << 24, rest)
+    fields = _FIELDS.pack(MAGIC, VERSION, length | mask << 24, group_remaining)
     return fields + _CRC.pack(crc32(fields))
 
 
@@ -52,7 +52,7 @@ _plain_headers: dict[int, bytes] = {}
 """Headers of lone unmasked records by payload length: most records have one of few lengths."""
 
 
-def frame(payload: bytes, rest: int = 0) -> bytes:
+def frame(payload: bytes, group_remaining: int = 0) -> bytes:
     """Return the record of a payload.
 
     Parameters
@@ -68,13 +68,13 @@ def frame(payload: bytes, rest: int = 0) -> bytes:
         the payload was crafted to defeat the mask
     """
     # Looking for one byte takes a tenth of the time of looking for three.
-    if not rest and not (MAGIC[0] in payload and MAGIC in payload):
+    if not group_remaining and not (MAGIC[0] in payload and MAGIC in payload):
         length = len(payload)
         record = (_plain_headers.get(length) or _plain_header(length)) + payload
         crc = crc32(record, SEED)
         if crc >> 24 not in START or not _ends_in_a_start(crc):
             return record + crc.to_bytes(4, "little")
-    return _frame_masked(payload, rest)
+    return _frame_masked(payload, group_remaining)
 
 
 def _plain_header(length: int) -> bytes:
@@ -84,13 +84,13 @@ def _plain_header(length: int) -> bytes:
     return header
 
 
-def _frame_masked(payload: bytes, rest: int) -> bytes:
+def _frame_masked(payload: bytes, group_remaining: int) -> bytes:
     """Return the record with the smallest mask under which nothing in it misleads a reader."""
     for mask in range(256):
         masked = xor(payload, mask)
         if MAGIC in masked:
             continue
-        record = _header(len(payload), mask, rest) + masked
+        record = _header(len(payload), mask, group_remaining) + masked
         crc = crc32(record, SEED)
         if not _ends_in_a_start(crc):
             return record + crc.to_bytes(4, "little")
@@ -116,16 +116,16 @@ def frame_group(payloads: Sequence[bytes]) -> bytes:
     EncodingError
         together they are larger than :data:`MAX_GROUP`
     """
-    rest = sum(map(len, payloads)) + OVERHEAD * len(payloads)
-    if rest > MAX_GROUP:
+    group_remaining = sum(map(len, payloads)) + OVERHEAD * len(payloads)
+    if group_remaining > MAX_GROUP:
         raise EncodingError(
-            f"{len(payloads)} events of {rest} bytes cannot be appended as one, the limit is "
-            f"{MAX_GROUP} bytes: append them in smaller batches"
+            f"{len(payloads)} events of {group_remaining} bytes cannot be appended as one: the limit "
+            f"is {MAX_GROUP} bytes, so append them in smaller batches"
         )
     records = []
     for payload in payloads:
-        rest -= len(payload) + OVERHEAD
-        records.append(frame(payload, rest))
+        group_remaining -= len(payload) + OVERHEAD
+        records.append(frame(payload, group_remaining))
     return b"".join(records)
 
 

@@ -252,7 +252,7 @@ def records(data: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-def remains(data: bytes) -> Iterator[bytes]:
+def salvage(data: bytes) -> Iterator[bytes]:
     """Yield what may be left of the payloads in a damaged range, whole or not."""
     headers = list(_headers(data, 0, len(data)))
     for position, header in headers:
@@ -358,7 +358,7 @@ def _settle_groups(data: bytes, found: list[_Found], consumed: int, *, at_end: b
         after = index
         while after < len(found) and found[after].start < group_end:
             after += 1
-        stranger = _stranger(data, found[index:after], group_end)
+        stranger = _foreign_record(data, found[index:after], group_end)
         if stranger is not None:
             settled.append(_Found(item.start, stranger, 0, None, "torn"))
             while found[index].end <= stranger:
@@ -379,7 +379,7 @@ def _settle_groups(data: bytes, found: list[_Found], consumed: int, *, at_end: b
     )
 
 
-def _stranger(data: bytes, members: list[_Found], group_end: int) -> int | None:
+def _foreign_record(data: bytes, members: list[_Found], group_end: int) -> int | None:
     """Return where something begins, before the end of a group, that names another end."""
     for member in members:
         if member.payload is not None:

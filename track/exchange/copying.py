@@ -8,15 +8,15 @@ from typing import NamedTuple
 
 from track.errors import BackendError
 from track.events.codec import identify
-from track.events.journal import Batch, Journal, PartlyThere
-from track.events.journal_file import FileJournal
-from track.events.journal_memory import MemoryJournal
-from track.events.journal_on_disk import JournalOnDisk
-from track.events.journal_retry import RetryingJournal
-from track.persistence.content import is_digest
+from track.journals.buffered import BufferedJournal
+from track.journals.file import FileJournal
+from track.journals.journal import Batch, Journal, PartialDuplicate
+from track.journals.local import JournalOnDisk
+from track.journals.memory import MemoryJournal
+from track.persistence.artifacts import is_digest
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
-from track.utils.progress import Progress, untold
+from track.utils.progress import Progress, no_progress
 
 _BATCH_BYTES = 2**20
 """Of the events that are looked for, and appended, together: others wait that long."""
@@ -58,7 +58,7 @@ def copy_store(
     source: Protocol,
     target: Protocol,
     *,
-    progress: Progress = untold,
+    progress: Progress = no_progress,
 ) -> Copied:
     """Copy all events of a store, and the files logged in it, into another one of any kind.
 
@@ -95,7 +95,7 @@ def _journal(store: Protocol) -> Journal:
     return store.journal
 
 
-def copy_journal(source: Journal, target: Journal, *, progress: Progress = untold) -> Copied:
+def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_progress) -> Copied:
     """Copy all events of a journal into another one, see :func:`copy_store`.
 
     Notes
@@ -105,16 +105,16 @@ def copy_journal(source: Journal, target: Journal, *, progress: Progress = untol
     copied before one that has them.
     """
     # Whoever copies wants to know at once that the target cannot be written.
-    target = target.journal if isinstance(target, RetryingJournal) else target
+    target = target.journal if isinstance(target, BufferedJournal) else target
     copied = left_out = nameless = 0
-    bound = source.bound()
+    upper_bound = source.upper_bound()
     for position, batch in _batches(source.read_batches(), _BATCH_BYTES):
         named = [(who, payload) for payload in batch if (who := identify(payload)) is not None]
         new = _deliver(target, named)
         copied += new
         left_out += len(named) - new
         nameless += len(batch) - len(named)
-        progress(position, bound)
+        progress(position, upper_bound)
     return Copied(copied, left_out, nameless, 0)
 
 
@@ -140,8 +140,8 @@ def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_AR
             missing = _missing(target, batch)
             size = _FILE_BATCH_BYTES if isinstance(target, FileJournal) else _BATCH_BYTES
             for _, payloads in _batches([(range(len(missing)), missing)], size):
-                target.deliver(payloads)
-    except PartlyThere:
+                target.append_foreign(payloads)
+    except PartialDuplicate:
         if not late_arrivals:
             raise
         return _deliver(target, batch, late_arrivals - 1)

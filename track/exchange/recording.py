@@ -10,11 +10,11 @@ from track.errors import ImportFailed, TrackError
 from track.events.codec import MAX_BODY
 from track.events.types import Event, GroupCreated, ProjectCreated, TrialCreated
 from track.events.values import check_depth, pack_values
-from track.persistence.checks import check_dictionaries, check_uid, trial_created
 from track.persistence.protocol import Protocol
-from track.projections.copies import thaw
+from track.persistence.validation import check_dictionaries, check_uid, trial_created
+from track.projections.copies import to_plain
 from track.structure import Project, Trial, TrialGroup
-from track.utils.progress import Progress, told, untold
+from track.utils.progress import Progress, no_progress, with_progress
 
 START_TIME, END_TIME = "start_time", "end_time"
 """Keys of the metadata under which imported trials have theirs, in seconds since 1970-01-01."""
@@ -29,7 +29,7 @@ class Added(NamedTuple):
 
 
 def import_projects(
-    store: Protocol, projects: Iterable[Project], *, progress: Progress = untold
+    store: Protocol, projects: Iterable[Project], *, progress: Progress = no_progress
 ) -> Added:
     """Record projects, with their groups and trials, in a store.
 
@@ -60,12 +60,12 @@ def import_projects(
     new_trials = set()
     for project in projects:
         fresh = Project(
-            name=project.uid, description=project.description, metadata=thaw(project.metadata)
+            name=project.uid, description=project.description, metadata=to_plain(project.metadata)
         )
         new_projects += store.new_project(fresh) is fresh
     for group in _groups(projects):
         new_groups += store.new_trial_group(group) is not None
-    for trial in told(_trials(projects), progress):
+    for trial in with_progress(_trials(projects), progress):
         if _add_trial(store, trial, large=trial.uid in large):
             new_trials.add(trial.uid)
     _add_members(store, projects, new_trials)
@@ -173,7 +173,7 @@ def _age(trial: Trial) -> tuple[float, str, int]:
 def _add_trial(store: Protocol, trial: Trial, *, large: bool) -> bool:
     """Record a trial that is not there yet. Whether it was."""
     fresh = copy(trial)
-    fresh.metadata = thaw(trial.metadata)
+    fresh.metadata = to_plain(trial.metadata)
     if large:
         fresh.metrics = _bare(trial.metrics)
     is_new = store.new_trial(fresh) is not None

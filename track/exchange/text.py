@@ -11,13 +11,13 @@ from typing import TextIO
 
 from track.events.types import Recorded
 from track.exchange.tables import METRIC_COLUMNS, TIMES, TimesByUid, cell, metric_rows, trial_rows
-from track.moments import time_text
-from track.persistence.reading import journal_of_report
+from track.moment import time_text
 from track.projections.copies import copy_project
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.report import dumps, render_trial
 from track.serialization import to_json
+from track.stores.readonly import journal_of_report
 from track.structure import Project, Trial, TrialGroup
 
 

@@ -1,6 +1,6 @@
 """Storage backends, found by the scheme of their URI."""
 
-from track.persistence.backends import get_protocol, make_local, register
 from track.persistence.protocol import Protocol
+from track.persistence.registry import get_protocol, make_local, register
 
 __all__ = ["Protocol", "get_protocol", "make_local", "register"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from track.errors import BackendError
-from track.events.spool import Spool
-from track.persistence.forwarded import ForwardedProtocol, send_left_behind
-from track.persistence.settings import RemoteSettings, remote_settings, spool_of
+from track.journals.spool import Spool
+from track.persistence.remote import ForwardedProtocol, send_left_behind
+from track.persistence.uri_options import RemoteSettings, remote_settings, spool_of
 from track.persistence.utils import check_port, parse_uri, without_password
 
 if TYPE_CHECKING:
-    from track.events.journal_sql import SQLJournal
+    from track.journals.sql.journal import SQLJournal
 
 DEFAULT_LOG = "track"
 _LONGEST_LOG = 255
@@ -94,8 +94,8 @@ def open_journal(uri: str, *, writable: bool = True) -> SQLJournal:
 def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple[SQLJournal, Spool]:
     """Return the journal of a URI, and the spool in front of it."""
     try:
-        from track.events.journal_sql import SQLJournal
-        from track.events.sql_session import Servers
+        from track.journals.sql.journal import SQLJournal
+        from track.journals.sql.session import Servers
     except ImportError as error:
         raise BackendError(
             f"{without_password(uri)!r} needs the package psycopg2: "

@@ -24,8 +24,11 @@ def failure_of(exc_type: Any, exc_val: Any, exc_tb: Any) -> dict[str, str] | Non
     from traceback import TracebackException  # nothing else here needs it
 
     try:
-        told = TracebackException(exc_type, exc_val, exc_tb or exc_val.__traceback__)
-        message, text = "".join(told.format_exception_only()), "".join(told.format())
+        with_progress = TracebackException(exc_type, exc_val, exc_tb or exc_val.__traceback__)
+        message, text = (
+            "".join(with_progress.format_exception_only()),
+            "".join(with_progress.format()),
+        )
     except Exception as error:  # noqa: BLE001 - no exception is so odd that the end is not recorded
         message = text = f"{type(exc_val).__qualname__} (which cannot be shown: {error!r})"
     return {

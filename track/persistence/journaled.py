@@ -19,9 +19,6 @@ from track.errors import (
     warn,
 )
 from track.events.codec import decode, stream_id
-from track.events.journal import Journal
-from track.events.journal_retry import RetryingJournal
-from track.events.producer import Producer
 from track.events.types import (
     ArgumentsLogged,
     ChronoFinished,
@@ -42,16 +39,10 @@ from track.events.types import (
     TrialRestored,
     TrialStarted,
 )
+from track.journals.buffered import BufferedJournal
+from track.journals.journal import Journal
+from track.journals.producer import Producer
 from track.metrics import add_values
-from track.persistence.authority import Authority, Expectation, Kind, LocalAuthority
-from track.persistence.checks import (
-    aggregator_for,
-    check_dictionaries,
-    check_key,
-    check_status,
-    check_uid,
-    trial_created,
-)
 from track.persistence.failures import failure_of
 from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
@@ -62,9 +53,18 @@ from track.persistence.protocol import (
     Protocol,
     Query,
 )
+from track.persistence.repository import Kind, LocalRepository, Precondition, Repository
 from track.persistence.storage import check_report, write_report
 from track.persistence.timers import Timers
-from track.projections.copies import thaw
+from track.persistence.validation import (
+    aggregator_for,
+    check_dictionaries,
+    check_key,
+    check_status,
+    check_uid,
+    trial_created,
+)
+from track.projections.copies import to_plain
 from track.projections.history import as_of
 from track.projections.objects import UPDATE_COUNT, Objects, stream_of
 from track.projections.report import render_report
@@ -112,10 +112,10 @@ class JournaledProtocol(Protocol):
         self.journal = journal
         self.strict = strict
         self.eager = eager
-        self._forgiving = False
+        self._buffer_on_error = False
         self.producer = Producer(journal)
         """Who records here."""
-        self.authority = self._find_authority(journal)
+        self.repository = self._make_repository(journal)
         """Who decides and answers."""
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
@@ -124,42 +124,42 @@ class JournaledProtocol(Protocol):
         """Stream of a trial whose start is recorded next -> how long ago it was."""
         self._heartbeats = Heartbeats(self.producer)
 
-    def _find_authority(self, journal: Journal) -> Authority:
+    def _make_repository(self, journal: Journal) -> Repository:
         """Return who decides and answers."""
-        return LocalAuthority(journal, self.producer)
+        return LocalRepository(journal, self.producer)
 
     def forgive_failed_writes(self) -> None:
-        if not self._forgiving:
-            self._forgiving = True
-            self.journal = RetryingJournal(self.journal)
+        if not self._buffer_on_error:
+            self._buffer_on_error = True
+            self.journal = BufferedJournal(self.journal)
             self.producer.write_to(self.journal)
-            if isinstance(self.authority, LocalAuthority):
-                self.authority.store.journal = self.journal
+            if isinstance(self.repository, LocalRepository):
+                self.repository.store.journal = self.journal
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self.producer.when_idle(callback)
 
     # Reading and deciding
 
-    def current(self) -> AbstractContextManager[Objects]:
+    def read_state(self) -> AbstractContextManager[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
-        return self.authority.current()
+        return self.repository.read_state()
 
-    def deciding(self) -> AbstractContextManager[Objects]:
+    def exclusive_state(self) -> AbstractContextManager[Objects]:
         """Give the objects as they are now; nobody else decides anything meanwhile."""
-        return self.authority.deciding()
+        return self.repository.exclusive_state()
 
     def status_of(self, trial: Trial) -> AnyStatus | None:
-        return self.authority.status_of(trial.uid, stream_of(trial.uid))
+        return self.repository.status_of(trial.uid, stream_of(trial.uid))
 
     # Projects
 
     def new_project(self, project: Project) -> Project:
         uid = check_uid("project", project.uid)
         check_dictionaries("project", project, "metadata")
-        event = ProjectCreated(uid, project.description, thaw(project.metadata))
-        expected = [Expectation("project", uid, "absent")]
-        unmet = self.authority.record_if(stream_id("project", uid), event, expected)
+        event = ProjectCreated(uid, project.description, to_plain(project.metadata))
+        expected = [Precondition("project", uid, "absent")]
+        unmet = self.repository.append_if(stream_id("project", uid), event, expected)
         return project if unmet is None else self._only("project", uid)
 
     def get_project(self, project: Project) -> Project | None:
@@ -167,12 +167,12 @@ class JournaledProtocol(Protocol):
         return found
 
     def fetch_projects(self, query: Query = None) -> list[Project]:
-        return self.authority.find("project", query)
+        return self.repository.find("project", query)
 
     def add_project_trial(self, project: Project, trial: Trial) -> None:
         uid = project.uid
         self._stream_of(trial)
-        if not self.authority.knows("project", uid):
+        if not self.repository.knows("project", uid):
             raise _no_project(uid)
         self.producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
 
@@ -182,10 +182,10 @@ class JournaledProtocol(Protocol):
         uid = check_uid("trial group", group.uid)
         check_dictionaries("trial group", group, "metadata")
         event = GroupCreated(
-            uid, group.name, group.description, thaw(group.metadata), group.project_id
+            uid, group.name, group.description, to_plain(group.metadata), group.project_id
         )
-        expected = [Expectation("group", uid, "absent"), *self._project_of(group)]
-        unmet = self.authority.record_if(stream_id("group", uid), event, expected)
+        expected = [Precondition("group", uid, "absent"), *self._project_of(group)]
+        unmet = self.repository.append_if(stream_id("group", uid), event, expected)
         return None if _exists_already(unmet) else group
 
     def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
@@ -193,27 +193,27 @@ class JournaledProtocol(Protocol):
         return found
 
     def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
-        return self.authority.find("group", query)
+        return self.repository.find("group", query)
 
     def fetch_and_update_group(
         self, query: Query, attr: str, *args: Any, **kwargs: Any
     ) -> TrialGroup:
         update = self._update_method(attr, _GROUP_UPDATES)
-        updated: TrialGroup = self.authority.update(
+        updated: TrialGroup = self.repository.update(
             "group", query, lambda uid: update(TrialGroup(_uid=uid), *args, **kwargs)
         )
         return updated
 
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
         uid = group.uid
-        if not self.authority.knows("group", uid):
+        if not self.repository.knows("group", uid):
             raise _no_group(uid)
         self.producer.record(stream_id("group", uid), GroupMetadataSet(kwargs))
 
     def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
         uid = group.uid
         self._stream_of(trial)
-        if not self.authority.knows("group", uid):
+        if not self.repository.knows("group", uid):
             raise _no_group(uid)
         self.producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
 
@@ -223,42 +223,42 @@ class JournaledProtocol(Protocol):
         digest, revision = trial.hash, trial.revision
         parents = self._project_of(trial)
         if self.strict and trial.group_id is not None:
-            parents.append(Expectation("group", trial.group_id, "present"))
+            parents.append(Precondition("group", trial.group_id, "present"))
         while True:
             uid = f"{digest}_{revision}"
             event, stream = trial_created(trial, digest, revision), stream_id("trial", uid)
-            expected = [Expectation("trial", uid, "absent"), *parents]
-            unmet = self.authority.record_if(stream, event, expected)
+            expected = [Precondition("trial", uid, "absent"), *parents]
+            unmet = self.repository.append_if(stream, event, expected)
             if not _exists_already(unmet):
                 break
             if not auto_increment:
                 return None
-            revision = self.authority.next_revision(digest)
+            revision = self.repository.next_revision(digest)
         trial._hash, trial.revision = digest, revision
         trial.metadata[UPDATE_COUNT] = 0
         self._streams[digest, revision] = stream
         return trial
 
     def get_trial(self, trial: Trial) -> list[Trial] | None:
-        return self.authority.revisions(trial.uid)
+        return self.repository.revisions(trial.uid)
 
     def fetch_trials(self, query: Query = None) -> list[Trial]:
-        return self.authority.find("trial", query)
+        return self.repository.find("trial", query)
 
     def fetch_archived_trials(self, query: Query = None) -> list[Trial]:
-        return self.authority.find("archived", query)
+        return self.repository.find("archived", query)
 
     def archive_trial(self, trial: Trial) -> None:
         self._record(trial, TrialArchived())
-        self.journal.milestone()
+        self.journal.sync_if_interval()
 
     def restore_trial(self, trial: Trial) -> None:
         self._record(trial, TrialRestored())
-        self.journal.milestone()
+        self.journal.sync_if_interval()
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
         update = self._update_method(attr, _TRIAL_UPDATES)
-        updated: Trial = self.authority.update(
+        updated: Trial = self.repository.update(
             "trial", query, lambda uid: update(_trial_named(uid), *args, **kwargs)
         )
         return updated
@@ -273,14 +273,14 @@ class JournaledProtocol(Protocol):
 
     def _only(self, kind: Kind, uid: Any) -> Any:
         """Return the object with a uid, or None."""
-        found = self.authority.find(kind, {"uid": uid})
+        found = self.repository.find(kind, {"uid": uid})
         return found[0] if found else None
 
-    def _project_of(self, child: TrialGroup | Trial) -> list[Expectation]:
+    def _project_of(self, child: TrialGroup | Trial) -> list[Precondition]:
         """Return what is expected of the project that something is made in."""
         if not self.strict or child.project_id is None:
             return []
-        return [Expectation("project", child.project_id, "present")]
+        return [Precondition("project", child.project_id, "present")]
 
     def _stream_of(self, trial: Trial) -> int:
         """Return the stream of a trial that exists.
@@ -294,7 +294,7 @@ class JournaledProtocol(Protocol):
         return self._streams.get(key) or self._find_stream(key, trial.uid)
 
     def _find_stream(self, key: tuple[str | None, int | str], uid: str) -> int:
-        if not self.authority.knows("trial", uid):
+        if not self.repository.knows("trial", uid):
             raise TrialDoesNotExist(
                 f"the trial {uid} is not in this store: insert it with new_trial first"
             )
@@ -324,7 +324,7 @@ class JournaledProtocol(Protocol):
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         stream = self._stream_of(trial)
-        trial.read_metrics_from(partial(self.authority.metrics, trial.uid))
+        trial.read_metrics_from(partial(self.repository.metrics, trial.uid))
         return partial(self._sink_metrics, stream)
 
     def _sink_metrics(
@@ -352,7 +352,7 @@ class JournaledProtocol(Protocol):
     def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
         reason = None if error is None else str(error)
         self._record(trial, StatusChanged(*check_status(status), reason))
-        self.journal.milestone()
+        self.journal.sync_if_interval()
         trial.status = status
         if reason is not None:
             trial.errors.append(reason)
@@ -363,7 +363,7 @@ class JournaledProtocol(Protocol):
         self._timers.start(stream, None, waited_s=waited_s or 0.0)
         self.producer.record(stream, TrialStarted(waited_s))
         self._heartbeats.start(stream)
-        self.journal.milestone()
+        self.journal.sync_if_interval()
 
     def log_late_start(self, trial: Trial, waited_s: float) -> None:
         self._waited_s[self._stream_of(trial)] = waited_s
@@ -378,7 +378,7 @@ class JournaledProtocol(Protocol):
         self.producer.record(stream, TrialFinished(elapsed, _text(exc_type), failure))
         trial.failure = failure
         self._heartbeats.stop(stream)
-        self.journal.milestone()
+        self.journal.sync_if_interval()
         if self.eager:
             self._commit_at_end()
 
@@ -386,7 +386,7 @@ class JournaledProtocol(Protocol):
         try:
             self.commit()
         except (JournalUnreachable, ReportWriteError) as error:
-            if not self._forgiving:
+            if not self._buffer_on_error:
                 raise
             warn(str(error), StorageWarning)
 
@@ -449,20 +449,20 @@ class JournaledProtocol(Protocol):
     def write_report(self, path: str) -> None:
         """Write the report to a file, which must be a report or not exist."""
         check_report(path)
-        with self.current() as objects:
+        with self.read_state() as objects:
             write_report(path, render_report(objects))
 
     def close(self) -> None:
         """Commit and release the journal."""
         try:
-            self.authority.close()
+            self.repository.close()
         except JournalClosed:
             return
         finally:
             self.journal.close()
 
 
-def _exists_already(unmet: Expectation | None) -> bool:
+def _exists_already(unmet: Precondition | None) -> bool:
     """Whether something was not made because it exists.
 
     Raises

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 from track.configuration import options
 from track.events.codec import stream_id
-from track.events.producer import Producer
 from track.events.types import Heartbeat, ProcessDescribed
-from track.persistence.facts import facts_of_this_process
-from track.persistence.settings import yes_or_no
+from track.journals.producer import Producer
+from track.persistence.provenance import facts_of_this_process
+from track.persistence.uri_options import yes_or_no
 from track.projections.objects import LAST_CHANGE
 from track.structure import LOST, AnyStatus, Status, Trial
 from track.utils.forking import renew_in_children

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from track.errors import BackendError
-from track.persistence.content import CONTENT_SUFFIX, ContentStore
+from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.settings import LocalSettings, local_settings
+from track.persistence.uri_options import LocalSettings, local_settings
 
 if TYPE_CHECKING:
-    from track.events.journal_lmdb import LMDBJournal
+    from track.journals.lmdb import LMDBJournal
 
 
 class LMDBProtocol(JournaledProtocol):
@@ -54,7 +54,7 @@ def open_journal(uri: str, settings: LocalSettings, *, writable: bool = True) ->
         the path is something else, or cannot be opened
     """
     try:
-        from track.events.journal_lmdb import LMDBJournal
+        from track.journals.lmdb import LMDBJournal
     except ImportError as error:
         raise BackendError(
             f"{uri!r} needs the package lmdb: pip install 'track-journal[lmdb]'"

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from weakref import WeakSet
 
 from track.errors import ConcurrentWrite, JournalError, StorageWarning, TrackError, warn
-from track.events.journal_memory import MemoryJournal
-from track.persistence.content import CONTENT_SUFFIX, ContentStore
+from track.journals.memory import MemoryJournal
+from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
+from track.persistence.file_store import JOURNAL_SUFFIX, open_store, remake_report
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.opening import JOURNAL_SUFFIX, open_store, remake_report
 from track.persistence.report_file import load_last_report, write_next_report
-from track.persistence.settings import local_settings
 from track.persistence.storage import check_report, replacing_report
+from track.persistence.uri_options import local_settings
 from track.persistence.utils import check_options, parse_uri
 from track.projections.query import execute_query
 from track.projections.report import render_report
@@ -88,13 +88,13 @@ class FileProtocol(JournaledProtocol):
                 raise _abandoned(self.path)
 
     def _replace_report(self, path: str) -> None:
-        journal, end = self._file_journal, self._file_journal.bound()
+        journal, end = self._file_journal, self._file_journal.upper_bound()
         with suppress(_Reported), replacing_report(path, journal.file.lock_timeout_s) as file:
             last = load_last_report(journal)
             if path == self.path and last.tells(path, end):
                 raise _Reported
             # Who waited here for another process catches up now: reports never go backwards.
-            with self.current() as objects:
+            with self.read_state() as objects:
                 if path == self.path:
                     write_next_report(file, path, objects, journal, last)
                 else:
@@ -193,9 +193,9 @@ def lock_guard(readonly: bool, atomic: bool = False) -> Callable[[_Function], _F
         @wraps(fun)
         def guarded(self: FileProtocol, *args: Any, **kwargs: Any) -> Any:
             if readonly:
-                with self.current():
+                with self.read_state():
                     return fun(self, *args, **kwargs)
-            with self.deciding():
+            with self.exclusive_state():
                 if atomic and args:
                     _check_up_to_date(self, args[0])
                 result = fun(self, *args, **kwargs)
@@ -209,7 +209,7 @@ def lock_guard(readonly: bool, atomic: bool = False) -> Callable[[_Function], _F
 
 
 def _check_up_to_date(protocol: FileProtocol, obj: Any) -> None:
-    with protocol.current() as objects:
+    with protocol.read_state() as objects:
         stored = objects.trials.get(obj.uid) or objects.groups.get(obj.uid)
     if stored is None:
         return

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, BinaryIO, NamedTuple
 
 from track.errors import ItemNotFound, TrackError
-from track.persistence.content import ContentStore, is_digest
+from track.persistence.artifacts import ContentStore, is_digest
 from track.structure import Trial
 
 _FEWEST_DIGITS = 4

@@ -12,7 +12,7 @@ from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.versioning import file_hash
 
 if TYPE_CHECKING:
-    from track.persistence.content import ContentStore
+    from track.persistence.artifacts import ContentStore
 
 AggregatorFactory = Callable[[], Aggregator]
 Query = Mapping[str, Any] | list[tuple[str, Any]] | None

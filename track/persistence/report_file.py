@@ -20,7 +20,7 @@ from typing import BinaryIO, NamedTuple, TextIO
 from zlib import crc32
 
 from track.errors import JournalError
-from track.events.journal_on_disk import TEXTS_SUFFIX, JournalOnDisk
+from track.journals.local import TEXTS_SUFFIX, JournalOnDisk
 from track.projections.objects import FOLDS_VERSION, LAST_CHANGE, UPDATE_COUNT, Objects
 from track.projections.report import REPORT_VERSION, render_report, render_trial
 from track.structure import Trial
@@ -178,7 +178,7 @@ def _read_table(file: BinaryIO, journal: JournalOnDisk) -> LastReport:
     table = json.loads(content)
     if table["versions"] != [REPORT_VERSION, FOLDS_VERSION]:
         raise ValueError("it was made by another version")
-    if table["mark"] != _mark(journal, table["position"]):
+    if table["mark"] != _fingerprint_digest(journal, table["position"]):
         raise ValueError("the journal is not the one it was made from")
     texts = {
         uid: _Text(start, size, crc, _State(*state))
@@ -191,7 +191,7 @@ def _save_table(journal: JournalOnDisk, report: LastReport) -> None:
     document = {
         "versions": [REPORT_VERSION, FOLDS_VERSION],
         "position": report.position,
-        "mark": _mark(journal, report.position),
+        "mark": _fingerprint_digest(journal, report.position),
         "report": report.identity,
         "texts": report.texts,
     }
@@ -202,5 +202,5 @@ def _save_table(journal: JournalOnDisk, report: LastReport) -> None:
         logger.info("no table of the report was written: %s", error)
 
 
-def _mark(journal: JournalOnDisk, position: int) -> str:
-    return (journal.mark(position) or b"").hex()
+def _fingerprint_digest(journal: JournalOnDisk, position: int) -> str:
+    return (journal.fingerprint_digest(position) or b"").hex()

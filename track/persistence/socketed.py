@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from track.errors import RPCCallFailure
-from track.persistence.socket_client import SocketClient, sync
+from track.relay.client import SocketClient, sync
 
 if TYPE_CHECKING:
-    from track.persistence.socket_server import (
+    from track.relay.server import (
         ServerSignalHandler,
         SocketServer,
         start_track_server,
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> Any:
     # Clients need not wait for asyncio to be imported.
     if name in ("ServerSignalHandler", "SocketServer", "start_track_server"):
-        from track.persistence import socket_server
+        from track.relay import server as socket_server
 
         return getattr(socket_server, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from track.errors import NotAReport, ReportWriteError, TrackError
-from track.events.journal import DEFAULT_LOCK_TIMEOUT
+from track.journals.journal import DEFAULT_LOCK_TIMEOUT
 from track.projections.objects import UPDATE_COUNT
 from track.projections.report import dumps
 from track.serialization import SerializerProject, to_json

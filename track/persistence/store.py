@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from track.errors import JournalError
-from track.events.journal import Journal
-from track.events.producer import Producer
+from track.journals.journal import Journal
+from track.journals.producer import Producer
 from track.projections import snapshot
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
@@ -51,16 +51,16 @@ class Store:
         self._state = threading.RLock()
 
     @contextmanager
-    def current(self) -> Iterator[Objects]:
+    def read_state(self) -> Iterator[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
         with self._producer.busy(), self._state:
             self._catch_up()
             yield self._objects
 
     @contextmanager
-    def deciding(self) -> Iterator[Objects]:
+    def exclusive_state(self) -> Iterator[Objects]:
         """Give the objects as they are now; no other process decides anything meanwhile."""
-        with self._producer.busy(), self.journal.exclusive(), self.current() as objects:
+        with self._producer.busy(), self.journal.exclusive(), self.read_state() as objects:
             yield objects
 
     @contextmanager
@@ -79,7 +79,7 @@ class Store:
 
     def close(self) -> None:
         """Leave a snapshot to whoever opens the journal next, if it is worth one."""
-        with self.current():
+        with self.read_state():
             pass
 
     # Snapshots are caches: what is wrong with one is a reason to do without, and to say so

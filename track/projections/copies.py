@@ -17,18 +17,18 @@ def copy_trial(trial: Trial) -> Trial:
         trial.revision,
         trial.name,
         trial.description,
-        thaw(trial.tags),
+        to_plain(trial.tags),
         trial.version,
         trial.group_id,
         trial.project_id,
-        thaw(trial.parameters),
-        thaw(trial.metadata),
-        thaw(trial.metrics),
+        to_plain(trial.parameters),
+        to_plain(trial.metadata),
+        to_plain(trial.metrics),
         deepcopy(trial.chronos),
         trial.status,
         list(trial.errors),
     )
-    copied.failure = thaw(trial.failure)
+    copied.failure = to_plain(trial.failure)
     return copied
 
 
@@ -38,7 +38,7 @@ def copy_group(group: TrialGroup) -> TrialGroup:
         group._uid,
         group.name,
         group.description,
-        thaw(group.metadata),
+        to_plain(group.metadata),
         set(group.trials),
         group.project_id,
     )
@@ -49,20 +49,20 @@ def copy_project(project: Project) -> Project:
     return Project(
         name=project.name,
         description=project.description,
-        metadata=thaw(project.metadata),
+        metadata=to_plain(project.metadata),
         groups={copy_group(group) for group in project.groups},
         trials={copy_trial(trial) for trial in project.trials},
     )
 
 
-def thaw(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """Copy a value into plain containers."""
     if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
+        return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [thaw(item) for item in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, tuple):
-        return tuple(map(thaw, value))
+        return tuple(map(to_plain, value))
     if isinstance(value, StepSeries):
         return value.to_dict()
     if isinstance(value, Aggregator):

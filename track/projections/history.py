@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
 from track.events.codec import envelope
-from track.events.journal import Batch
 from track.events.types import (
     CATALOGUE,
     ArgumentsLogged,
@@ -25,7 +24,8 @@ from track.events.types import (
     TrialRedacted,
     TrialStarted,
 )
-from track.projections.copies import thaw
+from track.journals.journal import Batch
+from track.projections.copies import to_plain
 from track.projections.objects import Objects
 from track.projections.paths import look_up, parse_path
 from track.projections.projection import fold
@@ -82,7 +82,7 @@ def as_of(
     watched = _noting_erased(batches, erased)
     fold(objects, until(watched, position=position, at_ns=at_ns))
     deque(watched, maxlen=0)  # what is behind the moment
-    for stream in erased & {*objects.subjects, *objects.parts}:
+    for stream in erased & {*objects.by_stream, *objects.parts}:
         objects.archive(objects.trial_on(stream), erased=True)
     return objects
 
@@ -171,7 +171,7 @@ def attempts(events: Iterable[Recorded]) -> list[Attempt]:
 # Provenance
 
 
-class Setting(NamedTuple):
+class Assignment(NamedTuple):
     """A value, and the event that set it.
 
     Attributes
@@ -189,7 +189,7 @@ class Setting(NamedTuple):
     recorded: Recorded
 
 
-def settings_of(events: Iterable[Recorded], path: str) -> list[Setting]:
+def assignments_of(events: Iterable[Recorded], path: str) -> list[Assignment]:
     """Return who set a value of a trial, given its events, in their order.
 
     Parameters
@@ -203,7 +203,7 @@ def settings_of(events: Iterable[Recorded], path: str) -> list[Setting]:
     first, *keys = parse_path(path)
     section = first.text
     objects = Objects()
-    found: list[Setting] = []
+    found: list[Assignment] = []
     for recorded in events:
         objects.apply(recorded)
         if not _may_set(recorded.event, section, [key.text for key in keys]):
@@ -212,7 +212,7 @@ def settings_of(events: Iterable[Recorded], path: str) -> list[Setting]:
             is_there, value = look_up(getattr(trial, section, None), keys)
             if is_there and value is not None:
                 before = found[-1].value if found else None
-                found.append(Setting(_latest(value), before, recorded))
+                found.append(Assignment(_latest(value), before, recorded))
     return found
 
 
@@ -251,5 +251,5 @@ def _latest(value: Any) -> Any:
     if isinstance(value, StepSeries):
         return next(reversed(value.to_dict().values()), None)
     if isinstance(value, list):
-        return thaw(value[-1]) if value else None
-    return thaw(value)
+        return to_plain(value[-1]) if value else None
+    return to_plain(value)

@@ -65,7 +65,7 @@ def stream_of(uid: str) -> int:
     return int(uid[:16], 16) if _PART_UID.fullmatch(uid) else stream_id("trial", uid)
 
 
-class Homes(NamedTuple):
+class ArchivedFrom(NamedTuple):
     """Uids of the projects and groups that show a trial, once it is no longer archived."""
 
     projects: set[str]
@@ -89,15 +89,15 @@ class Objects:
         """stream -> what is left of a trial whose creation cannot be read, see :func:`is_part`"""
         self.revisions: dict[str, list[str]] = {}
         """hash -> uids of its trials, oldest first"""
-        self.archived: dict[str, Homes | None] = {}
+        self.archived: dict[str, ArchivedFrom | None] = {}
         """uid of an archived trial -> where it belongs, None if it was erased; nothing shows it"""
         self.by_group: dict[Any, list[str]] = {}
         """group_id -> uids of the trials made in it, oldest first"""
         self.heartbeats: dict[int, dict[Heartbeat, int]] = {}
         """stream of a trial -> a heartbeat of each process that ran it -> when its last one was"""
-        self.misfits: list[int] = []
+        self.failed_events: list[int] = []
         """Positions of events whose values made no sense where they stood."""
-        self.subjects: dict[int, Any] = {}
+        self.by_stream: dict[int, Any] = {}
         """stream -> the project, group or trial it is about"""
         self.started: dict[tuple[int, str | None], int] = {}
         """When trials and chronos started, for those whose end does not know how long they took."""
@@ -114,7 +114,7 @@ class Objects:
         try:
             fold(self, recorded, recorded.event)
         except Exception:  # noqa: BLE001 - whatever is wrong with one event, the others stay readable
-            self.misfits.append(recorded.position)
+            self.failed_events.append(recorded.position)
 
     def apply_columns(self, columns: Columns, position: int) -> None:
         """Fold in many metrics events at once; the same as applying each, in order."""
@@ -131,7 +131,7 @@ class Objects:
 
     def trial_on(self, stream: int) -> Any:
         """Return the trial that an event of a trial is about: if it is not known, a part of it."""
-        subject = self.subjects.get(stream)
+        subject = self.by_stream.get(stream)
         if subject is not None:
             return subject
         part = self.parts.get(stream)
@@ -168,16 +168,16 @@ class Objects:
 
     def archive(self, trial: Trial, *, erased: bool = False) -> None:
         """Have no project and no group show a trial; unless it is erased, note which did."""
-        homes = Homes(set(), set())
+        archived_from = ArchivedFrom(set(), set())
         for project in self.projects.values():
             if trial in project.trials:
                 project.trials.remove(trial)
-                homes.projects.add(project.uid)
+                archived_from.projects.add(project.uid)
         for group in self.groups.values():
             if trial.uid in group.trials:
                 group.trials.remove(trial.uid)
-                homes.groups.add(group.uid)
-        self.archived.setdefault(trial.uid, homes)
+                archived_from.groups.add(group.uid)
+        self.archived.setdefault(trial.uid, archived_from)
         if erased:
             self.archived[trial.uid] = None
 
@@ -228,7 +228,7 @@ def _project_created(objects: Objects, recorded: Recorded, event: ProjectCreated
     _check_identity(event.name)
     if event.name not in objects.projects:
         project = Project(name=event.name, description=event.description, metadata=event.metadata)
-        objects.projects[event.name] = objects.subjects[recorded.stream] = project
+        objects.projects[event.name] = objects.by_stream[recorded.stream] = project
 
 
 def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) -> None:
@@ -237,7 +237,7 @@ def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) ->
     if uid in objects.groups:
         return
     group = TrialGroup(uid, name, description, dict(metadata), project_id=project_id)
-    objects.groups[uid] = objects.subjects[recorded.stream] = group
+    objects.groups[uid] = objects.by_stream[recorded.stream] = group
     if project_id in objects.projects:
         objects.projects[project_id].groups.add(group)
 
@@ -249,7 +249,7 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
     if uid in objects.trials:
         return
     objects.add_trial(trial)
-    objects.subjects[recorded.stream] = trial
+    objects.by_stream[recorded.stream] = trial
     objects.parts.pop(recorded.stream, None)
     if trial.project_id in objects.projects:
         objects.projects[trial.project_id].trials.add(trial)
@@ -297,28 +297,28 @@ def _revive_chrono(chrono: Any) -> Any:
 def _trial_added_to_project(
     objects: Objects, recorded: Recorded, event: TrialAddedToProject
 ) -> None:
-    project, trial = objects.subjects.get(recorded.stream), objects.trials.get(event.trial_uid)
+    project, trial = objects.by_stream.get(recorded.stream), objects.trials.get(event.trial_uid)
     if not isinstance(project, Project) or trial is None:
         return
     if trial.uid not in objects.archived:
         project.trials.add(trial)
-    elif (homes := objects.archived[trial.uid]) is not None:
-        homes.projects.add(project.uid)
+    elif (archived_from := objects.archived[trial.uid]) is not None:
+        archived_from.projects.add(project.uid)
 
 
 def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAddedToGroup) -> None:
-    group = objects.subjects.get(recorded.stream)
+    group = objects.by_stream.get(recorded.stream)
     if not isinstance(group, TrialGroup):
         return
     _check_identity(event.trial_uid)
     if event.trial_uid not in objects.archived:
         group.trials.add(event.trial_uid)
-    elif (homes := objects.archived[event.trial_uid]) is not None:
-        homes.groups.add(group.uid)
+    elif (archived_from := objects.archived[event.trial_uid]) is not None:
+        archived_from.groups.add(group.uid)
 
 
 def _group_metadata_set(objects: Objects, recorded: Recorded, event: GroupMetadataSet) -> None:
-    group = objects.subjects.get(recorded.stream)
+    group = objects.by_stream.get(recorded.stream)
     if isinstance(group, TrialGroup):
         group.metadata.update(event.values)
 
@@ -452,13 +452,13 @@ def _status_changed(
 def _trial_restored(
     objects: Objects, trial: Trial, recorded: Recorded, event: TrialRestored
 ) -> None:
-    homes = objects.archived.get(trial.uid)
-    if homes is None:
+    archived_from = objects.archived.get(trial.uid)
+    if archived_from is None:
         return
     del objects.archived[trial.uid]
-    for uid in homes.projects:
+    for uid in archived_from.projects:
         objects.projects[uid].trials.add(trial)
-    for uid in homes.groups:
+    for uid in archived_from.groups:
         objects.groups[uid].trials.add(trial.uid)
 
 

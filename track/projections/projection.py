@@ -8,8 +8,8 @@ from typing import Protocol
 
 from track.events.codec import decode
 from track.events.columns import FEWEST, Columns, decode_columns
-from track.events.journal import Batch, Journal
 from track.events.types import Recorded
+from track.journals.journal import Batch, Journal
 
 _LONGEST_RUN = 2048
 

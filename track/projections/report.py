@@ -16,7 +16,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
-from track.projections.copies import thaw
+from track.projections.copies import to_plain
 from track.projections.objects import Objects
 from track.serialization import to_json
 from track.structure import Project, Trial
@@ -108,7 +108,7 @@ def render_trial(trial: Trial) -> Iterator[str]:
 
 def _without_metrics(trial: Trial) -> Trial:
     head = copy(trial)
-    head.metrics, head.metadata = {}, thaw(trial.metadata)
+    head.metrics, head.metadata = {}, to_plain(trial.metadata)
     return head
 
 

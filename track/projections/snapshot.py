@@ -18,7 +18,7 @@ from track.aggregators.aggregator import Aggregator, restore
 from track.containers.series import StepSeries
 from track.events.types import Heartbeat
 from track.events.values import new_packer, pack_values, unpack
-from track.projections.objects import FOLDS_VERSION, Homes, Objects
+from track.projections.objects import FOLDS_VERSION, ArchivedFrom, Objects
 from track.structure import Project, Trial, TrialGroup, get_status
 
 VERSION = 1
@@ -56,12 +56,12 @@ def pack(objects: Objects, fingerprint: Fingerprint) -> list[Part]:
     Refused
         the journal has no event at the position of the objects, or a value cannot be packed
     """
-    mark = fingerprint(objects.position)
-    if mark is None:
+    fingerprint_digest = fingerprint(objects.position)
+    if fingerprint_digest is None:
         raise Refused("the journal does not say what its last event is")
     writer = _Writer()
     try:
-        document = writer.document(objects, mark)
+        document = writer.document(objects, fingerprint_digest)
     except Exception as error:
         # Events of another program may have made what no value of ours is; nothing else can be.
         raise Refused(f"a value cannot be packed: {error}") from error
@@ -98,8 +98,8 @@ def unpack_objects(file: BinaryIO, fingerprint: Fingerprint) -> Objects:
     if crc32(document) != document_crc:
         raise Refused("it is damaged")
     try:
-        position, mark, counts, *parts = unpack(document)
-        if fingerprint(position) != mark:
+        position, fingerprint_digest, counts, *parts = unpack(document)
+        if fingerprint(position) != fingerprint_digest:
             raise Refused("the journal is not the one it was made from")
         return _Reader(_read_columns(file, counts, columns_crc)).objects(position, parts)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -136,7 +136,7 @@ class _Writer:
         self.columns: list[array[Any]] = []
         self._pack: Callable[[list[Any]], bytes] = new_packer().pack
 
-    def document(self, objects: Objects, mark: bytes) -> bytes:
+    def document(self, objects: Objects, fingerprint_digest: bytes) -> bytes:
         projects = [self._project(project) for project in objects.projects.values()]
         groups = [self._group(group) for group in objects.groups.values()]
         trials = [self._trial(trial) for trial in objects.trials.values()]
@@ -144,20 +144,23 @@ class _Writer:
         return self._packed(
             [
                 objects.position,
-                mark,
+                fingerprint_digest,
                 [[column.typecode, len(column)] for column in self.columns],
                 objects.events,
-                objects.misfits,
+                objects.failed_events,
                 projects,
                 groups,
                 trials,
-                [[stream, *_name_of(subject)] for stream, subject in objects.subjects.items()],
+                [[stream, *_name_of(subject)] for stream, subject in objects.by_stream.items()],
                 [[*key, at] for key, at in objects.started.items()],
                 [
                     [stream, [[*beat, at] for beat, at in beats.items()]]
                     for stream, beats in objects.heartbeats.items()
                 ],
-                [[uid, *map(sorted, homes or ())] for uid, homes in objects.archived.items()],
+                [
+                    [uid, *map(sorted, archived_from or ())]
+                    for uid, archived_from in objects.archived.items()
+                ],
                 parts,
             ]
         )
@@ -232,9 +235,11 @@ class _Reader:
         self._columns = columns
 
     def objects(self, position: int, parts: list[Any]) -> Objects:
-        events, misfits, projects, groups, trials, streams, started, beats, archived, left = parts
+        events, failed_events, projects, groups, trials, streams, started, beats, archived, left = (
+            parts
+        )
         objects = Objects()
-        objects.position, objects.events, objects.misfits = position, events, misfits
+        objects.position, objects.events, objects.failed_events = position, events, failed_events
         for packed in groups:
             group = TrialGroup(*unpack(packed))
             group.trials = set(group.trials)
@@ -247,15 +252,16 @@ class _Reader:
             project.groups = {objects.groups[uid] for uid in group_uids}
             project.trials = {objects.trials[uid] for uid in trial_uids}
             objects.projects[name] = project
-        subjects: tuple[dict[str, Any], ...] = objects.projects, objects.groups, objects.trials
-        objects.subjects = {stream: subjects[kind][uid] for stream, kind, uid in streams}
+        by_stream: tuple[dict[str, Any], ...] = objects.projects, objects.groups, objects.trials
+        objects.by_stream = {stream: by_stream[kind][uid] for stream, kind, uid in streams}
         objects.started = {(stream, name): at for stream, name, at in started}
         objects.heartbeats = {
             stream: {Heartbeat(*beat): at for *beat, at in found} for stream, found in beats
         }
         objects.parts = {stream: self._trial(unpack(packed)) for stream, packed in left}
         objects.archived = {
-            uid: Homes(*map(set, homes)) if homes else None for uid, *homes in archived
+            uid: ArchivedFrom(*map(set, archived_from)) if archived_from else None
+            for uid, *archived_from in archived
         }
         return objects
 

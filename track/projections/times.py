@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from track.events.columns import Columns, by_stream
-from track.events.journal import Journal
 from track.events.types import (
     MetricsLogged,
     Recorded,
@@ -14,6 +13,7 @@ from track.events.types import (
     TrialFinished,
     TrialStarted,
 )
+from track.journals.journal import Journal
 from track.metrics import add_column, add_values
 from track.projections.objects import stream_of
 from track.projections.projection import fold

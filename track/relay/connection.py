@@ -22,8 +22,8 @@ from track.errors import (
     JournalUnreachable,
     MalformedMessage,
 )
-from track.relay.failures import revive
-from track.relay.frames import (
+from track.relay.handshake import HELLO, agree, begin
+from track.relay.messages import (
     LENGTH,
     MAX_ANSWER,
     MAX_STRANGER,
@@ -34,9 +34,9 @@ from track.relay.frames import (
     from_frame,
     to_frame,
 )
-from track.relay.handshake import HELLO, agree, begin
-from track.relay.login import Challenge, ClientLogin
-from track.utils.files import let_go
+from track.relay.remote_errors import revive
+from track.relay.scram import Challenge, ClientLogin
+from track.utils.files import detach_fd
 from track.utils.forking import renew_in_children
 from track.utils.lookup import Resolve, addresses_of
 from track.utils.waiting import waiting_for
@@ -209,10 +209,10 @@ class Session:
         """Disconnect."""
         self.socket.close()
 
-    def let_go(self) -> None:
+    def detach_fd(self) -> None:
         """Leave the connection to the process that forked this one."""
         if self.socket.fileno() >= 0:
-            let_go(self.socket.fileno())
+            detach_fd(self.socket.fileno())
 
 
 def _connect(target: Target, deadline: float) -> socket.socket:
@@ -288,7 +288,7 @@ class Connection:
     def renew_after_fork(self) -> None:
         self._turn = threading.Lock()
         if self._session is not None:
-            self._session.let_go()
+            self._session.detach_fd()
             self._session = None
 
     def request(self, verb: Verb, header: list[Any], attachment: bytes = b"") -> Message:

@@ -13,7 +13,7 @@ from struct import Struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from track.errors import BackendError, InsecureConnection
-from track.relay.frames import Channel, CheckedChannel
+from track.relay.messages import Channel, CheckedChannel
 
 if TYPE_CHECKING:
     from track.utils.sealing import KeyExchange

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from track.relay.frames import MAX_STRANGER, Channel, Message, to_frame
+from track.relay.messages import MAX_STRANGER, Channel, Message, to_frame
 
 
 class Peer:

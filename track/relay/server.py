@@ -1,494 +1,452 @@
-"""The relay as an asyncio server: connections, logins, limits, turns. What it says is elsewhere.
-
-Nothing here blocks the event loop: whatever touches the backend runs in threads, appends in one of
-them, so that all that came meanwhile is appended together.
-"""
+"""The server in front of a backend: what it listens to, who may log in, how it ends."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
-import socket
-import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, nullcontext, suppress
-from typing import Any, Protocol, TypeVar
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-from track.errors import (
-    AuthenticationError,
-    EncodingError,
-    InsecureConnection,
-    MalformedMessage,
-    TrackError,
-)
-from track.events.journal import Batch
-from track.relay.failures import describe
-from track.relay.frames import (
-    LENGTH,
-    MAX_REQUEST,
-    Message,
-    Verb,
-    body_length,
-    from_frame,
-    from_records,
-    to_records,
-    to_subscription,
-)
-from track.relay.handshake import HELLO, agree, begin
-from track.relay.listening import Listener, to_streams
+from track.errors import AuthenticationError, BackendError, LockTimeout
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.protocol import Protocol
+from track.persistence.registry import get_protocol
+from track.persistence.uri_options import RELAY_PORT, is_loopback, yes_or_no
+from track.persistence.utils import check_options, check_port, parse_uri, without_password
+from track.relay.asyncio_server import RelayServer
+from track.relay.handshake import check_layer
+from track.relay.limits import Limits
+from track.relay.messages import Message, Verb
 from track.relay.peer import Peer
-from track.relay.room import Limits, Memory, Turns, room_for
-from track.utils.files import let_go
-from track.utils.forking import renew_in_children
+from track.relay.scram import ServerLogin, check_password
+from track.relay.service import Answering
+from track.relay.users import Users
+from track.structure import Project, Trial, TrialGroup
+from track.utils.signal import SignalHandler
+
+if TYPE_CHECKING:
+    import ssl
 
 logger = logging.getLogger(__name__)
 
-_Result = TypeVar("_Result")
+_OPTIONS = ("security_layer", "backend", "users", "certificate", "key", "allow_anyone")
 
-_THREADS = 8
-"""Calls that are answered at once."""
+_CANNOT_CHECK = "the server cannot check the login at the moment"
 
-_GROUP_BYTES = 2**23
-"""How much of what several clients send is appended together, at most."""
-
-_POLL_S = 0.05
-"""Between two looks for events that somebody else appended to the journal."""
-
-_QUIET_S = 15.0
-"""After which subscribers are told that nothing happens."""
-
-_PENALTY_S = 1.0
-"""How long whoever fails to log in waits for the answer."""
-
-_BATCH_BYTES = 2**22
-"""What a batch for a subscriber takes in memory, about."""
-
-_MOST_POSITIONS = 2**16
-"""In one message to a subscriber, so that they fit into its header."""
+_FORWARDED = (
+    *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
+    *("fetch_and_update_group", "fetch_and_update_trial", "fetch_archived_trials", "fetch_groups"),
+    *("fetch_projects", "fetch_trials", "get_project", "get_trial", "get_trial_group"),
+    "keep_content",
+    *("log_late_start", "log_trial_arguments", "log_trial_chrono_finish", "log_trial_chrono_start"),
+    *("log_trial_finish", "log_trial_metadata", "log_trial_metrics", "log_trial_start"),
+    *("new_project", "new_trial", "new_trial_group", "restore_trial", "set_group_metadata"),
+    *("set_trial_status", "status_of"),
+)
+"""Methods of the backend that the server has, too, for the program it is part of."""
 
 
-class Service(Protocol):
-    """What a server stands in front of. Its methods may block."""
+class SocketServer(Protocol):
+    """A server in front of another backend, for each :class:`SocketClient`.
 
-    def append(self, payloads: list[bytes]) -> None:
-        """Append events, all or none, each once."""
-
-    def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
-        """Append an event if all holds that is expected."""
-
-    def last(self, producer: int | None) -> int:
-        """Return the last sequence of a producer, or the last position."""
-
-    def call(self, name: str, arguments: list[Any]) -> tuple[list[Any], bytes]:
-        """Answer a call."""
-
-    def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
-        """Yield what is behind a position, of everybody or of one stream."""
-
-
-Login = Callable[[Peer], Awaitable[str]]
-"""Has a client log in, and returns its name; raises AuthenticationError."""
-
-Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
-
-
-class RelayServer:
-    """Serves a journal and the objects in it to clients.
+    Users inherit this class to log clients in by their own means, see :meth:`authenticate`.
 
     Parameters
     ----------
-    service
-        what to serve
-    layer
-        security layer
-    login
-        how clients log in
-    tls
-        certificate and so on, with the layer TLS
+    uri
+        ``socket://host:port?backend=file:report.json``. Options:
+
+        - ``backend``: URI of the store to serve
+        - ``security_layer``: AES, TLS or none
+        - ``users``: the file of those who may log in. Without it anybody may, from this machine
+        - ``allow_anyone``: yes to let anybody in from other machines, too
+        - ``certificate``, ``key``: files for TLS
     limits
         what each client may do
+
+    Raises
+    ------
+    BackendError
+        the URI cannot be used
     """
 
-    def __init__(
-        self,
-        service: Service,
-        layer: str | None,
-        login: Login,
-        tls: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
-    ) -> None:
-        self.service = service
-        self.limits = limits or Limits()
-        self._layer = layer
-        self._login = login
-        self._tls = tls
-        self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
-        self._appender = ThreadPoolExecutor(1, "track relay append")
-        self._next_commit: asyncio.Future[tuple[list[Any], bytes]] | None = None
-        """The commit that has not begun, if anybody waits for one."""
-        self._waiting: list[tuple[list[bytes], int, asyncio.Future[None]]] = []
-        self.attend: Attend = self.attend_to
-        """What to do for a connection."""
-        self._tasks: dict[asyncio.Task[None], socket.socket] = {}
-        self._new: set[socket.socket] = set()
-        """Connections that were accepted, and not attended to yet."""
-        self._unknown: set[asyncio.StreamReader] = set()
-        """Of those who are not logged in."""
-        self._turns = Turns(_THREADS // 2)
-        """So that nobody keeps all threads busy."""
-        self._peers: dict[asyncio.StreamReader, Peer] = {}
-        self._watched: dict[Peer, int] = {}
-        """The positions of subscribers that wait for more."""
-        self._working: set[asyncio.Task[None] | None] = set()
-        """Those that are answering a request."""
-        self._full = False
-        """Whether the last connection was refused."""
-        self._ending = False
+    def __init__(self, uri: str, limits: Limits | None = None) -> None:
+        super().__init__(uri)
+        parts = parse_uri(uri)
+        shown = without_password(uri.partition("?")[0])  # the backend may have a password, too
+        given = check_options(shown, parts["query"], _OPTIONS)
+        self.host = (parts.get("address") or "localhost").strip("[]")
+        self.port = check_port(shown, parts.get("port") or str(RELAY_PORT), least=0)
+        """The port; of port 0, the one that was chosen, once the server has begun."""
+        self.layer = check_layer(given.get("security_layer"))
+        self._users = Users(given["users"]) if "users" in given else None
+        self._check_exposure(bool(yes_or_no("allow_anyone", given.get("allow_anyone"))))
+        self._tls = _tls(self.layer, given)
+        self.backend = _open_backend(given.get("backend"))
+        self._login = _login_of(self._users) if self._users else None
+        limits = limits or Limits()
+        service = Answering(self.backend, limits.query_s)
+        self._relay = RelayServer(service, self.layer, self._log_in, self._tls, limits)
+        self._relay.attend = self.handle_client
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._asked_to_end = False
+        self.ready = threading.Event()
+        """Set once clients can connect."""
+        self._closed = threading.Event()
 
-    async def start(self, host: str, port: int) -> int:
-        """Begin to listen, and return the port.
+    def _check_exposure(self, allow_anyone: bool) -> None:
+        guarded = self._users is not None or self._has_own_login()
+        if not guarded and not allow_anyone and not is_loopback(self.host):
+            raise BackendError(
+                f"anybody who reaches {self.host} could change everything: name the users who may "
+                "log in with the option users, listen on 127.0.0.1, or say allow_anyone=yes"
+            )
+
+    def _has_own_login(self) -> bool:
+        return type(self).authenticate is not SocketServer.authenticate
+
+    # Running
+
+    def run_server(self) -> None:
+        """Serve until :meth:`close` is called, or SIGINT or SIGTERM says to end.
+
+        Signals are only noticed in the main thread. What is under way is finished before.
 
         Raises
         ------
         OSError
-            that is not possible there
+            it is not possible to listen there
         """
-        self._memory = Memory(self.limits.memory)
-        self._answers = Memory(self.limits.memory)
-        self._strangers = asyncio.Semaphore(self.limits.strangers)
-        self._room = room_for(self.limits.connections)
-        self._news = asyncio.Event()
-        self._committing = asyncio.Lock()
-        self._to_append = asyncio.Event()
-        self._appending = asyncio.ensure_future(self._append_all())
-        self._watching: asyncio.Task[None] | None = None
-        self._listener = await Listener.open(host, port, self._accepted)
-        renew_in_children(self)
-        return self._listener.port
-
-    def renew_after_fork(self) -> None:
-        # A child must not keep the port, or a connection, when the server is gone.
-        kept = [*self._listener.sockets, *self._tasks.values()]
-        for descriptor in {sock.fileno() for sock in kept} - {-1}:
-            let_go(descriptor)
-
-    # One connection
-
-    def _accepted(self, connection: socket.socket) -> None:
-        if self._ending or len(self._tasks) >= self._room:
-            if not self._full:
-                logger.warning("connections are refused: there are %d", len(self._tasks))
-            self._full = True
-            connection.close()
-            return
-        self._full = False
-        self._new.add(connection)
-        task = asyncio.ensure_future(self._connected(connection))
-        self._tasks[task] = connection
-        task.add_done_callback(self._forget)
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        connection = self._tasks.pop(task)
-        if connection in self._new:  # it ended before it began
-            self._new.discard(connection)
-            connection.close()
-
-    async def _connected(self, connection: socket.socket) -> None:
-        await self._strangers.acquire()  # what strangers say takes memory
-        self._new.discard(connection)
+        handler = ServerSignalHandler(self)
+        handler.install()
         try:
-            reader, writer = await to_streams(connection, self._tls, self.limits.handshake_s)
-        except BaseException as error:
-            self._strangers.release()
-            if not isinstance(error, OSError):
-                raise
-            logger.info("a client did not shake hands: %r", error)
-            return
-        self._unknown.add(reader)
-        try:
-            await self.attend(reader, writer)
+            asyncio.run(self._run())
         finally:
-            self._make_room(reader)
+            handler.remove()
+            self._closed.set()
 
-    def _make_room(self, reader: asyncio.StreamReader) -> None:
-        """Let another stranger in, once one is no stranger any more, or is gone."""
-        if reader in self._unknown:
-            self._unknown.discard(reader)
-            self._strangers.release()
-
-    async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Do everything for one client; whatever it does wrong ends here."""
-        peer = self._peers[reader] = Peer(reader, writer)
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         try:
-            await asyncio.wait_for(self._welcome(peer), self.limits.handshake_s)
-            await self._serve(peer)
-        except (AuthenticationError, InsecureConnection) as error:
-            logger.warning("%s was disconnected: %.500s", peer.address, error)
-        except (asyncio.TimeoutError, EOFError, OSError) as error:
-            logger.info("%s is gone: %r", peer.address, error)
-        except asyncio.CancelledError:
-            pass  # the server ends
-        except Exception:
-            logger.exception("%s was disconnected", peer.address)
+            self.port = await self._relay.start(self.host, self.port)
+            backend = without_password(self.backend.uri or "")
+            logger.info("serving %s on %s:%d", backend, self.host, self.port)
+            self.ready.set()
+            if not self._asked_to_end:
+                await self._stop.wait()
+            await self._relay.close()
         finally:
-            del self._peers[reader]
-            await _close(writer)
+            await self._loop.run_in_executor(None, self.backend.close)
 
-    def peer_of(self, reader: asyncio.StreamReader) -> Peer | None:
-        """Return the client behind a reader, None when there is none any more."""
-        return self._peers.get(reader)
+    def close(self) -> None:
+        """Tell the server to end, from any thread or a signal handler. Twice is fine."""
+        self._asked_to_end = True
+        if self._loop is not None and self._stop is not None:
+            with suppress(RuntimeError):  # it has ended already
+                self._loop.call_soon_threadsafe(self._stop.set)
 
-    async def _welcome(self, peer: Peer) -> None:
-        opening = begin(self._layer)
-        theirs = await peer.reader.readexactly(HELLO.size)
-        peer.writer.write(opening.hello)  # so that it can say what it does not agree with
-        peer.channel, peer.transcript = agree(opening, theirs, is_server=True)
-        try:
-            peer.username = await self._login(peer)
-        except AuthenticationError as error:
-            await asyncio.sleep(_PENALTY_S)
-            await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
-            raise
-        peer.limit = MAX_REQUEST
-        self._make_room(peer.reader)
+    def is_ending(self) -> bool:
+        """Whether it was told to end."""
+        return self._asked_to_end
 
-    async def _serve(self, peer: Peer) -> None:
-        turns = self._turns.of(peer.username or "")
-        while not self._ending:
-            head = await asyncio.wait_for(peer.reader.readexactly(LENGTH.size), self.limits.idle_s)
-            size = body_length(head, peer.limit)
-            async with AsyncExitStack() as sent:
-                async with self._memory.taken(size):
-                    message = await asyncio.wait_for(self._rest(peer, size), self.limits.frame_s)
-                    verb, header, _ = message
-                    answer = None
-                    if verb != Verb.SUBSCRIBE:
-                        async with turns if _takes_long(message) else nullcontext():
-                            answer = await self._work_on(peer, message)
-                            size = len(answer.attachment)
-                            await sent.enter_async_context(self._answers.taken(size))
-                    del message  # a subscription may last, and what came with it need not
-                if answer is not None:
-                    await self._reply(peer, answer)
-            if answer is None:
-                await self._subscribe(peer, header)
+    def wait_closed(self, timeout_s: float | None = None) -> bool:
+        """Wait until the server has ended; whether it has."""
+        return self._closed.wait(timeout_s)
 
-    async def _work_on(self, peer: Peer, message: Message) -> Message:
-        task = asyncio.current_task()
-        self._working.add(task)
-        try:
-            return await self._answer(peer, message)
-        finally:
-            self._working.discard(task)
+    # Clients
 
-    async def _reply(self, peer: Peer, answer: Message) -> None:
-        try:
-            await peer.send(answer, self.limits.frame_s)
-        except EncodingError as error:  # nothing was sent yet
-            await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
-
-    async def receive(self, peer: Peer) -> Message:
-        """Return the next message of a client that is not logged in yet."""
-        head = await peer.reader.readexactly(LENGTH.size)
-        return await self._rest(peer, body_length(head, peer.limit))
-
-    async def _rest(self, peer: Peer, size: int) -> Message:
-        return from_frame(await peer.reader.readexactly(size), peer.channel)
-
-    async def _answer(self, peer: Peer, message: Message) -> Message:
-        """Return the answer to a request."""
-        try:
-            verb, header, attachment = message
-            if verb == Verb.APPEND:
-                await self._append(from_records(attachment), len(attachment))
-                return Message(Verb.DONE, [])
-            if verb == Verb.PROPOSE:
-                unmet, found = await self._in(self._pool, self.service.propose, header, attachment)
-                self._news.set()
-                return _done([], found) if unmet is None else Message(Verb.UNMET, [unmet])
-            if verb == Verb.LAST:
-                return _done([await self._in(self._pool, self.service.last, *header)])
-            if verb == Verb.CALL:
-                name, *arguments = header
-                if name == "commit":
-                    return _done(*await self._commit())
-                return _done(*await self._in(self._pool, self.service.call, name, arguments))
-        except MalformedMessage:
-            raise
-        except Exception as error:  # noqa: BLE001 - it is raised where the request came from
-            logger.debug("%s was told of %r", peer.address, error)
-            return Message(Verb.FAILED, describe(error))
-        raise MalformedMessage(f"{verb.name} is no request")
-
-    async def _in(
-        self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
-    ) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
-
-    async def _commit(self) -> tuple[list[Any], bytes]:
-        if self._next_commit is None:
-            self._next_commit = asyncio.ensure_future(self._commit_next())
-        return await asyncio.shield(self._next_commit)  # others wait for it, too
-
-    async def _commit_next(self) -> tuple[list[Any], bytes]:
-        async with self._committing:
-            self._next_commit = None  # whoever asks from now on may have recorded more
-            return await self._in(self._pool, self.service.call, "commit", [])
-
-    # Appending
-
-    async def _append(self, payloads: list[bytes], size: int) -> None:
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((payloads, size, done))
-        self._to_append.set()
-        await done
-
-    async def _append_all(self) -> None:
-        while True:
-            await self._to_append.wait()
-            self._to_append.clear()
-            while self._waiting:
-                await self._append_group(self._take_group())
-
-    def _take_group(self) -> list[tuple[list[bytes], int, asyncio.Future[None]]]:
-        total = count = 0
-        for _, size, _ in self._waiting:
-            total += size
-            if count and total > _GROUP_BYTES:
-                break
-            count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
-        return group
-
-    async def _append_group(
-        self, group: list[tuple[list[bytes], int, asyncio.Future[None]]]
+    async def handle_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        payloads = [payload for batch, _, _ in group for payload in batch]
-        error: Exception | None = None
-        try:
-            await self._in(self._appender, self.service.append, payloads)
-        except Exception as raised:  # noqa: BLE001 - it is raised to all who wait
-            error = raised
-        if isinstance(error, EncodingError) and len(group) > 1:
-            # What one client sends is none of the business of the others.
-            for item in group:
-                await self._append_group([item])
-            return
-        self._news.set()
-        for _, _, done in group:
-            if done.done():
-                continue
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
+        """Serve one client until it goes away."""
+        await self._relay.attend_to(reader, writer)
 
-    # Subscriptions
+    def close_connection(self, writer: asyncio.StreamWriter) -> None:
+        """Disconnect a client."""
+        writer.close()
 
-    async def _subscribe(self, peer: Peer, header: list[Any]) -> None:
-        try:
-            await self._stream(peer, *to_subscription(header))
-        except Exception as error:
-            # Who is only disconnected asks again at once. Of these, some are errors of a backend.
-            lost = isinstance(error, (OSError, EOFError, asyncio.TimeoutError))
-            if not lost or isinstance(error, TrackError):
-                await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
-            raise
+    def is_authenticated(self, reader: asyncio.StreamReader) -> bool:
+        """Whether the client behind a reader has logged in."""
+        return self.get_username(reader) is not None
 
-    async def _stream(self, peer: Peer, after: int, live: bool, stream: int | None) -> None:
-        """Send what is behind a position, and then what comes, until the client goes away."""
-        if not live:
-            await self._send_behind(peer, after, stream)
-            await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
-            return
-        gone = asyncio.ensure_future(peer.reader.read(1))
-        try:
-            while not gone.done() and not self._ending:
-                news = self._news
-                after = await self._send_behind(peer, after)
-                await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
-                self._watch(peer, after)
-                waiting = asyncio.ensure_future(news.wait())
-                await asyncio.wait(
-                    {gone, waiting}, timeout=_QUIET_S, return_when=asyncio.FIRST_COMPLETED
-                )
-                waiting.cancel()
-                del self._watched[peer]
-        finally:
-            gone.cancel()
-            self._watched.pop(peer, None)
-        raise EOFError("the subscription has ended")
+    def get_username(self, reader: asyncio.StreamReader) -> str | None:
+        """Return the name of the client behind a reader, None before it has logged in."""
+        peer = self._relay.peer_of(reader)
+        return None if peer is None else peer.username
 
-    async def _send_behind(self, peer: Peer, after: int, stream: int | None = None) -> int:
-        batches = await self._in(self._pool, self.service.read, after, stream)
-        while True:
-            async with self._answers.taken(_BATCH_BYTES):
-                batch = await self._in(self._pool, next, batches, None)
-                if batch is None:
-                    return after
-                positions, payloads = batch
-                for start in range(0, len(positions), _MOST_POSITIONS):
-                    part = slice(start, start + _MOST_POSITIONS)
-                    message = Message(Verb.BATCH, [*positions[part]], to_records(payloads[part]))
-                    await peer.send(message, self.limits.frame_s)
-                after = positions[-1]
-                del batch, payloads, message  # before others take the memory
+    async def exec(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        proc_name: str,
+        proc: Callable[..., Any],
+        args: Mapping[str, Any],
+    ) -> Any:
+        """Run a method of the backend for a client that has logged in, in a thread.
 
-    def _watch(self, peer: Peer, after: int) -> None:
-        """Have subscribers look again when anything is behind the position of one of them."""
-        self._watched[peer] = after
-        if self._watching is None or self._watching.done():
-            self._watching = asyncio.ensure_future(self._look_out())
+        Raises
+        ------
+        AuthenticationError
+            it has not
+        """
+        if not self.is_authenticated(reader):
+            raise AuthenticationError(f"{proc_name} was called before the login")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(None, lambda: proc(**self.process_args(args)))
 
-    async def _look_out(self) -> None:
-        while self._watched and not self._news.is_set():
-            await asyncio.sleep(_POLL_S)
-            after = min(self._watched.values(), default=0)
+    def process_args(self, args: Any, cache: Mapping[str, Any] | None = None) -> Any:
+        """Replace projects, groups and trials in arguments by those of the backend.
+
+        Parameters
+        ----------
+        args
+            arguments: a dictionary, a list or one value
+        cache
+            objects to use, by uid, before the backend is asked
+
+        Returns
+        -------
+        The same arguments, with the objects of the backend where it has them.
+        """
+        if isinstance(args, Mapping):
+            return {name: self.process_args(value, cache) for name, value in args.items()}
+        if isinstance(args, (list, tuple)):
+            return type(args)(self.process_args(value, cache) for value in args)
+        if isinstance(args, (Project, TrialGroup, Trial)):
+            return (cache or {}).get(args.uid) or self._stored(args) or args
+        return args
+
+    def _stored(self, item: Project | TrialGroup | Trial) -> Any:
+        query = {"uid": item.uid}
+        if isinstance(item, Project):
+            found: list[Any] = self.backend.fetch_projects(query)
+        elif isinstance(item, TrialGroup):
+            found = self.backend.fetch_groups(query)
+        else:
+            found = self.backend.fetch_trials(query)
+        return found[0] if found else None
+
+    # Logging in
+
+    def authenticate(
+        self, reader: asyncio.StreamReader, username: str | None, password: str | None
+    ) -> Any:
+        """Decide whether a client may log in; override it to decide by other means.
+
+        Parameters
+        ----------
+        reader
+            client socket / reader, can be used to link client socket -> username
+        username
+            what the client says it is called
+        password
+            what it knows. Clients send it only where nobody else can read it, or when told to:
+            over TLS, on this machine, or with ``trust_server=yes``
+
+        Returns
+        -------
+        Whether it may, or an awaitable that says so. Without a file of users everybody may; with
+        one, clients prove that they know their password and this method is not asked.
+        """
+        if self._users is None:
+            return True
+        return check_password(self._users, username or "", password or "")
+
+    async def _log_in(self, peer: Peer) -> str:
+        if self._login is not None and not self._has_own_login():
             try:
-                batches = await self._in(self._pool, self.service.read, after)
-                if await self._in(self._pool, next, batches, None) is not None:
-                    break
-            except Exception as error:  # noqa: BLE001 - whoever looks is told
-                logger.debug("the journal cannot be read: %r", error)
-                break
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+                return await self._check_proof(peer, self._login)
+            except BackendError as error:  # of the file of users
+                logger.error("nobody can log in: %s", error)  # noqa: TRY400 - it says all
+                raise AuthenticationError(_CANNOT_CHECK) from error
+        mechanism = "password" if self._has_own_login() else "anyone"
+        await peer.send(Message(Verb.WELCOME, [mechanism]), 10)
+        username, password = await self._expect(peer, Verb.LOGIN, 2)
+        if not isinstance(username, str) or not isinstance(password, (str, type(None))):
+            raise AuthenticationError("a name and a password are text")
+        if not await self._ask(peer.reader, username or None, password or None):
+            raise AuthenticationError("the name or the password is wrong")
+        await peer.send(Message(Verb.VERIFIED, [b""]), 10)
+        return username
 
-    # The end
+    async def _ask(
+        self, reader: asyncio.StreamReader, username: str | None, password: str | None
+    ) -> bool:
+        try:
+            return await self._ask_freely(reader, username, password)
+        except AuthenticationError:
+            raise
+        except Exception as error:
+            # What it says is for whoever runs the server, and may be more than strangers may know.
+            logger.exception("%s.authenticate failed", type(self).__name__)
+            raise AuthenticationError(_CANNOT_CHECK) from error
 
-    async def close(self) -> None:
-        """Listen no more, finish what is under way, and disconnect everybody."""
-        self._ending = True
-        self._news.set()  # a cancellation can get lost in what it interrupts (wait_for, to 3.11)
-        self._listener.close()
-        for task in self._tasks.keys() - self._working:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait([*self._tasks], timeout=self.limits.frame_s)
-        for task in self._tasks:
-            task.cancel()
-        self._appending.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
-        for pool in (self._appender, self._pool):
-            await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+    async def _ask_freely(
+        self, reader: asyncio.StreamReader, username: str | None, password: str | None
+    ) -> bool:
+        if inspect.iscoroutinefunction(self.authenticate):
+            return bool(await self.authenticate(reader, username, password))
+        loop = asyncio.get_running_loop()
+        answer = await loop.run_in_executor(None, self.authenticate, reader, username, password)
+        return bool(await answer if inspect.isawaitable(answer) else answer)
+
+    async def _check_proof(self, peer: Peer, login: ServerLogin) -> str:
+        await peer.send(Message(Verb.WELCOME, ["proof"]), 10)
+        username, _ = await self._expect(peer, Verb.LOGIN, 2)
+        if not isinstance(username, str):
+            raise AuthenticationError("a name is text")
+        challenge = login.challenge(username)
+        await peer.send(Message(Verb.CHALLENGE, [*challenge]), 10)
+        (proof,) = await self._expect(peer, Verb.PROOF, 1)
+        if not isinstance(proof, bytes):
+            raise AuthenticationError("a proof is bytes")
+        signature = login.verify(username, challenge, proof, peer.transcript)
+        await peer.send(Message(Verb.VERIFIED, [signature]), 10)
+        return username
+
+    async def _expect(self, peer: Peer, verb: Verb, count: int) -> list[Any]:
+        message = await self._relay.receive(peer)
+        if message.verb != verb or len(message.header) != count:
+            raise AuthenticationError(f"{message.verb.name} came in place of {verb.name}")
+        return message.header
 
 
-def _takes_long(message: Message) -> bool:
-    """Return whether a thread is busy with a request, for it alone."""
-    is_commit = message.header[:1] == ["commit"]
-    return message.verb == Verb.PROPOSE or (message.verb == Verb.CALL and not is_commit)
+def _forwarded(name: str) -> Callable[..., Any]:
+    def method(self: SocketServer, *args: Any, **kwargs: Any) -> Any:
+        return getattr(self.backend, name)(*args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = getattr(Protocol, name).__doc__
+    return method
 
 
-def _done(values: list[Any], attachment: bytes = b"") -> Message:
-    return Message(Verb.DONE, values, attachment)
+for _name in _FORWARDED:
+    setattr(SocketServer, _name, _forwarded(_name))
 
 
-async def _close(writer: asyncio.StreamWriter) -> None:
-    writer.close()
+class ServerSignalHandler(SignalHandler):
+    """Has a server end well when the process is told to; a second signal ends the process.
+
+    Parameters
+    ----------
+    server
+        the one to close
+    """
+
+    def __init__(self, server: SocketServer) -> None:
+        super().__init__()
+        self.server = server
+
+    def sigint(self, signum: int, frame: FrameType | None) -> None:
+        self._end(signum, frame)
+
+    def sigterm(self, signum: int, frame: FrameType | None) -> None:
+        self._end(signum, frame)
+
+    def _end(self, signum: int, frame: FrameType | None) -> None:
+        if self.server.is_ending():
+            self.hand_on(signum, frame)
+        else:
+            self.server.close()
+
+    def atexit(self) -> None:
+        self.server.close()
+
+
+def start_track_server(
+    protocol: str,
+    hostname: str,
+    port: int,
+    security_layer: str | None = None,
+    *,
+    backend: str | None = None,
+    users: str | os.PathLike[str] | None = None,
+    certificate: str | os.PathLike[str] | None = None,
+    key: str | os.PathLike[str] | None = None,
+    allow_anyone: bool = False,
+) -> None:
+    """Serve a backend to clients on other machines, until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    protocol
+        URI of the backend that the requests go to: ``file:report.json``
+    hostname
+        name or address to listen on
+    port
+        number of the port
+    security_layer
+        AES, TLS or None
+    backend
+        another name of ``security_layer``
+    users
+        the file of those who may log in. Without it anybody may, from this machine
+    certificate, key
+        files for TLS
+    allow_anyone
+        let anybody in from other machines, too
+
+    Raises
+    ------
+    BackendError
+        something of that cannot be used
+    OSError
+        it is not possible to listen there
+
+    Notes
+    -----
+    The soft limit of open files of this process is raised, as far as the hard one allows, so that
+    each connection has room.
+    """
+    options = {
+        "backend": protocol,
+        "security_layer": security_layer or backend,
+        "users": users,
+        "certificate": certificate,
+        "key": key,
+        "allow_anyone": "yes" if allow_anyone else None,
+    }
+    given = {name: os.fspath(value) for name, value in options.items() if value is not None}
+    host = f"[{hostname}]" if ":" in hostname else hostname
+    SocketServer(f"socket://{host}:{port}?{urlencode(given)}").run_server()
+
+
+def _open_backend(uri: str | None) -> JournaledProtocol:
+    if not uri:
+        raise BackendError("a server needs a backend: add backend=file:report.json to its URI")
+    opened = get_protocol(uri)
+    if not isinstance(opened, JournaledProtocol):
+        raise BackendError(f"{without_password(uri)!r} has no journal, and cannot be served")
+    return opened
+
+
+def _login_of(users: Users) -> ServerLogin:
     try:
-        with suppress(Exception):  # it may be gone in any way
-            await asyncio.wait_for(writer.wait_closed(), 1)
-    finally:
-        writer.transport.abort()  # whoever does not read what was sent does not stay for that
+        users.complete()
+    except (BackendError, LockTimeout) as error:
+        logger.warning("until this is mended, strangers can find out who may log in: %s", error)
+    return ServerLogin(users)
+
+
+def _tls(layer: str | None, given: Mapping[str, str]) -> ssl.SSLContext | None:
+    if layer != "TLS":
+        return None
+    import ssl
+
+    if "certificate" not in given:
+        raise BackendError("security_layer=TLS needs the option certificate, and mostly key")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(given["certificate"], given.get("key"))
+    except (OSError, ssl.SSLError) as error:
+        raise BackendError(
+            f"the certificate {given['certificate']} cannot be used: {error}"
+        ) from error
+    return context

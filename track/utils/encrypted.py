@@ -20,7 +20,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from track.errors import InsecureConnection
-from track.utils.files import let_go
+from track.utils.files import detach_fd
 from track.utils.forking import renew_in_children
 from track.utils.sealing import (
     FORKED,
@@ -102,7 +102,7 @@ class EncryptedSocket(socket.socket):
     def renew_after_fork(self) -> None:
         # The descriptor must not keep the connection open when the parent is gone.
         if self.fileno() >= 0:
-            let_go(self.fileno())
+            detach_fd(self.fileno())
         self._handshake = self._channel = None
         self._refusal = FORKED
         self._make_locks()

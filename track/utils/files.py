@@ -179,10 +179,10 @@ class _Unshared:
 
     def renew_after_fork(self) -> None:
         if self._fd >= 0:
-            let_go(self._fd)
+            detach_fd(self._fd)
 
 
-def let_go(fd: int) -> None:
+def detach_fd(fd: int) -> None:
     """Have a descriptor, inherited by a forked child, refer to nothing any more.
 
     Whoever uses the number in the child, by accident or in the thread that forked, does not reach

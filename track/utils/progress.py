@@ -11,11 +11,11 @@ Progress = Callable[[int, int], None]
 """Called with how far it is, and how far there is to go: trials, or positions of a journal."""
 
 
-def untold(done: int, total: int) -> None:
+def no_progress(done: int, total: int) -> None:
     """Nobody wants to know."""
 
 
-def told(items: Sequence[Item], progress: Progress) -> Iterator[Item]:
+def with_progress(items: Sequence[Item], progress: Progress) -> Iterator[Item]:
     """Yield items, and tell how many were used."""
     for done, item in enumerate(items, 1):
         yield item

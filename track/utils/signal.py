@@ -30,7 +30,7 @@ class _Link:
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         try:
             if self.owner is None or self.pid != os.getpid():
-                self.pass_on(signum, frame)
+                self.append_encoded(signum, frame)
             else:
                 getattr(self.owner, _SIGNALS[signum])(signum, frame)
         except KeyboardInterrupt as interrupt:
@@ -43,7 +43,7 @@ class _Link:
         if signal.getsignal(signum) is self:
             signal.signal(signum, previous)
 
-    def pass_on(self, signum: int, frame: FrameType | None) -> None:
+    def append_encoded(self, signum: int, frame: FrameType | None) -> None:
         self.put_back(signum)
         if callable(self.previous):
             self.previous(signum, frame)
@@ -149,7 +149,7 @@ class SignalHandler:
         link = self._links.pop(signum, None)
         if link is not None:
             link.owner = None
-            link.pass_on(signum, frame)
+            link.append_encoded(signum, frame)
 
     def _at_exit(self) -> None:
         if self._pid == os.getpid():

@@ -8,11 +8,11 @@ import pytest
 from tests.relays import served
 from tests.unit.cli.conftest import fill
 from track import TrackClient
-from track.events.journal import Journal
-from track.events.journal_memory import MemoryJournal
+from track.journals.journal import Journal
+from track.journals.memory import MemoryJournal
 from track.persistence import register
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.reading import ReadProtocol, open_for_reading
+from track.stores.readonly import ReadProtocol, open_for_reading
 
 
 class CountedJournal(Journal):

@@ -12,7 +12,7 @@ import pytest
 from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
 from track.cli.app import DAMAGE, FAILURE, NOT_FOUND
-from track.events.journal_file import FileJournal
+from track.journals.file import FileJournal
 from track.persistence import get_protocol
 from track.reader import Reader, open_store
 from track.structure import CustomStatus, Project, Trial, TrialGroup

@@ -19,7 +19,7 @@ from track.events.record import (
     frame,
     frame_group,
 )
-from track.events.scan import Damage, remains, scan
+from track.events.scan import Damage, salvage, scan
 
 # By hand, from the page
 
@@ -232,4 +232,4 @@ def test_a_damaged_header_hides_nothing_of_what_follows(payload):
     record = bytearray(frame(payload))
     record[4] ^= 1
     assert scan(bytes(record)).payloads == []
-    assert list(remains(bytes(record))) == [payload]
+    assert list(salvage(bytes(record))) == [payload]

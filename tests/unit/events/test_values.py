@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from tests.strategies import keys, loggable, same, unloggable
 from track.errors import EncodingError
 from track.events.codec import Encoder, decode, stream_id
-from track.events.journal_memory import MemoryJournal
-from track.events.producer import Producer
 from track.events.types import MetadataLogged, Unknown
 from track.events.values import EXT_TUPLE, MAX_DEPTH, MAX_TUPLE_DEPTH, pack_values, unpack
+from track.journals.memory import MemoryJournal
+from track.journals.producer import Producer
 from track.persistence import get_protocol
 from track.structure import Project, Trial
 

@@ -16,12 +16,12 @@ from tests.relays import served
 from track import TrackClient
 from track.errors import BackendError, JournalWriteError
 from track.events.codec import Encoder, identify
-from track.events.journal import PartlyThere
-from track.events.journal_file import FileJournal
-from track.events.journal_memory import MemoryJournal
-from track.events.journal_retry import RetryingJournal
 from track.events.types import TagsAdded
 from track.exchange import copy_journal, copy_store, copying
+from track.journals.buffered import BufferedJournal
+from track.journals.file import FileJournal
+from track.journals.journal import PartialDuplicate
+from track.journals.memory import MemoryJournal
 from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
 
@@ -102,8 +102,8 @@ def _note(told, *how_far):
 @pytest.mark.parametrize(
     ("uri", "module", "name"),
     [
-        ("lmdb:target.lmdb", "journal_lmdb", "LMDBJournal"),
-        ("file:target.json", "journal_file", "FileJournal"),
+        ("lmdb:target.lmdb", "lmdb", "LMDBJournal"),
+        ("file:target.json", "file", "FileJournal"),
     ],
 )
 def test_a_copy_that_was_killed_goes_on(uri, module, name, calls):
@@ -112,7 +112,7 @@ def test_a_copy_that_was_killed_goes_on(uri, module, name, calls):
     source.commit()
     program = (
         "import itertools, os, sys\n"
-        f"from track.events.{module} import {name} as Journal\n"
+        f"from track.journals.{module} import {name} as Journal\n"
         "append, count = Journal.append, itertools.count()\n"
         f"def dying(*args): return os._exit(7) if next(count) == {calls} else append(*args)\n"
         "Journal.append = dying\n"
@@ -146,7 +146,7 @@ def test_a_target_that_fails_says_so():
 
     source, target = fill("memory:").journal, Failing()
     with pytest.raises(JournalWriteError):
-        copy_journal(source, RetryingJournal(target))
+        copy_journal(source, BufferedJournal(target))
     assert 0 < len(payloads(target)) < len(payloads(source))
     copy_journal(source, target)
     assert payloads(target) == payloads(source)
@@ -263,12 +263,12 @@ def test_what_arrives_late_is_left_out_then():
     class Surprised(MemoryJournal):
         deliveries = 0
 
-        def deliver(self, payloads):
+        def append_foreign(self, payloads):
             self.deliveries += 1
             if self.deliveries == 2:
                 self.append(payloads[:1])
-                raise PartlyThere(17, "some of it is there")
-            super().deliver(payloads)
+                raise PartialDuplicate(17, "some of it is there")
+            super().append_foreign(payloads)
 
     source, target = fill("memory:").journal, Surprised()
     done = copy_journal(source, target)

@@ -13,7 +13,7 @@ from track.errors import ImportFailed
 from track.events import values as encoding
 from track.exchange import import_projects, recording
 from track.persistence import get_protocol
-from track.persistence.checks import trial_created
+from track.persistence.validation import trial_created
 from track.structure import Project, Status, Trial, TrialGroup
 
 ROOT = os.path.dirname(os.path.dirname(track.__file__))
@@ -172,7 +172,7 @@ def test_an_import_that_was_killed_is_finished_by_the_next(calls, tiny_events):
     """Wherever it was, nothing is there twice."""
     program = (
         "import itertools, os, sys\n"
-        "from track.events.journal_file import FileJournal\n"
+        "from track.journals.file import FileJournal\n"
         "append, count = FileJournal.append, itertools.count()\n"
         f"def dying(*args): return os._exit(7) if next(count) == {calls} else append(*args)\n"
         "FileJournal.append = dying\n"

@@ -11,7 +11,7 @@ import pytest
 from tests.databases import KINDS, free_port, uri_of
 from track import TrackClient
 from track.errors import BackendError, JournalUnreachable
-from track.events.spool import Spool
+from track.journals.spool import Spool
 from track.persistence import get_protocol
 from track.persistence.cockroach import Cockroach, _servers, sync
 from track.structure import Project, Status, Trial
@@ -143,7 +143,8 @@ def test_the_driver_is_imported_when_it_is_needed():
 import sys
 from track import TrackClient
 TrackClient("memory:")
-assert not {"psycopg2", "track.events.forward", "track.persistence.cockroach"} & set(sys.modules)
+loaded = {"psycopg2", "track.journals.forwarding", "track.persistence.cockroach"}
+assert not loaded & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 

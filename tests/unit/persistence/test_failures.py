@@ -13,7 +13,7 @@ from track import TrackClient
 from track.events.types import TrialFinished, TrialStarted
 from track.persistence import get_protocol
 from track.persistence.failures import failure_of
-from track.persistence.redaction import redact
+from track.stores.redaction import redact
 from track.structure import Status, Trial
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -9,7 +9,7 @@ import track
 from track import TrackClient
 from track.errors import FileDamaged, ItemNotFound, NotRecordedWarning, TrackError
 from track.persistence import get_protocol
-from track.persistence.redaction import redact
+from track.stores.redaction import redact
 from track.structure import Project, Trial
 
 URIS = ["file:s.json", "lmdb:s.lmdb"]

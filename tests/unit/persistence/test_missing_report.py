@@ -12,8 +12,8 @@ import pytest
 import track
 from track.errors import BackendError, JournalError
 from track.persistence import get_protocol
-from track.persistence.maintenance import backup, replay, verify
-from track.persistence.redaction import redact
+from track.stores.maintenance import backup, replay, verify
+from track.stores.redaction import redact
 from track.structure import Project, Status, Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")

@@ -397,7 +397,7 @@ def test_what_makes_no_sense_is_named(text, names):
 def test_a_full_disk_is_not_blamed_on_the_report(monkeypatch):
     """An import that cannot be written raises what happened, and leaves everything as it was."""
     from track.errors import JournalWriteError
-    from track.events.journal_file import FileJournal
+    from track.journals.file import FileJournal
 
     def full(journal, payloads):
         raise JournalWriteError(28, "No space left on device")

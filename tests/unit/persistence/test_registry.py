@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-import track.persistence.backends as registry
 from track.errors import BackendError
-from track.persistence import get_protocol, make_local, register
+from track.persistence import get_protocol, make_local, register, registry
 from track.persistence.local import FileProtocol, MemoryProtocol
 from track.persistence.protocol import Protocol
 

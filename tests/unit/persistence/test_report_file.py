@@ -10,10 +10,10 @@ import pytest
 
 from track import TrackClient
 from track.persistence import get_protocol, report_file
-from track.persistence.maintenance import backup, repair
-from track.persistence.redaction import redact
 from track.projections import report
 from track.projections.report import render_report
+from track.stores.maintenance import backup, repair
+from track.stores.redaction import redact
 from track.structure import Project
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
@@ -55,7 +55,7 @@ def log(*names):
 def is_right():
     """Whether the report says what the journal says."""
     store = get_protocol(URI)
-    with store.current() as objects:
+    with store.read_state() as objects:
         expected = "".join(render_report(objects))
     store.close()
     return REPORT.read_text() == expected

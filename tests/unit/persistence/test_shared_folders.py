@@ -11,8 +11,8 @@ import pytest
 from track import TrackClient
 from track.exchange import export_tensorboard
 from track.persistence import get_protocol
-from track.persistence.maintenance import backup, compact, repair
-from track.persistence.redaction import redact
+from track.stores.maintenance import backup, compact, repair
+from track.stores.redaction import redact
 from track.structure import Project, Trial
 
 ROUNDS, OLD_TRIALS = 30, 50

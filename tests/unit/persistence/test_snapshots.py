@@ -10,8 +10,8 @@ import pytest
 
 from tests.property.test_folds import dump
 from track.errors import LockTimeout
-from track.events.journal_memory import MemoryJournal
-from track.events.producer import Producer
+from track.journals.memory import MemoryJournal
+from track.journals.producer import Producer
 from track.persistence import get_protocol, store
 from track.persistence.store import Store
 from track.projections import snapshot
@@ -87,7 +87,7 @@ def with_chrono(protocol, trial):
 def check(uri):
     """Make sure that a store is what a replay of everything makes of it."""
     protocol = get_protocol(uri)
-    with protocol.current() as objects:
+    with protocol.read_state() as objects:
         assert dump(objects) == dump(as_of(protocol.journal.read_batches()))
     protocol.close()
 
@@ -204,7 +204,7 @@ def test_what_cannot_be_packed_is_refused(uri, path, caplog):
     """A store with something odd in it has no snapshot, and works."""
     protocol = get_protocol(uri)
     protocol.new_project(Project(name="p"))
-    with protocol.current() as objects:
+    with protocol.read_state() as objects:
         objects.projects["p"].metadata["odd"] = object()
     path.unlink()
     protocol.new_project(Project(name="q"))
@@ -251,7 +251,7 @@ def test_a_journal_with_no_place_for_snapshots_does_without():
     journal = MemoryJournal()
     protocol_store = Store(journal, Producer(journal))
     journal.append([b"garbage"])
-    with protocol_store.current() as objects:
+    with protocol_store.read_state() as objects:
         assert objects.events == 1
     journal.save_snapshot([b"anything"])
     assert journal.load_snapshot() is None

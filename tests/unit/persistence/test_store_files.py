@@ -236,7 +236,7 @@ def full_disk(monkeypatch):
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(fd, data)
 
-    monkeypatch.setattr("track.events.journal_file.os.write", failing)
+    monkeypatch.setattr("track.journals.file.os.write", failing)
     return state
 
 

@@ -103,7 +103,7 @@ def test_what_is_about_nothing_changes_nothing():
         PROJECT,
         ("project", "p", TrialAddedToProject("unknown_0")),
     )
-    assert (objects.trials, objects.groups, objects.misfits) == ({}, {}, [])
+    assert (objects.trials, objects.groups, objects.failed_events) == ({}, {}, [])
     assert objects.projects["p"].trials == set()
     assert objects.position == 7
 
@@ -120,7 +120,7 @@ def test_an_event_that_makes_no_sense_is_passed_over():
         ("trial", "good_0", TagsAdded({"a": 1})),
     )
     assert list(objects.trials) == ["good_0"]
-    assert objects.misfits == [2, 3, 5, 6]
+    assert objects.failed_events == [2, 3, 5, 6]
     assert objects.trials["good_0"].tags == {"a": 1}
 
 
@@ -324,7 +324,7 @@ def test_an_object_that_nobody_could_find_is_no_object(event):
     made = GroupCreated("here", "g", None, {}, None)
     objects.apply(Recorded(1, 0, 1, 1, stream, made))
     objects.apply(Recorded(2, 0, 1, 2, stream, event))
-    assert objects.misfits == [2]
+    assert objects.failed_events == [2]
     assert objects.projects == {}
     assert [*objects.groups] == ["here"]
     assert objects.groups["here"].trials == set()

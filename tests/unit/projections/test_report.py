@@ -28,7 +28,7 @@ def store():
 
 
 def rendered(store):
-    with store.current() as objects:
+    with store.read_state() as objects:
         return parse(render_report(objects))
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from track.errors import BackendError, InsecureConnection
-from track.relay.frames import CheckedChannel, Message, Verb, from_frame, to_frame
 from track.relay.handshake import HELLO, LAYERS, MAGIC, VERSION, agree, begin, check_layer
+from track.relay.messages import CheckedChannel, Message, Verb, from_frame, to_frame
 
 PAIRS = [(mine, theirs) for mine in LAYERS for theirs in LAYERS if mine != theirs]
 

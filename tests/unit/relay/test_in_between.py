@@ -19,7 +19,9 @@ from tests.relays import uri_of as client_uri
 from track.errors import AuthenticationError, BackendError, InsecureConnection, JournalUnreachable
 from track.persistence import get_protocol
 from track.relay import users as accounts
-from track.relay.frames import (
+from track.relay.handshake import HELLO, LAYERS, MAGIC, VERSION, agree, begin
+from track.relay.limits import Limits
+from track.relay.messages import (
     LENGTH,
     CheckedChannel,
     Message,
@@ -28,8 +30,6 @@ from track.relay.frames import (
     from_frame,
     to_frame,
 )
-from track.relay.handshake import HELLO, LAYERS, MAGIC, VERSION, agree, begin
-from track.relay.room import Limits
 from track.relay.users import Users
 from track.structure import Project
 from track.utils.sealing import KeyExchange

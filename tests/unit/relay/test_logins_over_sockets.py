@@ -13,7 +13,7 @@ from track.errors import AuthenticationError, BackendError, InsecureConnection
 from track.persistence import get_protocol
 from track.persistence.socketed import SocketClient, SocketServer, start_track_server
 from track.relay import users as accounts
-from track.relay.frames import Verb
+from track.relay.messages import Verb
 from track.relay.users import Users
 from track.structure import Project
 
@@ -277,7 +277,7 @@ def test_what_a_server_says_before_it_proved_anything_is_no_answer():
 
     class Lying(SocketServer):
         async def _log_in(self, peer):
-            from track.relay.frames import Message
+            from track.relay.messages import Message
 
             await peer.send(Message(Verb.FAILED, ["ItemNotFound", "no trial matches", None]), 10)
             return "nobody"
@@ -380,7 +380,7 @@ def test_who_is_logged_in_is_known_by_name(guarded):
 
 def test_a_proof_is_for_one_connection(guarded):
     """What was recorded of a login opens nothing, said again word for word."""
-    from track.relay.login import Challenge, ClientLogin
+    from track.relay.scram import Challenge, ClientLogin
 
     def prove(client, proof=None):
         client.hello()

@@ -8,8 +8,8 @@ from tests.hostile import failure, hostile
 from tests.relays import PATIENCE_S, served
 from track.errors import ItemNotFound, QueryError
 from track.persistence import get_protocol
-from track.relay.frames import Verb
-from track.relay.room import Limits
+from track.relay.limits import Limits
+from track.relay.messages import Verb
 from track.structure import Project, Trial
 
 ENDLESS = "a" * 40 + "!"

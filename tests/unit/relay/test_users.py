@@ -14,7 +14,7 @@ import pytest
 
 from track.errors import BackendError, ItemNotFound, LockTimeout
 from track.relay import users as accounts
-from track.relay.login import check_password
+from track.relay.scram import check_password
 from track.relay.users import Users
 from track.utils.files import replacing
 

@@ -13,11 +13,11 @@ from tests.databases import port_of
 from tests.proxy import Proxy
 from tests.relays import PATIENCE_S, ServerProcess, served, uri_of
 from track.errors import JournalUnreachable
-from track.events.journal_sql import SQLJournal
-from track.events.sql_session import Servers
+from track.journals.sql.journal import SQLJournal
+from track.journals.sql.session import Servers
 from track.persistence import get_protocol
 from track.relay.connection import Connection, Target
-from track.relay.frames import Verb
+from track.relay.messages import Verb
 from track.structure import Project
 
 NOBODY = ("nobody", None)

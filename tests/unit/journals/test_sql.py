@@ -1,0 +1,362 @@
+"""The SQL journal on a real server: its tables, its limits, and what can go wrong there."""
+
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+
+import psycopg2
+import pytest
+
+from tests.contracts.journal_contract import payloads_of, positions_of
+from tests.databases import numbered_events as events
+from tests.databases import port_of, sql_journal, terminate
+from track.errors import (
+    ConcurrentWrite,
+    EncodingError,
+    JournalError,
+    JournalWriteError,
+    NewerFormat,
+)
+from track.events.codec import MAX_PAYLOAD
+from track.events.record import MAX_GROUP
+from track.events.types import TrialStarted
+from track.journals.producer import Producer
+from track.journals.sql import journal as journal_sql
+from track.journals.sql import schema as sql_schema
+from track.journals.sql.journal import SQLJournal
+from track.journals.sql.schema import PART_BYTES
+from track.journals.sql.session import Servers
+
+ROOT = Path(__file__).resolve().parents[3]
+numbers = count()
+
+
+@pytest.fixture
+def database(admin):
+    """A new database, and a function that opens a journal in it."""
+    name = f"t{os.getpid()}_{next(numbers)}"
+    admin.execute(f"CREATE DATABASE {name}")
+    opened = []
+
+    def open_one(user="postgres", password=None, **options):
+        login = {"user": user, "dbname": name, "sslmode": "disable"}
+        login |= {} if password is None else {"password": password}
+        servers = Servers([("127.0.0.1", port_of("postgres"))], login)
+        opened.append(SQLJournal(servers, "log", **options))
+        return opened[-1]
+
+    open_one.name = name
+    yield open_one
+    for journal in opened:
+        journal.close()
+    admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def inside(database):
+    """Return somebody who may do everything in a database."""
+    connection = psycopg2.connect(
+        host="127.0.0.1", port=port_of("postgres"), user="postgres", dbname=database.name
+    )
+    connection.autocommit = True
+    return connection
+
+
+# Tables
+
+
+def test_tables_are_made_once_however_many_begin_at_once(database):
+    """Eight clients in a database that is empty all get to work."""
+    journals = [database() for _ in range(8)]
+    barrier = threading.Barrier(8)
+
+    def begin(number):
+        barrier.wait()
+        journals[number].append(events(number + 1, 1, 3))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(begin, range(8)))
+    assert journals[0].head() == 24
+    with inside(database) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT version FROM schema_version ORDER BY version")
+        assert cursor.fetchall() == [(number + 1,) for number in range(sql_schema.VERSION)]
+
+
+def test_tables_that_were_begun_are_completed(database):
+    """Somebody was stopped in the middle of it."""
+    connection = inside(database)
+    connection.cursor().execute(sql_schema._MIGRATIONS[0][0])
+    connection.cursor().execute(sql_schema._MIGRATIONS[0][2])
+    connection.close()
+    journal = database()
+    journal.append([b"a"])
+    assert payloads_of(journal) == [b"a"]
+
+
+def test_tables_of_a_newer_version_are_not_touched(database):
+    """The error says to upgrade."""
+    database().append([b"a"])
+    connection = inside(database)
+    connection.cursor().execute("INSERT INTO schema_version VALUES (99)")
+    connection.close()
+    with pytest.raises(NewerFormat, match="version 99"):
+        database().head()
+
+
+def test_tables_of_an_older_version_are_brought_up_to_date(database, monkeypatch):
+    """Each version is made out of the one before it, once."""
+    database().append([b"a"])
+    later = ("ALTER TABLE events ADD COLUMN IF NOT EXISTS extra INT8",)
+    monkeypatch.setattr(sql_schema, "_MIGRATIONS", (*sql_schema._MIGRATIONS, later))
+    monkeypatch.setattr(sql_schema, "VERSION", sql_schema.VERSION + 1)
+    journal = database()
+    assert payloads_of(journal) == [b"a"]
+    assert journal._ask("SELECT extra FROM events") == [(None,)]
+    assert journal._ask("SELECT max(version) FROM schema_version") == [(sql_schema.VERSION,)]
+
+
+def test_tables_of_somebody_else_are_named(database):
+    """There is an ``events`` already, which is another program's."""
+    connection = inside(database)
+    connection.cursor().execute("CREATE TABLE events (id INT8)")
+    connection.close()
+    journal = database()
+    with pytest.raises(JournalError, match=r"refused: column"):
+        journal.append([b"a"])
+
+
+def test_a_user_without_rights_is_told_what_is_missing(database, admin):
+    """It may connect, and no more."""
+    user = f"{database.name}_user"
+    admin.execute(f"CREATE ROLE {user} LOGIN")
+    try:
+        with pytest.raises(JournalError, match="let this user create tables"):
+            database(user).head()
+    finally:
+        admin.execute(f"DROP ROLE {user}")
+
+
+# Logs
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["it's", '"quoted"', "100%", "%s %(log)s", "日本 🎉", "back\\slash", "x" * 255, "A", "a"],
+)
+def test_a_log_may_have_any_name(name):
+    """Names are data, and tell logs apart exactly."""
+    journal = sql_journal("postgres", name)
+    journal.append([name.encode()])
+    assert payloads_of(journal) == [name.encode()]
+    with journal.exclusive():
+        assert journal.head() == 1
+    journal.save_snapshot([b"snapshot"])
+    with journal.load_snapshot() as file:
+        assert file.read() == b"snapshot"
+    journal.close()
+
+
+# What is appended
+
+
+@pytest.mark.parametrize("size", [0, 1, PART_BYTES - 1, PART_BYTES, PART_BYTES + 1, MAX_PAYLOAD])
+def test_payloads_of_any_size_come_back(journal, size):
+    """Those that do not fit a column are cut, and joined again."""
+    payload = os.urandom(size)
+    journal.append([b"before", payload, b"after"])
+    assert payloads_of(journal) == [b"before", payload, b"after"]
+    assert journal.fingerprint(2) == payload
+    (parts,) = journal._ask("SELECT parts FROM events WHERE log = %(log)s AND position = 2")[0]
+    assert parts == max(1, -(-size // PART_BYTES))
+
+
+@pytest.mark.parametrize("size", [1, 999, 1000, 1001, 2001])
+def test_batches_of_any_length_are_one_append(journal, size):
+    """Also those that take several statements."""
+    journal.append(events(1, 1, size))
+    journal.append(events(1, size + 1, 1))
+    assert positions_of(journal) == list(range(1, size + 2))
+    assert [recorded.sequence for recorded in journal.read()] == list(range(1, size + 2))
+
+
+def test_what_is_over_a_limit_adds_nothing(journal):
+    """The error names the limit."""
+    with pytest.raises(EncodingError, match=str(MAX_PAYLOAD)):
+        journal.append([b"a", bytes(MAX_PAYLOAD + 1)])
+    with pytest.raises(EncodingError, match=str(MAX_GROUP)):
+        journal.append([bytes(2**23)] * 9)
+    assert journal.head() == 0
+
+
+def test_columns_are_those_of_the_envelope(journal):
+    """People look at the table with SQL."""
+    Producer(journal).record(7, TrialStarted())
+    ((recorded),) = journal.read()
+    rows = journal._ask(
+        "SELECT stream, producer, sequence, kind, at FROM events WHERE log = %(log)s"
+    )
+    assert rows == [(7, recorded.producer, 1, 6, recorded.at)]
+
+
+def test_a_batch_that_is_sent_again_is_acknowledged_and_not_repeated(journal):
+    """The first time it was committed, and nobody was told."""
+    journal.append(events(1, 1, 5))
+    journal.append(events(1, 1, 5))
+    with journal.exclusive():
+        journal.append(events(1, 1, 5))
+    assert [recorded.sequence for recorded in journal.read()] == [1, 2, 3, 4, 5]
+    assert journal.head() == 5
+
+
+def test_a_batch_that_is_there_in_part_is_refused(journal):
+    """Who sends it must leave out what has arrived."""
+    journal.append(events(1, 1, 3))
+    with pytest.raises(JournalWriteError, match="but not all"):
+        journal.append(events(1, 2, 3))
+    assert journal.head() == 3
+    assert journal.last_sequence(1) == 3
+    assert journal.last_sequence(2) == 0
+
+
+def test_a_polling_reader_never_misses_what_comes_late(open_journal):
+    """Writers at once; a reader that continues behind the last position sees every event."""
+    done = threading.Event()
+    seen = []
+
+    def follow():
+        reader = open_journal()
+        while True:
+            finished = done.is_set()
+            for positions, _ in reader.read_batches(seen[-1] if seen else 0):
+                seen.extend(positions)
+            if finished:
+                return
+
+    def write(producer):
+        writer = open_journal()
+        for number in range(20):
+            writer.append(events(producer, number * 3 + 1, 3))
+
+    with ThreadPoolExecutor(5) as pool:
+        following = pool.submit(follow)
+        list(pool.map(write, range(1, 5)))
+        done.set()
+        following.result()
+    assert seen == list(range(1, 241))
+
+
+# Sections
+
+
+def end_section_of(journal, admin):
+    """Cut the connection that holds a section, as a server that fails over does."""
+    terminate(journal._lock, admin)
+
+
+def test_a_section_whose_lock_was_lost_goes_on_if_nobody_else_decided(open_journal, admin):
+    """Appends of others do not matter to it."""
+    journal, other = open_journal(), open_journal()
+    with journal.exclusive():
+        end_section_of(journal, admin)
+        other.append(events(2, 1, 1))
+        journal.append(events(1, 1, 1))
+        journal.append(events(1, 2, 1))
+    assert journal.head() == 3
+
+
+def test_a_section_whose_lock_was_lost_ends_if_somebody_else_decided(open_journal, admin):
+    """Nothing is recorded on the strength of what is no longer so."""
+    journal, other = open_journal(), open_journal()
+    with journal.exclusive():
+        end_section_of(journal, admin)
+        with other.exclusive():
+            other.append(events(2, 1, 1))
+        with pytest.raises(ConcurrentWrite, match="try again"):
+            journal.append(events(1, 1, 1))
+    assert journal.head() == 1
+    with journal.exclusive():
+        journal.append(events(1, 2, 1))
+    assert journal.head() == 2
+
+
+def test_whoever_sleeps_in_a_turn_is_passed(open_journal, monkeypatch):
+    """The queue of those who append is a courtesy, not a condition."""
+    monkeypatch.setattr(journal_sql, "_TURN_S", 0.1)
+    sleeper, journal = open_journal(), open_journal()
+    with sleeper._turn():
+        journal._turns = 5
+        journal.append(events(1, 1, 1))
+    assert journal.head() == 1
+
+
+# Snapshots
+
+
+@pytest.mark.parametrize("size", [1, PART_BYTES, 3 * PART_BYTES + 5])
+def test_snapshots_come_back_whole(journal, size):
+    """In whatever parts they are given."""
+    data = os.urandom(size)
+    assert journal.load_snapshot() is None
+    journal.save_snapshot([data[:7], memoryview(data)[7:]])
+    with journal.load_snapshot() as file:
+        assert file.read() == data
+
+
+def test_of_many_clients_one_makes_a_snapshot_a_minute(open_journal, monkeypatch):
+    """The others would send nearly the same."""
+    journal, other = open_journal(), open_journal()
+    journal.save_snapshot([b"x" * PART_BYTES, b"first"])
+    other.save_snapshot([b"second"])
+    assert journal.load_snapshot().read().endswith(b"first")
+    monkeypatch.setattr(journal_sql, "SNAPSHOT_INTERVAL_NS", 0)
+    other.save_snapshot([b"second"])
+    assert journal.load_snapshot().read() == b"second"
+
+
+def test_two_who_save_a_snapshot_at_once_do_no_harm(open_journal, monkeypatch):
+    """One of them wins, or one after the other; never parts of both."""
+    monkeypatch.setattr(journal_sql, "SNAPSHOT_INTERVAL_NS", 0)
+    journals = [open_journal() for _ in range(4)]
+    parts = [bytes([65 + number]) * (2 * PART_BYTES) for number in range(4)]
+
+    def save(number):
+        for _ in range(3):
+            with suppress(JournalError):
+                journals[number].save_snapshot([parts[number]])
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(save, range(4)))
+    assert journals[0].load_snapshot().read() in parts
+
+
+# Forks
+
+FORK = """
+import os
+from tests.databases import sql_journal
+from tests.databases import numbered_events as events
+
+journal = sql_journal("postgres", {log!r})
+with journal.exclusive():
+    journal.append(events(1, 1, 1))
+    pid = os.fork()
+    if pid == 0:
+        journal.append(events(2, 1, 1))
+        assert journal.head() == 2
+        journal.close()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    journal.append(events(1, 2, 1))
+assert journal.head() == 3
+"""
+
+
+def test_a_forked_child_has_connections_of_its_own(log):
+    """What it does with them, and its end, do not touch those of its parent."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK.format(log=log)]
+    port_of("postgres")
+    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})

@@ -1,0 +1,192 @@
+"""Taking care of a store: is it sound, and what is to be seen of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from track.cli.app import DAMAGE, FAILURE
+from track.cli.common import (
+    TRIAL,
+    example,
+    json_option,
+    note_damage,
+    print_json,
+    print_table,
+    progress,
+    reading,
+    store_option,
+    tell,
+    writing,
+)
+from track.display.texts import UNCUT
+from track.errors import TrackError
+from track.reader import open_store
+from track.stores.which_store import store_uri
+
+if TYPE_CHECKING:
+    from track.stores.maintenance import Rewritten
+
+
+@click.command("verify", epilog=example("track verify -s file:report.json"))
+@store_option
+@json_option
+def verify_verb(*, store: str | None, as_json: bool) -> int:
+    """Look for damage in a store on disk. The exit code is 4 if there is any."""
+    from track.stores.maintenance import verify
+
+    with progress("reading") as advance:
+        found = verify(store_uri(store), advance)
+    if as_json:
+        findings = [finding._asdict() for finding in found.findings]
+        gaps = [{**gap._asdict(), "producer": f"{gap.producer:016x}"} for gap in found.gaps]
+        print_json({**found._asdict(), "findings": findings, "gaps": gaps})
+        return 0 if found.is_sound else DAMAGE
+    click.echo(f"{found.path}: {found.events} events, up to position {found.head}")
+    if found.findings:
+        print_table(["from", "to", "what", "holds"], found.findings, UNCUT)
+    for gap in found.gaps:
+        click.echo(
+            f"events {gap.first} to {gap.last} of producer {gap.producer:016x} are missing before "
+            f"position {gap.position}"
+        )
+    click.echo("sound" if found.is_sound else "damaged: `track repair` keeps what is intact")
+    return 0 if found.is_sound else DAMAGE
+
+
+@click.command("repair", epilog=example("track repair -s file:report.json"))
+@store_option
+def repair_verb(*, store: str | None) -> None:
+    """Write what is intact of a damaged store on disk into a sound journal, in its place.
+
+    The damaged one is kept beside it. Nobody else may have the store open.
+    """
+    from track.stores.maintenance import repair
+
+    with progress("repairing") as advance:
+        done = repair(store_uri(store), advance)
+    if done is None:
+        click.echo("nothing to repair")
+    else:
+        click.echo(f"{done.path}: {done.events} events kept; the damaged journal is {done.kept}")
+
+
+@click.command("compact", epilog=example("track compact -s lmdb:store.lmdb"))
+@store_option
+def compact_verb(*, store: str | None) -> None:
+    """Write a store on disk anew, without the room that it does not use any more.
+
+    Nobody else may have it open.
+    """
+    from track.stores.maintenance import compact
+
+    with progress("compacting") as advance:
+        before, after = compact(store_uri(store), advance)
+    click.echo(f"{before} bytes before, {after} after")
+
+
+@click.command("backup", epilog=example("track backup file:/backup/report.json"))
+@click.argument("target")
+@store_option
+def backup_verb(*, target: str, store: str | None) -> None:
+    """Copy a store on disk, while others use it. The exit code is 4 if some of it is damaged."""
+    from track.stores.maintenance import backup
+
+    with progress("copying") as advance:
+        done = backup(store_uri(store), target, advance)
+    _tell(done)
+
+
+@click.command("replay", epilog=example("track replay -s file:report.json"))
+@store_option
+def replay_verb(*, store: str | None) -> None:
+    """Compute the report and the snapshot of a store on disk anew, from its journal alone."""
+    from track.stores.maintenance import replay
+
+    with progress("replaying") as advance:
+        done = replay(store_uri(store), advance)
+    _tell(done)
+
+
+def _tell(done: Rewritten) -> None:
+    click.echo(f"{done.path}: {done.events} events")
+    note_damage(sum(finding.reason == "corrupt" for finding in done.findings))
+
+
+@click.command("archive", epilog=example("track archive baseline"))
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
+@store_option
+def archive_verb(*, trials: tuple[str, ...], store: str | None) -> None:
+    """Leave trials out of lists and reports; `track restore` shows them again."""
+    _change("archive_trial", trials, store)
+
+
+@click.command("restore", epilog=example("track restore baseline"))
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
+@store_option
+def restore_verb(*, trials: tuple[str, ...], store: str | None) -> None:
+    """Show trials again that were archived or removed."""
+    _change("restore_trial", trials, store)
+
+
+def _change(method: str, trials: tuple[str, ...], store: str | None) -> None:
+    with open_store(store) as reader:  # of damage, whoever changes the store tells
+        reader.tell = tell
+        found = reader.named(trials)
+        with reader.protocol.read_state() as objects:
+            erased = [trial.uid for trial in found if objects.is_erased(trial.uid)]
+    if erased and method == "restore_trial":
+        raise TrackError(f"{', '.join(erased)} cannot be restored: what was erased is gone")
+    with writing(store) as protocol:
+        for trial in found:
+            getattr(protocol, method)(trial)
+        protocol.commit()
+
+
+@click.command("rm", epilog=example("track rm baseline wider", "track rm --erase 1f3a9c"))
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
+@store_option
+@click.option("--erase", is_flag=True, help="Erase what was logged about them, for good.")
+@click.option("--force", is_flag=True, help="Erase without asking.")
+def rm_verb(*, trials: tuple[str, ...], store: str | None, erase: bool, force: bool) -> int:
+    """Remove trials from lists and reports; `track restore` shows them again.
+
+    What was logged about them is still in the journal, unless it is erased as well.
+    """
+    uids = _uids(trials, store)
+    if erase:
+        return _erase(uids, store, force=force)
+    _change("archive_trial", uids, store)
+    return 0
+
+
+@click.command("redact", epilog=example("track redact baseline"))
+@click.argument("trials", type=TRIAL, nargs=-1, required=True)
+@store_option
+@click.option("--force", is_flag=True, help="Do not ask.")
+def redact_verb(*, trials: tuple[str, ...], store: str | None, force: bool) -> int:
+    """Erase all that was logged about trials, for good, as `track rm --erase` does.
+
+    What stays is that there was one, when it ran and how it ended; no list shows it any more.
+    Backups are not touched.
+    """
+    return _erase(_uids(trials, store), store, force=force)
+
+
+def _uids(trials: tuple[str, ...], store: str | None) -> tuple[str, ...]:
+    """Return the uids of some trials; of several revisions it has to be said which are meant."""
+    with reading(store) as reader:
+        return tuple(dict.fromkeys(reader.find_uid(trial, latest=False) for trial in trials))
+
+
+def _erase(uids: tuple[str, ...], store: str | None, *, force: bool) -> int:
+    from track.stores.redaction import redact
+
+    question = f"Erase all that was logged about {', '.join(uids)}, for good?"
+    if not force and not click.confirm(question, err=True):
+        return FAILURE
+    with progress("erasing") as advance:
+        done = redact(store_uri(store), uids, advance)
+    click.echo(f"{done.events} events erased, {len(done.files)} files removed")
+    return 0

@@ -1,0 +1,148 @@
+"""export, import, copy: what goes out of a store, and what comes in."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from track.cli.common import example, progress, reading, store_option, summaries_in, writing
+from track.errors import BackendError
+from track.events.types import Recorded
+from track.projections.copies import copy_group, copy_trial
+from track.projections.objects import stream_of
+from track.reader import Reader
+from track.structure import Project, Trial, TrialGroup
+from track.trial_summary import matching
+from track.utils.progress import Progress, with_progress
+
+_TABLES = {
+    "csv": "export_csv",
+    "trials-csv": "export_trials_csv",
+    "parquet": "export_parquet",
+    "tensorboard": "export_tensorboard",
+}
+_IN_FOLDERS = ("parquet", "tensorboard")
+_FORMATS = (*_TABLES, "json", "ndjson")
+_SOURCES = ("report", "tensorboard", "mlflow")
+
+
+@click.command(
+    "export", epilog=example("track export > metrics.csv", "track export -f parquet -o tables")
+)
+@store_option
+@click.option("-f", "--format", "form", type=click.Choice(_FORMATS), default="csv")
+@click.option("-o", "--output", metavar="PATH", help="Where to; by default to stdout.")
+@click.option("-w", "--where", multiple=True, metavar="CONDITION", help="Only these trials.")
+def export_verb(
+    *, store: str | None, form: str, output: str | None, where: tuple[str, ...]
+) -> None:
+    """Write metrics (csv), trials (trials-csv, json), events (ndjson), or both in a folder."""
+    if form in _IN_FOLDERS and output is None:
+        raise BackendError(f"{form} is written to a folder: name one with --output")
+    from track import exchange
+
+    with reading(store) as reader, progress("exporting", among_output=output is None) as advance:
+        everything = form == "ndjson" and not where
+        # First of all: bad conditions are to be told before a file is replaced.
+        chosen, groups = ([], []) if everything else _chosen(reader, where)
+        trials = with_progress(chosen, advance)
+        with _written(output, form) as target:
+            if everything:
+                exchange.export_events(_all_events(reader, advance), target)
+            elif form == "ndjson":
+                exchange.export_events(_events_of(reader, trials), target)
+            elif form == "json":
+                exchange.export_json(trials, target)
+            else:
+                times = reader.times(chosen)
+                getattr(exchange, _TABLES[form])(trials, target, groups=groups, times=times)
+
+
+def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:
+    """Return the trials for which all conditions hold, and the groups."""
+    with reader.protocol.read_state() as objects:
+        # As in lists: a metric is its last value, and a status is text.
+        found = [one for one in matching(summaries_in(reader, objects), where) if not one.archived]
+        trials = {**objects.trials, **{part.uid: part for part in objects.parts.values()}}
+        chosen = [copy_trial(trials[one.uid]) for one in found]
+        reader.tell_of_parts(one.uid for one in found if one.partial)
+        return chosen, [*map(copy_group, objects.groups.values())]
+
+
+def _events_of(reader: Reader, trials: Iterable[Trial]) -> Iterator[Recorded]:
+    streams = {stream_of(trial.uid) for trial in trials}
+    return (event for event in reader.events() if event.stream in streams)
+
+
+def _all_events(reader: Reader, advance: Progress) -> Iterator[Recorded]:
+    upper_bound = reader.protocol.journal.upper_bound()
+    for event in reader.events():
+        yield event
+        advance(event.position, upper_bound)
+
+
+@contextmanager
+def _written(path: str | None, form: str) -> Iterator[Any]:
+    """Give what an export is written to: a folder, or an open file."""
+    if form in _IN_FOLDERS:
+        yield path
+    elif path is None:
+        yield sys.stdout
+    else:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            yield file
+
+
+@click.command(
+    "import",
+    epilog=example(
+        "track import mlruns -s file:report.json",
+        "track import runs --from tensorboard -s lmdb:store.lmdb",
+    ),
+)
+@click.argument("source")
+@click.option("-s", "--store", metavar="URI", required=True, help="Where to; made when missing.")
+@click.option("--from", "tool", type=click.Choice(_SOURCES), help="By default it is found out.")
+def import_verb(*, source: str, store: str, tool: str | None) -> None:
+    """Add the trials of a report JSON, of TensorBoard's or MLflow's files, to a store.
+
+    What is there already is left out, so importing again adds nothing.
+    """
+    from track import exchange
+
+    projects: list[Project] = getattr(exchange, f"read_{tool or _tool_of(source)}")(source)
+    with writing(store) as protocol, progress("importing") as advance:
+        added = exchange.import_projects(protocol, projects, progress=advance)
+    click.echo(f"added {added.projects} projects, {added.groups} groups, {added.trials} trials")
+
+
+def _tool_of(source: str) -> str:
+    """Return which tool wrote something."""
+    if not os.path.exists(source):
+        raise FileNotFoundError(f"there is no {source}: check the path")
+    if not os.path.isdir(source):
+        return "mlflow" if source.endswith((".db", ".sqlite", ".sqlite3")) else "report"
+    files = (name for _, _, names in os.walk(source) for name in names)
+    return "mlflow" if "meta.yaml" in files else "tensorboard"
+
+
+@click.command("copy", epilog=example("track copy file:report.json postgres://user@host/database"))
+@click.argument("source")
+@click.argument("target")
+def copy_verb(*, source: str, target: str) -> None:
+    """Copy all events of a store into another one, of any kind, each once.
+
+    Whatever ended it the last time: do it again, and it goes on.
+    """
+    from track.exchange import copy_store
+
+    with reading(source) as reader:
+        reader.protocol.journal.upper_bound()  # from what cannot be read, nothing is made
+        with writing(target) as protocol, progress("copying") as advance:
+            done = copy_store(reader.protocol, protocol, progress=advance)
+    click.echo(f"copied {done.events} events, {done.left_out} were there already")

@@ -1,0 +1,196 @@
+"""A journal that turns failed writes into warnings (the option ``log.on_error = warn``).
+
+Only what a client logs may wait in memory. What is decided, in an exclusive section, is recorded
+when its call returns, or raises; so is what is delivered for others, who forget it then.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from threading import get_ident
+from typing import BinaryIO
+
+from track.errors import JournalWriteError, NotRecordedWarning, warn
+from track.events.scan import Damage
+from track.journals.journal import Batch, Journal, JournalSyncError
+from track.utils.forking import renew_in_children
+
+logger = logging.getLogger(__name__)
+
+MAX_WAITING = 100_000
+"""Appends kept in memory while the journal cannot be written."""
+
+
+class BufferedJournal(Journal):
+    """Keeps what could not be appended, and appends it before whatever comes next.
+
+    Parameters
+    ----------
+    journal
+        the one that is written to, and raises
+
+    Notes
+    -----
+    Each cause is reported once until a write succeeds again. When :data:`MAX_WAITING` appends
+    wait, further ones are dropped and counted: training goes on, as was asked for.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.dropped = 0
+        self._waiting: deque[Sequence[bytes]] = deque()
+        """What each append brought that could not be written, oldest first."""
+        self._reported: set[str] = set()
+        self._untold: list[str] = []
+        self._lock = threading.Lock()
+        self._decider = 0
+        """The thread in the exclusive section, 0 for none of this process."""
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        # What waits was logged in the parent, which still has it.
+        self._waiting.clear()
+        self._lock = threading.Lock()
+        self._decider = 0
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        if self._decider == get_ident():
+            # It overtakes nothing of its thread, for which nothing waits in a section.
+            self.journal.append(payloads)
+            return
+        with self._lock:
+            self._retry()
+            if self._waiting or self._try_append(payloads) is not None:
+                self._keep(payloads)
+        self._tell()
+
+    def _keep(self, payloads: Sequence[bytes]) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self.dropped += len(payloads)
+            self._report("full", f"{MAX_WAITING} appends wait to be written, more are lost")
+        else:
+            self._waiting.append(payloads)
+
+    def _retry(self) -> JournalWriteError | None:
+        """Write what waits, oldest first; return why the rest of it cannot be written."""
+        late, error = 0, None
+        while self._waiting and (error := self._try_append(self._waiting[0])) is None:
+            late += len(self._waiting.popleft())
+        if late and not self._waiting:
+            logger.warning("the journal works again: %d events were written late", late)
+            self._reported.clear()
+        return error
+
+    def _try_append(self, payloads: Sequence[bytes]) -> JournalWriteError | None:
+        try:
+            self.journal.append(payloads)
+        except JournalSyncError as error:
+            self._report("sync", str(error))
+        except JournalWriteError as error:
+            self._report(f"write {error.errno}", f"{error}. The event is kept in memory for now")
+            return error
+        return None
+
+    def _report(self, cause: str, message: str) -> None:
+        if cause not in self._reported:
+            self._reported.add(cause)
+            self._untold.append(message)
+
+    def _tell(self) -> None:
+        if not self._untold:
+            return
+        with self._lock:
+            no_progress, self._untold = self._untold, []
+        for message in no_progress:
+            warn(message, NotRecordedWarning)
+
+    def append_foreign(self, payloads: Sequence[bytes]) -> None:
+        self.journal.append_foreign(payloads)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        if self._decider != get_ident():
+            self._write_what_waits()
+        with self.journal.exclusive():
+            before, self._decider = self._decider, get_ident()
+            try:
+                yield
+            finally:
+                self._decider = before
+
+    def _write_what_waits(self) -> None:
+        """Write what waits, or raise: who decides has to know what was logged here before."""
+        with self._lock:
+            error = self._retry()
+        self._tell()
+        if error is not None:
+            raise JournalWriteError(
+                error.errno,
+                f"nothing was decided, as what was logged before is still in memory: {error}",
+            ) from error
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        return self.journal.read_batches(after)
+
+    def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
+        return self.journal.follow(after, poll_s=poll_s)
+
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return self.journal.read_stream(stream, after)
+
+    def sync(self) -> None:
+        with self._lock:
+            self._retry()
+        try:
+            self.journal.sync()
+        except JournalSyncError as error:
+            self._report("sync", str(error))
+        self._tell()
+
+    @property
+    def sync_due_ns(self) -> float:  # type: ignore[override]  # the other journal knows
+        return self.journal.sync_due_ns
+
+    def sync_if_interval(self) -> None:
+        try:
+            self.journal.sync_if_interval()
+        except JournalSyncError as error:
+            self._report("sync", str(error))
+        self._tell()
+
+    def head(self) -> int:
+        return self.journal.head()
+
+    def upper_bound(self) -> int:
+        return self.journal.upper_bound()
+
+    def lost(self) -> list[Damage]:
+        return self.journal.lost()
+
+    def last_sequence(self, producer: int) -> int:
+        return self.journal.last_sequence(producer)
+
+    def fingerprint(self, position: int) -> bytes | None:
+        return self.journal.fingerprint(position)
+
+    def load_snapshot(self) -> BinaryIO | None:
+        return self.journal.load_snapshot()
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        self.journal.save_snapshot(parts)
+
+    def close(self) -> None:
+        with self._lock:
+            self._retry()
+        if lost := sum(map(len, self._waiting)):
+            self._waiting.clear()
+            self._untold.append(f"{lost} events could not be written and are lost")
+        try:
+            self.journal.close()
+        except JournalSyncError as error:
+            self._report("sync", str(error))
+        self._tell()

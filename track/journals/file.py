@@ -1,0 +1,140 @@
+"""The journal in one append-only file (``docs/format.md``).
+
+An append is ONE ``write(2)`` on an ``O_APPEND`` descriptor. The kernel serialises such writes, so
+processes need no lock to append, and what was written belongs to the kernel: it survives the death
+of the process. Readers use ``pread`` and never disturb writers. Decisions are serialised by
+``flock`` on the file itself, which the kernel releases when its holder dies.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from track.errors import JournalError, JournalWriteError
+from track.events.record import MAX_GROUP, OVERHEAD, frame, frame_group
+from track.events.scan import Damage, find_record, records, salvage, scan
+from track.journals.file_lock import LockedFile
+from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
+from track.journals.local import JournalOnDisk
+from track.journals.sequences import Sequences
+from track.journals.streams import Run
+
+_WINDOW = 2**20
+"""Bytes read at a time by default; more only when one record or group is larger."""
+
+_FINGERPRINT = 128
+"""Bytes that tell one event from any other: the end of its record, checksum included."""
+
+
+class FileJournal(JournalOnDisk):
+    """One file; the position of an event is the offset just past its record.
+
+    Parameters
+    ----------
+    path
+        the file, created when missing
+    durability
+        ``process``: the kernel writes back when it likes; ``interval``: also an fsync about every
+        second while events arrive, and on :meth:`sync`; ``always``: an fsync before each return
+    lock_timeout_s
+        how long to wait for the exclusive section
+    writable
+        False for a journal that is only read, maybe somebody else's
+
+    Raises
+    ------
+    JournalError
+        the path is a folder, or cannot be opened for reading and appending
+    """
+
+    unit = "bytes"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        durability: Durability = "interval",
+        lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT,
+        *,
+        writable: bool = True,
+    ) -> None:
+        super().__init__(LockedFile(path, lock_timeout_s, writable=writable), durability)
+        self._sequences = Sequences()
+        self._always = durability == "always"
+        self.window = _WINDOW
+        """How many bytes to read at a time."""
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        data = frame(payloads[0]) if len(payloads) == 1 else frame_group(payloads)
+        try:
+            written = os.write(self.file.fd, data)
+        except OSError as error:
+            self.file.descriptor()
+            raise JournalWriteError(
+                error.errno,
+                f"cannot append to {self.path}: {error.strerror}; make room, or check the disk. "
+                "The event was not recorded, the journal goes on working",
+            ) from error
+        if written != len(data):
+            # Others may have appended behind the fragment, so it cannot be taken back. It holds no
+            # intact record: readers report it as torn and go on behind it.
+            raise JournalWriteError(
+                errno.ENOSPC,  # the usual reason; the next write would say
+                f"only {written} of {len(data)} bytes could be appended to {self.path}: make room "
+                "on the disk. The event was not recorded, the journal goes on working",
+            )
+        if self._always:
+            self.sync()
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        window = self.window
+        beyond = partial(find_record, self._read, self.window)
+        while data := self._read(after, window):
+            at_end = len(data) < window or not self._read(after + window, 1)
+            result = scan(data, after, None if at_end else beyond)
+            for piece in result.damage:
+                self._report(piece)
+            if result.payloads:
+                yield result.ends, result.payloads
+            if result.consumed > after:
+                after, window = result.consumed, self.window
+            elif result.at_end:
+                return
+            else:  # one record, or one group, is larger than the window
+                window *= 2
+
+    def record_size(self, payload: bytes) -> int:
+        return len(payload) + OVERHEAD
+
+    def read_run(self, run: Run) -> Batch:
+        data = self._read(run.after, run.last - run.after)
+        found = records(data)
+        return [run.after + end for end, _ in found], [payload for _, payload in found]
+
+    def _read(self, offset: int, size: int) -> bytes:
+        descriptor = self.file.descriptor()
+        try:
+            return os.pread(descriptor, size, offset)
+        except OSError as error:
+            raise JournalError(f"cannot read {self.path} at {offset}: {error.strerror}") from error
+
+    def salvage(self, piece: Damage) -> list[bytes]:
+        return list(salvage(self._read(piece.start, min(piece.end - piece.start, MAX_GROUP))))
+
+    def upper_bound(self) -> int:
+        return os.fstat(self.file.descriptor()).st_size
+
+    def unsettled(self, head: int) -> Damage | None:
+        size = self.upper_bound()
+        start = max([head, *(piece.end for piece in self.damage)])
+        return Damage(start, size, "torn") if size > start else None
+
+    def last_sequence(self, producer: int) -> int:
+        return self._sequences.last(self, producer)
+
+    def fingerprint(self, position: int) -> bytes | None:
+        start = max(0, position - _FINGERPRINT)
+        data = self._read(start, position - start)
+        return data if len(data) == position - start else None

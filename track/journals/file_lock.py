@@ -1,0 +1,186 @@
+"""A file that many processes have open at once, and whose turn it is among them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import struct
+from contextlib import AbstractContextManager
+
+from track.errors import JournalAbandoned, JournalClosed, JournalError
+from track.journals.thread_lock import ThreadLock
+from track.utils.files import flock_within, is_at, sync_folder
+from track.utils.forking import renew_in_children
+
+_CLOSED = -1
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
+
+_IN_USE_AT = 2**62
+"""The byte, far behind any content, that everybody who has the file open holds a read lock on."""
+
+
+class LockedFile:
+    """A file open for reading and appending, made when missing; or one that is only read.
+
+    Whoever is inside :meth:`exclusive` holds the file's ``flock``, which the kernel frees when its
+    holder dies.
+
+    Parameters
+    ----------
+    path
+        the file
+    lock_timeout_s
+        how long to wait for the exclusive section
+    writable
+        whether to append to it
+
+    Raises
+    ------
+    JournalError
+        the path is a folder, or cannot be opened for reading and appending
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], lock_timeout_s: float, *, writable: bool = True
+    ) -> None:
+        self.path = os.path.abspath(path)
+        self._flags = _FLAGS if writable else _READ_FLAGS
+        self.lock_timeout_s = lock_timeout_s
+        self._section = ThreadLock(self.path, lock_timeout_s)
+        self.fd = self._open()
+        """The descriptor; an invalid one once closed, see :meth:`descriptor`."""
+        self._say_in_use()
+        renew_in_children(self)
+
+    def _open(self) -> int:
+        try:
+            fd = os.open(self.path, self._flags, 0o666)
+            if self._flags == _FLAGS and os.fstat(fd).st_size == 0:
+                sync_folder(self.path)  # whoever made it may have died before this line
+        except OSError as error:
+            raise JournalError(
+                f"cannot open the journal {self.path}: {error.strerror}; choose a path whose "
+                "folder exists and can be written"
+            ) from error
+        return fd
+
+    def descriptor(self) -> int:
+        """Return the descriptor.
+
+        Raises
+        ------
+        JournalClosed
+            there is none any more
+        """
+        if self.fd == _CLOSED:
+            raise closed(self.path)
+        return self.fd
+
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return self.fd != _CLOSED
+
+    def is_current(self) -> bool:
+        """Whether the path still names the file that is open."""
+        return is_at(self.path, os.fstat(self.descriptor()))
+
+    # The exclusive section
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Be the only thread of the only process inside; the same thread may enter again.
+
+        Raises
+        ------
+        LockTimeout
+            somebody else stayed inside for too long
+        JournalAbandoned
+            the path names another file, or none, by now
+        """
+        return self._section.entered(self._lock, self._unlock)
+
+    def is_inside(self) -> bool:
+        """Whether this thread is in the exclusive section."""
+        return self._section.is_inside()
+
+    def _lock(self) -> None:
+        if not flock_within(self.descriptor(), self.lock_timeout_s):
+            raise self._section.timed_out("another process")
+        if not self.is_current():
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+            raise abandoned(self.path)
+
+    def _unlock(self) -> None:
+        if self.fd != _CLOSED:
+            fcntl.flock(self.fd, fcntl.LOCK_UN)
+
+    # Who else has it open
+
+    def _say_in_use(self) -> None:
+        try:
+            _lock_byte(self.fd, fcntl.F_RDLCK)
+        except BlockingIOError as error:
+            raise JournalError(
+                f"{self.path} is being rewritten by another process: try again when it is done"
+            ) from error
+        except OSError:
+            pass  # some sandboxes know no such locks; only those who rewrite a journal ask for them
+
+    def claim(self) -> None:
+        """Keep everybody else from opening the file, until it is closed.
+
+        Raises
+        ------
+        JournalError
+            somebody else has it open
+        """
+        try:
+            _lock_byte(self.descriptor(), fcntl.F_WRLCK)
+        except BlockingIOError as error:
+            raise JournalError(
+                f"{self.path} is in use by another client or process: end them and try again"
+            ) from error
+        except OSError:
+            pass
+
+    # Its end, and forks
+
+    def close(self) -> None:
+        """Release the file. Closing twice is fine."""
+        if self.fd != _CLOSED:
+            # In this order: a fork may come in between, and the child must not use what is closed.
+            fd, self.fd = self.fd, _CLOSED
+            os.close(fd)
+
+    def __del__(self) -> None:
+        # Programs that make a client for each of a thousand trials seldom close them.
+        if hasattr(self, "fd"):
+            self.close()
+
+    def renew_after_fork(self) -> None:
+        # Locks belong to the open file, which parent and child share: the child needs its own.
+        if self.fd != _CLOSED:
+            inherited = self.fd
+            path = f"/proc/self/fd/{inherited}"
+            flags = self._flags & ~os.O_CREAT
+            self.fd = os.open(path if os.path.exists(path) else self.path, flags)
+            os.close(inherited)
+            self._say_in_use()
+
+
+def closed(path: str) -> JournalClosed:
+    """Return the error of a journal that is used after its end."""
+    return JournalClosed(f"the journal {path} was closed: open it again to use it")
+
+
+def abandoned(path: str) -> JournalAbandoned:
+    """Return the error of a journal that is not at its path any more."""
+    return JournalAbandoned(
+        f"{path} was moved or deleted by somebody who started the store over: open a new client "
+        "to log into the new store"
+    )
+
+
+def _lock_byte(fd: int, kind: int) -> None:
+    """Take a lock that belongs to the open file, as ``flock`` does, of another range than it."""
+    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, _IN_USE_AT, 1, 0))

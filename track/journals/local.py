@@ -1,0 +1,181 @@
+"""What journals on a local disk have in common: a shared file, syncs, caches beside it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from abc import abstractmethod
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from operator import attrgetter
+from typing import BinaryIO
+
+from track.errors import DamageWarning, JournalError, warn
+from track.events.scan import Damage
+from track.journals.file_lock import LockedFile
+from track.journals.journal import SYNC_INTERVAL_NS, Batch, Durability, Journal, JournalSyncError
+from track.journals.streams import Run, Streams
+from track.utils.files import replacing
+
+logger = logging.getLogger(__name__)
+
+SNAPSHOT_SUFFIX = ".snapshot"
+INDEX_SUFFIX = ".streams"
+TEXTS_SUFFIX = ".texts"
+CACHE_SUFFIXES = (SNAPSHOT_SUFFIX, INDEX_SUFFIX, TEXTS_SUFFIX)
+"""Of files beside a journal that may be deleted at any time."""
+
+
+class JournalOnDisk(Journal):
+    """A journal in one file.
+
+    Parameters
+    ----------
+    file
+        where it is
+    durability
+        ``process``: the kernel writes back when it likes; ``interval``: also a sync about every
+        second while events arrive, and on :meth:`sync`; ``always``: a sync before each return
+    """
+
+    unit = "positions"
+    """What its positions count, and so what the bounds of damage are."""
+
+    def __init__(self, file: LockedFile, durability: Durability) -> None:
+        self.file = file
+        self.path = file.path
+        self.durability = durability
+        self.damage: list[Damage] = []
+        """The damaged ranges met so far, in the order in which they are in the journal."""
+        self.tells_damage = True
+        """Whether to warn of each, as nobody else will tell."""
+        self._streams = Streams()
+        self._owed = False
+        """Whether a milestone was passed inside the exclusive section."""
+        if durability == "interval":
+            self.sync_due_ns = 0
+
+    def sync(self) -> None:
+        if self.durability == "interval":
+            self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
+        try:
+            os.fdatasync(self.file.descriptor())
+        except OSError as error:
+            raise JournalSyncError(
+                error.errno,
+                f"cannot sync {self.path}: {error.strerror}; check the disk. The last events are "
+                "recorded, but might not survive a loss of power",
+            ) from error
+
+    def sync_if_interval(self) -> None:
+        if self.durability != "interval":
+            return
+        if self.file.is_inside():
+            self._owed = True  # others wait for the section, and need not wait for the disk
+        else:
+            self.sync()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        try:
+            with self.file.exclusive():
+                yield
+        finally:
+            if self._owed and not self.file.is_inside():
+                self._owed = False
+                self.sync()
+
+    def is_current(self) -> bool:
+        """Whether the path still names the file that is open."""
+        return self.file.is_current()
+
+    def close(self) -> None:
+        try:
+            if self.durability != "process" and self.file.is_open():
+                self.sync()
+        finally:
+            self.file.close()
+
+    def _report(self, piece: Damage) -> None:
+        """Note a damaged range, and say so if some of it was not known.
+
+        A reader that comes back may meet the rest of a range: those that touch become one.
+        """
+        whole = piece
+        first = bisect_left(self.damage, piece.start, key=attrgetter("end"))
+        last = bisect_right(self.damage, piece.end, key=attrgetter("start"))
+        for known in self.damage[first:last]:
+            if known.start <= piece.start and piece.end <= known.end:
+                return
+            whole = whole.joined(known)
+        self.damage[first:last] = [whole]
+        where = f"{self.path}: skipped {self.unit} {piece.start} to {piece.end}, which hold no"
+        if piece.reason == "torn":
+            logger.warning(
+                "%s intact record (cut short by a crash or a full disk, never acknowledged)", where
+            )
+        elif self.tells_damage:
+            warn(f"{where} intact record (damaged): see `track verify`", DamageWarning)
+
+    def lost(self) -> list[Damage]:
+        return [piece for piece in self.damage if piece.reason == "corrupt"]
+
+    @abstractmethod
+    def salvage(self, piece: Damage) -> list[bytes]:
+        """Return what may be left of the payloads in a damaged range."""
+
+    def unsettled(self, head: int) -> Damage | None:
+        """Return the range behind the last event, which is at ``head``, if anything is there."""
+        return None
+
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return self._streams.read(self, stream, after)
+
+    @abstractmethod
+    def record_size(self, payload: bytes) -> int:
+        """Return by how much the position grows with a payload."""
+
+    @abstractmethod
+    def read_run(self, run: Run) -> Batch:
+        """Return the events behind a position up to another one."""
+
+    def load_snapshot(self) -> BinaryIO | None:
+        return self.load_cache(SNAPSHOT_SUFFIX)
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        self.save_cache(SNAPSHOT_SUFFIX, parts)
+
+    def load_index(self) -> BinaryIO | None:
+        """Open the index of streams, unchecked; None when there is none."""
+        return self.load_cache(INDEX_SUFFIX)
+
+    def save_index(self, parts: Iterable[bytes | memoryview]) -> None:
+        """Keep an index of streams in place of the last one."""
+        self.save_cache(INDEX_SUFFIX, parts)
+
+    def load_cache(self, suffix: str) -> BinaryIO | None:
+        """Open a cache beside the journal, unchecked; None when there is none."""
+        try:
+            return open(self.path + suffix, "rb")
+        except FileNotFoundError:
+            return None
+
+    def save_cache(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
+        """Keep a cache in place of the last one.
+
+        Raises
+        ------
+        JournalError
+            the journal is damaged
+        LockTimeout
+            another process is at it
+        OSError
+            the disk is full, say
+        """
+        if self.lost():
+            raise JournalError(f"{self.path} is damaged, and a cache would hide that")
+        # Who reads it checks it, so it need not survive a loss of power whole.
+        with replacing(self.path + suffix, timeout_s=0, durably=False) as file:
+            file.writelines(parts)

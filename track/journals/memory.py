@@ -1,0 +1,70 @@
+"""The journal in memory: the reference of the contract, for tests and throw-away runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from track.errors import JournalClosed
+from track.journals.journal import Batch, Journal
+from track.journals.sequences import Sequences
+from track.utils.forking import renew_in_children
+
+_BATCH = 4096
+
+
+class MemoryJournal(Journal):
+    """A list of payloads; positions count them from 1. It ends with the process.
+
+    A forked child goes on with a copy of its own.
+    """
+
+    def __init__(self) -> None:
+        self._payloads: list[bytes] = []
+        self._section = threading.RLock()
+        self._sequences = Sequences()
+        self._closed = False
+        renew_in_children(self)
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        if self._closed:
+            raise JournalClosed("this memory journal was closed: open a new one to log more")
+        # Extending a list is one step for every other thread, so no lock is needed.
+        self._payloads.extend(payloads)
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return _Held(self._section)
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        while batch := self._payloads[after : after + _BATCH]:
+            yield range(after + 1, after + 1 + len(batch)), batch
+            after += len(batch)
+
+    def head(self) -> int:
+        return len(self._payloads)
+
+    def last_sequence(self, producer: int) -> int:
+        return self._sequences.last(self, producer)
+
+    def sync(self) -> None:
+        """Memory has nothing more stable to go to."""
+
+    def close(self) -> None:
+        self._closed = True
+
+    def renew_after_fork(self) -> None:
+        self._section = threading.RLock()
+
+
+class _Held(AbstractContextManager[None]):
+    """The lock that was current at entry is the one released, even in a child forked inside."""
+
+    def __init__(self, lock: threading.RLock) -> None:
+        self._lock = lock
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

@@ -1,0 +1,31 @@
+"""Which events of each producer a journal has, for journals that have no index of it."""
+
+from __future__ import annotations
+
+import threading
+
+from track.events.codec import identify
+from track.journals.journal import Journal
+from track.utils.forking import renew_in_children
+
+
+class Sequences:
+    """The last sequence of each producer in one journal, found by reading each event once."""
+
+    def __init__(self) -> None:
+        self._position = 0
+        self._last: dict[int, int] = {}
+        self.renew_after_fork()
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        self._turn = threading.Lock()
+
+    def last(self, journal: Journal, producer: int) -> int:
+        """Return the number of a producer's last event, 0 when there is none."""
+        with self._turn:
+            for positions, payloads in journal.read_batches(self._position):
+                for name, sequence in filter(None, map(identify, payloads)):
+                    self._last[name] = max(sequence, self._last.get(name, 0))
+                self._position = positions[-1]
+            return self._last.get(producer, 0)

@@ -1,0 +1,318 @@
+"""The spool: files in which a process keeps what a far journal has not acknowledged yet.
+
+All clients of one far journal on this machine share a folder. Each process that logs has a name of
+its own in it, a lock file ``<name>.lock`` that it holds as long as it lives, and journal files
+``<name>-<number>.journal``, which it fills one after the other. A lock that nobody holds says that
+its process is gone, and that somebody else may send what it left behind.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import re
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from track.errors import JournalClosed, JournalWriteError, NotRecordedWarning, warn
+from track.journals.file import FileJournal
+from track.journals.journal import Durability
+from track.utils.files import is_at
+from track.utils.forking import renew_in_children
+from track.utils.mounts import network_file_system
+from track.utils.process import this_process
+
+logger = logging.getLogger(__name__)
+
+FILE_BYTES = 2**24
+"""Size at which the next file is begun, so that this one can go once all of it is acknowledged."""
+
+BATCH_BYTES = 2**20
+"""How much to send at once, by default."""
+
+_LOCK_SUFFIX = ".lock"
+_NO_LOCK = -1
+
+Mark = tuple[int, int]
+"""A place in a spool: the number of a file, and an offset in it."""
+
+
+class Spool:
+    """What one process keeps for a far journal, oldest first.
+
+    Any thread may append. One thread at a time may send: look at the oldest batch, and forget it.
+
+    Parameters
+    ----------
+    folder
+        where, made when it is needed
+    durability
+        of what is appended, as of a journal in a file
+    """
+
+    def __init__(self, folder: str, durability: Durability = "interval") -> None:
+        self.folder = folder
+        self.durability = durability
+        self.on_begin: Callable[[], None] | None = None
+        """What to call whenever a new file was begun: there is something to send."""
+        self._closed = False
+        self._forget_everything()
+        renew_in_children(self)
+
+    def _forget_everything(self) -> None:
+        self.appending = threading.Lock()
+        self._name = ""
+        self._lock_fd = _NO_LOCK
+        self._full: deque[str] = deque()
+        """Paths of files that nothing is appended to any more."""
+        self.current: FileJournal | None = None
+        """The file that is appended to, behind the full ones; None before there is one."""
+        self._begun = 0
+        """How many files were begun: the number of the current one."""
+        self._oldest: FileJournal | None = None
+        """The full file that is being sent."""
+        self._offset = 0
+        """How far the oldest file is acknowledged."""
+        self._next_offset = 0
+
+    def renew_after_fork(self) -> None:
+        # What is in the files is the parent's. Closing its lock here leaves it with the parent.
+        if self._lock_fd != _NO_LOCK:
+            os.close(self._lock_fd)
+        self._forget_everything()
+
+    @classmethod
+    def left_behind(cls, folder: str) -> Iterator[Spool]:
+        """Yield the spools in a folder whose processes are gone; nobody else is given them."""
+        for file in _files_in(folder):
+            if not file.endswith(_LOCK_SUFFIX):
+                continue
+            name = file.removesuffix(_LOCK_SUFFIX)
+            if _is_out_of_reach(folder, name):
+                continue
+            try:
+                fd = _claim(os.path.join(folder, file))
+            except PermissionError:
+                continue  # it is another user's, who has a folder in common with this one
+            if fd is not None:
+                spool = cls(folder)
+                spool._take_over(name, fd)
+                yield spool
+
+    def _take_over(self, name: str, lock_fd: int) -> None:
+        self._name, self._lock_fd = name, lock_fd
+        pattern = re.compile(re.escape(name) + r"-(\d+)\.journal")
+        found = filter(None, map(pattern.fullmatch, os.listdir(self.folder)))
+        for match in sorted(found, key=lambda match: int(match[1])):
+            self._full.append(os.path.join(self.folder, match[0]))
+        self._begun = len(self._full)
+
+    # Appending
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Append payloads, as :meth:`track.journals.journal.Journal.append` does.
+
+        Raises
+        ------
+        JournalWriteError
+            they were not appended, or not synced
+        JournalClosed
+            the spool was closed
+        """
+        with self.appending:
+            (self.current or self.begin()).append(payloads)
+
+    def begin(self) -> FileJournal:
+        """Begin a new file, and return it. Whoever does must hold ``appending``."""
+        if self._closed:
+            raise JournalClosed("this journal was closed: open a new one to log more")
+        try:
+            if self._lock_fd == _NO_LOCK:
+                os.makedirs(self.folder, mode=0o700, exist_ok=True)
+                self._name, self._lock_fd = _make_lock(self.folder)
+        except OSError as error:
+            raise JournalWriteError(
+                error.errno,
+                f"cannot keep what is logged in {self.folder}: {error.strerror}; make room there, "
+                "or choose another folder with the option 'spool' of the URI",
+            ) from error
+        path = os.path.join(self.folder, f"{self._name}-{self._begun + 1}.journal")
+        self.current = FileJournal(path, self.durability)
+        self._begun += 1
+        if self.on_begin is not None:
+            self.on_begin()
+        return self.current
+
+    def sync(self) -> None:
+        """Return when all that was appended is on stable storage."""
+        current = self.current
+        if current is not None:
+            with suppress(JournalClosed):  # closing it, when it was full, has synced it
+                current.sync()
+
+    def sync_if_interval(self) -> None:
+        """Note that what was just appended is worth a sync, see the journal's."""
+        current = self.current
+        if current is not None:
+            with suppress(JournalClosed):
+                current.sync_if_interval()
+
+    # Sending
+
+    @property
+    def end(self) -> Mark:
+        """Where the next append goes."""
+        current = self.current
+        return (self._begun + 1, 0) if current is None else (self._begun, _size_of(current))
+
+    @property
+    def acknowledged(self) -> Mark:
+        """Where the first thing is that was not forgotten."""
+        oldest = self._begun - len(self._full) + (self.current is None)
+        return oldest, self._offset
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all was forgotten."""
+        return self.acknowledged >= self.end
+
+    def oldest(self, size: int = BATCH_BYTES) -> list[bytes]:
+        """Return the oldest batch that was not forgotten; nothing when there is none.
+
+        Parameters
+        ----------
+        size
+            about how many bytes; what was appended as one is never parted
+        """
+        self._finish_current()
+        while True:
+            journal = self._oldest_file()
+            if journal is None:
+                return []
+            journal.window = size
+            for positions, payloads in journal.read_batches(self._offset):
+                self._next_offset = positions[-1]
+                return payloads
+            if not self._full:
+                return []
+            self._remove_oldest()
+
+    def forget(self) -> None:
+        """Forget the batch that :meth:`oldest` returned: it is elsewhere now."""
+        self._offset = self._next_offset
+        if self._oldest is not None and self._offset == _size_of(self._oldest):
+            self._remove_oldest()
+
+    def _finish_current(self) -> None:
+        """Append to a new file from now on, if the current one is large."""
+        with self.appending:
+            current = self.current
+            if current is not None and _size_of(current) >= FILE_BYTES:
+                self._full.append(current.path)
+                self.current = None
+        if current is not None and self.current is not current:
+            current.close()
+
+    def _oldest_file(self) -> FileJournal | None:
+        if self._full and self._oldest is None:
+            self._oldest = FileJournal(self._full[0], "process")
+            self._oldest.tells_damage = False  # it is told when the file is kept
+        return self._oldest if self._full else self.current
+
+    def _remove_oldest(self) -> None:
+        journal, self._oldest = self._oldest, None
+        assert journal is not None  # it was read to its end
+        rest = journal.unsettled(self._offset)
+        self._offset = self._next_offset = 0  # before the next line: others look at both
+        path = self._full.popleft()
+        journal.close()
+        if rest or journal.lost():
+            # An acknowledged event may be among it, so somebody might want to have a look.
+            os.rename(path, path + ".damaged")
+            warn(f"what could not be read of {path} is kept in {path}.damaged", NotRecordedWarning)
+        else:
+            os.unlink(path)
+
+    # The end
+
+    def close(self) -> None:
+        """Remove the files if all was forgotten, else leave them to whoever comes next."""
+        with self.appending:
+            self._closed = True
+            current, self.current = self.current, None
+            if current is not None:
+                self._full.append(current.path)
+        if self._lock_fd == _NO_LOCK:
+            return
+        try:
+            if current is not None:
+                current.close()
+            if self._full and self._offset == os.path.getsize(self._full[0]):
+                os.unlink(self._full.popleft())
+            if not self._full:
+                os.unlink(os.path.join(self.folder, self._name + _LOCK_SUFFIX))
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._oldest is not None:
+            self._oldest.close()
+        fd, self._lock_fd = self._lock_fd, _NO_LOCK
+        if fd != _NO_LOCK:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        if hasattr(self, "_oldest"):
+            self._release()
+
+
+def _size_of(journal: FileJournal) -> int:
+    return os.fstat(journal.file.descriptor()).st_size
+
+
+# Locks
+
+
+def _make_lock(folder: str) -> tuple[str, int]:
+    """Return a name that nobody else has, and the descriptor of its lock."""
+    while True:
+        name = f"{_here()}-{os.getpid()}-{os.urandom(4).hex()}"
+        fd = _claim(os.path.join(folder, name + _LOCK_SUFFIX))
+        if fd is not None:
+            return name, fd
+
+
+def _claim(path: str) -> int | None:
+    """Take a lock file, made when missing; None when somebody else has it, or removed it."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if is_at(path, os.fstat(fd)):
+            return fd
+    except BlockingIOError:
+        pass
+    os.close(fd)
+    return None
+
+
+def _here() -> str:
+    """Return the name of this machine, as far as it can be part of that of a file."""
+    return re.sub(r"[^\w.]", "_", this_process().host) or "unknown"
+
+
+def _files_in(folder: str) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []  # whoever wants to begin a spool there says so
+    except PermissionError as error:
+        logger.info("nobody's spools are looked for in %s: %s", folder, error)
+        return []
+
+
+def _is_out_of_reach(folder: str, name: str) -> bool:
+    """Whether a spool may belong to another machine, which holds locks that this one cannot see."""
+    return not name.startswith(_here() + "-") and network_file_system(folder) is not None

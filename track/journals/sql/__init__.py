@@ -1,0 +1,1 @@
+"""Events in a table of CockroachDB or PostgreSQL."""

@@ -1,0 +1,506 @@
+"""The journal in tables of CockroachDB or PostgreSQL (``docs/format.md``).
+
+An append is one statement that moves the head of its log and inserts the events behind it. The row
+of the head stays locked until the statement is committed, so positions have no gaps and become
+visible in their order: who polls by position misses nothing.
+
+A section holds a row lock of its own, in a transaction that does nothing else, while what is
+decided inside is appended by itself, on condition that nobody else decided anything since. Appends
+therefore wait for nobody's section, each statement sees all that was committed before it, and a
+section whose lock was lost (with its connection, or in a cluster that moved the row) does no harm.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from io import BytesIO
+from itertools import count
+from typing import Any, BinaryIO, TypeVar
+
+import psycopg2
+from psycopg2 import errors
+from psycopg2.extensions import TransactionRollbackError
+
+from track.errors import (
+    ConcurrentWrite,
+    JournalError,
+    JournalUnreachable,
+    JournalWriteError,
+    StoreNotFound,
+)
+from track.journals.journal import (
+    DEFAULT_LOCK_TIMEOUT,
+    DEFAULT_TIMEOUT,
+    Batch,
+    Journal,
+    PartialDuplicate,
+)
+from track.journals.sql.rewrite import rewrite_some
+from track.journals.sql.rows import Rows, in_pieces
+from track.journals.sql.schema import APPEND, DECIDE, is_there, prepare
+from track.journals.sql.session import (
+    Absent,
+    Refused,
+    Servers,
+    Session,
+    Sessions,
+    Silence,
+    is_ambiguous,
+    is_conflict,
+    is_lost,
+)
+from track.journals.thread_lock import ThreadLock
+from track.utils.forking import renew_in_children
+from track.utils.waiting import waiting_for
+
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.5
+
+_TURNS = 16
+"""How many appends wait for their turn after one that others were in the way of."""
+
+_TURN_S = 10.0
+"""How long they wait: who holds it for longer was stopped."""
+
+_FIRST_ROWS, _MOST_ROWS = 64, 8192
+_READ_BYTES = 2**22
+
+SNAPSHOT_INTERVAL_NS = 60 * 10**9
+"""Time between two snapshots of a log, at least, whichever clients make them."""
+
+_ADVANCE = b"""
+    WITH head AS (
+        UPDATE logs SET head = head + %(size)s WHERE log = %(log)s RETURNING head - %(size)s AS head
+    )
+"""
+_ADVANCE_IF_HELD = b"""
+    WITH head AS (
+        UPDATE logs SET head = head + %(size)s, decided = decided + 1
+        WHERE log = %(log)s AND decided = %(decided)s RETURNING head - %(size)s AS head
+    )
+"""
+_ADVANCED = b"WITH head AS (SELECT head - %(size)s AS head FROM logs WHERE log = %(log)s)"
+"""The first parts of statements that insert rows."""
+
+_SELECT = """
+    SELECT position, parts, data FROM events
+    WHERE log = %(log)s AND position > %(after)s ORDER BY position LIMIT %(limit)s
+"""
+_SELECT_STREAM = """
+    SELECT position, parts, data FROM events
+    WHERE log = %(log)s AND stream = %(stream)s AND position > %(after)s
+    ORDER BY position LIMIT %(limit)s
+"""
+
+_Result = TypeVar("_Result")
+
+
+class SQLJournal(Journal):
+    """One log of a database; the position of an event is its number.
+
+    Nothing is sent before it must be: making the journal does not connect.
+
+    Parameters
+    ----------
+    servers
+        where the database is
+    log
+        which of its logs, at most 255 characters; made when missing
+    timeout_s
+        how long to look for a server that answers, in seconds
+    lock_timeout_s
+        how long to wait for the exclusive section
+    writable
+        False for a log that is only read, and must be there
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        log: str,
+        timeout_s: float = DEFAULT_TIMEOUT,
+        lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT,
+        *,
+        writable: bool = True,
+    ) -> None:
+        self.name = f"the log '{log}' on {servers}"
+        self._servers = servers
+        self._log = log
+        self._timeout_s = timeout_s
+        self._lock_timeout_s = lock_timeout_s
+        # So that there is time for another connection, to another host maybe, after one that hangs.
+        self._answer_s = timeout_s / 2
+        self._sessions = Sessions(servers, self._answer_s)
+        self._prepared = False
+        self._writable = writable
+        self._silent_since: float | None = None
+        """Since when no server answers, in the time of the monotonic clock."""
+        self._section = ThreadLock(self.name, lock_timeout_s)
+        self._lock: Session | None = None
+        """The session whose transaction holds the section."""
+        self._decided = 0
+        """How many appends were made in sections, when this one was entered and by itself."""
+        self._turns = 0
+        """How many of the next appends are to wait for their turn."""
+        self._chance = random.SystemRandom()  # not the generator whose seed the user may have set
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        self._lock = None
+
+    # Appending
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        if not self._section.is_inside():
+            self.append_foreign(payloads)
+        elif payloads:
+            try:
+                recorded = self._append(payloads, self._decided)
+            except JournalUnreachable as error:
+                raise JournalUnreachable(f"{error}. It may have been recorded") from error
+            if not recorded:
+                raise ConcurrentWrite(
+                    f"the exclusive section of {self.name} was lost, and somebody else decided "
+                    "something meanwhile: nothing was recorded, try again"
+                )
+            self._decided += 1
+
+    def append_foreign(self, payloads: Sequence[bytes]) -> None:
+        if payloads and not self._append(payloads, None):
+            raise PartialDuplicate(
+                errno.EEXIST, f"{self.name} has some of these events, but not all: leave those out"
+            )
+
+    def _append(self, payloads: Sequence[bytes], guard: int | None) -> bool:
+        """Append payloads. Whether they are there now: maybe since an earlier attempt."""
+        rows = Rows(payloads)
+        try:
+            return self._insert_in_turn(rows, guard) or self._has(rows)
+        except errors.UniqueViolation:
+            return self._has(rows)
+
+    def _insert_in_turn(self, rows: Rows, guard: int | None) -> bool:
+        """Insert events; in a queue if others have been in the way, then or shortly before.
+
+        Left to chance, some would try again and again while others pass them by.
+        """
+        insert = partial(self._insert, rows, guard)
+        repeatable = rows.identities is not None
+        if not self._turns:
+            try:
+                expected = (errors.UniqueViolation, TransactionRollbackError)
+                return self._work(insert, repeatable=repeatable, expected=expected)
+            except TransactionRollbackError:
+                self._turns = _TURNS
+        self._turns = max(0, self._turns - 1)
+        with self._turn():
+            return self._work(insert, repeatable=repeatable, expected=(errors.UniqueViolation,))
+
+    def _insert(self, rows: Rows, guard: int | None, session: Session) -> bool:
+        """Insert events, all or none. Whether the section that they were decided in still held."""
+        change = partial(session.change, log=self._log, size=rows.size, decided=guard)
+        first, *others = rows.statements
+        first = (_ADVANCE if guard is None else _ADVANCE_IF_HELD) + first
+        if not others:
+            return change(first) > 0
+        with session.transaction():
+            held = change(first) > 0
+            for statement in others if held else ():
+                change(_ADVANCED + statement)
+        return held
+
+    def _has(self, rows: Rows) -> bool:
+        """Whether all events of a batch are in the log: an earlier attempt was committed."""
+        sequences: dict[int, list[int]] = {}
+        for producer, sequence in rows.identities or ():
+            sequences.setdefault(producer, []).append(sequence)
+        found = 0
+        for producer, numbers in sequences.items():
+            answer = self._ask(
+                "SELECT count(*) FROM events "
+                "WHERE log = %(log)s AND producer = %(producer)s AND sequence = ANY(%(sequences)s)",
+                producer=producer,
+                sequences=numbers,
+            )
+            found += answer[0][0]
+        return found == rows.size
+
+    # Deciding
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        return self._section.entered(self._enter, self._leave)
+
+    def _enter(self) -> None:
+        take_lock = partial(self._take_lock, DECIDE, self._lock_timeout_s)
+        self._lock = self._persist(take_lock, reason="another client decides something")
+        try:
+            rows = self._ask("SELECT decided FROM logs WHERE log = %(log)s")
+        except BaseException:
+            self._leave()
+            raise
+        if self._lock is None:  # and the server answers, so it is not that
+            raise self._section.timed_out("another client")
+        self._decided = rows[0][0]
+
+    def _leave(self) -> None:
+        session, self._lock = self._lock, None
+        if session is not None:
+            self._sessions.give_back(session)  # which ends its transaction
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for one's turn among those who append, unless somebody sleeps in theirs."""
+        take_lock = partial(self._take_lock, APPEND, _TURN_S)
+        session = self._persist(take_lock, reason="another client appends")
+        try:
+            yield
+        finally:
+            if session is not None:
+                self._sessions.give_back(session)
+
+    def _take_lock(self, name: str, within_s: float) -> Session | None:
+        """Return a session that has the lock of a name; None if that takes too long."""
+        session = self._sessions.take()
+        try:
+            self._prepare(session)
+            session.execute("BEGIN")
+            session.answer_s = within_s
+            session.execute(
+                "SELECT name FROM locks WHERE log = %(log)s AND name = %(name)s FOR UPDATE",
+                log=self._log,
+                name=name,
+            )
+        except BaseException as error:
+            waited = isinstance(error, Silence) and session.answer_s == within_s
+            self._sessions.drop(session)
+            if waited:
+                return None
+            raise
+        session.answer_s = self._answer_s
+        return session
+
+    # Reading
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        return self._read(None, after)
+
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return self._read(stream, after)
+
+    def _read(self, stream: int | None, after: int) -> Iterator[Batch]:
+        limit = _FIRST_ROWS
+        while found := self._work(partial(self._select, stream, after, limit)):
+            positions = [position for position, _ in found]
+            payloads = [payload for _, payload in found]
+            yield positions, payloads
+            if len(found) < limit:
+                return
+            after = positions[-1]
+            limit = min(_MOST_ROWS, 1 + _READ_BYTES * limit // (1 + sum(map(len, payloads))))
+
+    def _select(
+        self, stream: int | None, after: int, limit: int, session: Session
+    ) -> list[tuple[int, bytes]]:
+        rows = session.execute(
+            _SELECT if stream is None else _SELECT_STREAM,
+            log=self._log,
+            stream=stream,
+            after=after,
+            limit=limit,
+        )
+        return [
+            (position, bytes(data) if parts == 1 else self._join(session, position, data))
+            for position, parts, data in rows
+        ]
+
+    def _join(self, session: Session, position: int, first: memoryview) -> bytes:
+        rows = session.execute(
+            "SELECT data FROM event_parts "
+            "WHERE log = %(log)s AND position = %(position)s ORDER BY part",
+            log=self._log,
+            position=position,
+        )
+        return b"".join((first, *(data for (data,) in rows)))
+
+    def head(self) -> int:
+        rows = self._ask("SELECT head FROM logs WHERE log = %(log)s")
+        return int(rows[0][0])
+
+    def last_sequence(self, producer: int) -> int:
+        rows = self._ask(
+            "SELECT max(sequence) FROM events WHERE log = %(log)s AND producer = %(producer)s",
+            producer=producer,
+        )
+        return rows[0][0] or 0
+
+    def fingerprint(self, position: int) -> bytes | None:
+        found = self._work(partial(self._select, None, position - 1, 1))
+        return found[0][1] if found and found[0][0] == position else None
+
+    # Snapshots
+
+    def load_snapshot(self) -> BinaryIO | None:
+        file = BytesIO()
+        for part in count():
+            rows = self._ask(
+                "SELECT data FROM snapshots WHERE log = %(log)s AND part = %(part)s", part=part
+            )
+            if not rows:
+                break
+            file.write(rows[0][0])
+        file.seek(0)
+        return file if part else None
+
+    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
+        at = time.time_ns()
+        kept = self._ask("SELECT at FROM snapshots WHERE log = %(log)s AND part = 0")
+        if kept and at - kept[0][0] < SNAPSHOT_INTERVAL_NS:
+            return  # each of many clients would send nearly the same
+        try:
+            with self._sessions.one() as session, session.transaction():
+                session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=self._log)
+                for part, data in enumerate(in_pieces(parts)):
+                    session.execute(
+                        "INSERT INTO snapshots (log, part, at, data) "
+                        "VALUES (%(log)s, %(part)s, %(at)s, %(data)s)",
+                        log=self._log,
+                        part=part,
+                        at=at,
+                        data=data,
+                    )
+        except psycopg2.Error as error:
+            # Another client writing one, most likely; a snapshot is not worth a second attempt.
+            raise self._explain(error) from error
+
+    def rewrite(
+        self, streams: Collection[int], change: Callable[[bytes], bytes], last: int
+    ) -> None:
+        """Replace payloads of some streams, up to a position, by others of the same length."""
+        done = 0
+        while done < last:
+            do = partial(rewrite_some, self._log, streams, change, (done, last))
+            done = self._work(do)
+
+    # The end
+
+    def sync(self) -> None:
+        """Do nothing: what the server committed is as stable as it gets."""
+
+    def close(self) -> None:
+        self._sessions.close()
+
+    # Working with a server that may be away, or busy with somebody else
+
+    def _ask(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
+        return self._work(lambda session: session.execute(statement, log=self._log, **values))
+
+    def _work(
+        self,
+        do: Callable[[Session], _Result],
+        *,
+        repeatable: bool = True,
+        expected: tuple[type[psycopg2.Error], ...] = (),
+    ) -> _Result:
+        """Do something in a session, again from its beginning whenever a server asks for that."""
+        return self._persist(partial(self._do_once, do), repeatable=repeatable, expected=expected)
+
+    def _do_once(self, do: Callable[[Session], _Result]) -> _Result:
+        with self._sessions.one() as session:
+            self._prepare(session)
+            return do(session)
+
+    def _prepare(self, session: Session) -> None:
+        if not self._prepared:
+            if self._writable:
+                prepare(session, self._log)
+            elif not is_there(session, self._log):
+                raise StoreNotFound(f"there is no {self.name[4:]}: check the URI")
+            self._prepared = True
+
+    def _persist(
+        self,
+        do: Callable[[], _Result],
+        *,
+        repeatable: bool = True,
+        expected: tuple[type[psycopg2.Error], ...] = (),
+        reason: str = "no answer yet",
+    ) -> _Result:
+        """Call a function until no connection is lost, and no other transaction is in its way.
+
+        Parameters
+        ----------
+        do
+            what to call
+        repeatable
+            whether it may be called again when it may have been done
+        expected
+            errors that the caller wants to see as they are
+        reason
+            why it may take long
+
+        Raises
+        ------
+        JournalUnreachable
+            that took too long
+        JournalError
+            the server refused something
+        """
+        begun = time.monotonic()
+        pause_s = _FIRST_PAUSE_S
+        with waiting_for(self._servers, reason) as wait:
+            while True:
+                try:
+                    result = do()
+                except psycopg2.Error as error:
+                    if isinstance(error, Absent) or (not repeatable and is_ambiguous(error)):
+                        raise self._unreachable(error) from error
+                    if isinstance(error, expected):
+                        raise
+                    since = self._excuse(error, begun)
+                    if since is None:
+                        raise self._explain(error) from error
+                    if time.monotonic() + pause_s > since + self._timeout_s:
+                        raise self._unreachable(error) from error
+                    wait.reason = wait.reason if isinstance(error, Silence) else _words(error)
+                else:
+                    self._silent_since = None
+                    return result
+                time.sleep(pause_s * self._chance.uniform(0.5, 1.5))
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+
+    def _excuse(self, error: psycopg2.Error, begun: float) -> float | None:
+        """Return since when it has been so, if an error is a reason to try again."""
+        if is_conflict(error):
+            return begun
+        if is_lost(error):
+            self._sessions.drop_idle()  # they are lost, too, or will be
+            if self._silent_since is None:
+                self._silent_since = begun
+            return self._silent_since
+        return None
+
+    def _unreachable(self, error: psycopg2.Error) -> JournalUnreachable:
+        within = "" if isinstance(error, Absent) else f" within {self._timeout_s:g} s"
+        return JournalUnreachable(
+            f"{self._servers} gave no answer{within} ({_words(error)}); "
+            "check that the database runs and can be reached"
+        )
+
+    def _explain(self, error: psycopg2.Error) -> JournalError:
+        if isinstance(error, errors.DiskFull):
+            return JournalWriteError(errno.ENOSPC, f"{self._servers} has no room: make some")
+        if isinstance(error, errors.InsufficientPrivilege):
+            remedy = "let this user create tables there, or read and write those that are there"
+        elif isinstance(error, Refused):
+            remedy = "check the user, the password, the database and the sslmode of the URI"
+        else:
+            remedy = "see what the database has logged"
+        return JournalError(f"{self._servers} refused: {_words(error)}; {remedy}")
+
+
+def _words(error: psycopg2.Error) -> str:
+    return " ".join(str(error).split())

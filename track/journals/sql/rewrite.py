@@ -1,0 +1,100 @@
+"""Putting other payloads in the place of some in an SQL journal: what a redaction needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from track.events.codec import envelope
+from track.journals.sql.schema import PART_BYTES
+from track.journals.sql.session import Session
+
+_ROWS = 500
+"""Of one transaction."""
+
+
+def rewrite_some(
+    log: str,
+    streams: Collection[int],
+    change: Callable[[bytes], bytes],
+    bounds: tuple[int, int],
+    session: Session,
+) -> int:
+    """Replace the next payloads of some streams by others of the same length, in one transaction.
+
+    Parameters
+    ----------
+    log
+        which log
+    streams
+        whose payloads
+    change
+        what returns another payload for one
+    bounds
+        the positions behind which to begin, and after which to end
+    session
+        a session with the database
+
+    Returns
+    -------
+    The position up to which it is done.
+    """
+    after, last = bounds
+    with session.transaction():
+        rows = session.execute(
+            "SELECT position, parts, data FROM events WHERE log = %(log)s "
+            "AND stream = ANY(%(streams)s) AND position > %(after)s AND position <= %(last)s "
+            "ORDER BY position LIMIT %(limit)s",
+            log=log,
+            streams=[*streams],
+            after=after,
+            last=last,
+            limit=_ROWS,
+        )
+        for position, parts, first in rows:
+            _rewrite_row(log, position, parts, bytes(first), change, session)
+        # What somebody keeps of the objects as they were would bring everything back.
+        session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=log)
+    return int(rows[-1][0]) if len(rows) == _ROWS else last
+
+
+def _rewrite_row(  # noqa: PLR0917 - where, what and how
+    log: str,
+    position: int,
+    parts: int,
+    first: bytes,
+    change: Callable[[bytes], bytes],
+    session: Session,
+) -> None:
+    others = (
+        []
+        if parts == 1
+        else session.execute(
+            "SELECT data FROM event_parts WHERE log = %(log)s AND position = %(position)s "
+            "ORDER BY part",
+            log=log,
+            position=position,
+        )
+    )
+    before = b"".join((first, *(data for (data,) in others)))
+    after = change(before)
+    if after == before:
+        return
+    assert len(after) == len(before)
+    found = envelope(after)
+    session.execute(
+        "UPDATE events SET data = %(data)s, kind = %(kind)s "
+        "WHERE log = %(log)s AND position = %(position)s",
+        log=log,
+        position=position,
+        data=after[:PART_BYTES],
+        kind=None if found is None else found.tag,
+    )
+    for part in range(1, parts):
+        session.execute(
+            "UPDATE event_parts SET data = %(data)s "
+            "WHERE log = %(log)s AND position = %(position)s AND part = %(part)s",
+            log=log,
+            position=position,
+            part=part,
+            data=after[part * PART_BYTES : (part + 1) * PART_BYTES],
+        )

@@ -1,0 +1,155 @@
+"""The tables of the SQL journal (``docs/format.md``): made here, and brought up to date here."""
+
+from __future__ import annotations
+
+from psycopg2 import errors
+
+from track.errors import NewerFormat
+from track.journals.sql.session import Session
+
+PART_BYTES = 2**20
+"""The longest value of a column. What is longer is kept in parts: large values cost a cluster."""
+
+_MIGRATIONS = (
+    (
+        """
+        CREATE TABLE IF NOT EXISTS logs (
+            log VARCHAR(255) NOT NULL,
+            head INT8 NOT NULL DEFAULT 0,
+            decided INT8 NOT NULL DEFAULT 0,
+            CONSTRAINT logs_key PRIMARY KEY (log),
+            CONSTRAINT logs_head_counts CHECK (head >= 0)
+        )
+        """,
+        """
+        CREATE TABLE IF NOT EXISTS locks (
+            log VARCHAR(255) NOT NULL,
+            name VARCHAR(16) NOT NULL,
+            CONSTRAINT locks_key PRIMARY KEY (log, name)
+        )
+        """,
+        f"""
+        CREATE TABLE IF NOT EXISTS events (
+            log VARCHAR(255) NOT NULL,
+            position INT8 NOT NULL,
+            stream INT8,
+            producer INT8,
+            sequence INT8,
+            kind INT8,
+            at INT8,
+            parts INT8 NOT NULL,
+            data BYTEA NOT NULL,
+            CONSTRAINT events_key PRIMARY KEY (log, position),
+            CONSTRAINT events_once UNIQUE (log, producer, sequence),
+            CONSTRAINT events_data_fits CHECK (octet_length(data) <= {PART_BYTES})
+        )
+        """,
+        f"""
+        CREATE TABLE IF NOT EXISTS event_parts (
+            log VARCHAR(255) NOT NULL,
+            position INT8 NOT NULL,
+            part INT8 NOT NULL,
+            data BYTEA NOT NULL,
+            CONSTRAINT event_parts_key PRIMARY KEY (log, position, part),
+            CONSTRAINT event_parts_data_fits CHECK (octet_length(data) <= {PART_BYTES})
+        )
+        """,
+        f"""
+        CREATE TABLE IF NOT EXISTS snapshots (
+            log VARCHAR(255) NOT NULL,
+            part INT8 NOT NULL,
+            at INT8 NOT NULL,
+            data BYTEA NOT NULL,
+            CONSTRAINT snapshots_key PRIMARY KEY (log, part),
+            CONSTRAINT snapshots_data_fits CHECK (octet_length(data) <= {PART_BYTES})
+        )
+        """,
+    ),
+    ("CREATE INDEX IF NOT EXISTS events_of_stream ON events (log, stream, position)",),
+)
+"""What makes each version out of the one before it. Every statement may run twice, as somebody
+else may be at it, or may have been stopped in the middle."""
+
+VERSION = len(_MIGRATIONS)
+
+_MAKE_VERSIONS = """
+    CREATE TABLE IF NOT EXISTS schema_version (
+        version INT8 NOT NULL,
+        CONSTRAINT schema_version_key PRIMARY KEY (version)
+    )
+"""
+
+DECIDE, APPEND = "decide", "append"
+"""Names of rows that are locked, but never changed: who waits for one gets it, in turn."""
+
+_KNOW_LOG = (
+    "INSERT INTO logs (log) VALUES (%(log)s) ON CONFLICT (log) DO NOTHING",
+    """
+    INSERT INTO locks (log, name) VALUES (%(log)s, %(append)s), (%(log)s, %(decide)s)
+    ON CONFLICT (log, name) DO NOTHING
+    """,
+)
+"""In this order: who finds a log's locks need not look for its head."""
+
+_MADE_MEANWHILE = (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject)
+"""What PostgreSQL answers to one of two who make the same table, IF NOT EXISTS notwithstanding."""
+
+
+def prepare(session: Session, log: str) -> None:
+    """Make sure that the tables are there, in today's shape, and know a log.
+
+    Raises
+    ------
+    NewerFormat
+        a newer version of the package brought them up to date
+    psycopg2.Error
+        they cannot be made
+    """
+    found = _version(session)
+    if found < VERSION:
+        _make(session, _MAKE_VERSIONS)
+    for version, statements in enumerate(_MIGRATIONS[found:], found + 1):
+        for statement in statements:
+            _make(session, statement)
+        session.execute(
+            "INSERT INTO schema_version (version) VALUES (%(version)s) "
+            "ON CONFLICT (version) DO NOTHING",
+            version=version,
+        )
+    if not session.execute("SELECT name FROM locks WHERE log = %(log)s", log=log):
+        for statement in _KNOW_LOG:
+            session.execute(statement, log=log, append=APPEND, decide=DECIDE)
+
+
+def is_there(session: Session, log: str) -> bool:
+    """Whether the tables are there, and know a log. Nothing is made.
+
+    Raises
+    ------
+    NewerFormat
+        a newer version of the package brought them up to date
+    """
+    if not _version(session):
+        return False
+    return bool(session.execute("SELECT log FROM logs WHERE log = %(log)s", log=log))
+
+
+def _version(session: Session) -> int:
+    try:
+        rows = session.execute("SELECT max(version) FROM schema_version")
+    except errors.UndefinedTable:
+        return 0
+    found: int = rows[0][0] or 0
+    if found > VERSION:
+        raise NewerFormat(
+            f"the tables of the database have version {found}, this is Track for {VERSION}: "
+            "upgrade the package 'track-journal'"
+        )
+    return found
+
+
+def _make(session: Session, statement: str) -> None:
+    try:
+        session.execute(statement)
+    except _MADE_MEANWHILE:
+        session.execute(statement)  # it finds what the other one made

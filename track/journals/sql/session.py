@@ -1,0 +1,347 @@
+"""Sessions with a database server: every wait has an end, and every host gets its turn.
+
+The driver's asynchronous connections are used in a blocking way, because only with them can a
+server that fell silent be given up on. They commit each statement by itself, unless it is inside
+:meth:`Session.transaction`.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import psycopg2
+from psycopg2 import errors, extensions
+
+from track.errors import JournalClosed
+from track.utils.files import detach_fd
+from track.utils.forking import renew_in_children
+from track.utils.lookup import Resolve, addresses_of
+
+CONNECT_TIMEOUT_S = 5.0
+"""How long one host may take to accept a connection before the next one is tried."""
+
+IDLE_LIMIT_MS = 20_000
+"""Milliseconds after which a server forgets a transaction whose client was stopped, or vanished."""
+
+STALE_S = 30.0
+"""How long a session may be idle: routers forget connections, and say nothing."""
+
+_MOST_IDLE = 2
+"""Sessions kept for later: one that appends and reads, and one that holds a section."""
+
+_PASSING = (
+    *("starting up", "shutting down", "recovery", "terminating"),
+    *("too many", "connection slots"),
+)
+"""What a server says that refuses a connection for now."""
+
+
+class Silence(psycopg2.OperationalError):
+    """A server did not answer in time."""
+
+
+class Refused(psycopg2.OperationalError):
+    """A server turned this user, or this way to connect, down for good."""
+
+
+class Absent(psycopg2.OperationalError):
+    """No server was there, when the first connection was to be made."""
+
+
+class Servers:
+    """Where a database is served, and how to log in there.
+
+    Parameters
+    ----------
+    hosts
+        names and ports: of the nodes of a cluster, any of which will do
+    options
+        further parameters of libpq: dbname, user, password, sslmode and so on
+    resolve
+        looks up hosts
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[tuple[str, int]],
+        options: Mapping[str, Any],
+        resolve: Resolve = socket.getaddrinfo,
+    ) -> None:
+        self.hosts = tuple(hosts)
+        self._options = options
+        self._resolve = resolve
+        self._reached = False
+        """Whether any of them has been reached: then they are waited for while they are away."""
+        self._turn = 0
+        """Counts the hosts that failed: the one whose turn it is was the last to work."""
+
+    def __str__(self) -> str:
+        return ", ".join(f"{host}:{port}" for host, port in self.hosts)
+
+    def connect(self, within_s: float) -> extensions.connection:
+        """Connect to the first host that accepts, beginning with the one that did last.
+
+        Parameters
+        ----------
+        within_s
+            how long each host may take, if that is less than :data:`CONNECT_TIMEOUT_S`
+
+        Raises
+        ------
+        Refused
+            one of them refuses this user, or has no such database
+        Absent
+            none of them is there, and none was before
+        psycopg2.OperationalError
+            none accepts
+        """
+        absent = not self._reached
+        for attempt in range(len(self.hosts)):
+            host, port = self.hosts[self._turn % len(self.hosts)]
+            try:
+                connection = self._connect_to(host, port, min(within_s, CONNECT_TIMEOUT_S))
+            except psycopg2.OperationalError as error:
+                words = str(error)
+                if _is_refusal(words):
+                    raise Refused(words) from error
+                self._turn += 1
+                absent = absent and not isinstance(error, Silence) and not _is_passing(words)
+                if attempt == len(self.hosts) - 1:
+                    if absent:
+                        raise Absent(words) from error
+                    raise
+            else:
+                self._reached = True
+                return connection
+        raise AssertionError("there is at least one host")
+
+    def _connect_to(self, host: str, port: int, within_s: float) -> extensions.connection:
+        # The driver looks names up by itself, and nothing could be done meanwhile.
+        deadline = time.monotonic() + within_s
+        try:
+            found = addresses_of(host, port, within_s, self._resolve)
+        except TimeoutError as error:
+            raise Silence(error.strerror) from error
+        except OSError as error:
+            kind = Silence if error.errno == socket.EAI_AGAIN else psycopg2.OperationalError
+            raise kind(f"{host}: {error.strerror}") from error
+        addresses = dict.fromkeys(address[0] for *_, address in found)
+        connection: extensions.connection = psycopg2.connect(
+            host=",".join([host] * len(addresses)),
+            hostaddr=",".join(addresses),
+            port=port,
+            async_=1,
+            application_name="track",
+            **self._options,
+        )
+        wait(connection, max(0.0, deadline - time.monotonic()))
+        return connection
+
+
+def wait(connection: extensions.connection, within_s: float) -> None:
+    """Wait until a connection is done with what it does.
+
+    Raises
+    ------
+    Silence
+        it is not, after some seconds
+    psycopg2.Error
+        it failed
+    """
+    deadline = time.monotonic() + within_s
+    poller = select.poll()
+    while (state := connection.poll()) != extensions.POLL_OK:
+        event = select.POLLIN if state == extensions.POLL_READ else select.POLLOUT
+        fd = connection.fileno()
+        poller.register(fd, event)
+        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+            raise Silence(f"no answer within {within_s:g} s")
+        poller.unregister(fd)  # while it connects, libpq may go on with another socket
+
+
+class Session:
+    """One connection.
+
+    Parameters
+    ----------
+    connection
+        an open one
+    answer_s
+        how long the server may take to answer
+    """
+
+    def __init__(self, connection: extensions.connection, answer_s: float) -> None:
+        self._connection = connection
+        self.answer_s = answer_s
+        self.idle_since = 0.0
+        """Since when nobody uses it, in the time of the monotonic clock."""
+
+    def execute(self, statement: str | bytes, **values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement, with values for its ``%(name)s``, and return the rows that it gives."""
+        with self._run(statement, values) as cursor:
+            return [] if cursor.description is None else cursor.fetchall()
+
+    def change(self, statement: str | bytes, **values: Any) -> int:
+        """Run a statement, as :meth:`execute` does, and return how many rows it changed."""
+        with self._run(statement, values) as cursor:
+            return cursor.rowcount
+
+    def _run(self, statement: str | bytes, values: dict[str, Any]) -> extensions.cursor:
+        cursor = self._connection.cursor()
+        cursor.execute(statement, values or None)
+        wait(self._connection, self.answer_s)
+        return cursor
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Commit what is done inside as one, or nothing of it."""
+        self.execute("BEGIN")
+        yield
+        self.execute("COMMIT")
+
+    def reset(self) -> bool:
+        """Leave a transaction that failed. Whether the session can be used again."""
+        connection = self._connection
+        if connection.closed or connection.isexecuting():
+            return False
+        if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+            with suppress(psycopg2.Error):
+                self.execute("ROLLBACK")
+        return bool(connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._connection.close()
+
+    def detach_fd(self) -> None:
+        """Leave the connection to the process that forked this one."""
+        if not self._connection.closed:
+            detach_fd(self._connection.fileno())
+
+
+class Sessions:
+    """Sessions with some servers, opened when they are needed and kept for the next time.
+
+    Parameters
+    ----------
+    servers
+        with whom
+    answer_s
+        how long a server may take to answer, in seconds
+    """
+
+    def __init__(self, servers: Servers, answer_s: float) -> None:
+        self.servers = servers
+        self._answer_s = answer_s
+        self._idle: list[Session] = []
+        self._open: set[Session] = set()
+        """The idle ones, and those that are taken."""
+        self._closed = False
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        # The connections are the parent's: if a child held on to one, the server would not notice
+        # the parent's death. The driver leaves alone what another process opened.
+        for session in self._open:
+            session.detach_fd()
+        self._open.clear()
+        self._idle.clear()
+
+    @contextmanager
+    def one(self) -> Iterator[Session]:
+        """Give a session, for one thread."""
+        session = self.take()
+        try:
+            yield session
+        except psycopg2.Error:
+            self.give_back(session)
+            raise
+        except BaseException:
+            self.drop(session)  # an interrupt may have come in the middle of a statement
+            raise
+        else:
+            self.give_back(session)
+
+    def take(self) -> Session:
+        """Return a session, until it is given back or closed."""
+        if self._closed:
+            raise JournalClosed(f"the journal on {self.servers} was closed: open it again")
+        with suppress(IndexError):
+            session = self._idle.pop()
+            if time.monotonic() - session.idle_since < STALE_S:
+                session.answer_s = self._answer_s
+                return session
+            self.drop(session)
+            self.drop_idle()  # they have been so for longer
+        session = Session(self.servers.connect(self._answer_s), self._answer_s)
+        self._open.add(session)
+        try:
+            # Not every CockroachDB knows this limit, which is no reason not to use it.
+            with suppress(errors.UndefinedObject):
+                session.execute(f"SET idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}")
+        except BaseException:
+            self.drop(session)
+            raise
+        return session
+
+    def give_back(self, session: Session) -> None:
+        """Keep a session for later, if it is of any use."""
+        if session.reset() and not self._closed and len(self._idle) < _MOST_IDLE:
+            session.idle_since = time.monotonic()
+            self._idle.append(session)
+        else:
+            self.drop(session)
+
+    def drop(self, session: Session) -> None:
+        """Disconnect a session that was taken."""
+        session.close()
+        self._open.discard(session)
+
+    def drop_idle(self) -> None:
+        """Disconnect what nobody uses at the moment."""
+        while self._idle:
+            self.drop(self._idle.pop())
+
+    def close(self) -> None:
+        """Disconnect, and connect no more."""
+        self._closed = True
+        self.drop_idle()
+
+
+# What went wrong
+
+
+def _is_refusal(words: str) -> bool:
+    """Whether an attempt to connect is not worth another one.
+
+    The driver gives no codes for what happens while it connects, only the server's words.
+    """
+    if "certificate" in words or "does not support SSL" in words:
+        return True
+    return "FATAL" in words and not _is_passing(words)
+
+
+def _is_passing(words: str) -> bool:
+    return any(passing in words for passing in _PASSING)
+
+
+def is_lost(error: psycopg2.Error) -> bool:
+    """Whether the connection, or the server, is gone; for now, at least."""
+    if error.pgcode is None:
+        return not isinstance(error, (Refused, psycopg2.ProgrammingError))
+    return error.pgcode.startswith(("08", "57P"))
+
+
+def is_conflict(error: psycopg2.Error) -> bool:
+    """Whether a transaction was rolled back for the sake of another one."""
+    return isinstance(error, psycopg2.extensions.TransactionRollbackError)
+
+
+def is_ambiguous(error: psycopg2.Error) -> bool:
+    """Whether it is not known if a transaction was committed."""
+    return is_lost(error) or error.pgcode == "40003"

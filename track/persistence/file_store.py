@@ -1,0 +1,122 @@
+"""Opening the store of a report file: its journal is found, made, or imported.
+
+The store is the journal. A report that is missing is made again, unless it is said (by the option
+``log.file.missing_report = start_over``) that whoever deletes it wants to begin anew.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import closing, suppress
+
+from track.configuration import choose
+from track.errors import JournalAbandoned, NotAReport, StorageWarning, warn
+from track.journals.file import FileJournal
+from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Durability
+from track.journals.producer import Producer
+from track.persistence.legacy_report import import_report
+from track.persistence.report_file import load_last_report, write_next_report
+from track.persistence.storage import check_report, create_report, load_report, replacing_report
+from track.persistence.store import Store
+from track.utils.files import fresh_path, sync_folder
+
+JOURNAL_SUFFIX = ".journal"
+
+
+def open_store(path: str, durability: Durability, lock_timeout_s: float) -> FileJournal:
+    """Open the journal beside a report, making, importing or setting aside what there is.
+
+    Raises
+    ------
+    BackendError
+        the option ``log.file.missing_report`` has a value that is unknown
+    NotAReport
+        something else stands at the path, or nothing can be made there
+    JournalError
+        the journal cannot be opened
+    """
+    journal_path = path + JOURNAL_SUFFIX
+    starts_over = choose("log.file.missing_report", "rebuild", "start_over") == "start_over"
+    check_report(path)
+    while True:
+        if not os.path.exists(path):
+            if os.path.exists(journal_path):
+                (_set_aside if starts_over else _rebuild)(path, journal_path, lock_timeout_s)
+            create_report(path)
+        if not os.path.exists(journal_path):
+            _import_report(path, journal_path)
+        journal = FileJournal(journal_path, durability, lock_timeout_s)
+        # Somebody may have deleted the report since the first line. Who sets a journal aside is in
+        # its exclusive section: past it, this one is current or abandoned.
+        with suppress(JournalAbandoned), journal.exclusive():
+            if os.path.exists(path):
+                return journal
+        journal.close()
+
+
+def remake_report(path: str, lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> None:
+    """Write the report of the journal that is there, whoever uses it meanwhile.
+
+    Raises
+    ------
+    JournalError
+        the journal cannot be opened or read
+    ReportWriteError
+        the disk is full, say; the report that was there is still there
+    """
+    with closing(FileJournal(path + JOURNAL_SUFFIX, "process", lock_timeout_s)) as journal:
+        store = Store(journal, Producer(journal))
+        with replacing_report(path, lock_timeout_s) as file, store.read_state() as objects:
+            write_next_report(file, path, objects, journal, load_last_report(journal))
+
+
+def _rebuild(path: str, journal_path: str, lock_timeout_s: float) -> None:
+    """Make the report again, and tell whoever deleted it why the store is not empty."""
+    if os.path.getsize(journal_path):
+        remake_report(path, lock_timeout_s)
+        warn(
+            f"{path} was missing, so it was made again from {journal_path}, which has everything. "
+            "To begin a new store, move that away as well, or set "
+            "TRACK_LOG_FILE_MISSING_REPORT=start_over",
+            StorageWarning,
+        )
+
+
+def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
+    """Move a journal whose report was deleted out of the way; only one process does."""
+    journal = FileJournal(journal_path, "process", lock_timeout_s)
+    try:
+        with journal.exclusive():
+            if os.path.exists(path) or os.path.getsize(journal_path) == 0:
+                return  # others were faster, or there is nothing to set aside
+            stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
+            aside = f"{journal_path}.abandoned-{stamp}"
+            os.rename(journal_path, aside)
+    except JournalAbandoned:
+        return  # somebody else was faster
+    finally:
+        journal.close()
+    warn(
+        f"{path} was deleted, so the store starts over, as TRACK_LOG_FILE_MISSING_REPORT says. Its "
+        f"earlier journal is kept as {aside}; to get it back, rename it to {journal_path} and "
+        f"create an empty {path}",
+        StorageWarning,
+    )
+
+
+def _import_report(path: str, journal_path: str) -> None:
+    """Turn a report without a journal into a journal, whole or not at all."""
+    report = load_report(path)
+    if not report:
+        return
+    with fresh_path(journal_path) as fresh, closing(FileJournal(fresh, "process")) as journal:
+        try:
+            import_report(report, Producer(journal).record)
+            journal.sync()
+            os.link(fresh, journal_path)
+            sync_folder(journal_path)
+        except FileExistsError:
+            pass  # another process imported it first
+        except ValueError as error:
+            raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error

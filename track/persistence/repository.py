@@ -1,0 +1,258 @@
+"""Who decides and answers: the store itself, here or behind a server.
+
+A decision is an event that is recorded only if what is expected of the store holds at that moment:
+a trial does not exist yet, or it is the first one that matches a query.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal, NamedTuple
+
+from track.errors import ItemNotFound, JournalClosed
+from track.events.types import Event
+from track.journals.journal import Journal
+from track.journals.producer import Producer
+from track.persistence.liveness import derive_status
+from track.persistence.protocol import Query
+from track.persistence.store import Store
+from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
+from track.projections.objects import Objects, stream_of
+from track.projections.projection import catch_up
+from track.structure import AnyStatus, Trial
+
+Kind = Literal["project", "group", "trial", "archived"]
+"""What there is; trials that are archived are only found when they are asked for."""
+
+Expected = Literal["absent", "present", "first"]
+
+
+class Precondition(NamedTuple):
+    """What must hold for an event to be recorded."""
+
+    kind: Kind
+    uid: Any
+    expected: Expected
+    """There is none of this uid; there is one; it is the first of those that match the query."""
+    query: Query = None
+
+
+COPY: Mapping[Kind, Callable[[Any], Any]] = {
+    "project": copy_project,
+    "group": copy_group,
+    "trial": copy_trial,
+    "archived": copy_trial,
+}
+"""How to make a fresh object of each kind, for somebody who may change it."""
+
+
+class Repository(ABC):
+    """Decides what is recorded, and answers what was."""
+
+    @abstractmethod
+    def append_if(
+        self, stream: int, event: Event, preconditions: Iterable[Precondition]
+    ) -> Precondition | None:
+        """Record an event if all that is expected holds, in one step.
+
+        Returns
+        -------
+        The first expectation that does not hold; None when the event was recorded.
+        """
+
+    @abstractmethod
+    def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
+        """Update the first object that matches, in one step.
+
+        Parameters
+        ----------
+        kind, query
+            which
+        record
+            records the update of the object with a uid; nothing if that is not it any more
+
+        Returns
+        -------
+        A fresh copy of what was updated.
+
+        Raises
+        ------
+        ItemNotFound
+            nothing matches
+        """
+
+    @abstractmethod
+    def find(self, kind: Kind, query: Query) -> list[Any]:
+        """Return fresh copies of the objects that match, oldest first."""
+
+    @abstractmethod
+    def knows(self, kind: Kind, uid: Any) -> bool:
+        """Return whether there is an object with a uid, or part of one."""
+
+    @abstractmethod
+    def revisions(self, uid: str) -> list[Any] | None:
+        """Return all trials with the hash of a trial, oldest first; None when it does not exist."""
+
+    @abstractmethod
+    def next_revision(self, digest: str) -> int:
+        """Return a revision that no trial with a hash has yet."""
+
+    @abstractmethod
+    def status_of(self, uid: str, stream: int) -> AnyStatus | None:
+        """Return the status of a trial, see :func:`track.persistence.liveness.derive_status`."""
+
+    @abstractmethod
+    def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:
+        """Return the status of a trial among the current objects, see :meth:`status_of`."""
+
+    @abstractmethod
+    def metrics(self, uid: str) -> dict[str, Any]:
+        """Return the metrics of a trial, in plain containers."""
+
+    @abstractmethod
+    def exclusive_state(self) -> AbstractContextManager[Objects]:
+        """Give every object as it is now; nobody else decides anything meanwhile."""
+
+    @abstractmethod
+    def read_state(self) -> AbstractContextManager[Objects]:
+        """Give every object as it is now; nobody else touches them meanwhile."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what is held."""
+
+
+class LocalRepository(Repository):
+    """The store itself, whose journal this process opened.
+
+    Parameters
+    ----------
+    journal
+        where the events go
+    producer
+        who records them
+    """
+
+    def __init__(self, journal: Journal, producer: Producer) -> None:
+        self.store = Store(journal, producer)
+        self._producer = producer
+
+    def append_if(
+        self, stream: int, event: Event, preconditions: Iterable[Precondition]
+    ) -> Precondition | None:
+        with self.store.exclusive_state() as objects:
+            unmet = first_unmet(objects, preconditions)
+            if unmet is None:
+                self._producer.record(stream, event)
+            return unmet
+
+    def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
+        with self.store.exclusive_state() as objects:
+            uid = first_match(objects, kind, query)
+            record(uid)
+            catch_up(objects, self.store.journal)
+            return COPY[kind](table(objects, kind)[uid])
+
+    def find(self, kind: Kind, query: Query) -> list[Any]:
+        with self.read_state() as objects:
+            return [COPY[kind](found) for found in matches(objects, kind, query)]
+
+    def knows(self, kind: Kind, uid: Any) -> bool:
+        with self.read_state() as objects:
+            is_part = kind == "trial" and stream_of(uid) in objects.parts
+            return is_part or uid in table(objects, kind)
+
+    def revisions(self, uid: str) -> list[Any] | None:
+        with self.read_state() as objects:
+            return [*map(copy_trial, objects.find_revisions(uid))] or None
+
+    def next_revision(self, digest: str) -> int:
+        with self.read_state() as objects:
+            taken = [objects.trials[uid].revision for uid in objects.revisions.get(digest, ())]
+        numbers = (int(revision) for revision in taken if str(revision).isdecimal())
+        return 1 + max(numbers, default=-1)
+
+    def status_of(self, uid: str, stream: int) -> AnyStatus | None:
+        with self.read_state() as objects:
+            found = objects.trials.get(uid) or objects.parts.get(stream)
+            return None if found is None else self.status_in(objects, found)
+
+    def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:
+        return derive_status(trial, objects.heartbeats.get(stream_of(trial.uid), {}))
+
+    def metrics(self, uid: str) -> dict[str, Any]:
+        try:
+            with self.read_state() as objects:
+                return _metrics_of(objects, uid)
+        except JournalClosed:
+            # Closing brought the objects up to date.
+            with self.store.as_last_seen() as objects:
+                if uid not in objects.trials:
+                    raise
+                return _metrics_of(objects, uid)
+
+    def exclusive_state(self) -> AbstractContextManager[Objects]:
+        return self.store.exclusive_state()
+
+    def read_state(self) -> AbstractContextManager[Objects]:
+        return self.store.read_state()
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def _metrics_of(objects: Objects, uid: str) -> dict[str, Any]:
+    return dict(to_plain(objects.trials[uid].metrics))
+
+
+def table(objects: Objects, kind: Kind) -> dict[str, Any]:
+    """Return the objects of a kind, by uid."""
+    tables: dict[Kind, dict[str, Any]] = {
+        "project": objects.projects,
+        "group": objects.groups,
+        "trial": objects.trials,
+        "archived": objects.trials,
+    }
+    return tables[kind]
+
+
+def matches(objects: Objects, kind: Kind, query: Query) -> Iterator[Any]:
+    """Yield the objects of a kind that match a query, oldest first."""
+    find: dict[Kind, Callable[[Query], Iterator[Any]]] = {
+        "project": objects.find_projects,
+        "group": objects.find_groups,
+        "trial": objects.find_trials,
+        "archived": objects.find_archived,
+    }
+    return find[kind](query)
+
+
+def first_match(objects: Objects, kind: Kind, query: Query) -> str:
+    """Return the uid of the first object that matches.
+
+    Raises
+    ------
+    ItemNotFound
+        nothing does
+    """
+    found = next(matches(objects, kind, query), None)
+    if found is None:
+        raise ItemNotFound(f"no {kind} matches {query!r}")
+    uid: str = found.uid
+    return uid
+
+
+def first_unmet(objects: Objects, preconditions: Iterable[Precondition]) -> Precondition | None:
+    """Return the first expectation that does not hold, None when all do."""
+    for precondition in preconditions:
+        kind, uid, expected, query = precondition
+        if expected == "first":
+            first = next(matches(objects, kind, query), None)
+            met = first is not None and first.uid == uid
+        else:
+            met = (uid in table(objects, kind)) == (expected == "present")
+        if not met:
+            return precondition
+    return None

@@ -1,0 +1,494 @@
+"""The relay as an asyncio server: connections, logins, limits, turns. What it says is elsewhere.
+
+Nothing here blocks the event loop: whatever touches the backend runs in threads, appends in one of
+them, so that all that came meanwhile is appended together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, nullcontext, suppress
+from typing import Any, Protocol, TypeVar
+
+from track.errors import (
+    AuthenticationError,
+    EncodingError,
+    InsecureConnection,
+    MalformedMessage,
+    TrackError,
+)
+from track.journals.journal import Batch
+from track.relay.handshake import HELLO, agree, begin
+from track.relay.limits import Limits, MemoryBudget, Turns, room_for
+from track.relay.listener import Listener, to_streams
+from track.relay.messages import (
+    LENGTH,
+    MAX_REQUEST,
+    Message,
+    Verb,
+    body_length,
+    from_frame,
+    from_records,
+    to_records,
+    to_subscription,
+)
+from track.relay.peer import Peer
+from track.relay.remote_errors import describe
+from track.utils.files import detach_fd
+from track.utils.forking import renew_in_children
+
+logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
+
+_THREADS = 8
+"""Calls that are answered at once."""
+
+_GROUP_BYTES = 2**23
+"""How much of what several clients send is appended together, at most."""
+
+_POLL_S = 0.05
+"""Between two looks for events that somebody else appended to the journal."""
+
+_QUIET_S = 15.0
+"""After which subscribers are told that nothing happens."""
+
+_PENALTY_S = 1.0
+"""How long whoever fails to log in waits for the answer."""
+
+_BATCH_BYTES = 2**22
+"""What a batch for a subscriber takes in memory, about."""
+
+_MOST_POSITIONS = 2**16
+"""In one message to a subscriber, so that they fit into its header."""
+
+
+class Service(Protocol):
+    """What a server stands in front of. Its methods may block."""
+
+    def append(self, payloads: list[bytes]) -> None:
+        """Append events, all or none, each once."""
+
+    def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
+        """Append an event if all holds that is expected."""
+
+    def last(self, producer: int | None) -> int:
+        """Return the last sequence of a producer, or the last position."""
+
+    def call(self, name: str, arguments: list[Any]) -> tuple[list[Any], bytes]:
+        """Answer a call."""
+
+    def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
+        """Yield what is behind a position, of everybody or of one stream."""
+
+
+Login = Callable[[Peer], Awaitable[str]]
+"""Has a client log in, and returns its name; raises AuthenticationError."""
+
+Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+class RelayServer:
+    """Serves a journal and the objects in it to clients.
+
+    Parameters
+    ----------
+    service
+        what to serve
+    layer
+        security layer
+    login
+        how clients log in
+    tls
+        certificate and so on, with the layer TLS
+    limits
+        what each client may do
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        layer: str | None,
+        login: Login,
+        tls: ssl.SSLContext | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.service = service
+        self.limits = limits or Limits()
+        self._layer = layer
+        self._login = login
+        self._tls = tls
+        self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
+        self._appender = ThreadPoolExecutor(1, "track relay append")
+        self._next_commit: asyncio.Future[tuple[list[Any], bytes]] | None = None
+        """The commit that has not begun, if anybody waits for one."""
+        self._waiting: list[tuple[list[bytes], int, asyncio.Future[None]]] = []
+        self.attend: Attend = self.attend_to
+        """What to do for a connection."""
+        self._tasks: dict[asyncio.Task[None], socket.socket] = {}
+        self._new: set[socket.socket] = set()
+        """Connections that were accepted, and not attended to yet."""
+        self._unknown: set[asyncio.StreamReader] = set()
+        """Of those who are not logged in."""
+        self._turns = Turns(_THREADS // 2)
+        """So that nobody keeps all threads busy."""
+        self._peers: dict[asyncio.StreamReader, Peer] = {}
+        self._watched: dict[Peer, int] = {}
+        """The positions of subscribers that wait for more."""
+        self._working: set[asyncio.Task[None] | None] = set()
+        """Those that are answering a request."""
+        self._full = False
+        """Whether the last connection was refused."""
+        self._ending = False
+
+    async def start(self, host: str, port: int) -> int:
+        """Begin to listen, and return the port.
+
+        Raises
+        ------
+        OSError
+            that is not possible there
+        """
+        self._memory = MemoryBudget(self.limits.memory)
+        self._answers = MemoryBudget(self.limits.memory)
+        self._strangers = asyncio.Semaphore(self.limits.strangers)
+        self._room = room_for(self.limits.connections)
+        self._news = asyncio.Event()
+        self._committing = asyncio.Lock()
+        self._to_append = asyncio.Event()
+        self._appending = asyncio.ensure_future(self._append_all())
+        self._watching: asyncio.Task[None] | None = None
+        self._listener = await Listener.open(host, port, self._accepted)
+        renew_in_children(self)
+        return self._listener.port
+
+    def renew_after_fork(self) -> None:
+        # A child must not keep the port, or a connection, when the server is gone.
+        kept = [*self._listener.sockets, *self._tasks.values()]
+        for descriptor in {sock.fileno() for sock in kept} - {-1}:
+            detach_fd(descriptor)
+
+    # One connection
+
+    def _accepted(self, connection: socket.socket) -> None:
+        if self._ending or len(self._tasks) >= self._room:
+            if not self._full:
+                logger.warning("connections are refused: there are %d", len(self._tasks))
+            self._full = True
+            connection.close()
+            return
+        self._full = False
+        self._new.add(connection)
+        task = asyncio.ensure_future(self._connected(connection))
+        self._tasks[task] = connection
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        connection = self._tasks.pop(task)
+        if connection in self._new:  # it ended before it began
+            self._new.discard(connection)
+            connection.close()
+
+    async def _connected(self, connection: socket.socket) -> None:
+        await self._strangers.acquire()  # what strangers say takes memory
+        self._new.discard(connection)
+        try:
+            reader, writer = await to_streams(connection, self._tls, self.limits.handshake_s)
+        except BaseException as error:
+            self._strangers.release()
+            if not isinstance(error, OSError):
+                raise
+            logger.info("a client did not shake hands: %r", error)
+            return
+        self._unknown.add(reader)
+        try:
+            await self.attend(reader, writer)
+        finally:
+            self._make_room(reader)
+
+    def _make_room(self, reader: asyncio.StreamReader) -> None:
+        """Let another stranger in, once one is no stranger any more, or is gone."""
+        if reader in self._unknown:
+            self._unknown.discard(reader)
+            self._strangers.release()
+
+    async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Do everything for one client; whatever it does wrong ends here."""
+        peer = self._peers[reader] = Peer(reader, writer)
+        try:
+            await asyncio.wait_for(self._welcome(peer), self.limits.handshake_s)
+            await self._serve(peer)
+        except (AuthenticationError, InsecureConnection) as error:
+            logger.warning("%s was disconnected: %.500s", peer.address, error)
+        except (asyncio.TimeoutError, EOFError, OSError) as error:
+            logger.info("%s is gone: %r", peer.address, error)
+        except asyncio.CancelledError:
+            pass  # the server ends
+        except Exception:
+            logger.exception("%s was disconnected", peer.address)
+        finally:
+            del self._peers[reader]
+            await _close(writer)
+
+    def peer_of(self, reader: asyncio.StreamReader) -> Peer | None:
+        """Return the client behind a reader, None when there is none any more."""
+        return self._peers.get(reader)
+
+    async def _welcome(self, peer: Peer) -> None:
+        opening = begin(self._layer)
+        theirs = await peer.reader.readexactly(HELLO.size)
+        peer.writer.write(opening.hello)  # so that it can say what it does not agree with
+        peer.channel, peer.transcript = agree(opening, theirs, is_server=True)
+        try:
+            peer.username = await self._login(peer)
+        except AuthenticationError as error:
+            await asyncio.sleep(_PENALTY_S)
+            await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
+            raise
+        peer.limit = MAX_REQUEST
+        self._make_room(peer.reader)
+
+    async def _serve(self, peer: Peer) -> None:
+        turns = self._turns.of(peer.username or "")
+        while not self._ending:
+            head = await asyncio.wait_for(peer.reader.readexactly(LENGTH.size), self.limits.idle_s)
+            size = body_length(head, peer.limit)
+            async with AsyncExitStack() as sent:
+                async with self._memory.taken(size):
+                    message = await asyncio.wait_for(self._rest(peer, size), self.limits.frame_s)
+                    verb, header, _ = message
+                    answer = None
+                    if verb != Verb.SUBSCRIBE:
+                        async with turns if _takes_long(message) else nullcontext():
+                            answer = await self._work_on(peer, message)
+                            size = len(answer.attachment)
+                            await sent.enter_async_context(self._answers.taken(size))
+                    del message  # a subscription may last, and what came with it need not
+                if answer is not None:
+                    await self._reply(peer, answer)
+            if answer is None:
+                await self._subscribe(peer, header)
+
+    async def _work_on(self, peer: Peer, message: Message) -> Message:
+        task = asyncio.current_task()
+        self._working.add(task)
+        try:
+            return await self._answer(peer, message)
+        finally:
+            self._working.discard(task)
+
+    async def _reply(self, peer: Peer, answer: Message) -> None:
+        try:
+            await peer.send(answer, self.limits.frame_s)
+        except EncodingError as error:  # nothing was sent yet
+            await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
+
+    async def receive(self, peer: Peer) -> Message:
+        """Return the next message of a client that is not logged in yet."""
+        head = await peer.reader.readexactly(LENGTH.size)
+        return await self._rest(peer, body_length(head, peer.limit))
+
+    async def _rest(self, peer: Peer, size: int) -> Message:
+        return from_frame(await peer.reader.readexactly(size), peer.channel)
+
+    async def _answer(self, peer: Peer, message: Message) -> Message:
+        """Return the answer to a request."""
+        try:
+            verb, header, attachment = message
+            if verb == Verb.APPEND:
+                await self._append(from_records(attachment), len(attachment))
+                return Message(Verb.DONE, [])
+            if verb == Verb.PROPOSE:
+                unmet, found = await self._in(self._pool, self.service.propose, header, attachment)
+                self._news.set()
+                return _done([], found) if unmet is None else Message(Verb.UNMET, [unmet])
+            if verb == Verb.LAST:
+                return _done([await self._in(self._pool, self.service.last, *header)])
+            if verb == Verb.CALL:
+                name, *arguments = header
+                if name == "commit":
+                    return _done(*await self._commit())
+                return _done(*await self._in(self._pool, self.service.call, name, arguments))
+        except MalformedMessage:
+            raise
+        except Exception as error:  # noqa: BLE001 - it is raised where the request came from
+            logger.debug("%s was told of %r", peer.address, error)
+            return Message(Verb.FAILED, describe(error))
+        raise MalformedMessage(f"{verb.name} is no request")
+
+    async def _in(
+        self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
+    ) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+
+    async def _commit(self) -> tuple[list[Any], bytes]:
+        if self._next_commit is None:
+            self._next_commit = asyncio.ensure_future(self._commit_next())
+        return await asyncio.shield(self._next_commit)  # others wait for it, too
+
+    async def _commit_next(self) -> tuple[list[Any], bytes]:
+        async with self._committing:
+            self._next_commit = None  # whoever asks from now on may have recorded more
+            return await self._in(self._pool, self.service.call, "commit", [])
+
+    # Appending
+
+    async def _append(self, payloads: list[bytes], size: int) -> None:
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append((payloads, size, done))
+        self._to_append.set()
+        await done
+
+    async def _append_all(self) -> None:
+        while True:
+            await self._to_append.wait()
+            self._to_append.clear()
+            while self._waiting:
+                await self._append_group(self._take_group())
+
+    def _take_group(self) -> list[tuple[list[bytes], int, asyncio.Future[None]]]:
+        total = count = 0
+        for _, size, _ in self._waiting:
+            total += size
+            if count and total > _GROUP_BYTES:
+                break
+            count += 1
+        group, self._waiting = self._waiting[:count], self._waiting[count:]
+        return group
+
+    async def _append_group(
+        self, group: list[tuple[list[bytes], int, asyncio.Future[None]]]
+    ) -> None:
+        payloads = [payload for batch, _, _ in group for payload in batch]
+        error: Exception | None = None
+        try:
+            await self._in(self._appender, self.service.append, payloads)
+        except Exception as raised:  # noqa: BLE001 - it is raised to all who wait
+            error = raised
+        if isinstance(error, EncodingError) and len(group) > 1:
+            # What one client sends is none of the business of the others.
+            for item in group:
+                await self._append_group([item])
+            return
+        self._news.set()
+        for _, _, done in group:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)
+
+    # Subscriptions
+
+    async def _subscribe(self, peer: Peer, header: list[Any]) -> None:
+        try:
+            await self._stream(peer, *to_subscription(header))
+        except Exception as error:
+            # Who is only disconnected asks again at once. Of these, some are errors of a backend.
+            lost = isinstance(error, (OSError, EOFError, asyncio.TimeoutError))
+            if not lost or isinstance(error, TrackError):
+                await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
+            raise
+
+    async def _stream(self, peer: Peer, after: int, live: bool, stream: int | None) -> None:
+        """Send what is behind a position, and then what comes, until the client goes away."""
+        if not live:
+            await self._send_behind(peer, after, stream)
+            await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
+            return
+        gone = asyncio.ensure_future(peer.reader.read(1))
+        try:
+            while not gone.done() and not self._ending:
+                news = self._news
+                after = await self._send_behind(peer, after)
+                await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
+                self._watch(peer, after)
+                waiting = asyncio.ensure_future(news.wait())
+                await asyncio.wait(
+                    {gone, waiting}, timeout=_QUIET_S, return_when=asyncio.FIRST_COMPLETED
+                )
+                waiting.cancel()
+                del self._watched[peer]
+        finally:
+            gone.cancel()
+            self._watched.pop(peer, None)
+        raise EOFError("the subscription has ended")
+
+    async def _send_behind(self, peer: Peer, after: int, stream: int | None = None) -> int:
+        batches = await self._in(self._pool, self.service.read, after, stream)
+        while True:
+            async with self._answers.taken(_BATCH_BYTES):
+                batch = await self._in(self._pool, next, batches, None)
+                if batch is None:
+                    return after
+                positions, payloads = batch
+                for start in range(0, len(positions), _MOST_POSITIONS):
+                    part = slice(start, start + _MOST_POSITIONS)
+                    message = Message(Verb.BATCH, [*positions[part]], to_records(payloads[part]))
+                    await peer.send(message, self.limits.frame_s)
+                after = positions[-1]
+                del batch, payloads, message  # before others take the memory
+
+    def _watch(self, peer: Peer, after: int) -> None:
+        """Have subscribers look again when anything is behind the position of one of them."""
+        self._watched[peer] = after
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.ensure_future(self._look_out())
+
+    async def _look_out(self) -> None:
+        while self._watched and not self._news.is_set():
+            await asyncio.sleep(_POLL_S)
+            after = min(self._watched.values(), default=0)
+            try:
+                batches = await self._in(self._pool, self.service.read, after)
+                if await self._in(self._pool, next, batches, None) is not None:
+                    break
+            except Exception as error:  # noqa: BLE001 - whoever looks is told
+                logger.debug("the journal cannot be read: %r", error)
+                break
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    # The end
+
+    async def close(self) -> None:
+        """Listen no more, finish what is under way, and disconnect everybody."""
+        self._ending = True
+        self._news.set()  # a cancellation can get lost in what it interrupts (wait_for, to 3.11)
+        self._listener.close()
+        for task in self._tasks.keys() - self._working:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait([*self._tasks], timeout=self.limits.frame_s)
+        for task in self._tasks:
+            task.cancel()
+        self._appending.cancel()
+        if self._watching is not None:
+            self._watching.cancel()
+        for pool in (self._appender, self._pool):
+            await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+
+
+def _takes_long(message: Message) -> bool:
+    """Return whether a thread is busy with a request, for it alone."""
+    is_commit = message.header[:1] == ["commit"]
+    return message.verb == Verb.PROPOSE or (message.verb == Verb.CALL and not is_commit)
+
+
+def _done(values: list[Any], attachment: bytes = b"") -> Message:
+    return Message(Verb.DONE, values, attachment)
+
+
+async def _close(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    try:
+        with suppress(Exception):  # it may be gone in any way
+            await asyncio.wait_for(writer.wait_closed(), 1)
+    finally:
+        writer.transport.abort()  # whoever does not read what was sent does not stay for that

@@ -1,0 +1,68 @@
+"""The journal behind a relay, seen from a client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from track.errors import BackendError
+from track.journals.journal import Batch, Journal
+from track.relay.connection import Connection
+from track.relay.messages import Verb, from_records, to_records
+
+
+class RelayJournal(Journal):
+    """The journal that a server has. It is read and appended to; what needs a decision is asked.
+
+    Parameters
+    ----------
+    connection
+        with the server
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        # The server leaves out what it has already, so there is nothing to be resolved here.
+        if payloads:
+            self._connection.request(Verb.APPEND, [], to_records([*payloads]))
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        raise BackendError(
+            f"decisions are made by the server at {self._connection.target}, and nobody can lock "
+            "it: use fetch_and_update_trial"
+        )
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        return filter(None, self._batches(after, live=False))
+
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return filter(None, self._batches(after, live=False, stream=stream))
+
+    def follow(self, after: int = 0, *, poll_s: float = 0.0) -> Iterator[Batch | None]:
+        # A connection that is lost is replaced; there is no gap then, and no repetition.
+        return self._batches(after, live=True)
+
+    def _batches(
+        self, after: int, *, live: bool, stream: int | None = None
+    ) -> Iterator[Batch | None]:
+        for message in self._connection.stream(after, live=live, stream=stream):
+            if message.verb == Verb.BATCH:
+                yield message.header, from_records(message.attachment)
+            else:
+                yield None
+
+    def head(self) -> int:
+        head: int = self._connection.request(Verb.LAST, [None]).header[0]
+        return head
+
+    def last_sequence(self, producer: int) -> int:
+        last: int = self._connection.request(Verb.LAST, [producer]).header[0]
+        return last
+
+    def sync(self) -> None:
+        self._connection.request(Verb.CALL, ["sync"])
+
+    def close(self) -> None:
+        self._connection.close()

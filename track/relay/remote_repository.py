@@ -1,0 +1,201 @@
+"""Decisions and answers of a server: what a client asks for, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+from track.errors import BackendError, EncodingError
+from track.events.types import Event
+from track.journals.forwarding import ForwardingJournal
+from track.journals.producer import Producer
+from track.persistence.protocol import Query
+from track.persistence.repository import COPY, Kind, Precondition, Repository, table
+from track.projections.objects import Objects
+from track.relay.connection import Connection
+from track.relay.messages import Message, Verb
+from track.relay.object_codec import unpack_selection
+from track.relay.query_codec import to_values
+from track.structure import LOST, AnyStatus, Trial, get_status
+
+
+class RemoteRepository(Repository):
+    """A server: it decides in its own exclusive section, and nothing here ever holds that.
+
+    Parameters
+    ----------
+    connection
+        with the server
+    forwarding
+        what this process records for it
+    producer
+        who records that
+    """
+
+    def __init__(
+        self, connection: Connection, forwarding: ForwardingJournal, producer: Producer
+    ) -> None:
+        self._connection = connection
+        self._forwarding = forwarding
+        self._producer = producer
+        self._lost: frozenset[str] = frozenset()
+        """Uids of the lost trials among the objects that were fetched last."""
+
+    def append_if(
+        self, stream: int, event: Event, preconditions: Iterable[Precondition]
+    ) -> Precondition | None:
+        proposal = _Proposal(self._connection, [*preconditions])
+        with self._drained():
+            try:
+                with self._producer.redirected(proposal.append):
+                    self._producer.record(stream, event)
+            except _Unmet as unmet:
+                return unmet.precondition
+            except EncodingError:
+                # What is not to be recorded anyway need not be something that can be.
+                unmet_already = proposal.first_unmet()
+                if unmet_already is None:
+                    raise
+                return unmet_already
+        return None
+
+    def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
+        values = to_values(query)
+        while True:
+            (uid,) = self._ask("find_first", kind, values)
+            proposal = _Proposal(
+                self._connection, [Precondition(kind, uid, "first", query)], (kind, uid)
+            )
+            try:
+                with self._producer.redirected(proposal.append):
+                    record(uid)
+            except _Unmet:
+                continue  # somebody else was faster, so another one may be the first by now
+            return COPY[kind](table(unpack_selection(proposal.found), kind)[uid])
+
+    def find(self, kind: Kind, query: Query) -> list[Any]:
+        objects = self._fetch("find", kind, to_values(query))
+        return [COPY[kind](found) for found in table(objects, kind).values()]
+
+    def knows(self, kind: Kind, uid: Any) -> bool:
+        known: bool = self._ask("knows", kind, uid)[0]
+        return known
+
+    def revisions(self, uid: str) -> list[Any] | None:
+        objects = self._fetch("get_trial", uid)
+        return [COPY["trial"](found) for found in objects.trials.values()] or None
+
+    def next_revision(self, digest: str) -> int:
+        revision: int = self._ask("next_revision", digest)[0]
+        return revision
+
+    def status_of(self, uid: str, stream: int) -> AnyStatus | None:
+        (status,) = self._ask("status_of", uid)
+        return None if status is None else get_status(*status)
+
+    def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:
+        return LOST if trial.uid in self._lost else trial.status
+
+    def metrics(self, uid: str) -> dict[str, Any]:
+        query = {"uid": uid}
+        # Somebody may archive a trial that is still running, or erase it.
+        found = self.find("trial", query) or self.find("archived", query)
+        metrics: dict[str, Any] = found[0].metrics if found else {}
+        return metrics
+
+    def exclusive_state(self) -> AbstractContextManager[Objects]:
+        raise BackendError(
+            f"the server at {self._connection.target} makes the decisions, and nobody can lock "
+            "it: use fetch_and_update_trial"
+        )
+
+    @contextmanager
+    def read_state(self) -> Iterator[Objects]:
+        answer = self._request("objects")
+        self._lost = frozenset(answer.header)
+        yield unpack_selection(answer.attachment)
+
+    def commit(self) -> None:
+        """Have the server put everything on stable storage, and its report in place."""
+        self._ask("commit")
+
+    def _ask(self, name: str, *arguments: Any) -> list[Any]:
+        return self._request(name, *arguments).header
+
+    def _fetch(self, name: str, *arguments: Any) -> Objects:
+        return unpack_selection(self._request(name, *arguments).attachment)
+
+    def _request(self, name: str, *arguments: Any) -> Message:
+        with self._drained():
+            return self._connection.request(Verb.CALL, [name, *arguments])
+
+    @contextmanager
+    def _drained(self) -> Iterator[None]:
+        """Talk to the server, which has everything that was logged here before."""
+        # A signal handler that wants to end a trial waits its turn: it would wait for a lock that
+        # its own thread has.
+        with self._producer.busy():
+            self._forwarding.drain_mine()
+            yield
+
+    def close(self) -> None:
+        """Nothing is held: the connection belongs to the journal."""
+
+
+class _Unmet(Exception):
+    """Something that was expected does not hold."""
+
+    def __init__(self, precondition: Precondition) -> None:
+        super().__init__(f"not {precondition.expected}: {precondition.kind} {precondition.uid}")
+        self.precondition = precondition
+
+
+class _Proposal:
+    """An event for a server to record if all that is expected holds; later ones go without.
+
+    Parameters
+    ----------
+    connection
+        with the server
+    expectations
+        what must hold
+    wanted
+        kind and uid of the object that :attr:`found` is to hold
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        preconditions: list[Precondition],
+        wanted: tuple[Kind, str] | None = None,
+    ) -> None:
+        self.found = b""
+        self._connection = connection
+        self._preconditions = preconditions
+        self._wanted = wanted
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Propose one event.
+
+        Raises
+        ------
+        _Unmet
+            it was not recorded
+        """
+        (payload,) = payloads
+        header = [self._expected(), *(self._wanted or (None, None))]
+        answer = self._connection.request(Verb.PROPOSE, header, payload)
+        if answer.verb == Verb.UNMET:
+            raise _Unmet(self._preconditions[answer.header[0]])
+        self._preconditions = []
+        self.found = answer.attachment
+
+    def first_unmet(self) -> Precondition | None:
+        """Return the first expectation that does not hold now."""
+        call = ["first_unmet", self._expected()]
+        (unmet,) = self._connection.request(Verb.CALL, call).header
+        return None if unmet is None else self._preconditions[unmet]
+
+    def _expected(self) -> list[list[Any]]:
+        return [[*item[:3], to_values(item.query)] for item in self._preconditions]

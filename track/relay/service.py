@@ -1,0 +1,283 @@
+"""What a server does with the requests of its clients, on the backend it stands in front of."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+from track.errors import MalformedMessage, RPCCallFailure
+from track.events.codec import identify
+from track.events.record import frame
+from track.journals.journal import Batch
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.repository import (
+    Expected,
+    Kind,
+    LocalRepository,
+    Precondition,
+    first_match,
+    first_unmet,
+    matches,
+    table,
+)
+from track.projections.objects import Objects, stream_of
+from track.projections.projection import catch_up
+from track.projections.query import check_size
+from track.relay.object_codec import pack_all, pack_selection
+from track.relay.query_codec import from_values
+from track.relay.query_limit import QueryLimit
+from track.structure import LOST
+
+Answer = tuple[list[Any], bytes]
+"""Values, and objects as bytes."""
+
+_REMEMBERED = 2**16
+"""Producers of which the last event, and the last refusal, is remembered."""
+
+_KINDS: tuple[Kind, ...] = ("project", "group", "trial", "archived")
+_EXPECTED: tuple[Expected, ...] = ("absent", "present", "first")
+
+_Known = TypeVar("_Known")
+_Memory = TypeVar("_Memory")
+
+
+class Answering:
+    """A backend, as its clients reach it. Any thread may call it, and all calls may block.
+
+    Parameters
+    ----------
+    protocol
+        the backend
+    query_s
+        how long the queries of a request may take together
+    remembered
+        of how many producers something is remembered
+    """
+
+    def __init__(
+        self, protocol: JournaledProtocol, query_s: float, remembered: int = _REMEMBERED
+    ) -> None:
+        if not isinstance(protocol.repository, LocalRepository):
+            raise RPCCallFailure("a server cannot stand in front of another server")
+        self.protocol = protocol
+        self._query_s = query_s
+        self._repository: LocalRepository = protocol.repository
+        self._remembered = remembered
+        self._last: dict[int, int] = {}
+        """The last event of the producers that something was taken from lately. The journal knows
+        all of them, as it has what was acknowledged, so any may be forgotten."""
+        self._refused: dict[int, tuple[int, int | None]] = {}
+        """The last proposal of a producer that was decided against, and what did not hold. A copy
+        of it that was held up on its way is not decided again: its client has gone on."""
+        self._taking = threading.Lock()
+        self._calls: dict[str, Callable[..., Answer]] = {
+            "commit": self._commit,
+            "find": self._find,
+            "find_first": self._find_first,
+            "first_unmet": self._first_unmet,
+            "get_trial": self._revisions,
+            "knows": self._knows,
+            "next_revision": self._next_revision,
+            "objects": self._objects,
+            "status_of": self._status_of,
+            "sync": self._sync,
+        }
+
+    # Appending: each event once
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        """Append what clients recorded, all or none, except what is in the journal already.
+
+        They forget it when this returns.
+
+        Raises
+        ------
+        JournalError
+            as of :meth:`track.journals.journal.Journal.append`
+        """
+        self._take(payloads, decided=False)
+
+    def _take(self, payloads: Sequence[bytes], *, decided: bool) -> None:
+        with self._taking:
+            last: dict[int, int] = {}
+            new = []
+            for payload in payloads:
+                producer, sequence = identify(payload) or (None, 0)
+                if producer is not None:
+                    if sequence <= (last.get(producer) or self._last_of(producer)):
+                        continue
+                    last[producer] = sequence
+                new.append(payload)
+            if not new:
+                return
+            try:
+                self.protocol.producer.append_encoded(new, decided=decided)
+            except BaseException:
+                # Whether they are there is the journal's to say, when they come again.
+                for producer in last:
+                    self._last.pop(producer, None)
+                raise
+            for producer, sequence in last.items():
+                self._remember(self._last, producer, sequence)
+
+    def _last_of(self, producer: int) -> int:
+        known = self._last.get(producer)
+        if known is None:
+            known = self.protocol.journal.last_sequence(producer)
+            if known:  # else anybody could fill the memory with names
+                self._remember(self._last, producer, known)
+        return known
+
+    def _remember(self, memory: dict[int, _Memory], producer: int, what: _Memory) -> None:
+        memory.pop(producer, None)
+        memory[producer] = what
+        if len(memory) > self._remembered:
+            del memory[next(iter(memory))]
+
+    def last(self, producer: int | None) -> int:
+        """Return the number of a producer's last event, or the position of the last of all."""
+        if producer is None:
+            return self.protocol.journal.head()
+        if type(producer) is not int or not 0 <= producer < 2**64:
+            raise MalformedMessage("that is no producer")
+        with self._taking:
+            return self._last_of(producer)
+
+    def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
+        """Append an event if all holds that is expected of the objects.
+
+        Parameters
+        ----------
+        header
+            the expectations; and the kind and the uid of an object that is wanted, or None
+        payload
+            of the event
+
+        Returns
+        -------
+        The number of the first expectation that does not hold, None when the event was recorded,
+        now or before; and the object.
+        """
+        expected, wanted, uid = header
+        preconditions = _preconditions(expected)
+        kind = None if wanted is None else _one_of(wanted, _KINDS)
+        identity = identify(payload)
+        if identity is None:
+            raise MalformedMessage("what is proposed is no event")
+        frame(payload)  # what has no record cannot be sent to anybody
+        producer, sequence = identity
+        limit = QueryLimit(self._query_s)
+
+        def decide(objects: Objects) -> tuple[int | None, bytes]:
+            refused_up_to, unmet = self._refused.get(producer, (0, None))
+            if sequence <= refused_up_to:
+                return unmet, b""
+            if sequence > self.last(producer):
+                unmet = _first_unmet(objects, preconditions)
+                limit.settle()
+                if unmet is not None:
+                    self._remember(self._refused, producer, (sequence, unmet))
+                    return unmet, b""
+                self._take([payload], decided=True)
+            if kind is None:
+                return None, b""
+            catch_up(objects, self.protocol.journal)
+            return None, pack_selection([table(objects, kind)[uid]])
+
+        return limit.ask(self._repository.exclusive_state, decide)
+
+    # Reading
+
+    def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
+        """Yield what is behind a position of the journal, of everybody or of one stream."""
+        journal = self.protocol.journal
+        return journal.read_batches(after) if stream is None else journal.read_stream(stream, after)
+
+    def call(self, name: str, arguments: list[Any]) -> Answer:
+        """Answer a call.
+
+        Raises
+        ------
+        AttributeError
+            nothing of this name can be called
+        """
+        function = self._calls.get(name)
+        if function is None:
+            known = ", ".join(sorted(self._calls))
+            raise AttributeError(f"{name!r} cannot be called: use one of {known}")
+        return function(*arguments)
+
+    def _find(self, kind: str, query: Any) -> Answer:
+        known, query = _one_of(kind, _KINDS), _query(query)
+        return self._ask(lambda objects: ([], pack_selection(matches(objects, known, query))))
+
+    def _find_first(self, kind: str, query: Any) -> Answer:
+        known, query = _one_of(kind, _KINDS), _query(query)
+        return self._ask(lambda objects: ([first_match(objects, known, query)], b""))
+
+    def _first_unmet(self, expected: list[Any]) -> Answer:
+        preconditions = _preconditions(expected)
+        return self._ask(lambda objects: ([_first_unmet(objects, preconditions)], b""))
+
+    def _ask(self, ask: Callable[[Objects], Answer]) -> Answer:
+        return QueryLimit(self._query_s).ask(self._repository.read_state, ask)
+
+    def _revisions(self, uid: str) -> Answer:
+        with self._repository.read_state() as objects:
+            return [], pack_selection(objects.find_revisions(uid))
+
+    def _knows(self, kind: str, uid: Any) -> Answer:
+        return [self._repository.knows(_one_of(kind, _KINDS), uid)], b""
+
+    def _next_revision(self, digest: str) -> Answer:
+        return [self._repository.next_revision(digest)], b""
+
+    def _status_of(self, uid: str) -> Answer:
+        status = self._repository.status_of(uid, stream_of(uid))
+        if status is None:
+            return [None], b""
+        return [[status.name, status.value]], b""
+
+    def _objects(self) -> Answer:
+        status_in = self._repository.status_in
+        with self._repository.read_state() as objects:
+            # Here is known which processes of this machine are alive.
+            trials = (*objects.trials.values(), *objects.parts.values())
+            lost = [trial.uid for trial in trials if status_in(objects, trial) is LOST]
+            return lost, pack_all(objects)
+
+    # Making it last
+
+    def _sync(self) -> Answer:
+        self.protocol.journal.sync()
+        return [], b""
+
+    def _commit(self) -> Answer:
+        self.protocol.commit()
+        return [], b""
+
+
+def _preconditions(values: list[Any]) -> list[Precondition]:
+    return [
+        Precondition(_one_of(kind, _KINDS), uid, _one_of(expected, _EXPECTED), _query(query))
+        for kind, uid, expected, query in values
+    ]
+
+
+def _query(values: Any) -> Any:
+    query = from_values(values)
+    check_size(query)
+    return query
+
+
+def _first_unmet(objects: Objects, preconditions: list[Precondition]) -> int | None:
+    unmet = first_unmet(objects, preconditions)
+    return None if unmet is None else preconditions.index(unmet)
+
+
+def _one_of(value: Any, known: tuple[_Known, ...]) -> _Known:
+    for item in known:
+        if value == item:
+            return item
+    raise MalformedMessage(f"{value!r} is none of {', '.join(map(str, known))}")

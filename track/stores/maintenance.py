@@ -1,0 +1,404 @@
+"""What keeps stores on disk in good order: verify, repair, compact, back up.
+
+Each function takes the URI of a store (``file:report.json``, ``lmdb:store.lmdb``). Nobody needs
+them for daily use: readers pass over damage by themselves. All of them call ``progress``, if it is
+given, with positions that were reached, and with the last one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime, timezone
+from typing import NamedTuple
+
+from track.errors import BackendError, JournalError, NotAReport, StoreNotFound
+from track.events.codec import decode, identify
+from track.events.types import Unknown
+from track.journals.file import FileJournal
+from track.journals.journal import Batch
+from track.journals.local import CACHE_SUFFIXES, JournalOnDisk
+from track.persistence.artifacts import CONTENT_SUFFIX, UNFINISHED
+from track.persistence.file_store import JOURNAL_SUFFIX, remake_report
+from track.persistence.storage import create_report
+from track.persistence.uri_options import local_settings
+from track.persistence.utils import parse_uri, without_password
+from track.projections.objects import Objects
+from track.projections.projection import fold
+from track.projections.snapshot import pack
+from track.utils.files import fresh_path, keep_mode, sync_folder
+from track.utils.progress import Progress, no_progress
+
+_SHOWN_BYTES = 40
+_SHOWN_TEXT = 200
+
+
+class Finding(NamedTuple):
+    """A range of a journal that holds no intact event.
+
+    Attributes
+    ----------
+    start, end
+        its bounds: bytes of a file, positions of an LMDB journal
+    reason
+        ``torn``: cut short while it was written, never acknowledged; ``corrupt``: anything else;
+        ``unsettled``: the end of a file, where a write may be under way
+    holds
+        what can be made out in it
+    """
+
+    start: int
+    end: int
+    reason: str
+    holds: str
+
+
+class Gap(NamedTuple):
+    """Events of a producer that are missing before a position: damaged, or never recorded.
+
+    (A call that failed leaves a gap, too: its number is spent.)
+    """
+
+    producer: int
+    first: int
+    last: int
+    position: int
+
+
+class Verification(NamedTuple):
+    """What a journal holds.
+
+    Attributes
+    ----------
+    path
+        of the journal
+    events
+        number of intact events
+    head
+        position of the last one
+    findings
+        the ranges that are not intact, in order
+    gaps
+        which events of which producers are missing
+    unknown
+        positions of intact events that this version of Track does not understand
+    """
+
+    path: str
+    events: int
+    head: int
+    findings: list[Finding]
+    gaps: list[Gap]
+    unknown: list[int]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is damaged."""
+        return all(finding.reason == "unsettled" for finding in self.findings)
+
+
+class Rewritten(NamedTuple):
+    """A journal that was written anew.
+
+    Attributes
+    ----------
+    path
+        of the journal
+    kept
+        path of the one that was there before; None when it was not kept
+    events
+        how many events were taken over
+    findings
+        what was not
+    """
+
+    path: str
+    kept: str | None
+    events: int
+    findings: list[Finding]
+
+
+def verify(uri: str, progress: Progress = no_progress) -> Verification:
+    """Read all of a journal and say what is wrong with it. Others may use it meanwhile.
+
+    Raises
+    ------
+    JournalError
+        there is no journal, or it cannot be read at all
+    """
+    with opened(uri, writable=False) as journal:
+        return verify_journal(journal, progress)
+
+
+def repair(uri: str, progress: Progress = no_progress) -> Rewritten | None:
+    """Write what is intact of a damaged journal into a sound one, in its place.
+
+    Nobody else may have the store open. The damaged journal is kept beside it, under a name that
+    says so. Positions change from the first damage on.
+
+    Returns
+    -------
+    What was done; None when there was nothing to repair.
+
+    Raises
+    ------
+    JournalError
+        the store is in use, or cannot be read at all
+    """
+    with opened(uri) as journal:
+        journal.file.claim()
+        verification = verify_journal(journal, progress)
+        if not verification.findings:
+            return None
+        stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
+        kept = f"{journal.path}.damaged-{stamp}"
+        with copying(journal, journal.path, kind_of(uri), progress) as copied:
+            os.link(journal.path, kept)
+            os.replace(copied.path, journal.path)
+        sync_folder(journal.path)
+        return Rewritten(journal.path, kept, copied.events, verification.findings)
+
+
+def compact(uri: str, progress: Progress = no_progress) -> tuple[int, int]:
+    """Write a sound journal anew, without the room that deleted pages take in an LMDB environment.
+
+    Nobody else may have the store open.
+
+    Returns
+    -------
+    The size of its file in bytes, before and after.
+
+    Raises
+    ------
+    JournalError
+        the store is in use, or damaged
+    """
+    with opened(uri) as journal:
+        journal.file.claim()
+        if verify_journal(journal, progress).findings:
+            raise JournalError(f"{journal.path} is damaged: repair it, which compacts it, too")
+        before = os.path.getsize(journal.path)
+        with copying(journal, journal.path, kind_of(uri), progress) as copied:
+            os.replace(copied.path, journal.path)
+        sync_folder(journal.path)
+        return before, os.path.getsize(journal.path)
+
+
+def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten:
+    """Copy a store, while others use it: all events up to a moment, and the files logged by then.
+
+    Parameters
+    ----------
+    uri
+        the store
+    target
+        URI of the copy, which must not exist; it may be of another kind
+    progress
+        called along the way
+
+    Returns
+    -------
+    What was copied, and what could not be because it is damaged.
+
+    Raises
+    ------
+    JournalError
+        there is no journal, or the copy cannot be written
+    NotAReport
+        something stands where the copy should go
+    """
+    destination, path = _journal_path(target), local_settings(target).path
+    for taken in (path, destination):
+        if os.path.exists(taken):
+            raise NotAReport(f"{taken} exists: choose another place for the copy, or remove it")
+    with opened(uri, writable=False) as journal:
+        source_files = local_settings(uri).path + CONTENT_SUFFIX
+        with copying(journal, destination, kind_of(target), progress) as copied:
+            if os.path.isdir(source_files):
+                shutil.copytree(
+                    source_files,
+                    path + CONTENT_SUFFIX,
+                    ignore=shutil.ignore_patterns(UNFINISHED + "*"),
+                    dirs_exist_ok=True,
+                )
+            if path != destination:
+                create_report(path)
+            os.rename(copied.path, destination)
+        findings = _findings(journal, copied.head)
+        sync_folder(destination)
+    if path != destination:
+        remake_report(path)
+    return Rewritten(destination, None, copied.events, findings)
+
+
+def replay(uri: str, progress: Progress = no_progress) -> Rewritten:
+    """Compute what a store on disk knows from its journal alone: its snapshot and its report.
+
+    There is no snapshot of a damaged journal, as it would hide that something is missing.
+
+    Returns
+    -------
+    What was read, and what could not be because it is damaged.
+
+    Raises
+    ------
+    JournalError
+        there is no journal, or it cannot be read
+    """
+    objects = Objects()
+    with opened(uri) as journal:
+        fold(objects, _read(journal, progress))
+        findings = _findings(journal, objects.position)
+        remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
+        if objects.events and not journal.lost():
+            journal.save_snapshot(pack(objects, journal.fingerprint))
+    if kind_of(uri) is FileJournal:
+        settings = local_settings(uri)
+        remake_report(settings.path, settings.lock_timeout_s)
+    return Rewritten(journal.path, None, objects.events, findings)
+
+
+# Journals behind URIs
+
+
+JournalKind = Callable[..., JournalOnDisk]
+"""Opens the journal at a path, with a durability and a timeout of its lock."""
+
+
+def kind_of(uri: str) -> JournalKind:
+    """Return what opens the journal of a store on disk."""
+    scheme = parse_uri(uri)["scheme"]
+    if scheme == "lmdb":
+        from track.journals.lmdb import LMDBJournal
+
+        return LMDBJournal
+    if scheme in ("", "file"):
+        return FileJournal
+    raise BackendError(
+        f"{without_password(uri)!r} is no store on disk: give file:<path> or lmdb:<path>; behind a "
+        "server, that of its backend, where that is"
+    )
+
+
+def _journal_path(uri: str) -> str:
+    is_file = kind_of(uri) is FileJournal
+    path = local_settings(uri).path
+    return path + JOURNAL_SUFFIX if is_file else path
+
+
+@contextmanager
+def opened(uri: str, *, writable: bool = True) -> Iterator[JournalOnDisk]:
+    """Give the journal of a store on disk, which must exist."""
+    path = _journal_path(uri)
+    if not os.path.exists(path):
+        raise StoreNotFound(f"there is no journal {path}: check the path")
+    kind, timeout_s = kind_of(uri), local_settings(uri).lock_timeout_s
+    if writable:
+        kind(path, "process", timeout_s, writable=False).close()  # it makes nothing of no journal
+    journal = kind(path, "process", timeout_s, writable=writable)
+    journal.tells_damage = False  # what is found is returned, or raised
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+class _Copy(NamedTuple):
+    """A copy of what is intact in a journal: of so many events, up to a position of the journal."""
+
+    path: str
+    events: int
+    head: int
+
+
+@contextmanager
+def copying(
+    journal: JournalOnDisk,
+    destination: str,
+    kind: JournalKind,
+    progress: Progress = no_progress,
+    change: Callable[[bytes], bytes] = bytes,
+) -> Iterator[_Copy]:
+    """Give a copy of what is intact, on stable storage; remove it at the end.
+
+    It has the mode of the file at its destination, which it may replace.
+    """
+    events = head = 0
+    with fresh_path(destination) as path:
+        try:
+            with closing(kind(path, "process", journal.file.lock_timeout_s)) as fresh:
+                for positions, payloads in _read(journal, progress):
+                    for payload in payloads:
+                        fresh.append([change(payload)])
+                    events, head = events + len(payloads), positions[-1]
+                fresh.sync()
+            keep_mode(path, destination)
+            yield _Copy(path, events, head)
+        finally:
+            remove([path + "-lock"])
+
+
+def _read(journal: JournalOnDisk, progress: Progress) -> Iterator[Batch]:
+    upper_bound = journal.upper_bound()
+    for batch in journal.read_batches():
+        yield batch
+        positions, _ = batch
+        progress(positions[-1], upper_bound)
+
+
+def remove(paths: Iterable[str]) -> None:
+    """Remove those files that are there."""
+    for path in paths:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+# Findings
+
+
+def verify_journal(journal: JournalOnDisk, progress: Progress = no_progress) -> Verification:
+    """Read all of an open journal and say what is wrong with it."""
+    events = head = 0
+    gaps, unknown = [], []
+    last: dict[int, int] = {}
+    for batch in _read(journal, progress):
+        for recorded in map(decode, *batch):
+            events, head = events + 1, recorded.position
+            if isinstance(recorded.event, Unknown):
+                unknown.append(head)
+            expected = last.get(recorded.producer, 0) + 1
+            if recorded.sequence > expected:
+                gaps.append(Gap(recorded.producer, expected, recorded.sequence - 1, head))
+            last[recorded.producer] = recorded.sequence
+    return Verification(journal.path, events, head, _findings(journal, head), gaps, unknown)
+
+
+def _findings(journal: JournalOnDisk, head: int) -> list[Finding]:
+    """Describe what is not intact in a journal that was read up to its last event."""
+    findings = [Finding(*piece, _describe(journal.salvage(piece))) for piece in journal.damage]
+    unsettled = journal.unsettled(head)
+    if unsettled is not None:
+        holds = _describe(journal.salvage(unsettled))
+        findings.append(Finding(unsettled.start, unsettled.end, "unsettled", holds))
+    return findings
+
+
+def _describe(salvage: list[bytes]) -> str:
+    return "; ".join(map(_describe_payload, salvage)) or "nothing that can be made out"
+
+
+def _describe_payload(payload: bytes) -> str:
+    """Say what is left of an event, as far as its checksum lets anybody know."""
+    recorded = decode(0, payload)
+    if not isinstance(recorded.event, Unknown):
+        at = datetime.fromtimestamp(recorded.at / 1e9, timezone.utc).isoformat(" ", "seconds")
+        text = repr(recorded.event)
+        shown = text if len(text) <= _SHOWN_TEXT else text[:_SHOWN_TEXT] + "…"
+        return f"event {recorded.sequence} of producer {recorded.producer:016x} at {at}: {shown}"
+    who = identify(payload)
+    if who is not None:
+        return f"part of event {who[1]} of producer {who[0]:x}, {len(payload)} bytes"
+    return f"{len(payload)} bytes: {payload[:_SHOWN_BYTES]!r}"

@@ -1,0 +1,194 @@
+"""Erasing what was logged about a trial, for good."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from typing import Any, NamedTuple
+
+from track.errors import JournalError, TrialDoesNotExist
+from track.events.codec import decode, envelope, stream_id
+from track.events.redaction import redact as redact_payload
+from track.events.types import CATALOGUE, Heartbeat, MetadataLogged, TrialCreated, TrialRedacted
+from track.journals.file import FileJournal
+from track.journals.journal import Journal
+from track.journals.local import CACHE_SUFFIXES
+from track.journals.producer import Producer
+from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore, is_digest
+from track.persistence.file_store import remake_report
+from track.persistence.uri_options import local_settings
+from track.persistence.utils import parse_uri
+from track.projections.objects import stream_of
+from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
+from track.utils.files import sync_folder
+from track.utils.process import ProcessId
+from track.utils.progress import Progress, no_progress
+
+SQL_SCHEMES = ("cockroach", "postgres", "postgresql")
+_WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in (TrialCreated, MetadataLogged))
+
+
+class Redaction(NamedTuple):
+    """What was erased.
+
+    Attributes
+    ----------
+    events
+        how many events said something that they do not say any more
+    files
+        paths of the logged files that were removed
+    """
+
+    events: int
+    files: list[str]
+
+
+def redact(uri: str, uid: str | Sequence[str], progress: Progress = no_progress) -> Redaction:
+    """Erase what was logged about trials, and the files logged by them alone, for good.
+
+    What stays is that there was a trial of this uid, where it belonged, when it ran and how it
+    ended: positions, checksums and everything about other trials are as before. No list, query or
+    report shows it any more. Also erased is what the processes that ran it said of themselves.
+    Nobody else may have a store on disk open. Backups, and journals that were set aside or kept by
+    a repair, are not touched.
+
+    Parameters
+    ----------
+    uri
+        ``file:``, ``lmdb:``, ``cockroach:`` or ``postgres:``; behind a server, that of its backend
+    uid
+        of the trial, or those of several
+    progress
+        called with positions of a journal on disk that were reached, and with the last one
+
+    Raises
+    ------
+    TrialDoesNotExist
+        there is no such trial
+    JournalError
+        the store is in use, or damaged
+    """
+    uids = [uid] if isinstance(uid, str) else uid
+    if parse_uri(uri)["scheme"] in SQL_SCHEMES:
+        return _redact_in_database(uri, uids)
+    with opened(uri) as journal:
+        journal.file.claim()
+        if verify_journal(journal, progress).findings:
+            raise JournalError(f"{journal.path} is damaged: repair it, then redact")
+        wanted = _Erasure(journal, uids)
+        with copying(journal, journal.path, kind_of(uri), progress, wanted.apply) as copied:
+            # Part of the new journal, so that a trial never looks redacted whose bytes are there.
+            with closing(kind_of(uri)(copied.path, "process", journal.file.lock_timeout_s)) as new:
+                producer = Producer(new)
+                for stream in wanted.trials:
+                    producer.record(stream, TrialRedacted())
+                new.sync()
+            os.replace(copied.path, journal.path)
+        sync_folder(journal.path)
+        remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
+    settings = local_settings(uri)
+    content = ContentStore(settings.path + CONTENT_SUFFIX)
+    files = [str(content.path_of(digest)) for digest in sorted(wanted.digests)]
+    files = [path for path in files if os.path.exists(path)]
+    remove(files)
+    if kind_of(uri) is FileJournal:
+        remake_report(settings.path, settings.lock_timeout_s)
+    return Redaction(wanted.events, files)
+
+
+def _redact_in_database(uri: str, uids: Sequence[str]) -> Redaction:
+    from track.persistence.cockroach import open_journal
+
+    journal = open_journal(uri)
+    try:
+        wanted = _Erasure(journal, uids)
+        producer = Producer(journal)
+        for stream in wanted.trials:
+            producer.record(stream, TrialRedacted())
+        # What others log about the trials from now on was not meant.
+        last = max(_last_redaction(journal, stream) for stream in wanted.trials)
+        journal.rewrite(wanted.streams, wanted.apply, last)
+    finally:
+        journal.close()
+    return Redaction(wanted.events, [])
+
+
+def _last_redaction(journal: Journal, stream: int) -> int:
+    """Return the position of the last redaction of a trial."""
+    return max(
+        position
+        for batch in journal.read_stream(stream)
+        for position, payload in zip(*batch, strict=True)
+        if isinstance(decode(position, payload).event, TrialRedacted)
+    )
+
+
+class _Erasure:
+    """What is to be erased with some trials.
+
+    Attributes
+    ----------
+    trials, streams
+        streams of the trials; and also of the processes that ran them
+    digests
+        SHA-256 of the files that only these trials logged
+
+    Raises
+    ------
+    TrialDoesNotExist
+        there is no such trial
+    """
+
+    def __init__(self, journal: Journal, uids: Sequence[str]) -> None:
+        self.trials = {stream_of(uid): uid for uid in uids}
+        self.streams = {*self.trials}
+        self.digests: set[str] = set()
+        self._changed: set[tuple[int, int]] = set()
+        """Producer and sequence of the events that said something."""
+        missing = dict(self.trials)
+        others: set[str] = set()
+        for _, payloads in journal.read_batches():
+            for found, payload in zip(map(envelope, payloads), payloads, strict=True):
+                is_wanted = found is not None and found.stream in self.trials
+                if found is None or not (is_wanted or found.tag in _WITH_FILES):
+                    continue
+                event = decode(0, payload).event
+                missing.pop(found.stream, None)
+                if isinstance(event, Heartbeat):
+                    self.streams.add(stream_id("process", ProcessId(*event).name()))
+                elif isinstance(event, (TrialCreated, MetadataLogged)):
+                    digests = self.digests if is_wanted else others
+                    digests.update(_digests(event))
+        self.digests -= others
+        if missing:
+            raise TrialDoesNotExist(
+                f"there is no trial {', '.join(missing.values())} in this store"
+            )
+
+    @property
+    def events(self) -> int:
+        """How many events were changed so far."""
+        return len(self._changed)
+
+    def apply(self, payload: bytes) -> bytes:
+        """Return what is to be in the place of a payload."""
+        found = envelope(payload)
+        if found is None or found.stream not in self.streams:
+            return payload
+        redacted = redact_payload(payload)
+        if redacted != payload:
+            self._changed.add((found.producer, found.sequence))
+        return redacted
+
+
+def _digests(value: Any) -> Iterator[str]:
+    """Yield the SHA-256 of every logged file that is named in some metadata."""
+    if isinstance(value, (TrialCreated, MetadataLogged)):
+        value = value.metadata if isinstance(value, TrialCreated) else value.values
+    if isinstance(value, dict):
+        digest = value.get("sha256")
+        if is_digest(digest):
+            yield digest
+        for item in value.values():
+            yield from _digests(item)
