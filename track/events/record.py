@@ -119,8 +119,8 @@ def frame_group(payloads: Sequence[bytes]) -> bytes:
     group_remaining = sum(map(len, payloads)) + OVERHEAD * len(payloads)
     if group_remaining > MAX_GROUP:
         raise EncodingError(
-            f"{len(payloads)} events of {group_remaining} bytes cannot be appended as one: the limit "
-            f"is {MAX_GROUP} bytes, so append them in smaller batches"
+            f"{len(payloads)} events of {group_remaining} bytes cannot be appended as one: "
+            f"the limit is {MAX_GROUP} bytes, append them in smaller batches"
         )
     records = []
     for payload in payloads:

@@ -21,7 +21,7 @@ Append = Callable[[tuple[bytes]], None]
 class _Identity:
     """One producer: a random id, and how many events it has recorded."""
 
-    __slots__ = ("append", "busy", "deferred", "elsewhere", "encode", "id", "recorded")
+    __slots__ = ("append", "busy", "decider", "deferred", "encode", "id", "recorded")
 
     def __init__(self, append: Append) -> None:
         self.append = append
@@ -32,8 +32,8 @@ class _Identity:
         self.busy = 0
         """How many calls of this thread are under way, one inside the other."""
         self.deferred: list[Callable[[], None]] = []
-        self.elsewhere: _Identity | None = None
-        """Who the thread is when what it records goes elsewhere."""
+        self.decider: _Identity | None = None
+        """Who the thread is in events that somebody else appends."""
 
 
 class Producer:
@@ -83,22 +83,25 @@ class Producer:
             if identity.deferred and not identity.busy:
                 _run_deferred(identity)
 
-    @contextmanager
-    def redirected(self, append: Append) -> Iterator[None]:
-        """Have what this thread records in the block go elsewhere.
+    def encode(self, stream: int, event: Event) -> bytes:
+        """Return the payload of an event that another process appends, stamped with the time.
 
-        It goes under an identity of its own: whoever gets it must not conclude that all that this
-        thread recorded before has arrived there.
+        It has an identity of its own: whoever gets it must not conclude that all that this thread
+        recorded before has arrived there.
+
+        Raises
+        ------
+        EncodingError
+            a value cannot be logged
         """
-        with self.busy():
-            usual = self._identity()
-            other = usual.elsewhere or _Identity(append)
-            other.append, other.busy, other.deferred = append, usual.busy, usual.deferred
-            usual.elsewhere = self._threads.identity = other
-            try:
-                yield
-            finally:
-                self._threads.identity = usual
+        usual = self._identity()
+        if usual.decider is None or usual.decider.recorded == MAX_SEQUENCE:
+            usual.decider = _Identity(self.journal.append)
+        identity = usual.decider
+        identity.recorded += 1
+        return identity.encode(
+            type(event), [*event], stream, identity.id, identity.recorded, time_ns()
+        )
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         """Call a function now, or once this thread is done with what it does here.

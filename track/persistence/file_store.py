@@ -17,8 +17,8 @@ from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Durability
 from track.journals.producer import Producer
 from track.persistence.legacy_report import import_report
 from track.persistence.report_file import load_last_report, write_next_report
+from track.persistence.repository import LocalRepository
 from track.persistence.storage import check_report, create_report, load_report, replacing_report
-from track.persistence.store import Store
 from track.utils.files import fresh_path, sync_folder
 
 JOURNAL_SUFFIX = ".journal"
@@ -66,8 +66,8 @@ def remake_report(path: str, lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> No
         the disk is full, say; the report that was there is still there
     """
     with closing(FileJournal(path + JOURNAL_SUFFIX, "process", lock_timeout_s)) as journal:
-        store = Store(journal, Producer(journal))
-        with replacing_report(path, lock_timeout_s) as file, store.read_state() as objects:
+        repository = LocalRepository(journal, Producer(journal))
+        with replacing_report(path, lock_timeout_s) as file, repository.read_state() as objects:
             write_next_report(file, path, objects, journal, load_last_report(journal))
 
 

@@ -20,30 +20,20 @@ from track.errors import (
 )
 from track.events.codec import decode, stream_id
 from track.events.types import (
-    ArgumentsLogged,
-    ChronoFinished,
-    ChronoStarted,
     Event,
     GroupCreated,
-    GroupMetadataSet,
-    MetadataLogged,
     MetricsLogged,
     ProjectCreated,
     Recorded,
-    StatusChanged,
-    TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
-    TrialArchived,
     TrialFinished,
-    TrialRestored,
-    TrialStarted,
 )
 from track.journals.buffered import BufferedJournal
 from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.metrics import add_values
-from track.persistence.failures import failure_of
+from track.persistence.commands import Change, GroupCommands, TrialCommands
 from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
@@ -55,12 +45,10 @@ from track.persistence.protocol import (
 )
 from track.persistence.repository import Kind, LocalRepository, Precondition, Repository
 from track.persistence.storage import check_report, write_report
-from track.persistence.timers import Timers
 from track.persistence.validation import (
     aggregator_for,
     check_dictionaries,
     check_key,
-    check_status,
     check_uid,
     trial_created,
 )
@@ -69,22 +57,6 @@ from track.projections.history import as_of
 from track.projections.objects import UPDATE_COUNT, Objects, stream_of
 from track.projections.report import render_report
 from track.structure import AnyStatus, Project, Trial, TrialGroup
-
-_TRIAL_UPDATES = frozenset(
-    {
-        "add_trial_tags",
-        "archive_trial",
-        "log_trial_arguments",
-        "log_trial_chrono_finish",
-        "log_trial_chrono_start",
-        "log_trial_finish",
-        "log_trial_metadata",
-        "log_trial_metrics",
-        "log_trial_start",
-        "set_trial_status",
-    }
-)
-_GROUP_UPDATES = frozenset({"set_group_metadata"})
 
 
 class JournaledProtocol(Protocol):
@@ -119,10 +91,9 @@ class JournaledProtocol(Protocol):
         """Who decides and answers."""
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
-        self._timers = Timers()
-        self._waited_s: dict[int, float] = {}
-        """Stream of a trial whose start is recorded next -> how long ago it was."""
+        self._group_commands = GroupCommands()
         self._heartbeats = Heartbeats(self.producer)
+        self._trial_commands = TrialCommands(self.producer, self._heartbeats)
 
     def _make_repository(self, journal: Journal) -> Repository:
         """Return who decides and answers."""
@@ -134,7 +105,7 @@ class JournaledProtocol(Protocol):
             self.journal = BufferedJournal(self.journal)
             self.producer.write_to(self.journal)
             if isinstance(self.repository, LocalRepository):
-                self.repository.store.journal = self.journal
+                self.repository.journal = self.journal
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self.producer.when_idle(callback)
@@ -198,9 +169,8 @@ class JournaledProtocol(Protocol):
     def fetch_and_update_group(
         self, query: Query, attr: str, *args: Any, **kwargs: Any
     ) -> TrialGroup:
-        update = self._update_method(attr, _GROUP_UPDATES)
-        updated: TrialGroup = self.repository.update(
-            "group", query, lambda uid: update(TrialGroup(_uid=uid), *args, **kwargs)
+        updated: TrialGroup = self._fetch_and_update(
+            "group", query, _command(self._group_commands, attr)(*args, **kwargs)
         )
         return updated
 
@@ -208,7 +178,7 @@ class JournaledProtocol(Protocol):
         uid = group.uid
         if not self.repository.knows("group", uid):
             raise _no_group(uid)
-        self.producer.record(stream_id("group", uid), GroupMetadataSet(kwargs))
+        self._record(stream_id("group", uid), self._group_commands.set_group_metadata(**kwargs))
 
     def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
         uid = group.uid
@@ -249,27 +219,33 @@ class JournaledProtocol(Protocol):
         return self.repository.find("archived", query)
 
     def archive_trial(self, trial: Trial) -> None:
-        self._record(trial, TrialArchived())
-        self.journal.sync_if_interval()
+        self._record(self._stream_of(trial), self._trial_commands.archive_trial())
 
     def restore_trial(self, trial: Trial) -> None:
-        self._record(trial, TrialRestored())
-        self.journal.sync_if_interval()
+        self._record(self._stream_of(trial), self._trial_commands.restore_trial())
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
-        update = self._update_method(attr, _TRIAL_UPDATES)
-        updated: Trial = self.repository.update(
-            "trial", query, lambda uid: update(_trial_named(uid), *args, **kwargs)
+        updated: Trial = self._fetch_and_update(
+            "trial", query, _command(self._trial_commands, attr)(*args, **kwargs)
         )
         return updated
 
-    def _update_method(self, name: str, allowed: frozenset[str]) -> Callable[..., None]:
-        if name not in allowed:
-            raise AttributeError(
-                f"'{name}' is no method that updates: use one of {', '.join(sorted(allowed))}"
-            )
-        method: Callable[..., None] = getattr(self, name)
-        return method
+    def _fetch_and_update(self, kind: Kind, query: Query, change: Change) -> Any:
+        updated = self.repository.update(kind, query, change.event_of)
+        self._follow_up(stream_id(kind, updated.uid), change)
+        return updated
+
+    def _record(self, stream: int, change: Change) -> Event:
+        event = change.event_of(stream)
+        self.producer.record(stream, event)
+        self._follow_up(stream, change)
+        return event
+
+    def _follow_up(self, stream: int, change: Change) -> None:
+        if change.then is not None:
+            change.then(stream)
+        if change.ends_trial and self.eager:
+            self._commit_at_end()
 
     def _only(self, kind: Kind, uid: Any) -> Any:
         """Return the object with a uid, or None."""
@@ -303,9 +279,6 @@ class JournaledProtocol(Protocol):
 
     # Recording what happens to a trial
 
-    def _record(self, trial: Trial, event: Event) -> None:
-        self.producer.record(self._stream_of(trial), event)
-
     def log_trial_metrics(
         self,
         trial: Trial,
@@ -313,13 +286,13 @@ class JournaledProtocol(Protocol):
         aggregator: AggregatorFactory | None = None,
         **kwargs: Any,
     ) -> None:
-        check_key("the step", step)
-        spec = None if aggregator is None else aggregator_for(aggregator, kwargs)
-        self._record(trial, MetricsLogged(step, kwargs, spec))
-        if step is not None and spec is None:
+        change = self._trial_commands.log_trial_metrics(step, aggregator, **kwargs)
+        self._record(self._stream_of(trial), change)
+        if step is not None and aggregator is None:
             # The trial passed in shows plain dictionaries, as fetched trials do.
             for name in kwargs:
                 trial.metrics.setdefault(name, {})
+        spec = None if aggregator is None else aggregator_for(aggregator, kwargs)
         add_values(trial.metrics, step, kwargs, spec)
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
@@ -339,48 +312,35 @@ class JournaledProtocol(Protocol):
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
     ) -> None:
-        default = aggregator is None or aggregator is DEFAULT_METADATA
-        spec = None if default else aggregator_for(aggregator, kwargs)
-        self._record(trial, MetadataLogged(kwargs, spec))
+        change = self._trial_commands.log_trial_metadata(aggregator, **kwargs)
+        self._record(self._stream_of(trial), change)
 
     def log_trial_arguments(self, trial: Trial, **kwargs: Any) -> None:
-        self._record(trial, ArgumentsLogged(kwargs))
+        self._record(self._stream_of(trial), self._trial_commands.log_trial_arguments(**kwargs))
 
     def add_trial_tags(self, trial: Trial, **kwargs: Any) -> None:
-        self._record(trial, TagsAdded(kwargs))
+        self._record(self._stream_of(trial), self._trial_commands.add_trial_tags(**kwargs))
 
     def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
-        reason = None if error is None else str(error)
-        self._record(trial, StatusChanged(*check_status(status), reason))
-        self.journal.sync_if_interval()
+        self._record(self._stream_of(trial), self._trial_commands.set_trial_status(status, error))
         trial.status = status
-        if reason is not None:
-            trial.errors.append(reason)
+        if error is not None:
+            trial.errors.append(str(error))
 
     def log_trial_start(self, trial: Trial) -> None:
-        stream = self._stream_of(trial)
-        waited_s = self._waited_s.pop(stream, None)
-        self._timers.start(stream, None, waited_s=waited_s or 0.0)
-        self.producer.record(stream, TrialStarted(waited_s))
-        self._heartbeats.start(stream)
-        self.journal.sync_if_interval()
+        self._record(self._stream_of(trial), self._trial_commands.log_trial_start())
 
     def log_late_start(self, trial: Trial, waited_s: float) -> None:
-        self._waited_s[self._stream_of(trial)] = waited_s
+        self._trial_commands.waited_s[self._stream_of(trial)] = waited_s
         self.log_trial_start(trial)  # which subclasses of our users may have extended
 
     def log_trial_finish(
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
-        stream = self._stream_of(trial)
-        elapsed, _ = self._timers.stop(stream, None)
-        failure = failure_of(exc_type, exc_val, exc_tb)
-        self.producer.record(stream, TrialFinished(elapsed, _text(exc_type), failure))
-        trial.failure = failure
-        self._heartbeats.stop(stream)
-        self.journal.sync_if_interval()
-        if self.eager:
-            self._commit_at_end()
+        change = self._trial_commands.log_trial_finish(exc_type, exc_val, exc_tb)
+        event = self._record(self._stream_of(trial), change)
+        assert isinstance(event, TrialFinished)  # by construction
+        trial.failure = event.failure
 
     def _commit_at_end(self) -> None:
         try:
@@ -398,22 +358,16 @@ class JournaledProtocol(Protocol):
         start_callback: Callable[[], Any] | None = None,
         end_callback: Callable[[], Any] | None = None,
     ) -> None:
-        check_key("the name of a chrono", name)
-        spec = None if aggregator is DEFAULT_CHRONO else aggregator_for(aggregator, {name: 0.5})
-        stream = self._stream_of(trial)
-        self.producer.record_fields(stream, ChronoStarted, [name, spec])
-        if start_callback is not None:
-            start_callback()
-        self._timers.start(stream, name, end_callback)
+        change = self._trial_commands.log_trial_chrono_start(
+            name, aggregator, start_callback, end_callback
+        )
+        self._record(self._stream_of(trial), change)
 
     def log_trial_chrono_finish(
         self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
-        stream = self._stream_of(trial)
-        elapsed, end_callback = self._timers.stop(stream, name)
-        self.producer.record_fields(stream, ChronoFinished, [name, elapsed, _text(exc_type)])
-        if end_callback is not None:
-            end_callback()
+        change = self._trial_commands.log_trial_chrono_finish(name, exc_type, exc_val, exc_tb)
+        self._record(self._stream_of(trial), change)
 
     # The journal as a whole
 
@@ -477,14 +431,19 @@ def _exists_already(unmet: Precondition | None) -> bool:
     return True
 
 
-def _trial_named(uid: str) -> Trial:
-    trial = Trial()
-    trial.uid = uid
-    return trial
+def _command(commands: GroupCommands | TrialCommands, name: str) -> Callable[..., Change]:
+    """Return the command of a name that somebody passed in.
 
-
-def _text(value: Any) -> str | None:
-    return None if value is None else str(value)
+    Raises
+    ------
+    AttributeError
+        there is none
+    """
+    known = [command for command in dir(commands) if not command.startswith("_")]
+    if name not in known:
+        raise AttributeError(f"cannot update with {name!r}: use one of {', '.join(known)}")
+    command: Callable[..., Change] = getattr(commands, name)
+    return command
 
 
 def _no_project(uid: Any) -> ProjectDoesNotExist:

@@ -6,22 +6,34 @@ a trial does not exist yet, or it is the first one that matches a query.
 
 from __future__ import annotations
 
+import logging
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, NamedTuple
 
-from track.errors import ItemNotFound, JournalClosed
+from track.errors import ItemNotFound, JournalClosed, JournalError
+from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
-from track.persistence.store import Store
+from track.projections import snapshot
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
 from track.projections.objects import Objects, stream_of
 from track.projections.projection import catch_up
 from track.structure import AnyStatus, Trial
+from track.utils.forking import renew_in_children
+
+logger = logging.getLogger(__name__)
+
+FEWEST_NEW_EVENTS = 4096
+"""Fewer events than this are replayed as fast as a snapshot of them is written."""
+
+ONE_NEW_IN = 64
+"""A snapshot costs as much as the store is large, so it waits for one new event in so many."""
 
 Kind = Literal["project", "group", "trial", "archived"]
 """What there is; trials that are archived are only found when they are asked for."""
@@ -63,15 +75,15 @@ class Repository(ABC):
         """
 
     @abstractmethod
-    def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
+    def update(self, kind: Kind, query: Query, event_of: Callable[[int], Event]) -> Any:
         """Update the first object that matches, in one step.
 
         Parameters
         ----------
         kind, query
-            which
-        record
-            records the update of the object with a uid; nothing if that is not it any more
+            which trial or group
+        event_of
+            gives the event to record, from the stream of the object
 
         Returns
         -------
@@ -136,23 +148,29 @@ class LocalRepository(Repository):
     """
 
     def __init__(self, journal: Journal, producer: Producer) -> None:
-        self.store = Store(journal, producer)
+        self.journal = journal
         self._producer = producer
+        self._objects = Objects()
+        self._kept: int | None = None
+        """How many events the snapshot covers, as far as is known; None before anybody looked."""
+        self._state = threading.RLock()
+        renew_in_children(self)
 
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
     ) -> Precondition | None:
-        with self.store.exclusive_state() as objects:
+        with self.exclusive_state() as objects:
             unmet = first_unmet(objects, preconditions)
             if unmet is None:
                 self._producer.record(stream, event)
             return unmet
 
-    def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
-        with self.store.exclusive_state() as objects:
+    def update(self, kind: Kind, query: Query, event_of: Callable[[int], Event]) -> Any:
+        with self.exclusive_state() as objects:
             uid = first_match(objects, kind, query)
-            record(uid)
-            catch_up(objects, self.store.journal)
+            stream = stream_id(kind, uid)
+            self._producer.record(stream, event_of(stream))
+            catch_up(objects, self.journal)
             return COPY[kind](table(objects, kind)[uid])
 
     def find(self, kind: Kind, query: Query) -> list[Any]:
@@ -188,19 +206,62 @@ class LocalRepository(Repository):
                 return _metrics_of(objects, uid)
         except JournalClosed:
             # Closing brought the objects up to date.
-            with self.store.as_last_seen() as objects:
-                if uid not in objects.trials:
+            with self._producer.busy(), self._state:
+                if uid not in self._objects.trials:
                     raise
-                return _metrics_of(objects, uid)
-
-    def exclusive_state(self) -> AbstractContextManager[Objects]:
-        return self.store.exclusive_state()
-
-    def read_state(self) -> AbstractContextManager[Objects]:
-        return self.store.read_state()
+                return _metrics_of(self._objects, uid)
 
     def close(self) -> None:
-        self.store.close()
+        """Leave a snapshot to whoever opens the journal next, if it is worth one."""
+        with self.read_state():
+            pass
+
+    def renew_after_fork(self) -> None:
+        # Was some thread of the parent in the middle of a fold? Then start over.
+        if not self._state.acquire(blocking=False):
+            self._objects, self._kept = Objects(), None
+        self._state = threading.RLock()
+
+    @contextmanager
+    def read_state(self) -> Iterator[Objects]:
+        """Give the objects as they are now; nobody else touches them meanwhile."""
+        with self._producer.busy(), self._state:
+            self._catch_up()
+            yield self._objects
+
+    @contextmanager
+    def exclusive_state(self) -> Iterator[Objects]:
+        """Give the objects as they are now; no other process decides anything meanwhile."""
+        with self._producer.busy(), self.journal.exclusive(), self.read_state() as objects:
+            yield objects
+
+    def _catch_up(self) -> None:
+        if self._kept is None:
+            self._load_snapshot()
+        catch_up(self._objects, self.journal)
+        new = self._objects.events - (self._kept or 0)
+        if new >= max(FEWEST_NEW_EVENTS, self._objects.events // ONE_NEW_IN):
+            self._save_snapshot()
+
+    # Snapshots are caches: what is wrong with one is a reason to do without, and to say so
+
+    def _load_snapshot(self) -> None:
+        self._kept = 0
+        try:
+            kept = self.journal.load_snapshot()
+            if kept is not None:
+                with kept:
+                    self._objects = snapshot.unpack_objects(kept, self.journal.fingerprint)
+                self._kept = self._objects.events
+        except (snapshot.Refused, OSError) as error:
+            logger.info("the snapshot of the journal is not used: %s", error)
+
+    def _save_snapshot(self) -> None:
+        self._kept = self._objects.events
+        try:
+            self.journal.save_snapshot(snapshot.pack(self._objects, self.journal.fingerprint))
+        except (snapshot.Refused, JournalError, OSError) as error:
+            logger.info("no snapshot of the journal was written: %s", error)
 
 
 def _metrics_of(objects: Objects, uid: str) -> dict[str, Any]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from track.errors import BackendError, EncodingError
+from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.forwarding import ForwardingJournal
 from track.journals.producer import Producer
 from track.persistence.protocol import Query
-from track.persistence.repository import COPY, Kind, Precondition, Repository, table
+from track.persistence.repository import (
+    COPY,
+    Kind,
+    Precondition,
+    Repository,
+    table,
+)
 from track.projections.objects import Objects
 from track.relay.connection import Connection
 from track.relay.messages import Message, Verb
@@ -45,34 +52,46 @@ class RemoteRepository(Repository):
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
     ) -> Precondition | None:
-        proposal = _Proposal(self._connection, [*preconditions])
+        preconditions = [*preconditions]
         with self._drained():
             try:
-                with self._producer.redirected(proposal.append):
-                    self._producer.record(stream, event)
-            except _Unmet as unmet:
-                return unmet.precondition
+                payload = self._producer.encode(stream, event)
             except EncodingError:
                 # What is not to be recorded anyway need not be something that can be.
-                unmet_already = proposal.first_unmet()
-                if unmet_already is None:
+                call = ["first_unmet", _to_wire(preconditions)]
+                unmet: int | None = self._connection.request(Verb.CALL, call).header[0]
+                if unmet is None:
                     raise
-                return unmet_already
-        return None
+                return preconditions[unmet]
+            answer = self._propose(payload, preconditions)
+        if answer.verb != Verb.UNMET:
+            return None
+        first: int = answer.header[0]
+        return preconditions[first]
 
-    def update(self, kind: Kind, query: Query, record: Callable[[str], None]) -> Any:
+    def update(self, kind: Kind, query: Query, event_of: Callable[[int], Event]) -> Any:
         values = to_values(query)
         while True:
             (uid,) = self._ask("find_first", kind, values)
-            proposal = _Proposal(
-                self._connection, [Precondition(kind, uid, "first", query)], (kind, uid)
-            )
-            try:
-                with self._producer.redirected(proposal.append):
-                    record(uid)
-            except _Unmet:
-                continue  # somebody else was faster, so another one may be the first by now
-            return COPY[kind](table(unpack_selection(proposal.found), kind)[uid])
+            stream = stream_id(kind, uid)
+            payload = self._producer.encode(stream, event_of(stream))
+            first = Precondition(kind, uid, "first", query)
+            with self._drained():
+                answer = self._propose(payload, [first], kind, uid)
+            if answer.verb != Verb.UNMET:
+                return COPY[kind](table(unpack_selection(answer.attachment), kind)[uid])
+            # Another client was faster, so another object may be the first by now.
+
+    def _propose(
+        self,
+        payload: bytes,
+        preconditions: list[Precondition],
+        kind: Kind | None = None,
+        uid: str | None = None,
+    ) -> Message:
+        """Have the server append an event if the preconditions hold, and return an object then."""
+        header = [_to_wire(preconditions), kind, uid]
+        return self._connection.request(Verb.PROPOSE, header, payload)
 
     def find(self, kind: Kind, query: Query) -> list[Any]:
         objects = self._fetch("find", kind, to_values(query))
@@ -143,59 +162,5 @@ class RemoteRepository(Repository):
         """Nothing is held: the connection belongs to the journal."""
 
 
-class _Unmet(Exception):
-    """Something that was expected does not hold."""
-
-    def __init__(self, precondition: Precondition) -> None:
-        super().__init__(f"not {precondition.expected}: {precondition.kind} {precondition.uid}")
-        self.precondition = precondition
-
-
-class _Proposal:
-    """An event for a server to record if all that is expected holds; later ones go without.
-
-    Parameters
-    ----------
-    connection
-        with the server
-    expectations
-        what must hold
-    wanted
-        kind and uid of the object that :attr:`found` is to hold
-    """
-
-    def __init__(
-        self,
-        connection: Connection,
-        preconditions: list[Precondition],
-        wanted: tuple[Kind, str] | None = None,
-    ) -> None:
-        self.found = b""
-        self._connection = connection
-        self._preconditions = preconditions
-        self._wanted = wanted
-
-    def append(self, payloads: Sequence[bytes]) -> None:
-        """Propose one event.
-
-        Raises
-        ------
-        _Unmet
-            it was not recorded
-        """
-        (payload,) = payloads
-        header = [self._expected(), *(self._wanted or (None, None))]
-        answer = self._connection.request(Verb.PROPOSE, header, payload)
-        if answer.verb == Verb.UNMET:
-            raise _Unmet(self._preconditions[answer.header[0]])
-        self._preconditions = []
-        self.found = answer.attachment
-
-    def first_unmet(self) -> Precondition | None:
-        """Return the first expectation that does not hold now."""
-        call = ["first_unmet", self._expected()]
-        (unmet,) = self._connection.request(Verb.CALL, call).header
-        return None if unmet is None else self._preconditions[unmet]
-
-    def _expected(self) -> list[list[Any]]:
-        return [[*item[:3], to_values(item.query)] for item in self._preconditions]
+def _to_wire(preconditions: list[Precondition]) -> list[list[Any]]:
+    return [[*item[:3], to_values(item.query)] for item in preconditions]

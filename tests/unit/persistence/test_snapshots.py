@@ -12,8 +12,8 @@ from tests.property.test_folds import dump
 from track.errors import LockTimeout
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
-from track.persistence import get_protocol, store
-from track.persistence.store import Store
+from track.persistence import get_protocol, repository
+from track.persistence.repository import LocalRepository
 from track.projections import snapshot
 from track.projections.history import as_of
 from track.projections.objects import Objects
@@ -30,8 +30,8 @@ SNAPSHOTS = {
 @pytest.fixture(autouse=True)
 def often(monkeypatch, tmp_path):
     """Snapshots are written for every new event, in a folder of this test's own."""
-    monkeypatch.setattr(store, "FEWEST_NEW_EVENTS", 1)
-    monkeypatch.setattr(store, "ONE_NEW_IN", 10**9)
+    monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 1)
+    monkeypatch.setattr(repository, "ONE_NEW_IN", 10**9)
     monkeypatch.chdir(tmp_path)
 
 
@@ -55,8 +55,8 @@ def replays(monkeypatch):
         began.append(objects.position)
         catch_up(objects, journal)
 
-    catch_up = store.catch_up
-    monkeypatch.setattr(store, "catch_up", noting)
+    catch_up = repository.catch_up
+    monkeypatch.setattr(repository, "catch_up", noting)
     return began
 
 
@@ -104,7 +104,7 @@ def test_a_store_opens_with_its_snapshot(uri, path, replays):
 def test_what_came_after_the_snapshot_is_replayed(uri, path, replays, monkeypatch):
     """A snapshot is behind the journal as a rule; the rest is read."""
     trial = fill(uri)
-    monkeypatch.setattr(store, "FEWEST_NEW_EVENTS", 10**6)
+    monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 10**6)
     kept = path.read_bytes()
     protocol = get_protocol(uri)
     protocol.log_trial_metrics(trial, step=100, loss=0.5)
@@ -127,7 +127,7 @@ def test_a_store_without_a_snapshot_is_replayed(uri, path, replays):
 
 def test_a_few_events_are_not_worth_a_snapshot(uri, path, monkeypatch):
     """Small stores do without."""
-    monkeypatch.setattr(store, "FEWEST_NEW_EVENTS", 4096)
+    monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 4096)
     fill(uri)
     assert not path.exists()
 
@@ -249,7 +249,7 @@ def test_many_who_open_and_close_at_once_find_the_same(uri):
 def test_a_journal_with_no_place_for_snapshots_does_without():
     """Memory ends with its process, and so would they."""
     journal = MemoryJournal()
-    protocol_store = Store(journal, Producer(journal))
+    protocol_store = LocalRepository(journal, Producer(journal))
     journal.append([b"garbage"])
     with protocol_store.read_state() as objects:
         assert objects.events == 1

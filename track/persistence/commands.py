@@ -1,0 +1,164 @@
+"""What updates a trial or a group: each call of the Protocol as the event that it records.
+
+The methods have the names and the parameters of the Protocol's, but for the object that is updated:
+whoever records the event says which one that is, or has it found by a query.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from track.events.types import (
+    ArgumentsLogged,
+    ChronoFinished,
+    ChronoStarted,
+    Event,
+    GroupMetadataSet,
+    MetadataLogged,
+    MetricsLogged,
+    StatusChanged,
+    TagsAdded,
+    TrialArchived,
+    TrialFinished,
+    TrialRestored,
+    TrialStarted,
+)
+from track.journals.producer import Producer
+from track.persistence.failures import failure_of
+from track.persistence.liveness import Heartbeats
+from track.persistence.protocol import DEFAULT_CHRONO, DEFAULT_METADATA, AggregatorFactory
+from track.persistence.timers import Timers
+from track.persistence.validation import aggregator_for, check_key, check_status
+from track.structure import AnyStatus
+
+
+class Change(NamedTuple):
+    """What an update records, and what this process does once that is recorded."""
+
+    event_of: Callable[[int], Event]
+    """Gives the event, from the stream of its subject."""
+    then: Callable[[int], None] | None = None
+    """Is called with the stream afterwards."""
+    ends_trial: bool = False
+
+
+class GroupCommands:
+    """Updates of a group."""
+
+    def set_group_metadata(self, **kwargs: Any) -> Change:
+        return Change(lambda _: GroupMetadataSet(kwargs))
+
+
+class TrialCommands:
+    """Updates of a trial.
+
+    Parameters
+    ----------
+    producer
+        who records their events
+    heartbeats
+        of the trials that this process runs
+    """
+
+    def __init__(self, producer: Producer, heartbeats: Heartbeats) -> None:
+        self._producer = producer
+        self._heartbeats = heartbeats
+        self._timers = Timers()
+        self.waited_s: dict[int, float] = {}
+        """Stream of a trial whose start is recorded next -> how long ago it was."""
+
+    def _sync(self, _: int) -> None:
+        self._producer.journal.sync_if_interval()
+
+    def add_trial_tags(self, **kwargs: Any) -> Change:
+        return Change(lambda _: TagsAdded(kwargs))
+
+    def archive_trial(self) -> Change:
+        return Change(lambda _: TrialArchived(), self._sync)
+
+    def restore_trial(self) -> Change:
+        return Change(lambda _: TrialRestored(), self._sync)
+
+    def log_trial_arguments(self, **kwargs: Any) -> Change:
+        return Change(lambda _: ArgumentsLogged(kwargs))
+
+    def log_trial_metadata(
+        self, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
+    ) -> Change:
+        default = aggregator is None or aggregator is DEFAULT_METADATA
+        spec = None if default else aggregator_for(aggregator, kwargs)
+        return Change(lambda _: MetadataLogged(kwargs, spec))
+
+    def log_trial_metrics(
+        self, step: Any = None, aggregator: AggregatorFactory | None = None, **kwargs: Any
+    ) -> Change:
+        check_key("the step", step)
+        spec = None if aggregator is None else aggregator_for(aggregator, kwargs)
+        return Change(lambda _: MetricsLogged(step, kwargs, spec))
+
+    def set_trial_status(self, status: AnyStatus, error: Any = None) -> Change:
+        event = StatusChanged(*check_status(status), None if error is None else str(error))
+        return Change(lambda _: event, self._sync)
+
+    def log_trial_start(self) -> Change:
+        def event_of(stream: int) -> Event:
+            waited_s = self.waited_s.pop(stream, None)
+            self._timers.start(stream, None, waited_s=waited_s or 0.0)
+            return TrialStarted(waited_s)
+
+        def then(stream: int) -> None:
+            self._heartbeats.start(stream)
+            self._producer.journal.sync_if_interval()
+
+        return Change(event_of, then)
+
+    def log_trial_finish(
+        self, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    ) -> Change:
+        def event_of(stream: int) -> Event:
+            elapsed, _ = self._timers.stop(stream, None)
+            return TrialFinished(elapsed, _text(exc_type), failure_of(exc_type, exc_val, exc_tb))
+
+        def then(stream: int) -> None:
+            self._heartbeats.stop(stream)
+            self._producer.journal.sync_if_interval()
+
+        return Change(event_of, then, ends_trial=True)
+
+    def log_trial_chrono_start(
+        self,
+        name: str,
+        aggregator: AggregatorFactory = DEFAULT_CHRONO,
+        start_callback: Callable[[], Any] | None = None,
+        end_callback: Callable[[], Any] | None = None,
+    ) -> Change:
+        check_key("the name of a chrono", name)
+        spec = None if aggregator is DEFAULT_CHRONO else aggregator_for(aggregator, {name: 0.5})
+
+        def then(stream: int) -> None:
+            if start_callback is not None:
+                start_callback()
+            self._timers.start(stream, name, end_callback)
+
+        return Change(lambda _: ChronoStarted(name, spec), then)
+
+    def log_trial_chrono_finish(
+        self, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    ) -> Change:
+        end_callback = None
+
+        def event_of(stream: int) -> Event:
+            nonlocal end_callback
+            elapsed, end_callback = self._timers.stop(stream, name)
+            return ChronoFinished(name, elapsed, _text(exc_type))
+
+        def then(_: int) -> None:
+            if end_callback is not None:
+                end_callback()
+
+        return Change(event_of, then)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
