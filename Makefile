@@ -20,10 +20,11 @@ demo: .venv/with-demo ## train a small classifier, log it, and print its report
 test: .venv/with-dev ## run all tests
 	@$(BIN)/pytest -q -n auto
 
-check: .venv/with-dev docs ## lint, formatting, types, layers, and docs without warnings
+check: .venv/with-dev docs ## lint, formatting, types, layers, sizes, and docs without warnings
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet
 	@$(BIN)/mypy --strict track $(wildcard tests/typing/*.py)
+	@$(BIN)/lint-imports --no-cache > build/layers.txt || { cat build/layers.txt; exit 1; }
 	@$(BIN)/python tools/tidy.py
 
 bench: .venv/with-dev ## measure the budgets on this machine

@@ -423,7 +423,7 @@ class TrackClient:
         given, values = read_arguments(args, kwargs)
         values = {**{str(name): value for name, value in values.items()}, **kwargs}
         if show:
-            print(dumps(values, indent=2))
+            print(dumps(values, indent=2))  # noqa: T201 - documented to print
         if self.logger is None or self.logger.is_over:
             self.new_trial(parameters=values)
         elif self.logger.is_delayed or not self._is_prepared:
@@ -466,7 +466,7 @@ class TrackClient:
         """
         current = self.logger or self.new_trial()
         trial = current.trial if current.is_delayed else self._fetch(current.trial)
-        print(dumps(to_json(trial, short), indent=2))
+        print(dumps(to_json(trial, short), indent=2))  # noqa: T201 - documented to print
 
     def save(self, file_name_override: str | None = None) -> None:
         """Save everything logged, and write the report JSON.

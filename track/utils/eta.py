@@ -129,7 +129,7 @@ class EstimatedTime:
         ]
         text = " ".join(parts)
         if show:
-            print(text)
+            print(text)  # noqa: T201 - documented to print
         return text
 
     def _done(self, step: int | Sequence[int]) -> int:

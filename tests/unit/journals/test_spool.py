@@ -155,7 +155,10 @@ def test_a_spool_whose_process_lives_is_nobodys_to_take(folder, spool):
     """Neither here nor elsewhere."""
     spool.append([b"a"])
     assert list(Spool.left_behind(str(folder))) == []
-    program = f"from track.journals.spool import Spool; assert not list(Spool.left_behind({str(folder)!r}))"
+    program = (
+        "from track.journals.spool import Spool\n"
+        f"assert not list(Spool.left_behind({str(folder)!r}))"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
 
 
