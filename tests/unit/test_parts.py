@@ -16,6 +16,9 @@ from track.projections.snapshot import pack, unpack_objects
 from track.stores.redaction import redact
 from track.structure import Status
 
+# That the journal is damaged is told, too, see test_warnings.
+pytestmark = pytest.mark.filterwarnings("ignore:.*hold no intact record:track.errors.DamageWarning")
+
 LEFT = "only part of the trial"
 
 
