@@ -31,16 +31,20 @@ people start by hand have theirs."""
 _MEMORY = ("--cache=128MiB", "--max-sql-memory=256MiB")
 """By itself a node would take a part of all memory of the machine for each."""
 
-_SINGLE_NODE_SINCE = (19, 2)
-"""The version that brought ``start-single-node``; soon after, ``start`` came to need a cluster."""
-
-_PAUSE_S, _LONG_PAUSE_S = 0.05, 0.5
-_COMMAND_TIMEOUT_S = 15.0
+_PAUSE_S = 0.1
+_INIT_TIMEOUT_S = 15.0
 _LOCK_TIMEOUT_S = 0.5
 """A node that was killed holds on to its location for a moment."""
 _TAIL_LINES = 12
-_CONFIRM_S = 5.0
-"""How long a node may take to answer a statement once it has said that it is ready."""
+
+
+def _said(name: str, doc: str) -> property:
+    """Return a property with what the node said; None until it is ready."""
+
+    def read(node: CockRoachDB) -> str | None:
+        return node.properties.get(name)
+
+    return property(read, doc=doc)
 
 
 class CockRoachDB:
@@ -51,7 +55,7 @@ class CockRoachDB:
         with CockRoachDB("/tmp/node", "localhost:0") as node:
             client = TrackClient(node.uri)
 
-    The program ``cockroach`` must be on the PATH, in version 19.1 or later. The node is a process
+    The program ``cockroach`` must be on the PATH, in version 20.1 or later. The node is a process
     of its own, and no signal handler is installed: a node whose script is killed goes on running.
     Its process id is then in ``cockroach-node/pid`` of the location.
 
@@ -103,41 +107,17 @@ class CockRoachDB:
         self.clean_on_exit = clean_on_exit
         self.properties: dict[str, str] = {}
         self._folder = os.path.join(self.location, _FOLDER)
-        self._program = ""
         self._process: subprocess.Popen[bytes] | None = None
         self._output = -1
         self._is_new = self._made_location = False
         renew_in_children(self)
 
-    @property
-    def build(self) -> str | None:
-        """Version of the node. Like what follows, None until the node is ready."""
-        return self.properties.get("build")
-
-    @property
-    def client_flags(self) -> str | None:
-        """How to call the programs of CockroachDB so that they talk to this node."""
-        return self.properties.get("RPC client flags", self.properties.get("client flags"))
-
-    @property
-    def node_id(self) -> str | None:
-        """Number of the node in its cluster."""
-        return self.properties.get("nodeID")
-
-    @property
-    def sql(self) -> str | None:
-        """URL for the clients of PostgreSQL."""
-        return self.properties.get("sql")
-
-    @property
-    def status(self) -> str | None:
-        """Whether the node began a new cluster, joined one or came back to one, in its words."""
-        return self.properties.get("status")
-
-    @property
-    def webui(self) -> str | None:
-        """URL of its web pages."""
-        return self.properties.get("webui")
+    build = _said("build", "Version of the node; like the other properties None until it is ready.")
+    client_flags = _said("RPC client flags", "How to call CockroachDB's programs for this node.")
+    node_id = _said("nodeID", "Number of the node in its cluster.")
+    sql = _said("sql", "URL for the clients of PostgreSQL.")
+    status = _said("status", "Whether it began a cluster, joined one or came back, in its words.")
+    webui = _said("webui", "URL of its web pages.")
 
     @property
     def address(self) -> str:
@@ -148,11 +128,11 @@ class CockRoachDB:
         BackendError
             the node is not ready
         """
-        if self.sql is None:
+        if not self.sql:
             raise BackendError(
                 f"{self} is not ready: call start(), or wait() after start(wait=False)"
             )
-        return urlsplit(self.sql).netloc.rpartition("@")[2]
+        return urlsplit(str(self.sql)).netloc.rpartition("@")[2]
 
     @property
     def uri(self) -> str:
@@ -198,15 +178,15 @@ class CockRoachDB:
         """
         if self._process is not None:
             raise BackendError(f"{self} was started already: call stop() before starting it again")
-        self._program = _find_program()
+        program = _find_program()
         self._enter_location()
         try:
             self._make_folders()
-            self._process = _spawn([self._program, *self._arguments()], self._output)
+            self._process = _spawn([program, *self._arguments()], self._output)
         except BaseException:
             self._leave_location()
             raise
-        _started.add(self)
+        atexit.register(self.stop)
         if wait:
             self.wait()
 
@@ -247,7 +227,7 @@ class CockRoachDB:
             process.wait()
         self._process = None
         self.properties.clear()
-        _started.discard(self)
+        atexit.unregister(self.stop)
         self._leave_location()
 
     def parse(self, lines: str | Iterable[str]) -> dict[str, str]:
@@ -283,10 +263,7 @@ class CockRoachDB:
             self._process = None
 
     def _arguments(self) -> list[str]:
-        if self.join:
-            mode = ["start", f"--join={','.join(self.join)}"]
-        else:
-            mode = ["start-single-node" if _has_single_node(self._program) else "start"]
+        mode = ["start", f"--join={','.join(self.join)}"] if self.join else ["start-single-node"]
         host = self.addrs.rpartition(":")[0]
         return [
             *mode,
@@ -306,27 +283,18 @@ class CockRoachDB:
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self.START_TIMEOUT_S
         initialized = not self.join
-        answers_by = 0.0
-        pause_s = _PAUSE_S
         while process.poll() is None:
-            # A last line that is being written is not read yet.
+            # A last line that is being written is not read yet. The node prints when it takes
+            # statements, not before.
             self.parse(self._printed().rpartition("\n")[0])
             if self.status and self.node_id:
-                answers_by = answers_by or time.monotonic() + _CONFIRM_S
-                if self._answers():
-                    return
-                if time.monotonic() > answers_by:
-                    # What it printed comes last of all when a node starts, so it can be believed.
-                    logger.warning("%s says that it is ready, but does not answer from here", self)
-                    return
+                return
             # The file is there once the node listens.
             if not initialized and os.path.exists(self._path("url")):
                 initialized = self._initialize()
-                # Trying again costs a start of the program.
-                pause_s = _PAUSE_S if initialized else _LONG_PAUSE_S
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready within {self.START_TIMEOUT_S:g} s")
-            time.sleep(pause_s)
+            time.sleep(_PAUSE_S)
         raise self._failure(f"exited with status {process.returncode}")
 
     def _initialize(self) -> bool:
@@ -334,28 +302,18 @@ class CockRoachDB:
 
         It must be the same node whoever asks: two that are asked begin two clusters.
         """
-        done, said = _ask(self._program, "init", "--insecure", f"--host={self.join[0]}")
-        if done or "has already been initialized" in said:
-            return True
-        os.write(self._output, said.encode())  # a failure shows what was printed last
-        return False
-
-    def _answers(self) -> bool:
-        """Whether the node takes statements. Without a driver to try it, its word is taken."""
+        command = [_find_program(), "init", "--insecure", f"--host={self.join[0]}"]
+        # What it says goes where the node prints: a failure shows what was printed last.
+        said = len(self._printed())
+        asking = _spawn(command, self._output)
         try:
-            import psycopg2
-        except ImportError:
-            return True
-        try:
-            # In old versions the URL names no database.
-            connection = psycopg2.connect(self.sql, dbname="defaultdb", connect_timeout=5)
-            try:
-                connection.cursor().execute("SELECT 1")
-            finally:
-                connection.close()
-        except psycopg2.Error:
-            return False
-        return True
+            done = asking.wait(_INIT_TIMEOUT_S) == 0
+        except subprocess.TimeoutExpired:
+            done = False
+        finally:
+            asking.kill()
+            asking.wait()
+        return done or "has already been initialized" in self._printed()[said:]
 
     def _printed(self) -> str:
         with open(self._path("output"), encoding="utf-8", errors="replace") as file:
@@ -411,26 +369,18 @@ class CockRoachDB:
         if self.clean_on_exit and self._is_new:
             try:
                 shutil.rmtree(self._folder)
-                if self._made_location and not os.listdir(self.location):
-                    os.rmdir(self.location)
             except OSError as error:
                 # There may be nobody to raise to, and the node has been stopped.
                 logger.warning("the data of %s could not be removed: %s", self, error)
+            if self._made_location:
+                with suppress(OSError):  # others have something in it
+                    os.rmdir(self.location)
         elif self.clean_on_exit:
             logger.info("%s is kept: it was there before the node was started", self._folder)
         # A child that was forked meanwhile has the file open, so closing it would not do.
         fcntl.flock(self._output, fcntl.LOCK_UN)
         os.close(self._output)
         self._output = -1
-
-
-_started: set[CockRoachDB] = set()
-
-
-@atexit.register
-def _stop_all() -> None:
-    for node in list(_started):
-        node.stop()
 
 
 def _find_program() -> str:
@@ -443,47 +393,17 @@ def _find_program() -> str:
     return program
 
 
-def _environment() -> dict[str, str]:
-    return os.environ | {"COCKROACH_SKIP_ENABLING_DIAGNOSTIC_REPORTING": "true"}
-
-
 def _spawn(command: list[str], output: int) -> subprocess.Popen[bytes]:
-    """Start a node whose output goes to a file, so that it never has to wait for a reader."""
+    """Start a program whose output goes to a file, so that it never has to wait for a reader."""
     try:
         return subprocess.Popen(  # noqa: S603 - an argument list, nothing interprets it
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=_environment(),
+            env=os.environ | {"COCKROACH_SKIP_ENABLING_DIAGNOSTIC_REPORTING": "true"},
             # An interrupt from the keyboard is for the script, which still needs its database.
             start_new_session=True,
         )
     except OSError as error:
         raise BackendError(f"{command[0]} cannot be run: {error}; install it again") from error
-
-
-def _ask(program: str, *arguments: str) -> tuple[bool, str]:
-    """Run a command that ends by itself. Return whether it went well, and what it said."""
-    try:
-        done = subprocess.run(  # noqa: S603 - an argument list, nothing interprets it
-            [program, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            env=_environment(),
-            timeout=_COMMAND_TIMEOUT_S,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return False, f"{error}\n"
-    return done.returncode == 0, done.stdout
-
-
-def _has_single_node(program: str) -> bool:
-    """Whether a program knows how to start a cluster of one. Unknown versions are new ones."""
-    _, said = _ask(program, "version")
-    version = re.search(r"Build Tag:\s*v(\d+)\.(\d+)", said)
-    return version is None or tuple(map(int, version.groups())) >= _SINGLE_NODE_SINCE

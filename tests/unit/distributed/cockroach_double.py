@@ -1,10 +1,8 @@
 """A test double of the program ``cockroach``: it behaves like a node and stores nothing.
 
-Tests put it on the PATH under that name. It understands ``version``, ``start``,
-``start-single-node`` and ``init``, really listens, and speaks no SQL. These variables drive it:
+Tests put it on the PATH under that name. It understands ``start``, ``start-single-node`` and
+``init``, really listens, and speaks no SQL. These variables drive it:
 
-``DOUBLE_VERSION``
-    its version, v23.1.11 without
 ``DOUBLE_FAULTS``
     words of: ``chatty`` (prints more than a pipe holds), ``dies`` (before it is ready), ``hangs``
     (is never ready), ``stubborn`` (ignores SIGTERM)
@@ -14,7 +12,6 @@ Tests put it on the PATH under that name. It understands ``version``, ``start``,
 
 import json
 import os
-import re
 import signal
 import socket
 import sys
@@ -22,13 +19,11 @@ import threading
 import time
 from types import SimpleNamespace
 
-VERSION = os.environ.get("DOUBLE_VERSION", "v23.1.11")
-NUMBERS = tuple(int(number) for number in re.findall(r"\d+", VERSION)[:2]) or (99, 1)
 FAULTS = os.environ.get("DOUBLE_FAULTS", "").split()
 
 BANNER = """\
 CockroachDB node starting at 2023-11-06 08:30:00.123456789 +0000 UTC (took 0.6s)
-build:               CCL {version} @ 2023/10/30 12:00:00 (go1.19.10)
+build:               CCL v23.1.11 @ 2023/10/30 12:00:00 (go1.19.10)
 webui:               http://{host}:{port}0
 sql:                 postgresql://root@{host}:{port}/defaultdb?sslmode=disable
 RPC client flags:    cockroach <client cmd> --host={host}:{port} --insecure
@@ -43,13 +38,9 @@ nodeID:              {node}
 def main(verb, *arguments):
     flags = dict(argument.removeprefix("--").partition("=")[::2] for argument in arguments)
     record(verb, arguments)
-    if verb == "version":
-        print(f"Build Tag:        {VERSION}\nBuild Time:       2023/10/30 12:00:00")
-    elif verb == "init":
+    if verb == "init":
         init(flags)
-    elif verb == "start-single-node" and NUMBERS < (19, 2):
-        fail("unknown command", verb)
-    elif verb == "start" and "join" not in flags and NUMBERS >= (20, 1):
+    elif verb == "start" and "join" not in flags:
         fail("no --join flags provided to 'cockroach start'", verb)
     else:
         node(flags)
@@ -113,10 +104,7 @@ def node(flags):
     store = flags["store"].removeprefix("path=")
     others = set(flags.get("join", "").split(",")) - {"", f"{host}:{port}"}
     become_ready(state, os.path.join(store, "node"), "join" in flags, others)
-    banner = BANNER.format(version=VERSION, host=host, port=port, store=store, **vars(state))
-    if NUMBERS < (19, 2):
-        banner = banner.replace("RPC client flags:    ", "client flags:        ")
-        banner = banner.replace("/defaultdb", "")
+    banner = BANNER.format(host=host, port=port, store=store, **vars(state))
     print(banner, end="", flush=True)
     while True:
         time.sleep(1)

@@ -6,16 +6,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-from track.distributed.cockroachdb import CockRoachDB
-
 DOUBLE = Path(__file__).with_name("cockroach_double.py")
-
-
-class Node(CockRoachDB):
-    """A node that need not answer: the double speaks no SQL."""
-
-    def _answers(self):
-        return True
 
 
 class Double:
@@ -30,10 +21,9 @@ class Double:
         monkeypatch.setenv("PATH", str(folder))
         monkeypatch.setenv("DOUBLE_RECORD", str(self._record))
 
-    def behave(self, faults="", version="v23.1.11"):
+    def behave(self, faults=""):
         """Choose how it behaves from now on."""
         self._monkeypatch.setenv("DOUBLE_FAULTS", faults)
-        self._monkeypatch.setenv("DOUBLE_VERSION", version)
 
     def calls(self, *verbs):
         """Return the calls so far, in order."""

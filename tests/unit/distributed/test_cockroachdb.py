@@ -4,13 +4,11 @@ import os
 import shutil
 import signal
 import socket
-import sys
 
 import pytest
 
-from tests.unit.distributed.nodes import Node, has_ended, wait_until
-from track.distributed import cockroachdb
-from track.distributed.cockroachdb import CockRoachDB
+from tests.unit.distributed.nodes import has_ended, wait_until
+from track.distributed.cockroachdb import CockRoachDB as Node
 from track.errors import BackendError
 
 # Starting
@@ -42,20 +40,14 @@ def test_the_process_is_the_node(double, location):
 
 
 @pytest.mark.parametrize(
-    ("version", "join", "expected"),
+    ("join", "expected"),
     [
-        ("v19.1.5", None, ["start"]),
-        ("v19.2.0", None, ["start-single-node"]),
-        ("v20.1.0", None, ["start-single-node"]),
-        ("v24.2.4", None, ["start-single-node"]),
-        ("of somebody", None, ["start-single-node"]),
-        ("v19.1.5", "127.0.0.1:1", ["start", "--join=127.0.0.1:1"]),
-        ("v24.2.4", ["127.0.0.1:1", "h:2"], ["start", "--join=127.0.0.1:1,h:2"]),
+        (None, ["start-single-node"]),
+        (["127.0.0.1:1", "h:2"], ["start", "--join=127.0.0.1:1,h:2"]),
     ],
 )
-def test_the_arguments_suit_the_version(double, location, version, join, expected):
-    """Each gets the command that it understands, and a place for everything that it writes."""
-    double.behave(version=version)
+def test_a_node_has_a_place_for_everything_that_it_writes(double, location, join, expected):
+    """And takes no more memory than it is given."""
     node = Node(location, "127.0.0.1:0", join)
     node.start(wait=False)
     wait_until(lambda: double.calls("start", "start-single-node"))
@@ -78,15 +70,6 @@ def test_the_arguments_suit_the_version(double, location, version, join, expecte
     ]
 
 
-@pytest.mark.parametrize("version", ["v19.1.5", "v19.2.0", "v23.1.11"])
-def test_a_node_of_any_version_gets_ready(double, location, version):
-    """Old ones have no start-single-node, and new ones refuse a start without a cluster."""
-    double.behave(version=version)
-    with Node(location, "127.0.0.1:0") as node:
-        assert version in node.build
-        assert node.client_flags == f"cockroach <client cmd> --host={node.address} --insecure"
-
-
 def test_one_may_wait_later(double, location):
     """Who does not wait at the start waits when the node is needed, as often as they like."""
     node = Node(location, "127.0.0.1:0")
@@ -103,18 +86,6 @@ def test_a_node_never_waits_for_its_reader(double, location):
     double.behave("chatty")
     with Node(location, "127.0.0.1:0") as node:
         assert node.is_running
-
-
-def test_a_node_is_ready_when_it_answers(double, location):
-    """What it prints is not enough."""
-    answers = [False, False, True]
-
-    class Hesitant(CockRoachDB):
-        def _answers(self):
-            return answers.pop(0)
-
-    with Hesitant(location, "127.0.0.1:0"):
-        assert answers == []
 
 
 def test_without_a_program_there_is_no_node(location, monkeypatch, tmp_path):
@@ -153,12 +124,11 @@ def test_a_port_that_is_taken_is_named(double, location):
             Node(location, address).start()
 
 
-def test_a_node_that_is_never_ready_is_ended(double, location, monkeypatch):
+def test_a_node_that_is_never_ready_is_ended(double, location):
     """After a while the error says so, with what was printed meanwhile."""
     double.behave("hangs stubborn")
-    monkeypatch.setattr(Node, "START_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(Node, "STOP_TIMEOUT_S", 0.1)
     node = Node(location, "127.0.0.1:0")
+    node.START_TIMEOUT_S, node.STOP_TIMEOUT_S = 0.5, 0.1
     with pytest.raises(BackendError, match=r"not ready within 0\.5 s[\s\S]*clean_on_exit=False"):
         node.start()
     assert not node.is_running
@@ -169,8 +139,9 @@ def test_a_node_that_is_never_ready_is_ended(double, location, monkeypatch):
 def test_an_interrupted_start_leaves_no_node(double, location):
     """Who presses Ctrl-C has no node yet that they could stop."""
 
-    class Interrupted(CockRoachDB):
-        def _answers(self):
+    class Interrupted(Node):
+        def parse(self, lines):
+            wait_until(lambda: double.calls("start-single-node"))
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -245,39 +216,12 @@ def test_a_node_joins_a_cluster_that_is_there(double, tmp_path):
         assert second.address != first.address
 
 
-def test_a_cluster_that_cannot_be_reached_is_named(double, location, addresses, monkeypatch):
+def test_a_cluster_that_cannot_be_reached_is_named(double, location, addresses):
     """The error holds what was tried in vain."""
-    monkeypatch.setattr(Node, "START_TIMEOUT_S", 0.5)
+    node = Node(location, "127.0.0.1:0", addresses[1])
+    node.START_TIMEOUT_S = 0.5
     with pytest.raises(BackendError, match=rf"join={addresses[1]} can[\s\S]*cannot dial server"):
-        Node(location, "127.0.0.1:0", addresses[1]).start()
-
-
-def test_a_node_that_does_not_answer_from_here_is_believed(double, location, monkeypatch, caplog):
-    """Its banner comes last of all; a proxy or a firewall may be in the way of the statement."""
-    monkeypatch.setattr(cockroachdb, "_CONFIRM_S", 0.0)
-    node = CockRoachDB(location, "127.0.0.1:0")
-    monkeypatch.setattr(node, "_answers", lambda: False)
-    with node:
-        assert node.is_running
-        assert node.status == "initialized new cluster"
-    assert "does not answer" in caplog.text
-
-
-# Whether it answers
-
-
-def test_without_a_driver_its_word_is_taken(location, monkeypatch):
-    """The package for SQL is optional."""
-    monkeypatch.setitem(sys.modules, "psycopg2", None)
-    assert CockRoachDB(location, "127.0.0.1:0")._answers() is True
-
-
-def test_nobody_answers_where_nobody_listens(location, addresses):
-    """That is no error while a node gets ready."""
-    pytest.importorskip("psycopg2", reason="psycopg2 is not installed")
-    node = CockRoachDB(location, "127.0.0.1:0")
-    node.parse(f"sql: postgresql://root@{addresses[0]}?sslmode=disable")
-    assert node._answers() is False
+        node.start()
 
 
 # The real program
@@ -288,9 +232,8 @@ real = pytest.mark.skipif(shutil.which("cockroach") is None, reason="cockroach i
 @real
 def test_a_real_node_lives_and_goes(location):
     """From the start to the end, with what it says in between."""
-    with CockRoachDB(location, "127.0.0.1:0") as node:
+    with Node(location, "127.0.0.1:0") as node:
         assert (node.status, node.node_id) == ("initialized new cluster", "1")
-        assert node._answers()
         assert node.build
         assert node.client_flags
         assert node.webui.startswith("http://")
@@ -299,18 +242,9 @@ def test_a_real_node_lives_and_goes(location):
 
 
 @real
-def test_a_real_node_comes_back_to_its_data(location):
-    """When it is kept."""
-    with CockRoachDB(location, "127.0.0.1:0", clean_on_exit=False):
-        pass
-    with CockRoachDB(location, "127.0.0.1:0") as node:
-        assert node.status == "restarted pre-existing node"
-
-
-@real
 def test_real_nodes_form_a_cluster(tmp_path, addresses):
     """The same list for each is all they need."""
-    nodes = [CockRoachDB(tmp_path / address, address, addresses) for address in addresses]
+    nodes = [Node(tmp_path / address, address, addresses) for address in addresses]
     try:
         for node in nodes:
             node.start(wait=False)
@@ -328,4 +262,4 @@ def test_a_real_node_complains_of_a_taken_port(location):
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
         with pytest.raises(BackendError, match="choose another port"):
-            CockRoachDB(location, address).start()
+            Node(location, address).start()

