@@ -15,7 +15,6 @@ import msgpack
 from track.events.codec import Encoder, stream_id
 from track.events.types import Event, ProjectCreated
 from track.events.values import EXT_TUPLE
-from track.relay.handshake import HELLO, agree, begin
 from track.relay.messages import (
     LENGTH,
     MAX_ANSWER,
@@ -27,6 +26,7 @@ from track.relay.messages import (
     to_frame,
 )
 from track.relay.remote_errors import revive
+from track.utils.handshake import HELLO, agree, begin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -35,7 +35,6 @@ from track.events.codec import ENVELOPE, Encoder, stream_id  # noqa: E402
 from track.events.record import frame  # noqa: E402
 from track.events.values import pack_values  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
-from track.relay.handshake import HELLO, LAYERS, MAGIC, agree, begin  # noqa: E402
 from track.relay.messages import (  # noqa: E402
     LENGTH,
     MAX_ANSWER,
@@ -48,6 +47,7 @@ from track.relay.messages import (  # noqa: E402
 )
 from track.relay.remote_errors import revive  # noqa: E402
 from track.structure import Project, Trial  # noqa: E402
+from track.utils.handshake import HELLO, LAYERS, MAGIC, agree, begin  # noqa: E402
 
 PATIENCE_S = 20.0
 AT_ONCE = 64

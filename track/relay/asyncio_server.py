@@ -23,7 +23,6 @@ from track.errors import (
     TrackError,
 )
 from track.journals.journal import Batch
-from track.relay.handshake import HELLO, agree, begin
 from track.relay.limits import Limits, MemoryBudget, Turns, room_for
 from track.relay.listener import Listener, to_streams
 from track.relay.messages import (
@@ -41,6 +40,7 @@ from track.relay.peer import Peer
 from track.relay.remote_errors import describe
 from track.utils.files import detach_fd
 from track.utils.forking import renew_in_children
+from track.utils.handshake import HELLO, agree, begin
 
 logger = logging.getLogger(__name__)
 

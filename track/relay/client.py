@@ -23,9 +23,9 @@ from track.persistence.uri_options import (
 )
 from track.persistence.utils import check_port, parse_uri, without_password
 from track.relay.connection import Connection, Target
-from track.relay.handshake import check_layer
 from track.relay.remote_journal import RelayJournal
 from track.relay.remote_repository import RemoteRepository
+from track.utils.handshake import check_layer
 
 _Authenticate = Callable[[str], tuple[str | None, str | None]]
 

@@ -22,12 +22,10 @@ from track.errors import (
     JournalUnreachable,
     MalformedMessage,
 )
-from track.relay.handshake import HELLO, agree, begin
 from track.relay.messages import (
     LENGTH,
     MAX_ANSWER,
     MAX_STRANGER,
-    Channel,
     Message,
     Verb,
     body_length,
@@ -38,6 +36,7 @@ from track.relay.remote_errors import revive
 from track.relay.scram import Challenge, ClientLogin
 from track.utils.files import detach_fd
 from track.utils.forking import renew_in_children
+from track.utils.handshake import HELLO, Channel, agree, begin
 from track.utils.lookup import Resolve, addresses_of
 from track.utils.waiting import waiting_for
 

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from enum import IntEnum
 from struct import Struct
-from typing import Any, NamedTuple, Protocol
-from zlib import crc32
+from typing import Any, NamedTuple
 
-from track.errors import EncodingError, InsecureConnection, MalformedMessage
+from track.errors import EncodingError, MalformedMessage
 from track.events.record import MAX_GROUP, frame
 from track.events.scan import scan
 from track.events.values import pack_values, unpack
+from track.utils.handshake import Channel
 
 LENGTH = Struct(">I")
 _HEAD = Struct(">BI")
-_CRC = Struct(">I")
-_COUNTER = Struct(">Q")
 
 MAX_HEADER = 2**20
 """Bytes of a header: those of events and answers are attachments."""
@@ -75,47 +73,6 @@ def to_subscription(header: list[Any]) -> Subscription:
     if stream is not None and (live or type(stream) is not int or not 0 <= stream < 2**63):
         raise MalformedMessage("that is no stream, or it is wanted live")
     return Subscription(after, bool(live), stream)
-
-
-class Channel(Protocol):
-    """One end of a connection: what it seals, the other end opens, in the same order."""
-
-    def seal(self, data: bytes) -> bytes:
-        """Return data as it travels."""
-        ...
-
-    def open(self, data: bytes) -> bytes:
-        """Return what was sealed.
-
-        Raises
-        ------
-        InsecureConnection
-            that is not what the other end sealed next
-        """
-        ...
-
-
-class CheckedChannel:
-    """A channel without secrets: it notices accidents, and nobody who means harm."""
-
-    def __init__(self) -> None:
-        self._sealed = 0
-        self._opened = 0
-
-    def seal(self, data: bytes) -> bytes:
-        self._sealed += 1
-        return _checksum(data, self._sealed) + data
-
-    def open(self, data: bytes) -> bytes:
-        self._opened += 1
-        content = data[_CRC.size :]
-        if data[: _CRC.size] != _checksum(content, self._opened):
-            raise InsecureConnection("what arrived was altered, lost or repeated on the way")
-        return content
-
-
-def _checksum(data: bytes, counter: int) -> bytes:
-    return _CRC.pack(crc32(data, crc32(_COUNTER.pack(counter))))
 
 
 def to_frame(message: Message, channel: Channel) -> bytes:

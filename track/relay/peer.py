@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from track.relay.messages import MAX_STRANGER, Channel, Message, to_frame
+from track.relay.messages import MAX_STRANGER, Message, to_frame
+from track.utils.handshake import Channel
 
 
 class Peer:

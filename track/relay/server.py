@@ -20,7 +20,6 @@ from track.persistence.registry import get_protocol
 from track.persistence.uri_options import RELAY_PORT, is_loopback, yes_or_no
 from track.persistence.utils import check_options, check_port, parse_uri, without_password
 from track.relay.asyncio_server import RelayServer
-from track.relay.handshake import check_layer
 from track.relay.limits import Limits
 from track.relay.messages import Message, Verb
 from track.relay.peer import Peer
@@ -28,6 +27,7 @@ from track.relay.scram import ServerLogin, check_password
 from track.relay.service import Answering
 from track.relay.users import Users
 from track.structure import Project, Trial, TrialGroup
+from track.utils.handshake import check_layer
 from track.utils.signal import SignalHandler
 
 if TYPE_CHECKING:

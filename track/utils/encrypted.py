@@ -1,38 +1,29 @@
 """Sockets that nobody on the way can listen to, or alter what passes.
 
-What travels is a hello in each direction (magic, version, public key), then records: a length of 4
-bytes, big-endian, and sealed bytes. A record of nothing is the end. :mod:`track.utils.sealing` has
-the cryptography, for whoever has no use for a socket, and says what it is good for.
+They begin as a relay's connection with AES does (:mod:`track.utils.handshake`). Then records
+travel: a length of 4 bytes, big-endian, and sealed bytes. A record of nothing is the end.
+:mod:`track.utils.sealing` has the cryptography, for whoever has no use for a socket, and says what
+it is good for.
 """
 
 from __future__ import annotations
 
 import errno
 import logging
-import math
 import os
 import select
 import socket
-import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from struct import Struct
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from track.errors import InsecureConnection
 from track.utils.files import detach_fd
-from track.utils.forking import renew_in_children
-from track.utils.sealing import (
-    FORKED,
-    MAX_RECORD,
-    OVERHEAD,
-    EncryptedChannel,
-    Handshake,
-    KeyExchange,
-    missing,
-    open_record,
-    seal_record,
-)
+from track.utils.forking import ForkSafeLock, renew_in_children
+from track.utils.handshake import HELLO, Channel, agree, begin
+from track.utils.sealing import ALTERED, FORKED, OVERHEAD, EncryptedChannel, KeyExchange
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -41,11 +32,14 @@ logger = logging.getLogger(__name__)
 
 __all__ = ["MAX_RECORD", "OVERHEAD", "EncryptedChannel", "EncryptedSocket", "KeyExchange"]
 
+MAX_RECORD = 2**16
+"""Bytes of a sealed record, at most."""
+
+_LENGTH = Struct(">I")
 _TORN = (
-    "an earlier send ended in the middle of its data, so nothing can be sent here any more: "
-    "connect again"
+    "an earlier send ended in the middle of its data, so nothing else can be sent here: connect "
+    "again"
 )
-_SHUT = "the sending side of this connection was shut down"
 
 
 class EncryptedSocket(socket.socket):
@@ -60,11 +54,12 @@ class EncryptedSocket(socket.socket):
     -----
     * Whoever closes, or shuts down sending, says so: if the connection ends otherwise, the other
       end gets an InsecureConnection instead of ``b""``. Without ``close``, it ends otherwise.
-    * A receive that times out has lost nothing; a send that times out when part of what it sends is
-      on the way leaves a connection on which nothing can be sent any more.
-    * A non-blocking send that raises BlockingIOError must be tried again with the same data, and
-      possibly more behind it. What it takes, it returns only when all of it is with the kernel.
-    * A non-blocking connect, or accept, leaves the handshake to the first sends and receives.
+    * A receive that times out, or would block, has lost nothing. A send that does must be tried
+      again with the same data, and possibly more behind it; after a ``sendall`` that sent a part of
+      its data, nothing can be sent any more.
+    * A non-blocking socket cannot connect: make it non-blocking afterwards. One that listens may be
+      non-blocking, but ``accept`` waits for the handshake of a client that is there.
+    * The timeout is how long the other end may let this one wait at a time.
     * What is read from or written to the descriptor itself (``fileno``, ``detach``) is not
       decrypted or encrypted.
     * A connection cannot be used in a forked process: it stays with the one that made it.
@@ -77,15 +72,13 @@ class EncryptedSocket(socket.socket):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._handshake: Handshake | None = None
-        """The one that is under way."""
-        self._channel: EncryptedChannel | None = None
+        self._channel: Channel | None = None
         self._refusal = ""
         """Why this connection is not to be trusted any more."""
         self._unsendable = ""
         """Why nothing can be sent any more."""
-        self._unsent: tuple[bytes, memoryview] | None = None
-        """What a non-blocking send took, and what is left of the record with it."""
+        self._taken, self._unsent = b"", memoryview(b"")
+        """The data of the record that is being sent, and what is left of that record."""
         self._partial = bytearray()
         """The record that is being received, as far as it has come."""
         self._plain = bytearray()
@@ -94,18 +87,13 @@ class EncryptedSocket(socket.socket):
         """Whether the other end said that it sends nothing any more."""
         self._deaf = False
         """Whether this end shut down receiving."""
-        self._make_locks()
-
-    def _make_locks(self) -> None:
-        self._shaking, self._sending, self._receiving = (threading.Lock() for _ in range(3))
+        self._sending, self._receiving = ForkSafeLock(), ForkSafeLock()
 
     def renew_after_fork(self) -> None:
         # The descriptor must not keep the connection open when the parent is gone.
         if self.fileno() >= 0:
             detach_fd(self.fileno())
-        self._handshake = self._channel = None
-        self._refusal = FORKED
-        self._make_locks()
+        self._channel, self._refusal = None, FORKED
 
     # The beginning
 
@@ -118,22 +106,15 @@ class EncryptedSocket(socket.socket):
             the other end is something else; this socket is closed then
         TimeoutError
             it does not answer in time
+        OSError
+            this socket is non-blocking, or no stream
         """
         if self.type != socket.SOCK_STREAM:
             raise _unsupported("a socket that is no stream", "make it with SOCK_STREAM")
-        deadline = self._deadline()
-        try:
-            super().connect(address)
-        except BlockingIOError:
-            self._begin(is_server=False)
-            raise
-        self._begin(is_server=False)
-        try:
-            with suppress(BlockingIOError):
-                self._shake_hands(deadline)
-        except BaseException:
-            self.close()
-            raise
+        if self.gettimeout() == 0:
+            raise _unsupported("a non-blocking connect", "call setblocking(False) after it")
+        super().connect(address)
+        self._shake_hands(is_server=False)
 
     def connect_ex(self, address: Any) -> int:
         """Connect, and return the number of the error, or 0."""
@@ -157,89 +138,66 @@ class EncryptedSocket(socket.socket):
         -------
         (socket, addr) of the client
         """
-        deadline = self._deadline() if self.gettimeout() else None
         while True:
-            self._wait(select.POLLIN, deadline)
             plain, address = super().accept()
             client = type(self)(plain.family, plain.type, plain.proto, fileno=plain.detach())
             client.handshake_timeout_s = self.handshake_timeout_s
             try:
-                client._serve(wait=self.gettimeout() != 0)  # noqa: SLF001 - it is one of these
+                client._shake_hands(is_server=True)  # noqa: SLF001 - it is one of these
             except OSError as error:
-                client.close()
                 logger.info("the client at %s did not shake hands: %s", address, error)
-            except BaseException:
-                client.close()
-                raise
             else:
                 return client, address
 
-    def _serve(self, *, wait: bool) -> None:
-        """Be the server's end of a connection that was just made."""
-        self._begin(is_server=True)
-        if wait and self.gettimeout() != 0:
-            self._shake_hands(None)
-
-    def _begin(self, *, is_server: bool) -> None:
-        if self._handshake is None and self._channel is None:
-            self._handshake = Handshake(is_server=is_server)
-            renew_in_children(self)
-
-    def _shake_hands(self, deadline: float | None) -> None:
-        """Do what is left of the handshake."""
-        with self._shaking:
-            handshake = self._handshake
-            if handshake is None:
-                return  # another thread did
-            latest = time.monotonic() + self.handshake_timeout_s
-            deadline = latest if deadline is None else min(deadline, latest)
-            try:
-                while handshake.unsent:
-                    self._wait(select.POLLOUT, deadline)
-                    handshake.unsent = handshake.unsent[super().send(handshake.unsent) :]
-                while handshake.missing:
-                    self._wait(select.POLLIN, deadline)
-                    handshake.hear(super().recv(handshake.missing))
-                self._channel = handshake.finish()
-            except InsecureConnection as error:
-                self._refusal = str(error)
-                raise
-            except TimeoutError as error:
+    def _shake_hands(self, *, is_server: bool) -> None:
+        """Agree with the other end, or close this one."""
+        renew_in_children(self)
+        within_s = min(self.handshake_timeout_s, self.gettimeout() or self.handshake_timeout_s)
+        deadline = time.monotonic() + within_s
+        mine = begin("AES")
+        try:
+            super().sendall(mine.hello)
+            self._channel = agree(mine, self._receive_hello(deadline), is_server=is_server).channel
+        except BaseException as error:
+            self.close()
+            if isinstance(error, TimeoutError):
                 raise TimeoutError(
                     "the other end does not shake hands in time: it may be no encrypted one"
                 ) from error
-            self._handshake = None
+            raise
 
-    def _encrypted(self, deadline: float | None) -> EncryptedChannel:
-        """Return the channel, after the handshake."""
-        if self._refusal:
-            raise InsecureConnection(self._refusal)
-        if self.fileno() < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        if self._handshake is not None:
-            self._shake_hands(deadline)
-        if self._channel is None:
-            raise OSError(errno.ENOTCONN, "not connected: use connect, or what accept returns")
-        return self._channel
+    def _receive_hello(self, deadline: float) -> bytes:
+        hello = b""
+        while len(hello) < HELLO.size:
+            self._wait(select.POLLIN, deadline - time.monotonic())
+            piece = super().recv(HELLO.size - len(hello))
+            if not piece:
+                raise InsecureConnection(
+                    "the other end closed the connection before it was encrypted: it may be no "
+                    "encrypted one, or refuse this one"
+                )
+            hello += piece
+        return hello
 
-    # Waiting
-
-    def _deadline(self) -> float | None:
-        """Return until when a call may take; None if it may take forever."""
-        timeout = self.gettimeout()
-        return None if timeout is None else time.monotonic() + timeout
-
-    def _wait(self, event: int, deadline: float | None) -> None:
-        """Wait until something can be received, or sent. The timeout is shared by all threads."""
-        if deadline is None or self.fileno() < 0:
-            return  # the call that comes next waits by itself, or says what is wrong
+    def _wait(self, event: int, within_s: float | None) -> None:
+        """Wait until something can be received, or sent."""
         poll = select.poll()
         poll.register(self, event)
-        if poll.poll(math.ceil(1000 * max(0.0, deadline - time.monotonic()))):
+        if poll.poll(None if within_s is None else 1000 * max(0.0, within_s)):
             return
         if self.gettimeout() == 0:
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         raise TimeoutError("timed out")
+
+    def _encrypted(self) -> Channel:
+        """Return the channel to the other end."""
+        if self._refusal:
+            raise InsecureConnection(self._refusal)
+        if self.fileno() < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        if self._channel is None:
+            raise OSError(errno.ENOTCONN, "not connected: use connect, or what accept returns")
+        return self._channel
 
     # Receiving
 
@@ -269,7 +227,13 @@ class EncryptedSocket(socket.socket):
         if buffersize == 0:
             return b""
         with self._receiving:
-            self._fill()
+            channel = self._encrypted()
+            try:
+                while not self._plain and not self._ended:
+                    self._receive(channel)
+            except InsecureConnection as error:
+                self._refusal = str(error)
+                raise
             data = bytes(self._plain[:buffersize])
             if not flags & socket.MSG_PEEK:
                 del self._plain[:buffersize]
@@ -279,34 +243,26 @@ class EncryptedSocket(socket.socket):
         """Return how many bytes are decrypted already: ``select`` does not know of them."""
         return len(self._plain)
 
-    def _fill(self) -> None:
-        """Have something decrypted, unless the other end has ended."""
-        deadline = self._deadline()
-        channel = self._encrypted(deadline)
-        if self._plain or self._ended:
-            return
-        try:
-            while (size := missing(self._partial)) > 0:
-                self._wait(select.POLLIN, deadline)
-                data = super().recv(size)
-                if not data:
-                    self._cut_short()
-                    return
-                self._partial += data
-            self._plain += open_record(channel, self._partial)
+    def _receive(self, channel: Channel) -> None:
+        """Receive more of a record, and open it once it is there."""
+        size = _LENGTH.size
+        if len(self._partial) >= size:
+            (length,) = _LENGTH.unpack_from(self._partial)
+            if not OVERHEAD <= length <= MAX_RECORD:
+                raise InsecureConnection(ALTERED)
+            size += length
+        if len(self._partial) < size:
+            data = super().recv(size - len(self._partial))
+            if not data and not self._deaf:
+                raise InsecureConnection(
+                    "the connection was cut short: it ended, and the other end did not say so"
+                )
+            self._ended = not data
+            self._partial += data
+        elif size > _LENGTH.size:
+            self._plain += channel.open(bytes(self._partial[_LENGTH.size :]))
             self._partial.clear()
-        except InsecureConnection as error:
-            self._refusal = str(error)
-            raise
-        self._ended = not self._plain
-
-    def _cut_short(self) -> None:
-        """Take note of an end that the other end did not announce."""
-        if not self._deaf:
-            raise InsecureConnection(
-                "the connection was cut short: it ended, and the other end did not say so"
-            )
-        self._ended = True
+            self._ended = not self._plain
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
         """Receive into a buffer; return how many bytes."""
@@ -352,63 +308,44 @@ class EncryptedSocket(socket.socket):
 
         Raises
         ------
-        BlockingIOError
+        BlockingIOError, TimeoutError
             there is no room: try again with the same data
         BrokenPipeError
-            an earlier send timed out or was interrupted on its way
+            an earlier send ended in the middle of other data
         """
         _check_flags(flags, 0)
         view = memoryview(data).cast("B")
-        deadline = self._deadline()
-        channel = self._encrypted(deadline)
         with self._sending:
-            return self._send_record(channel, view, deadline) if view else 0
+            return self._send_record(view, self.gettimeout()) if view else 0
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
         """Send all of the data; if only part of it can be sent, nothing else can be any more."""
         _check_flags(flags, 0)
-        view = memoryview(data).cast("B")
-        deadline = self._deadline()
-        channel = self._encrypted(deadline)
+        view = rest = memoryview(data).cast("B")
         with self._sending:
-            rest = view
             try:
                 while rest:
-                    rest = rest[self._send_record(channel, rest, deadline) :]
+                    rest = rest[self._send_record(rest, self.gettimeout()) :]
             except BaseException:
                 if len(rest) < len(view):
                     self._unsendable = _TORN
                 raise
 
-    def _send_record(
-        self, channel: EncryptedChannel, data: memoryview, deadline: float | None
-    ) -> int:
+    def _send_record(self, data: memoryview, within_s: float | None) -> int:
         """Send the beginning of the data as a record; nothing is the end."""
+        channel = self._encrypted()
         if self._unsendable:
             raise BrokenPipeError(errno.EPIPE, self._unsendable)
-        if self._unsent is not None:
-            taken, rest = self._unsent
-            if data[: len(taken)] != taken or bool(data) != bool(taken):
-                raise OSError(
-                    errno.EINVAL,
-                    "the last send raised BlockingIOError, and part of its data is on the way: "
-                    "finish it first, with the same data",
-                )
-        self._wait(select.POLLOUT, deadline)  # if there is no room at all, nothing has changed
-        # Whatever ends this early, the other end is left in the middle of a record.
-        self._unsendable = _TORN
-        if self._unsent is None:
-            taken = bytes(data[: MAX_RECORD - OVERHEAD])
-            rest = memoryview(seal_record(channel, taken))
-        try:
-            while rest:
-                self._wait(select.POLLOUT, deadline)
-                rest = rest[super().send(rest) :]
-        except BlockingIOError:
-            self._unsent, self._unsendable = (taken, rest), ""
-            raise
-        self._unsent, self._unsendable = None, ""
-        return len(taken)
+        if not self._unsent:
+            self._wait(select.POLLOUT, within_s)  # if there is no room at all, nothing has changed
+            self._taken = bytes(data[: MAX_RECORD - OVERHEAD])
+            sealed = channel.seal(self._taken)
+            self._unsent = memoryview(_LENGTH.pack(len(sealed)) + sealed)
+        elif data[: len(self._taken)] != self._taken or bool(data) != bool(self._taken):
+            raise BrokenPipeError(errno.EPIPE, _TORN)
+        while self._unsent:
+            self._unsent = self._unsent[super().send(self._unsent) :]
+        return len(self._taken)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         """Send a file until its end; return how many bytes."""
@@ -439,7 +376,7 @@ class EncryptedSocket(socket.socket):
 
     def dup(self) -> EncryptedSocket:
         """Duplicate the socket, unless it is connected: both would seal with the same numbers."""
-        if self._handshake is not None or self._channel is not None or self._refusal:
+        if self._channel is not None or self._refusal:
             raise _unsupported("dup of a connection", "use this object in both places")
         return super().dup()
 
@@ -453,16 +390,15 @@ class EncryptedSocket(socket.socket):
 
     def _send_end(self) -> None:
         """Say that nothing more comes, if nobody did, and nobody is in the middle of sending."""
-        if self._channel is None or self._unsendable:
-            return
-        latest = time.monotonic() + self.handshake_timeout_s
-        deadline = self._deadline()
-        if not self._sending.acquire(blocking=False):
+        if self._channel is None or self._unsendable or not self._sending.acquire(blocking=False):
             return
         try:
-            deadline = latest if deadline is None else min(deadline, latest)
-            self._send_record(self._channel, memoryview(b""), deadline)
-            self._unsendable = _SHUT
+            timeout = self.gettimeout()
+            limit_s = self.handshake_timeout_s
+            self._send_record(
+                memoryview(b""), limit_s if timeout is None else min(limit_s, timeout)
+            )
+            self._unsendable = "the sending side of this connection was shut down"
         finally:
             self._sending.release()
 
@@ -472,12 +408,12 @@ class EncryptedSocket(socket.socket):
             with suppress(OSError):  # it is closed, whether the other end hears of it or not
                 self._send_end()
         finally:
-            self._channel = self._handshake = None
+            self._channel = None
             super()._real_close()  # type: ignore[misc]
 
     def detach(self) -> int:
         """Return the descriptor, and leave it open; nothing there is encrypted by this object."""
-        self._channel = self._handshake = None
+        self._channel = None
         return super().detach()
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Protocol
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
 from weakref import WeakSet
 
 logger = logging.getLogger(__name__)
@@ -47,6 +49,42 @@ def pause_for_forks(owner: Pausable) -> None:
     """Have ``owner`` pause while this process forks, and renew it in the children."""
     _pausable.add(owner)
     renew_in_children(owner)
+
+
+class ForkSafeLock:
+    """A lock that is new in a forked child, whoever held it in the parent.
+
+    Parameters
+    ----------
+    make
+        what kind of lock: ``threading.Lock`` or ``threading.RLock``
+    """
+
+    def __init__(self, make: Callable[[], Any] = threading.Lock) -> None:
+        self._make = make
+        self._lock = make()
+        self._entered: list[Any] = []
+        """The locks that ``with`` took: a child that was forked inside leaves the parent's."""
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        self._lock = self._make()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock; return whether it was free in time."""
+        return bool(self._lock.acquire(blocking, timeout))
+
+    def release(self) -> None:
+        """Let others take the lock."""
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        lock = self._lock
+        lock.acquire()
+        self._entered.append(lock)
+
+    def __exit__(self, *_: object) -> None:
+        self._entered.pop().release()
 
 
 def _pause_all() -> None:

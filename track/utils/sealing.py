@@ -10,9 +10,6 @@ can do so with each of them; whoever has to exclude that must bind a secret to t
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from struct import Struct
 from typing import NoReturn
 
 from cryptography.exceptions import InvalidTag
@@ -22,20 +19,14 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from track.errors import InsecureConnection
-from track.utils.forking import renew_in_children
+from track.utils.forking import ForkSafeLock, renew_in_children
 
 OVERHEAD = 16
 """How many bytes longer sealed data is."""
 
-MAX_RECORD = 2**16
-"""Bytes of a sealed record of an encrypted socket, at most."""
-
 KEY_SIZE = 32
 """Bytes of a key, public or not."""
 
-_MAGIC, _VERSION = b"TRKE", 1
-_HELLO = Struct(">4sB32s")
-_LENGTH = Struct(">I")
 _NONCE_SIZE = 12
 _LAST_NONCE = 2 ** (8 * _NONCE_SIZE) - 1
 
@@ -109,13 +100,12 @@ class _Direction(_Single):
 
     def __init__(self, key: bytes) -> None:
         self.cipher = AESGCM(key)
-        self.lock = threading.Lock()
+        self.lock = ForkSafeLock()
         self.refusal = ""
         self._count = 0
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        self.lock = threading.Lock()
         self.refusal = FORKED
 
     def next_nonce(self) -> bytes:
@@ -171,83 +161,3 @@ class EncryptedChannel(_Single):
             except InvalidTag as error:
                 self._opening.refusal = ALTERED
                 raise InsecureConnection(ALTERED) from error
-
-
-class Handshake:
-    """What one end of an encrypted socket says first, and has heard so far."""
-
-    def __init__(self, *, is_server: bool) -> None:
-        self._is_server = is_server
-        self._exchange = KeyExchange()
-        self._mine = _HELLO.pack(_MAGIC, _VERSION, self._exchange.public)
-        self._theirs = b""
-        self.unsent = self._mine
-
-    @property
-    def missing(self) -> int:
-        """How many bytes the other end has yet to say."""
-        return _HELLO.size - len(self._theirs)
-
-    def hear(self, data: bytes) -> None:
-        """Take what the other end said next; nothing if it hung up.
-
-        Raises
-        ------
-        InsecureConnection
-            the other end is something else
-        """
-        peer = "client" if self._is_server else "server"
-        if not data:
-            raise InsecureConnection(
-                f"the {peer} closed the connection before it was encrypted: it may be no encrypted "
-                "one, or refuse this one"
-            )
-        self._theirs += data
-        if not self._theirs.startswith(_MAGIC[: len(self._theirs)]):
-            raise InsecureConnection(f"what the {peer} says is no beginning of an encrypted one")
-        version = self._theirs[len(_MAGIC) :][:1]
-        if version and version[0] != _VERSION:
-            raise InsecureConnection(
-                f"the {peer} speaks version {version[0]} of the encryption, this is version "
-                f"{_VERSION}: use the same version of track-journal on both sides"
-            )
-
-    def finish(self) -> EncryptedChannel:
-        """Return the channel, once nothing is missing.
-
-        Raises
-        ------
-        InsecureConnection
-            the other end sent no usable key
-        """
-        hellos = (self._theirs, self._mine) if self._is_server else (self._mine, self._theirs)
-        transcript = hashlib.sha256(b"".join(hellos)).digest()
-        public = self._theirs[-KEY_SIZE:]
-        return self._exchange.finish(public, transcript, is_server=self._is_server)
-
-
-def seal_record(channel: EncryptedChannel, data: bytes) -> bytes:
-    """Return a record of an encrypted socket: a length and sealed data."""
-    sealed = channel.seal(data)
-    return _LENGTH.pack(len(sealed)) + sealed
-
-
-def open_record(channel: EncryptedChannel, record: bytearray) -> bytes:
-    """Return the data of a record, which must be the next one."""
-    return channel.open(record[_LENGTH.size :])
-
-
-def missing(partial: bytearray) -> int:
-    """Return how many bytes there are to come of a record, or of its length.
-
-    Raises
-    ------
-    InsecureConnection
-        no record has this length
-    """
-    if len(partial) < _LENGTH.size:
-        return _LENGTH.size - len(partial)
-    (length,) = _LENGTH.unpack_from(partial)
-    if not OVERHEAD <= length <= MAX_RECORD:
-        raise InsecureConnection(ALTERED)
-    return int(length) + _LENGTH.size - len(partial)

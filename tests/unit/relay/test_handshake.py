@@ -8,8 +8,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from track.errors import BackendError, InsecureConnection
-from track.relay.handshake import HELLO, LAYERS, MAGIC, VERSION, agree, begin, check_layer
-from track.relay.messages import CheckedChannel, Message, Verb, from_frame, to_frame
+from track.relay.messages import Message, Verb, from_frame, to_frame
+from track.utils.handshake import (
+    HELLO,
+    LAYERS,
+    MAGIC,
+    VERSION,
+    CheckedChannel,
+    agree,
+    begin,
+    check_layer,
+)
 
 PAIRS = [(mine, theirs) for mine in LAYERS for theirs in LAYERS if mine != theirs]
 

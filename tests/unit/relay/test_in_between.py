@@ -19,11 +19,9 @@ from tests.relays import uri_of as client_uri
 from track.errors import AuthenticationError, BackendError, InsecureConnection, JournalUnreachable
 from track.persistence import get_protocol
 from track.relay import users as accounts
-from track.relay.handshake import HELLO, LAYERS, MAGIC, VERSION, agree, begin
 from track.relay.limits import Limits
 from track.relay.messages import (
     LENGTH,
-    CheckedChannel,
     Message,
     Verb,
     body_length,
@@ -32,6 +30,7 @@ from track.relay.messages import (
 )
 from track.relay.users import Users
 from track.structure import Project
+from track.utils.handshake import HELLO, LAYERS, MAGIC, VERSION, CheckedChannel, agree, begin
 from track.utils.sealing import KeyExchange
 
 PASSWORD = "hunter2"

@@ -25,11 +25,11 @@ from track.errors import JournalUnreachable
 from track.events.record import frame
 from track.events.types import MetricsLogged, ProjectCreated
 from track.persistence import get_protocol
-from track.relay.handshake import HELLO, MAGIC, VERSION
 from track.relay.limits import Limits
 from track.relay.messages import LENGTH, MAX_REQUEST, Verb
 from track.relay.server import SocketServer
 from track.structure import Project
+from track.utils.handshake import HELLO, MAGIC, VERSION
 
 PROJECT = ProjectCreated("project", None, {})
 

@@ -17,7 +17,6 @@ from track.relay.messages import (
     MAX_HEADER,
     MAX_REQUEST,
     MAX_STRANGER,
-    CheckedChannel,
     Message,
     Verb,
     body_length,
@@ -26,6 +25,7 @@ from track.relay.messages import (
     to_frame,
     to_records,
 )
+from track.utils.handshake import CheckedChannel
 from track.utils.sealing import KeyExchange
 
 messages = st.builds(

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from tests.strategies import loggable
 from track import errors
 from track.errors import JournalWriteError, RPCCallFailure, TrackError
-from track.relay.messages import CheckedChannel, Message, Verb, from_frame, to_frame
+from track.relay.messages import Message, Verb, from_frame, to_frame
 from track.relay.remote_errors import describe, revive
+from track.utils.handshake import CheckedChannel
 
 OURS = [
     cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, TrackError)

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.encryption import (
-    HELLO,
     half,
     insist,
     insist_on_all,
@@ -24,10 +23,11 @@ from tests.encryption import (
     read_until_insecure,
     run_program,
     small_buffer,
+    to_record,
 )
 from track.errors import InsecureConnection
-from track.utils.encrypted import MAX_RECORD, OVERHEAD, EncryptedSocket, KeyExchange
-from track.utils.sealing import seal_record
+from track.utils.encrypted import MAX_RECORD, OVERHEAD, EncryptedSocket
+from track.utils.handshake import HELLO, LAYERS, MAGIC, VERSION
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def test_segments_do_not_matter(chunks, sizes):
     """Records may be split anywhere and joined to others on the way."""
     with half() as (client, server, channel):
         client.settimeout(0)
-        wire = b"".join(seal_record(channel, data) for data in [*chunks, b""])
+        wire = b"".join(to_record(channel, data) for data in [*chunks, b""])
         received = b""
         for size in [*sizes, len(wire)]:
             server.sendall(wire[:size])
@@ -131,8 +131,8 @@ def test_whoever_is_in_between_is_noticed(attack, run):
         connecting = run(client.connect, proxy.getsockname())
         near, _ = proxy.accept()
         with near, socket.create_connection(target.getsockname()) as far:
-            far.sendall(near.recv(HELLO, socket.MSG_WAITALL))
-            near.sendall(far.recv(HELLO, socket.MSG_WAITALL))
+            far.sendall(near.recv(HELLO.size, socket.MSG_WAITALL))
+            near.sendall(far.recv(HELLO.size, socket.MSG_WAITALL))
             connecting.result(10)
             for data in (b"one", b"two", b"three"):
                 client.sendall(data)
@@ -170,18 +170,10 @@ def test_an_end_that_was_asked_for_is_none_of_the_others(run):
 # Handshakes
 
 
-def greeting(public, version=1):
-    """Return a hello."""
-    return pack(">4sB32s", b"TRKE", version, public)
-
-
 STRANGERS = {
-    "another language": (b"HTTP/1.1 400 Bad Request\r\n\r\n", "no beginning"),
-    "a word": (b"2", "no beginning"),
-    "a weak key": (greeting(bytes(32)), "public key"),
-    "another version": (greeting(KeyExchange().public, 2), "version 2"),
-    "half a hello": (greeting(KeyExchange().public)[:-1], "closed the connection"),
-    "nothing": (b"", "closed the connection"),
+    "another language": (b"HTTP/1.1 400 Bad Request\r\n\r\n".ljust(HELLO.size), "not the language"),
+    "no encryption": (HELLO.pack(MAGIC, VERSION, LAYERS[None], bytes(32)), "security_layer=none"),
+    "half a hello": (HELLO.pack(MAGIC, VERSION, LAYERS["AES"], bytes(32))[:-1], "closed the conn"),
 }
 
 
@@ -193,7 +185,7 @@ def test_a_client_refuses_strangers(stranger, run):
         connecting = run(client.connect, listener.getsockname())
         server, _ = listener.accept()
         with server:
-            server.recv(HELLO, socket.MSG_WAITALL)
+            server.recv(HELLO.size, socket.MSG_WAITALL)
             server.sendall(says)
             server.shutdown(socket.SHUT_WR)
             with pytest.raises(InsecureConnection, match=complaint):
@@ -217,12 +209,12 @@ def test_a_server_goes_on_to_the_next_client(run):
         listener.handshake_timeout_s = 1.0
         address = listener.getsockname()
         strangers = [socket.create_connection(address) for _ in range(4)]
-        strangers[1].sendall(b"GET / HTTP/1.1\r\n\r\n")
+        strangers[1].sendall(b"GET / HTTP/1.1\r\n\r\n".ljust(HELLO.size))
         strangers[2].shutdown(socket.SHUT_WR)
 
         def trickle():
             with suppress(OSError):
-                for byte in 100 * b"TRKE\1":
+                for byte in 100 * MAGIC:
                     strangers[3].sendall(bytes([byte]))
                     threading.Event().wait(0.2)
 
@@ -233,7 +225,7 @@ def test_a_server_goes_on_to_the_next_client(run):
             assert server.recv(100) == b"hello"
         for stranger in strangers:
             with stranger, suppress(ConnectionResetError):
-                assert len(stranger.recv(100)) == HELLO
+                assert len(stranger.recv(100)) == HELLO.size
                 assert stranger.recv(100) == b""
         trickling.result(10)
 
@@ -274,7 +266,7 @@ def test_a_timeout_in_the_middle_of_a_record_loses_nothing(cut):
     """The next receive goes on."""
     with half() as (client, server, channel):
         client.settimeout(0.01)
-        wire = seal_record(channel, b"some data which takes its time")
+        wire = to_record(channel, b"some data which takes its time")
         server.sendall(wire[:cut])
         with pytest.raises(TimeoutError):
             client.recv(100)
@@ -283,14 +275,35 @@ def test_a_timeout_in_the_middle_of_a_record_loses_nothing(cut):
         assert client.recv(100) == b"some data which takes its time"
 
 
-def test_a_send_that_times_out_in_the_middle_of_a_record_is_the_last():
-    """The other end would take what comes next for the rest of it."""
+@pytest.mark.parametrize("timeout_s", [0.0, 0.01])
+def test_a_send_that_ended_in_the_middle_of_a_record_is_finished_first(timeout_s, run):
+    """With other data, the other end would get half of one record and half of another one."""
+    with pair(socket.AF_UNIX) as (client, server):
+        small_buffer(client)
+        client.settimeout(timeout_s)
+        data = b"x" * (MAX_RECORD - OVERHEAD)
+        with pytest.raises((BlockingIOError, TimeoutError)):
+            client.send(data)
+        for attempt in (
+            lambda: client.send(b"y" * len(data)),
+            lambda: client.sendall(b"y"),
+            lambda: client.shutdown(socket.SHUT_WR),
+        ):
+            with pytest.raises(BrokenPipeError, match="middle of its data"):
+                attempt()
+        reading = run(read_all, server)
+        client.settimeout(10)
+        assert client.send(data + b"behind it") == len(data)
+        client.shutdown(socket.SHUT_WR)
+        assert reading.result(10) == data
+
+
+def test_a_connection_that_closes_in_the_middle_of_a_record_is_cut_short():
+    """The other end gets nothing of that record."""
     with pair(socket.AF_UNIX) as (client, server):
         small_buffer(client)
         client.settimeout(0.01)
         with pytest.raises(TimeoutError):
-            client.send(b"x" * MAX_RECORD)
-        with pytest.raises(BrokenPipeError, match="middle of its data"):
             client.send(b"x" * MAX_RECORD)
         client.close()
         assert read_until_insecure(server) == b""
@@ -326,50 +339,25 @@ def test_a_call_that_times_out_half_way_is_the_last(run):
 
 
 def test_sockets_that_do_not_block(run):
-    """Everything works in an event loop, the handshake included, and nothing is lost."""
+    """Everything but connecting works in an event loop, and nothing is lost."""
     data = os.urandom(8_000_000)
     with listening() as listener, EncryptedSocket() as client:
         listener.setblocking(False)
-        client.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            client.connect(listener.getsockname())
+        connecting = run(client.connect, listener.getsockname())
         server, _ = insist(select.POLLIN, listener, listener.accept)
+        connecting.result(10)
         with server:
             server.setblocking(False)
+            client.setblocking(False)
             with pytest.raises(BlockingIOError):
                 server.recv(1)
-            with pytest.raises(BlockingIOError):
-                client.recv(1)
             reading = run(insist_on_all, server, len(data))
             left = memoryview(data)
             while left:
                 left = left[insist(select.POLLOUT, client, client.send, left) :]
             assert reading.result(30) == data
-
-
-def test_a_send_that_did_not_block_is_finished_first():
-    """With other data, the other end would get half of one record and half of another one."""
-    with pair() as (client, server):
-        small_buffer(client)
-        client.setblocking(False)
-        data = b"x" * (MAX_RECORD - OVERHEAD)
-        sent = 0
-        while client._unsent is None:
-            with suppress(BlockingIOError):
-                sent += client.send(data)
-        run_dry = threading.Thread(target=lambda: received.append(read_all(server)))
-        received = []
-        for attempt in (
-            lambda: client.send(b"y" * len(data)),
-            lambda: client.shutdown(socket.SHUT_WR),
-        ):
-            with pytest.raises(OSError, match="finish it first"):
-                attempt()
-        run_dry.start()
-        sent += insist(select.POLLOUT, client, client.send, data + b"behind it")
-        insist(select.POLLOUT, client, client.shutdown, socket.SHUT_WR)
-        run_dry.join()
-        assert received == [b"x" * sent]
+            with pytest.raises(OSError, match="non-blocking connect"):
+                client.connect(listener.getsockname())
 
 
 # The rest of what sockets have

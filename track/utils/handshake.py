@@ -1,5 +1,7 @@
 """How a connection begins: both ends say hello and agree on a channel. No socket in here.
 
+The relay's connections begin like this, and encrypted sockets on their own.
+
 A hello has a fixed size: magic, version, security layer, and 32 bytes that are new each time, with
 AES an X25519 public key. The digest of both hellos, the transcript, goes into everything that comes
 later: nothing of one connection means anything in another one.
@@ -10,10 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 from struct import Struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+from zlib import crc32
 
 from track.errors import BackendError, InsecureConnection
-from track.relay.messages import Channel, CheckedChannel
 
 if TYPE_CHECKING:
     from track.utils.sealing import KeyExchange
@@ -22,7 +24,51 @@ MAGIC = b"TRKR"
 VERSION = 1
 HELLO = Struct(">4sBB32s")
 
+_CRC = Struct(">I")
+_COUNTER = Struct(">Q")
+
 LAYERS: dict[str | None, int] = {None: 0, "AES": 1, "TLS": 2}
+
+
+class Channel(Protocol):
+    """One end of a connection: what it seals, the other end opens, in the same order."""
+
+    def seal(self, data: bytes) -> bytes:
+        """Return data as it travels."""
+        ...
+
+    def open(self, data: bytes) -> bytes:
+        """Return what was sealed.
+
+        Raises
+        ------
+        InsecureConnection
+            that is not what the other end sealed next
+        """
+        ...
+
+
+class CheckedChannel:
+    """A channel without secrets: it notices accidents, and nobody who means harm."""
+
+    def __init__(self) -> None:
+        self._sealed = 0
+        self._opened = 0
+
+    def seal(self, data: bytes) -> bytes:
+        self._sealed += 1
+        return _checksum(data, self._sealed) + data
+
+    def open(self, data: bytes) -> bytes:
+        self._opened += 1
+        content = data[_CRC.size :]
+        if data[: _CRC.size] != _checksum(content, self._opened):
+            raise InsecureConnection("what arrived was altered, lost or repeated on the way")
+        return content
+
+
+def _checksum(data: bytes, counter: int) -> bytes:
+    return _CRC.pack(crc32(data, crc32(_COUNTER.pack(counter))))
 
 
 class Opening(NamedTuple):
@@ -88,7 +134,7 @@ def agree(mine: Opening, theirs: bytes, *, is_server: bool) -> Agreed:
     magic, version, layer, unique = HELLO.unpack(theirs)
     peer = "client" if is_server else "server"
     if magic != MAGIC:
-        raise InsecureConnection(f"what the {peer} says is not the language of the relay")
+        raise InsecureConnection(f"what the {peer} says is not the language of Track")
     if version != VERSION:
         raise InsecureConnection(
             f"the {peer} speaks version {version} of the relay's language, this is version "
