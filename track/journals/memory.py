@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from track.errors import JournalClosed
 from track.journals.journal import Batch, Journal
 from track.journals.sequences import Sequences
-from track.utils.forking import renew_in_children
+from track.utils.forking import ForkSafeLock
 
 _BATCH = 4096
 
@@ -22,10 +22,9 @@ class MemoryJournal(Journal):
 
     def __init__(self) -> None:
         self._payloads: list[bytes] = []
-        self._section = threading.RLock()
+        self._section = ForkSafeLock(threading.RLock)
         self._sequences = Sequences()
         self._closed = False
-        renew_in_children(self)
 
     def append(self, payloads: Sequence[bytes]) -> None:
         if self._closed:
@@ -34,7 +33,7 @@ class MemoryJournal(Journal):
         self._payloads.extend(payloads)
 
     def exclusive(self) -> AbstractContextManager[None]:
-        return _Held(self._section)
+        return self._section
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         while batch := self._payloads[after : after + _BATCH]:
@@ -52,19 +51,3 @@ class MemoryJournal(Journal):
 
     def close(self) -> None:
         self._closed = True
-
-    def renew_after_fork(self) -> None:
-        self._section = threading.RLock()
-
-
-class _Held(AbstractContextManager[None]):
-    """The lock that was current at entry is the one released, even in a child forked inside."""
-
-    def __init__(self, lock: threading.RLock) -> None:
-        self._lock = lock
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
-
 from track.events.codec import identify
 from track.journals.journal import Journal
-from track.utils.forking import renew_in_children
+from track.utils.forking import ForkSafeLock
 
 
 class Sequences:
@@ -15,11 +13,7 @@ class Sequences:
     def __init__(self) -> None:
         self._position = 0
         self._last: dict[int, int] = {}
-        self.renew_after_fork()
-        renew_in_children(self)
-
-    def renew_after_fork(self) -> None:
-        self._turn = threading.Lock()
+        self._turn = ForkSafeLock()
 
     def last(self, journal: Journal, producer: int) -> int:
         """Return the number of a producer's last event, 0 when there is none."""

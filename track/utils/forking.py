@@ -12,6 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 from weakref import WeakSet
 
@@ -51,7 +52,7 @@ def pause_for_forks(owner: Pausable) -> None:
     renew_in_children(owner)
 
 
-class ForkSafeLock:
+class ForkSafeLock(AbstractContextManager[None]):
     """A lock that is new in a forked child, whoever held it in the parent.
 
     Parameters

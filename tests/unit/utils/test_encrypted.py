@@ -53,7 +53,7 @@ def test_what_is_sent_arrives(chunks, sizes):
 
 @given(st.lists(st.binary(min_size=1, max_size=9), max_size=4), st.lists(st.integers(1, 30)))
 def test_segments_do_not_matter(chunks, sizes):
-    """Records may be split anywhere and joined to others on the way."""
+    """Records may be split anywhere and joined to others on the way; no call loses anything."""
     with half() as (client, server, channel):
         client.settimeout(0)
         wire = b"".join(to_record(channel, data) for data in [*chunks, b""])
@@ -79,17 +79,6 @@ def test_large_transfers_in_both_directions_at_once(run):
         client.shutdown(socket.SHUT_WR)
         server.shutdown(socket.SHUT_WR)
         assert [done.result(30) for done in reading] == [data["server"], data["client"]]
-
-
-def test_nothing_travels_in_plain_text():
-    """Whoever listens sees lengths."""
-    with half() as (client, server, _):
-        client.sendall(b"secret")
-        assert client.send(b"") == 0
-        client.close()
-        seen = b"".join(iter(lambda: server.recv(100), b""))
-        assert len(seen) == 2 * (4 + OVERHEAD) + len(b"secret")
-        assert b"secret" not in seen
 
 
 def flip(index, position):
@@ -138,6 +127,7 @@ def test_whoever_is_in_between_is_noticed(attack, run):
                 client.sendall(data)
             client.close()
             records = [near.recv(4 + OVERHEAD + size, socket.MSG_WAITALL) for size in (3, 3, 5, 0)]
+            assert b"one" not in records[0]
             far.sendall(b"".join(alter(records)))
             far.shutdown(socket.SHUT_WR)
             with accepting.result(10)[0] as server:
@@ -194,15 +184,6 @@ def test_a_client_refuses_strangers(stranger, run):
         assert client.fileno() == -1
 
 
-def test_a_client_does_not_wait_for_ever():
-    """A server that accepts may say nothing."""
-    with listening(socket.socket) as listener, EncryptedSocket() as client:
-        client.handshake_timeout_s = 0.05
-        with pytest.raises(TimeoutError, match="shake hands"):
-            client.connect(listener.getsockname())
-        assert client.fileno() == -1
-
-
 def test_a_server_goes_on_to_the_next_client(run):
     """Those who say nothing, something else, or one byte after the other, are disconnected."""
     with listening() as listener, EncryptedSocket() as client:
@@ -251,6 +232,7 @@ def test_connect_ex_returns_numbers():
         with EncryptedSocket() as client:
             client.handshake_timeout_s = 0.01
             assert client.connect_ex(address) == errno.EAGAIN
+            assert client.fileno() == -1
         with ThreadPoolExecutor() as pool, EncryptedSocket() as client:
             pool.submit(lambda: [listener.accept()[0].close() for _ in range(2)])
             assert client.connect_ex(address) in {errno.EPROTO, errno.ECONNRESET}
@@ -259,20 +241,6 @@ def test_connect_ex_returns_numbers():
 
 
 # Time
-
-
-@pytest.mark.parametrize("cut", [1, 4, 5, 30])
-def test_a_timeout_in_the_middle_of_a_record_loses_nothing(cut):
-    """The next receive goes on."""
-    with half() as (client, server, channel):
-        client.settimeout(0.01)
-        wire = to_record(channel, b"some data which takes its time")
-        server.sendall(wire[:cut])
-        with pytest.raises(TimeoutError):
-            client.recv(100)
-        client.settimeout(10)
-        server.sendall(wire[cut:])
-        assert client.recv(100) == b"some data which takes its time"
 
 
 @pytest.mark.parametrize("timeout_s", [0.0, 0.01])
@@ -451,15 +419,6 @@ def test_nothing_is_sent_without_a_handshake():
     datagrams = EncryptedSocket(socket.AF_INET, socket.SOCK_DGRAM)
     with datagrams, pytest.raises(OSError, match="SOCK_STREAM"):
         datagrams.connect(("127.0.0.1", 9))
-
-
-def test_a_listener_can_be_duplicated(run):
-    """There is nothing secret about it."""
-    with listening() as listener, listener.dup() as other, EncryptedSocket() as client:
-        connecting = run(client.connect, listener.getsockname())
-        with other.accept()[0] as server:
-            connecting.result(10)
-            assert isinstance(server, EncryptedSocket)
 
 
 FORK = """
