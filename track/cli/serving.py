@@ -8,8 +8,8 @@ import click
 
 from track.cli.common import example, store_at_once, store_option
 from track.errors import BackendError
+from track.persistence.registry import backend_of, load
 from track.persistence.uri_options import RELAY_PORT
-from track.persistence.utils import parse_uri
 from track.stores.which_store import store_uri
 
 
@@ -62,14 +62,10 @@ def serve_verb(
 def sync_verb(*, store: str | None) -> None:
     """Send what processes that are gone could not send to a server or database."""
     uri = store_at_once(store)
-    scheme = parse_uri(uri)["scheme"]
-    if scheme == "socket":
-        from track.persistence.socketed import sync
-    elif scheme in ("cockroach", "postgres", "postgresql"):
-        from track.persistence.cockroach import sync
-    else:
-        raise BackendError(f"a store on this machine has nothing to send: {scheme or 'file'}:")
-    click.echo(f"sent {sync(uri)} events")
+    sends = backend_of(uri).sends
+    if sends is None:
+        raise BackendError(f"a store on this machine has nothing to send: {uri}")
+    click.echo(f"sent {load(sends)(uri)} events")
 
 
 @click.group("user", epilog=example("track user add ada --users users.json"))

@@ -4,33 +4,73 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from typing import Any, NamedTuple
 
 from track.errors import BackendError, StorageWarning, warn
 from track.persistence.protocol import Protocol
 from track.persistence.utils import parse_uri
 
-Backend = Callable[[str], Protocol]
+Opener = Callable[[str], Protocol]
+
+
+class Backend(NamedTuple):
+    """One kind of storage. What is named as ``module:attribute`` is imported when it is needed."""
+
+    opens: str | Opener
+    """Opens a URI."""
+    reads: str | None = None
+    """Opens a URI of a store that exists, to look at it; None where ``opens`` does that, too."""
+    sends: str | None = None
+    """Sends what dead processes left in spools for a URI, and returns how many events that were."""
+    journal: str | None = None
+    """Opens the journal at a path, for stores on this machine's disk."""
+    is_database: bool = False
+    """Whether its events are rows of a table."""
+
+
+_FILE = Backend(
+    "track.persistence.local:make_local",
+    reads="track.stores.readonly:open_file",
+    journal="track.journals.file:FileJournal",
+)
+_LMDB = Backend(
+    "track.persistence.lmdb:LMDBProtocol",
+    reads="track.stores.readonly:open_lmdb",
+    journal="track.journals.lmdb:LMDBJournal",
+)
+_MEMORY = Backend("track.persistence.local:make_local")
+_RELAY = Backend(
+    "track.relay.client:SocketClient",
+    reads="track.stores.readonly:open_relay",
+    sends="track.relay.client:sync",
+)
+_DATABASE = Backend(
+    "track.persistence.cockroach:Cockroach",
+    reads="track.stores.readonly:open_database",
+    sends="track.persistence.cockroach:sync",
+    is_database=True,
+)
 
 ENTRY_POINTS = "track.backends"
 """Entry-point group in which other packages name their backends."""
 
-_BACKENDS: dict[str, str | Backend] = {
-    "": "track.persistence.local:make_local",
-    "cockroach": "track.persistence.cockroach:Cockroach",
-    "file": "track.persistence.local:make_local",
-    "lmdb": "track.persistence.lmdb:LMDBProtocol",
-    "memory": "track.persistence.local:make_local",
-    "none": "track.persistence.local:make_local",
-    "postgres": "track.persistence.cockroach:Cockroach",
-    "postgresql": "track.persistence.cockroach:Cockroach",
-    "socket": "track.relay.client:SocketClient",
+_BACKENDS: dict[str, Backend] = {
+    "": _FILE,
+    "cockroach": _DATABASE,
+    "file": _FILE,
+    "lmdb": _LMDB,
+    "memory": _MEMORY,
+    "none": _MEMORY,
+    "postgres": _DATABASE,
+    "postgresql": _DATABASE,
+    "socket": _RELAY,
 }
-"""scheme -> backend; those that are text are imported when they are first asked for."""
+"""Scheme -> backend."""
 
 _warned_of_none = False
 
 
-def register(name: str, backend: Backend) -> None:
+def register(name: str, backend: Opener) -> None:
     """Make a backend of your own known.
 
     Parameters
@@ -47,7 +87,7 @@ def register(name: str, backend: Backend) -> None:
     """
     if not callable(backend):
         raise TypeError(f"the backend {name!r} must be called with a URI, got {backend!r}")
-    _BACKENDS[name] = backend
+    _BACKENDS[name] = Backend(backend)
 
 
 def get_protocol(uri: str) -> Protocol:
@@ -68,6 +108,19 @@ def get_protocol(uri: str) -> Protocol:
     if uri == "none":
         _warn_of_none()
         uri = "none:"
+    opens = backend_of(uri).opens
+    protocol: Protocol = (load(opens) if isinstance(opens, str) else opens)(uri)
+    return protocol
+
+
+def backend_of(uri: str) -> Backend:
+    """Return what is known of the backend of a URI.
+
+    Raises
+    ------
+    BackendError
+        nobody knows the scheme, or its backend cannot be loaded
+    """
     scheme = parse_uri(uri)["scheme"]
     backend = _BACKENDS.get(scheme) or _find_entry_point(scheme)
     if backend is None:
@@ -75,9 +128,7 @@ def get_protocol(uri: str) -> Protocol:
         raise BackendError(
             f"no backend is known for '{scheme}:': use one of {known}, or register your own"
         )
-    if isinstance(backend, str):
-        backend = _BACKENDS[scheme] = _load(backend)
-    return backend(uri)
+    return backend
 
 
 def make_local(uri: str, strict: bool = True, eager: bool = True) -> Protocol:
@@ -87,10 +138,10 @@ def make_local(uri: str, strict: bool = True, eager: bool = True) -> Protocol:
     return local.make_local(uri, strict, eager)
 
 
-def _load(name: str) -> Backend:
+def load(name: str) -> Any:
+    """Return what a ``module:attribute`` names."""
     module, _, attribute = name.partition(":")
-    backend: Backend = getattr(import_module(module), attribute)
-    return backend
+    return getattr(import_module(module), attribute)
 
 
 def _find_entry_point(scheme: str) -> Backend | None:
@@ -98,13 +149,13 @@ def _find_entry_point(scheme: str) -> Backend | None:
 
     for entry in entry_points(group=ENTRY_POINTS, name=scheme):
         try:
-            backend: Backend = entry.load()
+            opener: Opener = entry.load()
         except Exception as error:
             raise BackendError(
                 f"the backend '{scheme}:' of {entry.value} cannot be loaded: {error}"
             ) from error
-        register(scheme, backend)
-        return backend
+        register(scheme, opener)
+        return _BACKENDS[scheme]
     return None
 
 

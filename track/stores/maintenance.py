@@ -23,9 +23,10 @@ from track.journals.journal import Batch
 from track.journals.local import CACHE_SUFFIXES, JournalOnDisk
 from track.persistence.artifacts import CONTENT_SUFFIX, UNFINISHED
 from track.persistence.file_store import JOURNAL_SUFFIX, remake_report
+from track.persistence.registry import backend_of, load
 from track.persistence.storage import create_report
 from track.persistence.uri_options import local_settings
-from track.persistence.utils import parse_uri, without_password
+from track.persistence.utils import without_password
 from track.projections.objects import Objects
 from track.projections.projection import fold
 from track.projections.snapshot import pack
@@ -270,17 +271,14 @@ JournalKind = Callable[..., JournalOnDisk]
 
 def kind_of(uri: str) -> JournalKind:
     """Return what opens the journal of a store on disk."""
-    scheme = parse_uri(uri)["scheme"]
-    if scheme == "lmdb":
-        from track.journals.lmdb import LMDBJournal
-
-        return LMDBJournal
-    if scheme in ("", "file"):
-        return FileJournal
-    raise BackendError(
-        f"{without_password(uri)!r} is no store on disk: give file:<path> or lmdb:<path>; behind a "
-        "server, that of its backend, where that is"
-    )
+    name = backend_of(uri).journal
+    if name is None:
+        raise BackendError(
+            f"{without_password(uri)!r} is no store on disk: give file:<path> or lmdb:<path>; "
+            "behind a server, that of its backend, where that is"
+        )
+    kind: JournalKind = load(name)
+    return kind
 
 
 def _journal_path(uri: str) -> str:

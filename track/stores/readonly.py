@@ -13,11 +13,11 @@ from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
 from track.persistence.file_store import JOURNAL_SUFFIX
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.legacy_report import import_report
-from track.persistence.registry import get_protocol
+from track.persistence.protocol import Protocol
+from track.persistence.registry import backend_of, get_protocol, load
 from track.persistence.storage import load_report
 from track.persistence.uri_options import local_settings
-from track.persistence.utils import parse_uri, without_password
-from track.stores.redaction import SQL_SCHEMES
+from track.persistence.utils import without_password
 
 
 class ReadProtocol(JournaledProtocol):
@@ -55,23 +55,29 @@ def open_for_reading(uri: str) -> JournaledProtocol:
     BackendError
         nobody knows the scheme, or the backend has no journal
     """
-    scheme = parse_uri(uri)["scheme"]
-    if scheme in ("", "file"):
-        return _open_file(uri)
-    if scheme == "lmdb":
-        return _open_lmdb(uri)
-    if scheme in SQL_SCHEMES:
-        from track.persistence.cockroach import open_journal
-
-        journal = open_journal(uri, writable=False)
-        journal.head()  # to know at once that it is there
-        return ReadProtocol(journal, uri)
-    # What other processes could not send is theirs to send: this one has no spools.
-    protocol = get_protocol(_without_spools(uri) if scheme == "socket" else uri)
+    backend = backend_of(uri)
+    protocol = get_protocol(uri) if backend.reads is None else load(backend.reads)(uri)
     if not isinstance(protocol, JournaledProtocol):
         protocol.close()
         raise BackendError(f"the backend of {without_password(uri)!r} keeps no journal to be read")
     return protocol
+
+
+# How each backend is opened to be looked at, see the table of backends
+
+
+def open_database(uri: str) -> JournaledProtocol:
+    """Open a log of a database."""
+    from track.persistence.cockroach import open_journal
+
+    journal = open_journal(uri, writable=False)
+    journal.head()  # to know at once that it is there
+    return ReadProtocol(journal, uri)
+
+
+def open_relay(uri: str) -> Protocol:
+    """Open the store of a server. What other processes could not send is theirs to send."""
+    return get_protocol(_without_spools(uri))
 
 
 def _without_spools(uri: str) -> str:
@@ -81,7 +87,8 @@ def _without_spools(uri: str) -> str:
     return f"{head}?{'&'.join([*kept, f'spool={os.devnull}'])}"
 
 
-def _open_lmdb(uri: str) -> JournaledProtocol:
+def open_lmdb(uri: str) -> JournaledProtocol:
+    """Open an LMDB store."""
     from track.persistence.lmdb import open_journal
 
     settings = local_settings(uri)
@@ -90,7 +97,8 @@ def _open_lmdb(uri: str) -> JournaledProtocol:
     return ReadProtocol(open_journal(uri, settings, writable=False), uri, settings.path)
 
 
-def _open_file(uri: str) -> JournaledProtocol:
+def open_file(uri: str) -> JournaledProtocol:
+    """Open the store of a report file."""
     settings = local_settings(uri)
     path = settings.path + JOURNAL_SUFFIX
     if os.path.exists(path):

@@ -17,15 +17,14 @@ from track.journals.local import CACHE_SUFFIXES
 from track.journals.producer import Producer
 from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore, is_digest
 from track.persistence.file_store import remake_report
+from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
-from track.persistence.utils import parse_uri
 from track.projections.objects import stream_of
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
 from track.utils.files import sync_folder
 from track.utils.process import ProcessId
 from track.utils.progress import Progress, no_progress
 
-SQL_SCHEMES = ("cockroach", "postgres", "postgresql")
 _WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in (TrialCreated, MetadataLogged))
 
 
@@ -70,7 +69,7 @@ def redact(uri: str, uid: str | Sequence[str], progress: Progress = no_progress)
         the store is in use, or damaged
     """
     uids = [uid] if isinstance(uid, str) else uid
-    if parse_uri(uri)["scheme"] in SQL_SCHEMES:
+    if backend_of(uri).is_database:
         return _redact_in_database(uri, uids)
     with opened(uri) as journal:
         journal.file.claim()

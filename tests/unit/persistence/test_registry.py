@@ -73,7 +73,7 @@ def test_installed_packages_bring_backends(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path / "site")
     opened = get_protocol("pigeon://coop")
     assert (type(opened).__name__, opened.uri) == ("Bird", "pigeon://coop")
-    assert registry._BACKENDS["pigeon"] is type(opened)
+    assert registry.backend_of("pigeon:").opens is type(opened)
 
 
 @pytest.mark.parametrize("entry", ["raven = bird_post:Missing", "raven = not_there:Bird"])
