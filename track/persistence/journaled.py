@@ -287,13 +287,13 @@ class JournaledProtocol(Protocol):
         **kwargs: Any,
     ) -> None:
         change = self._trial_commands.log_trial_metrics(step, aggregator, **kwargs)
-        self._record(self._stream_of(trial), change)
+        event = self._record(self._stream_of(trial), change)
+        assert isinstance(event, MetricsLogged)  # by construction
         if step is not None and aggregator is None:
             # The trial passed in shows plain dictionaries, as fetched trials do.
             for name in kwargs:
                 trial.metrics.setdefault(name, {})
-        spec = None if aggregator is None else aggregator_for(aggregator, kwargs)
-        add_values(trial.metrics, step, kwargs, spec)
+        add_values(trial.metrics, step, kwargs, event.aggregator)
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         stream = self._stream_of(trial)
