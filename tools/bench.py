@@ -20,10 +20,11 @@ from time import perf_counter
 from typing import Any
 
 from bench_measures import FILE, INTERLEAVED, JOURNALS, LMDB, ROUND, SWEEP_STEPS
+from bench_reading import reading_rows
 from bench_runs import ROOT, Row, clean_environment, run_measure, together
 from bench_servers import database_rows, relay_rows
 
-SNAPSHOT_SUFFIX = ".snapshot"
+CACHE_SUFFIX = ".cache"
 WORKERS = 4
 
 
@@ -84,23 +85,23 @@ def size_rows(count: int, folder: Path) -> Iterator[Row]:
 
 
 def opening_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
-    """Open the store of the long trial, with its snapshot and without."""
+    """Open the store of the long trial, with its cache and without."""
     scheme = uri.partition(":")[0]
-    snapshot = folder / (JOURNALS[uri] + SNAPSHOT_SUFFIX)
-    with_snapshot = [run_measure("open", count, folder, uri).said for _ in range(5)]
-    if not snapshot.exists():
-        sys.exit(f"there is no snapshot {snapshot}")
+    cache = folder / (JOURNALS[uri] + CACHE_SUFFIX)
+    with_cache = [run_measure("open", count, folder, uri).said for _ in range(5)]
+    if not cache.exists():
+        sys.exit(f"there is no cache {cache}")
     replayed = []
     for _ in range(3):
-        snapshot.unlink()
+        cache.unlink()
         replayed.append(run_measure("open", count, folder, uri).said)
-    if any(outcome["steps"] != count for outcome in with_snapshot + replayed):
+    if any(outcome["steps"] != count for outcome in with_cache + replayed):
         sys.exit(f"the store does not give back {count} steps")
-    open_ms = median(outcome["open_s"] for outcome in with_snapshot) * 1e3
-    what = f"open {scheme}: with a snapshot"
+    open_ms = median(outcome["open_s"] for outcome in with_cache) * 1e3
+    what = f"open {scheme}: with a cache"
     yield Row(what, open_ms, "ms", 100, f"{count:,} events, up to the first answer")
     speed = count / median(outcome["open_s"] for outcome in replayed)
-    note = "one core, the same without, and a snapshot written"
+    note = "one core, the same without, and a cache written"
     budget = 700_000 if uri == FILE else None
     yield Row(f"replay {scheme}: into objects", speed, "events/s", budget, note, at_least=True)
     if uri == FILE:
@@ -122,7 +123,7 @@ def history_rows(count: int, folder: Path, uri: str) -> Iterator[Row]:
 
 
 def sweep_row(count: int, folder: Path) -> Row:
-    """End a trial behind many others, whose texts are in the report, too."""
+    """End a trial behind many others, which are in the report, too."""
     said = run_measure("sweep", count // 4, folder, "file:sweep.json").said
     note = f"{said['end_s'] * 1e3:.3g} ms, behind {said['trials']} of {SWEEP_STEPS:,} steps"
     return Row(
@@ -154,6 +155,7 @@ def rows(count: int, folder: Path) -> Iterator[Row]:
     yield from history_rows(count, folder, "file:many.json")
     yield from history_rows(count, folder, "lmdb:many.lmdb")
     yield sweep_row(count, folder)
+    yield from reading_rows(count, folder)
     yield from database_rows(count, folder)
     yield from relay_rows(count, folder)
     yield import_row()

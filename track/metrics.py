@@ -11,12 +11,17 @@ from contextlib import suppress
 from typing import Any
 
 from track.aggregators.aggregator import Aggregator, build
+from track.containers.points import Stamp
 from track.containers.series import StepSeries
 from track.events.types import AggregatorSpec
 
 
 def add_values(
-    metrics: dict[str, Any], step: Any, values: Mapping[str, Any], spec: AggregatorSpec = None
+    metrics: dict[str, Any],
+    step: Any,
+    values: Mapping[str, Any],
+    spec: AggregatorSpec = None,
+    stamp: Stamp = Stamp(),  # noqa: B008 - a tuple
 ) -> None:
     """Add one value to each of some metrics.
 
@@ -30,39 +35,61 @@ def add_values(
         name -> value
     spec
         aggregator to give the values to instead
+    stamp
+        which event the values are from
     """
     for name, value in values.items():
         metric = metrics.get(name)
-        if isinstance(metric, Aggregator):
+        if type(metric) is StepSeries and step is not None and spec is None:
+            metric.put(step, value, stamp)  # most are these
+        elif isinstance(metric, Aggregator):
             _accumulate(metric, value)
         elif spec is not None:
             aggregate(metrics, name, value, spec)
         elif metric is None:
-            metrics[name] = [value] if step is None else StepSeries([(step, value)])
+            metrics[name] = [value] if step is None else StepSeries([(step, value)], stamp)
         elif isinstance(metric, list):
             if step is None:
                 metric.append(value)
             else:
-                metrics[name] = StepSeries([*enumerate(metric), (step, value)])
+                metrics[name] = StepSeries([*enumerate(metric), (step, value)], stamp)
         elif not isinstance(metric, MutableMapping):  # a trial was made with a bare number
             metrics[name] = [metric]
-            add_values(metrics, step, {name: value})
+            add_values(metrics, step, {name: value}, None, stamp)
         else:
-            metric[_step_after(metric) if step is None else step] = value
+            step = _step_after(metric) if step is None else step
+            if isinstance(metric, StepSeries):
+                metric.put(step, value, stamp)
+            else:
+                metric[step] = value
 
 
 def add_column(
-    metrics: dict[str, Any], name: str, steps: Sequence[Any], values: Sequence[Any]
+    metrics: dict[str, Any],
+    name: str,
+    steps: Sequence[Any],
+    values: Sequence[Any],
+    stamps: tuple[Sequence[int], Sequence[int]],
 ) -> None:
-    """Add many values to one metric, in order; as :func:`add_values` with each."""
+    """Add many values to one metric, in order; as :func:`add_values` with each.
+
+    Parameters
+    ----------
+    metrics, name
+        which metric
+    steps, values
+        what to add
+    stamps
+        the times and the positions of the events
+    """
     metric = metrics.get(name)
     if metric is None and steps:
         metric = metrics[name] = StepSeries()
     if isinstance(metric, StepSeries):
-        metric.extend(steps, values)
+        metric.extend_points(steps, values, *stamps)
     else:
-        for step, value in zip(steps, values, strict=True):
-            add_values(metrics, step, {name: value})
+        for step, value, *stamp in zip(steps, values, *stamps, strict=True):
+            add_values(metrics, step, {name: value}, None, Stamp(*stamp))
 
 
 def aggregate(values: dict[str, Any], name: str, value: Any, spec: list[Any]) -> None:
@@ -94,4 +121,7 @@ def _accumulate(aggregator: Aggregator, value: Any) -> None:
 
 def _step_after(metric: Mapping[Any, Any]) -> int:
     """Return the step of a value that was given none, in a metric that has some."""
+    if isinstance(metric, StepSeries) and metric.unstored() is not None:
+        last = metric.last_item()  # the largest: they grow
+        return 1 + max(-1, -1 if last is None else last[0])
     return 1 + max((step for step in metric if isinstance(step, int)), default=-1)

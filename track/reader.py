@@ -7,10 +7,12 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from track.containers.series import StepSeries
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
 from track.errors import DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
@@ -21,15 +23,16 @@ from track.moment import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
-from track.persistence.repository import Kind, table
+from track.persistence.repository import Kind, LocalRepository, table
 from track.persistence.utils import without_password
 from track.projections import history as past
-from track.projections.copies import copy_group, copy_project, copy_trial
+from track.projections.copies import copy_group, copy_project, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
 from track.projections.finding import find_trial
 from track.projections.objects import Objects, stream_of
 from track.projections.query import check_paths
 from track.projections.report import render_report
+from track.projections.series import Series
 from track.projections.times import TrialTimes, times_of
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
@@ -56,6 +59,9 @@ class Reader:
 
     Notes
     -----
+    The metrics of the trials it gives are views, :class:`track.projections.series.Series`, of which
+    nothing is read but what is looked at.
+
     Wherever a trial is asked for by text, its uid can be cut short if no other one begins like it,
     and its name does as well if it is the only one with it. Of several revisions of one trial, the
     latest is meant. A time or position (``at``) is everything that
@@ -133,7 +139,15 @@ class Reader:
             found = [*find(checked), *parts.values()]
             status_in = self.protocol.repository.status_in
             now = {} if at is not None else {one.uid: status_in(objects, one) for one in found}
-            return list_trials(map(copy_trial, found), objects, now)
+            return list_trials(map(view_trial, found), objects, now)
+
+    def _is_local(self) -> bool:
+        """Whether all objects are at hand: nobody else answers."""
+        return isinstance(self.protocol.repository, LocalRepository)
+
+    def _has_cache(self) -> bool:
+        """Whether it costs little to know all objects."""
+        return self._is_local() and self.protocol.journal.cache_path() is not None
 
     def trial(self, which: str | Trial, *, at: When = None) -> Trial:
         """Return a trial, as it is or as it stood at a moment.
@@ -146,16 +160,18 @@ class Reader:
         if at is not None:
             uid, batches = self._events_of(which)
             return self._as_it_stood(uid, batches, at)
-        if _is_exact(which) and (found := self.protocol.fetch_trials({"uid": _text(which)})):
-            return found[0]  # a server need not send all others
+        if _is_exact(which) and not self._is_local():
+            # A server need not send all others.
+            for found in self.protocol.fetch_trials({"uid": _text(which)}):
+                return _with_views(found)
         with self.protocol.read_state() as objects:
-            return copy_trial(self.find_in(objects, which))
+            return view_trial(self.find_in(objects, which))
 
     def named(self, several: Iterable[str]) -> list[Trial]:
         """Return some trials, each once."""
         with self.protocol.read_state() as objects:
             found = [self.find_in(objects, which) for which in several]
-            return [copy_trial(trial) for trial in dict.fromkeys(found)]
+            return [view_trial(trial) for trial in dict.fromkeys(found)]
 
     def find_uid(self, which: str | Trial, *, latest: bool = True) -> str:
         """Return the uid of a trial that exists.
@@ -188,19 +204,30 @@ class Reader:
             groups = {group.uid: group.name for group in objects.groups.values()}
             status_in = self.protocol.repository.status_in
             now = {
-                which: (copy_trial(trial), status_in(objects, trial))
+                which: (view_trial(trial), status_in(objects, trial))
                 for which, trial in found.items()
             }
-        events = {trial.uid: self._batches(trial.uid) for trial, _ in now.values()}
+            kept = {}
+            if self._has_cache():
+                kept = {trial.uid: _folded(objects, trial) for trial in found.values()}
+        events = {
+            now[which][0].uid: self._batches(now[which][0].uid)
+            for which, at in sides
+            if at is not None or now[which][0].uid not in kept
+        }
         views: list[View] = []
         facts: dict[ProcessId, dict[str, Any]] = {}
         for which, at in sides:
             trial, status = now[which]
-            batches = events[trial.uid]
-            if at is not None:
-                trial = self._as_it_stood(trial.uid, batches, at)
-                status = trial.status
-            attempts = self._attempts(_decoded(batches, to_moment(at)), facts)
+            if at is None and trial.uid in kept:
+                folded = kept[trial.uid]
+            else:
+                batches = events[trial.uid]
+                if at is not None:
+                    trial = self._as_it_stood(trial.uid, batches, at)
+                    status = trial.status
+                folded = past.attempts(_decoded(batches, to_moment(at)))
+            attempts = self._attempts(folded, facts)
             views.append(View(trial, status, groups.get(trial.group_id), attempts))
         return views
 
@@ -260,7 +287,7 @@ class Reader:
         objects = past.as_of(batches, position=moment.position, at_ns=moment.at_ns)
         if not (objects.trials or objects.parts):
             raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
-        return copy_trial(self.find_in(objects, uid))
+        return view_trial(self.find_in(objects, uid))
 
     def files(self, which: str | Trial, *, at: When = None) -> list[LoggedFile]:
         """Return the files that were logged about a trial, those of its folders among them."""
@@ -345,14 +372,18 @@ class Reader:
 
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
         """Return the attempts at a trial, in the order in which they started."""
-        return self._attempts(self.history(which, until=until), {})
+        if until is not None or not self._has_cache():
+            return self._attempts(past.attempts(self.history(which, until=until)), {})
+        with self.protocol.read_state() as objects:
+            found = _folded(objects, self.find_in(objects, which))
+        return self._attempts(found, {})
 
     def _attempts(
-        self, events: Iterable[Recorded], facts: dict[ProcessId, dict[str, Any]]
+        self, attempts: Iterable[past.Attempt], facts: dict[ProcessId, dict[str, Any]]
     ) -> list[Attempt]:
-        """Return the attempts of some events, with facts of processes, those known already too."""
+        """Return attempts with facts of their processes, those known already too."""
         found = []
-        for number, attempt in enumerate(past.attempts(events), 1):
+        for number, attempt in enumerate(attempts, 1):
             process = None if attempt.process is None else ProcessId(*attempt.process)
             if process is not None and process not in facts:
                 facts[process] = self._facts(process)
@@ -393,7 +424,7 @@ class Reader:
             step 3, ``metrics.loss.3``
         """
         events = list(self.history(which))
-        attempts = self._attempts(events, {})
+        attempts = self._attempts(past.attempts(events), {})
         return [
             Origin(*setting, attempt_at(attempts, setting.recorded))
             for setting in past.assignments_of(events, path)
@@ -461,6 +492,15 @@ class Reader:
         return times_of(self.protocol.journal, [trial.uid for trial in trials])
 
 
+def _with_views(trial: Trial) -> Trial:
+    """Return a trial that was fetched, with views in place of dictionaries."""
+    trial.metrics = {
+        name: Series.of(StepSeries(metric.items())) if isinstance(metric, dict) else metric
+        for name, metric in trial.metrics.items()
+    }
+    return trial
+
+
 def open_store(uri: str | None = None) -> Reader:
     """Open a store to look at it.
 
@@ -483,6 +523,12 @@ def open_store(uri: str | None = None) -> Reader:
 def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
     wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
     return (recorded for batch in wanted for recorded in map(decode, *batch))
+
+
+def _folded(objects: Objects, trial: Trial) -> list[past.Attempt]:
+    """Return the attempts at one of all objects, which may change afterwards."""
+    folded = objects.attempts.get(stream_of(trial.uid))
+    return [] if folded is None else deepcopy(folded.found)
 
 
 def _text(which: str | Trial) -> str:

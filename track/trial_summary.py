@@ -13,6 +13,7 @@ from track.errors import QueryError
 from track.projections.objects import LAST_CHANGE, is_part
 from track.projections.paths import BRACKETS, hint, look_up, parse_path
 from track.projections.query import check_path, check_paths, execute_query
+from track.projections.series import Series
 from track.structure import AnyStatus, Trial
 
 _NAMES = rf"(?:{BRACKETS}|[^\s=!<>~])+"
@@ -75,8 +76,11 @@ def first_line_of(failure: Mapping[str, Any] | None) -> str | None:
 
 def last_value(values: Any) -> Any:
     """Return the last value of a metric; what is aggregated as its statistics."""
+    if isinstance(values, Series):
+        return values.last
     if isinstance(values, StepSeries):
-        values = values.to_dict()
+        last = values.last_item()
+        return None if last is None else last[1]
     if isinstance(values, Mapping):
         return next(reversed(list(values.values())), None)
     if isinstance(values, list):

@@ -56,6 +56,7 @@ def test_the_report_is_on_disk_after_commit(tmp_path):
     assert written["status"] == {"name": "reserved", "value": 2}
     store.log_trial_start(trial)
     store.log_trial_finish(trial, None, None, None)
+    store.commit()
     assert "runtime" in report_of(tmp_path)[0]["trials"][0]["chronos"]
 
 

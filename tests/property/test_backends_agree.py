@@ -167,7 +167,6 @@ class BackendsMachine(RuleBasedStateMachine):
         self.patches.enter_context(patch("track.persistence.repository.FEWEST_NEW_EVENTS", 1))
         self.patches.enter_context(patch("track.persistence.repository.ONE_NEW_IN", 10**9))
         self.patches.enter_context(patch("track.journals.sql.journal.SNAPSHOT_INTERVAL_NS", 0))
-        self.patches.enter_context(patch("track.persistence.report_file.SMALLEST", 0))
         self.folder = Path(tempfile.mkdtemp())
         self.has_much = False
         self.memory, self.beside = get_protocol("memory:"), get_protocol("memory:")

@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from io import BytesIO
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,7 @@ from track.events.types import (
 )
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
+from track.persistence.cache import Cache
 from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.history import as_of
 from track.projections.objects import Objects
@@ -194,7 +196,11 @@ def image(value: Any) -> Any:
 
 def dump(objects: Objects) -> Any:
     """Show everything a projection knows."""
-    return {name: image(value) for name, value in vars(objects).items()}
+    for trial in objects.trials.values():
+        assert trial.metrics is not None  # what is in a cache still is read
+    own = ("changed", "stream_of")
+    known = {name: value for name, value in vars(objects).items() if name not in own}
+    return {name: image(value) for name, value in known.items()}
 
 
 def report(objects):
@@ -233,6 +239,28 @@ def test_a_snapshot_and_the_rest_are_a_replay(story, data):
     assert dump(fold(happened[cut:], kept)) == dump(fold(happened))
 
 
+@given(STORIES, st.lists(st.integers(0, 60), max_size=4), st.booleans())
+def test_a_cache_and_the_rest_are_a_replay(story, cuts, goes_on):
+    """However often what came of a replay is kept, it goes on as if nothing had happened.
+
+    The process that kept it goes on with its own objects, or another one with what it finds.
+    """
+    happened = recorded(story)
+    with TemporaryDirectory() as folder:
+        cache = Cache(f"{folder}/cache", lambda uid, name: None)
+        objects, done = Objects(), 0
+        for cut in [*sorted(cuts), len(happened)]:
+            fold(happened[done:cut], objects)
+            done = max(done, min(cut, len(happened)))
+            cache.save(objects, lambda position: b"%d" % position)
+            if not goes_on:
+                cache.release()
+                cache = Cache(f"{folder}/cache", lambda uid, name: None)
+                objects = cache.load(lambda position: b"%d" % position)
+            assert dump(objects) == dump(fold(happened[:done]))
+        cache.release()
+
+
 @given(STORIES, st.data())
 def test_catching_up_by_columns_is_applying_one_by_one(story, data):
     """The fast way through a journal ends in the same state, types included."""
@@ -248,6 +276,26 @@ def test_catching_up_by_columns_is_applying_one_by_one(story, data):
     assert dump(objects) == dump(fold(journal.read()))
     catch_up(objects, journal)
     assert objects.position == journal.head() == len(story)
+
+
+@given(STORIES, st.lists(LOGGED, max_size=3), st.randoms(use_true_random=False))
+def test_trials_that_log_at_once_are_folded_as_each_alone(story, between, chance):
+    """Where no two neighbours are alike, sorting them by their trials changes nothing."""
+    mixed = []
+    for uid, name in [("a_0", "loss"), ("a_1", "accuracy"), ("b_0", "lr"), ("b_0", "acc")]:
+        for step in range(chance.choice([10, 40])):
+            value = chance.choice([0.5, float(step), float(step), "odd" if step == 7 else 1.0])
+            spec = ["stat", {}] if (uid, step % 30) == ("a_1", 29) else None
+            event = MetricsLogged(step, {name: value}, spec)
+            mixed.append((stream_id("trial", uid), event))
+    chance.shuffle(mixed)
+    started = [(stream_id("trial", uid), TrialStarted()) for uid in ("a_0", "b_0")]
+    journal, objects = MemoryJournal(), Objects()
+    producer = Producer(journal)
+    for stream, event in [*story, *started, *mixed, *between, *mixed[:50]]:
+        producer.record(stream, event)
+    catch_up(objects, journal)
+    assert dump(objects) == dump(fold(journal.read()))
 
 
 @given(STORIES)

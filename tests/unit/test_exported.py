@@ -17,6 +17,7 @@ NAMES = {
     "track.reader": "Attempt Origin Reader",
     "track.moment": "Moment When to_moment",
     "track.projections.history": "Assignment Attempt as_of assignments_of attempts until",
+    "track.projections.series": "Series",
     "track.projections.diff": "Difference differences differences_of_trials",
     "track.projections.query": "execute_query",
     "track.errors": (

@@ -42,7 +42,7 @@ VERBS = {
     "blame": ("history", "tell who set a value of a trial"),
     "files": ("files", "list the files that were logged about a trial"),
     "get": ("files", "get a logged file, or a folder of them"),
-    "replay": ("maintenance", "compute the report and the snapshot anew"),
+    "replay": ("maintenance", "compute the report and the cache anew"),
     "export": ("transfer", "write trials or events in another format"),
     "import": ("transfer", "add the trials of another tool"),
     "copy": ("transfer", "copy a store into another one, each event once"),

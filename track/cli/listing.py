@@ -28,6 +28,7 @@ from track.display.texts import UNCUT, duration, short_uids, shown
 from track.errors import QueryError
 from track.projections.objects import OWN_METADATA
 from track.projections.paths import hint, parse_path
+from track.projections.series import Series
 from track.reader import Reader
 from track.serialization import to_json
 from track.structure import Trial
@@ -42,6 +43,12 @@ from track.trial_summary import (
 )
 from track.utils.printing import printable
 from track.views import Attempt
+
+_LINE = 40
+"""Points of the line that is shown of a metric."""
+
+_POINTS = 8
+"""Points of a curve for each column of characters: each has two of dots, with two extremes each."""
 
 _FULL = 0xFF
 """All dots of a cell of a plot."""
@@ -188,7 +195,7 @@ def _show_metrics(metrics: Mapping[str, Any]) -> None:
     if metrics:
         click.echo("metrics:")
     for name, values in metrics.items():
-        numbers = [value for _, value in points_of(values)]
+        numbers = [value for _, value in points_of(sampled(values, _LINE))]
         line = sparkline(numbers) if numbers else ""
         click.echo(f"  {shown(name):<24} {line}  {shown(last_value(values))}".rstrip())
 
@@ -233,6 +240,11 @@ def points_of(values: Any) -> list[tuple[float, float]]:
     ]
 
 
+def sampled(values: Any, count: int) -> Any:
+    """Return a metric with no more points than can be seen."""
+    return values.sample(count) if isinstance(values, Series) else values
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, float) or (type(value) is int and abs(value) < 2**1000)
 
@@ -265,7 +277,10 @@ def plot_verb(
     known = dict.fromkeys(name for trial in found for name in trial.metrics)
     names = dict.fromkeys(_metric_named(name, found) for name in metric) if metric else known
     for name in names:
-        curves = [points_of(trial.metrics.get(name)) for trial in found]
+        # Of a longer curve no dot differs, or hardly one.
+        most = None if as_json else _POINTS * width
+        metrics = [trial.metrics.get(name) for trial in found]
+        curves = [points_of(m if most is None else sampled(m, most)) for m in metrics]
         if as_json:
             for trial, points in zip(found, curves, strict=True):
                 print_json({"trial": trial.uid, "metric": name, "points": points})

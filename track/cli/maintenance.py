@@ -101,7 +101,7 @@ def backup_verb(*, target: str, store: str | None) -> None:
 @click.command("replay", epilog=example("track replay -s file:report.json"))
 @store_option
 def replay_verb(*, store: str | None) -> None:
-    """Compute the report and the snapshot of a store on disk anew, from its journal alone."""
+    """Compute the report and the cache of a store on disk anew, from its journal alone."""
     from track.stores.maintenance import replay
 
     with progress("replaying") as advance:

@@ -1,139 +1,308 @@
-"""Values by step, in as little memory as they need."""
+"""Values by step, with when each was logged, in as little memory as they need."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, MutableMapping, Sequence
-from itertools import islice
+from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence
+from itertools import chain, islice
 from operator import lt
 from typing import Any
+
+from track.containers.points import LARGEST, Chunk, LoadedChunk, Points, Stamp, Stored
+
+_NOTHING = Points.empty()
+"""What nothing is added to: most series in a store are not being logged."""
 
 
 class StepSeries(MutableMapping[Any, Any]):
     """A mapping step -> value, equal to the dictionary with the same items.
 
-    As long as steps are growing integers and values are floats (a metric, that is) it takes 16
-    bytes an item instead of 100; the first item that does not fit turns it into a dictionary.
+    As long as steps are growing integers and values are floats (a metric, that is) it takes 32
+    bytes an item, or none for those that are stored; the first item that does not fit turns it into
+    a dictionary.
     """
 
-    __slots__ = ("_items", "_steps", "_values")
+    __slots__ = ("_items", "_stamps", "_stored", "_tail")
 
-    def __init__(self, items: Iterable[tuple[Any, Any]] = ()) -> None:
-        self._steps = array("q")
-        self._values = array("d")
+    def __init__(self, items: Iterable[tuple[Any, Any]] = (), stamp: Stamp = Stamp()) -> None:  # noqa: B008 - a tuple
+        self._tail = _NOTHING
+        self._stored: Stored | None = None
         self._items: dict[Any, Any] | None = None
+        self._stamps: dict[Any, Stamp] | None = None
         for step, value in items:
-            self[step] = value
-
-    def __setitem__(self, step: Any, value: Any) -> None:
-        if self._items is None:
-            steps = self._steps
-            # Exact types: True is no step, and 1 must not come back as 1.0.
-            if type(step) is int and type(value) is float and (not steps or step > steps[-1]):
-                try:
-                    steps.append(step)
-                except OverflowError:
-                    pass
-                else:
-                    self._values.append(value)
-                    return
-            self._items = self.to_dict()
-            self._steps, self._values = array("q"), array("d")
-        self._items[step] = value
-
-    def extend(self, steps: Sequence[Any], values: Sequence[Any]) -> None:
-        """Set many items in order."""
-        if self._items is None and self._fits(steps, values):
-            try:
-                column = steps if isinstance(steps, array) else array("q", steps)
-            except OverflowError:
-                pass
-            else:
-                self._steps.extend(column)
-                self._values.extend(values)
-                return
-        for step, value in zip(steps, values, strict=True):
-            self[step] = value
-
-    def _fits(self, steps: Sequence[Any], values: Sequence[Any]) -> bool:
-        """Whether all items are integers and floats, with steps that go on growing."""
-        return (
-            _are_all(int, "q", steps)
-            and _are_all(float, "d", values)
-            and not (self._steps and steps[0] <= self._steps[-1])
-            and all(map(lt, steps, islice(steps, 1, None)))
-        )
-
-    def columns(self) -> tuple[array[int], array[float]] | None:
-        """Return its own steps and values, None when they are kept in some other way."""
-        return None if self._items is not None else (self._steps, self._values)
+            self.put(step, value, stamp)
 
     @classmethod
-    def of_columns(cls, steps: array[int], values: array[float]) -> StepSeries:
-        """Return the series that keeps its items in these: growing steps (``q``), values (``d``).
+    def of_stored(cls, stored: Stored) -> StepSeries:
+        """Return the series whose points are kept somewhere else."""
+        series = cls()
+        series._stored = stored
+        return series
+
+    @classmethod
+    def of_points(cls, points: Points) -> StepSeries:
+        """Return the series that keeps its items in these columns.
 
         Raises
         ------
         ValueError
             they are of other kinds, or not equally long
         """
-        if (steps.typecode, values.typecode) != ("q", "d") or len(steps) != len(values):
-            raise ValueError("these are no columns of steps and values")
+        kinds = tuple(column.typecode for column in points)
+        if kinds != ("q", "q", "q", "d") or len({len(column) for column in points}) != 1:
+            raise ValueError("these are no columns of a series")
         series = cls()
-        series._steps, series._values = steps, values
+        series._tail = points
         return series
+
+    @classmethod
+    def of_items(cls, items: Iterable[tuple[Any, Any, Stamp]]) -> StepSeries:
+        """Return the series of items that fit in no columns."""
+        series = cls()
+        series._items, series._stamps = {}, {}
+        for step, value, stamp in items:
+            series._items[step] = value
+            series._stamps[step] = stamp
+        return series
+
+    def __setitem__(self, step: Any, value: Any) -> None:
+        self.put(step, value, Stamp())
+
+    def put(self, step: Any, value: Any, stamp: Stamp) -> None:
+        """Set an item, and say which event it is from."""
+        if self._items is None:
+            tail, last = self._tail, self._last_step()
+            # Exact types: True is no step, and 1 must not come back as 1.0.
+            if type(step) is int and type(value) is float and (last is None or step > last):
+                if tail is _NOTHING:
+                    tail = self._tail = Points.empty()
+                try:
+                    tail.steps.append(step)
+                except OverflowError:
+                    pass
+                else:
+                    at, position = stamp
+                    # Faster than calls of min(), once for each event of a replay.
+                    tail.times.append(at if at < LARGEST else LARGEST)  # noqa: FURB136
+                    tail.positions.append(position if position < LARGEST else LARGEST)  # noqa: FURB136
+                    tail.values.append(value)
+                    return
+            self._use_dict()
+        assert self._items is not None
+        assert self._stamps is not None
+        self._items[step] = value
+        self._stamps[step] = stamp
+
+    def _last_step(self) -> int | None:
+        if self._tail.steps:
+            return self._tail.steps[-1]
+        return None if self._stored is None else self._stored.last_step
+
+    def _use_dict(self) -> None:
+        items: dict[Any, Any] = {}
+        stamps: dict[Any, Stamp] = {}
+        for chunk in self.chunks() or ():
+            points = chunk.points()
+            items.update(zip(points.steps, points.values, strict=True))
+            known = map(Stamp, points.times, points.positions)
+            stamps.update(zip(points.steps, known, strict=True))
+        self._items, self._stamps = items, stamps
+        self._tail, self._stored = _NOTHING, None
+
+    def extend(self, steps: Sequence[Any], values: Sequence[Any]) -> None:
+        """Set many items in order."""
+        self.extend_points(steps, values, [0] * len(steps), [0] * len(steps))
+
+    def extend_points(
+        self,
+        steps: Sequence[Any],
+        values: Sequence[Any],
+        times: Sequence[int],
+        positions: Sequence[int],
+    ) -> None:
+        """Set many items in order, and say which event each is from."""
+        if self._items is None and self._fits(steps, values):
+            try:
+                column = steps if isinstance(steps, array) else array("q", steps)
+            except OverflowError:
+                pass
+            else:
+                tail = self._tail
+                if tail is _NOTHING:
+                    tail = self._tail = Points.empty()
+                tail.steps.extend(column)
+                tail.times.extend(clamped(times))
+                tail.positions.extend(clamped(positions))
+                tail.values.extend(values)
+                return
+        for step, value, at, position in zip(steps, values, times, positions, strict=True):
+            self.put(step, value, Stamp(at, position))
+
+    def _fits(self, steps: Sequence[Any], values: Sequence[Any]) -> bool:
+        """Whether all items are integers and floats, with steps that go on growing."""
+        if not (_are_all(int, "q", steps) and _are_all(float, "d", values)):
+            return False
+        last = self._last_step()
+        if last is not None and steps[0] <= last:
+            return False
+        return are_growing(steps)
+
+    def chunks(self) -> list[Chunk] | None:
+        """Return the points in order, None when they are in no columns.
+
+        Those in memory are the series' own: it may append to them.
+        """
+        if self._items is not None:
+            return None
+        stored = [] if self._stored is None else self._stored.chunks()
+        return [*stored, LoadedChunk(self._tail)] if self._tail.steps else stored
+
+    def points(self) -> Points | None:
+        """Return all points, None when they are in no columns."""
+        chunks = self.chunks()
+        if chunks is None:
+            return None
+        if len(chunks) == 1:
+            return chunks[0].points()
+        joined = Points.empty()
+        for chunk in chunks:
+            joined.add(chunk.points())
+        return joined
+
+    def unstored(self) -> tuple[Stored | None, Points] | None:
+        """Return what is stored and what is not yet; None when it is in no columns."""
+        return None if self._items is not None else (self._stored, self._tail)
+
+    def keep_stored(self, stored: Stored) -> None:
+        """Forget the points in memory: all are kept somewhere else now."""
+        self._stored, self._tail = stored, _NOTHING
+
+    def stamps(self) -> dict[Any, Stamp]:
+        """Return which event each item is from, where they are in no columns."""
+        return self._stamps or {}
+
+    def last_item(self) -> tuple[Any, Any] | None:
+        """Return the last step and its value, without reading the others; None without any."""
+        if self._items is not None:
+            step = next(reversed(self._items), None)
+            return (step, self._items[step]) if self._items else None
+        if self._tail.steps:
+            return self._tail.steps[-1], self._tail.values[-1]
+        return None if self._stored is None else (self._stored.last_step, self._stored.last_value)
 
     def to_dict(self) -> dict[Any, Any]:
         """Return a dictionary of its own."""
-        if self._items is None:
-            return dict(zip(self._steps, self._values, strict=True))
-        return dict(self._items)
+        return dict(self._pairs())
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        if self._items is not None:
+            return iter(self._items.items())
+        points = (chunk.points() for chunk in self.chunks() or ())
+        return chain.from_iterable(zip(p.steps, p.values, strict=True) for p in points)
 
     def copy(self) -> StepSeries:
         """Return a series of its own."""
         twin = StepSeries()
-        twin._steps, twin._values = self._steps[:], self._values[:]
-        twin._items = None if self._items is None else dict(self._items)
+        if self._tail.steps:
+            twin._tail = self._tail.part(0, len(self._tail.steps))
+        twin._stored = self._stored
+        if self._items is not None:
+            twin._items, twin._stamps = dict(self._items), dict(self._stamps or {})
         return twin
 
-    def _index(self, step: Any) -> int:
-        """Return where a step is among the compact ones.
-
-        Raises
-        ------
-        KeyError
-            it is not there
-        """
-        try:
-            index = bisect_left(self._steps, step)
-        except TypeError:
-            raise KeyError(step) from None
-        if index < len(self._steps) and self._steps[index] == step:
-            return index
+    def __getitem__(self, step: Any) -> Any:
+        if self._items is not None:
+            return self._items[step]
+        index = _index(self._tail.steps, step)
+        if index is not None:
+            return self._tail.values[index]
+        if self._stored is not None and isinstance(step, (int, float)):
+            for chunk in self._stored.chunks():
+                if chunk.summary.first.step <= step <= chunk.summary.last.step:
+                    points = chunk.points()
+                    index = _index(points.steps, step)
+                    if index is not None:
+                        return points.values[index]
         raise KeyError(step)
 
-    def __getitem__(self, step: Any) -> Any:
-        return self._values[self._index(step)] if self._items is None else self._items[step]
-
     def __delitem__(self, step: Any) -> None:
-        if self._items is not None:
-            del self._items[step]
+        if self._items is None:
+            if step not in self:
+                raise KeyError(step)
+            kept = [item for item in self.items() if item[0] != step]
+            self._tail, self._stored = _NOTHING, None
+            self.extend([step for step, _ in kept], [value for _, value in kept])
             return
-        index = self._index(step)
-        del self._steps[index], self._values[index]
+        assert self._stamps is not None
+        del self._items[step]
+        del self._stamps[step]
+
+    def __contains__(self, step: object) -> bool:
+        try:
+            self[step]
+        except (KeyError, TypeError):
+            return False
+        return True
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._steps if self._items is None else self._items)
+        return iter(self._items) if self._items is not None else (step for step, _ in self._pairs())
+
+    def items(self) -> ItemsView[Any, Any]:
+        return _Items(self)
 
     def __len__(self) -> int:
-        return len(self._steps if self._items is None else self._items)
+        if self._items is not None:
+            return len(self._items)
+        return len(self._tail.steps) + (0 if self._stored is None else self._stored.count)
 
     def __repr__(self) -> str:
         return repr(self.to_dict())
 
     def __reduce__(self) -> tuple[Any, ...]:
         return StepSeries, (list(self.items()),)
+
+
+class _Items(ItemsView[Any, Any]):
+    """The items, read in the order of the series and not step by step."""
+
+    _mapping: StepSeries
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        return self._mapping._pairs()  # noqa: SLF001 - a part of that class
+
+
+def are_growing(steps: Sequence[Any]) -> bool:
+    """Whether each is larger than the one before."""
+    if isinstance(steps, array) and len(steps) > 1 and steps[-1] - steps[0] == len(steps) - 1:
+        # Most count up by one, and comparing with that is ten times as fast.
+        return steps == array(steps.typecode, range(steps[0], steps[-1] + 1)) or all(
+            map(lt, steps, islice(steps, 1, None))
+        )
+    return all(map(lt, steps, islice(steps, 1, None)))
+
+
+def clamped(numbers: Sequence[int]) -> Sequence[int]:
+    """Return numbers as a column can hold them: no clock shows more, and no journal is longer."""
+    if isinstance(numbers, array) and numbers.typecode == "Q":
+        column = array("q")
+        column.frombytes(numbers.tobytes())
+        # As signed numbers the largest ones are negative.
+        return column if not column or min(column) >= 0 else [min(n, LARGEST) for n in numbers]
+    if isinstance(numbers, (array, range)):
+        return numbers
+    return [min(number, LARGEST) for number in numbers]
+
+
+def _index(steps: array[int], step: Any) -> int | None:
+    """Return where a step is, None when it is not there."""
+    if not steps:
+        return None
+    try:
+        index = bisect_left(steps, step)
+    except TypeError:
+        raise KeyError(step) from None
+    return index if index < len(steps) and steps[index] == step else None
 
 
 def _are_all(kind: type, typecode: str, column: Sequence[Any]) -> bool:

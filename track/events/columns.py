@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ _HEAD = bytes((0x97, *CATALOGUE[MetricsLogged], 0xCF))
 _ENVELOPE_MASK = (
     b"\xff" * 4 + bytes(8) + b"\xff" + bytes(8) + b"\xff" + bytes(4) + b"\xff" + bytes(8)
 )
-_STREAM, _AT = 4, 27
+_STREAM, _PRODUCER, _AT = 4, 13, 27
 _MARKERS = (0xCF, 0xCE, 0xCF, 0x93)
 """In front of producer, sequence and time, and of the three fields of the body."""
 
@@ -39,13 +39,14 @@ class Columns(NamedTuple):
 
     Attributes
     ----------
-    streams, times, steps
+    streams, producers, times, steps
         one item per event
     metrics
         name -> one float per event
     """
 
     streams: array[int]
+    producers: array[int]
     times: array[int]
     steps: array[int]
     metrics: dict[str, array[float]]
@@ -65,6 +66,11 @@ class _Shape(NamedTuple):
     structure: bytes
     step: _Slot
     metrics: dict[str, _Slot]
+
+
+def is_metrics(payload: bytes) -> bool:
+    """Whether a payload is that of metrics, as far as its first bytes tell."""
+    return payload.startswith(_HEAD)
 
 
 def decode_columns(payloads: list[bytes]) -> Columns | None:
@@ -87,6 +93,7 @@ def decode_columns(payloads: list[bytes]) -> Columns | None:
         steps = _gather(joined, stride, shape.step, "Q")
     return Columns(
         _gather(joined, stride, _Slot(_STREAM, _WIDTH), "Q"),
+        _gather(joined, stride, _Slot(_PRODUCER, _WIDTH), "Q"),
         _gather(joined, stride, _Slot(_AT, _WIDTH), "Q"),
         steps,
         {name: _gather(joined, stride, slot, "d") for name, slot in shape.metrics.items()},
@@ -151,25 +158,33 @@ def _step_slot(payload: bytes, position: int) -> _Slot | None:
     return None if width is None else _Slot(position + 1, width)
 
 
-def by_stream(columns: Columns) -> Iterator[tuple[int, Columns]]:
-    """Split columns into those of each stream: what happens to different trials commutes."""
+def by_stream(
+    columns: Columns, positions: Sequence[int]
+) -> Iterator[tuple[int, Columns, array[int]]]:
+    """Split columns and positions into those of each stream.
+
+    What happens to different trials commutes.
+    """
+    column = array("Q", positions)
     streams = columns.streams
     if streams == streams[:1] * len(streams):
-        yield streams[0], columns
+        yield streams[0], columns, column
         return
     places: dict[int, list[int]] = {}
     for index, stream in enumerate(streams):
         places.setdefault(stream, []).append(index)
     for stream, indexes in places.items():
-        _, times, steps, metrics = columns
+        _, producers, times, steps, metrics = columns
         yield (
             stream,
             Columns(
                 streams,
+                _pick(producers, indexes),
                 _pick(times, indexes),
                 _pick(steps, indexes),
                 {name: _pick(values, indexes) for name, values in metrics.items()},
             ),
+            _pick(column, indexes),
         )
 
 

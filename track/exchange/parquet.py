@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from copy import copy
 from typing import Any
 
+from track.containers.points import Points
 from track.exchange.optional import load
-from track.exchange.tables import TIMES, MetricRow, TimesByUid, cell, metric_rows, trial_rows
+from track.exchange.tables import (
+    TIMES,
+    MetricRow,
+    TimesByUid,
+    cell,
+    group_names,
+    metric_rows,
+    trial_rows,
+)
+from track.projections.series import Series
 from track.structure import Trial, TrialGroup
 
 METRICS_FILE, TRIALS_FILE = "metrics.parquet", "trials.parquet"
@@ -17,6 +27,8 @@ _ROWS = 65_536
 """Rows of a row group: what is in memory at a time."""
 
 _LARGEST = 2**63
+_EXACT = 2**53
+"""Up to here every integer is equal to a float."""
 
 
 def export_parquet(
@@ -52,8 +64,10 @@ def export_parquet(
     -----
     The columns are those of the CSV files. Steps and values are 64-bit floats; those that no such
     float is equal to (texts, lists, very large integers) are in ``step_text`` and ``value_text``
-    as :func:`track.exchange.tables.cell` writes them. A column of ``trials.parquet`` is of
-    booleans, integers or floats if all that is in it is, and of text otherwise.
+    as :func:`track.exchange.tables.cell` writes them. ``time`` says when a value was logged, where
+    that is known: from ``times``, or from the series of the trials of ``track.open``. A column of
+    ``trials.parquet`` is of booleans, integers or floats if all that is in it is, and of text
+    otherwise.
     """
     arrow = load("pyarrow", "parquet")
     parquet = load("pyarrow.parquet", "parquet")
@@ -63,7 +77,7 @@ def export_parquet(
     count = 0
     schema = _metrics_schema(arrow)
     with parquet.ParquetWriter(os.path.join(folder, METRICS_FILE), schema) as writer:
-        for batch in _metrics_batches(arrow, metric_rows(trials, groups, times)):
+        for batch in _metrics_batches(arrow, trials, groups, times):
             count += len(batch)
             writer.write_batch(batch)
     return count
@@ -74,7 +88,7 @@ def metrics_table(
 ) -> Any:
     """Return the values of all metrics as a ``pyarrow.Table``, a row per value."""
     arrow = load("pyarrow", "parquet")
-    batches = _metrics_batches(arrow, metric_rows(trials, groups, times))
+    batches = _metrics_batches(arrow, trials, groups, times)
     return arrow.Table.from_batches(batches, _metrics_schema(arrow))
 
 
@@ -88,20 +102,116 @@ def trials_table(
     return arrow.table(columns, names=names)
 
 
-def _metrics_batches(arrow: Any, rows: Iterator[MetricRow]) -> Iterator[Any]:
-    schema = _metrics_schema(arrow)
-    while block := [*islice(rows, _ROWS)]:
-        yield arrow.RecordBatch.from_arrays(_columns(arrow, block), schema=schema)
+def _metrics_batches(
+    arrow: Any,
+    trials: Iterable[Trial],
+    groups: Iterable[TrialGroup],
+    times: TimesByUid | None,
+) -> Iterator[Any]:
+    """Yield the values of all metrics: those of columns as they are, without an object for each."""
+    schema, groups = _metrics_schema(arrow), [*groups]
+    names = group_names(groups)
+    odd: list[MetricRow] = []
+    for trial in trials:
+        about = [trial.uid, trial.project_id, names.get(trial.group_id, trial.group_id)]
+        for metric, values in trial.metrics.items():
+            if not _has_columns(values):
+                odd += metric_rows([_with_metric(trial, metric, values)], groups, times)
+                while len(odd) >= _ROWS:
+                    yield _batch(arrow, schema, odd[:_ROWS])
+                    del odd[:_ROWS]
+                continue
+            if odd:
+                yield _batch(arrow, schema, odd)
+                odd = []
+            labels: list[Any] = []
+            for points in _pieces(values):
+                count = len(points.steps)
+                if not labels or len(labels[0]) < count:
+                    labels = _repeated(arrow, [*about, metric], count)
+                columns = _columns_of(arrow, [label[:count] for label in labels], points)
+                yield arrow.RecordBatch.from_arrays(columns, schema=schema)
+    if odd:
+        yield _batch(arrow, schema, odd)
+
+
+def _has_columns(values: Any) -> bool:
+    """Whether a metric is a series with steps that floats are equal to."""
+    if not isinstance(values, Series):
+        return False
+    chunks = values.chunks()
+    if not chunks:
+        return False
+    first, last = chunks[0].summary.first, chunks[-1].summary.last
+    return first.step >= -_EXACT and last.step <= _EXACT
+
+
+def _with_metric(trial: Trial, metric: str, values: Any) -> Trial:
+    single = copy(trial)
+    single.metrics = {metric: values}
+    return single
+
+
+def _pieces(series: Series) -> Iterator[Points]:
+    """Yield the points of a series, in pieces that are worth a group of rows."""
+    piece = Points.empty()
+    for chunk in series.chunks() or ():
+        piece.add(chunk.without_positions())
+        if len(piece.steps) >= _ROWS:
+            yield piece
+            piece = Points.empty()
+    if piece.steps:
+        yield piece
+
+
+def _repeated(arrow: Any, values: list[Any], count: int) -> list[Any]:
+    """Return columns that have the same value everywhere."""
+    places = arrow.Array.from_buffers(
+        arrow.int32(), count, [None, arrow.py_buffer(bytes(4 * count))]
+    )
+    return [
+        arrow.nulls(count, _names(arrow))
+        if value is None
+        else arrow.DictionaryArray.from_arrays(places, arrow.array([cell(value)], arrow.string()))
+        for value in values
+    ]
+
+
+def _columns_of(arrow: Any, labels: list[Any], points: Points) -> list[Any]:
+    """Return the columns of values, given those of trial, project, group and metric."""
+    count = len(points.steps)
+    text, number = arrow.string(), arrow.float64()
+
+    def column(kind: Any, data: Any) -> Any:
+        return arrow.Array.from_buffers(kind, count, [None, arrow.py_buffer(data)])
+
+    return [
+        *labels,
+        column(arrow.int64(), points.steps).cast(number, safe=False),  # they are small enough
+        arrow.nulls(count, text),
+        arrow.nulls(count, arrow.int64()),
+        column(number, points.values),
+        arrow.nulls(count, text),
+        column(_time_type(arrow), points.times),
+    ]
+
+
+def _names(arrow: Any) -> Any:
+    return arrow.dictionary(arrow.int32(), arrow.string())
+
+
+def _batch(arrow: Any, schema: Any, rows: list[MetricRow]) -> Any:
+    return arrow.RecordBatch.from_arrays(_columns(arrow, rows), schema=schema)
 
 
 def _metrics_schema(arrow: Any) -> Any:
-    text, number = arrow.string(), arrow.float64()
+    text, number, name = arrow.string(), arrow.float64(), _names(arrow)
     return arrow.schema(
         [
-            ("trial", text),
-            ("project", text),
-            ("group", text),
-            ("metric", text),
+            ("trial", name),
+            ("project", name),
+            ("group", name),
+            ("metric", name),
             ("step", number),
             ("step_text", text),
             ("index", arrow.int64()),
@@ -114,11 +224,11 @@ def _metrics_schema(arrow: Any) -> Any:
 
 def _columns(arrow: Any, rows: list[Any]) -> list[Any]:
     trials, projects, groups, metrics, steps, indexes, values, times = zip(*rows, strict=True)
-    text, number = arrow.string(), arrow.float64()
+    text, number, name = arrow.string(), arrow.float64(), _names(arrow)
     step_numbers, value_numbers = [*map(_number, steps)], [*map(_number, values)]
     return [
-        *(arrow.array([*map(_text, column)], text) for column in (trials, projects, groups)),
-        arrow.array([*map(cell, metrics)], text),
+        *(arrow.array([*map(_text, column)], name) for column in (trials, projects, groups)),
+        arrow.array([*map(cell, metrics)], name),
         arrow.array(step_numbers, number),
         arrow.array([*map(_other_text, steps, step_numbers)], text),
         arrow.array(indexes, arrow.int64()),

@@ -177,6 +177,12 @@ class BufferedJournal(Journal):
     def fingerprint(self, position: int) -> bytes | None:
         return self.journal.fingerprint(position)
 
+    def cache_path(self) -> str | None:
+        return self.journal.cache_path()
+
+    def is_damaged(self) -> bool:
+        return self.journal.is_damaged()
+
     def load_snapshot(self) -> BinaryIO | None:
         return self.journal.load_snapshot()
 

@@ -455,6 +455,12 @@ class ForwardingJournal(Journal):
     def fingerprint(self, position: int) -> bytes | None:
         return self._far.fingerprint(position)
 
+    def cache_path(self) -> str | None:
+        return self._far.cache_path()
+
+    def is_damaged(self) -> bool:
+        return self._far.is_damaged()
+
     def load_snapshot(self) -> BinaryIO | None:
         return self._far.load_snapshot()
 

@@ -147,6 +147,14 @@ class Journal(ABC):
         found = self.fingerprint(position)
         return None if found is None else blake2b(found, digest_size=16).digest()
 
+    def cache_path(self) -> str | None:
+        """Return where the cache of what is in here may be on this machine, None for nowhere."""
+        return None
+
+    def is_damaged(self) -> bool:
+        """Whether anything was met that may have been an event once."""
+        return False
+
     def load_snapshot(self) -> BinaryIO | None:
         """Open what :meth:`save_snapshot` was given last, unchecked; None when there is nothing.
 

@@ -17,15 +17,15 @@ from track.events.scan import Damage
 from track.journals.file_lock import LockedFile
 from track.journals.journal import SYNC_INTERVAL_NS, Batch, Durability, Journal, JournalSyncError
 from track.journals.streams import Run, Streams
+from track.utils.caches import place_of_cache
 from track.utils.files import replacing
 
 logger = logging.getLogger(__name__)
 
-SNAPSHOT_SUFFIX = ".snapshot"
+CACHE_SUFFIX = ".cache"
 INDEX_SUFFIX = ".streams"
-TEXTS_SUFFIX = ".texts"
-CACHE_SUFFIXES = (SNAPSHOT_SUFFIX, INDEX_SUFFIX, TEXTS_SUFFIX)
-"""Of files beside a journal that may be deleted at any time."""
+CACHE_SUFFIXES = (CACHE_SUFFIX, f"{CACHE_SUFFIX}-journal", INDEX_SUFFIX)
+"""Of files beside a journal that may be deleted at any time; the second one is SQLite's."""
 
 
 class JournalOnDisk(Journal):
@@ -141,11 +141,11 @@ class JournalOnDisk(Journal):
     def read_run(self, run: Run) -> Batch:
         """Return the events behind a position up to another one."""
 
-    def load_snapshot(self) -> BinaryIO | None:
-        return self.load_cache(SNAPSHOT_SUFFIX)
+    def cache_path(self) -> str | None:
+        return place_of_cache(self.path + CACHE_SUFFIX)
 
-    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
-        self.save_cache(SNAPSHOT_SUFFIX, parts)
+    def is_damaged(self) -> bool:
+        return bool(self.lost())
 
     def load_index(self) -> BinaryIO | None:
         """Open the index of streams, unchecked; None when there is none."""

@@ -16,9 +16,9 @@ from track.journals.file import FileJournal
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Durability
 from track.journals.producer import Producer
 from track.persistence.legacy_report import import_report
-from track.persistence.report_file import load_last_report, write_next_report
 from track.persistence.repository import LocalRepository
 from track.persistence.storage import check_report, create_report, load_report, replacing_report
+from track.projections.report import render_report
 from track.utils.files import fresh_path, sync_folder
 
 JOURNAL_SUFFIX = ".journal"
@@ -68,7 +68,7 @@ def remake_report(path: str, lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> No
     with closing(FileJournal(path + JOURNAL_SUFFIX, "process", lock_timeout_s)) as journal:
         repository = LocalRepository(journal, Producer(journal))
         with replacing_report(path, lock_timeout_s) as file, repository.read_state() as objects:
-            write_next_report(file, path, objects, journal, load_last_report(journal))
+            file.writelines(render_report(objects))
 
 
 def _rebuild(path: str, journal_path: str, lock_timeout_s: float) -> None:

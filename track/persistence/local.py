@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial, wraps
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from track.errors import ConcurrentWrite, JournalError, StorageWarning, TrackError, warn
@@ -15,13 +16,20 @@ from track.journals.memory import MemoryJournal
 from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
 from track.persistence.file_store import JOURNAL_SUFFIX, open_store, remake_report
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.report_file import load_last_report, write_next_report
 from track.persistence.storage import check_report, replacing_report
 from track.persistence.uri_options import local_settings
 from track.persistence.utils import check_options, parse_uri
 from track.projections.query import execute_query
 from track.projections.report import render_report
 from track.utils.signal import SignalHandler
+
+_COST_IN_TIME = 20
+"""A report is written at the end of a trial if it costs less than one part in so many of the time
+since the last one."""
+
+_SMALL, _BYTES_PER_S = 2**18, 2**24
+"""The size of a journal of which the first report costs nothing to speak of, and how much of one
+becomes a report in a second, before that was measured here."""
 
 
 class MemoryProtocol(JournaledProtocol):
@@ -65,6 +73,7 @@ class FileProtocol(JournaledProtocol):
         self._file_journal = open_store(self.path, settings.durability, settings.lock_timeout_s)
         super().__init__(self._file_journal, strict=strict, eager=eager, uri=uri)
         self._pid = os.getpid()
+        self._reported = _Reported(time.monotonic())
         _open_protocols.add(self)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
@@ -88,17 +97,17 @@ class FileProtocol(JournaledProtocol):
                 raise _abandoned(self.path)
 
     def _replace_report(self, path: str) -> None:
-        journal, end = self._file_journal, self._file_journal.upper_bound()
-        with suppress(_Reported), replacing_report(path, journal.file.lock_timeout_s) as file:
-            last = load_last_report(journal)
-            if path == self.path and last.tells(path, end):
-                raise _Reported
-            # Who waited here for another process catches up now: reports never go backwards.
-            with self.read_state() as objects:
-                if path == self.path:
-                    write_next_report(file, path, objects, journal, last)
-                else:
-                    file.writelines(render_report(objects))
+        journal, began = self._file_journal, time.monotonic()
+        # Who waited for another process catches up then: reports never go backwards.
+        turn = replacing_report(path, journal.file.lock_timeout_s)
+        with turn as file, self.read_state() as objects:
+            file.writelines(render_report(objects))
+        ended = time.monotonic()
+        self._reported = _Reported(ended, ended - began, journal.upper_bound())
+
+    def _commit_at_end(self) -> None:
+        if self._reported.is_cheap(self._file_journal.upper_bound()):
+            super()._commit_at_end()
 
     def commit_if_changed(self) -> None:
         """Commit, unless nothing was recorded here since the last time or since a fork."""
@@ -119,8 +128,29 @@ class FileProtocol(JournaledProtocol):
             _left_behind.add((self._pid, self.path))
 
 
-class _Reported(Exception):
-    """Another process wrote a report meanwhile that tells of everything recorded here."""
+class _Reported(NamedTuple):
+    """The last report that was written here.
+
+    Attributes
+    ----------
+    at
+        when, in the time of the monotonic clock; when the store was opened, before the first one
+    cost_s
+        how long that took
+    size
+        of the journal then, 0 before the first one
+    """
+
+    at: float
+    cost_s: float = 0.0
+    size: int = 0
+
+    def is_cheap(self, size: int) -> bool:
+        """Whether a report of a journal of a size costs little beside the time since this one."""
+        if not self.size and size <= _SMALL:
+            return True
+        cost_s = self.cost_s * size / self.size if self.size else size / _BYTES_PER_S
+        return cost_s * _COST_IN_TIME < time.monotonic() - self.at
 
 
 def make_local(uri: str, strict: bool = True, eager: bool = True) -> JournaledProtocol:

@@ -10,27 +10,35 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
+from track.containers.points import Points
+from track.containers.series import StepSeries
 from track.errors import ItemNotFound, JournalClosed, JournalError
 from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.journal import Journal
 from track.journals.producer import Producer
+from track.persistence.cache import Cache
+from track.persistence.cache_format import Busy, Foreign, Moved, Unusable
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.projections import snapshot
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
 from track.projections.objects import Objects, stream_of
-from track.projections.projection import catch_up
+from track.projections.projection import catch_up, fold
 from track.structure import AnyStatus, Trial
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
 
 FEWEST_NEW_EVENTS = 4096
-"""Fewer events than this are replayed as fast as a snapshot of them is written."""
+"""Fewer events than this are replayed as fast as they are kept."""
+
+MOST_NEW_EVENTS = 2**17
+"""More events than this are not folded before they are kept: their values need not be in memory."""
 
 ONE_NEW_IN = 64
 """A snapshot costs as much as the store is large, so it waits for one new event in so many."""
@@ -152,7 +160,10 @@ class LocalRepository(Repository):
         self._producer = producer
         self._objects = Objects()
         self._kept: int | None = None
-        """How many events the snapshot covers, as far as is known; None before anybody looked."""
+        """How many events the cache covers, as far as is known; None before anybody looked."""
+        self._cache: Cache | None = None
+        self._refused: str | None = None
+        """The path of a file that is not ours, and was said to be in the way."""
         self._state = threading.RLock()
         renew_in_children(self)
 
@@ -212,9 +223,11 @@ class LocalRepository(Repository):
                 return _metrics_of(self._objects, uid)
 
     def close(self) -> None:
-        """Leave a snapshot to whoever opens the journal next, if it is worth one."""
+        """Leave a cache to whoever opens the journal next, if it is worth one."""
         with self.read_state():
             pass
+        if self._cache is not None:
+            self._cache.release()
 
     def renew_after_fork(self) -> None:
         # Was some thread of the parent in the middle of a fold? Then start over.
@@ -237,16 +250,76 @@ class LocalRepository(Repository):
 
     def _catch_up(self) -> None:
         if self._kept is None:
-            self._load_snapshot()
-        catch_up(self._objects, self.journal)
-        new = self._objects.events - (self._kept or 0)
-        if new >= max(FEWEST_NEW_EVENTS, self._objects.events // ONE_NEW_IN):
-            self._save_snapshot()
+            self._load()
+        for batch in self.journal.read_batches(self._objects.position):
+            fold(self._objects, [batch])
+            if self._cache is not None and self._new_events() >= MOST_NEW_EVENTS:
+                self._save()
+        subjects = len(self._objects.trials)
+        if self._cache is None:
+            due = max(FEWEST_NEW_EVENTS, self._objects.events // ONE_NEW_IN)
+        else:
+            # Somebody else may have kept something meanwhile, and all subjects are loaded then.
+            due = max(FEWEST_NEW_EVENTS, subjects if FEWEST_NEW_EVENTS > 1 else 0)
+        if self._new_events() >= due:
+            self._save()
 
-    # Snapshots are caches: what is wrong with one is a reason to do without, and to say so
+    def _new_events(self) -> int:
+        return self._objects.events - (self._kept or 0)
+
+    # What is wrong with a cache is a reason to do without, and to say so
+
+    def _load(self) -> None:
+        self._kept = 0
+        path = self.journal.cache_path()
+        if path is None:
+            self._load_snapshot()
+        elif path != self._refused:
+            self._cache = Cache(path, partial(_replay, self.journal))
+            self._load_cache(self._cache)
+
+    def _load_cache(self, cache: Cache) -> None:
+        try:
+            objects = cache.load(self.journal.fingerprint)
+            if objects is not None:
+                self._objects, self._kept = objects, objects.events
+        except Foreign as error:
+            self._refused, self._cache = cache.path, None
+            logger.warning("%s is left as it is, and not used as a cache: %s", cache.path, error)
+        except Unusable as error:
+            logger.info("the cache %s is not used: %s", cache.path, error)
+            if not isinstance(error, Busy):
+                cache.discard()
+
+    def _save(self) -> None:
+        if self._cache is None:
+            self._save_snapshot()
+            return
+        try:
+            self._save_to(self._cache)
+        except Moved as error:
+            # Go on with what somebody else kept, or from nothing.
+            logger.info("the cache %s is loaded again: %s", self._cache.path, error)
+            self._objects, self._cache = Objects(), None
+            self._load()
+            for batch in self.journal.read_batches(self._objects.position):
+                fold(self._objects, [batch])
+            if self._cache is not None and self._new_events() >= FEWEST_NEW_EVENTS:
+                with suppress(Moved):
+                    self._save_to(self._cache)
+
+    def _save_to(self, cache: Cache) -> None:
+        self._kept = self._objects.events
+        try:
+            if self.journal.is_damaged():
+                raise Unusable("the journal is damaged, and it would hide that")  # noqa: TRY301
+            cache.save(self._objects, self.journal.fingerprint)
+        except Moved:
+            raise
+        except (Unusable, ValueError, TypeError, AttributeError) as error:
+            logger.info("the cache %s was not written: %s", cache.path, error)
 
     def _load_snapshot(self) -> None:
-        self._kept = 0
         try:
             kept = self.journal.load_snapshot()
             if kept is not None:
@@ -262,6 +335,15 @@ class LocalRepository(Repository):
             self.journal.save_snapshot(snapshot.pack(self._objects, self.journal.fingerprint))
         except (snapshot.Refused, JournalError, OSError) as error:
             logger.info("no snapshot of the journal was written: %s", error)
+
+
+def _replay(journal: Journal, uid: str, name: str) -> Points | None:
+    """Return the points of a metric of a trial, without what is kept of them."""
+    objects = Objects()
+    fold(objects, journal.read_stream(stream_of(uid)))
+    trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
+    series = None if trial is None else trial.metrics.get(name)
+    return series.points() if isinstance(series, StepSeries) else None
 
 
 def _metrics_of(objects: Objects, uid: str) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
+from copy import copy, deepcopy
 from typing import Any
 
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
+from track.projections.series import Series
 from track.structure import Project, Trial, TrialGroup
 
 
@@ -30,6 +31,21 @@ def copy_trial(trial: Trial) -> Trial:
     )
     copied.failure = to_plain(trial.failure)
     return copied
+
+
+def view_trial(trial: Trial) -> Trial:
+    """Return a fresh trial whose metrics are views, see :class:`~track.projections.series.Series`.
+
+    What they hold is read when somebody looks at it.
+    """
+    twin = copy(trial)
+    metrics, twin.metrics = trial.metrics, {}
+    twin = copy_trial(twin)
+    twin.metrics = {
+        name: Series.of(metric) if isinstance(metric, StepSeries) else to_plain(metric)
+        for name, metric in metrics.items()
+    }
+    return twin
 
 
 def copy_group(group: TrialGroup) -> TrialGroup:
@@ -63,7 +79,7 @@ def to_plain(value: Any) -> Any:
         return [to_plain(item) for item in value]
     if isinstance(value, tuple):
         return tuple(map(to_plain, value))
-    if isinstance(value, StepSeries):
+    if isinstance(value, (StepSeries, Series)):
         return value.to_dict()
     if isinstance(value, Aggregator):
         return value.to_json(short=True)

@@ -7,7 +7,6 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
-from track.containers.series import StepSeries
 from track.projections.objects import OWN_METADATA
 from track.structure import Trial
 
@@ -87,7 +86,7 @@ def _items(metric: Any) -> dict[Any, Any] | None:
         return {}
     if isinstance(metric, list):
         return dict(enumerate(metric))
-    return dict(metric.items()) if isinstance(metric, (dict, StepSeries)) else None
+    return dict(metric.items()) if isinstance(metric, Mapping) else None
 
 
 def _smaller(step: Any, other: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How things stood at some moment, and what became of one trial: who ran it, who set a value."""
+"""How things stood at some moment, and who set a value of a trial."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from track.events.types import (
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
-    Heartbeat,
     MetadataLogged,
     MetricsLogged,
     Recorded,
@@ -22,15 +21,15 @@ from track.events.types import (
     TrialCreated,
     TrialFinished,
     TrialRedacted,
-    TrialStarted,
 )
 from track.journals.journal import Batch
+from track.projections.attempts import Attempt, attempts
 from track.projections.copies import to_plain
 from track.projections.objects import Objects
 from track.projections.paths import look_up, parse_path
 from track.projections.projection import fold
-from track.projections.runs import known_failure, started_at
-from track.structure import AnyStatus, get_status
+
+__all__ = ["Assignment", "Attempt", "as_of", "assignments_of", "attempts", "until"]
 
 _REDACTED = CATALOGUE[TrialRedacted].tag
 
@@ -93,79 +92,6 @@ def _noting_erased(batches: Iterable[Batch], erased: set[int]) -> Iterator[Batch
         found = map(envelope, batch[1])
         erased.update(one.stream for one in found if one is not None and one.tag == _REDACTED)
         yield batch
-
-
-# Attempts
-
-
-class Attempt:
-    """One start of a trial, and what came of it.
-
-    Attributes
-    ----------
-    producer
-        who recorded the start
-    started_at
-        when, in nanoseconds since 1970-01-01 UTC
-    process
-        which process that was, None when it did not say
-    last_at
-        when its last event was recorded
-    events
-        how many there are
-    finished_at
-        when its end was recorded, None if it was not
-    status
-        what it set last, None if it set none
-    runtime
-        how long it took, in seconds, None if its end was not recorded
-    failure
-        what ended it, None if nothing did: see :class:`~track.structure.Trial`
-    """
-
-    def __init__(self, started: Recorded, event: TrialStarted) -> None:
-        self.producer = started.producer
-        self.started_at, self.last_at = started_at(started, event), started.at
-        self.process: Heartbeat | None = None
-        self.events = 0
-        self.finished_at: int | None = None
-        self.status: AnyStatus | None = None
-        self.runtime: float | None = None
-        self.failure: dict[str, str] | None = None
-
-    def apply(self, recorded: Recorded) -> None:
-        """Take an event of it into account."""
-        event = recorded.event
-        self.events += 1
-        self.last_at = recorded.at
-        if isinstance(event, Heartbeat):
-            self.process = event
-        elif isinstance(event, StatusChanged):
-            self.status = get_status(event.name, event.value)
-        elif isinstance(event, TrialFinished):
-            self.finished_at = recorded.at
-            self.failure = known_failure(event.failure)
-            if event.elapsed is not None:
-                self.runtime = event.elapsed
-            elif self.runtime is None:
-                self.runtime = (recorded.at - self.started_at) * 1e-9
-
-
-def attempts(events: Iterable[Recorded]) -> list[Attempt]:
-    """Return the attempts at a trial, given its events, in the order in which they started.
-
-    An event belongs to the last attempt that its producer began; that of another producer (a second
-    thread, say) to the last one there is.
-    """
-    found: list[Attempt] = []
-    by_producer: dict[int, Attempt] = {}
-    for recorded in events:
-        if isinstance(recorded.event, TrialStarted):
-            found.append(Attempt(recorded, recorded.event))
-            by_producer[recorded.producer] = found[-1]
-        if found:
-            by_producer.get(recorded.producer, found[-1]).apply(recorded)
-    return found
 
 
 # Provenance
@@ -249,7 +175,8 @@ def _may_set(event: Any, section: str, keys: list[str]) -> bool:
 def _latest(value: Any) -> Any:
     """Return a value as it is to be shown: of a series, the last one."""
     if isinstance(value, StepSeries):
-        return next(reversed(value.to_dict().values()), None)
+        last = value.last_item()
+        return None if last is None else last[1]
     if isinstance(value, list):
         return to_plain(value[-1]) if value else None
     return to_plain(value)

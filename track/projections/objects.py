@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from bisect import insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any, NamedTuple, TypeVar
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, build
-from track.containers.series import StepSeries
+from track.containers.points import Stamp
+from track.containers.series import StepSeries, clamped
 from track.events.codec import stream_id
 from track.events.columns import Columns, by_stream
 from track.events.types import (
@@ -35,11 +37,12 @@ from track.events.types import (
     TrialStarted,
 )
 from track.metrics import accumulate, add_column, add_values, aggregate
+from track.projections.attempts import AttemptsOf
 from track.projections.query import Query, execute_query
 from track.projections.runs import add_runtime, known_failure, started_at
 from track.structure import Project, Trial, TrialGroup, get_status
 
-FOLDS_VERSION = 6
+FOLDS_VERSION = 7
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
@@ -101,6 +104,14 @@ class Objects:
         """stream -> the project, group or trial it is about"""
         self.started: dict[tuple[int, str | None], int] = {}
         """When trials and chronos started, for those whose end does not know how long they took."""
+        self.attempts: dict[int, AttemptsOf] = {}
+        """stream -> the attempts at the trial it is about"""
+        self.changed: dict[int, Project | TrialGroup | Trial] = {}
+        """What changed since somebody emptied it, by ``id``; in the order of the first change"""
+        self.stream_of: dict[int, int] = {}
+        """The reverse of ``by_stream``, by ``id``"""
+        self.unbound: set[int] = set()
+        """Streams about nothing that is known here, of which something is known nevertheless"""
 
     def apply(self, recorded: Recorded) -> None:
         """Fold one event in. Unknown events, and events of unknown subjects, change nothing."""
@@ -108,26 +119,58 @@ class Objects:
             return
         self.position = recorded.position
         self.events += 1
+        if type(recorded.event) is TrialStarted or recorded.stream in self.attempts:
+            self.attempts.setdefault(recorded.stream, AttemptsOf()).apply(recorded)
+            self.touch_stream(recorded.stream)
         fold = _FOLDS.get(type(recorded.event))
         if fold is None:
             return
         try:
             fold(self, recorded, recorded.event)
         except Exception:  # noqa: BLE001 - whatever is wrong with one event, the others stay readable
-            self.failed_events.append(recorded.position)
+            insort(self.failed_events, recorded.position)
 
-    def apply_columns(self, columns: Columns, position: int) -> None:
+    def apply_columns(self, columns: Columns, positions: Sequence[int]) -> None:
         """Fold in many metrics events at once; the same as applying each, in order."""
-        if position <= self.position:
+        if positions[-1] <= self.position:
             return
-        self.position = position
+        self.position = positions[-1]
         self.events += len(columns.times)
-        for stream, rows in by_stream(columns):
+        for stream, rows, places in by_stream(columns, positions):
+            if stream in self.attempts:
+                self.attempts[stream].apply_many(rows.producers, rows.times)
+                self.touch_stream(stream)
             trial = self.trial_on(stream)
             if isinstance(trial, Trial):
+                self.touch(trial)
                 _touch(trial, rows.times[-1], len(rows.times))
+                stamps = clamped(rows.times), clamped(places)
                 for name, values in rows.metrics.items():
-                    add_column(trial.metrics, name, rows.steps, values)
+                    add_column(trial.metrics, name, rows.steps, values, stamps)
+
+    def touch(self, subject: Project | TrialGroup | Trial | None) -> None:
+        """Note that a subject changed."""
+        if subject is not None:
+            self.changed[id(subject)] = subject
+
+    def touch_stream(self, stream: int) -> None:
+        """Note that something about the subject of a stream changed."""
+        subject = self.by_stream.get(stream)
+        if subject is None:
+            self.unbound.add(stream)
+        else:
+            self.touch(subject)
+
+    def bind(self, stream: int, subject: Project | TrialGroup | Trial) -> None:
+        """Note which subject a stream is about from now on."""
+        previous = self.by_stream.get(stream)
+        if previous is not None:
+            del self.stream_of[id(previous)]
+            self.touch(previous)
+        self.by_stream[stream] = subject
+        self.stream_of[id(subject)] = stream
+        self.unbound.discard(stream)
+        self.touch(subject)
 
     def trial_on(self, stream: int) -> Any:
         """Return the trial that an event of a trial is about: if it is not known, a part of it."""
@@ -168,6 +211,7 @@ class Objects:
 
     def archive(self, trial: Trial, *, erased: bool = False) -> None:
         """Have no project and no group show a trial; unless it is erased, note which did."""
+        self.touch(trial)
         archived_from = ArchivedFrom(set(), set())
         for project in self.projects.values():
             if trial in project.trials:
@@ -176,6 +220,7 @@ class Objects:
         for group in self.groups.values():
             if trial.uid in group.trials:
                 group.trials.remove(trial.uid)
+                self.touch(group)
                 archived_from.groups.add(group.uid)
         self.archived.setdefault(trial.uid, archived_from)
         if erased:
@@ -228,7 +273,8 @@ def _project_created(objects: Objects, recorded: Recorded, event: ProjectCreated
     _check_identity(event.name)
     if event.name not in objects.projects:
         project = Project(name=event.name, description=event.description, metadata=event.metadata)
-        objects.projects[event.name] = objects.by_stream[recorded.stream] = project
+        objects.projects[event.name] = project
+        objects.bind(recorded.stream, project)
 
 
 def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) -> None:
@@ -237,19 +283,21 @@ def _group_created(objects: Objects, recorded: Recorded, event: GroupCreated) ->
     if uid in objects.groups:
         return
     group = TrialGroup(uid, name, description, dict(metadata), project_id=project_id)
-    objects.groups[uid] = objects.by_stream[recorded.stream] = group
+    objects.groups[uid] = group
+    objects.bind(recorded.stream, group)
     if project_id in objects.projects:
         objects.projects[project_id].groups.add(group)
+        objects.touch(objects.projects[project_id])
 
 
 def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) -> None:
-    trial = trial_of(event)
+    trial = trial_of(event, Stamp(recorded.at, recorded.position))
     uid = trial.uid
     _check_identity(uid, trial.group_id, trial.project_id)
     if uid in objects.trials:
         return
     objects.add_trial(trial)
-    objects.by_stream[recorded.stream] = trial
+    objects.bind(recorded.stream, trial)
     objects.parts.pop(recorded.stream, None)
     if trial.project_id in objects.projects:
         objects.projects[trial.project_id].trials.add(trial)
@@ -270,7 +318,7 @@ def _check_identity(uid: Any, *parents: Any) -> None:
     hash(parents)
 
 
-def trial_of(event: TrialCreated) -> Trial:
+def trial_of(event: TrialCreated, stamp: Stamp = Stamp()) -> Trial:  # noqa: B008 - a tuple
     """Return the trial as it was created."""
     # The event has the trial's fields, in order; it must not change when the trial does.
     fields: list[Any] = [copy(field) for field in event]
@@ -280,13 +328,13 @@ def trial_of(event: TrialCreated) -> Trial:
     trial.failure = known_failure(failure)
     if not isinstance(trial.metadata.get(UPDATE_COUNT), int):
         trial.metadata[UPDATE_COUNT] = 0
-    trial.metrics = {name: _revive_metric(metric) for name, metric in trial.metrics.items()}
+    trial.metrics = {name: _revive_metric(metric, stamp) for name, metric in trial.metrics.items()}
     trial.chronos = {name: _revive_chrono(chrono) for name, chrono in trial.chronos.items()}
     return trial
 
 
-def _revive_metric(metric: Any) -> Any:
-    return StepSeries(metric.items()) if isinstance(metric, dict) else copy(metric)
+def _revive_metric(metric: Any, stamp: Stamp) -> Any:
+    return StepSeries(metric.items(), stamp) if isinstance(metric, dict) else copy(metric)
 
 
 def _revive_chrono(chrono: Any) -> Any:
@@ -300,6 +348,7 @@ def _trial_added_to_project(
     project, trial = objects.by_stream.get(recorded.stream), objects.trials.get(event.trial_uid)
     if not isinstance(project, Project) or trial is None:
         return
+    objects.touch(trial)
     if trial.uid not in objects.archived:
         project.trials.add(trial)
     elif (archived_from := objects.archived[trial.uid]) is not None:
@@ -311,6 +360,7 @@ def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAdde
     if not isinstance(group, TrialGroup):
         return
     _check_identity(event.trial_uid)
+    objects.touch(objects.trials.get(event.trial_uid, group))
     if event.trial_uid not in objects.archived:
         group.trials.add(event.trial_uid)
     elif (archived_from := objects.archived[event.trial_uid]) is not None:
@@ -320,11 +370,13 @@ def _trial_added_to_group(objects: Objects, recorded: Recorded, event: TrialAdde
 def _group_metadata_set(objects: Objects, recorded: Recorded, event: GroupMetadataSet) -> None:
     group = objects.by_stream.get(recorded.stream)
     if isinstance(group, TrialGroup):
+        objects.touch(group)
         group.metadata.update(event.values)
 
 
 def _heartbeat(objects: Objects, recorded: Recorded, event: Heartbeat) -> None:
     objects.heartbeats.setdefault(recorded.stream, {})[event] = recorded.at
+    objects.touch_stream(recorded.stream)
 
 
 def _touched(fold: Callable[[Objects, Trial, Recorded, Any], None]) -> Callable[..., None]:
@@ -333,6 +385,7 @@ def _touched(fold: Callable[[Objects, Trial, Recorded, Any], None]) -> Callable[
     def touch_and_fold(objects: Objects, recorded: Recorded, event: Any) -> None:
         trial = objects.trial_on(recorded.stream)
         if isinstance(trial, Trial):
+            objects.touch(trial)
             _touch(trial, recorded.at, 1)
             fold(objects, trial, recorded, event)
 
@@ -436,7 +489,8 @@ def _metadata_logged(
 def _metrics_logged(
     objects: Objects, trial: Trial, recorded: Recorded, event: MetricsLogged
 ) -> None:
-    add_values(trial.metrics, event.step, event.values, event.aggregator)
+    stamp = Stamp(recorded.at, recorded.position)
+    add_values(trial.metrics, event.step, event.values, event.aggregator, stamp)
 
 
 @_touched
@@ -460,6 +514,7 @@ def _trial_restored(
         objects.projects[uid].trials.add(trial)
     for uid in archived_from.groups:
         objects.groups[uid].trials.add(trial.uid)
+        objects.touch(objects.groups[uid])
 
 
 @_touched

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Protocol
 
-from track.events.codec import decode
-from track.events.columns import FEWEST, Columns, decode_columns
+from track.events.codec import STREAM, decode
+from track.events.columns import FEWEST, Columns, decode_columns, is_metrics
 from track.events.types import Recorded
 from track.journals.journal import Batch, Journal
 
 _LONGEST_RUN = 2048
+
+FEWEST_MIXED = 4 * FEWEST
+"""Fewer events than this are not worth sorting by their trials."""
 
 
 class Projection(Protocol):
@@ -26,8 +29,8 @@ class Projection(Protocol):
     def apply(self, recorded: Recorded) -> None:
         """Fold one event in."""
 
-    def apply_columns(self, columns: Columns, position: int) -> None:
-        """Fold in many events, the last of which is at ``position``."""
+    def apply_columns(self, columns: Columns, positions: Sequence[int]) -> None:
+        """Fold in many events, each of which is at one of ``positions``."""
 
 
 def catch_up(projection: Projection, journal: Journal) -> None:
@@ -39,12 +42,61 @@ def fold(projection: Projection, batches: Iterable[Batch]) -> None:
     """Fold in events, as a journal yields them."""
     for positions, payloads in batches:
         for start, end in _runs(payloads):
-            columns = decode_columns(payloads[start:end])
-            if columns is not None:
-                projection.apply_columns(columns, positions[end - 1])
-            else:
-                for recorded in map(decode, positions[start:end], payloads[start:end]):
-                    projection.apply(recorded)
+            piece = positions[start:end], payloads[start:end]
+            if not _fold_alike(projection, *piece):
+                for stretch in _stretches(*piece):
+                    _fold_mixed(projection, *stretch)
+
+
+def _fold_alike(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> bool:
+    """Fold in events if all of them are of one shape. Whether they are."""
+    columns = decode_columns(payloads)
+    if columns is not None:
+        projection.apply_columns(columns, positions)
+    return columns is not None
+
+
+def _stretches(
+    positions: Sequence[int], payloads: list[bytes]
+) -> Iterator[tuple[Sequence[int], list[bytes]]]:
+    """Yield events in their order: metrics that follow each other, and what is between them."""
+    if len(payloads) < FEWEST_MIXED:
+        yield positions, payloads
+        return
+    end = 0
+    for _, group in groupby(payloads, is_metrics):
+        start, end = end, end + len(list(group))
+        yield positions[start:end], payloads[start:end]
+
+
+def _fold_mixed(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> None:
+    """Fold in events of several shapes.
+
+    Where they are metrics of several trials, those of each trial are folded in together: what
+    happens to different trials commutes.
+    """
+    if len(payloads) >= FEWEST_MIXED and is_metrics(payloads[0]):
+        by_stream: dict[bytes, tuple[list[int], list[bytes]]] = {}
+        for position, payload in zip(positions, payloads, strict=True):
+            found = by_stream.setdefault(payload[STREAM], ([], []))
+            found[0].append(position)
+            found[1].append(payload)
+        if len(by_stream) > 1:
+            begin = projection.position
+            for places, found_payloads in by_stream.values():
+                projection.position = begin
+                for start, end in _runs(found_payloads):
+                    piece = places[start:end], found_payloads[start:end]
+                    if not _fold_alike(projection, *piece):
+                        _fold_each(projection, *piece)
+            projection.position = positions[-1]
+            return
+    _fold_each(projection, positions, payloads)
+
+
+def _fold_each(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> None:
+    for recorded in map(decode, positions, payloads):
+        projection.apply(recorded)
 
 
 def _runs(payloads: list[bytes]) -> Iterator[tuple[int, int]]:

@@ -15,13 +15,15 @@ from typing import Any, BinaryIO
 from zlib import crc32
 
 from track.aggregators.aggregator import Aggregator, restore
+from track.containers.points import Points, Stamp
 from track.containers.series import StepSeries
 from track.events.types import Heartbeat
 from track.events.values import new_packer, pack_values, unpack
+from track.projections.attempts import AttemptsOf
 from track.projections.objects import FOLDS_VERSION, ArchivedFrom, Objects
 from track.structure import Project, Trial, TrialGroup, get_status
 
-VERSION = 1
+VERSION = 3
 """Of the format of snapshots."""
 
 MAGIC = b"TJS\xc1"
@@ -153,6 +155,7 @@ class _Writer:
                 trials,
                 [[stream, *_name_of(subject)] for stream, subject in objects.by_stream.items()],
                 [[*key, at] for key, at in objects.started.items()],
+                [[stream, attempts.to_values()] for stream, attempts in objects.attempts.items()],
                 [
                     [stream, [[*beat, at] for beat, at in beats.items()]]
                     for stream, beats in objects.heartbeats.items()
@@ -209,11 +212,11 @@ class _Writer:
         if isinstance(value, Aggregator):
             return [_AGGREGATOR, value.name, value.parameters(), value.state()]
         if isinstance(value, StepSeries):
-            columns = value.columns()
-            if columns is None:
-                return [_SERIES, list(value.items())]
-            steps, values = columns
-            return [_COLUMNS, self._column(steps), self._column(values)]
+            points = value.points()
+            if points is None:
+                stamps = value.stamps()
+                return [_SERIES, [[*item, *stamps[item[0]]] for item in value.items()]]
+            return [_COLUMNS, *(self._column(column) for column in points)]
         if type(value) is list and len(value) >= _FEWEST_FLOATS and {*map(type, value)} == {float}:
             return [_FLOATS, self._column(array("d", value))]
         return [_PLAIN, value]
@@ -235,9 +238,8 @@ class _Reader:
         self._columns = columns
 
     def objects(self, position: int, parts: list[Any]) -> Objects:
-        events, failed_events, projects, groups, trials, streams, started, beats, archived, left = (
-            parts
-        )
+        events, failed_events, projects, groups, trials, streams, started, *rest = parts
+        attempts, beats, archived, left = rest
         objects = Objects()
         objects.position, objects.events, objects.failed_events = position, events, failed_events
         for packed in groups:
@@ -253,11 +255,15 @@ class _Reader:
             project.trials = {objects.trials[uid] for uid in trial_uids}
             objects.projects[name] = project
         by_stream: tuple[dict[str, Any], ...] = objects.projects, objects.groups, objects.trials
-        objects.by_stream = {stream: by_stream[kind][uid] for stream, kind, uid in streams}
+        for stream, kind, uid in streams:
+            objects.bind(stream, by_stream[kind][uid])
+        objects.changed = {}
         objects.started = {(stream, name): at for stream, name, at in started}
+        objects.attempts = {stream: AttemptsOf(found) for stream, found in attempts}
         objects.heartbeats = {
             stream: {Heartbeat(*beat): at for *beat, at in found} for stream, found in beats
         }
+        objects.unbound = {*objects.heartbeats, *objects.attempts} - objects.by_stream.keys()
         objects.parts = {stream: self._trial(unpack(packed)) for stream, packed in left}
         objects.archived = {
             uid: ArchivedFrom(*map(set, archived_from)) if archived_from else None
@@ -284,6 +290,9 @@ class _Reader:
         if kind == _AGGREGATOR:
             return restore(*written)
         if kind == _SERIES:
-            return StepSeries(written[0])
+            items = ((step, item, Stamp(*stamp)) for step, item, *stamp in written[0])
+            return StepSeries.of_items(items)
         columns = [self._columns[index] for index in written]
-        return columns[0].tolist() if kind == _FLOATS else StepSeries.of_columns(*columns)
+        if kind == _FLOATS:
+            return columns[0].tolist()
+        return StepSeries.of_points(Points(*columns))

@@ -62,7 +62,7 @@ class TrialTimes:
             if name in self._aggregated:
                 self.metrics[name].extend(rows.times)
             else:
-                add_column(self.metrics, name, rows.steps, rows.times)
+                add_column(self.metrics, name, rows.steps, rows.times, (rows.times, rows.times))
 
     def _log(self, name: str, step: Any, at: int, *, is_aggregated: bool) -> None:
         if is_aggregated and name not in self._aggregated:
@@ -108,10 +108,10 @@ class Times:
         self.position = recorded.position
         self._of(recorded.stream).apply(recorded)
 
-    def apply_columns(self, columns: Columns, position: int) -> None:
+    def apply_columns(self, columns: Columns, positions: Sequence[int]) -> None:
         """Fold in many events at once."""
-        self.position = position
-        for stream, rows in by_stream(columns):
+        self.position = positions[-1]
+        for stream, rows, _ in by_stream(columns, positions):
             self._of(stream).apply_columns(rows)
 
     def _of(self, stream: int) -> TrialTimes:

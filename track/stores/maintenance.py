@@ -29,7 +29,6 @@ from track.persistence.uri_options import local_settings
 from track.persistence.utils import without_password
 from track.projections.objects import Objects
 from track.projections.projection import fold
-from track.projections.snapshot import pack
 from track.utils.files import fresh_path, keep_mode, sync_folder
 from track.utils.progress import Progress, no_progress
 
@@ -236,9 +235,9 @@ def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten
 
 
 def replay(uri: str, progress: Progress = no_progress) -> Rewritten:
-    """Compute what a store on disk knows from its journal alone: its snapshot and its report.
+    """Compute what a store on disk knows from its journal alone: its cache and its report.
 
-    There is no snapshot of a damaged journal, as it would hide that something is missing.
+    There is no cache of a damaged journal, as it would hide that something is missing.
 
     Returns
     -------
@@ -254,8 +253,6 @@ def replay(uri: str, progress: Progress = no_progress) -> Rewritten:
         fold(objects, _read(journal, progress))
         findings = _findings(journal, objects.position)
         remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
-        if objects.events and not journal.lost():
-            journal.save_snapshot(pack(objects, journal.fingerprint))
     if kind_of(uri) is FileJournal:
         settings = local_settings(uri)
         remake_report(settings.path, settings.lock_timeout_s)

@@ -13,7 +13,7 @@ from track.events.redaction import redact as redact_payload
 from track.events.types import CATALOGUE, Heartbeat, MetadataLogged, TrialCreated, TrialRedacted
 from track.journals.file import FileJournal
 from track.journals.journal import Journal
-from track.journals.local import CACHE_SUFFIXES
+from track.journals.local import CACHE_SUFFIX, CACHE_SUFFIXES
 from track.journals.producer import Producer
 from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore, is_digest
 from track.persistence.file_store import remake_report
@@ -85,7 +85,8 @@ def redact(uri: str, uid: str | Sequence[str], progress: Progress = no_progress)
                 new.sync()
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
-        remove(journal.path + suffix for suffix in CACHE_SUFFIXES)
+        elsewhere = journal.cache_path() or journal.path + CACHE_SUFFIX
+        remove([elsewhere, *(journal.path + suffix for suffix in CACHE_SUFFIXES)])
     settings = local_settings(uri)
     content = ContentStore(settings.path + CONTENT_SUFFIX)
     files = [str(content.path_of(digest)) for digest in sorted(wanted.digests)]

@@ -25,7 +25,7 @@ def fill(uri):
     for step in range(5000):
         store.log_trial_metrics(trial, step=step, loss=0.5)
     store.close()
-    for path in (*Path().glob("*.snapshot"), *Path().glob("*.streams")):
+    for path in (*Path().glob("*.cache"), *Path().glob("*.streams")):
         path.unlink()
 
 
@@ -39,7 +39,7 @@ def test_reading_changes_nothing_but_caches(uri):
         assert len(reader.trial("h_0").metrics["loss"]) == 5000
         assert reader.damage() == []
     after = files()
-    assert {Path(name).suffix for name in after.keys() - before.keys()} == {".snapshot", ".streams"}
+    assert {Path(name).suffix for name in after.keys() - before.keys()} == {".cache", ".streams"}
     assert after["store"] == before["store"]
 
 
@@ -56,7 +56,7 @@ def test_of_a_damaged_journal_no_cache_is_made():
             assert len(reader.damage()) == 1
     assert files() == before
     assert len(replay("file:store").findings) == 1
-    assert not list(Path().glob("*.snapshot"))
+    assert not list(Path().glob("*.cache"))
 
 
 def test_damage_is_told_behind_a_journal_that_only_warns(monkeypatch):

@@ -1,29 +1,31 @@
-"""Snapshots: a store opens with what was kept of it, and never with what is wrong."""
+"""Caches: a store opens with what was kept of it, and never with what is wrong."""
 
+import copy
 import logging
 import os
+import pickle
 import random
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from unittest.mock import patch
 
 import pytest
 
+import track
 from tests.property.test_folds import dump
-from track.errors import LockTimeout
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
-from track.persistence import get_protocol, repository
+from track.persistence import cache_series, get_protocol, repository
 from track.persistence.repository import LocalRepository
-from track.projections import snapshot
 from track.projections.history import as_of
-from track.projections.objects import Objects
 from track.structure import Project, Status, Trial, TrialGroup
-from track.utils.files import replacing
 
 URIS = ["file:store.json", "lmdb:store.lmdb"]
-SNAPSHOTS = {
-    "file:store.json": "store.json.journal.snapshot",
-    "lmdb:store.lmdb": "store.lmdb.snapshot",
+CACHES = {
+    "file:store.json": "store.json.journal.cache",
+    "lmdb:store.lmdb": "store.lmdb.cache",
 }
 
 
@@ -31,7 +33,6 @@ SNAPSHOTS = {
 def often(monkeypatch, tmp_path):
     """Snapshots are written for every new event, in a folder of this test's own."""
     monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 1)
-    monkeypatch.setattr(repository, "ONE_NEW_IN", 10**9)
     monkeypatch.chdir(tmp_path)
 
 
@@ -42,8 +43,8 @@ def uri(request):
 
 @pytest.fixture
 def path(uri, tmp_path):
-    """Where the snapshot of the store is."""
-    return tmp_path / SNAPSHOTS[uri]
+    """Where the cache of the store is."""
+    return tmp_path / CACHES[uri]
 
 
 @pytest.fixture
@@ -51,12 +52,14 @@ def replays(monkeypatch):
     """What each bringing up to date began with: the position, 0 for a replay of everything."""
     began = []
 
-    def noting(objects, journal):
-        began.append(objects.position)
-        catch_up(objects, journal)
+    def noting(self):
+        if self._kept is None:
+            self._load()
+        began.append(self._objects.position)
+        catch_up(self)
 
-    catch_up = repository.catch_up
-    monkeypatch.setattr(repository, "catch_up", noting)
+    catch_up = LocalRepository._catch_up
+    monkeypatch.setattr(LocalRepository, "_catch_up", noting)
     return began
 
 
@@ -92,8 +95,8 @@ def check(uri):
     protocol.close()
 
 
-def test_a_store_opens_with_its_snapshot(uri, path, replays):
-    """Nothing is replayed that the snapshot covers, and the outcome is the same."""
+def test_a_store_opens_with_its_cache(uri, path, replays):
+    """Nothing is replayed that the cache covers, and the outcome is the same."""
     fill(uri)
     assert path.exists()
     del replays[:]
@@ -101,8 +104,8 @@ def test_a_store_opens_with_its_snapshot(uri, path, replays):
     assert min(replays) > 0
 
 
-def test_what_came_after_the_snapshot_is_replayed(uri, path, replays, monkeypatch):
-    """A snapshot is behind the journal as a rule; the rest is read."""
+def test_what_came_after_the_cache_is_replayed(uri, path, replays, monkeypatch):
+    """A cache is behind the journal as a rule; the rest is read."""
     trial = fill(uri)
     monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 10**6)
     kept = path.read_bytes()
@@ -115,7 +118,7 @@ def test_what_came_after_the_snapshot_is_replayed(uri, path, replays, monkeypatc
     assert min(replays) > 0
 
 
-def test_a_store_without_a_snapshot_is_replayed(uri, path, replays):
+def test_a_store_without_a_cache_is_replayed(uri, path, replays):
     """And leaves one for the next time."""
     fill(uri)
     path.unlink()
@@ -125,7 +128,7 @@ def test_a_store_without_a_snapshot_is_replayed(uri, path, replays):
     assert path.exists()
 
 
-def test_a_few_events_are_not_worth_a_snapshot(uri, path, monkeypatch):
+def test_a_few_events_are_not_worth_a_cache(uri, path, monkeypatch):
     """Small stores do without."""
     monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 4096)
     fill(uri)
@@ -133,7 +136,7 @@ def test_a_few_events_are_not_worth_a_snapshot(uri, path, monkeypatch):
 
 
 def refused(uri, replays, caplog, why):
-    """Make sure that a store is opened without its snapshot, and that the log says why."""
+    """Make sure that a store is opened without its cache, and that the log says why."""
     del replays[:]
     caplog.clear()
     with caplog.at_level(logging.INFO, "track"):
@@ -143,9 +146,9 @@ def refused(uri, replays, caplog, why):
     assert all(record.levelno == logging.INFO for record in caplog.records)
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_a_damaged_snapshot_is_not_used(uri, path, replays, caplog, seed):
-    """Any bit may flip, and any part of the end may be missing."""
+@pytest.mark.parametrize("seed", range(30))
+def test_what_is_damaged_in_a_cache_is_not_used(uri, path, seed):
+    """Any bit may flip, and any part of the end may be missing: the outcome is that of a replay."""
     fill(uri)
     data = bytearray(path.read_bytes())
     chance = random.Random(seed)
@@ -155,22 +158,39 @@ def test_a_damaged_snapshot_is_not_used(uri, path, replays, caplog, seed):
     else:
         data[place] ^= 1 << chance.randrange(8)
     path.write_bytes(data)
-    refused(uri, replays, caplog, "is not used: it")
-    del replays[:]
     check(uri)
-    assert min(replays) > 0  # it was written anew
+    check(uri)
 
 
-@pytest.mark.parametrize("name", ["VERSION", "FOLDS_VERSION"])
 @pytest.mark.parametrize("change", [-1, 1])
-def test_a_snapshot_of_another_version_is_not_used(replays, caplog, name, change):
-    """Neither of an earlier nor of a later one, of the format or of the folds."""
-    with patch.object(snapshot, name, getattr(snapshot, name) + change):
+def test_a_cache_of_other_folds_is_not_used(replays, caplog, change):
+    """Neither of an earlier nor of a later version of what events add up to."""
+    with patch.object(cache_series, "FOLDS_VERSION", cache_series.FOLDS_VERSION + change):
         fill("file:store.json")
     refused("file:store.json", replays, caplog, "another version")
 
 
-def test_a_snapshot_of_another_journal_is_not_used(uri, path, replays, caplog):
+def test_a_cache_of_a_later_version_is_left_alone(uri, path, caplog):
+    """Somebody with a newer Track uses it; this one does without."""
+    fill(uri)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version = {cache_series.VERSION + 1}")
+    kept = path.read_bytes()
+    check(uri)
+    assert "is left as it is" in caplog.text
+    assert path.read_bytes() == kept
+
+
+def test_a_file_that_is_no_cache_is_left_alone(uri, path, caplog):
+    """Whatever stands in its place is somebody else's, which is said once."""
+    fill(uri)
+    path.write_bytes(b"my notes")
+    check(uri)
+    assert path.read_bytes() == b"my notes"
+    assert caplog.text.count("is left as it is") == 1
+
+
+def test_a_cache_of_another_journal_is_not_used(uri, path, replays, caplog):
     """Also when the other one is as long, as after the store was started over."""
     fill(uri, "other")
     kept = path.read_bytes()
@@ -181,8 +201,8 @@ def test_a_snapshot_of_another_journal_is_not_used(uri, path, replays, caplog):
     refused(uri, replays, caplog, "not the one it was made from")
 
 
-def test_a_snapshot_ahead_of_its_journal_is_not_used(replays, caplog, tmp_path):
-    """After a loss of power the journal may lack what the snapshot has already."""
+def test_a_cache_ahead_of_its_journal_is_not_used(replays, caplog, tmp_path):
+    """After a loss of power the journal may lack what the cache has already."""
     fill("file:store.json")
     path = tmp_path / "store.json.journal"
     os.truncate(path, path.stat().st_size - 1)
@@ -190,47 +210,90 @@ def test_a_snapshot_ahead_of_its_journal_is_not_used(replays, caplog, tmp_path):
     assert path.stat().st_size > 0
 
 
-def test_a_snapshot_that_cannot_be_read_or_written_is_done_without(uri, path, replays, caplog):
+def test_a_cache_that_cannot_be_read_or_written_is_done_without(uri, path, caplog):
     """A cache must not keep anybody from their data."""
     fill(uri)
     path.unlink()
     path.mkdir()
-    refused(uri, replays, caplog, "is not used")
-    assert "no snapshot of the journal was written" in caplog.text
-    assert list(path.parent.glob(".*")) == []
-
-
-def test_what_cannot_be_packed_is_refused(uri, path, caplog):
-    """A store with something odd in it has no snapshot, and works."""
-    protocol = get_protocol(uri)
-    protocol.new_project(Project(name="p"))
-    with protocol.read_state() as objects:
-        objects.projects["p"].metadata["odd"] = object()
-    path.unlink()
-    protocol.new_project(Project(name="q"))
     with caplog.at_level(logging.INFO, "track"):
-        assert len(protocol.fetch_projects()) == 2
-    assert "no snapshot of the journal was written: a value cannot be packed" in caplog.text
-    assert not path.exists()
+        check(uri)
+    assert "is not used" in caplog.text
+    assert path.is_dir()
 
 
-def test_somebody_who_writes_the_snapshot_is_not_waited_for(uri, path, caplog):
+def test_somebody_who_writes_the_cache_is_not_waited_for(uri, path, caplog):
     """Two at once do no harm: one of them leaves it to the other."""
     fill(uri)
-    kept = path.read_bytes()
     protocol = get_protocol(uri)
-    with replacing(str(path), 0, durably=False) as file:
-        file.write(kept)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
         with caplog.at_level(logging.INFO, "track"):
             protocol.new_project(Project(name="q"))
             assert len(protocol.fetch_projects()) == 2
-    assert "another process has been writing" in caplog.text
+        assert "was not written" in caplog.text
+        other.execute("ROLLBACK")
+    protocol.new_project(Project(name="r"))
+    assert len(protocol.fetch_projects()) == 3
     protocol.close()
     check(uri)
 
 
+def test_a_cache_that_is_removed_in_use_is_made_again(uri, path):
+    """Removing it changes nothing but time."""
+    trial = fill(uri)
+    protocol = get_protocol(uri)
+    assert len(protocol.fetch_trials()) == 1
+    path.unlink()
+    protocol.log_trial_metrics(trial, step=100, loss=0.5)
+    assert len(protocol.fetch_trials()[0].metrics["loss"]) == 101
+    assert path.exists()
+    protocol.close()
+    check(uri)
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, pickle.loads])
+def test_a_trial_that_nobody_looked_at_is_copied_whole(uri, way):
+    """What is unpacked when it is looked at is unpacked for a copy, too."""
+    fill(uri)
+    protocol = get_protocol(uri)
+    with protocol.read_state() as objects:
+        (trial,) = objects.trials.values()
+        twin = way(pickle.dumps(trial) if way is pickle.loads else trial)
+        assert (twin, twin.parameters) == (trial, {"lr": 0.1})
+        assert twin.metrics["loss"] == {step: step / 7 for step in range(100)}
+        with pytest.raises(AttributeError, match="no attribute 'x'"):
+            _ = twin.x
+    protocol.close()
+
+
+def test_the_views_of_a_reader_are_what_was_logged(uri):
+    """With the time of each value, and of a trial that nobody looked at before."""
+    fill(uri)
+    with track.open(uri) as reader:
+        (trial,) = reader.trials()
+        loss = trial.metrics["loss"]
+        assert loss == {step: step / 7 for step in range(100)}
+        assert [*loss.times] == sorted(loss.times)
+        assert abs(loss.times[-1] * 1e-9 - time.time()) < 3600
+        assert [*trial.metrics] == ["old", "loss", "free"]
+        assert len(reader.attempts(trial)) == 1
+
+
+def test_two_who_write_it_in_turn_find_the_same(uri):
+    """Each goes on with what the other one kept."""
+    trial = fill(uri)
+    protocols = [get_protocol(uri) for _ in range(2)]
+    for step in range(100, 140):
+        protocol = protocols[step % 2]
+        protocol.log_trial_metrics(trial, step=step, loss=0.5)
+        assert len(protocol.fetch_trials()[0].metrics["loss"]) == step + 1
+    for protocol in protocols:
+        protocol.close()
+    check(uri)
+
+
 def test_many_who_open_and_close_at_once_find_the_same(uri):
-    """Whoever reads a snapshot while others replace it finds one, whole."""
+    """Whoever reads a cache while others replace it finds one, whole."""
     trial = fill(uri)
 
     def visit(number):
@@ -246,7 +309,7 @@ def test_many_who_open_and_close_at_once_find_the_same(uri):
     check(uri)
 
 
-def test_a_journal_with_no_place_for_snapshots_does_without():
+def test_a_journal_with_no_place_for_caches_does_without():
     """Memory ends with its process, and so would they."""
     journal = MemoryJournal()
     protocol_store = LocalRepository(journal, Producer(journal))
@@ -255,22 +318,4 @@ def test_a_journal_with_no_place_for_snapshots_does_without():
         assert objects.events == 1
     journal.save_snapshot([b"anything"])
     assert journal.load_snapshot() is None
-
-
-def test_a_snapshot_is_packed_without_copies_of_columns():
-    """Its parts are views of what a replay made, as large stores have little memory to spare."""
-    objects = Objects()
-    series = snapshot.StepSeries((step, step / 2) for step in range(1000))
-    objects.add_trial(Trial(_hash="a", metrics={"loss": series}))
-    *_, steps, values = snapshot.pack(objects, lambda position: b"mark")
-    assert (len(steps), len(values)) == (8000, 8000)
-    assert isinstance(steps, memoryview)
-    with pytest.raises(BufferError):
-        series[1000] = 1.0
-
-
-def test_replacing_a_file_that_another_process_replaces_times_out(tmp_path):
-    """Waiting for nobody is an answer, too."""
-    path = str(tmp_path / "file")
-    with replacing(path, 0), pytest.raises(LockTimeout), replacing(path, 0):
-        pass
+    assert journal.cache_path() is None

@@ -1,0 +1,115 @@
+"""A cache whose writer was killed, or had no room, is what a replay gives, or is not there."""
+
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.property.test_folds import dump
+from track.persistence import get_protocol
+from track.persistence.cache import Cache
+from track.persistence.cache_format import Unusable
+from track.projections.history import as_of
+from track.projections.objects import Objects
+from track.projections.projection import catch_up
+from track.structure import Project, Trial
+
+ROOT = Path(__file__).resolve().parents[2]
+
+WRITER = """
+import sys
+from track.persistence import get_protocol, repository
+from track.structure import Trial
+
+repository.FEWEST_NEW_EVENTS = 1
+protocol = get_protocol("file:store.json")
+trial = Trial(_hash=sys.argv[1], project_id="p")
+protocol.new_trial(trial)
+print("ready", flush=True)
+for step in range(10**6):
+    protocol.log_trial_metrics(trial, step=step, loss=step / 7, acc=0.5)
+    with protocol.read_state():
+        pass
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def check():
+    protocol = get_protocol("file:store.json")
+    with protocol.read_state() as objects:
+        assert dump(objects) == dump(as_of(protocol.journal.read_batches()))
+    protocol.close()
+
+
+def made():
+    protocol = get_protocol("file:store.json")
+    protocol.new_project(Project(name="p"))
+    return protocol
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_two_writers_killed_at_any_moment_leave_what_a_replay_gives(seed):
+    """They catch up at once, and each goes on with what the other one kept."""
+    made().close()
+    chance = random.Random(seed)
+    command = [sys.executable, "-c", WRITER]
+    writers = [
+        subprocess.Popen([*command, name], stdout=subprocess.PIPE, env={"PYTHONPATH": str(ROOT)})
+        for name in "ab"
+    ]
+    for writer in writers:
+        assert writer.stdout.readline() == b"ready\n"
+        writer.stdout.close()
+    for writer in writers:
+        time.sleep(chance.random() / 4)
+        writer.kill()
+        writer.wait()
+    check()
+    check()
+
+
+def test_a_cache_that_has_no_room_leaves_the_objects_as_they_are(tmp_path):
+    """What could not be kept is kept at the next opportunity."""
+    protocol = made()
+    trial = Trial(_hash="a", project_id="p")
+    protocol.new_trial(trial)
+    for step in range(20_000):
+        protocol.log_trial_metrics(trial, step=step, loss=step / 7)
+    objects, journal = Objects(), protocol.journal
+    catch_up(objects, journal)
+    cache = Cache(str(tmp_path / "cache"), lambda uid, name: None)
+    with cache._used(create=True) as connection:
+        connection.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(Unusable, match="full"):
+        cache.save(objects, journal.fingerprint)
+    assert dump(objects) == dump(as_of(journal.read_batches()))
+    with cache._used() as connection:
+        connection.execute("PRAGMA max_page_count = 100000")
+    cache.save(objects, journal.fingerprint)
+    assert dump(objects) == dump(as_of(journal.read_batches()))
+    cache.release()
+    again = Cache(cache.path, lambda uid, name: None).load(journal.fingerprint)
+    assert dump(again) == dump(objects)
+    protocol.close()
+
+
+def test_where_nobody_may_write_the_cache_is_in_the_folder_of_the_user(tmp_path, monkeypatch):
+    """And if that cannot be made either, there is none, and nobody is told off."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))
+    folder = tmp_path / "store"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    protocol = made()
+    monkeypatch.setattr("track.utils.caches.may_write", lambda path: path != str(folder))
+    place = Path(protocol.journal.cache_path())
+    assert place.parent == tmp_path / "caches" / "track"
+    monkeypatch.setattr("track.utils.caches.may_write", lambda path: False)
+    assert protocol.journal.cache_path() is None
+    protocol.close()

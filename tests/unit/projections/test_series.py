@@ -1,0 +1,138 @@
+"""A series is the dictionary of its items, and a sample of it shows every extreme."""
+
+import math
+import pickle
+from array import array
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from track.containers.points import LoadedChunk, Points, Stamp
+from track.containers.series import StepSeries
+from track.projections.series import Series
+
+VALUES = st.lists(st.floats(), min_size=1, max_size=120)
+
+
+def series_of(values, chunk=16, stride=1):
+    """Return a series of values in small chunks, logged a second after each other."""
+    points = Points(
+        array("q", range(0, stride * len(values), stride)),
+        array("q", [10**9 * place for place in range(len(values))]),
+        array("q", range(1, len(values) + 1)),
+        array("d", values),
+    )
+    places = range(0, len(values), chunk)
+    return Series([LoadedChunk(points.part(place, place + chunk)) for place in places])
+
+
+def bits(values):
+    return [array("d", [value]).tobytes() for value in values]
+
+
+@given(VALUES, st.integers(1, 40))
+def test_a_series_is_the_dictionary_of_its_items(values, chunk):
+    """Wherever its chunks end, it has the length, the items and the last one of that."""
+    series = series_of(values, chunk)
+    model = dict(enumerate(values))
+    assert len(series) == len(model)
+    assert [*series] == [*model]
+    assert bits(series.values()) == bits(model.values()) == bits(series.to_dict().values())
+    assert bits([series.last]) == bits(values[-1:])
+    assert bits([series[len(values) - 1]]) == bits(values[-1:])
+    assert (len(values) in series, -1 in series, "x" in series) == (False, False, False)
+    if not any(map(math.isnan, values)):
+        assert series == model
+        assert model == series
+        assert series != {**model, -1: 0.0}
+        assert pickle.loads(pickle.dumps(series)) == model
+
+
+@given(VALUES, st.integers(1, 40), st.integers(2, 60))
+def test_a_sample_shows_every_extreme(values, chunk, n):
+    """Both ends, the least and the largest value are in it, and all of it was logged."""
+    series = series_of(values, chunk)
+    sample = series.sample(n)
+    assert len(sample) <= len(values)
+    assert len(sample) <= max(n, 3 * (n // 2) + 2)
+    assert [*sample] == sorted(sample)
+    assert {0, len(values) - 1} <= {*sample}
+    assert all(bits([sample[step]]) == bits([values[step]]) for step in sample)
+    assert list(sample.times) == [10**9 * step for step in sample]
+    numbers = [value for value in values if not math.isnan(value)]
+    if numbers:
+        shown = [value for value in sample.values() if not math.isnan(value)]
+        assert (min(shown), max(shown)) == (min(numbers), max(numbers))
+    assert any(map(math.isnan, sample.values())) == any(map(math.isnan, values))
+
+
+@given(VALUES, st.integers(1, 40), st.integers(-5, 130), st.integers(-5, 130))
+def test_a_slice_has_the_steps_between_its_ends(values, chunk, start, stop):
+    """As a slice of a list has places."""
+    model = {step: value for step, value in enumerate(values) if start <= step < stop}
+    part = series_of(values, chunk)[start:stop]
+    assert [*part] == [*model]
+    assert bits(part.values()) == bits(model.values())
+
+
+@given(VALUES, st.integers(1, 40), st.integers(0, 130))
+def test_the_past_of_a_series_is_its_beginning(values, chunk, count):
+    """Up to a position, or up to a time."""
+    series = series_of(values, chunk)
+    expected = bits(values[:count])
+    assert bits(series.until(position=count).values()) == expected
+    assert bits(series.until(at_ns=10**9 * count - 1).values()) == expected
+
+
+def test_a_clock_that_went_backwards_leaves_points_out():
+    """As of a time is what was recorded by then, which need not be a beginning."""
+    columns = array("q", [0, 1, 2]), array("q", [5, 9, 6]), array("q", [1, 2, 3])
+    series = Series([LoadedChunk(Points(*columns, array("d", [0.5, 1.5, 2.5])))])
+    assert series.until(at_ns=6) == {0: 0.5, 2: 2.5}
+
+
+def test_columns_are_buffers():
+    """NumPy takes them without a Python object per value."""
+    series = series_of([0.5, 1.5, 2.5], chunk=2, stride=10)
+    assert np.frombuffer(series.values).tolist() == [0.5, 1.5, 2.5]
+    assert np.asarray(series.steps, dtype=np.int64).tolist() == [0, 10, 20]
+    assert np.frombuffer(series.times, np.int64).tolist() == [0, 10**9, 2 * 10**9]
+
+
+def test_odd_steps_and_values_are_exact():
+    """They keep the order and the types in which they were logged, and when that was."""
+    logged = StepSeries([(0, 0.5)], Stamp(3, 1))
+    logged.put("end", 2**70, Stamp(7, 2))
+    series = Series.of(logged)
+    logged.put(1, 1.0, Stamp(9, 3))
+    assert series == {0: 0.5, "end": 2**70}
+    assert (series.steps, series.values, list(series.times)) == ([0, "end"], [0.5, 2**70], [3, 7])
+    assert series.last == 2**70
+    assert series.sample(2) == series
+    assert series[:] == series
+    with pytest.raises(ValueError, match="ask its journal"):
+        series.until(position=1)
+
+
+def test_a_view_does_not_change():
+    """What is logged later is in the next one."""
+    logged = StepSeries([(0, 0.5)])
+    series = Series.of(logged)
+    logged[1] = 1.5
+    assert series == {0: 0.5}
+    assert repr(series) == "Series({0: 0.5})"
+
+
+def test_a_sample_of_one_point_is_refused():
+    """It could not show both ends."""
+    with pytest.raises(ValueError, match="at least 2"):
+        series_of([0.5]).sample(1)
+
+
+def test_an_empty_series_has_no_last_value():
+    """It has nothing at all."""
+    series = Series([])
+    assert (len(series), series.last, [*series], list(series.steps)) == (0, None, [], [])
+    assert series.sample(10) == {}

@@ -1,0 +1,344 @@
+"""The cache of a store: what a replay of its journal gave, in one SQLite file.
+
+It is a projection like any other: a checkpoint that is never trusted. Everything in it has a
+checksum, the fingerprint of the event at its checkpoint tells whether the journal is still the one
+it was made from, and whatever is wrong with it, the journal is replayed instead
+(``docs/format.md``). Nobody waits for it: who finds it locked does without.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from track.containers.points import Chunk, LoadedChunk, Points, Stored
+from track.persistence.cache_format import (
+    Busy,
+    Foreign,
+    Key,
+    Moved,
+    Unusable,
+    check,
+    read_checkpoint,
+    unpack_axis,
+)
+from track.persistence.cache_series import VERSION, StoredChunk, StoredSeries, Transaction
+from track.projections.objects import FOLDS_VERSION, Objects
+from track.projections.rows import (
+    Row,
+    RowReader,
+    from_little_endian,
+)
+from track.utils.forking import renew_in_children
+
+if TYPE_CHECKING:
+    import sqlite3  # programs that only log need not wait for it
+
+logger = logging.getLogger(__name__)
+
+APPLICATION = 0x54524B43
+"""What marks the file as ours, in the header of SQLite."""
+
+_PATIENCE_MS = 1000
+"""How long somebody who reads waits for the end of a transaction."""
+
+_SCHEMA = """
+CREATE TABLE checkpoint (name TEXT PRIMARY KEY, crc INTEGER, data BLOB) WITHOUT ROWID;
+CREATE TABLE subjects (id INTEGER PRIMARY KEY, key BLOB UNIQUE, crc INTEGER, head BLOB, body BLOB);
+CREATE TABLE axes (id INTEGER PRIMARY KEY, crc INTEGER, data BLOB);
+CREATE TABLE chunks (
+    series INTEGER, part INTEGER, axis INTEGER, crc INTEGER, summary BLOB, points BLOB,
+    PRIMARY KEY (series, part)
+);
+"""
+_HEADER_BYTES = 100
+
+Fingerprint = Callable[[int], bytes | None]
+Replay = Callable[[str, str], Points | None]
+"""Returns the points of a metric of a trial, given their names, from the journal."""
+
+
+class Cache:
+    """The cache in one file.
+
+    Parameters
+    ----------
+    path
+        where it is, or will be
+    replay
+        where points are from that turn out to be damaged
+    """
+
+    def __init__(self, path: str, replay: Replay) -> None:
+        self.path = path
+        self._replay = replay
+        self._turn = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._inode: int | None = None
+        self._inherited: list[Any] = []
+        self.position = 0
+        """The checkpoint that the objects in memory are based on."""
+        self._next_series = 1
+        renew_in_children(self)
+
+    def renew_after_fork(self) -> None:
+        # A connection belongs to the process that made it, and must not be closed in another.
+        self._inherited.append(self._connection)
+        self._connection = None
+        self._turn = threading.RLock()
+
+    # Reading
+
+    def load(self, fingerprint: Fingerprint) -> Objects | None:
+        """Return the objects as of the checkpoint; None when there are none yet.
+
+        Raises
+        ------
+        Unusable
+            it is damaged, of another version, or not of this journal as it is now
+        """
+        if not os.path.exists(self.path):
+            return None
+        with self._used() as connection:
+            connection.execute("BEGIN")
+            try:
+                return self._load(connection, fingerprint)
+            finally:
+                connection.execute("COMMIT")
+
+    def _load(self, connection: sqlite3.Connection, fingerprint: Fingerprint) -> Objects | None:
+        kept = read_checkpoint(connection)
+        if kept is None:
+            return None
+        versions, position, mark, count, next_series, events, failed, unbound = kept
+        if versions != [VERSION, FOLDS_VERSION]:
+            raise Unusable("it was made by another version")
+        if fingerprint(position) != mark:
+            raise Unusable("the journal is not the one it was made from")
+        found = connection.execute("SELECT id, crc, key, head, body FROM subjects ORDER BY id")
+        rows = []
+        for number, crc, key, head, body in found:
+            check(crc, b"%d" % number, key, head, body)
+            rows.append(Row(key, head, body))
+        if len(rows) != count:
+            raise Unusable("it is damaged")
+        reader = RowReader(self._find)
+        reader.add(rows)
+        for stream, known in unbound:
+            reader.know(stream, known)
+        reader.objects.position, reader.objects.events = position, events
+        reader.objects.failed_events = failed
+        self.position, self._next_series = position, next_series
+        return reader.objects
+
+    def _find(self, owner: tuple[str, str], values: list[Any]) -> Stored:
+        return StoredSeries(self, owner, *values)
+
+    def recover(self, series: StoredSeries, error: Unusable) -> Points:
+        """Return the points of a series from the journal, since they cannot be had from here.
+
+        Raises
+        ------
+        Unusable
+            they are not there, either
+        """
+        logger.info("the cache %s is not used: %s", self.path, error)
+        if not isinstance(error, Busy):
+            self.discard()
+        points = self._replay(*series.owner)
+        if points is None or len(points.steps) < series.count:
+            raise error
+        return points.part(0, series.count)
+
+    def chunks(self, series: StoredSeries) -> list[Chunk]:
+        """Return the chunks that hold the points of a series.
+
+        Raises
+        ------
+        Unusable
+            they are not there, or damaged
+        """
+        with self._used() as connection:
+            found = connection.execute(
+                "SELECT part, axis, crc, summary FROM chunks WHERE series = ? ORDER BY part",
+                (series.number,),
+            ).fetchall()
+        chunks: list[Chunk] = []
+        left = series.count
+        for part, axis, crc, summary in found:
+            if left <= 0:
+                break
+            key = Key(series.number, part, axis, crc)
+            chunk = StoredChunk(series, key, summary, series.count - left)
+            if chunk.summary.length > left:  # somebody appended more meanwhile
+                chunks.append(LoadedChunk(chunk.points().part(0, left)))
+            else:
+                chunks.append(chunk)
+            left -= chunk.summary.length
+        if left > 0:
+            raise Unusable("it is damaged: points are missing")
+        return chunks
+
+    def read_values(self, key: Key) -> array[float]:
+        """Return the values of a chunk."""
+        with self._used() as connection:
+            found = connection.execute(
+                "SELECT points FROM chunks WHERE series = ? AND part = ?", (key.series, key.part)
+            ).fetchone()
+        if found is None:
+            raise Unusable("it is damaged: points are missing")
+        check(key.crc, key.packed(), found[0])
+        return from_little_endian("d", found[0])
+
+    def read_axis(
+        self, axis: int, *, positions: bool = True
+    ) -> tuple[array[int], array[int], array[int]]:
+        """Return the steps, times and, if they are wanted, positions that some chunks share."""
+        with self._used() as connection:
+            found = connection.execute(
+                "SELECT crc, data FROM axes WHERE id = ?", (axis,)
+            ).fetchone()
+        if found is None:
+            raise Unusable("it is damaged: points are missing")
+        check(found[0], b"%d" % axis, found[1])
+        return unpack_axis(found[1], positions=positions)
+
+    # Writing
+
+    def save(self, objects: Objects, fingerprint: Fingerprint) -> None:
+        """Add what changed in the objects since they were loaded or saved, in one transaction.
+
+        Raises
+        ------
+        Busy
+            somebody else writes it
+        Moved
+            somebody else wrote it meanwhile: load it again
+        Unusable
+            it cannot be written
+        """
+        mark = fingerprint(objects.position)
+        if mark is None:
+            raise Unusable("the journal does not say what its last event is")
+        if not self.is_current():
+            raise Moved("it was removed, or replaced")
+        with self._used(create=True) as connection:
+            _wait(connection, 0)
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            finally:
+                _wait(connection, _PATIENCE_MS)
+            try:
+                kept = read_checkpoint(connection)
+                if (0 if kept is None else kept[1]) != self.position:
+                    raise Moved("another process wrote it meanwhile")  # noqa: TRY301 - it ends the transaction
+                transaction = Transaction(connection, self, objects, self._next_series)
+                transaction.write(mark)
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+        # From here on, the points are in the cache, and the objects need not have them.
+        transaction.settle()
+        self._next_series = transaction.next_series
+        self.position = objects.position
+        objects.changed = {}
+
+    def discard(self) -> None:
+        """Remove the file, if it is ours, and still the one that was looked at."""
+        self.release()
+        with suppress(OSError):
+            _check_header(self.path)
+            for path in (self.path + "-journal", self.path):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+
+    def release(self) -> None:
+        """Close the file; it is opened again when it is needed."""
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def is_current(self) -> bool:
+        """Whether the file that was opened is still at its path."""
+        try:
+            return self._inode is None or os.stat(self.path).st_ino == self._inode
+        except OSError:
+            return False
+
+    @contextmanager
+    def _used(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        import sqlite3
+
+        with self._turn:
+            try:
+                if self._connection is None:
+                    self._connection = self._open(create=create)
+                yield self._connection
+            except sqlite3.OperationalError as error:
+                busy = "locked" in str(error)
+                raise (Busy if busy else Unusable)(f"it cannot be used: {error}") from error
+            except (sqlite3.Error, OSError, OverflowError) as error:
+                raise Unusable(f"it is damaged: {error}") from error
+
+    def _open(self, *, create: bool) -> sqlite3.Connection:
+        if os.path.exists(self.path):
+            _check_header(self.path)
+        elif not create:
+            raise Unusable("it is not there any more")
+        import sqlite3
+
+        connection = sqlite3.connect(
+            f"file:{_quoted(self.path)}?mode={'rwc' if create else 'rw'}",
+            timeout=0,
+            isolation_level=None,
+            check_same_thread=False,
+            uri=True,
+        )
+        try:
+            # A cache that is lost with the power is made again; a process that dies loses nothing.
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("PRAGMA cache_size = -8000")
+            _wait(connection, _PATIENCE_MS)
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > VERSION:
+                raise Foreign("it is of a later version of Track")  # noqa: TRY301 - once closed
+            if version != VERSION:
+                if not create or version != 0:
+                    raise Unusable("it was made by another version")  # noqa: TRY301 - as above
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION}; "
+                    f"PRAGMA user_version = {VERSION}; {_SCHEMA} COMMIT;"
+                )
+        except BaseException:
+            connection.close()
+            raise
+        self._inode = os.stat(self.path).st_ino
+        return connection
+
+
+def _wait(connection: sqlite3.Connection, milliseconds: int) -> None:
+    connection.execute(f"PRAGMA busy_timeout = {milliseconds}")
+
+
+def _quoted(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(os.fsencode(path))
+
+
+def _check_header(path: str) -> None:
+    with open(path, "rb") as file:
+        header = file.read(_HEADER_BYTES)
+    if header and (
+        not header.startswith(b"SQLite format 3\0")
+        or header[68:72] != APPLICATION.to_bytes(4, "big")
+    ):
+        raise Foreign("the file is not a cache of Track")

@@ -1,0 +1,143 @@
+"""The attempts at a trial: each start, who it was, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from track.events.types import Heartbeat, Recorded, StatusChanged, TrialFinished, TrialStarted
+from track.projections.runs import known_failure, started_at
+from track.structure import AnyStatus, get_status
+
+
+class Attempt:
+    """One start of a trial, and what came of it.
+
+    Attributes
+    ----------
+    producer
+        who recorded the start
+    started_at
+        when, in nanoseconds since 1970-01-01 UTC
+    process
+        which process that was, None when it did not say
+    last_at
+        when its last event was recorded
+    events
+        how many there are
+    finished_at
+        when its end was recorded, None if it was not
+    status
+        what it set last, None if it set none
+    runtime
+        how long it took, in seconds, None if its end was not recorded
+    failure
+        what ended it, None if nothing did: see :class:`~track.structure.Trial`
+    """
+
+    def __init__(self, producer: int, began: int) -> None:
+        self.producer = producer
+        self.started_at = self.last_at = began
+        self.process: Heartbeat | None = None
+        self.events = 0
+        self.finished_at: int | None = None
+        self.status: AnyStatus | None = None
+        self.runtime: float | None = None
+        self.failure: dict[str, str] | None = None
+
+    def __repr__(self) -> str:
+        return f"Attempt({vars(self)})"
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take an event of it into account."""
+        event = recorded.event
+        self.events += 1
+        self.last_at = recorded.at
+        if isinstance(event, Heartbeat):
+            self.process = event
+        elif isinstance(event, StatusChanged):
+            self.status = get_status(event.name, event.value)
+        elif isinstance(event, TrialFinished):
+            self.finished_at = recorded.at
+            self.failure = known_failure(event.failure)
+            if event.elapsed is not None:
+                self.runtime = event.elapsed
+            elif self.runtime is None:
+                self.runtime = (recorded.at - self.started_at) * 1e-9
+
+    def to_values(self) -> list[Any]:
+        """Return plain values that say all of it."""
+        status = None if self.status is None else [self.status.name, self.status.value]
+        process = None if self.process is None else [*self.process]
+        bounds = [self.started_at, self.last_at, self.finished_at]
+        return [self.producer, *bounds, self.events, process, status, self.runtime, self.failure]
+
+    @classmethod
+    def of_values(cls, values: list[Any]) -> Attempt:
+        """Return the attempt of which :meth:`to_values` said so."""
+        producer, began, last_at, finished_at, events, process, status, *end = values
+        attempt = cls(producer, began)
+        attempt.last_at, attempt.finished_at, attempt.events = last_at, finished_at, events
+        attempt.process = None if process is None else Heartbeat(*process)
+        attempt.status = None if status is None else get_status(*status)
+        attempt.runtime, attempt.failure = end
+        return attempt
+
+
+class AttemptsOf:
+    """The attempts at one trial, in the order in which they started.
+
+    An event belongs to the last attempt that its producer began; that of another producer (a second
+    thread, say) to the last one there is.
+    """
+
+    def __init__(self, values: Iterable[list[Any]] = ()) -> None:
+        self._values = [*values]
+        """Of attempts that nobody asked for yet."""
+        self._found: list[Attempt] = []
+        self._by_producer: dict[int, Attempt] = {}
+
+    @property
+    def found(self) -> list[Attempt]:
+        """The attempts."""
+        if self._values:
+            self._found = [Attempt.of_values(values) for values in self._values]
+            self._by_producer = {attempt.producer: attempt for attempt in self._found}
+            self._values = []
+        return self._found
+
+    def to_values(self) -> list[list[Any]]:
+        """Return plain values that say all of it."""
+        return self._values or [attempt.to_values() for attempt in self._found]
+
+    def __repr__(self) -> str:
+        return repr(self.found)
+
+    def apply(self, recorded: Recorded) -> None:
+        """Take the next event of the trial into account."""
+        found = self.found
+        if isinstance(recorded.event, TrialStarted):
+            found.append(Attempt(recorded.producer, started_at(recorded, recorded.event)))
+            self._by_producer[recorded.producer] = found[-1]
+        if found:
+            self._by_producer.get(recorded.producer, found[-1]).apply(recorded)
+
+    def apply_many(self, producers: Sequence[int], times: Sequence[int]) -> None:
+        """Take events into account that say nothing of attempts: who recorded each, and when."""
+        if producers.count(producers[0]) == len(producers):
+            producers, times, count = producers[:1], times[-1:], len(times)
+        else:
+            count = 1
+        last = self.found[-1]
+        for producer, at in zip(producers, times, strict=True):
+            attempt = self._by_producer.get(producer, last)
+            attempt.events += count
+            attempt.last_at = at
+
+
+def attempts(events: Iterable[Recorded]) -> list[Attempt]:
+    """Return the attempts at a trial, given its events, in their order."""
+    folded = AttemptsOf()
+    for recorded in events:
+        folded.apply(recorded)
+    return folded.found

@@ -1,0 +1,353 @@
+"""Series: the values of a metric by step, to be looked at without reading more than is shown."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import ItemsView, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from track.containers.points import Chunk, Extreme, LoadedChunk, Points, summarize
+from track.containers.series import StepSeries
+
+_FEWEST_BUCKETS = 4
+"""One chunk in so many of the points that are asked for is a bucket of its own."""
+
+
+class FloatColumn(array):  # type: ignore[type-arg]  # arrays take no type argument in Python 3.10
+    """An array of floats; called, as ``values()`` of a mapping is, it is iterated."""
+
+    def __call__(self) -> FloatColumn:
+        return self
+
+
+class ExactColumn(list[Any]):
+    """A list of values of any type, which can be called, too."""
+
+    def __call__(self) -> ExactColumn:
+        return self
+
+
+class Series(Mapping[Any, Any]):
+    """The values of a metric by step: a read-only mapping, equal to the dictionary of its items.
+
+    It is a view of columns that are read from the store when they are touched. Its length, its last
+    value and a sample of it need none of them.
+
+    Attributes
+    ----------
+    steps
+        in the order of the series: an ``array`` of n 64-bit integers (typecode ``q``), growing
+    times
+        when each value was logged: an ``array`` of n 64-bit integers (``q``), nanoseconds since
+        1970-01-01 UTC. Clocks may go backwards, and so may these
+    values
+        an ``array`` of n 64-bit floats (``d``). As of other mappings, it can be called
+
+    Notes
+    -----
+    NumPy, Arrow and pandas take these as they are, without a Python object per value:
+    ``numpy.frombuffer(series.values)``. Changing one changes this view, and nothing else.
+
+    A metric whose steps are no growing integers, or whose values are not all floats, is exact, too:
+    then ``steps`` and ``values`` are lists, in the order of a dictionary in which it was logged.
+    """
+
+    def __init__(self, chunks: Sequence[Chunk], exact: StepSeries | None = None) -> None:
+        self._chunks = chunks
+        self._exact = exact
+        self._points: Points | None = None
+        self._values: FloatColumn | None = None
+
+    @classmethod
+    def of(cls, series: StepSeries) -> Series:
+        """Return a view of a series as it is now."""
+        parts = series.unstored()
+        if parts is None:
+            return cls((), series.copy())
+        stored, tail = parts
+        chunks = [] if stored is None else [*stored.chunks()]
+        if tail.steps:
+            chunks.append(LoadedChunk(tail.part(0, len(tail.steps))))
+        return cls(chunks)
+
+    # Columns
+
+    @property
+    def steps(self) -> Sequence[Any]:
+        return [*self._exact] if self._exact is not None else self._loaded().steps
+
+    @property
+    def times(self) -> array[int]:
+        if self._exact is not None:
+            stamps = self._exact.stamps()
+            return array("q", [min(stamps[step].at, 2**63 - 1) for step in self._exact])
+        return self._loaded().times
+
+    @property
+    def values(self) -> Any:
+        if self._exact is not None:
+            return ExactColumn(value for _, value in self._exact.items())
+        if self._points is not None:
+            return self._points.values
+        if self._values is None:
+            self._values = FloatColumn("d")
+            for chunk in self._chunks:
+                self._values.extend(chunk.values())
+        return self._values
+
+    def _loaded(self) -> Points:
+        if self._points is None:
+            points = Points.empty()
+            points = points._replace(values=FloatColumn("d"))
+            for chunk in self._chunks:
+                points.add(chunk.without_positions())
+            self._points = points
+        return self._points
+
+    # As a mapping
+
+    def __len__(self) -> int:
+        if self._exact is not None:
+            return len(self._exact)
+        return sum(chunk.summary.length for chunk in self._chunks)
+
+    def __getitem__(self, step: Any) -> Any:
+        """Return the value at a step; of a slice, the series of the steps in it."""
+        if isinstance(step, slice):
+            if step.step is not None:
+                raise ValueError("a slice of a series has two ends: sample() leaves points out")
+            return self._between(step.start, step.stop)
+        if self._exact is not None:
+            return self._exact[step]
+        if isinstance(step, (int, float)):
+            for chunk in self._chunks:
+                if chunk.summary.first.step <= step <= chunk.summary.last.step:
+                    points = chunk.points()
+                    index = bisect_left(points.steps, step)
+                    if points.steps[index] == step:
+                        return points.values[index]
+        raise KeyError(step)
+
+    def _between(self, start: Any, stop: Any) -> Series:
+        """Return the series of the steps from one on and before another."""
+        if self._exact is not None:
+            kept = [
+                (step, value, self._exact.stamps()[step])
+                for step, value in self._exact.items()
+                if (start is None or step >= start) and (stop is None or step < stop)
+            ]
+            return Series((), StepSeries.of_items(kept))
+        chunks: list[Chunk] = []
+        for chunk in self._chunks:
+            first, last = chunk.summary.first.step, chunk.summary.last.step
+            if (start is None or first >= start) and (stop is None or last < stop):
+                chunks.append(chunk)
+            elif (start is None or last >= start) and (stop is None or first < stop):
+                points = chunk.points()
+                begin = 0 if start is None else bisect_left(points.steps, start)
+                end = len(points.steps) if stop is None else bisect_left(points.steps, stop)
+                if begin < end:
+                    chunks.append(LoadedChunk(points.part(begin, end)))
+        return Series(chunks)
+
+    def __iter__(self) -> Iterator[Any]:
+        if self._exact is not None:
+            return iter(self._exact)
+        return chain.from_iterable(chunk.points().steps for chunk in self._chunks)
+
+    def items(self) -> ItemsView[Any, Any]:
+        return _Items(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return len(self) == len(other) and dict(self.items()) == dict(other.items())
+
+    __hash__ = None  # type: ignore[assignment]  # as a dictionary
+
+    def __repr__(self) -> str:
+        return f"Series({self.to_dict()!r})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._exact is not None:
+            return Series, ((), self._exact)
+        points = Points.empty()
+        for chunk in self._chunks:
+            points.add(chunk.points())
+        return _of_columns, tuple(points)
+
+    def to_dict(self) -> dict[Any, Any]:
+        """Return a dictionary of its own."""
+        return dict(self.items())
+
+    @property
+    def last(self) -> Any:
+        """The value that comes last, None without any; nothing is read for it."""
+        if self._exact is not None:
+            item = self._exact.last_item()
+            return None if item is None else item[1]
+        return self._chunks[-1].summary.last.value if self._chunks else None
+
+    def chunks(self) -> Sequence[Chunk] | None:
+        """Return the pieces that it is read in; None when it has no columns."""
+        return None if self._exact is not None else self._chunks
+
+    # Less of it
+
+    def until(self, *, position: int | None = None, at_ns: int | None = None) -> Series:
+        """Return the series as it stood at a position of the journal, or at a time.
+
+        Parameters
+        ----------
+        position
+            of the last event wanted
+        at_ns
+            wall time in nanoseconds since 1970-01-01 UTC. Where a clock went backwards, a point can
+            be left out while one behind it is taken
+
+        Raises
+        ------
+        ValueError
+            it has no columns, so a value may have taken the place of an earlier one
+        """
+        if self._exact is not None:
+            raise ValueError("what this series was earlier is not in it: ask its journal")
+        chunks: list[Chunk] = []
+        for chunk in self._chunks:
+            summary = chunk.summary
+            if position is not None and summary.first_position > position:
+                break
+            in_time = at_ns is None or summary.latest <= at_ns
+            if in_time and (position is None or summary.last_position <= position):
+                chunks.append(chunk)
+                continue
+            points = chunk.points()
+            if position is not None:
+                points = points.part(0, bisect_right(points.positions, position))
+            if at_ns is not None:
+                kept = [index for index, at in enumerate(points.times) if at <= at_ns]
+                points = Points(*(_pick(column, kept) for column in points))
+            if points.steps:
+                chunks.append(LoadedChunk(points))
+        return Series(chunks)
+
+    def sample(self, n: int, *, first: Any = None, last: Any = None) -> Series:
+        """Return about ``n`` of the points at most, among them every extreme.
+
+        Parameters
+        ----------
+        n
+            how many points are wanted, at least 2
+        first, last
+            the steps to begin and to end with, both included; by default, those of the series
+
+        Returns
+        -------
+        A series of the first and the last point, and of the points with the least and the largest
+        value of each of ``n / 2`` buckets of neighbours. A bucket with NaN in it keeps the first of
+        them, so that gaps stay gaps. A series that is no longer than ``n`` is returned as it is.
+
+        Raises
+        ------
+        ValueError
+            ``n`` is smaller than 2
+        """
+        if n < 2:  # noqa: PLR2004 - the two ends
+            raise ValueError("a sample has at least 2 points")
+        if self._exact is not None:
+            return self._between(first, None if last is None else _behind(last))
+        series = self
+        if first is not None or last is not None:
+            series = self._between(first, None if last is None else _behind(last))
+        if len(series) <= n:
+            return series
+        buckets = max(1, n // 2)
+        chunks = series._chunks  # noqa: SLF001 - another one of this class
+        if len(chunks) * _FEWEST_BUCKETS >= buckets:
+            groups = _grouped([chunk.summary for chunk in chunks], buckets)
+            kept = [points for group in groups for points in _extremes(group)]
+        else:
+            kept = _bucketed(series, buckets)
+        kept += [chunks[0].summary.first, chunks[-1].summary.last]
+        by_step = {point.step: point for point in kept}
+        ordered = [by_step[step] for step in sorted(by_step)]
+        return Series(
+            [
+                LoadedChunk(
+                    Points(
+                        array("q", [point.step for point in ordered]),
+                        array("q", [point.at for point in ordered]),
+                        array("q", bytes(8 * len(ordered))),
+                        array("d", [point.value for point in ordered]),
+                    )
+                )
+            ]
+        )
+
+
+class _Items(ItemsView[Any, Any]):
+    """The items, read piece by piece."""
+
+    _mapping: Series
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        chunks = self._mapping.chunks()
+        if chunks is None:
+            return zip(self._mapping.steps, self._mapping.values, strict=True)
+        points = (chunk.without_positions() for chunk in chunks)
+        return chain.from_iterable(zip(p.steps, p.values, strict=True) for p in points)
+
+
+def _of_columns(*columns: array[Any]) -> Series:
+    points = Points(*columns)
+    return Series([LoadedChunk(points)] if points.steps else [])
+
+
+def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
+    return array(column.typecode, [column[index] for index in indexes])
+
+
+def _behind(step: Any) -> Any:
+    """Return what is just behind a step."""
+    return step + 1 if isinstance(step, int) else step
+
+
+def _grouped(summaries: list[Any], buckets: int) -> Iterator[list[Any]]:
+    """Yield neighbours, in about so many groups of about as many points each."""
+    size = sum(summary.length for summary in summaries) / buckets
+    group: list[Any] = []
+    done = number = 0
+    for summary in summaries:
+        group.append(summary)
+        done += summary.length
+        if done >= size * (number + 1):
+            yield group
+            group, number = [], int(done / size)
+    if group:
+        yield group
+
+
+def _extremes(group: list[Any]) -> Iterator[Extreme]:
+    """Yield the least and the largest of the points of some chunks, and the first that is NaN."""
+    lows = [summary.low for summary in group if summary.low is not None]
+    highs = [summary.high for summary in group if summary.high is not None]
+    gaps = [summary.gap for summary in group if summary.gap is not None]
+    if lows:
+        yield min(lows, key=lambda point: point.value)
+        yield max(highs, key=lambda point: point.value)
+    yield from gaps[:1]
+
+
+def _bucketed(series: Series, buckets: int) -> list[Extreme]:
+    """Return the extremes of so many stretches of a series that is not long."""
+    points = series._loaded()  # noqa: SLF001 - a part of that class
+    count = len(points.steps)
+    points = points._replace(positions=array("q", bytes(8 * count)))
+    kept: list[Extreme] = []
+    for bucket in range(buckets):
+        start, stop = bucket * count // buckets, (bucket + 1) * count // buckets
+        if start < stop:
+            kept += _extremes([summarize(points.part(start, stop))])
+    return kept
