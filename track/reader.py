@@ -7,12 +7,10 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from copy import deepcopy
 from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from track.containers.series import StepSeries
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
 from track.errors import DamageWarning, TrialDoesNotExist, warn
 from track.events.codec import decode, stream_id
@@ -26,19 +24,28 @@ from track.persistence.protocol import Query
 from track.persistence.repository import Kind, LocalRepository, table
 from track.persistence.utils import without_password
 from track.projections import history as past
-from track.projections.copies import copy_group, copy_project, view_trial
+from track.projections.copies import copy_group, copy_project, view_fetched, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
 from track.projections.finding import find_trial
-from track.projections.objects import Objects, stream_of
+from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
-from track.projections.series import Series
 from track.projections.times import TrialTimes, times_of
+from track.projections.trials import stream_of
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.utils.process import ProcessId
-from track.views import Attempt, Origin, View, attempt_at, code_of, status_of
+from track.views import (
+    Attempt,
+    Origin,
+    View,
+    attempt_at,
+    attempts_in,
+    code_of,
+    process_of,
+    views_of,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +170,7 @@ class Reader:
         if _is_exact(which) and not self._is_local():
             # A server need not send all others.
             for found in self.protocol.fetch_trials({"uid": _text(which)}):
-                return _with_views(found)
+                return view_fetched(found)
         with self.protocol.read_state() as objects:
             return view_trial(self.find_in(objects, which))
 
@@ -209,7 +216,7 @@ class Reader:
             }
             kept = {}
             if self._has_cache():
-                kept = {trial.uid: _folded(objects, trial) for trial in found.values()}
+                kept = {trial.uid: attempts_in(objects, trial) for trial in found.values()}
         events = {
             now[which][0].uid: self._batches(now[which][0].uid)
             for which, at in sides
@@ -227,7 +234,7 @@ class Reader:
                     trial = self._as_it_stood(trial.uid, batches, at)
                     status = trial.status
                 folded = past.attempts(_decoded(batches, to_moment(at)))
-            attempts = self._attempts(folded, facts)
+            attempts = self._with_facts(folded, facts)
             views.append(View(trial, status, groups.get(trial.group_id), attempts))
         return views
 
@@ -373,36 +380,20 @@ class Reader:
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
         """Return the attempts at a trial, in the order in which they started."""
         if until is not None or not self._has_cache():
-            return self._attempts(past.attempts(self.history(which, until=until)), {})
+            return self._with_facts(past.attempts(self.history(which, until=until)), {})
         with self.protocol.read_state() as objects:
-            found = _folded(objects, self.find_in(objects, which))
-        return self._attempts(found, {})
+            found = attempts_in(objects, self.find_in(objects, which))
+        return self._with_facts(found, {})
 
-    def _attempts(
+    def _with_facts(
         self, attempts: Iterable[past.Attempt], facts: dict[ProcessId, dict[str, Any]]
     ) -> list[Attempt]:
         """Return attempts with facts of their processes, those known already too."""
-        found = []
-        for number, attempt in enumerate(attempts, 1):
-            process = None if attempt.process is None else ProcessId(*attempt.process)
-            if process is not None and process not in facts:
+        attempts = list(attempts)
+        for process in filter(None, map(process_of, attempts)):
+            if process not in facts:
                 facts[process] = self._facts(process)
-            found.append(
-                Attempt(
-                    number,
-                    attempt.started_at,
-                    attempt.last_at,
-                    attempt.finished_at,
-                    status_of(attempt),
-                    attempt.events,
-                    attempt.producer,
-                    process,
-                    {} if process is None else facts[process],
-                    attempt.runtime,
-                    attempt.failure,
-                )
-            )
-        return found
+        return views_of(attempts, facts)
 
     def _facts(self, process: ProcessId) -> dict[str, Any]:
         stream = stream_id("process", process.name())
@@ -424,7 +415,7 @@ class Reader:
             step 3, ``metrics.loss.3``
         """
         events = list(self.history(which))
-        attempts = self._attempts(past.attempts(events), {})
+        attempts = self._with_facts(past.attempts(events), {})
         return [
             Origin(*setting, attempt_at(attempts, setting.recorded))
             for setting in past.assignments_of(events, path)
@@ -492,15 +483,6 @@ class Reader:
         return times_of(self.protocol.journal, [trial.uid for trial in trials])
 
 
-def _with_views(trial: Trial) -> Trial:
-    """Return a trial that was fetched, with views in place of dictionaries."""
-    trial.metrics = {
-        name: Series.of(StepSeries(metric.items())) if isinstance(metric, dict) else metric
-        for name, metric in trial.metrics.items()
-    }
-    return trial
-
-
 def open_store(uri: str | None = None) -> Reader:
     """Open a store to look at it.
 
@@ -523,12 +505,6 @@ def open_store(uri: str | None = None) -> Reader:
 def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
     wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
     return (recorded for batch in wanted for recorded in map(decode, *batch))
-
-
-def _folded(objects: Objects, trial: Trial) -> list[past.Attempt]:
-    """Return the attempts at one of all objects, which may change afterwards."""
-    folded = objects.attempts.get(stream_of(trial.uid))
-    return [] if folded is None else deepcopy(folded.found)
 
 
 def _text(which: str | Trial) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
 from track.errors import QueryError
-from track.projections.objects import LAST_CHANGE, is_part
 from track.projections.paths import BRACKETS, hint, look_up, parse_path
 from track.projections.query import check_path, check_paths, execute_query
 from track.projections.series import Series
+from track.projections.trials import LAST_CHANGE, is_part
 from track.structure import AnyStatus, Trial
 
 _NAMES = rf"(?:{BRACKETS}|[^\s=!<>~])+"

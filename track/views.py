@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from typing import Any, NamedTuple
 
 from track.events.types import Recorded
 from track.persistence.liveness import derive_status
 from track.projections import history as past
-from track.projections.objects import LAST_CHANGE
+from track.projections.objects import Objects
+from track.projections.trials import LAST_CHANGE, stream_of
 from track.structure import AnyStatus, Trial
 from track.utils.process import ProcessId
 
@@ -98,6 +101,42 @@ def status_of(attempt: past.Attempt) -> AnyStatus | None:
         return attempt.status
     trial = Trial(status=attempt.status, metadata={LAST_CHANGE: attempt.last_at * 1e-9})
     return derive_status(trial, {attempt.process: attempt.last_at})
+
+
+def attempts_in(objects: Objects, trial: Trial) -> list[past.Attempt]:
+    """Return the attempts at one of all objects, which may change afterwards."""
+    folded = objects.attempts.get(stream_of(trial.uid))
+    return [] if folded is None else deepcopy(folded.found)
+
+
+def process_of(attempt: past.Attempt) -> ProcessId | None:
+    """Return which process an attempt was, None if it did not say."""
+    return None if attempt.process is None else ProcessId(*attempt.process)
+
+
+def views_of(
+    attempts: Iterable[past.Attempt], facts: Mapping[ProcessId, dict[str, Any]]
+) -> list[Attempt]:
+    """Return attempts as they are shown, in their order, given facts of all their processes."""
+    found = []
+    for number, attempt in enumerate(attempts, 1):
+        process = process_of(attempt)
+        found.append(
+            Attempt(
+                number,
+                attempt.started_at,
+                attempt.last_at,
+                attempt.finished_at,
+                status_of(attempt),
+                attempt.events,
+                attempt.producer,
+                process,
+                {} if process is None else facts[process],
+                attempt.runtime,
+                attempt.failure,
+            )
+        )
+    return found
 
 
 def attempt_at(attempts: list[Attempt], recorded: Recorded) -> Attempt | None:

@@ -24,8 +24,8 @@ from track.display.texts import shown
 from track.errors import QueryError
 from track.events.types import CATALOGUE, Recorded
 from track.moment import Moment, to_moment
-from track.projections.objects import stream_of
 from track.projections.paths import hint
+from track.projections.trials import stream_of
 
 _TYPES = sorted(event.__name__ for event in CATALOGUE)
 

@@ -26,9 +26,9 @@ from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
 from track.display.texts import UNCUT, duration, short_uids, shown
 from track.errors import QueryError
-from track.projections.objects import OWN_METADATA
 from track.projections.paths import hint, parse_path
 from track.projections.series import Series
+from track.projections.trials import OWN_METADATA
 from track.reader import Reader
 from track.serialization import to_json
 from track.structure import Trial

@@ -11,7 +11,8 @@ from track.events.types import (
     Recorded,
     TrialCreated,
 )
-from track.projections.objects import Objects, stream_of, trial_of
+from track.projections.objects import Objects
+from track.projections.trials import stream_of, trial_of
 from track.structure import Trial
 
 _LONGEST = 24

@@ -14,7 +14,7 @@ from track.cli.common import example, progress, reading, store_option, summaries
 from track.errors import BackendError
 from track.events.types import Recorded
 from track.projections.copies import copy_group, copy_trial
-from track.projections.objects import stream_of
+from track.projections.trials import stream_of
 from track.reader import Reader
 from track.structure import Project, Trial, TrialGroup
 from track.trial_summary import matching

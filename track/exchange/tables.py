@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
-from track.projections.objects import OWN_METADATA
 from track.projections.report import plain
 from track.projections.times import TrialTimes
+from track.projections.trials import OWN_METADATA
 from track.structure import Trial, TrialGroup
 
 METRIC_COLUMNS = ("trial", "project", "group", "metric", "step", "index", "value", "time")

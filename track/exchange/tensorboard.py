@@ -21,9 +21,9 @@ from track.exchange.event_files import (
 from track.exchange.optional import load
 from track.exchange.recording import END_TIME, START_TIME
 from track.exchange.tables import TimesByUid, cell, flatten, group_names, metric_rows
-from track.projections.objects import LAST_CHANGE
 from track.projections.report import ORPHANS
 from track.projections.times import TrialTimes
+from track.projections.trials import LAST_CHANGE
 from track.structure import Project, Status, Trial, TrialGroup
 
 _EVENT_FILE = "events.out.tfevents"

@@ -293,6 +293,9 @@ class Cache:
             _check_header(self.path)
         elif not create:
             raise Unusable("it is not there any more")
+        else:
+            # SQLite would let fewer people read it than the umask does.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666))
         import sqlite3
 
         connection = sqlite3.connect(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary, summarize
@@ -23,8 +23,6 @@ from track.projections.rows import RowWriter, little_endian
 if TYPE_CHECKING:
     import sqlite3
 
-    from track.persistence.cache import Cache
-
 VERSION = 1
 """Of the tables."""
 
@@ -32,11 +30,29 @@ CHUNK = 4096
 """Points of a full chunk."""
 
 
+class Source(Protocol):
+    """Where the points of series are read: the cache they are in."""
+
+    def chunks(self, series: StoredSeries) -> list[Chunk]:
+        """Return the chunks that hold the points of a series."""
+
+    def recover(self, series: StoredSeries, error: Unusable) -> Points:
+        """Return the points of a series from the journal, since they cannot be had from here."""
+
+    def read_values(self, key: Key) -> array[float]:
+        """Return the values of a chunk."""
+
+    def read_axis(
+        self, axis: int, *, positions: bool = True
+    ) -> tuple[array[int], array[int], array[int]]:
+        """Return the steps, times and, if they are wanted, positions that some chunks share."""
+
+
 class Transaction:
     """What is written at a time."""
 
     def __init__(
-        self, connection: sqlite3.Connection, cache: Cache, objects: Objects, next_series: int
+        self, connection: sqlite3.Connection, cache: Source, objects: Objects, next_series: int
     ) -> None:
         self._connection = connection
         self._cache = cache
@@ -162,7 +178,7 @@ class StoredSeries(Stored):
 
     def __init__(  # noqa: PLR0917 - the values that are kept of it, in their order
         self,
-        cache: Cache,
+        cache: Source,
         owner: tuple[str, str],
         number: int,
         count: int,

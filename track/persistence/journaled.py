@@ -54,8 +54,9 @@ from track.persistence.validation import (
 )
 from track.projections.copies import to_plain
 from track.projections.history import as_of
-from track.projections.objects import UPDATE_COUNT, Objects, stream_of
+from track.projections.objects import Objects
 from track.projections.report import render_report
+from track.projections.trials import UPDATE_COUNT, stream_of
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
 

@@ -20,8 +20,8 @@ from track.events.types import (
     TrialCreated,
 )
 from track.persistence.validation import check_dictionaries, check_uid, trial_created
-from track.projections.objects import UPDATE_COUNT
 from track.projections.report import ORPHANS
+from track.projections.trials import UPDATE_COUNT
 from track.serialization import (
     SerializerProject,
     SerializerStatus,

@@ -11,7 +11,7 @@ from track.events.types import Heartbeat, ProcessDescribed
 from track.journals.producer import Producer
 from track.persistence.provenance import facts_of_this_process
 from track.persistence.uri_options import yes_or_no
-from track.projections.objects import LAST_CHANGE
+from track.projections.trials import LAST_CHANGE
 from track.structure import LOST, AnyStatus, Status, Trial
 from track.utils.forking import renew_in_children
 from track.utils.process import ProcessId, is_alive, this_process

@@ -27,8 +27,9 @@ from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.projections import snapshot
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
-from track.projections.objects import Objects, stream_of
+from track.projections.objects import Objects
 from track.projections.projection import catch_up, fold
+from track.projections.trials import stream_of
 from track.structure import AnyStatus, Trial
 from track.utils.forking import renew_in_children
 

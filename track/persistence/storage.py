@@ -13,8 +13,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 from track.errors import NotAReport, ReportWriteError, TrackError
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT
-from track.projections.objects import UPDATE_COUNT
 from track.projections.report import dumps
+from track.projections.trials import UPDATE_COUNT
 from track.serialization import SerializerProject, to_json
 from track.structure import Project, Trial, TrialGroup
 from track.utils.files import fresh_path, replacing

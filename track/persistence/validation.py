@@ -8,7 +8,7 @@ from track.aggregators.aggregator import Aggregator, build, describe
 from track.errors import EncodingError
 from track.events.types import TrialCreated
 from track.projections.copies import to_plain
-from track.projections.objects import UPDATE_COUNT, trial_of
+from track.projections.trials import UPDATE_COUNT, trial_of
 from track.serialization import to_json
 from track.structure import AnyStatus, Trial
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
-from track.projections.objects import OWN_METADATA
+from track.projections.trials import OWN_METADATA
 from track.structure import Trial
 
 _SECTIONS = ("name", "description", "version", "status", "tags", "parameters", "metadata", "errors")

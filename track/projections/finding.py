@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from track.errors import TrialDoesNotExist
 from track.projections.copies import copy_trial
-from track.projections.objects import Objects, stream_of
+from track.projections.objects import Objects
+from track.projections.trials import stream_of
 from track.structure import Trial
 
 _FEWEST_DIGITS = 4

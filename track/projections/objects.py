@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from bisect import insort
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from copy import copy
 from typing import Any, NamedTuple, TypeVar
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, build
 from track.containers.points import Stamp
-from track.containers.series import StepSeries, clamped
-from track.events.codec import stream_id
+from track.containers.series import clamped
 from track.events.columns import Columns, by_stream
 from track.events.types import (
     AggregatorSpec,
@@ -40,32 +37,13 @@ from track.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.attempts import AttemptsOf
 from track.projections.query import Query, execute_query
 from track.projections.runs import add_runtime, known_failure, started_at
+from track.projections.trials import LAST_CHANGE, OWN_METADATA, PART, UPDATE_COUNT, trial_of
 from track.structure import Project, Trial, TrialGroup, get_status
 
 FOLDS_VERSION = 7
 """Raised whenever the same events fold into something else than before: old snapshots are void."""
 
-UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
-OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
-"""What the storage keeps in the metadata of a trial."""
 _NS = 1e-9
-
-
-_PART = "partial"
-_PART_UID = re.compile(f"[0-9a-f]{{16}}_{_PART}")
-
-
-def is_part(trial: Trial) -> bool:
-    """Return whether only part of a trial is left: the event of its creation cannot be read.
-
-    Nothing is known of it but what was recorded later. Its uid is made of its stream.
-    """
-    return trial.revision == _PART
-
-
-def stream_of(uid: str) -> int:
-    """Return the stream of a trial, or of the part that is left of one."""
-    return int(uid[:16], 16) if _PART_UID.fullmatch(uid) else stream_id("trial", uid)
 
 
 class ArchivedFrom(NamedTuple):
@@ -179,7 +157,7 @@ class Objects:
             return subject
         part = self.parts.get(stream)
         if part is None:
-            part = self.parts[stream] = Trial(f"{stream:016x}", _PART)
+            part = self.parts[stream] = Trial(f"{stream:016x}", PART)
             part.metadata[UPDATE_COUNT] = 0
         return part
 
@@ -316,30 +294,6 @@ def _check_identity(uid: Any, *parents: Any) -> None:
     if not isinstance(uid, str):
         raise TypeError(f"a uid is text, not {type(uid).__name__}")
     hash(parents)
-
-
-def trial_of(event: TrialCreated, stamp: Stamp = Stamp()) -> Trial:  # noqa: B008 - a tuple
-    """Return the trial as it was created."""
-    # The event has the trial's fields, in order; it must not change when the trial does.
-    fields: list[Any] = [copy(field) for field in event]
-    failure = fields.pop()
-    trial = Trial(*fields)
-    trial.status = None if event.status is None else get_status(*event.status)
-    trial.failure = known_failure(failure)
-    if not isinstance(trial.metadata.get(UPDATE_COUNT), int):
-        trial.metadata[UPDATE_COUNT] = 0
-    trial.metrics = {name: _revive_metric(metric, stamp) for name, metric in trial.metrics.items()}
-    trial.chronos = {name: _revive_chrono(chrono) for name, chrono in trial.chronos.items()}
-    return trial
-
-
-def _revive_metric(metric: Any, stamp: Stamp) -> Any:
-    return StepSeries(metric.items(), stamp) if isinstance(metric, dict) else copy(metric)
-
-
-def _revive_chrono(chrono: Any) -> Any:
-    stored = isinstance(chrono, dict) and chrono.get("dtype") == "statstream"
-    return StatAggregator.from_json(chrono) if stored else chrono
 
 
 def _trial_added_to_project(

@@ -17,7 +17,8 @@ from track.containers.series import StepSeries
 from track.events.types import Heartbeat
 from track.events.values import new_packer, pack_values, unpack
 from track.projections.attempts import AttemptsOf
-from track.projections.objects import ArchivedFrom, Objects, is_part, stream_of
+from track.projections.objects import ArchivedFrom, Objects
+from track.projections.trials import is_part, stream_of
 from track.structure import Project, Trial, TrialGroup, get_status
 
 _PLAIN, _AGGREGATOR, _SERIES, _STORED, _FLOATS = range(5)

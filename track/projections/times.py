@@ -15,8 +15,8 @@ from track.events.types import (
 )
 from track.journals.journal import Journal
 from track.metrics import add_column, add_values
-from track.projections.objects import stream_of
 from track.projections.projection import fold
+from track.projections.trials import stream_of
 
 _FEW = 16
 """For more trials than these, reading all events takes fewer steps than finding those of each."""

@@ -21,9 +21,10 @@ from track.persistence.repository import (
     matches,
     table,
 )
-from track.projections.objects import Objects, stream_of
+from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.query import check_size
+from track.projections.trials import stream_of
 from track.relay.object_codec import pack_all, pack_selection
 from track.relay.query_codec import from_values
 from track.relay.query_limit import QueryLimit

@@ -19,7 +19,7 @@ from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore, is_digest
 from track.persistence.file_store import remake_report
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
-from track.projections.objects import stream_of
+from track.projections.trials import stream_of
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
 from track.utils.files import sync_folder
 from track.utils.process import ProcessId

@@ -1,0 +1,61 @@
+"""One trial: as it was created, and the part that may be left of it."""
+
+from __future__ import annotations
+
+import re
+from copy import copy
+from typing import Any
+
+from track.aggregators.aggregator import StatAggregator
+from track.containers.points import Stamp
+from track.containers.series import StepSeries
+from track.events.codec import stream_id
+from track.events.types import TrialCreated
+from track.projections.runs import known_failure
+from track.structure import Trial, get_status
+
+UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
+OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
+"""What the storage keeps in the metadata of a trial."""
+
+PART = "partial"
+"""The revision of a trial of which only part is left."""
+
+_PART_UID = re.compile(f"[0-9a-f]{{16}}_{PART}")
+
+
+def is_part(trial: Trial) -> bool:
+    """Return whether only part of a trial is left: the event of its creation cannot be read.
+
+    Nothing is known of it but what was recorded later. Its uid is made of its stream.
+    """
+    return trial.revision == PART
+
+
+def stream_of(uid: str) -> int:
+    """Return the stream of a trial, or of the part that is left of one."""
+    return int(uid[:16], 16) if _PART_UID.fullmatch(uid) else stream_id("trial", uid)
+
+
+def trial_of(event: TrialCreated, stamp: Stamp = Stamp()) -> Trial:  # noqa: B008 - a tuple
+    """Return the trial as it was created."""
+    # The event has the trial's fields, in order; it must not change when the trial does.
+    fields: list[Any] = [copy(field) for field in event]
+    failure = fields.pop()
+    trial = Trial(*fields)
+    trial.status = None if event.status is None else get_status(*event.status)
+    trial.failure = known_failure(failure)
+    if not isinstance(trial.metadata.get(UPDATE_COUNT), int):
+        trial.metadata[UPDATE_COUNT] = 0
+    trial.metrics = {name: _revive_metric(metric, stamp) for name, metric in trial.metrics.items()}
+    trial.chronos = {name: _revive_chrono(chrono) for name, chrono in trial.chronos.items()}
+    return trial
+
+
+def _revive_metric(metric: Any, stamp: Stamp) -> Any:
+    return StepSeries(metric.items(), stamp) if isinstance(metric, dict) else copy(metric)
+
+
+def _revive_chrono(chrono: Any) -> Any:
+    stored = isinstance(chrono, dict) and chrono.get("dtype") == "statstream"
+    return StatAggregator.from_json(chrono) if stored else chrono
