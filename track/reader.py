@@ -214,27 +214,22 @@ class Reader:
                 which: (view_trial(trial), status_in(objects, trial))
                 for which, trial in found.items()
             }
-            kept = {}
-            if self._has_cache():
-                kept = {trial.uid: attempts_in(objects, trial) for trial in found.values()}
-        events = {
-            now[which][0].uid: self._batches(now[which][0].uid)
-            for which, at in sides
-            if at is not None or now[which][0].uid not in kept
-        }
+            known = found.values() if self._has_cache() else ()
+            kept = {trial.uid: attempts_in(objects, trial) for trial in known}
+        uids = {now[which][0].uid for which, at in sides if at is not None or not kept}
+        events = {uid: self._batches(uid) for uid in uids}
         views: list[View] = []
         facts: dict[ProcessId, dict[str, Any]] = {}
         for which, at in sides:
             trial, status = now[which]
-            if at is None and trial.uid in kept:
-                folded = kept[trial.uid]
+            if at is not None:
+                trial = self._as_it_stood(trial.uid, events[trial.uid], at)
+                status = trial.status
+            if at is None and kept:
+                found_attempts = kept[trial.uid]
             else:
-                batches = events[trial.uid]
-                if at is not None:
-                    trial = self._as_it_stood(trial.uid, batches, at)
-                    status = trial.status
-                folded = past.attempts(_decoded(batches, to_moment(at)))
-            attempts = self._with_facts(folded, facts)
+                found_attempts = past.attempts(_decoded(events[trial.uid], to_moment(at)))
+            attempts = self._with_facts(found_attempts, facts)
             views.append(View(trial, status, groups.get(trial.group_id), attempts))
         return views
 

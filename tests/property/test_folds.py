@@ -196,7 +196,7 @@ def image(value: Any) -> Any:
 
 def dump(objects: Objects) -> Any:
     """Show everything a projection knows."""
-    for trial in objects.trials.values():
+    for trial in (*objects.trials.values(), *objects.parts.values()):
         assert trial.metrics is not None  # what is in a cache still is read
     own = ("changed", "stream_of")
     known = {name: value for name, value in vars(objects).items() if name not in own}
