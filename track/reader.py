@@ -384,9 +384,9 @@ class Reader:
         self, attempts: Iterable[past.Attempt], facts: dict[ProcessId, dict[str, Any]]
     ) -> list[Attempt]:
         """Return attempts with facts of their processes, those known already too."""
-        attempts = list(attempts)
-        for process in filter(None, map(process_of, attempts)):
-            if process not in facts:
+        attempts = [*attempts]
+        for process in map(process_of, attempts):
+            if process is not None and process not in facts:
                 facts[process] = self._facts(process)
         return views_of(attempts, facts)
 

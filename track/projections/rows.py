@@ -208,7 +208,7 @@ class RowReader:
             objects.started[stream, name] = at
         if attempts is not None:
             objects.attempts[stream] = AttemptsOf(attempts)
-        if stream not in objects.by_stream:
+        if stream not in objects.by_stream and (beats or attempts is not None):
             objects.unbound.add(stream)
 
     def _index(self, trial: Trial, uid: str, fields: list[Any]) -> None:
