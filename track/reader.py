@@ -211,8 +211,7 @@ class Reader:
             groups = {group.uid: group.name for group in objects.groups.values()}
             status_in = self.protocol.repository.status_in
             now = {
-                which: (view_trial(trial), status_in(objects, trial))
-                for which, trial in found.items()
+                which: (view_trial(one), status_in(objects, one)) for which, one in found.items()
             }
             known = found.values() if self._has_cache() else ()
             kept = {trial.uid: attempts_in(objects, trial) for trial in known}
@@ -229,8 +228,8 @@ class Reader:
                 found_attempts = kept[trial.uid]
             else:
                 found_attempts = past.attempts(_decoded(events[trial.uid], to_moment(at)))
-            attempts = self._with_facts(found_attempts, facts)
-            views.append(View(trial, status, groups.get(trial.group_id), attempts))
+            group, attempts = groups.get(trial.group_id), self._with_facts(found_attempts, facts)
+            views.append(View(trial, status, group, attempts))
         return views
 
     @contextmanager

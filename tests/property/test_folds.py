@@ -200,6 +200,9 @@ def dump(objects: Objects) -> Any:
         assert trial.metrics is not None  # what is in a cache still is read
     own = ("changed", "stream_of")
     known = {name: value for name, value in vars(objects).items() if name not in own}
+    # What is known of streams is in no order: who reads a cache has it by subject.
+    for name in ("heartbeats", "attempts", "started", "parts"):
+        known[name] = dict(sorted(known[name].items(), key=repr))
     return {name: image(value) for name, value in known.items()}
 
 
