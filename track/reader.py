@@ -13,11 +13,12 @@ from typing import Any, BinaryIO
 
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
 from track.errors import DamageWarning, TrialDoesNotExist, warn
-from track.events.codec import decode, stream_id
+from track.events.codec import decode
 from track.events.scan import Damage
-from track.events.types import ProcessDescribed, Recorded, TrialCreated
+from track.events.types import Recorded, TrialCreated
 from track.journals.journal import Batch
 from track.moment import Moment, When, to_moment
+from track.overview import Overview
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
@@ -43,6 +44,7 @@ from track.views import (
     attempt_at,
     attempts_in,
     code_of,
+    facts_of_process,
     process_of,
     views_of,
 )
@@ -83,6 +85,8 @@ class Reader:
     ) -> None:
         self.protocol = protocol
         self.tell = tell
+        self.overview = Overview(protocol)
+        """All trials at a glance, see :class:`track.overview.Overview`."""
 
     def __repr__(self) -> str:
         return f"Reader({without_password(self.protocol.uri or '')!r})"
@@ -386,16 +390,8 @@ class Reader:
         attempts = [*attempts]
         for process in map(process_of, attempts):
             if process is not None and process not in facts:
-                facts[process] = self._facts(process)
+                facts[process] = facts_of_process(self.protocol.journal, process)
         return views_of(attempts, facts)
-
-    def _facts(self, process: ProcessId) -> dict[str, Any]:
-        stream = stream_id("process", process.name())
-        facts: dict[str, Any] = {}
-        for recorded in _decoded(self.protocol.journal.read_stream(stream), Moment()):
-            if isinstance(recorded.event, ProcessDescribed):
-                facts.update(recorded.event.facts)
-        return facts
 
     def provenance(self, which: str | Trial, path: str) -> list[Origin]:
         """Return who set a value of a trial, and to what, the last one last.

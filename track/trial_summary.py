@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
@@ -38,6 +38,8 @@ class TrialSummary:
         name -> the last value; of a metric that is aggregated, its statistics
     changed
         when it was last changed, in seconds since 1970-01-01; None if it never was
+    start, end
+        when it was started first, and when its last attempt ended, as far as that is known
     runtime
         how long it took, in seconds; None while that is not known
     failure
@@ -58,12 +60,15 @@ class TrialSummary:
         runtime = trial.chronos.get("runtime")
         self.uid, self.name, self.description = trial.uid, trial.name, trial.description
         self.project, self.group = trial.project_id, group or trial.group_id
+        self.group_id = trial.group_id
         self.revision, self.version = trial.revision, trial.version
         self.status = None if status is None else str(status)
         self.tags, self.parameters, self.metadata = trial.tags, trial.parameters, trial.metadata
         self.metrics = {name: last_value(values) for name, values in trial.metrics.items()}
         self.changed: float | None = trial.metadata.get(LAST_CHANGE)
         self.runtime = runtime if isinstance(runtime, (int, float)) else None
+        self.start: float | None = None
+        self.end: float | None = None
         self.failure = first_line_of(trial.failure)
         self.archived, self.partial = archived, is_part(trial)
 
@@ -88,10 +93,69 @@ def last_value(values: Any) -> Any:
     return values.to_json(short=True) if isinstance(values, Aggregator) else values
 
 
+class MetricSummary(NamedTuple):
+    """What there is to know of a metric without its points.
+
+    Attributes
+    ----------
+    last
+        the value that comes last; of a statistic, its mean
+    minimum, maximum
+        of the values that are numbers, None when there are none
+    length
+        how many values there are
+    step
+        of the last one, None where there are no steps
+    """
+
+    last: Any
+    minimum: float | None = None
+    maximum: float | None = None
+    length: int = 1
+    step: Any = None
+
+
+def summarize_metric(values: Any) -> MetricSummary:
+    """Return what there is to know of a metric; the points of long ones are not read for it."""
+    if isinstance(values, StepSeries) and (chunks := values.chunks()) is not None:
+        known = [chunk.summary for chunk in chunks]
+        if not known:
+            return MetricSummary(None, length=0)
+        lows = [one.low.value for one in known if one.low is not None]
+        highs = [one.high.value for one in known if one.high is not None]
+        count, last = sum(one.length for one in known), known[-1].last
+        low, high = min(lows, default=None), max(highs, default=None)
+        return MetricSummary(last.value, low, high, count, last.step)
+    if isinstance(values, Aggregator):
+        values = values.to_json(short=True)
+        if isinstance(values, Mapping):
+            extremes = values.get("min"), values.get("max")
+            return MetricSummary(values.get("avg"), *extremes, values.get("count", 1))
+    if isinstance(values, (Mapping, list)):
+        return _of_items(values if isinstance(values, Mapping) else dict(enumerate(values)))
+    return MetricSummary(values)
+
+
+def _of_items(items: Mapping[Any, Any]) -> MetricSummary:
+    numbers = [v for v in items.values() if isinstance(v, (int, float)) and v == v]  # noqa: PLR0124 - not a number is not
+    step = next(reversed([*items]), None)
+    low, high = min(numbers, default=None), max(numbers, default=None)
+    return MetricSummary(items.get(step), low, high, len(items), step)
+
+
 def matching(
-    summaries: Collection[TrialSummary], conditions: Iterable[str]
+    summaries: Iterable[TrialSummary],
+    conditions: Iterable[str],
+    known: Collection[TrialSummary] | None = None,
 ) -> Iterator[TrialSummary]:
     """Yield the trials for which all conditions hold, see :func:`to_condition`.
+
+    Parameters
+    ----------
+    summaries, conditions
+        which they are chosen from, and how
+    known
+        trials of which some must have what conditions are about; by default, the same
 
     Raises
     ------
@@ -99,7 +163,8 @@ def matching(
         a condition makes no sense, or is about what no trial has
     """
     query = [to_condition(text) for text in conditions]
-    check_paths(query, "trial", summaries)
+    summaries = [*summaries]
+    check_paths(query, "trial", summaries if known is None else known)
     return (summary for summary in summaries if execute_query(summary, query))
 
 
@@ -187,7 +252,9 @@ def sort_trials(summaries: list[TrialSummary], path: str) -> list[TrialSummary]:
 
     Those that have nothing there, or what is no number, come last.
     """
-    keys = {summary.uid: _sort_key(value_at(summary, path.lstrip("-"))) for summary in summaries}
+    first, *names = parse_path(path.lstrip("-"))
+    values = {one.uid: look_up(getattr(one, first.text, None), names)[1] for one in summaries}
+    keys = {uid: _sort_key(value) for uid, value in values.items()}
     there = [summary for summary in summaries if not keys[summary.uid][0]]
     there.sort(key=lambda summary: keys[summary.uid], reverse=path.startswith("-"))
     return there + [summary for summary in summaries if keys[summary.uid][0]]

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from typing import Any, NamedTuple
 
-from track.events.types import Recorded
+from track.events.codec import decode, stream_id
+from track.events.types import ProcessDescribed, Recorded
+from track.journals.journal import Journal
 from track.persistence.liveness import derive_status
 from track.projections import history as past
 from track.projections.objects import Objects
@@ -107,6 +109,16 @@ def attempts_in(objects: Objects, trial: Trial) -> list[past.Attempt]:
     """Return the attempts at one of all objects, which may change afterwards."""
     folded = objects.attempts.get(stream_of(trial.uid))
     return [] if folded is None else deepcopy(folded.found)
+
+
+def facts_of_process(journal: Journal, process: ProcessId) -> dict[str, Any]:
+    """Return what a process said of itself."""
+    facts: dict[str, Any] = {}
+    for batch in journal.read_stream(stream_id("process", process.name())):
+        for recorded in map(decode, *batch):
+            if isinstance(recorded.event, ProcessDescribed):
+                facts.update(recorded.event.facts)
+    return facts
 
 
 def process_of(attempt: past.Attempt) -> ProcessId | None:

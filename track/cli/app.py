@@ -35,6 +35,7 @@ VERBS = {
     "ls": ("listing", "list trials, projects or groups"),
     "show": ("listing", "show all there is of a trial"),
     "plot": ("listing", "plot metrics of trials"),
+    "ui": ("page", "show a store in a browser"),
     "report": ("history", "print the report JSON, of now or of a moment"),
     "log": ("history", "print the events of a trial, or of the store"),
     "tail": ("history", "print the last events, and go on with those that come"),

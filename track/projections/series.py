@@ -8,7 +8,7 @@ from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from track.containers.points import Chunk, Extreme, LoadedChunk, Points, summarize
+from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, summarize
 from track.containers.series import StepSeries
 
 _FEWEST_BUCKETS = 4
@@ -71,6 +71,11 @@ class Series(Mapping[Any, Any]):
         if tail.steps:
             chunks.append(LoadedChunk(tail.part(0, len(tail.steps))))
         return cls(chunks)
+
+    @classmethod
+    def of_list(cls, values: Sequence[Any]) -> Series:
+        """Return a view of values that were logged without a step: their places are the steps."""
+        return cls((), StepSeries.of_items((i, v, Stamp()) for i, v in enumerate(values)))
 
     # Columns
 

@@ -1,0 +1,95 @@
+"""The application: which address is answered by which function, and what becomes of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from track.errors import (
+    BackendError,
+    ConcurrentWrite,
+    ItemNotFound,
+    QueryError,
+    StoreNotFound,
+    TrackError,
+)
+from track.ui.answers import BadRequest, failure
+from track.ui.events import get_events, get_live
+from track.ui.security import Guard, Rules
+from track.ui.series import get_series
+from track.ui.store import Store
+from track.ui.trials import get_store, get_trial, get_trials
+
+STATIC = Path(__file__).parent / "static"
+
+Endpoint = Callable[[Store, Request], Response]
+
+
+def make_app(
+    store: Store, rules: Rules, is_closing: Callable[[], bool] = lambda: False
+) -> Starlette:
+    """Return the application that shows a store.
+
+    Parameters
+    ----------
+    store
+        what is shown
+    rules
+        whom it is shown to
+    is_closing
+        tells whether the server is about to end, so that streams do
+    """
+
+    def endpoint(answer: Endpoint) -> Callable[[Request], Response]:
+        return lambda request: answer(store, request)
+
+    routes = [
+        Route("/", _index),
+        Route("/api/store", endpoint(get_store)),
+        Route("/api/trials", endpoint(get_trials)),
+        Route("/api/trial/{uid}", endpoint(get_trial)),
+        Route("/api/series", endpoint(get_series)),
+        Route("/api/events", endpoint(get_events)),
+        Route("/api/live", endpoint(partial(get_live, is_closing=is_closing))),
+        Mount("/static", StaticFiles(directory=STATIC)),
+    ]
+    errors: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
+        BadRequest: _failed,
+        TrackError: _failed,
+        OSError: _failed,
+        HTTPException: _refused,
+    }
+    return Starlette(
+        routes=routes,
+        middleware=[Middleware(Guard, rules=rules), Middleware(GZipMiddleware, minimum_size=1000)],
+        exception_handlers=errors,
+    )
+
+
+def _index(request: Request) -> Response:
+    return FileResponse(STATIC / "index.html")
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return failure(error.status_code, f"{request.url.path}: {error.detail}")
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Return the answer that says what went wrong, in one sentence."""
+    message = str(error) or type(error).__name__
+    if isinstance(error, (BadRequest, QueryError, BackendError)):
+        return failure(400, message)
+    if isinstance(error, ItemNotFound) and not isinstance(error, StoreNotFound):
+        return failure(404, message)
+    return failure(409 if isinstance(error, ConcurrentWrite) else 503, message)

@@ -1,0 +1,111 @@
+"""The endpoint of curves: columns of numbers, which no browser has to parse."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from math import inf, nan
+from typing import Any, NamedTuple
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from track.projections.rows import little_endian
+from track.projections.series import Series
+from track.ui.answers import BadRequest, Parameters, to_json
+from track.ui.store import Store
+
+_POINTS, _MOST_POINTS = 1000, 20_000
+_MOST_SERIES = 5000
+_MOST_IN_ALL = 2_000_000
+
+
+def get_series(store: Store, request: Request) -> Response:
+    """Return samples of metrics of trials as columns of 64-bit floats."""
+    known = Parameters(request.query_params, "trial", "metric", "n", "first", "last", "x", "at")
+    trials, metrics = known.texts("trial", _MOST_SERIES), known.texts("metric", _MOST_SERIES)
+    count = known.integer("n", _POINTS, least=2, most=_MOST_POINTS)
+    first, last = known.number("first"), known.number("last")
+    if known.text("x") not in (None, "step"):
+        raise BadRequest("x must be step: times are among the columns")
+    series = len(trials) * len(metrics)
+    if not series:
+        raise BadRequest("trial and metric say which series: give each at least once")
+    if series > _MOST_SERIES or series * count > _MOST_IN_ALL:
+        raise BadRequest(
+            f"{len(trials)} trials, {len(metrics)} metrics and n={count} are too much at once: "
+            f"up to {_MOST_SERIES} series and {_MOST_IN_ALL} points"
+        )
+    found: list[tuple[str, str, Any]] = []
+    with store.glance(known.text("at")) as glance:
+        position = glance.position
+        for which in trials:
+            values = glance.find(which).metrics
+            found += [
+                (which, name, glance.series(which, name)) for name in metrics if name in values
+            ]
+        wanted = Wanted(count, first, last)
+        parts = [part for one in found if (part := piece(*one, wanted)) is not None]
+    header = to_json({"position": position, "series": [head for head, _ in parts]})
+    header += b" " * (-(len(header) + 4) % 8)
+    body = [len(header).to_bytes(4, "little"), header]
+    for _, columns in parts:
+        body += map(little_endian, columns)
+    return Response(b"".join(body), media_type="application/octet-stream")
+
+
+Columns = tuple["array[float]", "array[float]", "array[float]"]
+
+
+class Wanted(NamedTuple):
+    """Which points of each series: about so many, from one step to another."""
+
+    points: int
+    first: float | None
+    last: float | None
+
+
+def piece(
+    trial: str, metric: str, values: Any, wanted: Wanted
+) -> tuple[dict[str, Any], Columns] | None:
+    """Return a header, and columns of steps, times and values; None of what is no series."""
+    if isinstance(values, list):
+        values = Series.of_list(values)
+    if not isinstance(values, Series):
+        return None
+    sampled = values.sample(wanted.points, first=wanted.first, last=wanted.last)
+    raw_steps = sampled.steps
+    steps, labels = numbers_of(raw_steps)
+    times = array("d", [at / 1e6 if at else nan for at in sampled.times])
+    floats = [number(value) for value in sampled.values]
+    there = [value for value in floats if value == value]  # noqa: PLR0124 - NaN is not
+    length = len(floats)
+    head: dict[str, Any] = {
+        "trial": trial,
+        "metric": metric,
+        "length": len(values),
+        "columns": {"steps": length, "times": length, "values": length},
+        "exact": len(values) == length,
+        "min": min(there, default=None),
+        "max": max(there, default=None),
+    }
+    if labels is not None:
+        head["labels"] = labels
+    return head, (steps, times, array("d", floats))
+
+
+def numbers_of(steps: Sequence[Any]) -> tuple[array[float], list[str] | None]:
+    """Return steps as numbers; where some are none, their places, and what they are called."""
+    if isinstance(steps, array) or all(isinstance(step, (int, float)) for step in steps):
+        return array("d", map(number, steps)), None
+    return array("d", range(len(steps))), [str(step)[:200] for step in steps]
+
+
+def number(value: Any) -> float:
+    """Return a value as a float: NaN for what is no number."""
+    if isinstance(value, (int, float)):
+        try:
+            return float(value)
+        except OverflowError:
+            return inf if value > 0 else -inf
+    return nan

@@ -1,0 +1,118 @@
+"""The server of the page: it listens, says where, and ends with its process or when it is told."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from html import escape
+
+import uvicorn
+
+from track.reader import Reader
+from track.ui.app import make_app
+from track.ui.security import LOOPBACK, Rules
+from track.ui.store import Store
+
+_END_S = 2
+"""How long requests may take that are being answered at the end."""
+
+
+class Page:
+    """A store in a browser: shows itself as its address.
+
+    Parameters
+    ----------
+    reader
+        of the store
+    host, port
+        where to listen; port 0 is any that is free
+    write
+        whether trials may be archived and restored
+    """
+
+    def __init__(
+        self, reader: Reader, host: str = "127.0.0.1", port: int = 0, *, write: bool = False
+    ) -> None:
+        self._reader = reader
+        self._socket = _listen(host, port)
+        bound = self._socket.getsockname()[1]
+        is_here = _is_loopback(self._socket)
+        token = None if is_here else secrets.token_urlsafe(24)
+        named = f"[{host}]" if ":" in host else host
+        hosts: tuple[str, ...] = (*LOOPBACK, named.lower())
+        if not is_here and host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            hosts = (*hosts, socket.gethostname().lower(), *_addresses())
+        self.url = f"http://{named}:{bound}/" + ("" if token is None else f"?token={token}")
+        store = Store(reader, is_writable=write)
+        app = make_app(store, Rules(hosts, token), lambda: self._server.should_exit)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                app,
+                loop="asyncio",
+                http="h11",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=_END_S,
+                limit_concurrency=200,
+            )
+        )
+        self._thread: threading.Thread | None = None
+
+    def __repr__(self) -> str:
+        return self.url
+
+    def _repr_html_(self) -> str:
+        return f'<a href="{escape(self.url)}" target="_blank">{escape(self.url)}</a>'
+
+    def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Serve until Ctrl-C or SIGTERM; ``started`` is called when requests are answered."""
+        started()
+        self._server.run([self._socket])
+
+    def start(self) -> None:
+        """Serve in a thread that ends with the process."""
+        self._thread = threading.Thread(
+            target=self._server.run, args=([self._socket],), name="track-ui", daemon=True
+        )
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no longer."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(_END_S * 2)
+        self._socket.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"cannot listen: {error.strerror}", f"{host}:{port}") from error
+    return listener
+
+
+def _is_loopback(listener: socket.socket) -> bool:
+    from ipaddress import ip_address
+
+    return ip_address(listener.getsockname()[0].partition("%")[0]).is_loopback
+
+
+def _addresses() -> list[str]:
+    """Return the addresses of this machine, as they stand in a ``Host`` header."""
+    try:
+        found = socket.getaddrinfo(socket.gethostname(), None)
+    except OSError:
+        return []
+    names = {str(address[0]).partition("%")[0] for *_, address in found}
+    return [f"[{name}]" if ":" in name else name for name in sorted(names)]

@@ -1,0 +1,240 @@
+"""The endpoints about trials: what is in the store, lists of them, and each by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from track.overview import Glance
+from track.projections.paths import leaves
+from track.projections.trials import OWN_METADATA
+from track.trial_summary import MetricSummary, TrialSummary
+from track.ui.answers import Parameters, answer, cut, milliseconds
+from track.ui.store import Store
+from track.versioning import __version__
+from track.views import Attempt
+
+_ROWS, _MOST_ROWS = 200, 1000
+_MOST_CONDITIONS = 50
+_MOST_METRICS = 200
+"""Of a trial, in a list."""
+
+_MOST_NAMES = 5000
+"""Of metrics, parameters and tags, for which a page offers completion."""
+
+_flattened: WeakKeyDictionary[TrialSummary, dict[str, Any]] = WeakKeyDictionary()
+
+
+def get_store(store: Store, request: Request) -> Response:
+    """Return what is in the store."""
+    known = Parameters(request.query_params, "at")
+    at = known.text("at")
+    with store.glance(at) as glance:
+        shown = glance.trials()
+        counts: dict[str, int] = {
+            "trials": len(shown),
+            "archived": sum(one.archived for one in glance.all),
+        }
+        for one in shown:
+            status = one.status or "none"
+            counts[status] = counts.get(status, 0) + 1
+        objects = glance.objects
+        changes = [one.changed for one in glance.all if one.changed is not None]
+        return answer(
+            {
+                "name": store.name,
+                "uri": store.uri,
+                "version": __version__,
+                "position": glance.position,
+                "last_at": milliseconds(max(changes, default=None)),
+                "counts": counts,
+                "projects": [
+                    {"uid": one.uid, "name": cut(one.name)} for one in objects.projects.values()
+                ],
+                "groups": [
+                    {"uid": one.uid, "name": cut(one.name), "project": one.project_id}
+                    for one in objects.groups.values()
+                ],
+                "writable": store.is_writable,
+                "at": at,
+                "problems": problems(store, glance),
+                **names_in(glance.all),
+            }
+        )
+
+
+def problems(store: Store, glance: Glance) -> list[str]:
+    """Return what is to be known of the state of a store, in sentences."""
+    found = []
+    ranges = len(store.reader.damage())
+    if ranges:
+        found.append(
+            f"The journal is damaged: {ranges} ranges of it were passed over. "
+            "`track verify` tells which."
+        )
+    parts = sum(one.partial for one in glance.all)
+    if parts:
+        found.append(
+            f"Only part of {parts} trials is left: the events of their creation cannot be read."
+        )
+    return found
+
+
+def names_in(trials: list[TrialSummary]) -> dict[str, list[str]]:
+    """Return what metrics, parameters and tags of some trials are called."""
+    metrics: dict[str, None] = {}
+    parameters: dict[str, None] = {}
+    tags: dict[str, None] = {}
+    for one in trials:
+        metrics.update(dict.fromkeys(one.metrics))
+        parameters.update(dict.fromkeys(flattened(one)))
+        tags.update(dict.fromkeys(tags_of(one)))
+    return {
+        "metrics": [*metrics][:_MOST_NAMES],
+        "parameters": [*parameters][:_MOST_NAMES],
+        "tags": [*tags][:_MOST_NAMES],
+    }
+
+
+def flattened(trial: TrialSummary) -> dict[str, Any]:
+    """Return parameters by path, as ``optimizer.lr``, without the section in front."""
+    found = _flattened.get(trial)
+    if found is None:
+        found = {
+            path.removeprefix("parameters").removeprefix("."): value
+            for path, value in leaves(trial.parameters, "parameters")
+            if path != "parameters"
+        }
+        _flattened[trial] = found
+    return found
+
+
+def tags_of(trial: TrialSummary) -> dict[str, Any]:
+    """Return the tags of a trial; those that have no value have None."""
+    tags = trial.tags
+    if isinstance(tags, dict):
+        return {str(name): value for name, value in tags.items()}
+    listed = tags if isinstance(tags, (list, tuple)) else [tags]
+    return {str(tag): None for tag in listed if tag is not None}
+
+
+def get_trials(store: Store, request: Request) -> Response:
+    """Return a window of the list of trials."""
+    known = Parameters(
+        request.query_params,
+        *("where", "sort", "descending", "offset", "limit"),
+        *("archived", "at", "project", "group", "metric"),
+    )
+    offset = known.integer("offset", 0)
+    limit = known.integer("limit", _ROWS, most=_MOST_ROWS)
+    metrics = known.texts("metric", _MOST_METRICS)
+    with store.glance(known.text("at")) as glance:
+        found = chosen(glance, known)
+        window = found[offset : offset + limit]
+        rows = [row(one, glance.metrics(one.uid), metrics) for one in window]
+        return answer(
+            {"position": glance.position, "total": len(found), "offset": offset, "rows": rows}
+        )
+
+
+def chosen(glance: Glance, known: Parameters) -> list[TrialSummary]:
+    """Return the trials that a request asks for."""
+    sort = known.text("sort")
+    if sort is not None and known.flag("descending"):
+        sort = f"-{sort.lstrip('-')}"
+    return glance.trials(
+        known.texts("where", _MOST_CONDITIONS),
+        sort=sort,
+        archived=known.flag("archived"),
+        project=known.text("project"),
+        group=known.text("group"),
+    )
+
+
+def row(
+    trial: TrialSummary, metrics: dict[str, MetricSummary], wanted: list[str]
+) -> dict[str, Any]:
+    """Return a trial as a list shows it."""
+    names = [name for name in wanted if name in metrics] if wanted else [*metrics][:_MOST_METRICS]
+    parameters = [*flattened(trial).items()][:_MOST_METRICS]
+    return {
+        "uid": trial.uid,
+        "name": cut(trial.name),
+        "revision": trial.revision,
+        "project": cut(trial.project),
+        "group": cut(trial.group),
+        "status": trial.status,
+        "changed": milliseconds(trial.changed),
+        "start": milliseconds(trial.start),
+        "end": milliseconds(trial.end),
+        "runtime": trial.runtime,
+        "tags": {name: cut(value) for name, value in tags_of(trial).items()},
+        "parameters": {name: cut(value) for name, value in parameters},
+        "metrics": {name: metric(metrics[name]) for name in names},
+        "failure": cut(trial.failure),
+        "archived": trial.archived,
+        "part": trial.partial,
+    }
+
+
+def metric(summary: MetricSummary) -> dict[str, Any]:
+    """Return what there is to know of a metric."""
+    return {
+        "last": cut(summary.last),
+        "min": summary.minimum,
+        "max": summary.maximum,
+        "count": summary.length,
+        "step": cut(summary.step),
+    }
+
+
+def get_trial(store: Store, request: Request) -> Response:
+    """Return everything about a trial but the points of its metrics."""
+    known = Parameters(request.query_params, "at")
+    with store.glance(known.text("at")) as glance:
+        uid = glance.find(request.path_params["uid"]).uid
+        summary, metrics = glance.summary(uid), glance.metrics(uid)
+        view = glance.view(uid)
+    trial = view.trial
+    from track.persistence.logged_files import files_of
+
+    return answer(
+        {
+            **row(summary, metrics, [*metrics]),
+            "name": trial.name,
+            "description": trial.description,
+            "version": trial.version,
+            "document": trial.parameters,
+            "metadata": {k: v for k, v in trial.metadata.items() if k not in OWN_METADATA},
+            "chronos": {
+                str(name): chrono.to_json(short=True) if hasattr(chrono, "to_json") else chrono
+                for name, chrono in trial.chronos.items()
+            },
+            "errors": [str(error) for error in trial.errors],
+            "failure": trial.failure,
+            "attempts": [attempt(one) for one in view.attempts],
+            "files": [file._asdict() for file in files_of(trial)],
+        }
+    )
+
+
+def attempt(one: Attempt) -> dict[str, Any]:
+    """Return an attempt, and who it was."""
+    process = one.process
+    return {
+        **one.facts,
+        "number": one.number,
+        "host": None if process is None else process.host,
+        "pid": None if process is None else process.pid,
+        "start": one.started_at / 1e6,
+        "last": one.last_at / 1e6,
+        "end": None if one.finished_at is None else one.finished_at / 1e6,
+        "status": None if one.status is None else str(one.status),
+        "events": one.events,
+        "producer": str(one.producer),
+        "runtime": one.runtime,
+        "failure": one.failure,
+    }
