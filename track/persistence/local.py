@@ -21,6 +21,7 @@ from track.persistence.uri_options import local_settings
 from track.persistence.utils import check_options, parse_uri
 from track.projections.query import execute_query
 from track.projections.report import render_report
+from track.structure import Trial
 from track.utils.signal import SignalHandler
 
 _COST_IN_TIME = 20
@@ -108,6 +109,14 @@ class FileProtocol(JournaledProtocol):
     def _commit_at_end(self) -> None:
         if self._reported.is_cheap(self._file_journal.upper_bound()):
             super()._commit_at_end()
+
+    def log_trial_finish(
+        self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    ) -> None:
+        super().log_trial_finish(trial, exc_type, exc_val, exc_tb)
+        # The signal that interrupts a trial may end the process without its exit functions.
+        if self.eager and exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
+            self.commit_if_changed()
 
     def commit_if_changed(self) -> None:
         """Commit, unless nothing was recorded here since the last time or since a fork."""

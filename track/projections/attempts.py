@@ -55,12 +55,12 @@ class Attempt:
         self.last_at = recorded.at
         if isinstance(event, Heartbeat):
             self.process = event
-        elif isinstance(event, StatusChanged):
+        elif isinstance(event, StatusChanged) and isinstance(event.name, str):
             self.status = get_status(event.name, event.value)
         elif isinstance(event, TrialFinished):
             self.finished_at = recorded.at
             self.failure = known_failure(event.failure)
-            if event.elapsed is not None:
+            if isinstance(event.elapsed, (int, float)):
                 self.runtime = event.elapsed
             elif self.runtime is None:
                 self.runtime = (recorded.at - self.started_at) * 1e-9

@@ -97,14 +97,13 @@ class Objects:
             return
         self.position = recorded.position
         self.events += 1
-        if type(recorded.event) is TrialStarted or recorded.stream in self.attempts:
-            self.attempts.setdefault(recorded.stream, AttemptsOf()).apply(recorded)
-            self.touch_stream(recorded.stream)
-        fold = _FOLDS.get(type(recorded.event))
-        if fold is None:
-            return
         try:
-            fold(self, recorded, recorded.event)
+            if type(recorded.event) is TrialStarted or recorded.stream in self.attempts:
+                self.touch_stream(recorded.stream)
+                self.attempts.setdefault(recorded.stream, AttemptsOf()).apply(recorded)
+            fold = _FOLDS.get(type(recorded.event))
+            if fold is not None:
+                fold(self, recorded, recorded.event)
         except Exception:  # noqa: BLE001 - whatever is wrong with one event, the others stay readable
             insort(self.failed_events, recorded.position)
 

@@ -11,8 +11,14 @@ _NS = 1e9
 
 
 def started_at(recorded: Recorded, event: TrialStarted) -> int:
-    """Return when a trial started, which may be recorded later, in nanoseconds."""
-    return recorded.at - int((event.waited or 0.0) * _NS)
+    """Return when a trial started, which may be recorded later, in nanoseconds.
+
+    What an event says is not to be trusted: a wait that is none, or longer than time, is left out.
+    """
+    waited = event.waited
+    if not isinstance(waited, (int, float)) or not waited > 0:
+        return recorded.at
+    return recorded.at - int(min(waited * _NS, recorded.at))
 
 
 def add_runtime(trial: Trial, elapsed: float) -> None:

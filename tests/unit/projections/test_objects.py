@@ -108,6 +108,22 @@ def test_what_is_about_nothing_changes_nothing():
     assert objects.position == 7
 
 
+@pytest.mark.parametrize("waited", ["long", [], float("nan"), float("inf"), -1.0, 1e30, True])
+@pytest.mark.parametrize("status", ["Running", ["Running"], {}])
+def test_attempts_whose_events_make_no_sense_are_attempts(waited, status):
+    """Anything may be in a journal that others write, too: what it says is used where it can be."""
+    objects = happen(
+        PROJECT,
+        trial_created(),
+        ("trial", "h_0", TrialStarted(waited)),
+        ("trial", "h_0", StatusChanged(status, 1, None)),
+        ("trial", "h_0", TrialFinished("a while", None)),
+    )
+    (attempt,) = objects.attempts[objects.stream_of[id(objects.trials["h_0"])]].found
+    assert 0 <= attempt.started_at <= attempt.last_at
+    assert (attempt.events, attempt.finished_at) == (3, attempt.last_at)
+
+
 def test_an_event_that_makes_no_sense_is_passed_over():
     """The objects stay readable, and the position of the misfit is kept."""
     objects = happen(
