@@ -1,7 +1,7 @@
-"""Make ``docs/terminal.svg``, the picture in the README, out of a real run.
+"""Make ``docs/terminal.svg``, the picture in the README and on the start page, from a real run.
 
-Run it as ``python tools/make_picture.py``: it trains a few small models in a folder of its own,
-looks at them with the command line on a terminal, and writes down what was to be seen.
+Run it as ``python tools/make_picture.py``: it trains a few small models in a temporary folder,
+inspects them with the command line on a terminal, and draws the output.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ for name, lr in [("baseline", 0.1), ("wider", 0.3), ("slow", 0.01)]:
 COMMANDS = (
     "python train.py",
     "track ls --sort metrics.loss",
-    "track show baseline",
+    "track plot baseline slow -m loss --height 8",
     "track diff baseline wider",
 )
 

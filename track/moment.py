@@ -1,4 +1,4 @@
-"""When: a position of a journal, or a time."""
+"""Parse and write moments: positions in a journal, and times."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class Moment(NamedTuple):
-    """A position, or a wall time in nanoseconds since 1970-01-01 UTC; neither means now."""
+    """A position, or a wall time in nanoseconds since 1970-01-01 UTC; without either it is now."""
 
     position: int | None = None
     at_ns: int | None = None
@@ -26,27 +26,27 @@ class Moment(NamedTuple):
 NOW = Moment()
 
 _FIRST_TIME = 10**17
-"""No journal has so many bytes, and in nanoseconds it is a time in 1973."""
+"""Integers from here on are times: no journal has so many bytes, and this is a time in 1973."""
 
 When = int | float | str | datetime | Moment | None
 
 
 def to_moment(when: When) -> Moment:
-    """Return the moment that is meant.
+    """Return the moment that a value stands for.
 
     Parameters
     ----------
     when
-        an integer, or the digits of one: a position; from 10**17 on, a time in nanoseconds since
-        1970-01-01 UTC, as events and attempts have it. A float, or a number with a point: a time
-        in seconds since then, as ``time.time()`` returns it. A ``datetime``, a time of pandas, or
-        the text of one (ISO 8601; local time unless it says otherwise): that time. ``90s``,
-        ``15m``, ``2h``, ``3d``, ``1w``: so long ago. None: now.
+        an integer, or its digits: a position, or from 10**17 on a time in nanoseconds since
+        1970-01-01 UTC, as events and attempts hold it. A float, or a number with a decimal point: a
+        time in seconds since then, as ``time.time()`` returns it. A ``datetime``, a pandas
+        timestamp or an ISO 8601 text (local time unless it has an offset): that time. ``90s``,
+        ``15m``, ``2h``, ``3d``, ``1w``: that long ago. None: now.
 
     Raises
     ------
     QueryError
-        it is none of these
+        the value is none of these
     """
     if when is None or isinstance(when, Moment):
         return when or NOW
@@ -66,21 +66,21 @@ def to_moment(when: When) -> Moment:
         count, unit = ago.groups()
         since = _nanoseconds(float(count) * _SECONDS[unit], when)
         return Moment(at_ns=time.time_ns() - since)
-    # Up to Python 3.10 only +00:00, and three or six digits of a second, are understood; and no
-    # version has nanoseconds.
+    # Python 3.10 reads only +00:00 and three or six digits of a second, and no version reads
+    # nanoseconds.
     fraction = _FRACTION.search(text)
     whole = _FRACTION.sub("", text).replace("Z", "+00:00")
     nanoseconds = int(fraction[1].ljust(9, "0")[:9]) if fraction else 0
     try:
         return Moment(at_ns=_to_ns(datetime.fromisoformat(whole)) + nanoseconds)
     except ValueError:
-        raise _no_moment(when) from None
+        raise _invalid_time(when) from None
 
 
 def time_text(at_ns: int) -> str:
-    """Write a time in nanoseconds since 1970-01-01 as ISO 8601 in UTC, to be read by to_moment.
+    """Write a time in nanoseconds since 1970-01-01 as ISO 8601 in UTC, as to_moment reads it.
 
-    All its digits are there, so that what happened at that time is in what is read up to it.
+    All digits are written, so that reading up to this time includes what happened at it.
     """
     seconds, rest = divmod(at_ns, 10**9)
     whole = datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)
@@ -89,29 +89,29 @@ def time_text(at_ns: int) -> str:
 
 def _to_ns(when: datetime) -> int:
     since = when.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    # Times of pandas have digits that no other datetime has.
+    # Pandas timestamps have nanoseconds, which other datetimes lack.
     return since // timedelta(microseconds=1) * 1000 + getattr(when, "nanosecond", 0)
 
 
 def _integer(when: Any) -> int:
-    """Return an integer of any kind, NumPy's among them."""
+    """Convert an integer of any type, including NumPy's, to a plain one."""
     if type(when).__name__ == "datetime64":
         when = when.astype("datetime64[ns]").astype(int)
     try:
         return index(when)
     except TypeError:
-        raise _no_moment(when) from None
+        raise _invalid_time(when) from None
 
 
 def _nanoseconds(seconds: float, when: Any) -> int:
     try:
         return int(seconds * 10**9)
     except (ValueError, OverflowError):
-        raise _no_moment(when) from None
+        raise _invalid_time(when) from None
 
 
-def _no_moment(when: Any) -> QueryError:
+def _invalid_time(when: Any) -> QueryError:
     return QueryError(
-        f"{when!r} is no moment: give a position, a time as 2026-01-31T12:00, or 2h for two hours "
-        "ago"
+        f"invalid time {when!r}: give a position, a time such as 2026-01-31T12:00, or 2h for two "
+        "hours ago"
     )

@@ -1,4 +1,4 @@
-"""Trials at a glance: what a list of them shows, and conditions on it as people write them."""
+"""Summarise trials for lists, and filter and sort the summaries."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ _OPERATORS = {"!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "
 
 
 class TrialSummary:
-    """What a list shows of a trial.
+    """A summary of a trial, as lists show it.
 
     Attributes
     ----------
     uid, name, description, project, group, revision, version
-        what it is
+        the identity of the trial
     status
-        as text, ``lost`` for a trial that is said to run and whose process is gone
+        the status as text; ``lost`` for a trial recorded as running whose process is gone
     tags, parameters, metadata
-        as they were logged
+        the logged values
     metrics
-        name -> the last value; of a metric that is aggregated, its statistics
+        the last value of each metric by name, or its statistics if the metric is aggregated
     changed
-        when it was last changed, in seconds since 1970-01-01; None if it never was
+        the time of the last change, in seconds since 1970-01-01; None without changes
     start, end
-        when it was started first, and when its last attempt ended, as far as that is known
+        when the first attempt started and the last one ended, as far as that is known
     runtime
-        how long it took, in seconds; None while that is not known
+        how long the trial took, in seconds; None while that is unknown
     failure
-        the exception that ended its last attempt, in one line, None if none did
+        the exception that ended the last attempt, in one line; None if there was none
     archived, partial
-        whether it is archived, and whether only part of it is left: see
+        whether the trial is archived, and whether only part of it is readable: see
         :class:`~track.reader.Reader`
     """
 
@@ -74,13 +74,13 @@ class TrialSummary:
 
 
 def first_line_of(failure: Mapping[str, Any] | None) -> str | None:
-    """Return the type of the exception that ended a trial, and what it said, in one line."""
+    """Return the type and the message of the exception that ended a trial, in one line."""
     lines = str((failure or {}).get("message") or "").splitlines()
     return lines[0] if lines else None
 
 
 def last_value(values: Any) -> Any:
-    """Return the last value of a metric; what is aggregated as its statistics."""
+    """Return the last value of a metric, or its statistics if it is aggregated."""
     if isinstance(values, Series):
         return values.last
     if isinstance(values, StepSeries):
@@ -148,7 +148,7 @@ def matching(
     conditions: Iterable[str],
     known: Collection[TrialSummary] | None = None,
 ) -> Iterator[TrialSummary]:
-    """Yield the trials for which all conditions hold, see :func:`to_condition`.
+    """Yield the trials that meet all conditions, see :func:`to_condition`.
 
     Parameters
     ----------
@@ -160,7 +160,7 @@ def matching(
     Raises
     ------
     QueryError
-        a condition makes no sense, or is about what no trial has
+        a condition is malformed, or names a field that no trial has
     """
     query = [to_condition(text) for text in conditions]
     summaries = [*summaries]
@@ -169,19 +169,19 @@ def matching(
 
 
 def to_condition(text: str) -> tuple[str, Any]:
-    """Return what a condition means in the query language.
+    """Translate a condition into the query language.
 
     Parameters
     ----------
     text
         ``path=value``, or with ``!=``, ``<``, ``<=``, ``>``, ``>=``; ``path~regex``, or ``!~``;
-        ``path`` or ``!path`` for something that is there, or not. A value is JSON, else text;
-        several are separated by commas after ``=`` and ``!=``
+        ``path`` or ``!path`` for a value that exists, or does not. A value is read as JSON if
+        possible, else as text; ``=`` and ``!=`` take several, separated by commas
 
     Raises
     ------
     QueryError
-        it is none of these
+        the text is not a condition
     """
     if found := _CONDITION.fullmatch(text):
         path, operator, value = found.groups()
@@ -196,7 +196,7 @@ def to_condition(text: str) -> tuple[str, Any]:
         negated, path = found.groups()
         return path, {"$exists": not negated}
     raise QueryError(
-        f"{text!r} is no condition: write one as status=completed, metrics.loss<0.1 or name~base"
+        f"invalid condition {text!r}: write e.g. status=completed, metrics.loss<0.1 or name~base"
     )
 
 
@@ -211,36 +211,36 @@ def _check_pattern(text: str) -> None:
     try:
         re.compile(text)
     except re.error as error:
-        raise QueryError(f"{text!r} is no regular expression: {error}") from error
+        raise QueryError(f"invalid regular expression {text!r}: {error}") from error
 
 
 def split_paths(text: str) -> list[str]:
-    """Return the paths that are separated by commas in a text."""
+    """Split a text into paths at its commas."""
     return [path.strip() for path in _COLUMN.findall(text) if path.strip()]
 
 
 def value_at(summary: TrialSummary, path: str) -> Any:
-    """Return what is at a path, as ``metrics.loss``; None where there is nothing."""
+    """Return the value at a path such as ``metrics.loss``, None if there is none."""
     first, *keys = parse_path(path)
     return look_up(getattr(summary, first.text, None), keys)[1]
 
 
 def check_column(path: str, what: str, summaries: Collection[TrialSummary]) -> None:
-    """Make sure that some trial has something at a path.
+    """Check that some trial has a value at a path.
 
     Parameters
     ----------
     path
-        as ``metrics.loss``
+        for example ``metrics.loss``
     what
-        is told when nothing has
+        the beginning of the error message
     summaries
-        all trials; where there are none, every path will do
+        all trials; every path is accepted if there are none
 
     Raises
     ------
     QueryError
-        nothing has; the message says what may have been meant
+        no trial has one; the message suggests similar paths
     """
     if any(not hasattr(summary, parse_path(path)[0].text) for summary in summaries):
         raise QueryError(f"{what}: {hint(path, summaries)}")
@@ -248,9 +248,9 @@ def check_column(path: str, what: str, summaries: Collection[TrialSummary]) -> N
 
 
 def sort_trials(summaries: list[TrialSummary], path: str) -> list[TrialSummary]:
-    """Return trials by what is at a path, the largest first with ``-`` before it.
+    """Sort trials by the value at a path, largest first if the path begins with ``-``.
 
-    Those that have nothing there, or what is no number, come last.
+    Trials without a value there, or with NaN, come last.
     """
     first, *names = parse_path(path.lstrip("-"))
     values = {one.uid: look_up(getattr(one, first.text, None), names)[1] for one in summaries}

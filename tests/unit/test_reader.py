@@ -133,7 +133,7 @@ def test_the_environment_names_the_store(monkeypatch):
     with track.open() as reader:  # it is the only one here
         assert reader.trial("mine").name == "mine"
     TrackClient("lmdb:s.lmdb")
-    with pytest.raises(BackendError, match="which store"):
+    with pytest.raises(BackendError, match="no store was given"):
         track.open()
 
 

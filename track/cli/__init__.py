@@ -12,6 +12,8 @@ def main() -> None:
     except ImportError as error:
         if error.name != "click":
             raise
-        sys.stderr.write("track: needs the package click: pip install 'track-journal[cli]'\n")
+        sys.stderr.write(
+            "track: the command line needs the package click: pip install 'track-journal[cli]'\n"
+        )
         sys.exit(1)
     sys.exit(run(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""The verbs of ``track``, and what becomes of errors. Each verb is imported when it is called."""
+"""Define the command ``track`` and its error handling. Each verb is imported when it is called."""
 
 from __future__ import annotations
 
@@ -26,58 +26,58 @@ from track.utils.printing import printable
 FAILURE, USAGE, NOT_FOUND, DAMAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
 DAMAGE_MET = "track.damage_met"
-"""Where verbs note, in the context of the command, how many damaged ranges they met."""
+"""The key of the command's context under which verbs count the damaged ranges they met."""
 
 _COMPLETES = "_TRACK_COMPLETE"
-"""The environment variable by which a shell asks for completions."""
+"""The environment variable that a shell sets to ask for completions."""
 
 VERBS = {
     "ls": ("listing", "list trials, projects or groups"),
-    "show": ("listing", "show all there is of a trial"),
+    "show": ("listing", "show everything about a trial"),
     "plot": ("listing", "plot metrics of trials"),
     "ui": ("page", "show a store in a browser"),
-    "report": ("history", "print the report JSON, of now or of a moment"),
-    "log": ("history", "print the events of a trial, or of the store"),
-    "tail": ("history", "print the last events, and go on with those that come"),
-    "diff": ("history", "tell what differs between two trials, or moments"),
-    "blame": ("history", "tell who set a value of a trial"),
-    "files": ("files", "list the files that were logged about a trial"),
-    "get": ("files", "get a logged file, or a folder of them"),
-    "replay": ("maintenance", "compute the report and the cache anew"),
-    "export": ("transfer", "write trials or events in another format"),
-    "import": ("transfer", "add the trials of another tool"),
-    "copy": ("transfer", "copy a store into another one, each event once"),
-    "backup": ("maintenance", "copy a store on disk while it is used"),
-    "verify": ("maintenance", "look for damage"),
-    "repair": ("maintenance", "write what is intact into a sound journal"),
-    "compact": ("maintenance", "give unused room back"),
-    "rm": ("maintenance", "remove trials from lists, or erase them"),
-    "archive": ("maintenance", "leave trials out of lists and reports"),
-    "restore": ("maintenance", "show archived and removed trials again"),
-    "redact": ("maintenance", "erase what was logged about trials"),
-    "sync": ("serving", "send what could not be sent to a server"),
+    "report": ("history", "print the report JSON"),
+    "log": ("history", "print the events of a trial or of the store"),
+    "tail": ("history", "print the latest events, and follow new ones"),
+    "diff": ("history", "compare two trials, or one trial at two times"),
+    "blame": ("history", "show who set a value of a trial"),
+    "files": ("files", "list the files logged for a trial"),
+    "get": ("files", "save a logged file or folder to disk"),
+    "replay": ("maintenance", "rebuild the report and the cache"),
+    "export": ("transfer", "export trials or events to another format"),
+    "import": ("transfer", "import trials from another tool"),
+    "copy": ("transfer", "copy all events of a store into another store"),
+    "backup": ("maintenance", "back up a store while it is in use"),
+    "verify": ("maintenance", "check a store for damage"),
+    "repair": ("maintenance", "replace a damaged journal with its intact events"),
+    "compact": ("maintenance", "reclaim unused disk space"),
+    "rm": ("maintenance", "remove trials from lists, or erase them for good"),
+    "archive": ("maintenance", "hide trials from lists and reports"),
+    "restore": ("maintenance", "bring archived and removed trials back"),
+    "redact": ("maintenance", "erase everything logged for trials"),
+    "sync": ("serving", "upload events left behind by dead processes"),
     "serve": ("serving", "serve a store to other machines"),
-    "user": ("serving", "say who may log in at a server"),
-    "doctor": ("doctor", "say what Track finds on this machine"),
+    "user": ("serving", "manage who may log in to a server"),
+    "doctor": ("doctor", "check the setup of this machine"),
     "version": ("doctor", "print the version"),
 }
-"""verb -> its module in this package, and what it does."""
+"""The module of each verb in this package, and what the verb does."""
 
 _EPILOG = """\b
-The store is --store, else TRACK_LOG_BACKEND_NAME, else log.backend.name in
-track.config, else the only store in this folder.
+The store is taken from --store, TRACK_LOG_BACKEND_NAME or log.backend.name in
+track.config, in this order; else it is the only store in this folder.
 
 \b
-Exit codes: 0 done; 1 failed, or `diff` found differences; 2 usage;
-3 not found; 4 damage found; 130 interrupted; 141 nobody reads the output.
+Exit codes: 0 success; 1 failure, or `diff` found differences; 2 wrong usage;
+3 not found; 4 damage found; 130 interrupted; 141 output pipe closed.
 
 \b
-Completion: eval "$(_TRACK_COMPLETE=bash_source track)"; likewise zsh_source,
-fish_source."""
+Shell completion: eval "$(_TRACK_COMPLETE=bash_source track)"; also zsh_source
+and fish_source."""
 
 
 class _Verbs(click.Group):
-    """A group whose verbs are imported when they are needed."""
+    """A group that imports its verbs when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*VERBS]
@@ -95,11 +95,11 @@ class _Verbs(click.Group):
         if args and args[0] not in VERBS and not args[0].startswith("-"):
             similar = get_close_matches(args[0], VERBS, 1)
             hint = f" Did you mean {similar[0]}?" if similar else ""
-            raise click.UsageError(f"There is no verb {args[0]!r}.{hint}", ctx)
+            raise click.UsageError(f"No such command {args[0]!r}.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Verbs"):
+        with formatter.section("Commands"):
             formatter.write_dl([(verb, what) for verb, (_, what) in VERBS.items()])
 
 
@@ -125,10 +125,10 @@ def _show_version(ctx: click.Context, option: click.Parameter, wanted: bool) -> 
     callback=_show_version,
     help="Print the version.",
 )
-@click.option("--no-color", is_flag=True, help="Neither colours nor tables with lines.")
+@click.option("--no-color", is_flag=True, help="Disable colours and borders.")
 @click.pass_context
 def track(ctx: click.Context, no_color: bool) -> None:
-    """Look at what Track recorded, and take care of it."""
+    """Inspect and manage Track stores."""
     plain = no_color or "NO_COLOR" in os.environ or os.environ.get("TERM") == "dumb"
     ctx.color = False if plain else None
     ctx.obj = plain
@@ -137,20 +137,18 @@ def track(ctx: click.Context, no_color: bool) -> None:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run a command line.
+    """Run a command line and return its exit code.
 
-    Returns
-    -------
-    The exit code. Whatever went wrong is one line on stderr, without a traceback.
+    An error becomes one line on stderr, without a traceback.
     """
     with warnings.catch_warnings():
         if _COMPLETES in os.environ:
-            logging.disable()  # nothing but completions belongs on the line that is being typed
+            logging.disable()  # only completions belong on the line that is being typed
             warnings.simplefilter("ignore")
             track.main(prog_name="track")  # which exits
         _prepare_streams()
         warnings.simplefilter("default", TrackWarning)
-        # Of damage, the command tells at its end.
+        # The command reports damage once, at its end.
         warnings.simplefilter("ignore", DamageWarning)
         warnings.showwarning = lambda message, *_: click.echo(
             f"track: {printable(str(message))}", err=True
@@ -160,15 +158,15 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        # Not its main(), which has an idea of its own of interrupts and of closed pipes.
+        # Not its main(), which handles interrupts and closed pipes in its own way.
         with track.make_context("track", [*arguments]) as context:
             result = track.invoke(context)
             sys.stdout.flush()
             damaged = context.meta.get(DAMAGE_MET)
         if damaged:
             click.echo(
-                f"track: damaged ranges of the journal were passed over ({damaged}): see which "
-                "with `track verify`",
+                f"track: skipped damaged ranges of the journal ({damaged}): `track verify` lists "
+                "them",
                 err=True,
             )
             return DAMAGE
@@ -182,7 +180,7 @@ def _run(arguments: Sequence[str]) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except click.exceptions.Abort as error:  # of a question: by Ctrl-C, or since nobody answers
+    except click.exceptions.Abort as error:  # a prompt met Ctrl-C or the end of input
         return INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else FAILURE
     except (TrackError, OSError) as error:
         click.echo(f"track: {printable(_one_line(error))}", err=True)
@@ -191,7 +189,7 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _prepare_streams() -> None:
-    """Have what the library warns of on stderr, and nothing that cannot be written."""
+    """Send the library's warnings to stderr, and escape characters that cannot be written."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -202,12 +200,12 @@ def _prepare_streams() -> None:
 
 
 class _Warnings(logging.Handler):
-    """Writes what the library warns of as lines of stderr."""
+    """Writes the library's warnings to stderr, one line each."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if logging.getLogger().handlers:
-            return  # somebody else writes it
-        if record.name != "track.journals.local":  # of damage, see above
+            return  # another handler writes it
+        if record.name != "track.journals.local":  # it warns of damage, see above
             click.echo(f"track: {printable(record.getMessage())}", err=True)
 
 
@@ -228,7 +226,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _forget_output() -> None:
-    """Have the interpreter not complain, at its end, about output that nobody reads."""
+    """Keep the interpreter from complaining, as it exits, about the closed output pipe."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)

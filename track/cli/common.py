@@ -1,4 +1,4 @@
-"""What verbs share: the store, times and values as people read them, tables, JSON."""
+"""Share code among the verbs: open the store, print tables, JSON and progress."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from track.utils.progress import Progress, no_progress
 
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
-_TOLD = "track.told"
-"""Where the context of the command has what was said already."""
+_NOTES = "track.notes"
+"""The key of the command's context under which the notes that were printed are kept."""
 
 _REDRAWN_S = 0.1
 
 
 def example(*lines: str) -> str:
-    """Return what the help of a verb ends with."""
+    """Return the examples that end the help of a verb."""
     return "\b\nFor example:\n" + "\n".join(f"  {line}" for line in lines)
 
 
@@ -50,8 +50,8 @@ def json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(verb)
 
 
-class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older ones of click take none
-    """A trial: its uid, the beginning of that, or its name. Shells complete it."""
+class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older versions of click take no type argument
+    """A trial, given by name, uid or uid prefix. Shells complete it."""
 
     name = "trial"
 
@@ -69,7 +69,7 @@ class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older ones of cl
                     if not objects.is_erased(trial.uid)
                 }
         except (TrackError, OSError):
-            return []  # whoever calls the verb is told
+            return []  # the verb itself reports the error
         names = {name or uid for name, uid in called}
         names |= {uid for _, uid in called if incomplete and uid.startswith(incomplete)}
         fitting = sorted(name for name in names if name.startswith(incomplete))
@@ -80,7 +80,7 @@ TRIAL = _TrialName()
 
 
 def store_at_once(store: str | None) -> str:
-    """Return the URI of the store that is meant; a server must be there already."""
+    """Return the URI of the chosen store; a server must be running already."""
     uri = store_uri(store)
     if uri.startswith("socket:") and "start_timeout=" not in uri:
         uri += f"{'&' if '?' in uri else '?'}start_timeout=0"
@@ -89,7 +89,7 @@ def store_at_once(store: str | None) -> str:
 
 @contextmanager
 def reading(store: str | None) -> Iterator[Reader]:
-    """Give the store that is meant, to look at it; what of it is damaged is told at the end."""
+    """Open the chosen store to read it, and note its damage for the end of the command."""
     with open_store(store_at_once(store)) as reader:
         reader.tell = tell
         yield reader
@@ -98,12 +98,12 @@ def reading(store: str | None) -> Iterator[Reader]:
 
 @contextmanager
 def writing(store: str | None) -> Iterator[JournaledProtocol]:
-    """Give the backend of a store, to change it."""
+    """Open the backend of a store to change it."""
     uri = store_at_once(store)
     protocol = get_protocol(uri)
     try:
         if not isinstance(protocol, JournaledProtocol):
-            raise BackendError(f"the backend of {without_password(uri)!r} keeps no journal")
+            raise BackendError(f"the backend of {without_password(uri)!r} has no journal to change")
         yield protocol
         note_damage(len(Reader(protocol).damage()))
     finally:
@@ -111,33 +111,33 @@ def writing(store: str | None) -> Iterator[JournaledProtocol]:
 
 
 def tell(text: str) -> None:
-    """Say on stderr, once, what is to be known about an answer."""
-    with_progress = click.get_current_context().meta.setdefault(_TOLD, set())
-    if text not in with_progress:
-        with_progress.add(text)
+    """Print a note about an answer on stderr, once."""
+    notes = click.get_current_context().meta.setdefault(_NOTES, set())
+    if text not in notes:
+        notes.add(text)
         click.echo(f"track: {printable(text)}", err=True)
 
 
 def note_damage(ranges: int) -> None:
-    """Have the command say, at its end, that damaged ranges were passed over."""
+    """Count damaged ranges that were skipped, so that the command reports them at its end."""
     context = click.get_current_context()
     context.meta[DAMAGE_MET] = context.meta.get(DAMAGE_MET, 0) + ranges
 
 
 def print_json(value: Any) -> None:
-    """Print a value as one line of JSON, valid whatever is in it."""
+    """Print any value as one line of valid JSON."""
     click.echo(dumps(plain(value)))
 
 
 def is_for_people() -> bool:
-    """Whether somebody looks at the output, and likes tables with lines."""
+    """Return whether the output is a terminal on which borders are welcome."""
     context = click.get_current_context(silent=True)
     wants_plain = context is not None and context.find_root().obj is True
     return sys.stdout.isatty() and not wants_plain
 
 
 def room() -> int | None:
-    """Return how many characters fit into a line; None where nobody looks: any number do."""
+    """Return the width of the terminal in characters, None if the output is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
@@ -148,19 +148,18 @@ def print_table(
     *,
     is_lined: bool | None = None,
 ) -> None:
-    """Print rows below names: in lines of equal columns, drawn where somebody looks.
+    """Print a table, with borders on a terminal.
 
     Parameters
     ----------
     names
-        of the columns
+        the column names
     rows
-        values
+        the values of each row
     longest
-        how many characters of a value to print
+        the number of characters at which a value is cut
     is_lined
-        whether there are lines between the columns; if it is given, each row is one line, however
-        long that is
+        whether to draw borders; if it is given, each row stays on one line, however long it is
     """
     names = [*map(printable, names)]
     cells = [[shown(value, longest) for value in row] for row in rows]
@@ -189,14 +188,14 @@ def print_table(
 
 @contextmanager
 def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
-    """Give what long work calls with how far it is; a bar where somebody looks.
+    """Give a function that long work calls with its progress; it draws a bar on a terminal.
 
     Parameters
     ----------
     what
-        it does
+        the label of the bar
     among_output
-        whether it prints meanwhile, so that a bar may be in the way
+        whether the work prints to stdout meanwhile, where a bar would be in the way
     """
     if not sys.stderr.isatty() or (among_output and sys.stdout.isatty()):
         yield no_progress
@@ -218,14 +217,14 @@ def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
 
 
 def summaries_of(reader: Reader) -> list[TrialSummary]:
-    """Return all trials at a glance, archived ones and what is left of others among them."""
+    """Return a summary of every trial, including archived and partial ones."""
     with reader.protocol.read_state() as objects:
         return summaries_in(reader, objects)
 
 
 def summaries_in(reader: Reader, objects: Objects) -> list[TrialSummary]:
-    """Return all trials among some objects at a glance."""
-    # Not of copies: those may be large, and hold of a statistic no more than its numbers.
+    """Return a summary of every trial among these objects."""
+    # Copies may be large, and keep only the numbers of a statistic, so none are made.
     names = {group.uid: group.name for group in objects.groups.values()}
     status_in = reader.protocol.repository.status_in
     return [
@@ -241,5 +240,5 @@ def summaries_in(reader: Reader, objects: Objects) -> list[TrialSummary]:
 
 
 def clock(at_ns: int | None) -> str | None:
-    """Return a time as it is printed: in UTC, and as ``--at`` and ``--since`` take it."""
+    """Return a time in UTC, in the form that ``--at`` and ``--since`` accept."""
     return None if at_ns is None else time_text(at_ns)

@@ -1,4 +1,4 @@
-"""doctor, version: what there is on this machine."""
+"""Define the verbs doctor and version, which describe this installation."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _PACKAGES = {
     "pandas": "pandas",
     "tensorboardX": "tensorboard",
 }
-"""Package -> the extra that installs it."""
+"""The extra that installs each package."""
 
 
 @click.command("version", epilog=example("track version"))
 def version_verb() -> None:
-    """Print the version of Track, and of the formats that it writes."""
+    """Print the version of Track and of its journal format."""
     from track.events import record
     from track.persistence.provenance import git_facts
 
@@ -45,7 +45,7 @@ def version_verb() -> None:
 @store_option
 @json_option
 def doctor_verb(*, store: str | None, as_json: bool) -> None:
-    """Say what Track finds on this machine, and what may be wrong with it."""
+    """Check this machine: versions, packages, settings, the store and unsent events."""
     findings = dict(_findings(store))
     if as_json:
         print_json(findings)
@@ -97,7 +97,9 @@ def _store_findings(store: str | None) -> Iterator[tuple[str, str]]:
         kind = network_file_system(folder)
         yield (
             "file system",
-            "local" if kind is None else f"{kind}: serve the store from one machine (track serve)",
+            "local"
+            if kind is None
+            else f"{kind}: serve the store from one machine instead (track serve)",
         )
 
 

@@ -1,4 +1,4 @@
-"""files, get: what was logged with log_file, log_directory and log_code."""
+"""Define the verbs files and get, which list and save logged files."""
 
 from __future__ import annotations
 
@@ -30,10 +30,12 @@ _TIMEOUT_S = 30.0
 @click.command("files", epilog=example("track files baseline", "track files baseline --json"))
 @click.argument("trial", type=TRIAL)
 @store_option
-@click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
+@click.option(
+    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
+)
 @json_option
 def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
-    """List the files that were logged about a trial; `track get` gets them."""
+    """List the files logged for a trial; `track get` saves them."""
     with reading(store) as reader:
         files = reader.files(trial, at=at)
     if as_json:
@@ -50,16 +52,18 @@ def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) 
 @click.argument("trial", type=TRIAL)
 @click.argument("name")
 @store_option
-@click.option("-o", "--output", metavar="PATH", help="Where to; - is stdout.")
-@click.option("--force", is_flag=True, help="Overwrite what is there.")
-@click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
+@click.option("-o", "--output", metavar="PATH", help="Write here; - is stdout.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
+@click.option(
+    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
+)
 def get_verb(
     *, trial: str, name: str, store: str | None, output: str | None, force: bool, at: str | None
 ) -> None:
-    """Write a file, or all files of a folder, that were logged about a trial.
+    """Save a file or folder that was logged for a trial.
 
-    NAME is as `track files` lists it, or the end of that, or how its SHA-256 begins. By default
-    the file is written under its name into the working folder.
+    NAME is a name that `track files` lists, the end of one, or a prefix of a SHA-256. By default
+    the file is saved under its own name in the current folder.
     """
     with reading(store) as reader:
         files, folder = find_files(reader.files(trial, at=at), name)
@@ -72,7 +76,9 @@ def get_verb(
         paths = paths_of(files, folder, output)
         for path in paths:
             if os.path.lexists(path) and not force:
-                raise TrackError(f"{path} exists: get it elsewhere with -o, or use --force")
+                raise TrackError(
+                    f"{path} already exists: choose another path with -o, or use --force"
+                )
         for file, path in zip(files, paths, strict=True):
             with reader.open_file(trial, file) as content:
                 os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)

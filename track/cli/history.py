@@ -1,4 +1,4 @@
-"""report, log, tail, diff, blame: how things came about."""
+"""Define the verbs report, log, tail, diff and blame, which read the history."""
 
 from __future__ import annotations
 
@@ -34,9 +34,11 @@ _TYPES = sorted(event.__name__ for event in CATALOGUE)
     "report", epilog=example("track report > now.json", "track report --at 2026-01-31T12:00")
 )
 @store_option
-@click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
+@click.option(
+    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
+)
 def report_verb(*, store: str | None, at: str | None) -> None:
-    """Print the report JSON."""
+    """Print the report as JSON."""
     with reading(store) as reader:
         for piece in reader.report(at=at):
             sys.stdout.write(piece)
@@ -51,18 +53,20 @@ def report_verb(*, store: str | None, at: str | None) -> None:
 )
 @click.argument("trial", type=TRIAL, required=False)
 @store_option
-@click.option("--since", metavar="MOMENT", help="From a position, a time, or 2h ago on.")
-@click.option("--until", metavar="MOMENT", help="Up to there.")
-@click.option("-n", "count", type=click.IntRange(0), help="No more than this many, the last ones.")
+@click.option("--since", metavar="MOMENT", help="Start at this time or position, e.g. 2h ago.")
+@click.option("--until", metavar="MOMENT", help="Stop at this time or position.")
+@click.option(
+    "-n", "count", metavar="N", type=click.IntRange(0), help="Show the last N events only."
+)
 @click.option(
     "--type",
     "types",
     multiple=True,
     type=click.Choice(_TYPES),
     metavar="TYPE",
-    help="Only events of this type; repeatable.",
+    help="Show only events of this type (repeatable).",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new events.")
 @json_option
 def log_verb(
     *,
@@ -75,11 +79,11 @@ def log_verb(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Print the events of a trial, or of the whole store, the oldest first."""
+    """Print the events of a trial or of the whole store, oldest first."""
     with reading(store) as reader:
         begin = to_moment(since)
         end = reader.protocol.journal.head() if follow else 0
-        # A trial is looked for first: when it is none, nothing is to be printed.
+        # Find the trial before printing anything: it may not exist.
         with reader.protocol.read_state() as objects:
             found = None if trial is None else reader.find_in(objects, trial)
             by_stream = Subjects(objects, found)
@@ -94,7 +98,7 @@ def log_verb(
         wanted = (event for event in events if _is_wanted(event, begin, types))
         printed = _print_events(_last(wanted, count), by_stream, as_json=as_json)
         if follow:
-            # What came while the past was read is behind the end as it was, and was printed.
+            # Events that came while the past was read have been printed already.
             coming = reader.follow(max(end, printed))
             coming = (event for event in coming if stream in (None, event.stream))
             coming = (event for event in coming if _is_wanted(event, begin, types))
@@ -104,8 +108,16 @@ def log_verb(
 @click.command("tail", epilog=example("track tail -f", "track tail baseline -n 20"))
 @click.argument("trial", type=TRIAL, required=False)
 @store_option
-@click.option("-n", "count", type=click.IntRange(0), default=10, show_default=True)
-@click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
+@click.option(
+    "-n",
+    "count",
+    metavar="N",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Show the last N events.",
+)
+@click.option("-f", "--follow", is_flag=True, help="Follow new events.")
 @json_option
 @click.pass_context
 def tail_verb(
@@ -117,7 +129,7 @@ def tail_verb(
     follow: bool,
     as_json: bool,
 ) -> None:
-    """Print the last events of a trial, or of the whole store, and with -f those that come."""
+    """Print the latest events of a trial or of the whole store, and follow new ones with -f."""
     ctx.invoke(log_verb, trial=trial, store=store, count=count, follow=follow, as_json=as_json)
 
 
@@ -143,7 +155,7 @@ def _print_events(events: Iterable[Recorded], by_stream: Subjects, *, as_json: b
     if as_json:
         from track.exchange.text import export_events
 
-        # Line by line: whoever follows wants each when it comes.
+        # Line by line, since a follower wants each event as it comes.
         for event in events:
             export_events([event], sys.stdout, trial_of=by_stream.trial_of)
             sys.stdout.flush()
@@ -167,19 +179,19 @@ def _fields(event: Recorded) -> Iterator[tuple[str, Any]]:
 @click.argument("left", type=TRIAL)
 @click.argument("right", type=TRIAL, required=False)
 @store_option
-@click.option("--at", multiple=True, metavar="MOMENT", help="Of the left; again: of the right.")
+@click.option("--at", multiple=True, metavar="MOMENT", help="Time for LEFT; repeat for RIGHT.")
 @json_option
 def diff_verb(
     *, left: str, right: str | None, store: str | None, at: tuple[str, ...], as_json: bool
 ) -> int:
-    """Tell what differs between two trials, or in one between two moments.
+    """Compare two trials, or one trial at two times.
 
-    Parameters, code, tags, results; of a metric, the last values and the first step at which the
-    two differ. The exit code is 1 when there is a difference.
+    Parameters, code, tags and results are compared; of a metric, the last values are shown and the
+    first step at which the two differ. The exit code is 1 if there is a difference.
     """
     left_at, right_at = [*at, None, None][:2]
     if len(at) > 2 or (right is None and not at):  # noqa: PLR2004 - one for each side
-        raise QueryError("what with what? give two trials, or one and --at a moment")
+        raise QueryError("nothing to compare: give two trials, or one with --at")
     with reading(store) as reader:
         found = reader.diff(left, right or left, left_at=left_at, right_at=right_at)
     if as_json:
@@ -198,14 +210,12 @@ def diff_verb(
 @store_option
 @json_option
 def blame_verb(*, trial: str, path: str, store: str | None, as_json: bool) -> None:
-    """Tell who set a value of a trial, when, and what was there before."""
+    """Show who set a value of a trial, when, and what it replaced."""
     with reading(store) as reader:
         origins = reader.provenance(trial, path)
         if not origins:
             found = reader.trial(trial)
-            raise QueryError(
-                f"nothing was ever set at {path!r} of {found.uid}: {hint(path, [found])}"
-            )
+            raise QueryError(f"{path!r} was never set in trial {found.uid}: {hint(path, [found])}")
     rows = [
         {
             "value": origin.value,

@@ -1,4 +1,4 @@
-"""ls, show, plot: what is in a store."""
+"""Define the verbs ls, show and plot, which read trials."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ from track.utils.printing import printable
 from track.views import Attempt
 
 _LINE = 40
-"""Points of the line that is shown of a metric."""
+"""Points in the sparkline of a metric."""
 
 _POINTS = 8
-"""Points of a curve for each column of characters: each has two of dots, with two extremes each."""
+"""Points of a curve per column of characters: two columns of dots, with two extremes each."""
 
 _FULL = 0xFF
-"""All dots of a cell of a plot."""
+"""A cell of a plot with all its dots set."""
 
 _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
-"""Of the curves in a plot."""
+"""The colours of the curves in a plot."""
 
 
 @click.command(
@@ -67,16 +67,18 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 )
 @click.argument("what", type=click.Choice(["trials", "projects", "groups"]), default="trials")
 @store_option
-@click.option("-w", "--where", multiple=True, metavar="CONDITION", help="Only these; repeatable.")
-@click.option("--sort", metavar="PATH", help="By this, as metrics.loss; -PATH: largest first.")
+@click.option(
+    "-w", "--where", multiple=True, metavar="CONDITION", help="Filter by condition (repeatable)."
+)
+@click.option("--sort", metavar="PATH", help="Sort by path, e.g. metrics.loss; -PATH to reverse.")
 @click.option(
     "--columns",
     metavar="PATHS",
     multiple=True,
-    help="Print these, separated by commas; by default what tells trials apart.",
+    help="Show these comma-separated columns instead of those that differ.",
 )
-@click.option("-n", "count", type=click.IntRange(0), help="No more than this many.")
-@click.option("--archived", is_flag=True, help="Those that are archived, and only those.")
+@click.option("-n", "count", metavar="N", type=click.IntRange(0), help="Show at most N trials.")
+@click.option("--archived", is_flag=True, help="List archived trials only.")
 @json_option
 def ls_verb(
     *,
@@ -118,7 +120,7 @@ def ls_verb(
     else:
         asked = [sort.lstrip("-")] if sort else []
         table, left_out, same = choose_columns(chosen, uids, room(), asked, is_lined=is_lined)
-        if left_out and is_lined:  # there is more room without lines between the columns
+        if left_out and is_lined:  # more columns fit without borders
             is_lined = False
             table, left_out, same = choose_columns(chosen, uids, room(), asked)
     rows = zip(*(column.cells for column in table), strict=True)
@@ -143,10 +145,12 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
 @click.command("show", epilog=example("track show baseline", "track show 1f3a9c --at 2h"))
 @click.argument("trial", type=TRIAL)
 @store_option
-@click.option("--at", metavar="MOMENT", help="As of a position, a time, or 2h ago.")
+@click.option(
+    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
+)
 @json_option
 def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
-    """Show all there is of a trial: its uid, the beginning of that, or its name says which."""
+    """Show everything about a trial, given by name, uid or uid prefix."""
     with reading(store) as reader:
         found, status, group, attempts = reader.view(trial, at=at)
     if as_json:
@@ -228,7 +232,7 @@ def _attempt(attempt: Attempt) -> dict[str, Any]:
 
 
 def points_of(values: Any) -> list[tuple[float, float]]:
-    """Return steps and values of a metric, as far as both are numbers."""
+    """Return the steps and values of a metric where both are numbers."""
     if isinstance(values, list):
         values = dict(enumerate(values))
     if not isinstance(values, Mapping):
@@ -241,7 +245,7 @@ def points_of(values: Any) -> list[tuple[float, float]]:
 
 
 def sampled(values: Any, count: int) -> Any:
-    """Return a metric with no more points than can be seen."""
+    """Return a metric thinned out to at most ``count`` points."""
     return values.sample(count) if isinstance(values, Series) else values
 
 
@@ -255,9 +259,13 @@ def _is_number(value: Any) -> bool:
 )
 @click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
-@click.option("-m", "--metric", multiple=True, help="Which, by default all; repeatable.")
-@click.option("--width", type=click.IntRange(10, 500), default=72, show_default=True)
-@click.option("--height", type=click.IntRange(2, 100), default=12, show_default=True)
+@click.option("-m", "--metric", multiple=True, help="Plot only this metric (repeatable).")
+@click.option(
+    "--width", type=click.IntRange(10, 500), default=72, show_default=True, help="In characters."
+)
+@click.option(
+    "--height", type=click.IntRange(2, 100), default=12, show_default=True, help="In lines."
+)
 @json_option
 def plot_verb(
     *,
@@ -268,7 +276,7 @@ def plot_verb(
     height: int,
     as_json: bool,
 ) -> None:
-    """Plot metrics, the curves of all the trials in one plot for each."""
+    """Plot metrics, one plot for each metric with a curve for each trial."""
     with reading(store) as reader:
         found = reader.named(trials)
     uids = short_uids(trial.uid for trial in found)
@@ -277,7 +285,7 @@ def plot_verb(
     known = dict.fromkeys(name for trial in found for name in trial.metrics)
     names = dict.fromkeys(_metric_named(name, found) for name in metric) if metric else known
     for name in names:
-        # Of a longer curve no dot differs, or hardly one.
+        # More points would hardly change a dot.
         most = None if as_json else _POINTS * width
         metrics = [trial.metrics.get(name) for trial in found]
         curves = [points_of(m if most is None else sampled(m, most)) for m in metrics]
@@ -294,13 +302,13 @@ def plot_verb(
 
 
 def _metric_named(text: str, trials: list[Trial]) -> str:
-    """Return the name of a metric that some trial has, given that or its path."""
+    """Return the name of a metric, given by name or path, that some trial has."""
     first, *keys = parse_path(text)
     for name in (text, ".".join(key.text for key in keys) if first.text == "metrics" else text):
         if any(name in trial.metrics for trial in trials):
             return name
     path = text if first.text == "metrics" else f"metrics.{text}"
-    raise QueryError(f"none of these trials has a metric {text!r}: {hint(path, trials)}")
+    raise QueryError(f"no metric {text!r} in these trials: {hint(path, trials)}")
 
 
 def _in_colour(dots: int, curve: int) -> str:

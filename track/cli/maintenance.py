@@ -1,4 +1,4 @@
-"""Taking care of a store: is it sound, and what is to be seen of it."""
+"""Define the verbs that maintain a store: verify, repair, back up, hide and erase."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @store_option
 @json_option
 def verify_verb(*, store: str | None, as_json: bool) -> int:
-    """Look for damage in a store on disk. The exit code is 4 if there is any."""
+    """Check a store on disk for damage. The exit code is 4 if there is any."""
     from track.stores.maintenance import verify
 
     with progress("reading") as advance:
@@ -51,16 +51,16 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
             f"events {gap.first} to {gap.last} of producer {gap.producer:016x} are missing before "
             f"position {gap.position}"
         )
-    click.echo("sound" if found.is_sound else "damaged: `track repair` keeps what is intact")
+    click.echo("no damage" if found.is_sound else "damaged: `track repair` keeps what is intact")
     return 0 if found.is_sound else DAMAGE
 
 
 @click.command("repair", epilog=example("track repair -s file:report.json"))
 @store_option
 def repair_verb(*, store: str | None) -> None:
-    """Write what is intact of a damaged store on disk into a sound journal, in its place.
+    """Replace a damaged journal on disk with a new one of its intact events.
 
-    The damaged one is kept beside it. Nobody else may have the store open.
+    The damaged journal is kept beside the new one. No other process may have the store open.
     """
     from track.stores.maintenance import repair
 
@@ -75,9 +75,9 @@ def repair_verb(*, store: str | None) -> None:
 @click.command("compact", epilog=example("track compact -s lmdb:store.lmdb"))
 @store_option
 def compact_verb(*, store: str | None) -> None:
-    """Write a store on disk anew, without the room that it does not use any more.
+    """Reclaim unused disk space of a store.
 
-    Nobody else may have it open.
+    No other process may have the store open.
     """
     from track.stores.maintenance import compact
 
@@ -90,7 +90,7 @@ def compact_verb(*, store: str | None) -> None:
 @click.argument("target")
 @store_option
 def backup_verb(*, target: str, store: str | None) -> None:
-    """Copy a store on disk, while others use it. The exit code is 4 if some of it is damaged."""
+    """Back up a store on disk, even while it is in use. The exit code is 4 if it is damaged."""
     from track.stores.maintenance import backup
 
     with progress("copying") as advance:
@@ -101,7 +101,7 @@ def backup_verb(*, target: str, store: str | None) -> None:
 @click.command("replay", epilog=example("track replay -s file:report.json"))
 @store_option
 def replay_verb(*, store: str | None) -> None:
-    """Compute the report and the cache of a store on disk anew, from its journal alone."""
+    """Rebuild the report and the cache of a store on disk from its journal."""
     from track.stores.maintenance import replay
 
     with progress("replaying") as advance:
@@ -118,7 +118,7 @@ def _tell(done: Rewritten) -> None:
 @click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
 def archive_verb(*, trials: tuple[str, ...], store: str | None) -> None:
-    """Leave trials out of lists and reports; `track restore` shows them again."""
+    """Hide trials from lists and reports; `track restore` brings them back."""
     _change("archive_trial", trials, store)
 
 
@@ -126,18 +126,18 @@ def archive_verb(*, trials: tuple[str, ...], store: str | None) -> None:
 @click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
 def restore_verb(*, trials: tuple[str, ...], store: str | None) -> None:
-    """Show trials again that were archived or removed."""
+    """Bring archived and removed trials back into lists and reports."""
     _change("restore_trial", trials, store)
 
 
 def _change(method: str, trials: tuple[str, ...], store: str | None) -> None:
-    with open_store(store) as reader:  # of damage, whoever changes the store tells
+    with open_store(store) as reader:  # the writer below reports damage
         reader.tell = tell
         found = reader.named(trials)
         with reader.protocol.read_state() as objects:
             erased = [trial.uid for trial in found if objects.is_erased(trial.uid)]
     if erased and method == "restore_trial":
-        raise TrackError(f"{', '.join(erased)} cannot be restored: what was erased is gone")
+        raise TrackError(f"{', '.join(erased)} cannot be restored: erased trials are gone for good")
     with writing(store) as protocol:
         for trial in found:
             getattr(protocol, method)(trial)
@@ -147,12 +147,12 @@ def _change(method: str, trials: tuple[str, ...], store: str | None) -> None:
 @click.command("rm", epilog=example("track rm baseline wider", "track rm --erase 1f3a9c"))
 @click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
-@click.option("--erase", is_flag=True, help="Erase what was logged about them, for good.")
-@click.option("--force", is_flag=True, help="Erase without asking.")
+@click.option("--erase", is_flag=True, help="Erase everything logged for them, for good.")
+@click.option("--force", is_flag=True, help="Erase without confirmation.")
 def rm_verb(*, trials: tuple[str, ...], store: str | None, erase: bool, force: bool) -> int:
-    """Remove trials from lists and reports; `track restore` shows them again.
+    """Remove trials from lists and reports; `track restore` brings them back.
 
-    What was logged about them is still in the journal, unless it is erased as well.
+    Their events stay in the journal unless --erase is given.
     """
     uids = _uids(trials, store)
     if erase:
@@ -164,18 +164,18 @@ def rm_verb(*, trials: tuple[str, ...], store: str | None, erase: bool, force: b
 @click.command("redact", epilog=example("track redact baseline"))
 @click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
-@click.option("--force", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Erase without confirmation.")
 def redact_verb(*, trials: tuple[str, ...], store: str | None, force: bool) -> int:
-    """Erase all that was logged about trials, for good, as `track rm --erase` does.
+    """Erase everything logged for trials, for good, as `track rm --erase` does.
 
-    What stays is that there was one, when it ran and how it ended; no list shows it any more.
-    Backups are not touched.
+    Only the fact that a trial existed, when it ran and how it ended remain; no list shows it.
+    Backups are not changed.
     """
     return _erase(_uids(trials, store), store, force=force)
 
 
 def _uids(trials: tuple[str, ...], store: str | None) -> tuple[str, ...]:
-    """Return the uids of some trials; of several revisions it has to be said which are meant."""
+    """Return the uids of trials; a name that several revisions share is an error here."""
     with reading(store) as reader:
         return tuple(dict.fromkeys(reader.find_uid(trial, latest=False) for trial in trials))
 
@@ -183,7 +183,7 @@ def _uids(trials: tuple[str, ...], store: str | None) -> tuple[str, ...]:
 def _erase(uids: tuple[str, ...], store: str | None, *, force: bool) -> int:
     from track.stores.redaction import redact
 
-    question = f"Erase all that was logged about {', '.join(uids)}, for good?"
+    question = f"Erase everything logged for {', '.join(uids)}, for good?"
     if not force and not click.confirm(question, err=True):
         return FAILURE
     with progress("erasing") as advance:

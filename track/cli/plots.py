@@ -1,4 +1,4 @@
-"""Curves made of characters."""
+"""Draw curves with characters."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Return one line of bars: the highest is the largest value, gaps are not finite."""
+    """Return one line of bars, scaled to the largest value, with gaps for values not finite."""
     picked = _spread(values, width)
     finite = [value for value in picked if isfinite(value)]
     if not finite:
@@ -26,7 +26,7 @@ def sparkline(values: Sequence[float], width: int = 40) -> str:
 
 
 def _spread(values: Sequence[float], width: int) -> Sequence[float]:
-    """Return at most so many of the values, the first and the last among them."""
+    """Return at most ``width`` of the values, including the first and the last."""
     if len(values) <= width:
         return values
     last = len(values) - 1
@@ -40,17 +40,17 @@ def _bar(value: float, low: float, high: float) -> str:
 
 
 def _fraction(value: float, low: float, high: float) -> float:
-    # Halved, as the difference of two very large numbers may be too large for one.
+    # Halved first: the difference of two very large numbers may overflow.
     return 0.5 if high == low else (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
 def braille(dots: int, curve: int) -> str:
-    """Return the braille character of the dots of a cell, whichever curve they are of."""
+    """Return the braille character for the dots of a cell, regardless of their curve."""
     return chr(_BRAILLE + dots)
 
 
 def letter(dots: int, curve: int) -> str:
-    """Return the letter of a curve: ``a`` for the first one; a blank where there are no dots."""
+    """Return the letter of a curve, ``a`` for the first one; a blank if there are no dots."""
     return chr(ord("a") + curve % _LETTERS) if dots else " "
 
 
@@ -60,17 +60,17 @@ def plot(
     height: int = 12,
     paint: Callable[[int, int], str] = braille,
 ) -> list[str]:
-    """Return the lines of a plot of curves, with its bounds.
+    """Return the lines of a plot of curves, labelled with its bounds.
 
     Parameters
     ----------
     curves
-        steps and values of each; those that are not finite are left out
+        the steps and values of each curve; values that are not finite are left out
     width, height
-        of the area, in characters
+        the size of the area, in characters
     paint
-        makes a character of the dots of a cell and the number of the curve that they are of: where
-        curves cross, the last one
+        returns the character for the dots of a cell and the number of their curve; where curves
+        cross, the last one wins
     """
     finite = [[(x, y) for x, y in points if isfinite(x) and isfinite(y)] for points in curves]
     if not any(finite):
@@ -101,7 +101,7 @@ def plot(
 
 
 def _joined(dots: Sequence[Point]) -> Iterator[tuple[int, int]]:
-    """Yield the dots, and those on the straight lines from each to the next."""
+    """Yield the dots, and the dots on the straight lines between them."""
     previous = dots[0] if dots else (0, 0)
     for dot in dots:
         steps = max(1, round(max(abs(dot[0] - previous[0]), abs(dot[1] - previous[1]))))

@@ -1,4 +1,4 @@
-"""serve, user, sync: between machines."""
+"""Define the verbs serve, user and sync, which work between machines."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from track.stores.which_store import store_uri
 @store_option
 @click.option("--host", default="localhost", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=RELAY_PORT, show_default=True)
-@click.option("--layer", type=click.Choice(["AES", "TLS"]), help="Encryption.")
-@click.option("--users", metavar="FILE", help="Who may log in, see `track user`.")
-@click.option("--certificate", metavar="FILE", help="For TLS.")
-@click.option("--key", metavar="FILE", help="For TLS.")
-@click.option("--allow-anyone", is_flag=True, help="Without users, from other machines, too.")
+@click.option("--layer", type=click.Choice(["AES", "TLS"]), help="Encrypt connections.")
+@click.option("--users", metavar="FILE", help="Users who may log in, see `track user`.")
+@click.option("--certificate", metavar="FILE", help="Certificate for TLS.")
+@click.option("--key", metavar="FILE", help="Private key for TLS.")
+@click.option(
+    "--allow-anyone", is_flag=True, help="Accept other machines without users and passwords."
+)
 def serve_verb(
     *,
     store: str | None,
@@ -60,17 +62,19 @@ def serve_verb(
 @click.command("sync", epilog=example("track sync -s socket://host:8123"))
 @store_option
 def sync_verb(*, store: str | None) -> None:
-    """Send what processes that are gone could not send to a server or database."""
+    """Upload events left behind by dead processes to a server or database."""
     uri = store_at_once(store)
     sends = backend_of(uri).sends
     if sends is None:
-        raise BackendError(f"a store on this machine has nothing to send: {uri}")
+        raise BackendError(
+            f"nothing to upload for {uri}: only a server or a database has unsent events"
+        )
     click.echo(f"sent {load(sends)(uri)} events")
 
 
 @click.group("user", epilog=example("track user add ada --users users.json"))
 def user_verb() -> None:
-    """Say who may log in at a server."""
+    """Manage who may log in to a server."""
 
 
 _users = click.option("--users", "path", metavar="FILE", required=True, help="The users file.")
@@ -80,7 +84,7 @@ _users = click.option("--users", "path", metavar="FILE", required=True, help="Th
 @click.argument("name")
 @_users
 def add(name: str, path: str) -> None:
-    """Add a user, or change a password, which is asked for or read from stdin."""
+    """Add a user or change a password, which is prompted for or read from stdin."""
     from track.relay.users import Users
 
     if sys.stdin.isatty():
@@ -94,7 +98,7 @@ def add(name: str, path: str) -> None:
 @click.argument("name")
 @_users
 def remove(name: str, path: str) -> None:
-    """Let a user log in no more."""
+    """Revoke a user's access."""
     from track.relay.users import Users
 
     Users(path).remove(name)
@@ -103,7 +107,7 @@ def remove(name: str, path: str) -> None:
 @user_verb.command("list")
 @_users
 def list_users(path: str) -> None:
-    """Print the names."""
+    """Print the names of the users."""
     from track.relay.users import Users
 
     for name in Users(path).names():

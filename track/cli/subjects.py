@@ -1,4 +1,4 @@
-"""Whom events are about: a trial by its uid and name, so that one can be told from another."""
+"""Label events with the trial, group or project they are about."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from track.projections.trials import stream_of, trial_of
 from track.structure import Trial
 
 _LONGEST = 24
-"""Characters of a name, where that is enough to tell it from the others."""
+"""Characters of a name, unless more are needed to tell it from the others."""
 
 
 class Subjects:
-    """Whom the events of a store are about, also those that come later.
+    """Labels the events of a store, including those that come later.
 
     Parameters
     ----------
     objects
-        all there are now
+        the current objects of the store
     only
-        the trial that all events are about, if there is just one
+        the only trial that the events are about, if they are about one
     """
 
     def __init__(self, objects: Objects, only: Trial | None = None) -> None:
@@ -45,12 +45,12 @@ class Subjects:
         self._width = max(map(shown_width, self._labels.values()), default=0)
 
     def trial_of(self, recorded: Recorded) -> str | None:
-        """Return the uid of the trial that an event is about, None if it is about none."""
+        """Return the uid of the trial that an event is about, None if it is about no trial."""
         self._learn(recorded)
         return self._trials.get(recorded.stream)
 
     def label(self, recorded: Recorded) -> str:
-        """Return whom an event is about, as wide as most of them are."""
+        """Return the label of an event, padded to the width of the longest known one."""
         self._learn(recorded)
         text = self._labels.get(recorded.stream, f"{recorded.stream:016x}")
         return text + " " * (self._width - shown_width(text))

@@ -1,4 +1,4 @@
-"""export, import, copy: what goes out of a store, and what comes in."""
+"""Define the verbs export, import and copy, which move data between stores and formats."""
 
 from __future__ import annotations
 
@@ -36,19 +36,25 @@ _SOURCES = ("report", "tensorboard", "mlflow")
 )
 @store_option
 @click.option("-f", "--format", "form", type=click.Choice(_FORMATS), default="csv")
-@click.option("-o", "--output", metavar="PATH", help="Where to; by default to stdout.")
-@click.option("-w", "--where", multiple=True, metavar="CONDITION", help="Only these trials.")
+@click.option("-o", "--output", metavar="PATH", help="Write here instead of to stdout.")
+@click.option(
+    "-w",
+    "--where",
+    multiple=True,
+    metavar="CONDITION",
+    help="Filter trials by condition (repeatable).",
+)
 def export_verb(
     *, store: str | None, form: str, output: str | None, where: tuple[str, ...]
 ) -> None:
-    """Write metrics (csv), trials (trials-csv, json), events (ndjson), or both in a folder."""
+    """Export metrics (csv), trials (trials-csv, json), events (ndjson), or tables in a folder."""
     if form in _IN_FOLDERS and output is None:
-        raise BackendError(f"{form} is written to a folder: name one with --output")
+        raise BackendError(f"{form} writes a folder: choose one with --output")
     from track import exchange
 
     with reading(store) as reader, progress("exporting", among_output=output is None) as advance:
         everything = form == "ndjson" and not where
-        # First of all: bad conditions are to be told before a file is replaced.
+        # Check the conditions before replacing a file.
         chosen, groups = ([], []) if everything else _chosen(reader, where)
         trials = with_progress(chosen, advance)
         with _written(output, form) as target:
@@ -64,9 +70,9 @@ def export_verb(
 
 
 def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:
-    """Return the trials for which all conditions hold, and the groups."""
+    """Return the trials that meet all conditions, and the groups."""
     with reader.protocol.read_state() as objects:
-        # As in lists: a metric is its last value, and a status is text.
+        # As in lists, a metric stands for its last value and a status for its text.
         found = [one for one in matching(summaries_in(reader, objects), where) if not one.archived]
         trials = {**objects.trials, **{part.uid: part for part in objects.parts.values()}}
         chosen = [copy_trial(trials[one.uid]) for one in found]
@@ -88,7 +94,7 @@ def _all_events(reader: Reader, advance: Progress) -> Iterator[Recorded]:
 
 @contextmanager
 def _written(path: str | None, form: str) -> Iterator[Any]:
-    """Give what an export is written to: a folder, or an open file."""
+    """Open the target of an export: a folder, a file or stdout."""
     if form in _IN_FOLDERS:
         yield path
     elif path is None:
@@ -106,12 +112,19 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
     ),
 )
 @click.argument("source")
-@click.option("-s", "--store", metavar="URI", required=True, help="Where to; made when missing.")
-@click.option("--from", "tool", type=click.Choice(_SOURCES), help="By default it is found out.")
+@click.option(
+    "-s", "--store", metavar="URI", required=True, help="The store to add to; created if missing."
+)
+@click.option(
+    "--from",
+    "tool",
+    type=click.Choice(_SOURCES),
+    help="The tool that wrote SOURCE; detected by default.",
+)
 def import_verb(*, source: str, store: str, tool: str | None) -> None:
-    """Add the trials of a report JSON, of TensorBoard's or MLflow's files, to a store.
+    """Import trials from a report JSON, TensorBoard or MLflow into a store.
 
-    What is there already is left out, so importing again adds nothing.
+    Trials that the store already has are skipped, so importing twice adds nothing.
     """
     from track import exchange
 
@@ -122,9 +135,9 @@ def import_verb(*, source: str, store: str, tool: str | None) -> None:
 
 
 def _tool_of(source: str) -> str:
-    """Return which tool wrote something."""
+    """Return the tool that wrote a file or folder, judged by its files."""
     if not os.path.exists(source):
-        raise FileNotFoundError(f"there is no {source}: check the path")
+        raise FileNotFoundError(f"{source} does not exist: check the path")
     if not os.path.isdir(source):
         return "mlflow" if source.endswith((".db", ".sqlite", ".sqlite3")) else "report"
     files = (name for _, _, names in os.walk(source) for name in names)
@@ -135,14 +148,14 @@ def _tool_of(source: str) -> str:
 @click.argument("source")
 @click.argument("target")
 def copy_verb(*, source: str, target: str) -> None:
-    """Copy all events of a store into another one, of any kind, each once.
+    """Copy all events of a store into another store, of any kind.
 
-    Whatever ended it the last time: do it again, and it goes on.
+    If interrupted, run it again to resume: no event is copied twice.
     """
     from track.exchange import copy_store
 
     with reading(source) as reader:
-        reader.protocol.journal.upper_bound()  # from what cannot be read, nothing is made
+        reader.protocol.journal.upper_bound()  # fails on a bad source before the target is made
         with writing(target) as protocol, progress("copying") as advance:
             done = copy_store(reader.protocol, protocol, progress=advance)
-    click.echo(f"copied {done.events} events, {done.left_out} were there already")
+    click.echo(f"copied {done.events} events, {done.left_out} were already there")

@@ -1,1 +1,1 @@
-"""What people see of trials: tables that fit, in a terminal or a notebook."""
+"""Show trials as tables that fit a terminal or a notebook."""

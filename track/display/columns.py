@@ -1,7 +1,7 @@
-"""The columns of a list of trials: what tells them apart first, as much of it as there is room for.
+"""Choose the columns of a list of trials: those that differ come first, as many as fit.
 
-Nothing that identifies is cut: uids are as long as they must be, names and parameters lose their
-middle only where they stay different. What does not fit is left out as a whole, and said.
+Identifying values stay unambiguous: uids are as long as they need to be, and names and parameters
+lose their middle only if they remain different. Columns that do not fit are left out and listed.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from track.projections.paths import leaves, parse_path, write_path
 from track.trial_summary import TrialSummary, value_at
 
 _LONGEST = 24
-"""Characters of a text in a column, where that is enough to tell it from the others."""
+"""Characters of a text in a column, unless more are needed to tell it from the others."""
 
 _LEADING = 2
-"""So many parameters come before the first metric, where names tell trials apart as well."""
+"""The number of parameters before the first metric, if names tell the trials apart as well."""
 
 _NAMED = 8
-"""How many of the columns that are left out are named."""
+"""The number of hidden columns that are listed."""
 
 _FORMATS: dict[str, Callable[[Any], str | None]] = {"changed": ago, "runtime": duration}
 
 
 class Column(NamedTuple):
-    """A column of a list of trials: where its values are, what it is called, and its cells."""
+    """A column of a list of trials: the path of its values, its title and its cells."""
 
     path: str
     title: str
@@ -35,27 +35,27 @@ class Column(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How many characters wide it is."""
+        """Return the width in characters."""
         return max(map(shown_width, (self.title, *self.cells)))
 
 
 class _Choice(NamedTuple):
-    """Paths of columns there may be."""
+    """The paths of possible columns."""
 
     first: list[str]
-    """These are always shown."""
+    """Always shown."""
 
     wanted: list[str]
-    """In the order in which they are wanted."""
+    """Shown if they fit, in this order of preference."""
 
     last: list[str]
-    """These are the same for all trials."""
+    """The same for all trials."""
 
 
 def columns_of(
     summaries: Sequence[TrialSummary], uids: Mapping[str, str], paths: Sequence[str]
 ) -> list[Column]:
-    """Return the columns that somebody asked for."""
+    """Return the columns at the given paths."""
     return [_column(path, path, summaries, uids, UNCUT) for path in paths]
 
 
@@ -67,20 +67,20 @@ def choose_columns(
     *,
     is_lined: bool = False,
 ) -> tuple[list[Column], list[str], list[str]]:
-    """Return the columns that fit; paths of those that do not; of those that are all the same.
+    """Return the columns that fit, the paths that do not, and the paths that are the same for all.
 
     Parameters
     ----------
     summaries
-        trials to be listed
+        the trials to list
     uids
-        of all trials, as they are shown
+        the displayed uid of every trial
     room
-        how many characters fit into a line; None for any number
+        the width of a line in characters, None if it is unlimited
     asked
-        paths that are to be shown if there is room for anything
+        paths to show before all other optional ones
     is_lined
-        whether there are lines between the columns
+        whether there are borders between the columns
     """
     first, wanted, last = _choice(summaries)
     known = {_plain(path): path for path in (*first, *wanted, *last)}
@@ -92,7 +92,7 @@ def choose_columns(
     wanted = list(dict.fromkeys([*(path for path in asked if path not in first), *wanted]))
     titles = _titles([*first, *wanted])
     chosen = [_column(path, titles[path], summaries, uids, UNCUT) for path in first]
-    if max(column.width for column in chosen) > room // 2:  # names can be this long
+    if max(column.width for column in chosen) > room // 2:  # long names
         chosen = [_column(path, titles[path], summaries, uids, _LONGEST) for path in first]
     left_out = []
     for path in wanted:
@@ -107,7 +107,7 @@ def choose_columns(
 
 
 def _choice(summaries: Sequence[TrialSummary]) -> _Choice:
-    """Return what of the trials may be shown."""
+    """Sort the paths of the trials by whether they are worth a column."""
     same: list[str] = []
     differing: list[str] = []
     tags: list[str] = []
@@ -142,7 +142,7 @@ def _choice(summaries: Sequence[TrialSummary]) -> _Choice:
 
 
 def _texts_of(summaries: Sequence[TrialSummary], section: str) -> dict[str, list[str]]:
-    """Return what the trials have by path, in one section of theirs."""
+    """Return the values of the trials in one section, grouped by path."""
     found: dict[str, list[str]] = {}
     for summary in summaries:
         for path, value in leaves(getattr(summary, section) or {}, section):
@@ -152,17 +152,17 @@ def _texts_of(summaries: Sequence[TrialSummary], section: str) -> dict[str, list
 
 
 def _differ(texts: list[str], summaries: Sequence[TrialSummary]) -> bool:
-    """Return whether what some trials have tells them apart; what a single one has is shown."""
+    """Return whether values tell the trials apart; the values of a single trial always do."""
     return len(texts) < len(summaries) or len(set(texts)) > 1 or len(summaries) == 1
 
 
 def _plain(path: str) -> str:
-    """Return a path without brackets."""
+    """Return a path with dots instead of brackets."""
     return ".".join(key.text for key in parse_path(path))
 
 
 def _titles(paths: Iterable[str]) -> dict[str, str]:
-    """Return the headings of columns: their paths, without the section where no other needs it."""
+    """Return the titles of columns: their paths, without the section unless it is needed."""
     short = {path: ".".join(_plain(path).split(".")[1:]) or path for path in paths}
     counts: dict[str, int] = {}
     for title in short.values():
@@ -180,16 +180,13 @@ def _column(
     if path in _FORMATS:
         return Column(path, title, [shown(_FORMATS[path](value)) for value in values])
     cells = [shown(value, UNCUT) for value in values]
-    if len(set(cells)) < len({repr(value) for value in values}):  # numbers that are nearly equal
+    if len(set(cells)) < len({repr(value) for value in values}):  # nearly equal numbers
         cells = [repr(v) if isinstance(v, float) else c for v, c in zip(values, cells, strict=True)]
     return Column(path, title, shortened(cells, longest))
 
 
 def shortened(texts: Sequence[str], longest: int) -> list[str]:
-    """Return texts without their middles: no longer than some length, unless they need it.
-
-    What is different stays different.
-    """
+    """Cut the middle out of long texts, but never so much that different texts become equal."""
     different = len(set(texts))
     while True:
         cut = [_without_middle(text, longest) for text in texts]
@@ -207,21 +204,21 @@ _ORDER = ("uid", "name", "project", "group", "status", "parameters", "tags", "me
 
 
 def _in_order(columns: Iterable[Column]) -> list[Column]:
-    """Return columns as they are to stand beside each other."""
+    """Sort columns into the order in which they are displayed."""
     places = {section: place for place, section in enumerate(_ORDER)}
     return sorted(columns, key=lambda one: places.get(parse_path(one.path)[0].text, len(places)))
 
 
 def sentence(left_out: Sequence[str], same: Sequence[str]) -> str:
-    """Return what to say of columns that are left out, nothing if none is."""
+    """Return a note about the hidden columns, empty if there are none."""
     parts = []
     if left_out:
-        parts.append(f"{_named(left_out)} (there is no room for more)")
+        parts.append(f"{_named(left_out)} (do not fit)")
     if same:
-        parts.append(f"{_named(same)} (the same in all of them)")
+        parts.append(f"{_named(same)} (the same for all)")
     if not parts:
         return ""
-    return f"left out: {', '.join(parts)}; --columns chooses, --json prints everything"
+    return f"not shown: {', '.join(parts)}; choose with --columns, or print everything with --json"
 
 
 def _named(paths: Sequence[str]) -> str:

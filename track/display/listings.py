@@ -1,4 +1,4 @@
-"""Lists that show themselves as tables which fit a screen."""
+"""Define lists that are displayed as tables which fit a screen."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from track.trial_summary import TrialSummary
 T = TypeVar("T")
 
 _ROWS = 20
-"""Of more, those in the middle are left out: a screen has 24 lines."""
+"""The most rows shown, since a screen has 24 lines; longer lists lose their middle."""
 
 _DIGITS = 12
-"""Of a SHA-256."""
+"""The number of digits of a SHA-256 that are shown."""
 
 _HTML_ROOM = 120
-"""Characters in a line of a notebook."""
+"""The width of a notebook in characters."""
 
 
 class Table(NamedTuple):
-    """Headings, and rows of cells."""
+    """A table: column names and rows of cells."""
 
     names: list[str]
     rows: list[list[str]]
 
 
 class Listing(list[T]):
-    """A list that shows itself as a table, in a prompt or a notebook.
+    """A list that is displayed as a table in a prompt or a notebook.
 
     Parameters
     ----------
     items
-        what is on the list
+        the items of the list
     tabulate
-        returns a table of some items for a line of so many characters
+        returns a table of some items that fits a given width in characters
     """
 
     def __init__(self, items: Iterable[T], tabulate: Callable[[Sequence[T], int], Table]) -> None:
@@ -50,7 +50,7 @@ class Listing(list[T]):
         self._tabulate = tabulate
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return list, ([*self],)  # whoever is sent a list does not need the store it is from
+        return list, ([*self],)  # a pickled list does not depend on its store
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
@@ -74,7 +74,7 @@ class Listing(list[T]):
 
     def _table(self, room: int) -> Table:
         left_out = len(self) - _ROWS
-        if left_out <= 1:  # a line that says so takes as much room
+        if left_out <= 1:  # the line "… 1 more" would take as much room
             return self._tabulate(self, room)
         half = _ROWS // 2
         names, rows = self._tabulate([*self[:half], *self[-half:]], room)
@@ -83,9 +83,9 @@ class Listing(list[T]):
 
 
 def html_of(title: str, items: Callable[[], Any]) -> str | None:
-    """Return a list as HTML below its title; None, for a notebook to show the title, without one.
+    """Return a list as HTML below a title, or None to have a notebook show the plain repr.
 
-    A store that was closed has none.
+    The latter happens if the store of the list is closed.
     """
     try:
         listing = items()
@@ -99,7 +99,7 @@ def _html_cell(text: str) -> str:
 
 
 def _cut(line: str, room: int) -> str:
-    """Return as much of a line as there is room for, where some characters take two places."""
+    """Cut a line to a width, counting wide characters twice."""
     if shown_width(line) <= room:
         return line
     while shown_width(line) >= room:
@@ -110,16 +110,16 @@ def _cut(line: str, room: int) -> str:
 def list_trials(
     trials: Iterable[Trial], objects: Objects, statuses: Mapping[str, AnyStatus | None]
 ) -> list[Trial]:
-    """Return a list of trials that shows itself as ``track ls`` does.
+    """Return a list of trials that is displayed as ``track ls`` prints it.
 
     Parameters
     ----------
     trials
-        what is on the list
+        the items of the list
     objects
-        all there are, from which those on the list are to be told
+        all objects of the store, so that short uids are unique among them
     statuses
-        by uid, where they are not those of the trials
+        the status of a trial by uid, where it is not the recorded one
     """
     uids = [*objects.trials]
     groups = {group.uid: group.name for group in objects.groups.values()}
@@ -142,12 +142,12 @@ GROUP_COLUMNS = ["name", "trials", "project", "description"]
 
 
 def list_projects(projects: Iterable[Project]) -> list[Project]:
-    """Return a list of projects that shows itself as ``track ls projects`` does."""
+    """Return a list of projects that is displayed as ``track ls projects`` prints it."""
     return Listing(projects, lambda some, _: Table(PROJECT_COLUMNS, [*map(project_row, some)]))
 
 
 def list_groups(groups: Iterable[TrialGroup]) -> list[TrialGroup]:
-    """Return a list of groups that shows itself as ``track ls groups`` does."""
+    """Return a list of groups that is displayed as ``track ls groups`` prints it."""
     return Listing(groups, lambda some, _: Table(GROUP_COLUMNS, [*map(group_row, some)]))
 
 
@@ -155,7 +155,7 @@ FILE_COLUMNS = ["name", "bytes", "kind", "sha256"]
 
 
 def list_files(files: Iterable[LoggedFile]) -> list[LoggedFile]:
-    """Return a list of logged files that shows itself as ``track files`` does."""
+    """Return a list of logged files that is displayed as ``track files`` prints it."""
 
     def tabulate(some: Sequence[LoggedFile], room: int) -> Table:
         names, *others = zip(*map(file_row, some), strict=True)
@@ -166,18 +166,18 @@ def list_files(files: Iterable[LoggedFile]) -> list[LoggedFile]:
 
 
 def file_row(file: LoggedFile) -> list[str]:
-    """Return what a list shows of a logged file: of its hash enough to name it."""
+    """Return the cells of a logged file, with enough of its hash to identify it."""
     values = (file.name, file.size, file.kind, file.sha256[:_DIGITS])
     return [shown(value, UNCUT) for value in values]
 
 
 def project_row(project: Project) -> list[str]:
-    """Return what a list shows of a project."""
+    """Return the cells of a project."""
     values = (project.name, len(project.trials), len(project.groups), project.description)
     return [*map(shown, values)]
 
 
 def group_row(group: TrialGroup) -> list[str]:
-    """Return what a list shows of a group."""
+    """Return the cells of a group."""
     values = (group.name, len(group.trials), group.project_id, group.description)
     return [*map(shown, values)]

@@ -1,4 +1,4 @@
-"""Values, times and uids as people read them, and tables of them."""
+"""Format values, times, uids and plain-text tables for people."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from track.utils.printing import printable
 
 _UNITS = ((86400 * 7, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 LONGEST = 72
-"""Characters of a value in a table, as a rule: uids and hashes are shorter."""
+"""The default number of characters of a value in a table; uids and hashes are shorter."""
 
 UNCUT = 10**6
 
 _FEWEST_DIGITS = 8
-"""Of a uid, where it is shown."""
+"""The least number of digits of a displayed uid."""
 
 
 def shown(value: Any, longest: int = LONGEST) -> str:
-    """Return a value as it stands in a table."""
+    """Format a value for a table."""
     if value is None:
         return "-"
     if isinstance(value, float):
@@ -31,7 +31,7 @@ def shown(value: Any, longest: int = LONGEST) -> str:
 
 
 def short_uids(uids: Iterable[str]) -> dict[str, str]:
-    """Return enough of the uid of each trial to find it, and to tell it from all the others."""
+    """Return a short but unique form of each uid."""
     hashes = {uid: uid.rpartition("_")[0] for uid in uids}
     starts, digits = {*hashes.values()}, _FEWEST_DIGITS
     while len({start[:digits] for start in starts}) < len(starts):
@@ -43,7 +43,7 @@ def short_uids(uids: Iterable[str]) -> dict[str, str]:
 
 
 def duration(seconds: float | None) -> str | None:
-    """Return how long something takes, in the largest unit that is full."""
+    """Format a duration in the largest unit that it fills."""
     if seconds is None:
         return None
     for size, unit in _UNITS:
@@ -53,22 +53,22 @@ def duration(seconds: float | None) -> str | None:
 
 
 def ago(epoch_s: float | None) -> str | None:
-    """Return how long ago a time was."""
+    """Format a time as the duration since then."""
     return None if epoch_s is None else f"{duration(max(0.0, time.time() - epoch_s))} ago"
 
 
 def gaps(columns: int, *, is_lined: bool) -> int:
-    """Return how many characters of a line of a table are in no column."""
+    """Return the number of characters of a line of a table that belong to no column."""
     return 3 * columns + 1 if is_lined else 2 * (columns - 1)
 
 
 def shown_width(text: str) -> int:
-    """Return how many characters wide a text is on a terminal, where some take two."""
+    """Return the width of a text on a terminal, where some characters take two cells."""
     return len(text) + sum(east_asian_width(char) in "WF" for char in text)
 
 
 def text_table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Yield the lines of a table of equally wide columns."""
+    """Yield the lines of a table with aligned columns."""
     rows = [names, *rows]
     widths = [max(map(shown_width, column)) for column in zip(*rows, strict=True)]
     for row in rows:

@@ -1,8 +1,8 @@
-"""Paths: how a value of an object is named, in queries, lists, plots and exports alike.
+"""Parse, write and look up paths, which name values in queries, lists, plots and exports.
 
-``parameters.lr`` is the key ``lr`` of the parameters. What has a dot in its name can be written as
-it is (``metrics.val.acc``) or in brackets, where nothing else can be meant: ``metrics["val.acc"]``.
-A number is a step of a curve, or a place in a list: ``metrics.loss.3``, ``metrics.loss.-1``.
+``parameters.lr`` is the key ``lr`` of the parameters. A name that contains a dot can be written as
+it is (``metrics.val.acc``) or, without ambiguity, in brackets: ``metrics["val.acc"]``. A number is
+a step of a curve or an index of a list: ``metrics.loss.3``, ``metrics.loss.-1``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from track.containers.series import StepSeries
 from track.errors import QueryError
 
 BRACKETS = r"""\[(?:"(?:[^"\\]|\\.)*"|'[^']*'|-?[0-9]+)\]"""
-"""A regular expression of a key in brackets."""
+"""The regular expression for a key in brackets."""
 
 _BRACKETS = re.compile(f"({BRACKETS})")
 _PLAIN = re.compile(r"""[^\s.,\[\]"'=!<>~]+""")
@@ -28,25 +28,25 @@ _INTEGER = re.compile("-?[0-9]{1,20}")
 _FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}(?:e[+-]?[0-9]{1,3})?")
 
 _MOST_JOINED = 32
-"""So many dots a name may have that is followed by more keys: queries of others must end."""
+"""The most dots in a name that more keys follow; it bounds the cost of queries by others."""
 
 _SECTIONS = ("parameters", "metrics", "metadata", "tags", "chronos")
 _BY_STEP = ("metrics", "chronos")
-"""Below a name in these there are no names, but steps or statistics."""
+"""Below a name in these sections there are steps or statistics, not names."""
 
 _HINTS = 3
 _LISTED = 8
 
 
 class Key(NamedTuple):
-    """One key of a path: as a name, and as it was written, with its dot or brackets."""
+    """One key of a path: its name, and the text as written, with its dot or brackets."""
 
     text: str
     written: str
 
 
 def parse_path(text: str) -> tuple[Key, ...]:
-    """Return the keys of a path; the first one is an attribute."""
+    """Split a path into its keys; the first one is an attribute."""
     first, *others = _BRACKETS.split(text)
     keys = _split(first)
     for brackets, plain in zip(others[::2], others[1::2], strict=True):
@@ -66,18 +66,18 @@ def _unquoted(text: str) -> str:
     try:
         return str(json.loads(text))
     except ValueError as error:
-        raise QueryError(f"[{text}] cannot be read as text in quotes: {error}") from error
+        raise QueryError(f"invalid quoted key [{text}]: {error}") from error
 
 
 def write_path(*names: Any) -> str:
-    """Return the path of some names, with brackets where they are needed."""
+    """Join names into a path, with brackets where they are needed."""
     first, *others = map(str, names)
     parts = (f".{name}" if _PLAIN.fullmatch(name) else f"[{json.dumps(name)}]" for name in others)
     return "".join((first, *parts))
 
 
 def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
-    """Return whether there is something at a path below a value, and what."""
+    """Return whether a value exists at a path below another value, and that value."""
     if not keys:
         return True, value
     if isinstance(value, Aggregator):
@@ -87,7 +87,7 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
         if isinstance(place, int) and -len(value) <= place < len(value):
             return look_up(value[place], keys[1:])
     elif isinstance(value, Mapping):
-        # Dots and brackets may be part of a name, and the longest one counts.
+        # Dots and brackets may be part of a name; the longest match wins.
         for length in (len(keys), *range(min(len(keys) - 1, _MOST_JOINED), 0, -1)):
             name = "".join(key.written for key in keys[:length]).removeprefix(".")
             for known in (
@@ -103,7 +103,7 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
 
 
 def _as_number(text: str) -> Any:
-    """Return the number that a key is written as, if it is one: most steps are."""
+    """Convert a key to a number if it is written as one, as most steps are."""
     if _INTEGER.fullmatch(text):
         return int(text)
     if _FLOAT.fullmatch(text):
@@ -111,11 +111,11 @@ def _as_number(text: str) -> Any:
     return text
 
 
-# Which paths there are
+# Known paths and suggestions
 
 
 def is_known(path: str, items: Collection[Any]) -> bool:
-    """Return whether any of some objects has something at a path; steps need not be there."""
+    """Return whether any of the objects has a value at a path; a step need not be reached yet."""
     first, *keys = parse_path(path)
     return any(_leads_on(getattr(item, first.text, None), keys) for item in items)
 
@@ -128,7 +128,7 @@ def _leads_on(value: Any, keys: Sequence[Key]) -> bool:
 
 
 def leaves(value: Any, *names: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the path and the value of all that a value holds by name."""
+    """Yield the path and the value of everything nested in a value."""
     if isinstance(value, Mapping) and value and not isinstance(value, StepSeries):
         for name, item in value.items():
             yield from leaves(item, *names, name)
@@ -137,7 +137,7 @@ def leaves(value: Any, *names: Any) -> Iterator[tuple[str, Any]]:
 
 
 def hint(path: str, items: Collection[Any]) -> str:
-    """Return what may have been meant by a path that none of some objects has."""
+    """Return a suggestion for a path that none of the objects has."""
     name = parse_path(path)[0].text
     rest = path[len(name) :].lstrip(".")
     known = {found: tail for item in items for found, tail in _paths_of(item)}
@@ -156,7 +156,7 @@ def hint(path: str, items: Collection[Any]) -> str:
 
 
 def _paths_of(item: Any) -> Iterator[tuple[str, str]]:
-    """Yield the paths of what an object has by name, and what is behind the section in each."""
+    """Yield the paths of the named values of an object, and the part of each after its section."""
     for section in _SECTIONS:
         values = getattr(item, section, None) or {}
         if section in _BY_STEP:

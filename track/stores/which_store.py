@@ -1,4 +1,4 @@
-"""Which store is meant when none is named."""
+"""Choose the store when the caller names none."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from track.errors import BackendError
 from track.persistence.file_store import JOURNAL_SUFFIX
 
 _NAMED = 8
-"""How many of the stores in a folder an error names."""
+"""The number of stores that an error lists."""
 
 
 def store_uri(uri: str | None = None, *, made: bool = False) -> str:
-    """Return the URI of the store that is meant, see :func:`track.open`.
+    """Return the URI of the store to use, see :func:`track.open`.
 
     Parameters
     ----------
     uri
-        if one was named
+        the URI that the caller gave, if any
     made
-        whether the store need not exist, so that one in this folder is not meant by chance
+        whether the store may be created; then a store in this folder is not chosen by chance
 
     Raises
     ------
     BackendError
-        none is named, and there is not just one here; the message names those that are
+        no store was given, and this folder does not have exactly one; the message lists them
     """
     uri = uri or options("log.backend.name", None)
     if uri:
@@ -35,17 +35,17 @@ def store_uri(uri: str | None = None, *, made: bool = False) -> str:
     if len(here) == 1 and not made:
         return here[0]
     more = f" and {len(here) - _NAMED} more" if len(here) > _NAMED else ""
-    found = f"in this folder there are {', '.join(here[:_NAMED])}{more}"
-    if len(here) < 2:  # noqa: PLR2004 - "are" is for two
-        found = f"in this folder there is {here[0]}" if here else f"there is none in {os.getcwd()}"
+    found = (
+        f"this folder has {', '.join(here[:_NAMED])}{more}" if here else f"{os.getcwd()} has none"
+    )
     example = here[0] if here else "file:report.json"
     raise BackendError(
-        f"which store? {found}: name one, as track … --store {example} or track.open({example!r}), "
-        "or set TRACK_LOG_BACKEND_NAME"
+        f"no store was given, and {found}: use track … --store {example} or "
+        f"track.open({example!r}), or set TRACK_LOG_BACKEND_NAME"
     )
 
 
 def stores_here() -> list[str]:
-    """Return the URIs of the stores in the working folder."""
+    """Return the URIs of the stores in the current folder."""
     found = [f"file:{path[: -len(JOURNAL_SUFFIX)]}" for path in glob(f"*{JOURNAL_SUFFIX}")]
     return sorted(found) + [f"lmdb:{path}" for path in sorted(glob("*.lmdb"))]

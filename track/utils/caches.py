@@ -1,4 +1,4 @@
-"""Where caches are kept."""
+"""Choose where caches are kept."""
 
 from __future__ import annotations
 
@@ -9,28 +9,27 @@ from track.utils.mounts import network_file_system
 
 
 def place_of_cache(path: str) -> str | None:
-    """Return where a cache is kept that would be best kept at a path.
+    """Return where to keep a cache that belongs at a path, None if it cannot be kept.
 
-    That is the path, if its folder may be written and is on this machine: the locks of network file
-    systems are not to be relied on. Else it is a name of its own in ``$XDG_CACHE_HOME/track``; None
-    if that cannot be made.
+    It is the path itself if its folder is writable and local, since locks of network file systems
+    are unreliable. Otherwise it is a file in ``$XDG_CACHE_HOME/track``.
     """
     folder = os.path.dirname(os.path.abspath(path))
     try:
         if may_write(folder) and network_file_system(folder) is None:
             return path
     except OSError:
-        pass  # a folder that is not there has no caches
+        pass  # the folder does not exist
     return cache_of_user(os.path.realpath(path))
 
 
 def cache_of_user(name: str) -> str | None:
-    """Return where this user's own cache of something is kept; None if there is no place.
+    """Return the path of a cache in this user's cache folder, None if it cannot be written.
 
     Parameters
     ----------
     name
-        of what it is a cache of
+        the name of what is cached
     """
     home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     folder = os.path.join(home, "track")
@@ -43,5 +42,5 @@ def cache_of_user(name: str) -> str | None:
 
 
 def may_write(folder: str) -> bool:
-    """Whether this user may make files in a folder."""
+    """Return whether this user may create files in a folder."""
     return os.access(folder, os.W_OK)

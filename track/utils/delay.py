@@ -1,4 +1,4 @@
-"""A call whose arguments come in bit by bit, made once all are there."""
+"""Make a call once all its arguments are known."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 class DelayedCall:
-    """A call to make later, once.
+    """A call that is made later, once.
 
     Parameters
     ----------
     fun
         the function to call
     kwargs
-        its first arguments
+        the first arguments
     """
 
     def __init__(self, fun: Callable[..., Any], kwargs: dict[str, Any]) -> None:
@@ -34,7 +34,7 @@ class DelayedCall:
         Raises
         ------
         RuntimeError
-            the call was already made, so it could not see them
+            the call was already made and cannot take more arguments
         """
         if self._called:
             raise RuntimeError(
@@ -43,13 +43,13 @@ class DelayedCall:
         self.kwargs.update(kwargs)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Make the call with all arguments, the ones given here winning.
+        """Make the call with all arguments; those given here take precedence.
 
         Returns
         -------
         Any
-            what the function returned; a later call returns, or raises, the same again without
-            looking at its arguments
+            the result of the function; later calls return, or raise, the same again and ignore
+            their arguments
         """
         if not self._called:
             self.add_arguments(**kwargs)
@@ -65,7 +65,7 @@ class DelayedCall:
         return self._result
 
     def get_future(self) -> Future[Any]:
-        """Return a future of the result; waiting for it does not make the call."""
+        """Return a future for the result; waiting for it does not make the call."""
         from concurrent.futures import Future
 
         future: Future[Any] = Future()
@@ -78,7 +78,7 @@ class DelayedCall:
         self._called = True
         while self._futures:
             future = self._futures.pop()
-            # False when whoever held it cancelled it.
+            # False if the holder of the future cancelled it.
             if not future.set_running_or_notify_cancel():
                 continue
             if self._error is not None:
@@ -91,10 +91,10 @@ class DelayedCall:
 
 
 def delay_call(fun: Callable[..., Any], **kwargs: Any) -> DelayedCall:
-    """Return a call of ``fun`` with these arguments, to be made later."""
+    """Return a call of ``fun`` with these arguments that is made later."""
     return DelayedCall(fun, kwargs)
 
 
 def is_delayed_call(x: object) -> bool:
-    """Return whether ``x`` is a call that was delayed."""
+    """Return whether ``x`` is a delayed call."""
     return isinstance(x, DelayedCall)

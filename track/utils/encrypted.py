@@ -1,9 +1,8 @@
-"""Sockets that nobody on the way can listen to, or alter what passes.
+"""Provide sockets whose traffic cannot be read or altered on the way.
 
-They begin as a relay's connection with AES does (:mod:`track.utils.handshake`). Then records
-travel: a length of 4 bytes, big-endian, and sealed bytes. A record of nothing is the end.
-:mod:`track.utils.sealing` has the cryptography, for whoever has no use for a socket, and says what
-it is good for.
+They shake hands as a relay's connection with AES does (:mod:`track.utils.handshake`). Then records
+follow: a length of 4 bytes, big-endian, and that many sealed bytes. An empty record marks the end.
+:mod:`track.utils.sealing` has the cryptography without a socket, and documents its guarantees.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ logger = logging.getLogger(__name__)
 __all__ = ["MAX_RECORD", "OVERHEAD", "EncryptedChannel", "EncryptedSocket", "KeyExchange"]
 
 MAX_RECORD = 2**16
-"""Bytes of a sealed record, at most."""
+"""The maximum size of a sealed record in bytes."""
 
 _LENGTH = Struct(">I")
 _TORN = (
@@ -45,57 +44,56 @@ _TORN = (
 class EncryptedSocket(socket.socket):
     """A stream socket with an encrypted layer; both ends must be one.
 
-    It is used like any other socket; :meth:`connect` and :meth:`accept` shake hands. Then nobody on
-    the way can read what passes, or alter it unnoticed. That does not say who is at the other end:
-    somebody who was in between already when both shook hands can read and alter everything. One
-    thread may receive while another one sends.
+    Use it like any other socket; :meth:`connect` and :meth:`accept` shake hands. After that, data
+    cannot be read on the way, or altered unnoticed. The encryption does not prove who the peer is:
+    an attacker who was in between during the handshake can read and alter everything. One thread
+    may receive while another one sends.
 
     Notes
     -----
-    * Whoever closes, or shuts down sending, says so: if the connection ends otherwise, the other
-      end gets an InsecureConnection instead of ``b""``. Without ``close``, it ends otherwise.
-    * A receive that times out, or would block, has lost nothing. A send that does must be tried
-      again with the same data, and possibly more behind it; after a ``sendall`` that sent a part of
-      its data, nothing can be sent any more.
-    * A non-blocking socket cannot connect: make it non-blocking afterwards. One that listens may be
-      non-blocking, but ``accept`` waits for the handshake of a client that is there.
-    * The timeout is how long the other end may let this one wait at a time.
-    * What is read from or written to the descriptor itself (``fileno``, ``detach``) is not
-      decrypted or encrypted.
-    * A connection cannot be used in a forked process: it stays with the one that made it.
-    * A client that is slow to shake hands keeps others waiting for ``handshake_timeout_s``, unless
+    * Closing, or shutting down sending, tells the peer. If the connection ends without that, the
+      peer gets an InsecureConnection instead of ``b""``. So call ``close``.
+    * A receive that times out or would block loses nothing. A send that does must be repeated with
+      the same data, and possibly more after it; after a ``sendall`` that sent part of its data,
+      nothing more can be sent.
+    * A non-blocking socket cannot connect: make it non-blocking afterwards. A listening socket may
+      be non-blocking, but ``accept`` waits for the handshake of a connected client.
+    * The timeout limits each single wait for the peer.
+    * Reads and writes of the descriptor itself (``fileno``, ``detach``) bypass the encryption.
+    * A connection cannot be used in a forked process: it belongs to the process that made it.
+    * A client that is slow to shake hands blocks others for up to ``handshake_timeout_s``, unless
       several threads accept.
     """
 
     handshake_timeout_s = 10.0
-    """How long the other end may take to shake hands; and to make room for the end, in close."""
+    """The time the peer may take to shake hands, and to accept the end mark in ``close``."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._channel: Channel | None = None
         self._refusal = ""
-        """Why this connection is not to be trusted any more."""
+        """The reason why this connection is no longer trusted."""
         self._unsendable = ""
-        """Why nothing can be sent any more."""
+        """The reason why nothing more can be sent."""
         self._taken, self._unsent = b"", memoryview(b"")
-        """The data of the record that is being sent, and what is left of that record."""
+        """The data of the record being sent, and the rest of that record."""
         self._partial = bytearray()
-        """The record that is being received, as far as it has come."""
+        """The part of the current record that has been received."""
         self._plain = bytearray()
-        """What was decrypted, and not read yet."""
+        """Decrypted bytes that were not read yet."""
         self._ended = False
-        """Whether the other end said that it sends nothing any more."""
+        """Whether the peer announced that it has finished sending."""
         self._deaf = False
         """Whether this end shut down receiving."""
         self._sending, self._receiving = ForkSafeLock(), ForkSafeLock()
 
     def renew_after_fork(self) -> None:
-        # The descriptor must not keep the connection open when the parent is gone.
+        # The child's descriptor must not keep the connection open when the parent is gone.
         if self.fileno() >= 0:
             detach_fd(self.fileno())
         self._channel, self._refusal = None, FORKED
 
-    # The beginning
+    # Connecting
 
     def connect(self, address: Any) -> None:
         """Connect to an encrypted socket.
@@ -103,21 +101,21 @@ class EncryptedSocket(socket.socket):
         Raises
         ------
         InsecureConnection
-            the other end is something else; this socket is closed then
+            the peer is not an encrypted socket; this socket is closed then
         TimeoutError
-            it does not answer in time
+            the peer does not answer in time
         OSError
-            this socket is non-blocking, or no stream
+            this socket is non-blocking, or not a stream
         """
         if self.type != socket.SOCK_STREAM:
-            raise _unsupported("a socket that is no stream", "make it with SOCK_STREAM")
+            raise _unsupported("a socket that is not a stream", "make it with SOCK_STREAM")
         if self.gettimeout() == 0:
             raise _unsupported("a non-blocking connect", "call setblocking(False) after it")
         super().connect(address)
         self._shake_hands(is_server=False)
 
     def connect_ex(self, address: Any) -> int:
-        """Connect, and return the number of the error, or 0."""
+        """Connect, and return the error number, or 0."""
         try:
             self.connect(address)
         except socket.gaierror:
@@ -131,8 +129,8 @@ class EncryptedSocket(socket.socket):
     def accept(self) -> tuple[EncryptedSocket, Any]:
         """Accept an incoming connection & initialize the encryption layer for that client.
 
-        Who does not shake hands in time is disconnected, and the next client waited for. The
-        timeout of this socket says how long to wait for somebody to come.
+        A client that does not shake hands in time is disconnected, and the next one is accepted.
+        The timeout of this socket limits the wait for a client.
 
         Returns
         -------
@@ -143,14 +141,14 @@ class EncryptedSocket(socket.socket):
             client = type(self)(plain.family, plain.type, plain.proto, fileno=plain.detach())
             client.handshake_timeout_s = self.handshake_timeout_s
             try:
-                client._shake_hands(is_server=True)  # noqa: SLF001 - it is one of these
+                client._shake_hands(is_server=True)  # noqa: SLF001 - an instance of this class
             except OSError as error:
                 logger.info("the client at %s did not shake hands: %s", address, error)
             else:
                 return client, address
 
     def _shake_hands(self, *, is_server: bool) -> None:
-        """Agree with the other end, or close this one."""
+        """Shake hands with the peer, or close this socket."""
         renew_in_children(self)
         within_s = min(self.handshake_timeout_s, self.gettimeout() or self.handshake_timeout_s)
         deadline = time.monotonic() + within_s
@@ -162,7 +160,7 @@ class EncryptedSocket(socket.socket):
             self.close()
             if isinstance(error, TimeoutError):
                 raise TimeoutError(
-                    "the other end does not shake hands in time: it may be no encrypted one"
+                    "the peer did not shake hands in time: check that it is an encrypted socket"
                 ) from error
             raise
 

@@ -1,4 +1,4 @@
-"""How long the rest of a loop, or of loops inside loops, will take."""
+"""Estimate how long the rest of a loop, or of nested loops, will take."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Protocol
 
 
 class Timer(Protocol):
-    """Whatever knows the average duration of a step: a stream, an aggregator, a chrono."""
+    """Anything that knows the average duration of a step: a stream, an aggregator, a chrono."""
 
     @property
     def avg(self) -> float:
-        """Average duration in seconds."""
+        """Return the average duration in seconds."""
 
 
 class EstimatedTime:
-    """Time to arrival, from the average duration of a step and the number of steps to go.
+    """An estimate of the remaining time, from the average duration and the number of steps.
 
-    Until the timer has an average (its first observations are left out), the steps done since
-    this object was made give one.
+    Until the timer has an average (its first observations are left out), the average is taken over
+    the steps done since this object was created.
 
     Parameters
     ----------
@@ -29,7 +29,7 @@ class EstimatedTime:
     total
         number of steps; for nested loops the number of each, outermost first
     start
-        first step that runs here, when earlier ones were done before (a resumed trial)
+        the first step that runs here, if earlier ones were done before (a resumed trial)
     name
         shown in front of the printed estimate
 
@@ -58,13 +58,13 @@ class EstimatedTime:
 
     @staticmethod
     def count(item: int | Sequence[int], offset: int = 0) -> int:
-        """Return the product over all levels of their number plus an offset."""
+        """Return the product of the step counts of all levels, each plus an offset."""
         levels = (item,) if isinstance(item, int) else item
         return math.prod(level + offset for level in levels)
 
     @property
     def total(self) -> int:
-        """Number of steps over all levels."""
+        """Return the number of steps over all levels."""
         return self.count(self._totals)
 
     def set_totals(self, t: int | Sequence[int]) -> None:
@@ -77,15 +77,15 @@ class EstimatedTime:
         """
         totals = (t,) if isinstance(t, int) else tuple(t)
         if any(level < 0 for level in totals):
-            raise ValueError(f"the total is {t!r}, a number of steps cannot be negative")
+            raise ValueError(f"the total is {t!r}: a number of steps cannot be negative")
         self._totals = totals
 
     def elapsed(self, unit: float = 60) -> float:
-        """Return the time since this object was made, in units of ``unit`` seconds."""
+        """Return the time since this object was created, in units of ``unit`` seconds."""
         return (time.monotonic() - self._created_s) / unit
 
     def estimated_time(self, step: int | Sequence[int], unit: float = 60) -> float:
-        """Return the time that the remaining steps will take.
+        """Return the estimated time of the remaining steps.
 
         Parameters
         ----------
@@ -93,12 +93,12 @@ class EstimatedTime:
             the step that was just completed, counted from 0; for nested loops the step of each,
             outermost first
         unit
-            seconds in the unit of the result, minutes when left out
+            the unit of the result in seconds; minutes by default
 
         Raises
         ------
         ValueError
-            the step has another number of levels than the total
+            the step has a different number of levels than the total
         """
         done = self._done(step)
         return self._average_s(done) * max(self.total - done, 0) / unit
@@ -133,7 +133,7 @@ class EstimatedTime:
         return text
 
     def _done(self, step: int | Sequence[int]) -> int:
-        """Return how many steps are complete: the levels are digits of a number in mixed radix."""
+        """Return the number of completed steps, read as digits of a mixed-radix number."""
         if isinstance(step, int):
             return step + 1
         if len(step) != len(self._totals):

@@ -1,6 +1,6 @@
-"""Searches for regular expressions in a process of its own, see :mod:`track.utils.expressions`.
+"""Search for regular expressions in a separate process, see :mod:`track.utils.expressions`.
 
-It runs without this package and without site-packages, so that it starts in some milliseconds.
+It runs without this package and without site-packages, so that it starts within milliseconds.
 """
 
 import marshal
@@ -12,10 +12,10 @@ from contextlib import suppress
 from struct import Struct
 
 HEAD = Struct(">II")
-"""Of a request: the seconds it may take, and the length of the rest."""
+"""The head of a request: its time limit in seconds, and the length of the rest."""
 
 LENGTH = Struct(">I")
-"""Of an answer: whether the expression was found, or why it cannot be searched for."""
+"""The head of an answer: whether the expression was found, or why the search failed."""
 
 _MEMORY = 2**29
 _IDLE_S = 60
@@ -33,14 +33,14 @@ def _read(size: int) -> bytes:
 
 
 def main() -> None:
-    """Answer one request after the other, until nobody asks any more."""
+    """Answer requests one by one until the requests stop."""
     with suppress(ValueError, OSError):  # not every system has this limit
         resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
     while True:
-        signal.alarm(_IDLE_S)  # which ends this process: also when whoever started it was killed
+        signal.alarm(_IDLE_S)  # which ends this process, even if its parent was killed
         seconds, size = HEAD.unpack(_read(HEAD.size))
         signal.alarm(seconds)
-        pattern, flags, text = marshal.loads(_read(size))  # noqa: S302 - of whoever started this
+        pattern, flags, text = marshal.loads(_read(size))  # noqa: S302 - written by the parent process
         try:
             answer: bool | str = re.compile(pattern, flags).search(text) is not None
         except (re.error, ValueError, OverflowError, RecursionError, MemoryError) as error:

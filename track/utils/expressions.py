@@ -1,9 +1,8 @@
-"""Regular expressions of others: a search ends in time, whatever the expression is.
+"""Search for untrusted regular expressions with limits on time and memory.
 
-Python's ``re`` tries one way after the other, may need longer than anybody lives, and holds the
-lock of the interpreter meanwhile. Other engines have an end, and other ideas of what an expression
-means. So this is ``re``, in a process of its own that can be ended: the time and the memory have
-limits. Where it is plain that a search is short, it is done here.
+Python's ``re`` backtracks, may take exponential time, and holds the interpreter lock meanwhile.
+Engines with a time bound give some expressions a different meaning. So the search uses ``re`` in a
+separate process that can be killed; only searches that are evidently short run in this one.
 """
 
 from __future__ import annotations
@@ -22,34 +21,34 @@ from track.utils.forking import renew_in_children
 _PLAIN = re.compile(
     r"(?:(?:[^\\.^$*+?{}\[\]()|]|\\[dDwWsSbB]|\\[^\w\s]|[.^$]|\[\^?[^\\\[\]^&|~]+\])[*+?]?)*"
 )
-"""Characters and classes, each repeated once at most: no groups, no choices."""
+"""Characters and classes with at most one repetition each: no groups, no alternatives."""
 
 _LONGEST_PLAIN = 200
 _MOST_WAYS = 10**6
 
 
 class Expression(NamedTuple):
-    """A regular expression of Python's ``re``, which may be wrong: it was not compiled."""
+    """A regular expression for Python's ``re``, not compiled and possibly invalid."""
 
     pattern: str | bytes
     flags: int = 0
 
 
 def search(expression: Expression, text: str | bytes, within_s: float) -> bool:
-    """Return whether an expression is found in a text.
+    """Return whether an expression matches anywhere in a text.
 
     Raises
     ------
     TypeError
-        one of both is bytes, and the other one is not
+        one of the two is bytes and the other is not
     ValueError
-        the expression is none, or needs too much memory; the message says why
+        the expression is invalid or needs too much memory; the message says which
     TimeoutError
-        it takes too long
+        the search takes too long
     """
     pattern, flags = expression
     if isinstance(pattern, bytes) is not isinstance(text, bytes):
-        raise TypeError("text is searched for in text, and bytes in bytes")
+        raise TypeError("use a text expression on text, and a bytes expression on bytes")
     if is_short(expression, text):
         try:
             return re.search(pattern, text) is not None  # type: ignore[arg-type]  # both are text
@@ -62,7 +61,7 @@ def search(expression: Expression, text: str | bytes, within_s: float) -> bool:
 
 
 def is_short(expression: Expression, text: str | bytes) -> bool:
-    """Return whether there are so few ways to read a text that all of them may be tried here."""
+    """Return whether an expression has so few ways to match that it may be searched for here."""
     pattern, flags = expression
     if isinstance(pattern, bytes) or flags & ~re.UNICODE or len(pattern) > _LONGEST_PLAIN:
         return False
@@ -80,24 +79,24 @@ def _search_elsewhere(request: bytes, within_s: float) -> Any:
     try:
         try:
             answer = worker.ask(request, deadline)
-        except (EOFError, ConnectionError):  # it had ended, since nobody had asked for a while
+        except (EOFError, ConnectionError):  # it had ended after being idle for a while
             worker.end()
             worker = _Worker()
             answer = worker.ask(request, deadline)
     except BaseException as error:
-        worker.end()  # whatever it says now answers another question
+        worker.end()  # its next answer would belong to another request
         if isinstance(error, (EOFError, ConnectionError)):
-            raise TimeoutError("the process that searched has ended") from error
+            raise TimeoutError("the search process ended") from error
         raise
     _idle.append(worker)
     return answer
 
 
 class _Worker:
-    """A process that searches. It ends by itself when nobody asks for a while."""
+    """A search process. It ends by itself after being idle for a while."""
 
     def __init__(self) -> None:
-        # Few programs search for what needs this, and `import track` is faster without it.
+        # Imported here since few programs need it, and `import track` is faster without it.
         import socket
         import subprocess
 
@@ -111,18 +110,18 @@ class _Worker:
                 stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for whoever asked
+                start_new_session=True,  # Ctrl-C is for the parent
             )
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         self._socket.close()
-        self._process.returncode = 0  # it is the parent's: nobody waits for it here
+        self._process.returncode = 0  # it belongs to the parent, so do not wait for it here
         with suppress(ValueError):
             _idle.remove(self)
 
     def ask(self, request: bytes, deadline: float) -> Any:
-        """Return whether an expression was found, or what is wrong with it."""
+        """Return whether an expression matched, or what is wrong with it."""
         left_s = deadline - time.monotonic()
         self._socket.settimeout(max(0.001, left_s))
         seconds = math.ceil(max(0.0, left_s)) + 1
@@ -148,7 +147,7 @@ class _Worker:
 
 
 _idle: list[_Worker] = []
-"""Those that nobody asks anything at the moment: one for each thread that searches, at most."""
+"""Idle workers: at most one for each thread that searches."""
 
 
 @atexit.register

@@ -1,4 +1,4 @@
-"""Addresses of hosts, in time: the system's own lookup takes as long as it likes."""
+"""Look up host addresses with a timeout, which the system's own lookup lacks."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import Any
 from track.utils.forking import renew_in_children
 
 Resolve = Callable[..., list[Any]]
-"""Does what :func:`socket.getaddrinfo` does."""
+"""A function such as :func:`socket.getaddrinfo`."""
 
 
 def addresses_of(
     host: str, port: int, within_s: float, resolve: Resolve = socket.getaddrinfo
 ) -> list[Any]:
-    """Return the addresses of a host, as :func:`socket.getaddrinfo` does for streams.
+    """Return the addresses of a host as :func:`socket.getaddrinfo` does for streams.
 
     Raises
     ------
     TimeoutError
-        the lookup takes longer; it goes on, and whoever asks again waits for the same one
+        the lookup takes longer; it continues, and the next call waits for the same one
     OSError
-        there is no such host
+        the host does not exist
     """
     with suppress(socket.gaierror):
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     found = _lookups.begin(host, port, resolve)
     wait([found], max(0.0, within_s))
     if not found.done():
-        raise TimeoutError(errno.ETIMEDOUT, f"looking up the name {host} takes too long")
+        raise TimeoutError(errno.ETIMEDOUT, f"looking up the host {host} takes too long")
     return found.result()
 
 
 class _Lookups:
-    """Those that are under way, each in a thread."""
+    """The lookups under way, each in a thread."""
 
     def __init__(self) -> None:
         self.renew_after_fork()

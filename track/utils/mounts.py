@@ -1,4 +1,4 @@
-"""Which file system a path is on."""
+"""Find out which file system a path is on."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ NETWORK_FILE_SYSTEMS = frozenset(
         *("nfs", "nfs4", "orangefs", "panfs", "smb3", "smbfs"),
     }
 )
-"""Where several machines may write at once, as /proc/self/mountinfo calls them."""
+"""File systems that several machines may write at once, as named in /proc/self/mountinfo."""
 
 MOUNTS = "/proc/self/mountinfo"
 
 
 def network_file_system(path: str) -> str | None:
-    """Return the kind of the network file system that a path is on, None when it is on none.
+    """Return the type of the network file system that a path is on, None if it is on a local one.
 
-    See proc(5) for the format of the list of mounts. Where there is no such list nothing is known,
-    and the answer is None.
+    See proc(5) for the format of the list of mounts. Without such a list the answer is None.
     """
     device = os.stat(path).st_dev
     number = f"{os.major(device)}:{os.minor(device)}"

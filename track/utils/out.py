@@ -1,4 +1,4 @@
-"""A text stream that remembers what was last written to it."""
+"""Keep the last texts that were written to a stream."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any, TextIO
 
 
 class RingOutputDecorator:
-    """Passes everything on to a stream and keeps the last writes.
+    """Passes everything to a stream and keeps the last writes.
 
     Parameters
     ----------
     stream
-        where the text goes; it also has every attribute that is not defined here
+        receives the text; its attributes are available here, too
     n
-        number of writes to keep; ``print`` writes its text and its newline one by one
+        the number of writes to keep; ``print`` writes its text and its newline separately
     """
 
     def __init__(self, stream: TextIO, n: int) -> None:
@@ -36,7 +36,7 @@ class RingOutputDecorator:
 
     def raw(self) -> list[str]:
         """Return the kept writes, oldest first."""
-        # A copy is made in one step, while iterating would fail when another thread writes.
+        # Copying is one step, while iterating would fail if another thread writes meanwhile.
         return list(self._kept.copy())
 
     def output(self) -> str:
@@ -44,8 +44,7 @@ class RingOutputDecorator:
         return "".join(self.raw())
 
     def __getattr__(self, name: str) -> Any:
-        # A copy is asked for attributes before it has any, and for how it is pickled: neither is
-        # the stream's business.
+        # copy and pickle ask for attributes before there are any; those are not the stream's.
         if name == "stream" or name.startswith("__"):
             raise AttributeError(name)
         return getattr(self.stream, name)

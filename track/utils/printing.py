@@ -1,11 +1,11 @@
-"""Texts that a terminal can be given."""
+"""Make texts safe to print on a terminal."""
 
 from __future__ import annotations
 
 
 def printable(text: str) -> str:
-    """Return a text that says the same and does nothing to a terminal.
+    """Escape the characters of a text that a terminal would interpret or cannot encode.
 
-    What was logged may hold escape sequences, and lone surrogates, which no UTF-8 can hold.
+    Logged text may contain escape sequences and lone surrogates, which UTF-8 cannot encode.
     """
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)

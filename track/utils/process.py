@@ -1,4 +1,4 @@
-"""Which process this is, and whether another one still lives."""
+"""Identify processes, and tell whether one still runs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from functools import lru_cache
 from typing import NamedTuple
 
 _STATE, _START_TIME = 0, 19
-"""Fields of ``/proc/<pid>/stat`` behind the name of the process, see proc(5)."""
+"""Indexes of fields after the process name in ``/proc/<pid>/stat``, see proc(5)."""
 
 
 class ProcessId(NamedTuple):
-    """Tells a process from every other one, ever and anywhere.
+    """The identity of a process, unique across machines and over time.
 
     Attributes
     ----------
     host
-        name of the machine, for people
+        the name of the machine, for people
     place
-        boot and process-id namespace in which the number means something; empty when unknown
+        the boot and process-id namespace in which the pid is valid; empty if unknown
     pid
-        its number there
+        the process id
     started
-        when it started, in clock ticks since the boot; numbers are given again
+        the start time in clock ticks since the boot, since process ids are reused
     """
 
     host: str
@@ -31,19 +31,19 @@ class ProcessId(NamedTuple):
     started: int
 
     def name(self) -> str:
-        """Return a text that no other process has."""
+        """Return a text that identifies the process."""
         return f"{self.host} {self.place} {self.pid} {self.started}"
 
 
 def this_process() -> ProcessId:
-    """Return who this process is."""
+    """Return the identity of this process."""
     pid = os.getpid()
     found = _look_up(pid)
     return ProcessId(os.uname().nodename, _place(), pid, 0 if found is None else found[1])
 
 
 def is_alive(process: ProcessId) -> bool | None:
-    """Say whether a process still runs; None when that cannot be seen from here."""
+    """Return whether a process still runs, None if that cannot be seen from here."""
     if not process.place or process.place != _place():
         return None
     found = _look_up(process.pid)
@@ -55,7 +55,7 @@ def is_alive(process: ProcessId) -> bool | None:
     except ProcessLookupError:
         return False
     except PermissionError:
-        pass  # it is somebody else's, and hidden
+        pass  # it belongs to another user and is hidden
     return None
 
 
@@ -69,7 +69,7 @@ def _place() -> str:
 
 
 def _look_up(pid: int) -> tuple[str, int] | None:
-    """Return state and start time of a process, None when there is none to be seen."""
+    """Return the state and the start time of a process, None if it cannot be seen."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Long work tells how far it is, to whoever wants to know."""
+"""Report the progress of long work."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 Progress = Callable[[int, int], None]
-"""Called with how far it is, and how far there is to go: trials, or positions of a journal."""
+"""A function called with the work done and the total: trials, or positions in a journal."""
 
 
 def no_progress(done: int, total: int) -> None:
-    """Nobody wants to know."""
+    """Ignore progress."""
 
 
 def with_progress(items: Sequence[Item], progress: Progress) -> Iterator[Item]:
-    """Yield items, and tell how many were used."""
+    """Yield items and report how many were used."""
     for done, item in enumerate(items, 1):
         yield item
         progress(done, len(items))

@@ -58,14 +58,14 @@ def test_a_similar_trial_is_suggested(track, store, verb):
     ("verb", "words"),
     [
         (["ls", "-w", "bogus=1"], "no attribute 'bogus'"),
-        (["ls", "-w", "="], "is no condition"),
-        (["ls", "-w", "name~("], "is no regular expression"),
+        (["ls", "-w", "="], "invalid condition"),
+        (["ls", "-w", "name~("], "invalid regular expression"),
         (["ls", "--sort", "bogus"], "cannot be sorted"),
-        (["show", "baseline", "--at", "soon"], "is no moment"),
-        (["report", "--at", "yesterday"], "is no moment"),
-        (["log", "--since", "x"], "is no moment"),
-        (["diff", "baseline"], "what with what"),
-        (["blame", "baseline", "metrics.none"], "nothing was ever set"),
+        (["show", "baseline", "--at", "soon"], "invalid time"),
+        (["report", "--at", "yesterday"], "invalid time"),
+        (["log", "--since", "x"], "invalid time"),
+        (["diff", "baseline"], "nothing to compare"),
+        (["blame", "baseline", "metrics.none"], "was never set"),
         (["plot", "baseline", "-m", "none"], "use one of"),
         (["ls", "-s", "bogus:x"], "no backend is known"),
         (["ls", "-s", "file:store.json?bogus=1"], "bogus"),
@@ -93,8 +93,8 @@ def test_without_a_store_it_is_asked_for(track):
     result = track("ls")
     assert_one_line(result)
     assert result.code == USAGE
-    assert "which store? there is none in " in result.err
-    assert "name one, as track … --store file:report.json" in result.err
+    assert "no store was given, and " in result.err
+    assert "use track … --store file:report.json" in result.err
 
 
 def test_of_several_stores_none_is_taken(track, store):
@@ -107,7 +107,7 @@ def test_of_several_stores_none_is_taken(track, store):
     assert "track … --store file:store.json or track.open('file:store.json')" in result.err
     assert track("ls", "-s", "lmdb:other.lmdb").code == 0
     assert "file:store.json, lmdb:other.lmdb" in track("doctor").out
-    with pytest.raises(BackendError, match=r"there are file:store\.json, lmdb:other\.lmdb:"):
+    with pytest.raises(BackendError, match=r"folder has file:store\.json, lmdb:other\.lmdb:"):
         open_store()
 
 
@@ -115,7 +115,7 @@ def test_the_only_store_is_named_where_one_may_be_made(track, store):
     """What is made is not meant by chance."""
     result = track("serve")
     assert result.code == USAGE
-    assert "in this folder there is file:store.json: name one" in result.err
+    assert "this folder has file:store.json: use" in result.err
 
 
 def test_the_environment_names_the_store(track, store, monkeypatch):
@@ -160,7 +160,8 @@ def test_a_newer_format_is_told(track, store):
 
 
 @pytest.mark.parametrize(
-    ("source", "words"), [("missing.json", "there is no"), ("bad.json", "bad.json"), ("empty", "")]
+    ("source", "words"),
+    [("missing.json", "does not exist"), ("bad.json", "bad.json"), ("empty", "")],
 )
 def test_what_cannot_be_imported_is_told(track, source, words):
     """No store is left behind half made."""

@@ -96,7 +96,7 @@ def test_nothing_is_overwritten_unless_it_is_forced(track, files):
     for name in ("a/plot.png", "data"):
         result = track("get", "t", name)
         assert (result.code, result.out) == (FAILURE, "")
-        assert "exists: get it elsewhere with -o, or use --force" in result.err
+        assert "already exists: choose another path with -o, or use --force" in result.err
     assert content("a/plot.png") == b"mine"
     assert track("get", "t", "a/plot.png", "--force").code == 0
     assert content("a/plot.png") == b"a/plot.png\x00\xff"

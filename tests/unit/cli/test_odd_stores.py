@@ -156,7 +156,7 @@ def test_a_backup_of_a_damaged_store_says_so(track, damaged):
     """What is intact is copied."""
     result = track("backup", "file:copy.json")
     assert result.code == DAMAGE
-    assert result.err.startswith("track: damaged ranges of the journal were passed over (1)")
+    assert result.err.startswith("track: skipped damaged ranges of the journal (1)")
     assert track("verify", "-s", "file:copy.json").code == 0
 
 
@@ -164,7 +164,7 @@ def test_damage_is_counted_once_by_who_looks_and_changes(track, damaged):
     """The trial is archived all the same."""
     result = track("archive", "wider")
     assert result.code == DAMAGE
-    assert result.err.startswith("track: damaged ranges of the journal were passed over (1)")
+    assert result.err.startswith("track: skipped damaged ranges of the journal (1)")
     assert "wider" in track("ls", "--archived").out
 
 

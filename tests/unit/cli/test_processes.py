@@ -107,7 +107,10 @@ def test_without_click_it_says_what_to_install():
         [sys.executable, "-c", program], capture_output=True, check=False, text=True
     )
     assert done.returncode == 1
-    assert done.stderr == "track: needs the package click: pip install 'track-journal[cli]'\n"
+    assert (
+        done.stderr
+        == "track: the command line needs the package click: pip install 'track-journal[cli]'\n"
+    )
 
 
 def on_a_terminal(*arguments, **environment):

@@ -173,7 +173,7 @@ def test_a_sound_store_is_verified(track, store):
     """The exit code says the same."""
     result = track("verify")
     assert result.code == 0
-    assert result.out.endswith("sound\n")
+    assert result.out.endswith("no damage\n")
     (found,) = lines_of_json(track("verify", "--json").out)
     assert found["findings"] == []
 
@@ -242,7 +242,7 @@ def test_removed_trials_are_erased(track, store, monkeypatch):
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     asked = track("rm", "--erase", "wider")
     assert (asked.code, asked.out) == (FAILURE, "")
-    assert f"Erase all that was logged about {uid}, for good?" in asked.err
+    assert f"Erase everything logged for {uid}, for good?" in asked.err
     assert "wider" in track("ls").out
     assert "events erased" in track("rm", "--erase", "--force", "wider").out
     for words in (["ls"], ["ls", "--archived"], ["report"], ["export"], ["export", "-f", "json"]):
@@ -250,7 +250,7 @@ def test_removed_trials_are_erased(track, store, monkeypatch):
     assert [line.split()[1] for line in track("ls", "projects").out.splitlines()[1:]] == ["1"]
     result = track("restore", uid)
     assert (result.code, result.out) == (FAILURE, "")
-    assert "cannot be restored: what was erased is gone" in result.err
+    assert "cannot be restored: erased trials are gone for good" in result.err
     assert track("show", uid).code == 0
 
 
@@ -325,7 +325,7 @@ def test_a_store_is_copied(track, store):
     """Each event once, however often."""
     first = track("copy", store, "lmdb:copy.lmdb")
     assert first.code == 0
-    assert first.out.endswith(", 0 were there already\n")
+    assert first.out.endswith(", 0 were already there\n")
     assert track("copy", store, "lmdb:copy.lmdb").out.startswith("copied 0 events, ")
     with open_store(store) as one, open_store("lmdb:copy.lmdb") as other:
         assert [repr(e.event) for e in one.events()] == [repr(e.event) for e in other.events()]
