@@ -1,6 +1,6 @@
 """Whatever is called, every backend answers the same and ends in the same state.
 
-Snapshots are written after each event here, so that whatever is opened again begins with one.
+Caches are written after each event here, so that whatever is opened again begins with one.
 """
 
 import json
@@ -165,8 +165,6 @@ class BackendsMachine(RuleBasedStateMachine):
     def open(self):
         self.patches = ExitStack()
         self.patches.enter_context(patch("track.persistence.repository.FEWEST_NEW_EVENTS", 1))
-        self.patches.enter_context(patch("track.persistence.repository.ONE_NEW_IN", 10**9))
-        self.patches.enter_context(patch("track.journals.sql.journal.SNAPSHOT_INTERVAL_NS", 0))
         self.folder = Path(tempfile.mkdtemp())
         self.has_much = False
         self.memory, self.beside = get_protocol("memory:"), get_protocol("memory:")
@@ -381,7 +379,7 @@ class BackendsMachine(RuleBasedStateMachine):
         assert without_positions(dump(as_of(copy.read_batches()))) == live
 
     def check_backups(self):
-        """A backup, begun with its snapshot or without, tells the same."""
+        """A backup, begun with its cache or without, tells the same."""
         for number, uri in enumerate(list(self.uris())[:3]):
             target = f"lmdb:{self.folder / f'backup{number}.lmdb'}"
             backup(uri, target)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import get_ident
-from typing import BinaryIO
 
 from track.errors import JournalWriteError, NotRecordedWarning, warn
 from track.events.scan import Damage
@@ -182,12 +181,6 @@ class BufferedJournal(Journal):
 
     def is_damaged(self) -> bool:
         return self.journal.is_damaged()
-
-    def load_snapshot(self) -> BinaryIO | None:
-        return self.journal.load_snapshot()
-
-    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
-        self.journal.save_snapshot(parts)
 
     def close(self) -> None:
         with self._lock:

@@ -14,11 +14,10 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
 from threading import get_ident
-from typing import BinaryIO
 from weakref import WeakSet, finalize
 
 from track.errors import (
@@ -460,12 +459,6 @@ class ForwardingJournal(Journal):
 
     def is_damaged(self) -> bool:
         return self._far.is_damaged()
-
-    def load_snapshot(self) -> BinaryIO | None:
-        return self._far.load_snapshot()
-
-    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:
-        self._far.save_snapshot(parts)
 
     def close(self) -> None:
         self._forwarder.close()

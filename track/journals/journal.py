@@ -20,10 +20,10 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import inf
-from typing import BinaryIO, Literal
+from typing import Literal
 
 from track.errors import BackendError, JournalWriteError
 from track.events.codec import STREAM, decode, identify
@@ -154,25 +154,6 @@ class Journal(ABC):
     def is_damaged(self) -> bool:
         """Whether anything was met that may have been an event once."""
         return False
-
-    def load_snapshot(self) -> BinaryIO | None:
-        """Open what :meth:`save_snapshot` was given last, unchecked; None when there is nothing.
-
-        Raises
-        ------
-        OSError
-            it cannot be read
-        """
-        return None
-
-    def save_snapshot(self, parts: Iterable[bytes | memoryview]) -> None:  # noqa: B027 - see below
-        """Keep a snapshot in place of the last one, if this journal has a place for it.
-
-        Raises
-        ------
-        OSError, LockTimeout
-            it was not kept
-        """
 
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
         """Yield what was appended about one subject behind a position.

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
+from math import inf
 from typing import Any, Literal, NamedTuple
 
 from track.containers.points import Points
 from track.containers.series import StepSeries
-from track.errors import ItemNotFound, JournalClosed, JournalError
+from track.errors import ItemNotFound, JournalClosed
 from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.journal import Journal
@@ -25,7 +27,6 @@ from track.persistence.cache import Cache
 from track.persistence.cache_format import Busy, Foreign, Moved, Unusable
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
-from track.projections import snapshot
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
 from track.projections.objects import Objects
 from track.projections.projection import catch_up, fold
@@ -41,8 +42,8 @@ FEWEST_NEW_EVENTS = 4096
 MOST_NEW_EVENTS = 2**17
 """More events than this are not folded before they are kept: their values need not be in memory."""
 
-ONE_NEW_IN = 64
-"""A snapshot costs as much as the store is large, so it waits for one new event in so many."""
+RECENTLY_S = 1.0
+"""What comes in such a time is soon read: who was up to date then need not be before a decision."""
 
 Kind = Literal["project", "group", "trial", "archived"]
 """What there is; trials that are archived are only found when they are asked for."""
@@ -165,6 +166,8 @@ class LocalRepository(Repository):
         self._cache: Cache | None = None
         self._refused: str | None = None
         """The path of a file that is not ours, and was said to be in the way."""
+        self._caught_up_at = -inf
+        """When the objects were as new as the journal, in the time of the monotonic clock."""
         self._state = threading.RLock()
         renew_in_children(self)
 
@@ -246,8 +249,13 @@ class LocalRepository(Repository):
     @contextmanager
     def exclusive_state(self) -> Iterator[Objects]:
         """Give the objects as they are now; no other process decides anything meanwhile."""
-        with self._producer.busy(), self.journal.exclusive(), self.read_state() as objects:
-            yield objects
+        with self._producer.busy():
+            if time.monotonic() - self._caught_up_at > RECENTLY_S:
+                # Others wait for whoever is inside, and need not wait for all that is read here.
+                with self.read_state():
+                    pass
+            with self.journal.exclusive(), self.read_state() as objects:
+                yield objects
 
     def _catch_up(self) -> None:
         if self._kept is None:
@@ -256,13 +264,11 @@ class LocalRepository(Repository):
             fold(self._objects, [batch])
             if self._cache is not None and self._new_events() >= MOST_NEW_EVENTS:
                 self._save()
+        self._caught_up_at = time.monotonic()
+        # Somebody else may have kept something meanwhile, and all subjects are loaded then.
         subjects = len(self._objects.trials)
-        if self._cache is None:
-            due = max(FEWEST_NEW_EVENTS, self._objects.events // ONE_NEW_IN)
-        else:
-            # Somebody else may have kept something meanwhile, and all subjects are loaded then.
-            due = max(FEWEST_NEW_EVENTS, subjects if FEWEST_NEW_EVENTS > 1 else 0)
-        if self._new_events() >= due:
+        due = max(FEWEST_NEW_EVENTS, subjects if FEWEST_NEW_EVENTS > 1 else 0)
+        if self._cache is not None and self._new_events() >= due:
             self._save()
 
     def _new_events(self) -> int:
@@ -273,9 +279,7 @@ class LocalRepository(Repository):
     def _load(self) -> None:
         self._kept = 0
         path = self.journal.cache_path()
-        if path is None:
-            self._load_snapshot()
-        elif path != self._refused:
+        if path is not None and path != self._refused:
             self._cache = Cache(path, partial(_replay, self.journal))
             self._load_cache(self._cache)
 
@@ -293,9 +297,7 @@ class LocalRepository(Repository):
                 cache.discard()
 
     def _save(self) -> None:
-        if self._cache is None:
-            self._save_snapshot()
-            return
+        assert self._cache is not None
         try:
             self._save_to(self._cache)
         except Moved as error:
@@ -319,23 +321,6 @@ class LocalRepository(Repository):
             raise
         except (Unusable, ValueError, TypeError, AttributeError) as error:
             logger.info("the cache %s was not written: %s", cache.path, error)
-
-    def _load_snapshot(self) -> None:
-        try:
-            kept = self.journal.load_snapshot()
-            if kept is not None:
-                with kept:
-                    self._objects = snapshot.unpack_objects(kept, self.journal.fingerprint)
-                self._kept = self._objects.events
-        except (snapshot.Refused, OSError) as error:
-            logger.info("the snapshot of the journal is not used: %s", error)
-
-    def _save_snapshot(self) -> None:
-        self._kept = self._objects.events
-        try:
-            self.journal.save_snapshot(snapshot.pack(self._objects, self.journal.fingerprint))
-        except (snapshot.Refused, JournalError, OSError) as error:
-            logger.info("no snapshot of the journal was written: %s", error)
 
 
 def _replay(journal: Journal, uid: str, name: str) -> Points | None:

@@ -109,6 +109,8 @@ def _redact_in_database(uri: str, uids: Sequence[str]) -> Redaction:
         # What others log about the trials from now on was not meant.
         last = max(_last_redaction(journal, stream) for stream in wanted.trials)
         journal.rewrite(wanted.streams, wanted.apply, last)
+        if (cache := journal.cache_path()) is not None:
+            remove([cache, f"{cache}-journal"])
     finally:
         journal.close()
     return Redaction(wanted.events, [])

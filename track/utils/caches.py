@@ -31,10 +31,17 @@ def cache_of_user(name: str) -> str | None:
     name
         the name of what is cached
     """
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    home = os.environ.get("XDG_CACHE_HOME", "")
+    if not os.path.isabs(home):
+        home = os.path.expanduser("~/.cache")
     folder = os.path.join(home, "track")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)
+        found = os.stat(folder)
+        if found.st_uid != os.geteuid():
+            return None  # whose it is could put anything there
+        if found.st_mode & 0o077:
+            os.chmod(folder, 0o700)  # what is kept is as secret as what it was made of
     except OSError:
         return None
     digest = blake2b(os.fsencode(name), digest_size=16).hexdigest()

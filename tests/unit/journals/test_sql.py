@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing
+from hashlib import blake2b
 from itertools import count
 from pathlib import Path
 
@@ -154,9 +155,6 @@ def test_a_log_may_have_any_name(name):
     assert payloads_of(journal) == [name.encode()]
     with journal.exclusive():
         assert journal.head() == 1
-    journal.save_snapshot([b"snapshot"])
-    with journal.load_snapshot() as file:
-        assert file.read() == b"snapshot"
     journal.close()
 
 
@@ -169,7 +167,7 @@ def test_payloads_of_any_size_come_back(journal, size):
     payload = os.urandom(size)
     journal.append([b"before", payload, b"after"])
     assert payloads_of(journal) == [b"before", payload, b"after"]
-    assert journal.fingerprint(2) == payload
+    assert journal.fingerprint(2) == blake2b(payload, digest_size=32).digest()
     (parts,) = journal._ask("SELECT parts FROM events WHERE log = %(log)s AND position = 2")[0]
     assert parts == max(1, -(-size // PART_BYTES))
 
@@ -249,6 +247,38 @@ def test_a_polling_reader_never_misses_what_comes_late(open_journal):
     assert seen == list(range(1, 241))
 
 
+def test_what_is_read_at_once_is_bounded_however_large_it_gets(journal):
+    """Small events say nothing about the ones behind them."""
+    large = [bytes([number]) * (PART_BYTES + 1) for number in range(12)]
+    payloads = [*events(1, 1, 200), *large[:6]]
+    journal.append(payloads)
+    journal.append([*large[6:], b"", b"last"])
+    batches = [*journal.read_batches()]
+    assert [payload for _, some in batches for payload in some] == [
+        *payloads,
+        *large[6:],
+        b"",
+        b"last",
+    ]
+    assert [place for places, _ in batches for place in places] == [*range(1, journal.head() + 1)]
+    most = max(sum(map(len, some)) for _, some in batches)
+    assert most < journal_sql._READ_BYTES + 2 * PART_BYTES
+
+
+def test_what_an_earlier_version_kept_of_the_objects_is_erased_by_a_redaction(database):
+    """Such databases have a table of snapshots, which nobody reads any more."""
+    journal = database()
+    journal.append(events(1, 1, 3))
+    with closing(inside(database)) as connection, connection.cursor() as cursor:
+        journal.rewrite([7], lambda payload: payload, 3)  # there is none, which is fine
+        cursor.execute("CREATE TABLE snapshots (log VARCHAR, part INT8, at INT8, data BYTEA)")
+        cursor.execute("INSERT INTO snapshots VALUES ('log', 0, 1, 'x'), ('other', 0, 1, 'x')")
+        assert len(payloads_of(journal)) == 3
+        journal.rewrite([7], lambda payload: payload, 3)
+        cursor.execute("SELECT log FROM snapshots")
+        assert cursor.fetchall() == [("other",)]
+
+
 # Sections
 
 
@@ -291,46 +321,6 @@ def test_whoever_sleeps_in_a_turn_is_passed(open_journal, monkeypatch):
         journal._turns = 5
         journal.append(events(1, 1, 1))
     assert journal.head() == 1
-
-
-# Snapshots
-
-
-@pytest.mark.parametrize("size", [1, PART_BYTES, 3 * PART_BYTES + 5])
-def test_snapshots_come_back_whole(journal, size):
-    """In whatever parts they are given."""
-    data = os.urandom(size)
-    assert journal.load_snapshot() is None
-    journal.save_snapshot([data[:7], memoryview(data)[7:]])
-    with journal.load_snapshot() as file:
-        assert file.read() == data
-
-
-def test_of_many_clients_one_makes_a_snapshot_a_minute(open_journal, monkeypatch):
-    """The others would send nearly the same."""
-    journal, other = open_journal(), open_journal()
-    journal.save_snapshot([b"x" * PART_BYTES, b"first"])
-    other.save_snapshot([b"second"])
-    assert journal.load_snapshot().read().endswith(b"first")
-    monkeypatch.setattr(journal_sql, "SNAPSHOT_INTERVAL_NS", 0)
-    other.save_snapshot([b"second"])
-    assert journal.load_snapshot().read() == b"second"
-
-
-def test_two_who_save_a_snapshot_at_once_do_no_harm(open_journal, monkeypatch):
-    """One of them wins, or one after the other; never parts of both."""
-    monkeypatch.setattr(journal_sql, "SNAPSHOT_INTERVAL_NS", 0)
-    journals = [open_journal() for _ in range(4)]
-    parts = [bytes([65 + number]) * (2 * PART_BYTES) for number in range(4)]
-
-    def save(number):
-        for _ in range(3):
-            with suppress(JournalError):
-                journals[number].save_snapshot([parts[number]])
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(save, range(4)))
-    assert journals[0].load_snapshot().read() in parts
 
 
 # Forks

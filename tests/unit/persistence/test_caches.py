@@ -8,21 +8,25 @@ import random
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
+from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
 import track
+from tests.databases import KINDS, uri_of
 from tests.property.test_folds import dump
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
 from track.persistence import cache_series, get_protocol, repository
+from track.persistence.cockroach import open_journal
 from track.persistence.repository import LocalRepository
 from track.projections.history import as_of
 from track.structure import Project, Status, Trial, TrialGroup
+from track.utils.caches import cache_of_user
 
-URIS = ["file:store.json", "lmdb:store.lmdb"]
+URIS = ["file:store.json", "lmdb:store.lmdb", *KINDS]
 CACHES = {
     "file:store.json": "store.json.journal.cache",
     "lmdb:store.lmdb": "store.lmdb.cache",
@@ -37,14 +41,15 @@ def often(monkeypatch, tmp_path):
 
 
 @pytest.fixture(params=URIS)
-def uri(request):
-    return request.param
+def uri(request, tmp_path):
+    """A store on disk, or a log of a database, whose cache is in the folder of the user."""
+    return uri_of(request.param, str(tmp_path)) if request.param in KINDS else request.param
 
 
 @pytest.fixture
 def path(uri, tmp_path):
     """Where the cache of the store is."""
-    return tmp_path / CACHES[uri]
+    return tmp_path / CACHES[uri] if uri in CACHES else Path(open_journal(uri).cache_path())
 
 
 @pytest.fixture
@@ -85,6 +90,17 @@ def with_chrono(protocol, trial):
         protocol.log_trial_chrono_start(trial, "epoch")
         protocol.log_trial_chrono_finish(trial, "epoch")
     protocol.log_trial_chrono_start(trial, "never finished")
+
+
+def start_over(uri, path):
+    """Remove a store, and all that is beside it."""
+    for file in path.parent.iterdir():
+        file.unlink()
+    if uri not in CACHES:
+        journal = open_journal(uri)
+        for table in ("events", "logs", "locks"):
+            journal._ask(f"DELETE FROM {table} WHERE log = %(log)s RETURNING 1")
+        journal.close()
 
 
 def check(uri):
@@ -194,8 +210,7 @@ def test_a_cache_of_another_journal_is_not_used(uri, path, replays, caplog):
     """Also when the other one is as long, as after the store was started over."""
     fill(uri, "other")
     kept = path.read_bytes()
-    for file in path.parent.iterdir():
-        file.unlink()
+    start_over(uri, path)
     fill(uri, "first")
     path.write_bytes(kept)
     refused(uri, replays, caplog, "not the one it was made from")
@@ -316,6 +331,59 @@ def test_a_journal_with_no_place_for_caches_does_without():
     journal.append([b"garbage"])
     with protocol_store.read_state() as objects:
         assert objects.events == 1
-    journal.save_snapshot([b"anything"])
-    assert journal.load_snapshot() is None
     assert journal.cache_path() is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cache_of_a_database_tells_nothing_to_others(kind, tmp_path):
+    """Its folder is the user's own, and neither its name nor what is in it knows the password."""
+    secret = "s3cret-of-the-database"
+    folder = tmp_path / ".cache" / "track"
+    folder.mkdir(parents=True, mode=0o755)
+    uri = uri_of(kind, str(tmp_path)).replace("@", f":{secret}@", 1)
+    fill(uri)
+    check(uri)
+    (path,) = folder.iterdir()
+    assert folder.stat().st_mode & 0o777 == 0o700
+    places = {open_journal(one).cache_path() for one in (uri, uri_of(kind, str(tmp_path)))}
+    assert places == {str(path)}
+    assert secret not in path.name
+    assert secret.encode() not in path.read_bytes()
+    others = [uri.replace("127.0.0.1", "localhost"), uri_of(kind, "other")]
+    assert str(path) not in [open_journal(other).cache_path() for other in others]
+
+
+def test_a_folder_of_somebody_else_has_no_caches(tmp_path, monkeypatch):
+    """Whose it is could put anything there."""
+    assert cache_of_user("x").startswith(str(tmp_path))
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    assert cache_of_user("x") is None
+
+
+def test_a_relative_name_of_the_folder_is_ignored(monkeypatch, tmp_path):
+    """As the specification of these folders says."""
+    monkeypatch.setenv("XDG_CACHE_HOME", "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    assert cache_of_user("x").startswith(str(tmp_path / "home" / ".cache" / "track"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_most_is_read_before_others_have_to_wait(kind, tmp_path, monkeypatch):
+    """What a new client has to catch up with is no part of its first decision."""
+    uri = uri_of(kind, str(tmp_path))
+    fill(uri)
+    os.remove(open_journal(uri).cache_path())
+    protocol = get_protocol(uri)
+    behind = []
+    enter = protocol.journal.exclusive
+
+    @contextmanager
+    def noting():
+        with enter():
+            behind.append(protocol.journal.head() - protocol.repository._objects.position)
+            yield
+
+    monkeypatch.setattr(protocol.journal, "exclusive", noting)
+    protocol.new_project(Project(name="q"))
+    assert behind == [0]
+    protocol.close()

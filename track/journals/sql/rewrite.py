@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from psycopg2 import errors
 
 from track.events.codec import envelope
 from track.journals.sql.schema import PART_BYTES
@@ -52,9 +55,13 @@ def rewrite_some(
         )
         for position, parts, first in rows:
             _rewrite_row(log, position, parts, bytes(first), change, session)
-        # What somebody keeps of the objects as they were would bring everything back.
-        session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=log)
     return int(rows[-1][0]) if len(rows) == _ROWS else last
+
+
+def forget_snapshots(log: str, session: Session) -> None:
+    """Delete what an earlier version kept of the objects: it would bring everything back."""
+    with suppress(errors.UndefinedTable):  # databases made since have none
+        session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=log)
 
 
 def _rewrite_row(  # noqa: PLR0917 - where, what and how

@@ -8,7 +8,7 @@ digits, so there is nothing in it that could be mistaken for SQL.
 from __future__ import annotations
 
 from binascii import hexlify
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from track.errors import EncodingError
 from track.events.codec import MAX_PAYLOAD, envelope, identify
@@ -111,15 +111,3 @@ def _chunks(rows: list[bytes]) -> Iterator[list[bytes]]:
         size += len(row)
     if chunk:
         yield chunk
-
-
-def in_pieces(parts: Iterable[bytes | memoryview]) -> Iterator[bytes]:
-    """Cut bytes into pieces that fit a column, whatever parts they come in."""
-    buffer = bytearray()
-    for part in parts:
-        buffer += part
-        while len(buffer) >= PART_BYTES:
-            yield bytes(buffer[:PART_BYTES])
-            del buffer[:PART_BYTES]
-    if buffer:
-        yield bytes(buffer)

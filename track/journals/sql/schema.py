@@ -54,16 +54,6 @@ _MIGRATIONS = (
             CONSTRAINT event_parts_data_fits CHECK (octet_length(data) <= {PART_BYTES})
         )
         """,
-        f"""
-        CREATE TABLE IF NOT EXISTS snapshots (
-            log VARCHAR(255) NOT NULL,
-            part INT8 NOT NULL,
-            at INT8 NOT NULL,
-            data BYTEA NOT NULL,
-            CONSTRAINT snapshots_key PRIMARY KEY (log, part),
-            CONSTRAINT snapshots_data_fits CHECK (octet_length(data) <= {PART_BYTES})
-        )
-        """,
     ),
     ("CREATE INDEX IF NOT EXISTS events_of_stream ON events (log, stream, position)",),
 )

@@ -83,6 +83,11 @@ class Servers:
     def __str__(self) -> str:
         return ", ".join(f"{host}:{port}" for host, port in self.hosts)
 
+    def identity(self) -> str:
+        """Return what tells the database, as this user sees it, from others; nothing is secret."""
+        login = (str(self._options.get(name)) for name in ("user", "dbname"))
+        return "\n".join((*sorted(f"{host}:{port}" for host, port in self.hosts), *login))
+
     def connect(self, within_s: float) -> extensions.connection:
         """Connect to the first host that accepts, beginning with the one that did last.
 
