@@ -86,6 +86,11 @@ class TrackClient:
         message = unknown_attribute("TrackClient", name, "client")
         raise AttributeError(message, name=name, obj=self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        if self.logger is not None:
+            self.logger.insert()  # so that it is one trial, whoever logs to it
+        return dict(vars(self))
+
     @property
     def trial(self) -> Trial | None:
         """The current trial, None before there is one."""

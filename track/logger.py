@@ -6,22 +6,24 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from copy import copy
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from track.calls import read_arguments, unknown_attribute, values_of
 from track.errors import NotRecordedWarning, TrackError, warn
-from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, MetricsSink, Protocol
-from track.running import LoggerChronoContext, LogSignalHandler, final_status
+from track.loggable import log_each
+from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
+from track.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
+from track.running import LogSignalHandler, final_status
 from track.structure import AnyStatus, Status, Trial, canonical
-from track.utils.stat import StatStream
+from track.timing import BlockTimer
 from track.versioning import executed_file
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from track.utils.eta import EstimatedTime
     from track.utils.out import RingOutputDecorator
 
 
@@ -39,7 +41,7 @@ def _insert_waiting() -> None:
 os.register_at_fork(before=_insert_waiting)
 
 
-class TrialLogger:
+class TrialLogger(BlockTimer):
     """Unified logger interface. Make one with :class:`~track.client.TrackClient`.
 
     Parameters
@@ -75,8 +77,6 @@ class TrialLogger:
         self._started_in = 0
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
-        self._eta: EstimatedTime | None = None
-        self._show_eta: Callable[..., Any] | None = None
 
     def __getattr__(self, name: str) -> Any:
         # Only called for what the logger itself does not have.
@@ -87,6 +87,17 @@ class TrialLogger:
         except AttributeError:
             message = unknown_attribute("TrialLogger", name, "trial")
             raise AttributeError(message, name=name, obj=self) from None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What a copy logs belongs to the same trial, so that must exist; it ends where it began.
+        self.insert()
+        trial = copy(self.trial)
+        trial.metrics, trial.chronos = {}, {}
+        return {"trial": trial, "protocol": self.protocol, "is_over": self.is_over}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        TrialLogger.__init__(self, state["trial"], state["protocol"])
+        self.is_over = state["is_over"]
 
     def __repr__(self) -> str:
         return f"TrialLogger({self.trial.uid}, {self.trial.status})"
@@ -244,6 +255,32 @@ class TrialLogger:
                 step = values
         (self._sink or self._open_sink())(step, aggregator, kwargs)
 
+    def log(
+        self,
+        values: Mapping[Any, Any],
+        step: Any = None,
+        *,
+        aggregator: AggregatorFactory | None = None,
+    ) -> None:
+        """Log metrics of any names: all that can be logged, see :func:`track.loggable.loggable`.
+
+        Parameters
+        ----------
+        values
+            name and value of each metric; names of mappings in it are joined by ``/``
+        step, aggregator
+            as of :meth:`log_metrics`
+
+        Raises
+        ------
+        EncodingError
+            some values cannot be logged, all others were; with ``log.on_error = warn`` that is a
+            :class:`~track.errors.NotRecordedWarning`
+        JournalError
+            the values could not be recorded
+        """
+        log_each(self._sink or self._open_sink(), values, step, aggregator)
+
     def _open_sink(self) -> MetricsSink:
         self.insert()
         self._sink = self.protocol.metrics_sink(self.trial)
@@ -313,91 +350,6 @@ class TrialLogger:
 
     def _log_facts(self, kind: str, facts: dict[str, Any]) -> None:
         self.log_metadata({f"{kind}:{facts['name']}": facts})
-
-    # Times
-
-    def chrono(
-        self,
-        name: str,
-        aggregator: AggregatorFactory = DEFAULT_CHRONO,
-        start_callback: Callable[[], Any] | None = None,
-        end_callback: Callable[[], Any] | None = None,
-    ) -> LoggerChronoContext:
-        """Start a timer to measure the time spent in a block.
-
-        Parameters
-        ----------
-        name
-            name of the timer
-        aggregator
-            how to save the values; by default only their mean, deviation, minimum, maximum and
-            count are kept
-        start_callback
-            function that is called once the timer starts
-        end_callback
-            function that is called once the timer ends
-
-        Returns
-        -------
-        A context manager that represents the timer; its ``as`` value holds the statistics of all
-        times measured under that name, and is what :meth:`show_eta` takes.
-        """
-        self.insert()
-        acc = self.trial.chronos.get(name)
-        if not isinstance(acc, StatStream):
-            acc = self.trial.chronos[name] = StatStream(0)
-        context = LoggerChronoContext(self.protocol, self.trial, acc, name)
-        if aggregator is not DEFAULT_CHRONO or start_callback or end_callback:
-            context.kwargs = {
-                "aggregator": aggregator,
-                "start_callback": start_callback,
-                "end_callback": end_callback,
-            }
-        return context
-
-    def set_eta_total(self, total: int | list[int] | tuple[int, ...]) -> None:
-        """Say how many iterations there will be: a number, or one for each nested loop."""
-        from track.utils.eta import EstimatedTime
-
-        self._eta = EstimatedTime(StatStream(0), total)
-        self._show_eta = None
-
-    def show_eta(
-        self,
-        step: Any,
-        timer: Any,
-        msg: str = "",
-        throttle: int | None = None,
-        every: float | None = None,
-    ) -> None:
-        """Print the estimated time until the processing is done.
-
-        Parameters
-        ----------
-        step
-            index, from 0, of the iteration that was just completed; one for each nested loop
-        timer
-            the ``as`` value of the chrono around one iteration
-        msg
-            printed before it
-        throttle
-            print only one in so many calls
-        every
-            print only so often, in seconds
-
-        Raises
-        ------
-        RuntimeError
-            :meth:`set_eta_total` was not called
-        """
-        if self._eta is None:
-            raise RuntimeError("call set_eta_total before show_eta: how much is there to do?")
-        if self._show_eta is None:
-            from track.utils.throttle import throttled
-
-            self._show_eta = throttled(self._eta.show_eta, throttle, every)
-        self._eta.timer = timer
-        self._show_eta(step, msg)
 
     # Output
 

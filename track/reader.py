@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -85,8 +86,14 @@ class Reader:
     ) -> None:
         self.protocol = protocol
         self.tell = tell
-        self.overview = Overview(protocol)
+
+    @cached_property
+    def overview(self) -> Overview:
         """All trials at a glance, see :class:`track.overview.Overview`."""
+        return Overview(self.protocol)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reader, (self.protocol, self.tell)
 
     def __repr__(self) -> str:
         return f"Reader({without_password(self.protocol.uri or '')!r})"

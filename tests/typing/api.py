@@ -19,6 +19,7 @@ from track.aggregators.aggregator import (
 from track.client import TrialDoesNotExist
 from track.configuration import options, reset_configuration
 from track.exchange import Copied, copy_store
+from track.loggable import Loggable, loggable
 from track.logger import TrialLogger
 from track.moment import Moment
 from track.persistence import get_protocol, make_local, register
@@ -84,6 +85,9 @@ def logging(trial: TrialLogger) -> None:
     trial.log_metrics(step="first", aggregator=RingAggregator.lazy(10, "d"), loss=1)
     trial.log_metrics(None, StatAggregator.lazy(skip=5), loss=1)
     trial.log_metrics(aggregator=TimeSeriesAggregator.lazy(), loss=1)
+    trial.log({"loss": {"train": 1}, "step": 3}, 7, aggregator=StatAggregator.lazy(5))
+    found: Loggable = loggable({"loss": 1}, separator=None, otherwise=str)
+    print(found.taken, found.refused)
     trial.log_metadata(aggregator=ValueAggregator.lazy(), seen=1)
     trial.set_status(Status.Suspended)
     trial.set_status(CustomStatus("reserved", 2), error="none")

@@ -67,6 +67,7 @@ NAMES = {
     "track.utils.stat": "StatStream StatStreamStruct",
     "track.utils.signal": "SignalHandler",
     "track.chrono": "ChronoContext",
+    "track.loggable": "Loggable loggable",
     "track.logger": "TrialLogger LogSignalHandler LoggerChronoContext",
 }
 """module -> the names that the documentation and known programs import from it."""

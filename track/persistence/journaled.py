@@ -34,6 +34,7 @@ from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.metrics import add_values
 from track.persistence.commands import Change, GroupCommands, TrialCommands
+from track.persistence.deferred import travelling
 from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
@@ -107,6 +108,15 @@ class JournaledProtocol(Protocol):
             self.producer.write_to(self.journal)
             if isinstance(self.repository, LocalRepository):
                 self.repository.journal = self.journal
+
+    def __copy__(self) -> JournaledProtocol:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> JournaledProtocol:
+        return self  # copies in one process share what is open, as its threads do
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return travelling(self, self._buffer_on_error, self.strict, self.eager)
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         self.producer.when_idle(callback)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from track.errors import BackendError, NotAReport, StoreNotFound
 from track.journals.file import FileJournal
@@ -10,6 +11,7 @@ from track.journals.journal import Journal
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
 from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
+from track.persistence.deferred import DeferredProtocol, anchored
 from track.persistence.file_store import JOURNAL_SUFFIX
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.legacy_report import import_report
@@ -35,8 +37,13 @@ class ReadProtocol(JournaledProtocol):
 
     def __init__(self, journal: Journal, uri: str, path: str | None = None) -> None:
         super().__init__(journal, uri=uri)
+        self.path = path
         if path is not None:
             self.content = ContentStore(path + CONTENT_SUFFIX)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        assert self.uri is not None  # it was opened by one
+        return DeferredProtocol, (anchored(self.uri, self.path), open_for_reading)
 
     def close(self) -> None:
         """Release the journal, without catching up first: who looked at one trial needs no more."""

@@ -1,0 +1,110 @@
+"""Timing blocks of a trial, and saying how long the rest will take."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, Protocol
+from track.running import LoggerChronoContext
+from track.structure import Trial
+from track.utils.stat import StatStream
+
+if TYPE_CHECKING:
+    from track.utils.eta import EstimatedTime
+
+
+class BlockTimer:
+    """What a :class:`~track.logger.TrialLogger` knows of times."""
+
+    trial: Trial
+    protocol: Protocol
+    _eta: EstimatedTime | None = None
+    _show_eta: Callable[..., Any] | None = None
+
+    def insert(self, parameters: dict[str, Any] | None = None) -> None:
+        """Insert the trial if it still waits for its arguments."""
+        raise NotImplementedError
+
+    def chrono(
+        self,
+        name: str,
+        aggregator: AggregatorFactory = DEFAULT_CHRONO,
+        start_callback: Callable[[], Any] | None = None,
+        end_callback: Callable[[], Any] | None = None,
+    ) -> LoggerChronoContext:
+        """Start a timer to measure the time spent in a block.
+
+        Parameters
+        ----------
+        name
+            name of the timer
+        aggregator
+            how to save the values; by default only their mean, deviation, minimum, maximum and
+            count are kept
+        start_callback
+            function that is called once the timer starts
+        end_callback
+            function that is called once the timer ends
+
+        Returns
+        -------
+        A context manager that represents the timer; its ``as`` value holds the statistics of all
+        times measured under that name, and is what :meth:`show_eta` takes.
+        """
+        self.insert()
+        acc = self.trial.chronos.get(name)
+        if not isinstance(acc, StatStream):
+            acc = self.trial.chronos[name] = StatStream(0)
+        context = LoggerChronoContext(self.protocol, self.trial, acc, name)
+        if aggregator is not DEFAULT_CHRONO or start_callback or end_callback:
+            context.kwargs = {
+                "aggregator": aggregator,
+                "start_callback": start_callback,
+                "end_callback": end_callback,
+            }
+        return context
+
+    def set_eta_total(self, total: int | list[int] | tuple[int, ...]) -> None:
+        """Say how many iterations there will be: a number, or one for each nested loop."""
+        from track.utils.eta import EstimatedTime
+
+        self._eta = EstimatedTime(StatStream(0), total)
+        self._show_eta = None
+
+    def show_eta(
+        self,
+        step: Any,
+        timer: Any,
+        msg: str = "",
+        throttle: int | None = None,
+        every: float | None = None,
+    ) -> None:
+        """Print the estimated time until the processing is done.
+
+        Parameters
+        ----------
+        step
+            index, from 0, of the iteration that was just completed; one for each nested loop
+        timer
+            the ``as`` value of the chrono around one iteration
+        msg
+            printed before it
+        throttle
+            print only one in so many calls
+        every
+            print only so often, in seconds
+
+        Raises
+        ------
+        RuntimeError
+            :meth:`set_eta_total` was not called
+        """
+        if self._eta is None:
+            raise RuntimeError("call set_eta_total before show_eta: how much is there to do?")
+        if self._show_eta is None:
+            from track.utils.throttle import throttled
+
+            self._show_eta = throttled(self._eta.show_eta, throttle, every)
+        self._eta.timer = timer
+        self._show_eta(step, msg)
