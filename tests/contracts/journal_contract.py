@@ -55,6 +55,24 @@ class JournalContract:
         assert all(before < after for before, after in pairwise([0, *positions]))
         assert journal.head() == positions[-1]
 
+    def test_payloads_that_begin_alike_are_appended_as_others_are(self, journal):
+        """What an event writer appends stands among the appends, in the order of the calls."""
+        write, other = journal.event_writer(b"a"), journal.event_writer(b"b")
+        write(b"1")
+        journal.append([b"c"])
+        other(b"2")
+        write(b"33")
+        write(b"")
+        assert payloads_of(journal) == [b"a1", b"c", b"b2", b"a33", b"a"]
+
+    def test_an_event_writer_of_a_closed_journal_says_so(self, journal):
+        """As an append does: a descriptor that was closed may be somebody else's by now."""
+        write = journal.event_writer(b"a")
+        write(b"1")
+        journal.close()
+        with pytest.raises(JournalClosed):
+            write(b"2")
+
     def test_appending_nothing_changes_nothing(self, journal):
         """An empty batch is no event."""
         journal.append([])

@@ -18,6 +18,10 @@ from track.events.values import MAX_DEPTH, check_depth, is_too_deep, new_packer,
 ENVELOPE = Struct(">4sQBQBIBQ")
 """Array header, tag, version and a uint64 marker; then marked stream, producer, sequence, at."""
 
+NUMBER_AND_TIME = Struct(">IBQ")
+"""The end of an envelope: the sequence, and the marked time. All before it is a *prefix*, the same
+in all events of one kind that one producer records about one subject."""
+
 STREAM = slice(4, 12)
 """Where a payload has its stream."""
 
@@ -27,6 +31,7 @@ MAX_PAYLOAD = 2**24 - 1
 """The longest payload in bytes, on every backend: the record header has 24 bits for it."""
 
 MAX_BODY = MAX_PAYLOAD - ENVELOPE.size
+PREFIX_SIZE = ENVELOPE.size - NUMBER_AND_TIME.size
 
 Upcaster = Callable[[list[Any]], list[Any]]
 
@@ -50,13 +55,41 @@ def stream_id(kind: str, uid: str) -> int:
     return int.from_bytes(blake2b(name, digest_size=8).digest(), "big") >> 1
 
 
+def prefix_of(kind: type[Event], stream: int, producer: int) -> bytes:
+    """Return the prefix of the payloads of a kind of event, see :data:`NUMBER_AND_TIME`."""
+    envelope = ENVELOPE.pack(_HEADS[kind], stream, UINT64, producer, UINT32, 0, UINT64, 0)
+    return envelope[:PREFIX_SIZE]
+
+
 class Encoder:
     """Encodes events with one reused buffer. Not for two threads at once."""
 
     def __init__(self) -> None:
         self._pack: Callable[[list[Any]], bytes] = new_packer().pack
 
-    def encode(  # noqa: PLR0917 - keywords would cost a tenth of a log call
+    def body(self, kind: type[Event], fields: list[Any]) -> bytes:
+        """Return the end of a payload, which follows its envelope.
+
+        Parameters
+        ----------
+        kind, fields
+            class of the event, one of the catalogue, and its fields in order
+
+        Raises
+        ------
+        EncodingError
+            a value cannot be logged (the message names its key), or all of it is too large
+        """
+        try:
+            body = self._pack(fields)
+        except Exception:  # noqa: BLE001 - whatever it was, the careful way finds and names it
+            body = pack_values(fields, kind._fields)
+        # Each level takes a byte, so what training loops log is not even looked at.
+        if len(body) > MAX_DEPTH:
+            _check(kind, fields, body)
+        return body
+
+    def encode(  # noqa: PLR0917 - the parts of an event, in the order of other calls
         self,
         kind: type[Event],
         fields: list[Any],
@@ -77,25 +110,26 @@ class Encoder:
         Raises
         ------
         EncodingError
-            a value cannot be logged (the message names its key), or all of it is too large
+            see :meth:`body`
         """
-        try:
-            body = self._pack(fields)
-        except Exception:  # noqa: BLE001 - whatever it was, the careful way finds and names it
-            body = pack_values(fields, kind._fields)
         head = _HEADS.get(kind)
         if head is None:
-            tag, version, _ = fields
-            head, body = _head(Kind(tag, version)), pack_values(fields[2:], ("body",))[1:]
-        # Each level takes a byte, so what training loops log is not even looked at.
-        if len(body) > MAX_DEPTH:
-            check_depth(fields, kind._fields)
-        if len(body) > MAX_BODY:
-            raise EncodingError(
-                f"{kind.__name__} takes {len(body)} bytes, over the limit of {MAX_BODY}: "
-                "log large contents with log_file"
-            )
+            tag, version, values = fields
+            head, body = _head(Kind(tag, version)), pack_values([values], ("body",))[1:]
+            _check(kind, fields, body)
+        else:
+            body = self.body(kind, fields)
         return ENVELOPE.pack(head, stream, UINT64, producer, UINT32, sequence, UINT64, at) + body
+
+
+def _check(kind: type[Event], fields: list[Any], body: bytes) -> None:
+    """Make sure that an event is neither nested too deeply nor too large."""
+    check_depth(fields, kind._fields)
+    if len(body) > MAX_BODY:
+        raise EncodingError(
+            f"{kind.__name__} takes {len(body)} bytes, over the limit of {MAX_BODY}: "
+            "log large contents with log_file"
+        )
 
 
 def fields_of(event: Event) -> list[Any]:

@@ -15,7 +15,7 @@ Two properties carry the whole of recovery:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from struct import Struct
 from zlib import crc32
 
@@ -48,6 +48,9 @@ def _header(length: int, mask: int, group_remaining: int) -> bytes:
     return fields + _CRC.pack(crc32(fields))
 
 
+_COMMON = 4096
+"""Payloads that are shorter have their headers kept; it bounds what is kept, any number does."""
+
 _plain_headers: dict[int, bytes] = {}
 """Headers of lone unmasked records by payload length: most records have one of few lengths."""
 
@@ -77,9 +80,40 @@ def frame(payload: bytes, group_remaining: int = 0) -> bytes:
     return _frame_masked(payload, group_remaining)
 
 
+def framer(prefix: bytes) -> Callable[[bytes], bytes]:
+    """Return what frames payloads that begin alike: given the rest of one, it returns the record.
+
+    It does what :func:`frame` does with the whole payload, but for what can be done once.
+    """
+    starts: dict[int, tuple[bytes, int]] = {}
+    """Length of the rest -> what comes before it in a plain record, and the checksum of that."""
+
+    def start_of(length: int) -> tuple[bytes, int]:
+        start = _plain_header(len(prefix) + length) + prefix
+        if length < _COMMON:
+            starts[length] = start, crc32(start, SEED)
+        return start, crc32(start, SEED)
+
+    def frame_rest(rest: bytes) -> bytes:
+        try:
+            start, crc = starts[len(rest)]
+        except KeyError:
+            start, crc = start_of(len(rest))
+        crc = crc32(rest, crc)
+        if crc >> 24 in START or (MAGIC[0] in rest and MAGIC in rest):
+            return frame(prefix + rest)
+        return start + rest + crc.to_bytes(4, "little")
+
+    # What ends a prefix must not become a magic with what follows.
+    ends_in_a_start = any(prefix.endswith(MAGIC[:size]) for size in range(1, len(MAGIC)))
+    if ends_in_a_start or MAGIC in prefix:
+        return lambda rest: frame(prefix + rest)
+    return frame_rest
+
+
 def _plain_header(length: int) -> bytes:
     header = _header(length, 0, 0)
-    if length < 4096:  # noqa: PLR2004 - bounds the cache, any number does
+    if length < _COMMON:
         _plain_headers[length] = header
     return header
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from track.errors import JournalError, JournalWriteError
-from track.events.record import MAX_GROUP, OVERHEAD, frame, frame_group
+from track.events.record import MAX_GROUP, OVERHEAD, frame, frame_group, framer
 from track.events.scan import Damage, find_record, records, salvage, scan
 from track.journals.file_lock import LockedFile
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
@@ -71,22 +71,51 @@ class FileJournal(JournalOnDisk):
         try:
             written = os.write(self.file.fd, data)
         except OSError as error:
-            self.file.descriptor()
-            raise JournalWriteError(
-                error.errno,
-                f"cannot append to {self.path}: {error.strerror}; make room, or check the disk. "
-                "The event was not recorded, the journal goes on working",
-            ) from error
+            raise self._refused(error) from error
         if written != len(data):
-            # Others may have appended behind the fragment, so it cannot be taken back. It holds no
-            # intact record: readers report it as torn and go on behind it.
-            raise JournalWriteError(
-                errno.ENOSPC,  # the usual reason; the next write would say
-                f"only {written} of {len(data)} bytes could be appended to {self.path}: make room "
-                "on the disk. The event was not recorded, the journal goes on working",
-            )
+            raise self._cut_short(written, len(data))
         if self._always:
             self.sync()
+
+    def event_writer(self, prefix: bytes) -> Callable[[bytes], None]:
+        if self._always:
+            return super().event_writer(prefix)  # beside a sync nothing else costs anything
+        frame_rest, file, os_write = framer(prefix), self.file, os.write
+
+        def write(rest: bytes) -> None:
+            data = frame_rest(rest)
+            try:
+                written = os_write(file.fd, data)
+            except OSError as error:
+                raise self._refused(error) from error
+            if written != len(data):
+                raise self._cut_short(written, len(data))
+
+        return write
+
+    def _refused(self, error: OSError) -> JournalWriteError:
+        """Return what to raise when nothing could be written.
+
+        Raises
+        ------
+        JournalClosed
+            it was not tried
+        """
+        self.file.descriptor()
+        return JournalWriteError(
+            error.errno,
+            f"cannot append to {self.path}: {error.strerror}; make room, or check the disk. "
+            "The event was not recorded, the journal goes on working",
+        )
+
+    def _cut_short(self, written: int, size: int) -> JournalWriteError:
+        # Others may have appended behind the fragment, so it cannot be taken back. It holds no
+        # intact record: readers report it as torn and go on behind it.
+        return JournalWriteError(
+            errno.ENOSPC,  # the usual reason; the next write would say
+            f"only {written} of {size} bytes could be appended to {self.path}: make room "
+            "on the disk. The event was not recorded, the journal goes on working",
+        )
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         window = self.window

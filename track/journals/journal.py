@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import inf
 from typing import Literal
@@ -57,7 +57,8 @@ class Journal(ABC):
     """An append-only, totally ordered store of payloads. The module says what it promises."""
 
     sync_due_ns: float = inf
-    """Wall time, in nanoseconds, from which on a writer should :meth:`sync`; inf for never."""
+    """Wall time, in nanoseconds, from which on a writer should :meth:`sync`; inf for never. A sync
+    makes it later; writers need not notice at once."""
 
     @abstractmethod
     def append(self, payloads: Sequence[bytes]) -> None:
@@ -74,6 +75,14 @@ class Journal(ABC):
         ConcurrentWrite
             in an exclusive section that was lost: somebody else decided something meanwhile
         """
+
+    def event_writer(self, prefix: bytes) -> Callable[[bytes], None]:
+        """Return what appends payloads that begin alike, one by one, given the rest of each.
+
+        It does what :meth:`append` does with the whole payload, and raises what that raises. A
+        journal overrides it if there is something that it can do once for all of them.
+        """
+        return lambda rest: self.append((prefix + rest,))
 
     def append_foreign(self, payloads: Sequence[bytes]) -> None:
         """Append what was recorded before, somewhere else, and was decided by nobody.

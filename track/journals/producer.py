@@ -4,36 +4,70 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from math import inf
 from time import time_ns
 from typing import Any
+from weakref import WeakSet
 
-from track.events.codec import MAX_SEQUENCE, Encoder, fields_of
+from track.events.codec import (
+    MAX_SEQUENCE,
+    NUMBER_AND_TIME,
+    UINT64,
+    Encoder,
+    fields_of,
+    prefix_of,
+)
 from track.events.types import Event
 from track.journals.journal import Journal
 from track.utils.forking import renew_in_children
 
-Append = Callable[[tuple[bytes]], None]
+Record = Callable[[list[Any]], None]
+"""Appends an event, given its fields, in order."""
 
 
 class _Identity:
-    """One producer: a random id, and how many events it has recorded."""
+    """One producer: a random id, and how many events it has recorded.
 
-    __slots__ = ("append", "busy", "decider", "deferred", "encode", "id", "recorded")
+    As a context it is busy: what a signal handler wants from its thread waits until the end.
+    """
 
-    def __init__(self, append: Append) -> None:
-        self.append = append
-        """Where what it records goes."""
+    __slots__ = ("busy", "decider", "deferred", "encoder", "id", "recorded")
+
+    def __init__(self) -> None:
         self.id = int.from_bytes(os.urandom(8), "big") >> 1
         self.recorded = 0
-        self.encode = Encoder().encode
+        self.encoder = Encoder()
         self.busy = 0
         """How many calls of this thread are under way, one inside the other."""
         self.deferred: list[Callable[[], None]] = []
         self.decider: _Identity | None = None
         """Who the thread is in events that somebody else appends."""
+
+    def encode(self, stream: int, event: Event, at: int) -> bytes:
+        """Return the payload of the next event."""
+        # Its number is spent even if it is not appended: a failed write may have reached the disk.
+        self.recorded += 1
+        kind, fields = type(event), fields_of(event)
+        return self.encoder.encode(kind, fields, stream, self.id, self.recorded, at)
+
+    def is_used_up(self) -> bool:
+        """Whether there is no number left."""
+        return self.recorded >= MAX_SEQUENCE
+
+    def __enter__(self) -> None:
+        self.busy += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.busy -= 1
+        if self.deferred and not self.busy:
+            self.run_deferred()
+
+    def run_deferred(self) -> None:
+        """Do what waited until the thread is idle."""
+        while self.deferred:
+            self.deferred.pop(0)()
 
 
 class Producer:
@@ -48,6 +82,7 @@ class Producer:
     def __init__(self, journal: Journal) -> None:
         self.changed = False
         """Whether anything was recorded since somebody last set this to False."""
+        self._recorders: WeakSet[_Recorder] = WeakSet()
         self.write_to(journal)
         self.stop_reminding()
         renew_in_children(self)
@@ -55,33 +90,33 @@ class Producer:
     def write_to(self, journal: Journal) -> None:
         """Append to a journal from now on, under new identities."""
         self.journal = journal
-        self._threads = threading.local()
+        self.forget_threads()
 
     def renew_after_fork(self) -> None:
         self.changed = False
         self.stop_reminding()
-        self._threads = threading.local()
+        self.forget_threads()
 
-    def remind(self, at_ns: int, callback: Callable[[], None]) -> None:
+    def forget_threads(self) -> None:
+        """Have each thread take a new identity."""
+        self._threads = threading.local()
+        for recorder in list(self._recorders):
+            recorder.threads = threading.local()
+
+    def remind(self, at_ns: float, callback: Callable[[], None]) -> None:
         """Have a function called behind the first event from a wall time on, in its thread."""
-        self._reminder_ns: float = at_ns
+        self._reminder_ns = at_ns
         self._remind = callback
+        self.due_ns: float = 0
+        """Wall time from which on there may be something to do behind an event."""
 
     def stop_reminding(self) -> None:
         """Call no function any more."""
-        self._reminder_ns, self._remind = inf, _nothing
+        self.remind(inf, _nothing)
 
-    @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> AbstractContextManager[None]:
         """Have what a signal handler wants from this thread wait until the block ends."""
-        identity = self._identity()
-        identity.busy += 1
-        try:
-            yield
-        finally:
-            identity.busy -= 1
-            if identity.deferred and not identity.busy:
-                _run_deferred(identity)
+        return self.identity()
 
     def encode(self, stream: int, event: Event) -> bytes:
         """Return the payload of an event that another process appends, stamped with the time.
@@ -94,14 +129,10 @@ class Producer:
         EncodingError
             a value cannot be logged
         """
-        usual = self._identity()
-        if usual.decider is None or usual.decider.recorded == MAX_SEQUENCE:
-            usual.decider = _Identity(self.journal.append)
-        identity = usual.decider
-        identity.recorded += 1
-        return identity.encode(
-            type(event), [*event], stream, identity.id, identity.recorded, time_ns()
-        )
+        usual = self.identity()
+        if usual.decider is None or usual.decider.is_used_up():
+            usual.decider = _Identity()
+        return usual.decider.encode(stream, event, time_ns())
 
     def when_idle(self, callback: Callable[[], None]) -> None:
         """Call a function now, or once this thread is done with what it does here.
@@ -109,7 +140,7 @@ class Producer:
         A signal handler comes between any two steps of its thread: what it records then could get
         ahead of an event that is numbered but not yet written.
         """
-        identity = self._identity()
+        identity = self.identity()
         if identity.busy:
             identity.deferred.append(callback)
         else:
@@ -125,41 +156,29 @@ class Producer:
         JournalError
             see :meth:`track.journals.journal.Journal.append`
         """
-        self.record_fields(stream, type(event), fields_of(event))
+        with (identity := self.identity()):
+            self.changed = True
+            at = time_ns()
+            payload = identity.encode(stream, event, at)
+            if identity.is_used_up():
+                self.forget_threads()
+            self.journal.append((payload,))
+            if at >= self.due_ns:
+                self.do_what_is_due(at)
 
-    def record_fields(self, stream: int, kind: type[Event], fields: list[Any]) -> None:
-        """Do what :meth:`record` does, for an event in pieces: all that a training loop waits for.
+    def recorder(self, stream: int, kind: type[Event]) -> Record:
+        """Return what records events of one kind about one subject, as :meth:`record` does.
 
         Parameters
         ----------
         stream
-            whom the event is about
+            whom the events are about
         kind
-            its class
-        fields
-            its fields, in order
+            their class, one of the catalogue
         """
-        try:
-            identity = self._threads.identity
-        except AttributeError:
-            identity = self._identity()
-        identity.busy += 1
-        self.changed = True
-        try:
-            # A number is spent even if the append fails: a failed write may have reached the disk.
-            identity.recorded = sequence = identity.recorded + 1
-            if sequence == MAX_SEQUENCE:
-                del self._threads.identity
-            at = time_ns()
-            identity.append((identity.encode(kind, fields, stream, identity.id, sequence, at),))
-            if at >= self.journal.sync_due_ns:
-                self.journal.sync()
-            if at >= self._reminder_ns:
-                self._remind()
-        finally:
-            identity.busy -= 1
-            if identity.deferred and not identity.busy:
-                _run_deferred(identity)
+        recorder = _Recorder(self, stream, kind)
+        self._recorders.add(recorder)
+        return recorder.record
 
     def append_encoded(self, payloads: Sequence[bytes], *, decided: bool) -> None:
         """Append what others recorded, as it is. It is in the journal when this returns.
@@ -181,18 +200,70 @@ class Producer:
         if time_ns() >= self.journal.sync_due_ns:
             self.journal.sync()
 
-    def _identity(self) -> _Identity:
+    def do_what_is_due(self, at: int) -> None:
+        """Sync the journal and remind whoever wants it, if it is time, and note when it will be."""
+        if at >= self.journal.sync_due_ns:
+            self.journal.sync()
+        if at >= self._reminder_ns:
+            self._remind()
+        self.due_ns = min(self.journal.sync_due_ns, self._reminder_ns)
+        # Another thread may have asked to be reminded since the line before last.
+        self.due_ns = min(self.due_ns, self._reminder_ns)
+
+    def identity(self) -> _Identity:
         """Return who this thread is, made when it records for the first time."""
-        if not hasattr(self._threads, "identity"):
-            self._threads.identity = _Identity(self.journal.append)
-        identity: _Identity = self._threads.identity
+        try:
+            identity: _Identity = self._threads.identity
+        except AttributeError:
+            identity = self._threads.identity = _Identity()
         return identity
+
+
+class _Recorder:
+    """Records events of one kind about one subject: all that a training loop waits for.
+
+    What is the same in all of them is prepared once for each thread.
+    """
+
+    __slots__ = ("__weakref__", "_kind", "_producer", "_stream", "threads")
+
+    def __init__(self, producer: Producer, stream: int, kind: type[Event]) -> None:
+        self._producer, self._stream, self._kind = producer, stream, kind
+        self.threads = threading.local()
+
+    def record(self, fields: list[Any]) -> None:
+        try:
+            identity, encode, write = self.threads.ready
+        except AttributeError:
+            identity, encode, write = self._get_ready()
+        producer = self._producer
+        identity.busy += 1
+        producer.changed = True
+        try:
+            # A number is spent even if the append fails: a failed write may have reached the disk.
+            identity.recorded = sequence = identity.recorded + 1
+            if sequence == MAX_SEQUENCE:
+                producer.forget_threads()
+            at = time_ns()
+            write(_number_and_time(sequence, UINT64, at) + encode(self._kind, fields))
+            if at >= producer.due_ns:
+                producer.do_what_is_due(at)
+        finally:
+            identity.busy -= 1
+            if identity.deferred and not identity.busy:
+                identity.run_deferred()
+
+    def _get_ready(self) -> tuple[_Identity, Callable[..., bytes], Callable[[bytes], None]]:
+        """Prepare what this thread needs for each event."""
+        identity = self._producer.identity()
+        prefix = prefix_of(self._kind, self._stream, identity.id)
+        write = self._producer.journal.event_writer(prefix)
+        self.threads.ready = ready = identity, identity.encoder.body, write
+        return ready
+
+
+_number_and_time = NUMBER_AND_TIME.pack
 
 
 def _nothing() -> None:
     """Do what there is to do when nobody wants to be reminded."""
-
-
-def _run_deferred(identity: _Identity) -> None:
-    while identity.deferred:
-        identity.deferred.pop(0)()

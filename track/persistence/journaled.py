@@ -309,16 +309,16 @@ class JournaledProtocol(Protocol):
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         stream = self._stream_of(trial)
         trial.read_metrics_from(partial(self.repository.metrics, trial.uid))
-        return partial(self._sink_metrics, stream)
+        record = self.producer.recorder(stream, MetricsLogged)
 
-    def _sink_metrics(
-        self, stream: int, step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]
-    ) -> None:
-        # Training loops wait for these lines, and their steps are nearly always integers.
-        if step.__class__ is not int:
-            check_key("the step", step)
-        spec = None if aggregator is None else aggregator_for(aggregator, values)
-        self.producer.record_fields(stream, MetricsLogged, [step, values, spec])
+        def sink(step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]) -> None:
+            # Training loops wait for these lines, and their steps are nearly always integers.
+            if step.__class__ is not int:
+                check_key("the step", step)
+            spec = None if aggregator is None else aggregator_for(aggregator, values)
+            record([step, values, spec])
+
+        return sink
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
@@ -61,7 +62,7 @@ def test_events_in_pieces_are_the_same_events(journal):
     """Both ways to record write the same."""
     producer = Producer(journal)
     producer.record(1, TagsAdded({"a": 1}))
-    producer.record_fields(1, TagsAdded, [{"a": 1}])
+    producer.recorder(1, TagsAdded)([{"a": 1}])
     first, second = journal.read()
     assert (first.event, first.stream) == (second.event, second.stream)
 
@@ -131,7 +132,7 @@ def test_a_producer_that_runs_out_of_numbers_takes_a_new_id(journal, failing):
     """The last number is used, or lost, and the next event is the first of somebody else."""
     producer = Producer(journal)
     producer.record(1, TrialStarted())
-    producer._threads.identity.recorded = MAX_SEQUENCE - 1
+    producer.identity().recorded = MAX_SEQUENCE - 1
     journal.fail_after = failing
     try:
         producer.record(1, TrialStarted())
@@ -142,6 +143,52 @@ def test_a_producer_that_runs_out_of_numbers_takes_a_new_id(journal, failing):
     first, last, fresh = journal.read()
     assert (first.sequence, last.sequence, fresh.sequence) == (1, MAX_SEQUENCE, 1)
     assert first.producer == last.producer != fresh.producer
+
+
+@pytest.mark.parametrize("last", ["recorder", "record"])
+def test_a_recorder_goes_on_when_the_numbers_run_out(journal, last):
+    """Whoever used the last one: what is prepared for a producer is prepared anew."""
+    producer = Producer(journal)
+    record = producer.recorder(1, TagsAdded)
+    record([{}])
+    producer.identity().recorded = MAX_SEQUENCE - 1
+    record([{}]) if last == "recorder" else producer.record(1, TagsAdded({}))
+    record([{}])
+    producer.record(1, TagsAdded({}))
+    first, at_last, fresh, next_one = journal.read()
+    assert [item.sequence for item in (first, at_last, fresh, next_one)] == [1, MAX_SEQUENCE, 1, 2]
+    assert first.producer == at_last.producer != fresh.producer == next_one.producer
+
+
+def test_a_recorder_writes_to_the_journal_of_its_producer(journal):
+    """Also after that was changed, in every thread."""
+    producer, later = Producer(journal), MemoryJournal()
+    record = producer.recorder(1, TagsAdded)
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(record, [{}]).result()
+        record([{}])
+        producer.write_to(later)
+        pool.submit(record, [{}]).result()
+        record([{}])
+    assert (journal.head(), later.head()) == (2, 2)
+    assert len({recorded.producer for recorded in [*journal.read(), *later.read()]}) == 4
+
+
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_function_is_called_behind_the_first_event_from_a_time_on(journal, first):
+    """Once it was called, the next one is called when its time comes."""
+    producer, called = Producer(journal), []
+    record = producer.recorder(1, TagsAdded)
+    for _ in range(first):
+        record([{}])
+    producer.remind(time.time_ns() + 10**15, lambda: called.append("much later"))
+    record([{}])
+    producer.record(1, TagsAdded({}))
+    assert called == []
+    producer.remind(time.time_ns(), lambda: (called.append("now"), producer.stop_reminding()))
+    record([{}])
+    record([{}])
+    assert called == ["now"]
 
 
 def test_it_says_whether_anything_was_recorded(journal):
