@@ -1,0 +1,141 @@
+/** What the server answers: JSON for objects, columns of float64 for series. */
+
+/**
+ * @typedef {{uid: string, name: string | null, revision: number, project: string | null,
+ *   group: string | null, status: string | null, created: number | null, changed: number | null,
+ *   start: number | null, end: number | null, runtime: number | null, tags: Record<string, any>,
+ *   parameters: Record<string, any>, metrics: Record<string, Summary>, failure: string | null,
+ *   archived?: boolean, part: boolean}} Row
+ * @typedef {{last: any, min: any, max: any, count: number, step: any}} Summary
+ * @typedef {{name: string, uri: string, version: string, position: number, first_at: number | null,
+ *   last_at: number | null, counts: Record<string, number>, projects: {uid: string, name: string}[],
+ *   groups: {uid: string, name: string, project: string}[], writable: boolean, at: any,
+ *   problems: string[], metrics: string[], parameters: string[], tags: string[]}} Store
+ * @typedef {{trial: string, metric: string, length: number, exact: boolean, min: number, max: number,
+ *   labels?: string[], steps: Float64Array, times: Float64Array, values: Float64Array}} Series
+ * @typedef {{position: number, time: number, kind: string, subject: {kind: string, uid: string},
+ *   producer?: string, payload: any}} StoreEvent
+ */
+
+/** What the server could not do, in a sentence for people. */
+export class ApiError extends Error {
+  /** @param {number} status 0: there was no answer @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** @typedef {Record<string, string | number | string[] | null | undefined | false>} Query */
+
+/** @param {string} path @param {Query} [query] */
+export function address(path, query = {}) {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries(query)) {
+    if (Array.isArray(value)) for (const one of value) params.append(name, one);
+    else if (value !== null && value !== undefined && value !== false && value !== "") params.set(name, String(value));
+  }
+  const text = params.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/**
+ * @param {string} url
+ * @param {RequestInit} [options]
+ */
+async function request(url, options) {
+  let response;
+  try {
+    response = await fetch(url, options);
+  } catch (error) {
+    if (options?.signal?.aborted) throw error;
+    dispatchEvent(new CustomEvent("track:unreachable"));
+    throw new ApiError(0, "The server does not answer.");
+  }
+  if (!response.ok) {
+    const said = await response.json().catch(() => null);
+    throw new ApiError(response.status, said?.error ?? `The server answered ${response.status}.`);
+  }
+  return response;
+}
+
+/**
+ * Get JSON.
+ * @param {string} path below `/api/`
+ * @param {Query} [query]
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<any>}
+ */
+export async function getJson(path, query = {}, signal) {
+  return (await request(address(`api/${path}`, query), { signal })).json();
+}
+
+/**
+ * Get series.
+ * @param {Query} query
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{position: number, series: Series[]}>}
+ */
+export async function getSeries(query, signal) {
+  const response = await request(address("api/series", query), { signal });
+  return decodeSeries(await response.arrayBuffer());
+}
+
+/**
+ * Return the series in an answer: a length, a header of JSON, and columns of float64.
+ * @param {ArrayBuffer} buffer
+ */
+export function decodeSeries(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  let offset = 4 + length;
+  const column = (/** @type {number} */ n) => {
+    const values = new Float64Array(buffer, offset, n);
+    offset += 8 * n;
+    return values;
+  };
+  const series = header.series.map((/** @type {any} */ { columns, ...facts }) => ({
+    ...facts,
+    steps: column(columns.steps),
+    times: column(columns.times),
+    values: column(columns.values),
+  }));
+  return { position: header.position, series };
+}
+
+/** Ask for a change. The header tells the server that this page asked, and no other.
+ * @param {string} path below `/api/`
+ */
+export async function post(path) {
+  return (await request(`api/${path}`, { method: "POST", headers: { "X-Track": "1" } })).json().catch(() => null);
+}
+
+/**
+ * Remember the answer of the latest of several questions: earlier ones are given up.
+ * @template T
+ */
+export class Latest {
+  #controller = new AbortController();
+
+  /**
+   * Return the answer, or undefined if another question came meanwhile.
+   * @param {(signal: AbortSignal) => Promise<T>} ask
+   * @returns {Promise<T | undefined>}
+   */
+  async ask(ask) {
+    this.cancel();
+    const controller = new AbortController();
+    this.#controller = controller;
+    try {
+      const answer = await ask(controller.signal);
+      return controller.signal.aborted ? undefined : answer;
+    } catch (error) {
+      if (controller.signal.aborted) return undefined;
+      throw error;
+    }
+  }
+
+  cancel() {
+    this.#controller.abort();
+  }
+}

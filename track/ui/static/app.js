@@ -1,0 +1,123 @@
+/** Where the page starts: one view at a time inside a frame, and what both are told. */
+
+import { getJson, Latest } from "./api.js";
+import { h, replace, throttle } from "./dom.js";
+import { Frame } from "./frame.js";
+import { Live } from "./live.js";
+import { State } from "./state.js";
+import { messageOf } from "./states.js";
+
+/**
+ * @typedef {import("./api.js").Store} Store
+ * @typedef {import("./live.js").Change} Change
+ * @typedef {{
+ *   update?: (changed: Set<string>) => void,
+ *   live?: (change: Change) => void,
+ *   unmount?: () => void,
+ * }} View what a view does when the URL changes, when the store does, and when it is left
+ * @typedef {{state: State, store: () => Store | null, onStore: (call: (store: Store) => void) => () => void,
+ *   refresh: () => void}} App
+ */
+
+/** Views are fetched when they are looked at; the first one at once. */
+const MODULES = {
+  trials: () => import("./table.js"),
+  charts: () => import("./charts.js"),
+  trial: () => import("./trial.js"),
+  compare: () => import("./compare.js"),
+  history: () => import("./history.js"),
+};
+
+const REFRESH_MS = 500;
+
+const state = new State();
+/** @type {Store | null} */
+let store = null;
+/** @type {Set<(store: Store) => void>} */
+const storeListeners = new Set();
+/** @type {View | null} */
+let view = null;
+let shown = "";
+/** @type {Latest<Store>} */
+const asking = new Latest();
+
+/** @type {App} */
+const app = {
+  state,
+  store: () => store,
+  onStore: (call) => {
+    storeListeners.add(call);
+    if (store) call(store);
+    return () => storeListeners.delete(call);
+  },
+  refresh: () => refreshStore(),
+};
+
+const frame = new Frame(app);
+const live = new Live(onChange, (status) => frame.setStatus(status));
+
+/** @type {Change | null} */
+let waiting = null;
+/** Tell the view what changed, twice a second at most: changes that come faster are put together. */
+const deliver = throttle(REFRESH_MS, () => {
+  if (!waiting) return;
+  const change = waiting;
+  waiting = null;
+  frame.live(change);
+  view?.live?.(change);
+  refreshStore();
+});
+
+/** @param {Change} change */
+function onChange(change) {
+  waiting = waiting === null ? change : joined(waiting, change);
+  deliver();
+}
+
+/** @param {Change} first @param {Change} then */
+function joined(first, then) {
+  const trials = first.trials && then.trials ? [...new Set([...first.trials, ...then.trials])] : null;
+  const kinds = { ...first.kinds };
+  for (const [kind, n] of Object.entries(then.kinds)) kinds[kind] = (kinds[kind] ?? 0) + n;
+  return { ...then, from: first.from, trials, kinds };
+}
+
+async function refreshStore() {
+  try {
+    const answer = await asking.ask((signal) => getJson("store", { at: state.at }, signal));
+    if (!answer) return;
+    const isFirst = store === null;
+    store = answer;
+    if (isFirst) live.start(answer.position);
+    for (const call of storeListeners) call(answer);
+    frame.problem(null);
+  } catch (error) {
+    frame.problem(messageOf(error));
+    if (store === null) setTimeout(refreshStore, 1500);
+  }
+}
+
+async function showView() {
+  const wanted = `${state.view}/${state.uid ?? ""}`;
+  if (wanted === shown) return;
+  shown = wanted;
+  view?.unmount?.();
+  view = null;
+  const module = await MODULES[state.view]();
+  if (wanted !== shown) return; // somebody went on meanwhile
+  const root = h("div", { class: `view view-${state.view}` });
+  replace(frame.main, root);
+  frame.main.scrollTop = 0;
+  view = module.mount(root, app);
+}
+
+state.onChange((changed) => {
+  frame.update(changed);
+  if (changed.has("at")) refreshStore();
+  if (changed.has("view") || changed.has("uid")) showView();
+  else view?.update?.(changed);
+});
+
+document.body.prepend(frame.root);
+refreshStore();
+showView();

@@ -1,0 +1,423 @@
+/** A chart of one metric: lines of many trials, with a cursor, zoom, marks and what can be saved. */
+
+import { announce, h, iconButton, replace, setStyle } from "./dom.js";
+import { lookOf, variable } from "./colors.js";
+import { count, duration, number, plural, text, time } from "./format.js";
+import { swatch } from "./grid.js";
+import { closest, prepare } from "./lines.js";
+import { menuButton } from "./popover.js";
+import { saveImage, saveTable, showTable } from "./saving.js";
+
+/** @typedef {import("./api.js").Series} Series */
+/** @typedef {import("./lines.js").Joined} Joined */
+/**
+ * @typedef {{x: import("./lines.js").XKind, isLogX: boolean, isLogY: boolean, smoothing: number,
+ *   zoom: [number, number] | null}} ChartOptions
+ * @typedef {{
+ *   nameOf: (uid: string) => string, starts: Map<string, number>,
+ *   onZoom: (zoom: [number, number] | null) => void,
+ *   onHover: (chart: Chart | null, values: Map<string, number>) => void,
+ *   onFocus: (uid: string | null) => void,
+ *   onPoint: (anchor: Element, point: {uid: string, metric: string, step: number | string, time: number, value: number}) => void,
+ * }} ChartHost
+ */
+
+const HEIGHT = 220;
+const REACH = 0.03;
+/** Of the width of the chart: a line farther away has no value at the cursor. */
+const MOST_IN_TOOLTIP = 10;
+
+/** @type {Promise<any> | null} */
+let library = null;
+const loadLibrary = () => (library ??= import("./vendor/uPlot.esm.js").then((module) => module.default));
+
+export class Chart {
+  /** @type {any} */
+  plot = null;
+  /** @type {Joined | null} */
+  data = null;
+  /** @type {Series[]} */
+  series = [];
+  #shape = "";
+  #isDrawing = false;
+  /** @type {string | null} */
+  #focused = null;
+
+  /**
+   * @param {string} metric
+   * @param {ChartHost} host
+   * @param {ChartOptions} options
+   * @param {any} sync what links the cursors of charts
+   */
+  constructor(metric, host, options, sync) {
+    this.metric = metric;
+    this.host = host;
+    this.options = options;
+    this.sync = sync;
+    this.readout = h("span", { class: "chart-readout" });
+    this.note = h("span", { class: "chart-note clip" });
+    this.tooltip = h("div", { class: "tooltip", hidden: true });
+    this.area = h("div", { class: "chart-area", tabindex: "0", role: "img", "aria-label": `Chart of ${text(metric, 100)}. Arrow keys move the cursor, plus and minus zoom.` });
+    this.menu = menuButton("⋯", () => this.#menu(), { class: "icon-button", "aria-label": `Save or list ${text(metric, 60)}` });
+    this.root = h(
+      "figure",
+      { class: "chart", "data-metric": text(metric) },
+      h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(metric, 1000), dir: "auto" }, text(metric, 100)), this.note, this.readout, this.menu),
+      this.area,
+      this.tooltip,
+    );
+    this.area.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
+    this.resizes = new ResizeObserver(() => this.plot?.setSize({ width: this.area.clientWidth, height: HEIGHT }));
+    this.resizes.observe(this.area);
+  }
+
+  #menu() {
+    const close = (/** @type {() => void} */ act) => () => {
+      this.menu.close();
+      act();
+    };
+    const item = (/** @type {string} */ label, /** @type {() => void} */ act) => h("button", { type: "button", class: "menu-item", onclick: close(act) }, label);
+    return [
+      item("Show as a table", () => showTable(this)),
+      item("Save the points as CSV", () => saveTable(this)),
+      item("Save as PNG", () => saveImage(this)),
+    ];
+  }
+
+  /**
+   * Show series, or the same ones otherwise.
+   * @param {Series[]} series
+   * @param {ChartOptions} [options]
+   */
+  async show(series, options = this.options) {
+    this.series = series;
+    this.options = options;
+    if (this.#isDrawing) return;
+    this.#isDrawing = true; // until the library is there, only the latest is drawn
+    const uPlot = await loadLibrary();
+    this.#isDrawing = false;
+    if (!this.area.isConnected) return;
+    this.data = prepare(this.series, { ...this.options, starts: this.host.starts });
+    if (this.series.length > 0 && this.series.every((one) => one.length === 1) && this.options.x === "step") {
+      this.#showResults();
+      return;
+    }
+    const shape = JSON.stringify([this.options, this.data.unit, this.data.lines.map((line) => [line.uid, line.smooth !== null])]);
+    if (shape === this.#shape && this.plot) this.plot.setData([this.data.x, ...this.data.columns]);
+    else this.#draw(uPlot);
+    this.#shape = shape;
+    this.#notes();
+  }
+
+  /** Show values that have no curve as bars. */
+  #showResults() {
+    this.plot?.destroy();
+    this.plot = null;
+    this.#shape = "";
+    const values = this.series.map((one) => one.values[0]);
+    const finite = values.filter(Number.isFinite);
+    const [low, high] = [Math.min(0, ...finite), Math.max(0, ...finite)];
+    const share = (/** @type {number} */ value) => (high > low ? ((value - low) / (high - low)) * 100 : 0);
+    replace(
+      this.area,
+      h("ul", { class: "results", "aria-label": text(this.metric, 100) }, this.series.map((one, i) => {
+        const [from, to] = [share(Math.min(0, values[i])), share(Math.max(0, values[i]))];
+        const bar = h("i", { class: "result-bar", style: { left: `${from}%`, width: `${Math.max(0.5, to - from)}%`, background: lookOf(one.trial).color } });
+        return h("li", null, h("span", { class: "clip", dir: "auto" }, this.host.nameOf(one.trial)), h("span", { class: "result-room", "aria-hidden": "true" }, Number.isFinite(values[i]) ? bar : null), h("b", null, number(values[i], 4, true)));
+      })),
+    );
+    this.#notes();
+  }
+
+  /** Draw anew with the colours of the other scheme. */
+  recolor() {
+    this.#shape = "";
+    if (this.data) this.show(this.series);
+  }
+
+  /** @param {any} uPlot */
+  #draw(uPlot) {
+    this.plot?.destroy();
+    replace(this.area);
+    const data = /** @type {Joined} */ (this.data);
+    const { isLogX, isLogY, x: kind, zoom } = this.options;
+    const isWall = kind === "wall";
+    const font = `11px ${getComputedStyle(document.body).fontFamily}`;
+    const axis = { font, stroke: variable("--soft"), grid: { stroke: variable("--grid-line"), width: 1 }, ticks: { show: false } };
+    const range = (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => zoom ?? spread(low, high, isLogX, 0);
+    const options = {
+      width: this.area.clientWidth,
+      height: HEIGHT,
+      legend: { show: false },
+      focus: { alpha: 0.22 },
+      padding: [8, 16, 0, 0],
+      cursor: {
+        y: false,
+        sync: { key: this.sync.key, scales: ["x", null] },
+        drag: { x: true, y: false, setScale: false, dist: 6 },
+        focus: { prox: 18 },
+        points: { size: 6 },
+        dataIdx: (/** @type {any} */ plot, /** @type {number} */ place, /** @type {number} */ index) => this.#closest(plot, place, index),
+        bind: { dblclick: () => () => this.host.onZoom(null) },
+      },
+      scales: {
+        x: { time: isWall, distr: isLogX ? 3 : 1, range },
+        y: { distr: isLogY ? 3 : 1, range: (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => spread(low, high, isLogY, 0.06) },
+      },
+      axes: [
+        { ...axis, size: 28, gap: 6, space: isWall ? 90 : 64, ...(isWall ? {} : { values: (/** @type {any} */ _plot, /** @type {number[]} */ splits) => splits.map((value) => (value === null ? "" : kind === "relative" ? duration(value) : number(value))) }) },
+        { ...axis, size: (/** @type {any} */ _plot, /** @type {string[] | null} */ values) => Math.max(34, ...(values ?? []).map((value) => value.length * 6.4 + 14)), gap: 6, space: 36, values: (/** @type {any} */ _plot, /** @type {(number | null)[]} */ splits) => splits.map((value) => (value === null ? "" : this.#tick(value))) },
+      ],
+      series: [{}, ...data.lines.flatMap((line) => this.#specs(line))],
+      hooks: {
+        draw: [(/** @type {any} */ plot) => this.#drawMarks(plot)],
+        setCursor: [(/** @type {any} */ plot) => this.#hover(plot)],
+        setSelect: [(/** @type {any} */ plot) => this.#select(plot)],
+        setSeries: [(/** @type {any} */ _plot, /** @type {number | null} */ place) => this.#focusChanged(place)],
+      },
+    };
+    this.plot = new uPlot(options, [data.x, ...data.columns], this.area);
+    this.plot.over.addEventListener("click", () => this.#click());
+    this.plot.over.addEventListener("mouseleave", () => this.#left());
+  }
+
+  /** @param {import("./lines.js").Line} line */
+  #specs(line) {
+    const { color, dash } = lookOf(line.uid);
+    const hasFew = line.x.length < 2;
+    const drawn = { stroke: color, width: 1.6, dash, points: { show: hasFew, size: 6, fill: color } };
+    if (!line.smooth) return [{ ...drawn, label: line.uid }];
+    return [
+      { ...drawn, label: line.uid, width: 1, alpha: 0.25, dash: [], points: { show: false } },
+      { ...drawn, label: line.uid, width: 1.8 },
+    ];
+  }
+
+  /** @param {any} plot @param {number} place @param {number} index */
+  #closest(plot, place, index) {
+    if (place === 0) return index;
+    const { min, max } = plot.scales.x;
+    return closest(plot.data[place], index, plot.data[0], (max - min) * REACH);
+  }
+
+  /** @param {number} value */
+  #tick(value) {
+    const whole = value * (this.data?.unit ?? 1);
+    return Number.isFinite(whole) ? number(whole) : "";
+  }
+
+  /** Draw crosses where values are not numbers, and arrows where they are infinite.
+   * @param {any} plot
+   */
+  #drawMarks(plot) {
+    const { ctx, bbox } = plot;
+    const ratio = devicePixelRatio || 1;
+    ctx.save();
+    ctx.lineWidth = 1.5 * ratio;
+    for (const line of this.data?.lines ?? []) {
+      ctx.strokeStyle = lookOf(line.uid).color;
+      ctx.fillStyle = ctx.strokeStyle;
+      for (const mark of line.marks) {
+        const x = plot.valToPos(mark.x, "x", true);
+        if (!(x >= bbox.left && x <= bbox.left + bbox.width)) continue;
+        const size = 3.5 * ratio;
+        const y = mark.kind === "up" ? bbox.top + size : bbox.top + bbox.height - size - 1;
+        ctx.beginPath();
+        if (mark.kind === "nan") {
+          ctx.moveTo(x - size, y - size);
+          ctx.lineTo(x + size, y + size);
+          ctx.moveTo(x - size, y + size);
+          ctx.lineTo(x + size, y - size);
+          ctx.stroke();
+        } else {
+          const tip = mark.kind === "up" ? -size : size;
+          ctx.moveTo(x, y + tip);
+          ctx.lineTo(x - size, y - tip);
+          ctx.lineTo(x + size, y - tip);
+          ctx.fill();
+        }
+      }
+    }
+    ctx.restore();
+  }
+
+  /** @returns {{place: number, line: import("./lines.js").Line}[]} the columns that are read, and of whom they are */
+  #columns() {
+    const lines = this.data?.lines ?? [];
+    const each = lines.some((line) => line.smooth) ? 2 : 1;
+    return lines.map((line, i) => ({ place: i * each + each, line }));
+  }
+
+  /** Return what each line has at the cursor. */
+  valuesAtCursor() {
+    const found = new Map();
+    for (const { place, line } of this.#columns()) {
+      const index = this.plot.cursor.idxs?.[place];
+      const value = index === null || index === undefined ? null : this.plot.data[place][index];
+      if (value !== null && value !== undefined) found.set(line.uid, value * (this.data?.unit ?? 1));
+    }
+    return found;
+  }
+
+  /** @param {any} plot */
+  #hover(plot) {
+    const { left, idx } = plot.cursor;
+    const isHere = plot.over.matches(":hover") || document.activeElement === this.area;
+    if (left < 0 || idx === null || idx === undefined) {
+      this.tooltip.hidden = true;
+      this.readout.textContent = "";
+      return;
+    }
+    const values = this.valuesAtCursor();
+    const shown = this.#focused && values.has(this.#focused) ? this.#focused : values.size === 1 ? [...values.keys()][0] : null;
+    this.readout.textContent = shown ? number(values.get(shown)) : "";
+    this.tooltip.hidden = !isHere || values.size === 0;
+    if (!isHere) return;
+    this.host.onHover(this, values);
+    this.#fillTooltip(plot, values);
+  }
+
+  /** @param {any} plot @param {Map<string, number>} values */
+  #fillTooltip(plot, values) {
+    const x = plot.data[0][plot.cursor.idx];
+    const sorted = [...values].sort((a, b) => b[1] - a[1]);
+    const focus = sorted.findIndex(([uid]) => uid === this.#focused);
+    const start = Math.max(0, Math.min(focus - MOST_IN_TOOLTIP / 2, sorted.length - MOST_IN_TOOLTIP));
+    replace(
+      this.tooltip,
+      h("div", { class: "tooltip-head" }, this.xText(x)),
+      sorted.slice(start, start + MOST_IN_TOOLTIP).map(([uid, value]) =>
+        h("div", { class: uid === this.#focused ? "tooltip-row is-focused" : "tooltip-row" }, swatch(uid), h("span", { class: "clip" }, this.host.nameOf(uid)), h("b", null, number(value, 5))),
+      ),
+      sorted.length > MOST_IN_TOOLTIP ? h("div", { class: "soft" }, `${sorted.length - MOST_IN_TOOLTIP} more`) : null,
+    );
+    const over = plot.over.getBoundingClientRect();
+    const box = this.root.getBoundingClientRect();
+    const at = over.left - box.left + plot.cursor.left;
+    const isRight = at + 16 + this.tooltip.offsetWidth > box.width;
+    setStyle(this.tooltip, { left: `${Math.max(0, isRight ? at - 14 - this.tooltip.offsetWidth : at + 14)}px`, top: `${over.top - box.top + 6}px` });
+  }
+
+  /** Write a place on the axis. @param {number} x */
+  xText(x) {
+    if (this.options.x === "wall") return time(x * 1000);
+    if (this.options.x === "relative") return `after ${duration(x)}`;
+    const labels = this.series[0]?.labels;
+    return labels ? text(labels[x]) : `step ${Number.isInteger(x) ? count(x) : number(x, 6)}`;
+  }
+
+  #left() {
+    this.tooltip.hidden = true;
+    this.host.onHover(null, new Map());
+  }
+
+  /** @param {number | null} place */
+  #focusChanged(place) {
+    const each = this.data?.lines.some((line) => line.smooth) ? 2 : 1;
+    const line = place === null ? undefined : this.data?.lines[Math.ceil(place / each) - 1];
+    this.#focused = line?.uid ?? null;
+    if (this.plot?.over.matches(":hover")) this.host.onFocus(this.#focused);
+  }
+
+  /** Let one trial stand out, or none. @param {string | null} uid */
+  focus(uid) {
+    if (!this.plot || this.#focused === uid) return;
+    const column = this.#columns().find(({ line }) => line.uid === uid);
+    this.plot.setSeries(column?.place ?? null, { focus: true });
+    this.#focused = uid;
+  }
+
+  /** @param {any} plot */
+  #select(plot) {
+    const { left, width } = plot.select;
+    if (width < 4) return;
+    this.host.onZoom([plot.posToVal(left, "x"), plot.posToVal(left + width, "x")]);
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  }
+
+  #click() {
+    const column = this.#columns().find(({ line }) => line.uid === this.#focused);
+    const index = column ? this.plot.cursor.idxs[column.place] : null;
+    if (!column || index === null || index === undefined) return;
+    const { line } = column;
+    const at = line.x.indexOf(this.plot.data[0][index]);
+    if (at < 0) return;
+    const { steps, times, values, labels } = line.source;
+    const place = this.options.x === "step" ? at : times.findIndex((t) => Math.abs(t - this.#timeOf(line, at)) < 1e-3);
+    if (place < 0) return;
+    this.host.onPoint(this.tooltip.hidden ? this.area : this.tooltip, { uid: line.uid, metric: this.metric, step: labels?.[place] ?? steps[place], time: times[place], value: values[place] });
+  }
+
+  /** @param {import("./lines.js").Line} line @param {number} at */
+  #timeOf(line, at) {
+    const start = this.options.x === "wall" ? 0 : (this.host.starts.get(line.uid) ?? line.source.times[0]);
+    return line.x[at] * 1000 + start;
+  }
+
+  /** @param {KeyboardEvent} event */
+  #key(event) {
+    if (!this.plot || !this.data || event.target !== this.area) return;
+    const { min, max } = this.plot.scales.x;
+    const move = { ArrowLeft: -1, ArrowRight: 1, Home: -1e9, End: 1e9 }[event.key];
+    if (move) this.#moveCursor(move);
+    else if (event.key === "+" || event.key === "=") this.host.onZoom([min + (max - min) / 4, max - (max - min) / 4]);
+    else if (event.key === "-") this.host.onZoom(null);
+    else if (event.key === "Escape") this.plot.setCursor({ left: -10, top: -10 });
+    else return;
+    event.preventDefault();
+    event.stopPropagation();
+  }
+
+  /** @param {number} by */
+  #moveCursor(by) {
+    const x = this.plot.data[0];
+    const now = this.plot.cursor.left >= 0 ? (this.plot.cursor.idx ?? 0) : by > 0 ? -1 : x.length;
+    const step = Math.abs(by) > 1e6 ? by : by * Math.max(1, Math.round(x.length / 100));
+    const next = Math.max(0, Math.min(x.length - 1, now + step));
+    this.plot.setCursor({ left: this.plot.valToPos(x[next], "x"), top: 10 });
+    const said = [...this.valuesAtCursor()].slice(0, 5).map(([uid, value]) => `${this.host.nameOf(uid)} ${number(value)}`);
+    announce(`${this.xText(x[next])}: ${said.join(", ")}`);
+  }
+
+  #notes() {
+    const data = /** @type {Joined} */ (this.data);
+    const marks = data.lines.flatMap((line) => line.marks);
+    const nans = marks.filter((mark) => mark.kind === "nan").length;
+    const sampled = this.series.filter((one) => !one.exact);
+    const said = [];
+    if (nans) said.push(`NaN at ${plural(nans, "point")} (×)`);
+    if (marks.length > nans) said.push(`infinite at ${plural(marks.length - nans, "point")} (▲▼)`);
+    if (data.hidden) said.push(`${plural(data.hidden, "point")} not above 0 left out`);
+    if (sampled.length) said.push(`extremes of ${plural(sampled.reduce((sum, one) => sum + one.length, 0), "point")}`);
+    if (this.series.length === 0) said.push("no points");
+    this.note.textContent = said.join(" · ");
+  }
+
+  close() {
+    this.resizes.disconnect();
+    this.plot?.destroy();
+    this.plot = null;
+  }
+}
+
+/**
+ * Return a range around values, which is never empty and never infinite.
+ * @param {number | null} low
+ * @param {number | null} high
+ * @param {boolean} isLog
+ * @param {number} margin
+ * @returns {[number, number]}
+ */
+export function spread(low, high, isLog, margin) {
+  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return isLog ? [0.1, 10] : [0, 1];
+  if (isLog) {
+    const least = Math.max(low, Number.MIN_VALUE * 1e10);
+    return least < high ? [least / 10 ** margin, high * 10 ** margin] : [least / 2, high * 2];
+  }
+  if (low === high) {
+    const room = Math.abs(low) / 10 || 1;
+    return [low - room, high + room];
+  }
+  const room = (high - low) * margin;
+  return [low - room, high + room];
+}

@@ -1,0 +1,377 @@
+/** The view Charts: one chart for each metric, with the lines of the chosen trials. */
+
+import { getJson, getSeries, Latest } from "./api.js";
+import { h, replace, throttle } from "./dom.js";
+import { assign } from "./colors.js";
+import { Chart } from "./chart.js";
+import { Legend } from "./legend.js";
+import { plural, text } from "./format.js";
+import { controls, optionsOf } from "./chartcontrols.js";
+import { openPoint } from "./point.js";
+import { blank, emptyStore, failed } from "./states.js";
+import { filters } from "./table.js";
+
+/** @typedef {import("./api.js").Row} Row */
+/** @typedef {import("./api.js").Series} Series */
+/** @typedef {{chart: Chart, series: Map<string, Series>, isSeen: boolean, isStale: boolean, asking: Latest<any>}} Card */
+
+const MOST_RECENT = 10;
+const MOST_LINES = 60;
+const MOST_CARDS = 24;
+/** Charts of a section before somebody asks for more. */
+const POINTS = 20_000;
+/** Of all lines of a chart together. */
+const TOO_MUCH = 4000;
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("./app.js").App} app
+ * @returns {import("./app.js").View}
+ */
+export function mount(root, app) {
+  const { state } = app;
+  const legend = new Legend(app, (uid) => panel.focus(uid));
+  const panel = new ChartPanel(app, {
+    onHover: (values) => legend.showValues(values),
+    onFocus: (uid) => legend.focus(uid),
+  });
+  const bar = h("div", { class: "chart-bar" });
+  const side = h("aside", { class: "legend-side", "aria-label": "Trials in the charts" }, legend.root);
+  replace(root, h("h1", { class: "unseen" }, "Charts"), side, h("div", { class: "charts-main" }, bar, panel.root));
+  /** @type {Latest<any>} */
+  const asking = new Latest();
+
+  async function load() {
+    const chosen = state.selected;
+    try {
+      const answer = await asking.ask((signal) => trialsOf(app, chosen, signal));
+      if (!answer) return;
+      const { rows, metrics, position } = answer;
+      assign(rows.map((row) => row.uid));
+      if (rows.length === 0) {
+        const isEmpty = position === 0 || (app.store()?.counts?.trials ?? 0) === 0;
+        replace(panel.root, isEmpty && state.at === null ? emptyStore(app.store()?.uri ?? "") : blank("No trial to draw", "Choose trials in the table, or change the search."));
+      }
+      legend.show(rows, chosen.length > 0);
+      panel.show(rows, metrics);
+    } catch (error) {
+      replace(panel.root, failed(error, load));
+    }
+  }
+
+  const stop = app.onStore(() => {});
+  replace(bar, controls(app));
+  load();
+  return {
+    update(changed) {
+      const has = (/** @type {string[]} */ ...names) => names.some((name) => changed.has(name));
+      if (has("select", "where", "project", "archived", "at")) load();
+      if (has("x", "logx", "logy", "smooth", "zoom", "metrics", "hide")) panel.changed(changed);
+      if (has("hide", "select")) legend.update();
+      if (has("x", "logx", "logy", "smooth", "zoom")) replace(bar, controls(app, bar));
+    },
+    live(change) {
+      if (state.at !== null) return;
+      const isList = change.trials === null || Object.keys(change.kinds).some((kind) => /Trial|Status/.test(kind));
+      if (isList && state.selected.length === 0) load();
+      else panel.live(change);
+    },
+    unmount() {
+      asking.cancel();
+      stop();
+      panel.close();
+    },
+  };
+}
+
+/**
+ * Return the trials that are drawn, the chosen ones or those that changed last, and their metrics.
+ * @param {import("./app.js").App} app
+ * @param {string[]} chosen
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{rows: Row[], metrics: string[], position: number}>}
+ */
+export async function trialsOf({ state }, chosen, signal) {
+  const only = chosen.slice(0, MOST_LINES);
+  const where = only.length ? [`uid=${only.join(",")}`] : state.all("where");
+  const query = only.length ? { where, at: state.at, limit: MOST_LINES } : { ...filters(state), sort: "changed", descending: "1", limit: MOST_RECENT };
+  let answer = await getJson("trials", query, signal);
+  if (only.length && answer.rows.length < only.length) {
+    const archived = await getJson("trials", { ...query, archived: "1" }, signal);
+    answer = { ...answer, rows: [...answer.rows, ...archived.rows] };
+  }
+  /** @type {Map<string, Row>} */
+  const byUid = new Map(answer.rows.map((/** @type {Row} */ row) => [row.uid, row]));
+  const rows = only.length ? only.map((uid) => byUid.get(uid)).filter((row) => row !== undefined) : answer.rows;
+  const names = new Set(rows.flatMap((/** @type {Row} */ row) => Object.keys(row.metrics ?? {})));
+  return { rows: /** @type {Row[]} */ (rows), metrics: /** @type {string[]} */ ([...names]), position: answer.position };
+}
+
+/** The charts themselves, in sections by the prefix of their names. */
+export class ChartPanel {
+  /**
+   * @param {import("./app.js").App} app
+   * @param {{onHover?: (values: Map<string, number>) => void, onFocus?: (uid: string | null) => void}} host
+   */
+  constructor(app, host) {
+    this.app = app;
+    this.host = host;
+    this.root = h("div", { class: "charts" });
+    /** @type {Map<string, Card>} */
+    this.cards = new Map();
+    /** @type {Map<string, Row>} */
+    this.rows = new Map();
+    /** @type {string[]} */
+    this.metrics = [];
+    this.layout = "";
+    this.sync = { key: `track-${(ChartPanel.count += 1)}` };
+    this.seeing = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: "240px" });
+    this.onTheme = () => {
+      for (const { chart } of this.cards.values()) chart.recolor();
+    };
+    addEventListener("track:theme", this.onTheme);
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.scheme.addEventListener("change", this.onTheme);
+    this.refetch = throttle(150, () => this.fetchSeen());
+  }
+
+  static count = 0;
+
+  get uids() {
+    const hidden = new Set(this.app.state.all("hide"));
+    return [...this.rows.keys()].filter((uid) => !hidden.has(uid));
+  }
+
+  /**
+   * Show trials. What was drawn stays until the answers are there.
+   * @param {Row[]} rows
+   * @param {string[]} metrics
+   */
+  show(rows, metrics) {
+    this.rows = new Map(rows.map((row) => [row.uid, row]));
+    this.metrics = metrics;
+    if (rows.length === 0) {
+      this.#forget();
+      return;
+    }
+    this.#layOut();
+    this.#stale();
+    this.fetchSeen();
+  }
+
+  #forget() {
+    for (const card of this.cards.values()) {
+      card.asking.cancel();
+      card.chart.close();
+    }
+    this.cards.clear();
+    this.layout = "";
+  }
+
+  #layOut() {
+    const wanted = this.app.state.get("metrics").toLowerCase();
+    const names = this.metrics.filter((name) => name.toLowerCase().includes(wanted));
+    const layout = JSON.stringify(names);
+    if (layout === this.layout && this.root.querySelector(".chart, .blank")) return;
+    this.layout = layout;
+    if (names.length === 0) {
+      replace(this.root, wanted ? blank("No metric is called so", `There are ${plural(this.metrics.length, "metric")}; none has ${JSON.stringify(wanted)} in its name.`) : blank("These trials have no metrics yet", "A metric appears here with its first value."));
+      return;
+    }
+    for (const [name, card] of this.cards) {
+      if (names.includes(name)) continue;
+      this.seeing.unobserve(card.chart.root);
+      card.asking.cancel();
+      card.chart.close();
+      this.cards.delete(name);
+    }
+    replace(this.root, sections(names).map(([prefix, members]) => this.#section(prefix, members)));
+  }
+
+  /** @param {string} prefix @param {string[]} names */
+  #section(prefix, names) {
+    const body = h("div", { class: "chart-grid" });
+    const add = (/** @type {number} */ from) => {
+      for (const name of names.slice(from, from + MOST_CARDS)) body.append(this.#card(name).chart.root);
+      const left = names.length - from - MOST_CARDS;
+      if (left <= 0) return;
+      const more = h("button", { type: "button", class: "button more", onclick: () => {
+        more.remove();
+        add(from + MOST_CARDS);
+      } }, `Show ${Math.min(left, MOST_CARDS)} of ${plural(left, "more chart")}`);
+      body.append(more);
+    };
+    add(0);
+    return h("details", { class: "chart-section", open: true }, h("summary", null, h("h2", null, prefix === "" ? "Metrics" : text(prefix, 60)), h("span", { class: "soft" }, String(names.length))), body);
+  }
+
+  /** @param {string} metric @returns {Card} */
+  #card(metric) {
+    const known = this.cards.get(metric);
+    if (known) return known;
+    const chart = new Chart(metric, this.#chartHost(), optionsOf(this.app.state), this.sync);
+    const card = { chart, series: new Map(), isSeen: false, isStale: true, asking: new Latest() };
+    this.cards.set(metric, card);
+    this.seeing.observe(chart.root);
+    return card;
+  }
+
+  /** @returns {import("./chart.js").ChartHost} */
+  #chartHost() {
+    const panel = this;
+    return {
+      nameOf: (uid) => nameIn(panel.rows.get(uid), uid),
+      get starts() {
+        return new Map([...panel.rows.values()].filter((row) => row.start).map((row) => [row.uid, /** @type {number} */ (row.start)]));
+      },
+      onZoom: (zoom) => this.app.state.set({ zoom: zoom ? zoom.map((value) => value.toPrecision(9)).join(",") : null }, { replace: this.app.state.get("zoom") !== "" && zoom !== null }),
+      onHover: (_, values) => this.host.onHover?.(values),
+      onFocus: (uid) => {
+        this.focus(uid);
+        this.host.onFocus?.(uid);
+      },
+      onPoint: (anchor, point) => openPoint(this.app, anchor, point, nameIn(panel.rows.get(point.uid), point.uid)),
+    };
+  }
+
+  /** @param {string | null} uid */
+  focus(uid) {
+    for (const { chart, isSeen } of this.cards.values()) if (isSeen) chart.focus(uid);
+  }
+
+  /** @param {IntersectionObserverEntry[]} entries */
+  #seen(entries) {
+    for (const entry of entries) {
+      for (const card of this.cards.values()) if (card.chart.root === entry.target) card.isSeen = entry.isIntersecting;
+    }
+    this.fetchSeen();
+  }
+
+  #stale() {
+    for (const card of this.cards.values()) {
+      card.isStale = true;
+      for (const uid of card.series.keys()) if (!this.rows.has(uid)) card.series.delete(uid);
+    }
+  }
+
+  /** Follow the URL. @param {Set<string>} changed */
+  changed(changed) {
+    if (changed.has("metrics")) this.#layOut();
+    const isFiner = changed.has("zoom") || changed.has("x");
+    for (const card of this.cards.values()) {
+      if (isFiner) card.isStale = true;
+      if (card.isSeen) this.#draw(card);
+    }
+    if (isFiner || changed.has("metrics")) this.refetch();
+  }
+
+  /** Fetch what changed, of charts in sight now, of others when they come into sight.
+   * @param {import("./live.js").Change} change
+   */
+  live(change) {
+    const touched = change.trials === null ? this.uids : change.trials.filter((uid) => this.rows.has(uid));
+    if (touched.length === 0) return;
+    for (const [metric, card] of this.cards) {
+      if (card.isSeen && card.chart.plot) this.#fetch(metric, card, touched);
+      else card.isStale = true;
+    }
+    if (Object.keys(change.kinds).some((kind) => /Metrics/i.test(kind))) this.#newMetrics();
+  }
+
+  /** Look whether the trials have metrics that they had not. */
+  async #newMetrics() {
+    try {
+      const { rows, metrics } = await trialsOf(this.app, [...this.rows.keys()]);
+      this.rows = new Map(rows.map((row) => [row.uid, row]));
+      if (metrics.some((name) => !this.metrics.includes(name))) this.show(rows, metrics);
+    } catch {
+      // the frame says that the server is gone; what was drawn stays
+    }
+  }
+
+  fetchSeen() {
+    for (const [metric, card] of this.cards) {
+      if (!card.isSeen || !card.isStale) continue;
+      card.isStale = false;
+      this.#fetch(metric, card, [...this.rows.keys()]);
+    }
+  }
+
+  /** @param {string} metric @param {Card} card @param {string[]} uids */
+  async #fetch(metric, card, uids) {
+    const { state } = this.app;
+    const n = Math.round(Math.max(100, Math.min(1000, POINTS / Math.max(1, this.rows.size))));
+    const range = this.#steps(card);
+    try {
+      const answer = await card.asking.ask((signal) => getSeries({ trial: uids, metric: [metric], n: Math.min(n, TOO_MUCH), at: state.at, ...range }, signal));
+      if (!answer) return;
+      for (const uid of uids) card.series.delete(uid);
+      for (const series of answer.series) card.series.set(series.trial, series);
+      this.#draw(card);
+    } catch (error) {
+      card.isStale = true;
+      card.chart.note.textContent = error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Return the steps that a part that is zoomed in begins and ends with, and some beyond.
+   * @param {Card} card
+   */
+  #steps(card) {
+    const { zoom, x } = optionsOf(this.app.state);
+    if (!zoom) return {};
+    const room = (zoom[1] - zoom[0]) / 20;
+    let [low, high] = [zoom[0] - room, zoom[1] + room];
+    if (x !== "step") {
+      const steps = [...card.series.values()].flatMap((series) => {
+        const start = x === "wall" ? 0 : (this.rows.get(series.trial)?.start ?? series.times[0]);
+        const inside = [...series.times.keys()].filter((i) => series.times[i] - start >= low * 1000 && series.times[i] - start <= high * 1000);
+        return inside.length ? [series.steps[Math.max(0, inside[0] - 1)], series.steps[Math.min(series.steps.length - 1, inside[inside.length - 1] + 1)]] : [];
+      });
+      if (steps.length === 0) return {};
+      [low, high] = [Math.min(...steps), Math.max(...steps)];
+    }
+    return high - low > 50 ? { first: Math.floor(low), last: Math.ceil(high) } : { first: low, last: high };
+  }
+
+  /** @param {Card} card */
+  #draw(card) {
+    const series = this.uids.map((uid) => card.series.get(uid)).filter((one) => one !== undefined);
+    card.chart.show(series, optionsOf(this.app.state));
+  }
+
+  close() {
+    this.#forget();
+    this.seeing.disconnect();
+    removeEventListener("track:theme", this.onTheme);
+    this.scheme.removeEventListener("change", this.onTheme);
+  }
+}
+
+/** @param {Row | undefined} row @param {string} uid */
+function nameIn(row, uid) {
+  if (!row) return uid.slice(0, 8);
+  const name = row.name ? text(row.name, 60) : uid.slice(0, 8);
+  return row.revision ? `${name} · r${row.revision}` : name;
+}
+
+/**
+ * Return the metrics by the prefix of their names, those first that have none, or one of their own.
+ * @param {string[]} names
+ * @returns {[string, string[]][]}
+ */
+export function sections(names) {
+  /** @type {Map<string, string[]>} */
+  const found = new Map();
+  for (const name of names) {
+    const end = name.search(/[/.]/);
+    const prefix = end > 0 ? name.slice(0, end) : "";
+    found.set(prefix, [...(found.get(prefix) ?? []), name]);
+  }
+  for (const [prefix, members] of found) {
+    if (prefix === "" || members.length > 1) continue;
+    found.delete(prefix); // one chart alone needs no heading
+    found.set("", [...(found.get("") ?? []), ...members]);
+  }
+  return [...found].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : a.localeCompare(b)));
+}

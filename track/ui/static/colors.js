@@ -1,0 +1,77 @@
+/**
+ * One colour, and one dash, for each trial, the same in every view.
+ *
+ * The hues are those of Okabe and Ito, which people with any kind of colour vision tell apart, made
+ * darker or lighter so that each has a contrast of 3:1 to the page. Past eight trials dashes go on.
+ */
+
+const LIGHT = ["#0072b2", "#d55e00", "#008a64", "#b9538c", "#b27700", "#2e8bc0", "#7d7300", "#3f444a"];
+const DARK = ["#4a9ce8", "#f2803c", "#22bd8d", "#e295c2", "#e8a723", "#8ad3fa", "#efe24e", "#c9ced4"];
+const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 5]];
+
+/** @type {Map<string, number>} */
+const slots = new Map();
+
+/**
+ * Remember colours for trials that are shown together. Who comes first gets the hue that follows
+ * from its uid, others the next one that is free; so a link shows everyone the same colours.
+ * @param {string[]} uids
+ */
+export function assign(uids) {
+  const taken = new Set(uids.map((uid) => slots.get(uid)).filter((slot) => slot !== undefined));
+  for (const uid of uids) {
+    if (slots.has(uid)) continue;
+    let slot = hash(uid) % LIGHT.length;
+    const first = slot;
+    for (let round = 0; taken.has(slot) && round < LIGHT.length * DASHES.length; round += 1) {
+      const dash = Math.floor((round + 1) / LIGHT.length);
+      slot = dash * LIGHT.length + ((first + round + 1) % LIGHT.length);
+    }
+    taken.add(slot);
+    slots.set(uid, slot);
+  }
+}
+
+/** @param {string} uid */
+function hash(uid) {
+  let value = 2166136261;
+  for (let i = 0; i < uid.length; i += 1) value = Math.imul(value ^ uid.charCodeAt(i), 16777619);
+  return (value ^ (value >>> 15)) >>> 0;
+}
+
+/**
+ * Return how a trial is drawn.
+ * @param {string} uid
+ * @returns {{color: string, dash: number[]}}
+ */
+export function lookOf(uid) {
+  if (!slots.has(uid)) assign([uid]);
+  const slot = slots.get(uid) ?? 0;
+  const palette = isDark() ? DARK : LIGHT;
+  return { color: palette[slot % palette.length], dash: DASHES[Math.floor(slot / palette.length) % DASHES.length] };
+}
+
+/** Whether the page is dark just now. */
+export function isDark() {
+  const chosen = document.documentElement.dataset.theme;
+  return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+}
+
+/** Return what a variable of the style sheet says, as a canvas needs it.
+ * @param {string} name
+ */
+export function variable(name) {
+  const found = getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const both = /^light-dark\((.*?),\s*(.*?)\)$/.exec(found);
+  return both ? (isDark() ? both[2] : both[1]) : found;
+}
+
+/**
+ * Return the colour between two ends of a scale that is as bright to all eyes.
+ * @param {number} share from 0 to 1
+ */
+export function shade(share) {
+  const [from, to] = isDark() ? [[60, 74, 120], [250, 220, 90]] : [[190, 205, 235], [20, 40, 110]];
+  const at = Math.min(1, Math.max(0, share));
+  return `rgb(${from.map((low, i) => Math.round(low + (to[i] - low) * at)).join(" ")})`;
+}

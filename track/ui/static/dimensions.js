@@ -1,0 +1,95 @@
+/** What trials can be placed by in a picture: any parameter or metric, as a number or a category. */
+
+import { text, toNumber } from "./format.js";
+import { runtimeOf } from "./columns.js";
+
+/** @typedef {import("./api.js").Row} Row */
+/**
+ * @typedef {{id: string, label: string, values: (number | null)[], names: string[] | null,
+ *   low: number, high: number, isLog: boolean}} Dimension `values` has a number for each row, null
+ *   where there is none; `names` what the numbers stand for, if the values are texts
+ */
+
+const MOST_NAMES = 40;
+
+/**
+ * Return the ids of what the trials have.
+ * @param {Row[]} rows
+ */
+export function dimensionIds(rows) {
+  const parameters = new Set(rows.flatMap((row) => Object.keys(row.parameters ?? {})));
+  const metrics = new Set(rows.flatMap((row) => Object.keys(row.metrics ?? {})));
+  const differs = (/** @type {string} */ name) => new Set(rows.map((row) => JSON.stringify(row.parameters?.[name]))).size > 1;
+  return [
+    ...[...parameters].filter(differs).map((name) => `parameters.${name}`),
+    ...[...metrics].map((name) => `metrics.${name}`),
+    ...[...metrics].flatMap((name) => [`min:metrics.${name}`, `max:metrics.${name}`]),
+    "runtime",
+    "start",
+  ];
+}
+
+/**
+ * Return where the trials stand in one dimension; null if it says nothing of them.
+ * @param {Row[]} rows
+ * @param {string} id
+ * @returns {Dimension | null}
+ */
+export function dimensionOf(rows, id) {
+  const raw = rows.map((row) => rawValue(row, id));
+  const numbers = raw.map((value) => toNumber(value));
+  const there = raw.filter((value) => value !== undefined && value !== null);
+  if (there.length === 0) return null;
+  const isNumeric = there.every((value) => toNumber(value) !== null && typeof value !== "boolean");
+  /** @type {string[] | null} */
+  let names = null;
+  let values = numbers;
+  if (!isNumeric) {
+    names = [...new Set(there.map((value) => text(value, 40)))].sort();
+    const all = names;
+    if (names.length > MOST_NAMES) return null;
+    values = raw.map((value) => (value === undefined || value === null ? null : all.indexOf(text(value, 40))));
+  }
+  values = values.map((value) => (value !== null && Number.isFinite(value) ? value : null));
+  const known = /** @type {number[]} */ (values.filter((value) => value !== null));
+  if (known.length === 0) return null;
+  const [low, high] = [Math.min(...known), Math.max(...known)];
+  const isLog = names === null && low > 0 && high / low >= 100;
+  return { id, label: labelOf(id), values, names, low, high, isLog };
+}
+
+/** Write what a dimension is called. @param {string} id */
+export function labelOf(id) {
+  const [, part, path] = /^(?:(min|max):)?(.*)$/s.exec(id) ?? [];
+  const name = path.replace(/^(parameters|metrics)\./, "");
+  return part ? `${text(name, 60)}, ${part}` : text(name.charAt(0).toUpperCase() === name.charAt(0) ? name : name, 60);
+}
+
+/** @param {Row} row @param {string} id */
+function rawValue(row, id) {
+  if (id === "runtime") return runtimeOf(row);
+  if (id === "start") return row.start;
+  const [, part = "last", path] = /^(?:(min|max):)?(.*)$/s.exec(id) ?? [];
+  const dot = path.indexOf(".");
+  const name = path.slice(dot + 1);
+  if (path.startsWith("metrics.")) {
+    const value = /** @type {any} */ (row.metrics?.[name])?.[part];
+    return value && typeof value === "object" ? value.mean : value;
+  }
+  return row.parameters?.[name];
+}
+
+/**
+ * Return where a value stands between the ends, from 0 to 1.
+ * @param {Dimension} dimension
+ * @param {number} value
+ */
+export function shareOf({ low, high, isLog }, value) {
+  if (low === high) return 0.5;
+  return isLog ? Math.log(value / low) / Math.log(high / low) : (value / 2 - low / 2) / (high / 2 - low / 2);
+}
+
+/** The reverse of `shareOf`. @param {Dimension} dimension @param {number} share */
+export function valueAt({ low, high, isLog }, share) {
+  return isLog ? low * (high / low) ** share : low + (high - low) * share;
+}

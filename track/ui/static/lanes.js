@@ -1,0 +1,85 @@
+/** The attempts at a trial as lanes over time, and what changed between two moments. */
+
+import { getJson } from "./api.js";
+import { h, replace } from "./dom.js";
+import { count, duration, fullTime, text, time } from "./format.js";
+import { statusBadge, statusKind } from "./columns.js";
+import { messageOf } from "./states.js";
+
+const MOST_DIFFERENCES = 300;
+
+/**
+ * Draw a lane for each attempt, one below the other, on one axis of time.
+ * @param {any} trial
+ */
+export function lanes(trial) {
+  const attempts = trial.attempts ?? [];
+  if (attempts.length === 0) return null;
+  const first = Math.min(...attempts.map((/** @type {any} */ one) => one.start));
+  const last = Math.max(...attempts.map((/** @type {any} */ one) => one.end ?? one.last ?? one.start));
+  const share = (/** @type {number} */ at) => (last > first ? ((at - first) / (last - first)) * 100 : 0);
+  return h(
+    "section",
+    { class: "lanes" },
+    h("h2", null, "Attempts"),
+    h("ol", null, attempts.map((/** @type {any} */ one) => {
+      const end = one.end ?? one.last ?? one.start;
+      const bar = h("i", { class: "lane-bar", "data-kind": statusKind(one.status), style: { left: `${share(one.start)}%`, width: `${Math.max(1, share(end) - share(one.start))}%` } });
+      return h(
+        "li",
+        { class: "lane" },
+        h("div", { class: "lane-head" }, h("b", null, String(one.number)), statusBadge(one.status), h("span", { class: "soft" }, [text(one.host), `${count(one.events)} events`, duration((end - one.start) / 1000)].filter(Boolean).join(" · "))),
+        h("div", { class: "lane-room", "aria-hidden": "true", title: `${fullTime(one.start)} – ${fullTime(end)}` }, bar),
+      );
+    })),
+    h("div", { class: "lane-axis soft" }, h("span", null, time(first)), h("span", null, time(last))),
+  );
+}
+
+/**
+ * Make a panel that tells what changed in a trial between two moments of the URL.
+ * @param {import("./app.js").App} app
+ * @param {any} trial
+ */
+export function changePanel({ state }, trial) {
+  const holder = h("div", { class: "differences" });
+  const from = state.get("from");
+  const to = state.at;
+  const panel = h(
+    "section",
+    { class: "changes" },
+    h("h2", null, "What changed"),
+    from
+      ? h("p", { class: "soft" }, `from position ${count(Number(from))} to ${to === null ? "now" : `position ${text(to)}`} `, h("button", { type: "button", class: "button small quiet", onclick: () => state.set({ from: null }) }, "Forget it"))
+      : h("p", { class: "soft" }, "Choose an event, then “What changed since”."),
+    holder,
+  );
+  if (from) fill();
+  return panel;
+
+  async function fill() {
+    try {
+      const found = await getJson("diff", { left: trial.uid, right: trial.uid, left_at: from, right_at: to });
+      replace(holder, differenceTable(found, ["Before", "After"]));
+    } catch (error) {
+      replace(holder, h("p", { class: "soft wrap" }, messageOf(error)));
+    }
+  }
+}
+
+/**
+ * @param {{path: string, left: any, right: any}[]} found
+ * @param {[string, string]} labels
+ */
+export function differenceTable(found, labels) {
+  if (found.length === 0) return h("p", { class: "soft" }, "Nothing is different.");
+  return [
+    h(
+      "table",
+      { class: "table compact" },
+      h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), labels.map((label) => h("th", { scope: "col" }, label)))),
+      h("tbody", null, found.slice(0, MOST_DIFFERENCES).map(({ path, left, right }) => h("tr", null, h("th", { scope: "row", class: "wrap" }, text(path)), h("td", { class: "wrap gone" }, text(left)), h("td", { class: "wrap come" }, text(right))))),
+    ),
+    found.length > MOST_DIFFERENCES ? h("p", { class: "hint" }, `${count(found.length - MOST_DIFFERENCES)} more`) : null,
+  ];
+}

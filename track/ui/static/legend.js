@@ -1,0 +1,80 @@
+/** The one legend of all charts: which trial has which line, and what it has at the cursor. */
+
+import { h, iconButton, replace } from "./dom.js";
+import { nameOf, number, plural, text } from "./format.js";
+import { statusKind } from "./columns.js";
+import { swatch } from "./grid.js";
+
+export class Legend {
+  /**
+   * @param {import("./app.js").App} app
+   * @param {(uid: string | null) => void} onFocus
+   */
+  constructor(app, onFocus) {
+    this.app = app;
+    this.onFocus = onFocus;
+    this.head = h("div", { class: "legend-head" });
+    this.list = h("ul", { class: "legend", "aria-label": "Legend" });
+    this.root = h("div", { class: "legend-box" }, this.head, this.list);
+    /** @type {import("./api.js").Row[]} */
+    this.rows = [];
+    this.isChosen = false;
+    /** @type {Map<string, {item: HTMLElement, value: HTMLElement}>} */
+    this.items = new Map();
+    this.onTheme = () => this.update();
+    addEventListener("track:theme", this.onTheme);
+  }
+
+  /**
+   * @param {import("./api.js").Row[]} rows
+   * @param {boolean} isChosen whether somebody chose them
+   */
+  show(rows, isChosen) {
+    this.rows = rows;
+    this.isChosen = isChosen;
+    this.update();
+  }
+
+  update() {
+    const { state } = this.app;
+    const hidden = new Set(state.all("hide"));
+    replace(
+      this.head,
+      h("strong", null, this.isChosen ? plural(this.rows.length, "trial") : `${this.rows.length} changed last`),
+      this.isChosen
+        ? h("button", { type: "button", class: "button small quiet", onclick: () => state.set({ select: null, hide: null }) }, "Clear")
+        : h("a", { class: "button small quiet", href: state.href("trials") }, "Choose"),
+    );
+    this.items.clear();
+    replace(this.list, this.rows.map((row) => this.#item(row, hidden.has(row.uid))));
+  }
+
+  /** @param {import("./api.js").Row} row @param {boolean} isHidden */
+  #item(row, isHidden) {
+    const { state } = this.app;
+    const name = nameOf(row);
+    const value = h("span", { class: "legend-value" });
+    const toggle = () => state.set({ hide: isHidden ? state.all("hide").filter((uid) => uid !== row.uid) : [...state.all("hide"), row.uid] }, { replace: true });
+    const item = h(
+      "li",
+      { class: isHidden ? "legend-item is-hidden" : "legend-item", onmouseenter: () => this.onFocus(row.uid), onmouseleave: () => this.onFocus(null) },
+      h("button", { type: "button", class: "legend-swatch", "aria-pressed": String(!isHidden), "aria-label": isHidden ? `Draw ${name}` : `Do not draw ${name}`, title: isHidden ? "Draw it" : "Do not draw it", onclick: toggle }, swatch(row.uid)),
+      h("a", { class: "clip", href: state.href("trial", row.uid), title: `${text(row.name ?? row.uid, 1000)}\n${row.uid}`, dir: "auto", onfocus: () => this.onFocus(row.uid), onblur: () => this.onFocus(null) }, name),
+      row.status === "running" ? h("i", { class: "dot", "data-kind": statusKind(row.status), title: "running" }) : null,
+      value,
+      this.isChosen ? iconButton("close", `Take ${name} out`, () => state.set({ select: state.selected.filter((uid) => uid !== row.uid) })) : null,
+    );
+    this.items.set(row.uid, { item, value });
+    return item;
+  }
+
+  /** Show what each trial has at the cursor. @param {Map<string, number>} values */
+  showValues(values) {
+    for (const [uid, { value }] of this.items) value.textContent = values.has(uid) ? number(values.get(uid)) : "";
+  }
+
+  /** @param {string | null} uid */
+  focus(uid) {
+    for (const [one, { item }] of this.items) item.classList.toggle("is-focused", one === uid);
+  }
+}

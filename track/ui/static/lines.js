@@ -1,0 +1,181 @@
+/** From series to what uPlot draws: one axis for all, smoothed lines, marks for what is no number. */
+
+/** @typedef {import("./api.js").Series} Series */
+/** @typedef {"step" | "relative" | "wall"} XKind */
+/**
+ * @typedef {{uid: string, x: Float64Array, y: (number | null)[], smooth: (number | null)[] | null,
+ *   marks: {x: number, kind: "nan" | "up" | "down"}[], source: Series}} Line
+ * @typedef {{x: number[], columns: (number | null | undefined)[][], lines: Line[], unit: number,
+ *   hidden: number}} Joined
+ */
+
+const HUGE = 1e290;
+/** Sums and differences of larger numbers are infinite. */
+const UNIT = 2 ** 200;
+
+/**
+ * Return the lines of a chart, with the axes and the smoothing that are asked for.
+ * @param {Series[]} series
+ * @param {{x: XKind, isLogX: boolean, isLogY: boolean, smoothing: number,
+ *   starts: Map<string, number>}} options `starts`: when each trial started, for relative time
+ * @returns {Joined}
+ */
+export function prepare(series, options) {
+  const unit = series.some((one) => largest(one.values) > HUGE) ? UNIT : 1;
+  let hidden = 0;
+  const lines = series.map((one) => {
+    const { x, values } = ordered(one, xOf(one, options));
+    /** @type {Line["marks"]} */
+    const marks = [];
+    /** @type {(number | null)[]} */
+    const y = new Array(values.length);
+    for (let i = 0; i < values.length; i += 1) {
+      const value = values[i];
+      if (Number.isFinite(value)) {
+        const isHidden = (options.isLogY && value <= 0) || (options.isLogX && x[i] <= 0);
+        hidden += isHidden ? 1 : 0;
+        y[i] = isHidden ? null : value / unit;
+      } else {
+        marks.push({ x: x[i], kind: Number.isNaN(value) ? "nan" : value > 0 ? "up" : "down" });
+        y[i] = null;
+      }
+    }
+    return { uid: one.trial, x, y, marks, source: one, smooth: options.smoothing > 0 ? smoothed(y, options.smoothing) : null };
+  });
+  return { ...joined(lines), lines, unit, hidden };
+}
+
+/** @param {Float64Array} values */
+function largest(values) {
+  let most = 0;
+  for (const value of values) {
+    const size = Math.abs(value);
+    if (size > most && size < Infinity) most = size;
+  }
+  return most;
+}
+
+/**
+ * @param {Series} series
+ * @param {{x: XKind, starts: Map<string, number>}} options
+ */
+function xOf(series, { x, starts }) {
+  if (x === "step") return series.steps;
+  if (x === "wall") return series.times.map((time) => time / 1000);
+  const start = starts.get(series.trial) ?? series.times[0] ?? 0;
+  return series.times.map((time) => (time - start) / 1000);
+}
+
+/**
+ * Put points in the order of their x: those of a trial that was continued may go back in time.
+ * @param {Series} series
+ * @param {Float64Array} x
+ */
+function ordered(series, x) {
+  let isOrdered = true;
+  for (let i = 1; i < x.length && isOrdered; i += 1) isOrdered = x[i] > x[i - 1];
+  if (isOrdered) return { x, values: series.values };
+  const places = [...x.keys()].filter((i) => !Number.isNaN(x[i])).sort((a, b) => x[a] - x[b] || a - b);
+  const last = places.filter((place, i) => i === places.length - 1 || x[place] !== x[places[i + 1]]);
+  return { x: Float64Array.from(last, (i) => x[i]), values: Float64Array.from(last, (i) => series.values[i]) };
+}
+
+/**
+ * Return exponential moving averages, without the bias to the first value.
+ * @param {(number | null)[]} values
+ * @param {number} weight of what was before, from 0 to below 1
+ */
+export function smoothed(values, weight) {
+  let sum = 0;
+  let weights = 0;
+  return values.map((value) => {
+    if (value === null) return null;
+    sum = sum * weight + value * (1 - weight);
+    weights = weights * weight + (1 - weight);
+    return sum / weights;
+  });
+}
+
+/**
+ * Return one axis, and the values of each line on it: undefined where a line has no point, which
+ * is drawn through, and null where it has one that cannot be drawn, which is a gap.
+ * @param {Line[]} lines
+ */
+function joined(lines) {
+  const all = new Float64Array(lines.reduce((sum, line) => sum + line.x.length, 0));
+  let length = 0;
+  for (const line of lines) {
+    all.set(line.x, length);
+    length += line.x.length;
+  }
+  all.sort();
+  const x = [];
+  for (const value of all) if (value !== x[x.length - 1] && !Number.isNaN(value)) x.push(value);
+  const columns = lines.flatMap((line) => {
+    const spread = (/** @type {(number | null)[]} */ values) => {
+      const column = new Array(x.length);
+      let i = 0;
+      for (let place = 0; place < x.length && i < values.length; place += 1) {
+        if (line.x[i] === x[place]) column[place] = values[(i += 1) - 1];
+      }
+      return column;
+    };
+    return line.smooth ? [spread(line.y), spread(line.smooth)] : [spread(line.y)];
+  });
+  return { x, columns };
+}
+
+/**
+ * Return the place of the value of a column that is closest to another place.
+ * @param {(number | null | undefined)[]} column
+ * @param {number} place
+ * @param {ArrayLike<number>} x
+ * @param {number} reach how far away on the axis it may be
+ */
+export function closest(column, place, x, reach) {
+  if (column[place] !== undefined && column[place] !== null) return place;
+  const here = x[place];
+  let best = null;
+  for (let i = place - 1; i >= 0 && here - x[i] <= reach; i -= 1) {
+    if (column[i] !== undefined && column[i] !== null) {
+      best = i;
+      break;
+    }
+  }
+  for (let i = place + 1; i < x.length && x[i] - here <= reach; i += 1) {
+    if (column[i] === undefined || column[i] === null) continue;
+    if (best === null || x[i] - here < here - x[best]) best = i;
+    break;
+  }
+  return best;
+}
+
+/**
+ * Return mean, least and largest value of lines at each place of their axis, each line in between
+ * two of its points as if they were joined.
+ * @param {Joined} data
+ * @param {number[]} members places of the lines
+ */
+export function band(data, members) {
+  const columns = members.map((place) => interpolated(data.lines[place], data.x));
+  return data.x.map((_, i) => {
+    const values = columns.map((column) => column[i]).filter((value) => value !== null);
+    if (values.length === 0) return null;
+    return { mean: values.reduce((sum, value) => sum + value / values.length, 0), min: Math.min(...values), max: Math.max(...values) };
+  });
+}
+
+/** @param {Line} line @param {number[]} x @returns {(number | null)[]} */
+function interpolated(line, x) {
+  const values = line.smooth ?? line.y;
+  let right = 0;
+  return x.map((at) => {
+    while (right < line.x.length && line.x[right] < at) right += 1;
+    if (right === line.x.length) return null;
+    if (line.x[right] === at) return values[right];
+    const [low, high] = [values[right - 1], values[right]];
+    if (right === 0 || low === null || high === null) return null;
+    const share = (at - line.x[right - 1]) / (line.x[right] - line.x[right - 1]);
+    return low + (high - low) * share;
+  });
+}
