@@ -36,6 +36,7 @@ VERBS = {
     "show": ("listing", "show everything about a trial"),
     "plot": ("listing", "plot metrics of trials"),
     "ui": ("page", "show a store in a browser"),
+    "top": ("top", "watch trials live in the terminal"),
     "report": ("history", "print the report JSON"),
     "log": ("history", "print the events of a trial or of the store"),
     "tail": ("history", "print the latest events, and follow new ones"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -183,7 +183,8 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
         click.echo(f"error        {shown(str(error), UNCUT)}")
     _show_attempts(attempts)
     if not attempts and found.failure:
-        _show_failure(found.failure)
+        for line in failure_lines(found.failure):
+            click.echo(line)
 
 
 def _show_section(name: str, values: Any) -> None:
@@ -207,6 +208,12 @@ def _show_metrics(metrics: Mapping[str, Any]) -> None:
 def _show_attempts(attempts: list[Attempt]) -> None:
     if attempts:
         click.echo("attempts:")
+    for line in attempt_lines(attempts):
+        click.echo(line)
+
+
+def attempt_lines(attempts: Iterable[Attempt]) -> Iterator[str]:
+    """Yield a line for each attempt, and the lines of what ended it."""
     for attempt in attempts:
         process, facts = attempt.process, attempt.facts
         where = "" if process is None else f"{process.host} pid {process.pid}"
@@ -215,14 +222,15 @@ def _show_attempts(attempts: list[Attempt]) -> None:
         took = duration(attempt.runtime)
         parts = [str(attempt.status), clock(attempt.started_at), took, where, commit, command]
         line = "  ".join(part for part in parts if part)
-        click.echo(f"  {attempt.number}  {shown(line, UNCUT)}")
+        yield f"  {attempt.number}  {shown(line, UNCUT)}"
         if attempt.failure:
-            _show_failure(attempt.failure)
+            yield from failure_lines(attempt.failure)
 
 
-def _show_failure(failure: Mapping[str, Any]) -> None:
+def failure_lines(failure: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines of a traceback."""
     for line in str(failure.get("traceback")).splitlines():
-        click.echo(f"       {printable(line)}")
+        yield f"       {printable(line)}"
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

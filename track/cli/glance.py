@@ -1,0 +1,127 @@
+"""What the verb top shows: lines and columns made of what a store holds now."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+from track.cli.common import summaries_of
+from track.cli.listing import attempt_lines, points_of, sampled
+from track.cli.plots import plot
+from track.display.columns import Column, choose_columns
+from track.display.texts import UNCUT, short_uids, shown
+from track.projections.trials import OWN_METADATA
+from track.reader import Reader
+from track.structure import Trial
+from track.trial_summary import check_column, last_value, matching, sort_trials
+from track.views import View
+
+_NARROWEST = 36
+"""The least width of a plot, in characters, with its labels."""
+
+_LABELS = 12
+"""Characters beside a plot for the bounds of its values."""
+
+_POINTS = 8
+"""Points of a curve per column of characters."""
+
+
+class Glance(NamedTuple):
+    """The trials of a store that match some conditions, as a table."""
+
+    position: int
+    """Of the last event that is taken into account."""
+    uids: list[str]
+    statuses: list[str | None]
+    columns: list[Column]
+    matching: int
+    """How many trials match, those beyond the table among them."""
+    counts: dict[str, int]
+    """How many trials of the store, without those archived, have each status."""
+
+
+def look(reader: Reader, where: Sequence[str], sort: str, count: int, width: int) -> Glance:
+    """Return what a store holds now.
+
+    Parameters
+    ----------
+    reader
+        the store
+    where, sort, count
+        as of ``track ls``
+    width
+        the room for the table, in characters
+
+    Raises
+    ------
+    QueryError
+        a condition or the path to sort by makes no sense
+    """
+    position = reader.protocol.journal.head()
+    known = [summary for summary in summaries_of(reader) if not summary.archived]
+    counts = Counter(summary.status or "new" for summary in known)
+    chosen = [*matching(known, where)]
+    if known:
+        path = sort.lstrip("-")
+        check_column(path, f"trials cannot be sorted by {path!r}", known)
+        chosen = sort_trials(chosen, sort)
+    shown_ones = chosen[:count]
+    uids = short_uids(summary.uid for summary in known)
+    columns, _, _ = choose_columns(shown_ones, uids, width, [sort.lstrip("-")])
+    return Glance(
+        position,
+        [summary.uid for summary in shown_ones],
+        [summary.status for summary in shown_ones],
+        columns,
+        len(chosen),
+        dict(counts),
+    )
+
+
+def curves(trial: Trial, width: int, height: int = 8) -> list[str]:
+    """Return plots of all metrics of a trial, side by side where there is room.
+
+    Parameters
+    ----------
+    trial
+        from a :class:`~track.reader.Reader`
+    width
+        the room, in characters
+    height
+        of each plot, in lines
+    """
+    beside = max(1, min(len(trial.metrics), width // _NARROWEST))
+    each = max(10, width // beside - 2)
+    blocks = [_block(name, values, each, height) for name, values in trial.metrics.items()]
+    lines: list[str] = []
+    for first in range(0, len(blocks), beside):
+        row = zip_longest(*blocks[first : first + beside], fillvalue="")
+        lines += ["  ".join(part.ljust(each) for part in parts).rstrip() for parts in row]
+        lines.append("")
+    return lines
+
+
+def _block(name: str, values: object, width: int, height: int) -> list[str]:
+    area = max(1, width - _LABELS)
+    points = points_of(sampled(values, _POINTS * area))
+    title = f"{shown(name, width // 2)}  {shown(last_value(values), width // 2 - 2)}"
+    return [title, *(plot([points], area, height) if points else [])]
+
+
+def facts(view: View, width: int) -> list[str]:
+    """Return what is known of a trial besides its metrics, a value a line."""
+    trial = view.trial
+    lines = [trial.uid, f"{view.status or 'new'}  {shown(trial.description or '', width)}".rstrip()]
+    for section in ("parameters", "tags", "metadata", "chronos"):
+        values = getattr(trial, section)
+        if isinstance(values, Mapping):
+            lines += [
+                f"{section}.{shown(name, UNCUT)} = {shown(last_value(value), width)}"
+                for name, value in values.items()
+                if name not in OWN_METADATA
+            ]
+    if view.attempts:
+        lines += ["attempts:", *attempt_lines(view.attempts)]
+    return lines
