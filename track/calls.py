@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+_Class = TypeVar("_Class")
 
 _METRICS = "{}.log_metrics(loss=0.1, step=3)"
 _ARGUMENTS = "{}.log_arguments(lr=0.1)"
@@ -90,3 +92,38 @@ def values_of(call: str, first: Any, named: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(first, Mapping):
         raise TypeError(f"{call} takes names and values: write {call}(a=1) or {call}({{'a': 1}})")
     return {**{str(name): value for name, value in first.items()}, **named}
+
+
+class OfTrial:
+    """An attribute that a logger has from its trial; or one that neither has, but other trackers.
+
+    A ``__getattr__`` would do as much, and make each log call an eighth slower: with one, Python
+    remembers no more where it found an attribute.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, logger: Any, owner: type) -> Any:
+        if logger is not None and self._name not in _INSTEAD:
+            return getattr(logger.trial, self._name)
+        message = unknown_attribute(owner.__name__, self._name, "trial")
+        raise AttributeError(message, name=self._name, obj=logger)
+
+
+def with_attributes_of(kind: Callable[[], object]) -> Callable[[type[_Class]], type[_Class]]:
+    """Give a class of loggers the public attributes of what they log, see :class:`OfTrial`.
+
+    Parameters
+    ----------
+    kind
+        makes one of what they log
+    """
+
+    def decorate(cls: type[_Class]) -> type[_Class]:
+        for name in {*dir(kind()), *_INSTEAD}.difference(dir(cls)):
+            if not name.startswith("_"):
+                setattr(cls, name, OfTrial(name))
+        return cls
+
+    return decorate

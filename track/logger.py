@@ -11,7 +11,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from track.calls import read_arguments, unknown_attribute, values_of
+from track.calls import read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.loggable import log_each
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
@@ -41,6 +41,7 @@ def _insert_waiting() -> None:
 os.register_at_fork(before=_insert_waiting)
 
 
+@with_attributes_of(Trial)
 class TrialLogger(BlockTimer):
     """Unified logger interface. Make one with :class:`~track.client.TrackClient`.
 
@@ -78,15 +79,13 @@ class TrialLogger(BlockTimer):
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
 
-    def __getattr__(self, name: str) -> Any:
-        # Only called for what the logger itself does not have.
-        if name.startswith("__") or name == "trial":
-            raise AttributeError(name)
-        try:
-            return getattr(self.trial, name)
-        except AttributeError:
-            message = unknown_attribute("TrialLogger", name, "trial")
-            raise AttributeError(message, name=name, obj=self) from None
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            """Stand for the attributes of the trial."""
+
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if hasattr(self, name)]
 
     def __getstate__(self) -> dict[str, Any]:
         # What a copy logs belongs to the same trial, so that must exist; it ends where it began.

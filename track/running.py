@@ -13,8 +13,8 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from track.errors import NotRecordedWarning, TrackError, warn
-from track.persistence.protocol import Protocol
-from track.structure import Status, Trial
+from track.persistence.protocol import ChronoSink, Protocol
+from track.structure import Status
 from track.utils.signal import SignalHandler
 from track.utils.stat import StatStream
 
@@ -31,40 +31,30 @@ def final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
 
 
 class LoggerChronoContext:
-    """Times a block and records it.
+    """Times a block and records it. It may be entered again, inside itself too.
 
     Parameters
     ----------
-    protocol, trial
+    sink
         where to record it
-    acc
-        statistics of the times measured here, in seconds; the ``as`` value
     name
         name of the timer
-    kwargs
-        further arguments of ``Protocol.log_trial_chrono_start``
+    acc
+        statistics of the times measured here, in seconds; the ``as`` value
     """
 
-    __slots__ = ("acc", "kwargs", "name", "protocol", "start", "trial")
+    __slots__ = ("_finish", "_running", "_start", "acc", "name")
 
-    def __init__(
-        self,
-        protocol: Protocol,
-        trial: Trial,
-        acc: StatStream | None = None,
-        name: str | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self.protocol = protocol
-        self.trial = trial
-        self.acc = StatStream(0) if acc is None else acc
-        self.name = name or "chrono"
-        self.kwargs = kwargs
-        self.start = 0.0
+    def __init__(self, sink: ChronoSink, name: str, acc: StatStream) -> None:
+        self._start, self._finish = sink
+        self._running: Any = None
+        """When the block was entered, and what this was before; None outside of it."""
+        self.name = name
+        self.acc = acc
 
     def __enter__(self) -> StatStream:
-        self.protocol.log_trial_chrono_start(self.trial, self.name, **self.kwargs)
-        self.start = perf_counter()
+        self._start(self.name)
+        self._running = perf_counter(), self._running
         return self.acc
 
     def __exit__(
@@ -73,8 +63,10 @@ class LoggerChronoContext:
         exc_val: BaseException | None,
         exc_tb: TracebackType | None,
     ) -> None:
-        self.acc.update(perf_counter() - self.start)
-        self.protocol.log_trial_chrono_finish(self.trial, self.name, exc_type, exc_val, exc_tb)
+        now = perf_counter()
+        entered, self._running = self._running
+        self.acc.update(now - entered)
+        self._finish(self.name, now - entered, exc_type, exc_val, exc_tb)
 
 
 def _exception_of(signum: int, frame: FrameType | None) -> BaseException:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, Protocol
+from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, ChronoSink, Protocol
 from track.running import LoggerChronoContext
 from track.structure import Trial
 from track.utils.stat import StatStream
@@ -19,6 +19,7 @@ class BlockTimer:
 
     trial: Trial
     protocol: Protocol
+    _chronos: ChronoSink | None = None
     _eta: EstimatedTime | None = None
     _show_eta: Callable[..., Any] | None = None
 
@@ -52,18 +53,23 @@ class BlockTimer:
         A context manager that represents the timer; its ``as`` value holds the statistics of all
         times measured under that name, and is what :meth:`show_eta` takes.
         """
-        self.insert()
+        sink = self._chronos or self._open_chronos()
+        if aggregator is not DEFAULT_CHRONO or start_callback or end_callback:
+            sink = self.protocol.chrono_sink(
+                self.trial,
+                aggregator=aggregator,
+                start_callback=start_callback,
+                end_callback=end_callback,
+            )
         acc = self.trial.chronos.get(name)
         if not isinstance(acc, StatStream):
             acc = self.trial.chronos[name] = StatStream(0)
-        context = LoggerChronoContext(self.protocol, self.trial, acc, name)
-        if aggregator is not DEFAULT_CHRONO or start_callback or end_callback:
-            context.kwargs = {
-                "aggregator": aggregator,
-                "start_callback": start_callback,
-                "end_callback": end_callback,
-            }
-        return context
+        return LoggerChronoContext(sink, name, acc)
+
+    def _open_chronos(self) -> ChronoSink:
+        self.insert()
+        self._chronos = self.protocol.chrono_sink(self.trial)
+        return self._chronos
 
     def set_eta_total(self, total: int | list[int] | tuple[int, ...]) -> None:
         """Say how many iterations there will be: a number, or one for each nested loop."""

@@ -367,6 +367,31 @@ class ProtocolContract:
         assert type(chronos["last"].to_json()) is float
         assert called == ["start", "end"] * 3
 
+    def test_a_sink_of_chronos_records_what_the_calls_do(self, store):
+        """Also with options, and of a block that failed; where there is no trial, nothing is."""
+        trial, called = fill(store), []
+        plain = store.chrono_sink(trial)
+        kept = store.chrono_sink(
+            trial,
+            aggregator=RingAggregator.lazy(2, "d"),
+            start_callback=lambda: called.append("start"),
+            end_callback=lambda: called.append("end"),
+        )
+        for sink, name in ((plain, "plain"), (kept, "kept"), (plain, "plain"), (plain, "failed")):
+            sink.start(name)
+            time.sleep(0.002)
+            error = ValueError("bad") if name == "failed" else None
+            sink.finish(name, 0.002, error and type(error), error, None)
+        found = fetch(store)
+        assert [*found.chronos] == ["plain", "kept", "failed"]
+        assert (found.chronos["plain"].count, found.chronos["failed"].count) == (2, 1)
+        assert found.chronos["plain"].min >= 0.002
+        assert len(found.chronos["kept"].to_json()) == 1
+        assert called == ["start", "end"]
+        assert found.metadata["_update_count"] == 8
+        with pytest.raises(TrialDoesNotExist):
+            store.chrono_sink(Trial(_hash="nowhere")).start("x")
+
     @pytest.mark.parametrize(
         "call",
         [

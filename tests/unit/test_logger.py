@@ -5,6 +5,7 @@ import json
 import math
 import sys
 import threading
+import time
 from contextlib import nullcontext
 from multiprocessing import get_context
 
@@ -15,8 +16,10 @@ from tests.databases import free_port
 from track import TrackClient
 from track.aggregators.aggregator import RingAggregator, StatAggregator, ValueAggregator
 from track.errors import EncodingError, JournalClosed, NotRecordedWarning, TrackError
+from track.events.types import ChronoFinished
+from track.logger import TrialLogger
 from track.relay.server import SocketServer
-from track.structure import CustomStatus, Status
+from track.structure import CustomStatus, Status, Trial
 from track.utils.stat import StatStream
 
 
@@ -138,6 +141,31 @@ def test_aggregators(client, trial):
     assert found.metadata["last"] == 4
 
 
+# What it shows of its trial
+
+
+def test_the_attributes_of_the_trial_are_those_of_its_logger(trial):
+    """All that are public, and as they are at the moment."""
+    names = [name for name in dir(Trial()) if not name.startswith("_")]
+    assert {"uid", "hash", "status", "metrics", "failure", "compute_hash"} <= {*names}
+    for name in names:
+        assert getattr(trial, name) == getattr(trial.trial, name), name
+    assert {*names} <= {*dir(trial)}
+    trial.trial.description = "changed"
+    assert trial.description == "changed"
+    assert not hasattr(TrialLogger, "uid")
+
+
+def test_names_of_other_trackers_are_no_attributes(trial):
+    """They say what to write, but are not offered."""
+    assert not hasattr(trial, "log_param")
+    assert "log_param" not in dir(trial)
+    with pytest.raises(AttributeError, match="TrialLogger has no attribute 'log_param': write"):
+        _ = trial.log_param
+    with pytest.raises(AttributeError, match="no_such_thing"):
+        _ = trial.no_such_thing
+
+
 # Times
 
 
@@ -152,6 +180,21 @@ def test_chronos_nest(client, trial):
     assert isinstance(epoch, StatStream)
     assert epoch.avg >= chronos["batch"].sum / 2
     assert trial.chronos["batch"].count == 6
+
+
+def test_a_chrono_may_be_entered_inside_itself(client, trial):
+    """Each passage has its own time: the outer one is the longer one, whatever it is kept in."""
+    chrono = trial.chrono("block")
+    with chrono, chrono as timer:
+        time.sleep(0.01)
+    elapsed = [
+        recorded.event.elapsed
+        for recorded in client.protocol.trial_history(trial.trial)
+        if isinstance(recorded.event, ChronoFinished)
+    ]
+    assert len(elapsed) == 2 == timer.count
+    assert 0.01 <= elapsed[0] <= elapsed[1]
+    assert (timer.min, timer.max) == tuple(elapsed)
 
 
 def test_a_chrono_with_callbacks_and_an_aggregator(client, trial):

@@ -20,6 +20,8 @@ from track.errors import (
 )
 from track.events.codec import decode, stream_id
 from track.events.types import (
+    ChronoFinished,
+    ChronoStarted,
     Event,
     GroupCreated,
     MetricsLogged,
@@ -40,6 +42,7 @@ from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
     AggregatorFactory,
+    ChronoSink,
     MetricsSink,
     Protocol,
     Query,
@@ -373,6 +376,21 @@ class JournaledProtocol(Protocol):
             name, aggregator, start_callback, end_callback
         )
         self._record(self._stream_of(trial), change)
+
+    def chrono_sink(self, trial: Trial, **options: Any) -> ChronoSink:
+        if options:
+            return super().chrono_sink(trial, **options)
+        stream = self._stream_of(trial)
+        started = self.producer.recorder(stream, ChronoStarted)
+        finished = self.producer.recorder(stream, ChronoFinished)
+
+        def start(name: str) -> None:
+            started([name, None])
+
+        def finish(name: str, seconds: float, exc_type: Any, *_: Any) -> None:
+            finished([name, seconds, None if exc_type is None else str(exc_type)])
+
+        return ChronoSink(start, finish)
 
     def log_trial_chrono_finish(
         self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, ValueAggregator
 from track.errors import NotRecordedWarning, warn
@@ -18,6 +19,16 @@ AggregatorFactory = Callable[[], Aggregator]
 Query = Mapping[str, Any] | list[tuple[str, Any]] | None
 
 MetricsSink = Callable[[Any, AggregatorFactory | None, dict[str, Any]], None]
+
+
+class ChronoSink(NamedTuple):
+    """Where the timed blocks of a trial are recorded."""
+
+    start: Callable[[str], None]
+    """Is called with the name of a chrono as it starts."""
+    finish: Callable[..., None]
+    """Is called with its name, its seconds, and type, value and traceback of an exception."""
+
 
 DEFAULT_CHRONO: AggregatorFactory = StatAggregator.lazy(0)
 """Every time counts: avg, min, max, sd and count of all."""
@@ -198,6 +209,27 @@ class Protocol:
             self.log_trial_metrics(trial, step, aggregator, **values)
 
         return sink
+
+    def chrono_sink(self, trial: Trial, **options: Any) -> ChronoSink:
+        """Return what a trial that times blocks over and over, by itself, gives its times to.
+
+        Parameters
+        ----------
+        trial
+            trial the times belong to
+        options
+            aggregator and callbacks, as of :meth:`log_trial_chrono_start`
+
+        Returns
+        -------
+        Functions that do what :meth:`log_trial_chrono_start` and :meth:`log_trial_chrono_finish`
+        do. A backend may measure the seconds again.
+        """
+
+        def finish(name: str, _seconds: float, *exc_info: Any) -> None:
+            self.log_trial_chrono_finish(trial, name, *exc_info)
+
+        return ChronoSink(partial(self.log_trial_chrono_start, trial, **options), finish)
 
     def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
         """Change the status of a trial; an error is appended to its errors as text."""

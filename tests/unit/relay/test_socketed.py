@@ -87,7 +87,10 @@ def test_a_uri_makes_a_client():
 def test_all_that_a_backend_can_do_is_there(cls):
     """With the parameters of the contract; a client and a server are backends."""
     assert issubclass(cls, base.Protocol)
-    by_default = {"close", "forgive_failed_writes", "keep_content", "metrics_sink", "when_idle"}
+    by_default = {
+        *("chrono_sink", "close", "forgive_failed_writes", "keep_content", "metrics_sink"),
+        "when_idle",
+    }
     for name, method in vars(base.Protocol).items():
         if not name.startswith("_") and inspect.isfunction(method) and name not in by_default:
             assert getattr(cls, name) is not method, name
