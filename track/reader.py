@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
-from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
 
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
-from track.errors import DamageWarning, TrialDoesNotExist, warn
+from track.errors import TrialDoesNotExist
 from track.events.codec import decode
 from track.events.scan import Damage
-from track.events.types import Recorded, TrialCreated
+from track.events.types import Recorded
 from track.journals.journal import Batch
 from track.moment import Moment, When, to_moment
 from track.overview import Overview
-from track.persistence.journaled import JournaledProtocol
+from track.persistence.liveness import derive_status
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
-from track.persistence.repository import Kind, LocalRepository, table
+from track.persistence.repository import Kind, table
 from track.persistence.utils import without_password
 from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, view_fetched, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
-from track.projections.finding import find_trial
 from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
-from track.projections.times import TrialTimes, times_of
-from track.projections.trials import stream_of
+from track.projections.times import TrialTimes, has_all_times, times_in, times_of
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
+from track.trial_lookup import TrialLookup, is_exact, text_of
+from track.trial_page import Page, StatusOf, page_of
+from track.trial_summary import Condition
 from track.utils.process import ProcessId
 from track.views import (
     Attempt,
@@ -52,11 +51,8 @@ from track.views import (
 
 logger = logging.getLogger(__name__)
 
-_WHOLE_UID = re.compile("[0-9a-f]{64}_.+")
-"""A uid as Track makes them: nothing else has to be known to find its events."""
 
-
-class Reader:
+class Reader(TrialLookup):
     """A store, to look at. Nothing in it is ever changed; caches beside it may be written.
 
     Parameters
@@ -80,12 +76,6 @@ class Reader:
     A trial whose creation can no longer be read, since the journal is damaged there, is found by
     its uid and among all trials, with what was recorded later: part of it is better than nothing.
     """
-
-    def __init__(
-        self, protocol: JournaledProtocol, tell: Callable[[str], None] | None = None
-    ) -> None:
-        self.protocol = protocol
-        self.tell = tell
 
     @cached_property
     def overview(self) -> Overview:
@@ -159,13 +149,73 @@ class Reader:
             now = {} if at is not None else {one.uid: status_in(objects, one) for one in found}
             return list_trials(map(view_trial, found), objects, now)
 
-    def _is_local(self) -> bool:
-        """Whether all objects are at hand: nobody else answers."""
-        return isinstance(self.protocol.repository, LocalRepository)
+    def summaries(
+        self,
+        where: Iterable[Condition] = (),
+        *,
+        sort: str | None = None,
+        offset: int = 0,
+        limit: int | None = None,
+        archived: bool | None = False,
+        columns: Iterable[str] = (),
+        at: When = None,
+    ) -> Page:
+        """Return a page of the list of trials: what ``track ls`` shows of them, and no series.
 
-    def _has_cache(self) -> bool:
-        """Whether it costs little to know all objects."""
-        return self._is_local() and self.protocol.journal.cache_path() is not None
+        Parameters
+        ----------
+        where
+            conditions that all hold: texts, as ``track ls --where`` takes them
+            (``metrics.loss<0.1``: :func:`track.trial_summary.to_condition`), or pairs of a path and
+            a condition of the query language
+        sort
+            a path, as ``metrics.loss``, or ``-created`` for the largest first; by default, the
+            oldest trial comes first
+        offset, limit
+            which of the trials that match; by default, all
+        archived
+            whether those that are archived are meant, and not the others; None for both
+        columns
+            further paths that must lead to something in some trial
+        at
+            the time or position to look at
+
+        Raises
+        ------
+        QueryError
+            a condition makes no sense, or a path leads to nothing in any trial
+        """
+        with self._state(at) as objects:
+            page = page_of(
+                objects,
+                self.status_in(objects, at),
+                where,
+                sort=sort,
+                offset=offset,
+                limit=limit,
+                archived=archived,
+                columns=columns,
+            )
+            parts = objects.parts.values()
+            self.tell_of_parts(part.uid for part in parts if not objects.is_erased(part.uid))
+            return page
+
+    @contextmanager
+    def _state(self, at: When) -> Iterator[Objects]:
+        """Give all objects, as they are or as of a moment."""
+        if at is not None:
+            yield self.objects(at)
+            return
+        with self.protocol.read_state() as objects:
+            yield objects
+
+    def status_in(self, objects: Objects, at: When = None) -> StatusOf:
+        """Return what tells the status of a trial among some objects: as it is, or as it was."""
+        if at is not None:
+            return lambda known: known.trial.status
+        if self.is_local():
+            return lambda known: derive_status(known.trial, known.heartbeats)
+        return lambda known: self.protocol.repository.status_in(objects, known.trial)
 
     def trial(self, which: str | Trial, *, at: When = None) -> Trial:
         """Return a trial, as it is or as it stood at a moment.
@@ -176,11 +226,11 @@ class Reader:
             there is no such trial; the message names similar ones
         """
         if at is not None:
-            uid, batches = self._events_of(which)
+            uid, batches = self.events_of(which)
             return self._as_it_stood(uid, batches, at)
-        if _is_exact(which) and not self._is_local():
+        if is_exact(which) and not self.is_local():
             # A server need not send all others.
-            for found in self.protocol.fetch_trials({"uid": _text(which)}):
+            for found in self.protocol.fetch_trials({"uid": text_of(which)}):
                 return view_fetched(found)
         with self.protocol.read_state() as objects:
             return view_trial(self.find_in(objects, which))
@@ -190,24 +240,6 @@ class Reader:
         with self.protocol.read_state() as objects:
             found = [self.find_in(objects, which) for which in several]
             return [view_trial(trial) for trial in dict.fromkeys(found)]
-
-    def find_uid(self, which: str | Trial, *, latest: bool = True) -> str:
-        """Return the uid of a trial that exists.
-
-        Parameters
-        ----------
-        which
-            the trial
-        latest
-            whether the latest of several revisions is meant
-
-        Raises
-        ------
-        TrialDoesNotExist
-            there is no such trial, or several; the message names them
-        """
-        with self.protocol.read_state() as objects:
-            return self.find_in(objects, which, latest=latest).uid
 
     def view(self, which: str | Trial, *, at: When = None) -> View:
         """Return all there is of a trial, as it is or as it stood at a moment."""
@@ -224,10 +256,10 @@ class Reader:
             now = {
                 which: (view_trial(one), status_in(objects, one)) for which, one in found.items()
             }
-            known = found.values() if self._has_cache() else ()
+            known = found.values() if self.has_cache() else ()
             kept = {trial.uid: attempts_in(objects, trial) for trial in known}
         uids = {now[which][0].uid for which, at in sides if at is not None or not kept}
-        events = {uid: self._batches(uid) for uid in uids}
+        events = {uid: self.batches_of(uid) for uid in uids}
         views: list[View] = []
         facts: dict[ProcessId, dict[str, Any]] = {}
         for which, at in sides:
@@ -257,42 +289,6 @@ class Reader:
                     yield now, query
                     return
         yield self.objects(at), query
-
-    def find_in(self, objects: Objects, which: str | Trial, *, latest: bool = True) -> Trial:
-        """Return the trial that is meant among some objects, which is the projection's own.
-
-        What is to be known about it is told: that it is the latest of several revisions, or that
-        only part of it is left.
-        """
-        found = find_trial(objects, _text(which))
-        if found.note is not None and not latest:
-            uids = ", ".join(found.revisions)
-            raise TrialDoesNotExist(f"{which!r} may be any of {uids}: say which")
-        if found.note is not None:
-            self._tell(found.note)
-        if found.trial.uid not in objects.trials:
-            self.tell_of_parts([found.trial.uid])
-        return found.trial
-
-    def tell_of_parts(self, uids: Iterable[str]) -> None:
-        """Tell of each trial of which only part is left."""
-        for uid in uids:
-            self._tell(
-                f"only part of the trial {uid} is left: the event of its creation cannot be "
-                "read, which said its name, its project and its parameters",
-                DamageWarning,
-            )
-
-    def _tell(self, text: str, category: type[DamageWarning] | None = None) -> None:
-        if self.tell is not None:
-            self.tell(text)
-        elif category is not None:
-            warn(text, category)
-        else:
-            logger.info(text)
-
-    def _batches(self, uid: str) -> list[Batch]:
-        return list(self.protocol.journal.read_stream(stream_of(uid)))
 
     def _as_it_stood(self, uid: str, batches: Iterable[Batch], at: When) -> Trial:
         moment = to_moment(at)
@@ -355,7 +351,7 @@ class Reader:
     def recent(self, count: int, which: str | Trial | None = None) -> list[Recorded]:
         """Return the last events of the store, or of a trial, oldest first."""
         journal = self.protocol.journal
-        batches = journal.read_batches() if which is None else self._events_of(which)[1]
+        batches = journal.read_batches() if which is None else self.events_of(which)[1]
         last: deque[tuple[int, bytes]] = deque(maxlen=count)
         for batch in batches:
             last.extend(zip(*batch, strict=True))
@@ -363,19 +359,7 @@ class Reader:
 
     def history(self, which: str | Trial, *, until: When = None) -> Iterator[Recorded]:
         """Yield the events of a trial, up to a moment."""
-        return _decoded(self._events_of(which)[1], to_moment(until))
-
-    def _events_of(self, which: str | Trial) -> tuple[str, Iterator[Batch]]:
-        """Return the uid and the events of a trial, without looking at any other if it is whole."""
-        uid = _text(which) if _is_exact(which) else self.find_uid(which)
-        batches = iter(self.protocol.journal.read_stream(stream_of(uid)))
-        first = next(batches, None)
-        if first is None:  # who looks for it says that it is not there, and what there is
-            uid = self.find_uid(uid)
-            return uid, iter(self._batches(uid))
-        if not isinstance(decode(0, first[1][0]).event, TrialCreated):
-            self.tell_of_parts([uid])
-        return uid, chain([first], batches)
+        return _decoded(self.events_of(which)[1], to_moment(until))
 
     def follow(self, after: int | None = None) -> Iterator[Recorded]:
         """Yield the events behind a position (by default: the last one), and wait for more."""
@@ -384,7 +368,7 @@ class Reader:
 
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
         """Return the attempts at a trial, in the order in which they started."""
-        if until is not None or not self._has_cache():
+        if until is not None or not self.has_cache():
             return self._with_facts(past.attempts(self.history(which, until=until)), {})
         with self.protocol.read_state() as objects:
             found = attempts_in(objects, self.find_in(objects, which))
@@ -455,7 +439,9 @@ class Reader:
         """
         from track.exchange.frames import metrics_frame, trials_frame
 
-        return (metrics_frame if metrics else trials_frame)(*self._for_table(trials))
+        return (metrics_frame if metrics else trials_frame)(
+            *self._for_table(trials, metrics=metrics)
+        )
 
     def to_arrow(self, trials: Iterable[Trial] | None = None, *, metrics: bool = False) -> Any:
         """Return a ``pyarrow.Table``: a row per trial, or per value of their metrics.
@@ -467,17 +453,29 @@ class Reader:
         """
         from track.exchange.parquet import metrics_table, trials_table
 
-        return (metrics_table if metrics else trials_table)(*self._for_table(trials))
+        return (metrics_table if metrics else trials_table)(
+            *self._for_table(trials, metrics=metrics)
+        )
 
     def _for_table(
-        self, trials: Iterable[Trial] | None
+        self, trials: Iterable[Trial] | None, *, metrics: bool
     ) -> tuple[list[Trial], list[TrialGroup], dict[str, TrialTimes]]:
         chosen = self.trials() if trials is None else [*trials]
-        return chosen, self.groups(), self.times(chosen)
+        with self.protocol.read_state() as objects:
+            groups = [*map(copy_group, objects.groups.values())]
+            times = {} if metrics else {one.uid: times_in(objects, one) for one in chosen}
+        return chosen, groups, self.times_beside(chosen) if metrics else times
 
     def times(self, trials: Iterable[Trial]) -> dict[str, TrialTimes]:
-        """Return, by uid, when trials started, ended, and logged each of their values."""
+        """Return the start, the end and the logging times of trials, by uid."""
         return times_of(self.protocol.journal, [trial.uid for trial in trials])
+
+    def times_beside(self, trials: Iterable[Trial]) -> dict[str, TrialTimes]:
+        """Return the same of those trials some of whose metrics do not say when they were logged.
+
+        All others are series, which need not be looked up in the journal.
+        """
+        return self.times(trial for trial in trials if not has_all_times(trial))
 
 
 def open_store(uri: str | None = None) -> Reader:
@@ -502,12 +500,3 @@ def open_store(uri: str | None = None) -> Reader:
 def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
     wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
     return (recorded for batch in wanted for recorded in map(decode, *batch))
-
-
-def _text(which: str | Trial) -> str:
-    return which.uid if isinstance(which, Trial) else which
-
-
-def _is_exact(which: str | Trial) -> bool:
-    """Return whether a trial is meant that is found without knowing anything about the others."""
-    return isinstance(which, Trial) or _WHOLE_UID.fullmatch(which) is not None

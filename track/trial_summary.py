@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
 from track.errors import QueryError
-from track.projections.paths import BRACKETS, hint, look_up, parse_path
+from track.projections.paths import BRACKETS, Key, hint, look_up, parse_path
 from track.projections.query import check_path, check_paths, execute_query
 from track.projections.series import Series
 from track.projections.trials import LAST_CHANGE, is_part
@@ -20,6 +20,9 @@ _NAMES = rf"(?:{BRACKETS}|[^\s=!<>~])+"
 _CONDITION = re.compile(rf"\s*({_NAMES})\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 _PATH = re.compile(rf"\s*(!?)\s*({_NAMES})\s*")
 _COLUMN = re.compile(rf"(?:{BRACKETS}|[^,])+")
+Condition = str | tuple[str, Any]
+"""As ``track ls --where`` takes it, or a path and a condition of the query language."""
+
 _OPERATORS = {"!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "~": "$regex"}
 
 
@@ -36,8 +39,10 @@ class TrialSummary:
         the logged values
     metrics
         the last value of each metric by name, or its statistics if the metric is aggregated
-    changed
-        the time of the last change, in seconds since 1970-01-01; None without changes
+    curves
+        what there is to know of each metric without its points, by name: :class:`MetricSummary`
+    created, changed
+        the times of creation and of the last change, in seconds since 1970-01-01; None if unknown
     start, end
         when the first attempt started and the last one ended, as far as that is known
     runtime
@@ -65,6 +70,8 @@ class TrialSummary:
         self.status = None if status is None else str(status)
         self.tags, self.parameters, self.metadata = trial.tags, trial.parameters, trial.metadata
         self.metrics = {name: last_value(values) for name, values in trial.metrics.items()}
+        self.curves = {name: summarize_metric(values) for name, values in trial.metrics.items()}
+        self.created: float | None = None
         self.changed: float | None = trial.metadata.get(LAST_CHANGE)
         self.runtime = runtime if isinstance(runtime, (int, float)) else None
         self.start: float | None = None
@@ -117,15 +124,9 @@ class MetricSummary(NamedTuple):
 
 def summarize_metric(values: Any) -> MetricSummary:
     """Return what there is to know of a metric; the points of long ones are not read for it."""
-    if isinstance(values, StepSeries) and (chunks := values.chunks()) is not None:
-        known = [chunk.summary for chunk in chunks]
-        if not known:
-            return MetricSummary(None, length=0)
-        lows = [one.low.value for one in known if one.low is not None]
-        highs = [one.high.value for one in known if one.high is not None]
-        count, last = sum(one.length for one in known), known[-1].last
-        low, high = min(lows, default=None), max(highs, default=None)
-        return MetricSummary(last.value, low, high, count, last.step)
+    if isinstance(values, StepSeries):
+        step, last = values.last_item() or (None, None)
+        return MetricSummary(last, *values.extremes(), len(values), step)
     if isinstance(values, Aggregator):
         values = values.to_json(short=True)
         if isinstance(values, Mapping):
@@ -143,12 +144,16 @@ def _of_items(items: Mapping[Any, Any]) -> MetricSummary:
     return MetricSummary(items.get(step), low, high, len(items), step)
 
 
+FIELDS = frozenset(vars(TrialSummary(Trial(""), None, None)))
+"""The names of the attributes of a summary."""
+
+
 def matching(
     summaries: Iterable[TrialSummary],
-    conditions: Iterable[str],
+    conditions: Iterable[Condition],
     known: Collection[TrialSummary] | None = None,
 ) -> Iterator[TrialSummary]:
-    """Yield the trials that meet all conditions, see :func:`to_condition`.
+    """Yield the trials that meet all conditions: texts, see :func:`to_condition`, or pairs.
 
     Parameters
     ----------
@@ -162,7 +167,7 @@ def matching(
     QueryError
         a condition is malformed, or names a field that no trial has
     """
-    query = [to_condition(text) for text in conditions]
+    query = [to_condition(one) if isinstance(one, str) else one for one in conditions]
     summaries = [*summaries]
     check_paths(query, "trial", summaries if known is None else known)
     return (summary for summary in summaries if execute_query(summary, query))
@@ -242,7 +247,8 @@ def check_column(path: str, what: str, summaries: Collection[TrialSummary]) -> N
     QueryError
         no trial has one; the message suggests similar paths
     """
-    if any(not hasattr(summary, parse_path(path)[0].text) for summary in summaries):
+    field = parse_path(path)[0].text
+    if any(not hasattr(summary, field) for summary in summaries):
         raise QueryError(f"{what}: {hint(path, summaries)}")
     check_path(path, what, summaries)
 
@@ -253,11 +259,18 @@ def sort_trials(summaries: list[TrialSummary], path: str) -> list[TrialSummary]:
     Trials without a value there, or with NaN, come last.
     """
     first, *names = parse_path(path.lstrip("-"))
-    values = {one.uid: look_up(getattr(one, first.text, None), names)[1] for one in summaries}
+    values = {one.uid: _below(getattr(one, first.text, None), names) for one in summaries}
     keys = {uid: _sort_key(value) for uid, value in values.items()}
     there = [summary for summary in summaries if not keys[summary.uid][0]]
     there.sort(key=lambda summary: keys[summary.uid], reverse=path.startswith("-"))
     return there + [summary for summary in summaries if keys[summary.uid][0]]
+
+
+def _below(value: Any, keys: Sequence[Key]) -> Any:
+    name = keys[0].written.removeprefix(".") if len(keys) == 1 else None
+    if name is not None and type(value) is dict and name in value:
+        return value[name]  # as nearly always
+    return look_up(value, keys)[1]
 
 
 def _sort_key(value: Any) -> tuple[bool, Any]:

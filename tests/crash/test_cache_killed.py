@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.property.test_folds import dump
+from track.containers.points import Unusable
 from track.persistence import get_protocol
 from track.persistence.cache import Cache
-from track.persistence.cache_format import Unusable
 from track.projections.history import as_of
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
@@ -21,10 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WRITER = """
 import sys
-from track.persistence import get_protocol, repository
+from track.persistence import get_protocol, state
 from track.structure import Trial
 
-repository.FEWEST_NEW_EVENTS = 1
+state.FEWEST_NEW_EVENTS = 1
 protocol = get_protocol("file:store.json")
 trial = Trial(_hash=sys.argv[1], project_id="p")
 protocol.new_trial(trial)
@@ -95,7 +95,7 @@ def test_a_cache_that_has_no_room_leaves_the_objects_as_they_are(tmp_path):
     cache.save(objects, journal.fingerprint)
     assert dump(objects) == dump(as_of(journal.read_batches()))
     cache.release()
-    again = Cache(cache.path, lambda uid, name: None).load(journal.fingerprint)
+    again = Cache(cache.path, lambda uid, name: None).load(journal.fingerprint, recover=None)
     assert dump(again) == dump(objects)
     protocol.close()
 

@@ -19,11 +19,9 @@ from track.moment import time_text
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
-from track.projections.objects import Objects
 from track.projections.report import dumps, plain
 from track.reader import Reader, open_store
 from track.stores.which_store import store_uri
-from track.trial_summary import TrialSummary
 from track.utils.printing import printable
 from track.utils.progress import Progress, no_progress
 
@@ -214,29 +212,6 @@ def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
                 bar.update(task, completed=done, total=total)
 
         yield advance
-
-
-def summaries_of(reader: Reader) -> list[TrialSummary]:
-    """Return a summary of every trial, including archived and partial ones."""
-    with reader.protocol.read_state() as objects:
-        return summaries_in(reader, objects)
-
-
-def summaries_in(reader: Reader, objects: Objects) -> list[TrialSummary]:
-    """Return a summary of every trial among these objects."""
-    # Copies may be large, and keep only the numbers of a statistic, so none are made.
-    names = {group.uid: group.name for group in objects.groups.values()}
-    status_in = reader.protocol.repository.status_in
-    return [
-        TrialSummary(
-            trial,
-            status_in(objects, trial),
-            names.get(trial.group_id),
-            archived=trial.uid in objects.archived,
-        )
-        for trial in (*objects.trials.values(), *objects.parts.values())
-        if not objects.is_erased(trial.uid)
-    ]
 
 
 def clock(at_ns: int | None) -> str | None:

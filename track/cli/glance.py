@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from track.cli.common import summaries_of
 from track.cli.listing import attempt_lines, points_of, sampled
 from track.cli.plots import plot
 from track.display.columns import Column, choose_columns
@@ -60,7 +59,7 @@ def look(reader: Reader, where: Sequence[str], sort: str, count: int, width: int
         a condition or the path to sort by makes no sense
     """
     position = reader.protocol.journal.head()
-    known = [summary for summary in summaries_of(reader) if not summary.archived]
+    known = reader.summaries().trials
     counts = Counter(summary.status or "new" for summary in known)
     chosen = [*matching(known, where)]
     if known:

@@ -18,7 +18,6 @@ from track.cli.common import (
     reading,
     room,
     store_option,
-    summaries_of,
     tell,
 )
 from track.cli.plots import braille, letter, plot, sparkline
@@ -33,11 +32,9 @@ from track.reader import Reader
 from track.serialization import to_json
 from track.structure import Trial
 from track.trial_summary import (
-    check_column,
+    TrialSummary,
     first_line_of,
     last_value,
-    matching,
-    sort_trials,
     split_paths,
     value_at,
 )
@@ -96,22 +93,14 @@ def ls_verb(
         if what != "trials":
             _list_others(reader, what, as_json=as_json)
             return
-        known = summaries_of(reader)
-        reader.tell_of_parts(summary.uid for summary in known if summary.partial)
-    paths = [path for text in columns for path in split_paths(text)]
-    for path in paths:
-        check_column(path, f"no trial in this store has {path!r}", known)
-    chosen = [one for one in matching(known, where) if one.archived is archived]
-    if sort:
-        path = sort.lstrip("-")
-        check_column(path, f"trials cannot be sorted by {path!r}", known)
-        chosen = sort_trials(chosen, sort)
-    chosen = chosen[:count]
+        paths = [path for text in columns for path in split_paths(text)]
+        page = reader.summaries(where, sort=sort, limit=count, archived=archived, columns=paths)
+    chosen = page.trials
     if as_json:
         for one in chosen:
-            print_json({path: value_at(one, path) for path in paths} if paths else vars(one))
+            print_json({path: value_at(one, path) for path in paths} if paths else _facts(one))
         return
-    uids = short_uids(summary.uid for summary in known)
+    uids = short_uids(page.uids, [one.uid for one in chosen])
     is_lined = is_for_people()
     left_out: list[str] = []
     same: list[str] = []
@@ -127,6 +116,11 @@ def ls_verb(
     print_table([column.title for column in table], rows, UNCUT, is_lined=is_lined)
     if said := sentence(left_out, same):
         tell(said)
+
+
+def _facts(summary: TrialSummary) -> dict[str, Any]:
+    curves = {name: curve._asdict() for name, curve in summary.curves.items()}
+    return {**vars(summary), "curves": curves}
 
 
 def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:

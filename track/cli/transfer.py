@@ -10,14 +10,14 @@ from typing import Any
 
 import click
 
-from track.cli.common import example, progress, reading, store_option, summaries_in, writing
+from track.cli.common import example, progress, reading, store_option, writing
 from track.errors import BackendError
 from track.events.types import Recorded
 from track.projections.copies import copy_group, copy_trial
 from track.projections.trials import stream_of
 from track.reader import Reader
 from track.structure import Project, Trial, TrialGroup
-from track.trial_summary import matching
+from track.trial_page import page_of
 from track.utils.progress import Progress, with_progress
 
 _TABLES = {
@@ -71,11 +71,12 @@ def export_verb(
 
 def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:
     """Return the trials that meet all conditions, and the groups."""
+    # As in lists: a metric is its last value, and a status is text.
     with reader.protocol.read_state() as objects:
-        # As in lists, a metric stands for its last value and a status for its text.
-        found = [one for one in matching(summaries_in(reader, objects), where) if not one.archived]
-        trials = {**objects.trials, **{part.uid: part for part in objects.parts.values()}}
-        chosen = [copy_trial(trials[one.uid]) for one in found]
+        found = page_of(objects, reader.status_in(objects), where).trials
+        parts = {part.uid: part for part in objects.parts.values()}
+        known = [parts.get(one.uid) or objects.trials.get(one.uid) for one in found]
+        chosen = [copy_trial(trial) for trial in known if trial is not None]
         reader.tell_of_parts(one.uid for one in found if one.partial)
         return chosen, [*map(copy_group, objects.groups.values())]
 

@@ -10,6 +10,10 @@ LARGEST = 2**63 - 1
 """The largest step, time or position that a column holds."""
 
 
+class Unusable(Exception):
+    """What is kept somewhere cannot be used; the message says why."""
+
+
 class Stamp(NamedTuple):
     """Which event a value is from.
 
@@ -182,6 +186,9 @@ class Stored(ABC):
     count: int
     last_step: int
     last_value: float
+    low: float | None
+    """The least and the largest value that is a number, None if none is."""
+    high: float | None
 
     @abstractmethod
     def chunks(self) -> list[Chunk]:

@@ -191,6 +191,16 @@ class StepSeries(MutableMapping[Any, Any]):
             return self._tail.steps[-1], self._tail.values[-1]
         return None if self._stored is None else (self._stored.last_step, self._stored.last_value)
 
+    def extremes(self) -> tuple[float | None, float | None]:
+        """Return the least and the largest value that is a number, None if none is."""
+        if self._items is not None:
+            numbers = [v for v in self._items.values() if isinstance(v, (int, float)) and v == v]  # noqa: PLR0124 - not a number is not
+        else:
+            numbers = [value for value in self._tail.values if value == value]  # noqa: PLR0124 - the same
+            known = () if self._stored is None else (self._stored.low, self._stored.high)
+            numbers += [value for value in known if value is not None]
+        return min(numbers, default=None), max(numbers, default=None)
+
     def to_dict(self) -> dict[Any, Any]:
         """Return a dictionary of its own."""
         return dict(self._pairs())

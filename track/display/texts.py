@@ -30,15 +30,15 @@ def shown(value: Any, longest: int = LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def short_uids(uids: Iterable[str]) -> dict[str, str]:
-    """Return a short but unique form of each uid."""
+def short_uids(uids: Iterable[str], wanted: Iterable[str] | None = None) -> dict[str, str]:
+    """Return a short but unique form of each uid, or of those that are wanted."""
     hashes = {uid: uid.rpartition("_")[0] for uid in uids}
     starts, digits = {*hashes.values()}, _FEWEST_DIGITS
     while len({start[:digits] for start in starts}) < len(starts):
         digits += 1
     return {
-        uid: shown(f"{start[:digits]}_{uid.rpartition('_')[2]}", UNCUT)
-        for uid, start in hashes.items()
+        uid: shown(f"{hashes[uid][:digits]}_{uid.rpartition('_')[2]}", UNCUT)
+        for uid in (hashes if wanted is None else wanted)
     }
 
 

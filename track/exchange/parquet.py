@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator
 from copy import copy
 from typing import Any
 
-from track.containers.points import Points
+from track.containers.points import Chunk, Points
 from track.exchange.optional import load
 from track.exchange.tables import (
     TIMES,
@@ -125,11 +126,12 @@ def _metrics_batches(
                 yield _batch(arrow, schema, odd)
                 odd = []
             labels: list[Any] = []
-            for points in _pieces(values):
-                count = len(points.steps)
+            for chunks in _pieces(values):
+                points = [chunk.without_positions() for chunk in chunks]
+                count = sum(len(point.steps) for point in points)
                 if not labels or len(labels[0]) < count:
                     labels = _repeated(arrow, [*about, metric], count)
-                columns = _columns_of(arrow, [label[:count] for label in labels], points)
+                columns = _columns_of(arrow, [label[:count] for label in labels], points, count)
                 yield arrow.RecordBatch.from_arrays(columns, schema=schema)
     if odd:
         yield _batch(arrow, schema, odd)
@@ -152,15 +154,17 @@ def _with_metric(trial: Trial, metric: str, values: Any) -> Trial:
     return single
 
 
-def _pieces(series: Series) -> Iterator[Points]:
-    """Yield the points of a series, in pieces that are worth a group of rows."""
-    piece = Points.empty()
+def _pieces(series: Series) -> Iterator[list[Chunk]]:
+    """Yield the chunks of a series, in pieces that are worth a group of rows."""
+    piece: list[Chunk] = []
+    count = 0
     for chunk in series.chunks() or ():
-        piece.add(chunk.without_positions())
-        if len(piece.steps) >= _ROWS:
+        piece.append(chunk)
+        count += chunk.summary.length
+        if count >= _ROWS:
             yield piece
-            piece = Points.empty()
-    if piece.steps:
+            piece, count = [], 0
+    if piece:
         yield piece
 
 
@@ -177,22 +181,23 @@ def _repeated(arrow: Any, values: list[Any], count: int) -> list[Any]:
     ]
 
 
-def _columns_of(arrow: Any, labels: list[Any], points: Points) -> list[Any]:
+def _columns_of(arrow: Any, labels: list[Any], points: list[Points], count: int) -> list[Any]:
     """Return the columns of values, given those of trial, project, group and metric."""
-    count = len(points.steps)
     text, number = arrow.string(), arrow.float64()
 
-    def column(kind: Any, data: Any) -> Any:
+    def column(kind: Any, parts: Iterable[array[Any]]) -> Any:
+        data = b"".join(map(memoryview, parts))
         return arrow.Array.from_buffers(kind, count, [None, arrow.py_buffer(data)])
 
+    steps, times, _, values = zip(*points, strict=True)
     return [
         *labels,
-        column(arrow.int64(), points.steps).cast(number, safe=False),  # they are small enough
+        column(arrow.int64(), steps).cast(number, safe=False),  # they are small enough
         arrow.nulls(count, text),
         arrow.nulls(count, arrow.int64()),
-        column(number, points.values),
+        column(number, values),
         arrow.nulls(count, text),
-        column(_time_type(arrow), points.times),
+        column(_time_type(arrow), times),
     ]
 
 

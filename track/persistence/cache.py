@@ -12,28 +12,28 @@ import logging
 import os
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from track.containers.points import Chunk, LoadedChunk, Points, Stored
+from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
 from track.persistence.cache_format import (
+    NOTHING,
     Busy,
     Foreign,
     Key,
     Moved,
-    Unusable,
     check,
     read_checkpoint,
+    read_directory,
+    read_rows,
     unpack_axis,
 )
 from track.persistence.cache_series import VERSION, StoredChunk, StoredSeries, Transaction
 from track.projections.objects import FOLDS_VERSION, Objects
-from track.projections.rows import (
-    Row,
-    RowReader,
-    from_little_endian,
-)
+from track.projections.rows import Row, from_little_endian
+from track.projections.stored import Directory, StoredObjects
 from track.utils.forking import renew_in_children
 
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ _PATIENCE_MS = 1000
 
 _SCHEMA = """
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, crc INTEGER, data BLOB) WITHOUT ROWID;
-CREATE TABLE subjects (id INTEGER PRIMARY KEY, key BLOB UNIQUE, crc INTEGER, head BLOB, body BLOB);
+CREATE TABLE directory (part INTEGER PRIMARY KEY, crc INTEGER, data BLOB);
+CREATE TABLE subjects (
+    id INTEGER PRIMARY KEY, crcs BLOB, head BLOB, metrics BLOB, body BLOB
+);
 CREATE TABLE axes (id INTEGER PRIMARY KEY, crc INTEGER, data BLOB);
 CREATE TABLE chunks (
     series INTEGER, part INTEGER, axis INTEGER, crc INTEGER, summary BLOB, points BLOB,
@@ -57,6 +60,9 @@ CREATE TABLE chunks (
 );
 """
 _HEADER_BYTES = 100
+
+_ROWS = 512
+"""Rows that are read at a time, unless somebody sees to it that they stay."""
 
 Fingerprint = Callable[[int], bytes | None]
 Replay = Callable[[str, str], Points | None]
@@ -81,9 +87,10 @@ class Cache:
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
         self._inherited: list[Any] = []
-        self.position = 0
-        """The checkpoint that the objects in memory are based on."""
-        self._next_series = 1
+        self.mark = NOTHING
+        """Which file it is, and its checkpoint, that the objects in memory are based on"""
+        self.directory = Directory()
+        self.next_series = 0
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
@@ -94,8 +101,17 @@ class Cache:
 
     # Reading
 
-    def load(self, fingerprint: Fingerprint) -> Objects | None:
+    def load(
+        self, fingerprint: Fingerprint, recover: Callable[[Objects, Unusable], Objects]
+    ) -> Objects | None:
         """Return the objects as of the checkpoint; None when there are none yet.
+
+        Parameters
+        ----------
+        fingerprint
+            returns what tells the event at a position of the journal from any other
+        recover
+            see :class:`~track.projections.stored.StoredObjects`
 
         Raises
         ------
@@ -104,37 +120,72 @@ class Cache:
         """
         if not os.path.exists(self.path):
             return None
-        with self._used() as connection:
-            connection.execute("BEGIN")
-            try:
-                return self._load(connection, fingerprint)
-            finally:
-                connection.execute("COMMIT")
+        with self._reading() as connection:
+            checkpoint = read_checkpoint(connection)
+            if checkpoint is None:
+                return None
+            if checkpoint.versions != [VERSION, FOLDS_VERSION]:
+                raise Unusable("it was made by another version")
+            if fingerprint(checkpoint.position) != checkpoint.fingerprint:
+                raise Unusable("the journal is not the one it was made from")
+            self.directory = read_directory(connection, checkpoint.rows)
+            self.mark, self.next_series = checkpoint.mark, checkpoint.next_series
+            objects = StoredObjects(self, self._find, recover)
+        for stream, *known in checkpoint.unbound:
+            objects.know(stream, known)
+            objects.unbound.add(stream)
+        objects.position, objects.events = checkpoint.position, checkpoint.events
+        objects.failed_events = checkpoint.failed_events
+        return objects
 
-    def _load(self, connection: sqlite3.Connection, fingerprint: Fingerprint) -> Objects | None:
-        kept = read_checkpoint(connection)
-        if kept is None:
-            return None
-        versions, position, mark, count, next_series, events, failed, unbound = kept
-        if versions != [VERSION, FOLDS_VERSION]:
-            raise Unusable("it was made by another version")
-        if fingerprint(position) != mark:
-            raise Unusable("the journal is not the one it was made from")
-        found = connection.execute("SELECT id, crc, key, head, body FROM subjects ORDER BY id")
-        rows = []
-        for number, crc, key, head, body in found:
-            check(crc, b"%d" % number, key, head, body)
-            rows.append(Row(key, head, body))
-        if len(rows) != count:
-            raise Unusable("it is damaged")
-        reader = RowReader(self._find)
-        reader.add(rows)
-        for stream, known in unbound:
-            reader.know(stream, known)
-        reader.objects.position, reader.objects.events = position, events
-        reader.objects.failed_events = failed
-        self.position, self._next_series = position, next_series
-        return reader.objects
+    def pin(self) -> None:
+        """Let nobody change it until :meth:`unpin`.
+
+        Raises
+        ------
+        Moved
+            somebody did already
+        """
+        with self._used() as connection:
+            if not connection.in_transaction:
+                connection.execute("BEGIN")
+            try:
+                self._check_mark(connection)
+            except BaseException:
+                connection.execute("COMMIT")
+                raise
+
+    def unpin(self) -> None:
+        """Let others change it."""
+        with self._turn:
+            if self._connection is not None and self._connection.in_transaction:
+                self._connection.execute("COMMIT")
+
+    def _check_mark(self, connection: sqlite3.Connection) -> None:
+        checkpoint = read_checkpoint(connection)
+        if checkpoint is None or checkpoint.mark != self.mark or not self.is_current():
+            raise Moved("another process wrote it meanwhile")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        """Give a connection that sees the file as it is at one moment."""
+        with self._used() as connection:
+            was_pinned = connection.in_transaction
+            if not was_pinned:
+                connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if not was_pinned and connection.in_transaction:
+                    connection.execute("COMMIT")
+
+    def read(self, numbers: Iterable[int]) -> Iterator[Row]:
+        remaining = iter(numbers)
+        while wanted := [*islice(remaining, _ROWS)]:
+            with self._reading() as connection:
+                self._check_mark(connection)
+                rows = read_rows(connection, wanted)
+            yield from rows
 
     def _find(self, owner: tuple[str, str], values: list[Any]) -> Stored:
         return StoredSeries(self, owner, *values)
@@ -234,10 +285,10 @@ class Cache:
             finally:
                 _wait(connection, _PATIENCE_MS)
             try:
-                kept = read_checkpoint(connection)
-                if (0 if kept is None else kept[1]) != self.position:
+                checkpoint = read_checkpoint(connection)
+                if (NOTHING if checkpoint is None else checkpoint.mark) != self.mark:
                     raise Moved("another process wrote it meanwhile")  # noqa: TRY301 - it ends the transaction
-                transaction = Transaction(connection, self, objects, self._next_series)
+                transaction = Transaction(connection, self, objects)
                 transaction.write(mark)
                 connection.execute("COMMIT")
             except BaseException:
@@ -246,13 +297,12 @@ class Cache:
                 raise
         # From here on, the points are in the cache, and the objects need not have them.
         transaction.settle()
-        self._next_series = transaction.next_series
-        self.position = objects.position
         objects.changed = {}
 
     def discard(self) -> None:
         """Remove the file, if it is ours, and still the one that was looked at."""
         self.release()
+        self.mark, self.directory = NOTHING, Directory()
         with suppress(OSError):
             _check_header(self.path)
             for path in (self.path + "-journal", self.path):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
-from track.containers.points import Extreme, Points, Summary
-from track.events.values import unpack
-from track.projections.rows import from_little_endian, little_endian
+from track.containers.points import Extreme, Points, Summary, Unusable
+from track.events.values import new_packer, unpack
+from track.projections.rows import Row, from_little_endian, little_endian
+from track.projections.stored import Directory
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,10 +25,6 @@ _AXIS = Struct("<IBB")
 _RANGE = Struct("<qq")
 _AS_THEY_ARE, _AS_RANGE = range(2)
 _NONE = b"\xff" * _EXTREME.size
-
-
-class Unusable(Exception):
-    """A cache that cannot be used; the message says why."""
 
 
 class Foreign(Unusable):
@@ -73,14 +72,115 @@ def check(crc: Any, *parts: Any) -> None:
         raise Unusable("it is damaged")
 
 
-def read_checkpoint(connection: sqlite3.Connection) -> list[Any] | None:
+class Checkpoint(NamedTuple):
+    """What is known of a cache as a whole."""
+
+    versions: list[int]
+    file: bytes
+    """Random bytes: another file has others"""
+    position: int
+    fingerprint: bytes
+    """Of the event there"""
+    rows: int
+    next_series: int
+    events: int
+    failed_events: list[int]
+    unbound: list[list[Any]]
+    """Streams about nothing, and what is known of each"""
+
+    @property
+    def mark(self) -> tuple[bytes, int]:
+        """What tells this state of a cache from any other."""
+        return self.file, self.position
+
+    def packed(self) -> bytes:
+        """Return it as bytes."""
+        data: bytes = new_packer().pack([*self])
+        return data
+
+
+NOTHING = b"", 0
+"""The mark of a cache in which nothing is yet."""
+
+
+def read_checkpoint(connection: sqlite3.Connection) -> Checkpoint | None:
     """Return what is known of a cache as a whole; None when nothing was saved yet."""
     found = connection.execute("SELECT crc, data FROM checkpoint").fetchone()
     if found is None:
         return None
     check(found[0], found[1])
-    values: list[Any] = unpack(found[1])
-    return values
+    versions, *others = unpack(found[1])
+    if len(others) + 1 != len(Checkpoint._fields):
+        raise Unusable("it was made by another version")
+    return Checkpoint(versions, *others)
+
+
+ENTRIES = 4096
+"""Rows that a full part of the directory is of."""
+
+_TYPECODES = "BQQQ"
+
+
+def pack_entries(columns: Iterable[array[int]]) -> bytes:
+    """Return a part of a directory as bytes."""
+    return b"".join(map(little_endian, columns))
+
+
+def read_directory(connection: sqlite3.Connection, count: int) -> Directory:
+    """Return which rows there are.
+
+    Raises
+    ------
+    Unusable
+        it is damaged
+    """
+    directory = Directory()
+    found = connection.execute("SELECT part, crc, data FROM directory ORDER BY part")
+    for place, (part, crc, data) in enumerate(found):
+        check(crc, b"%d" % part, data)
+        length = len(data) // 25
+        ends = [0, length, 9 * length, 17 * length, 25 * length]
+        pieces = (data[start:end] for start, end in pairwise(ends))
+        columns = map(from_little_endian, _TYPECODES, pieces)
+        if part != place:
+            raise Unusable("it is damaged: rows are missing")
+        directory.extend(columns)
+    if len(directory) != count:
+        raise Unusable("it is damaged: rows are missing")
+    return directory
+
+
+_CRCS = Struct("<III")
+
+
+def crcs_of(number: int, parts: Iterable[bytes]) -> bytes:
+    """Return the checksums of the parts of a row."""
+    begin = b"%d" % number
+    return _CRCS.pack(*(checksum(begin, part) for part in parts))
+
+
+def read_rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Row]:
+    """Return some rows.
+
+    Raises
+    ------
+    Unusable
+        some are missing, or damaged
+    """
+    if len(numbers) > numbers[-1] - numbers[0] > 0:  # neighbours, in their order
+        where, values = "BETWEEN ? AND ?", [numbers[0], numbers[-1]]
+    else:
+        where, values = f"IN ({','.join('?' * len(numbers))})", [*numbers]
+    query = f"SELECT id, head, metrics, body, crcs FROM subjects WHERE id {where} ORDER BY id"  # noqa: S608 - of question marks
+    found = connection.execute(query, values).fetchall()
+    if len(found) != len(numbers):
+        raise Unusable("it is damaged: rows are missing")
+    rows = []
+    for number, *parts, crcs in found:
+        if {*map(type, parts)} != {bytes} or crcs != crcs_of(number, parts):
+            raise Unusable("it is damaged")
+        rows.append(Row(number, *parts))
+    return rows
 
 
 def pack_axis(points: Points) -> bytes:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from array import array
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
-from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary, summarize
+from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary, Unusable, summarize
 from track.containers.series import StepSeries
-from track.events.values import new_packer
 from track.persistence.cache_format import (
+    ENTRIES,
+    Checkpoint,
     Key,
-    Unusable,
     checksum,
+    crcs_of,
     pack_axis,
+    pack_entries,
     pack_summary,
     unpack_summary,
 )
 from track.projections.objects import FOLDS_VERSION, Objects
-from track.projections.rows import RowWriter, little_endian
+from track.projections.rows import Entry, RowWriter, little_endian
+from track.projections.stored import Directory
 
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 1
+VERSION = 2
 """Of the tables."""
 
 CHUNK = 4096
@@ -32,6 +36,10 @@ CHUNK = 4096
 
 class Source(Protocol):
     """Where the points of series are read: the cache they are in."""
+
+    mark: tuple[bytes, int]
+    directory: Directory
+    next_series: int
 
     def chunks(self, series: StoredSeries) -> list[Chunk]:
         """Return the chunks that hold the points of a series."""
@@ -51,44 +59,63 @@ class Source(Protocol):
 class Transaction:
     """What is written at a time."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, cache: Source, objects: Objects, next_series: int
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, cache: Source, objects: Objects) -> None:
         self._connection = connection
         self._cache = cache
         self._objects = objects
-        self.next_series = next_series
+        self._file = cache.mark[0] or os.urandom(8)
+        # Series of another file have other numbers, whatever took its place.
+        self._next_series = cache.next_series or int.from_bytes(os.urandom(5), "big") << 20
+        self._numbers = cache.directory.by_name()
+        self._entries: dict[int, Entry] = {}
+        """Those that the directory does not have yet, or not any more"""
         self._stored: list[tuple[StepSeries, StoredSeries]] = []
         self._axes: dict[tuple[bytes, ...], int] = {}
 
-    def write(self, mark: bytes) -> None:
+    def write(self, fingerprint: bytes) -> None:
         """Write the rows of what changed, and then the checkpoint."""
         objects, execute = self._objects, self._connection.execute
         writer = RowWriter(objects, self._store)
         for subject in objects.changed.values():
             self._axes = {}
-            key, head, body = writer.row(subject)
-            found = execute("SELECT id FROM subjects WHERE key = ?", (key,)).fetchone()
-            number = self._new_row(key) if found is None else found[0]
-            crc = checksum(b"%d" % number, key, head, body)
-            execute(
-                "UPDATE subjects SET crc = ?, head = ?, body = ? WHERE id = ?",
-                (crc, head, body, number),
-            )
-        (count,) = execute("SELECT count(*) FROM subjects").fetchone()
-        unbound = [[stream, writer.known_of(stream)] for stream in sorted(objects.unbound)]
-        values = [[VERSION, FOLDS_VERSION], objects.position, mark, count, self.next_series]
-        values += [objects.events, objects.failed_events, unbound]
-        data = new_packer().pack(values)
+            entry, parts = writer.row(subject)
+            number = self._numbers.setdefault(entry.name, len(self._numbers) + 1)
+            if number > len(self._cache.directory) or self._cache.directory[number] != entry:
+                self._entries[number] = entry
+            row = (number, crcs_of(number, parts), *parts)
+            execute("REPLACE INTO subjects VALUES (?, ?, ?, ?, ?)", row)
+        self._write_directory()
+        checkpoint = Checkpoint(
+            [VERSION, FOLDS_VERSION],
+            self._file,
+            objects.position,
+            fingerprint,
+            len(self._numbers),
+            self._next_series,
+            objects.events,
+            objects.failed_events,
+            [[stream, *writer.known_of(stream)] for stream in sorted(objects.unbound)],
+        )
+        data = checkpoint.packed()
         execute("REPLACE INTO checkpoint VALUES ('checkpoint', ?, ?)", (crc32(data), data))
+        self._mark = checkpoint.mark
 
-    def _new_row(self, key: bytes) -> int:
-        number = self._connection.execute("INSERT INTO subjects (key) VALUES (?)", (key,)).lastrowid
-        assert number is not None
-        return number
+    def _write_directory(self) -> None:
+        directory = self._cache.directory
+        for part in sorted({(number - 1) // ENTRIES for number in self._entries}):
+            piece, end = Directory(), min((part + 1) * ENTRIES, len(self._numbers))
+            for place, number in enumerate(range(part * ENTRIES + 1, end + 1), 1):
+                entry = self._entries.get(number)
+                piece.put(place, directory[number] if entry is None else entry)
+            data = pack_entries(piece.columns())
+            row = part, checksum(b"%d" % part, data), data
+            self._connection.execute("REPLACE INTO directory VALUES (?, ?, ?)", row)
 
     def settle(self) -> None:
-        """Have the objects look for their points in the cache."""
+        """Have the objects look for their points in the cache, which is what was written now."""
+        for number, entry in sorted(self._entries.items()):
+            self._cache.directory.put(number, entry)
+        self._cache.mark, self._cache.next_series = self._mark, self._next_series
         for series, stored in self._stored:
             series.keep_stored(stored)
 
@@ -98,8 +125,9 @@ class Transaction:
             return None
         stored, tail = parts
         if stored is None:
-            stored = StoredSeries(self._cache, owner, self.next_series, 0, 0, 0.0, 0, [])
-            self.next_series += 1
+            number = self._next_series
+            stored = StoredSeries(self._cache, owner, number, 0, 0, 0.0, 0, [], None, None)
+            self._next_series += 1
         assert isinstance(stored, StoredSeries)
         if tail.steps:
             stored = self._append(stored, tail)
@@ -117,16 +145,20 @@ class Transaction:
             points = self._take(stored, part)
             points.add(tail)
             tail = points
+        low, high = stored.low, stored.high
         for start in range(0, len(tail.steps), CHUNK):
             points = tail.part(start, start + CHUNK)
-            self._write_chunk(stored.number, part, points)
+            summary = self._write_chunk(stored.number, part, points)
+            if summary.low is not None and summary.high is not None:
+                low = summary.low.value if low is None else min(low, summary.low.value)
+                high = summary.high.value if high is None else max(high, summary.high.value)
             part += 1
             if len(points.steps) < CHUNK:
                 small.append(len(points.steps))
             else:
                 small.clear()
-        last = last_step, last_value
-        return StoredSeries(self._cache, stored.owner, stored.number, count, *last, part, small)
+        values = stored.number, count, last_step, last_value, part, small, low, high
+        return StoredSeries(self._cache, stored.owner, *values)
 
     def _take(self, stored: StoredSeries, part: int) -> Points:
         """Return the points of a chunk, and remove it."""
@@ -144,7 +176,7 @@ class Transaction:
             execute("DELETE FROM axes WHERE id = ?", (axis,))
         return points.part(0, len(points.steps))
 
-    def _write_chunk(self, series: int, part: int, points: Points) -> None:
+    def _write_chunk(self, series: int, part: int, points: Points) -> Summary:
         columns = points.steps.tobytes(), points.times.tobytes(), points.positions.tobytes()
         axis = self._axes.get(columns)
         execute = self._connection.execute
@@ -157,8 +189,10 @@ class Transaction:
         values = little_endian(points.values)
         key = Key(series, part, axis, 0)
         key = key._replace(crc=checksum(key.packed(), values))
-        summary = pack_summary(key, summarize(points))
-        execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", (*key, summary, values))
+        summary = summarize(points)
+        row = (*key, pack_summary(key, summary), values)
+        execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", row)
+        return summary
 
 
 class StoredSeries(Stored):
@@ -174,6 +208,8 @@ class StoredSeries(Stored):
         how many there are, and the last one
     parts, small
         how many chunks that makes, and how many points the last ones have that are not full
+    low, high
+        the least and the largest value that is a number, None if none is
     """
 
     def __init__(  # noqa: PLR0917 - the values that are kept of it, in their order
@@ -186,15 +222,18 @@ class StoredSeries(Stored):
         last_value: float,
         parts: int,
         small: list[int],
+        low: float | None,
+        high: float | None,
     ) -> None:
         self.cache, self.owner, self.number, self.count = cache, owner, number, count
         self.last_step, self.last_value = last_step, last_value
         self.parts, self.small = parts, small
+        self.low, self.high = low, high
 
     def to_values(self) -> list[Any]:
         """Return the values that find it again."""
         last = [self.last_step, self.last_value]
-        return [self.number, self.count, *last, self.parts, self.small]
+        return [self.number, self.count, *last, self.parts, self.small, self.low, self.high]
 
     def chunks(self) -> list[Chunk]:
         if not self.count:

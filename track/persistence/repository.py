@@ -6,41 +6,27 @@ a trial does not exist yet, or it is the first one that matches a query.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, suppress
-from functools import partial
+from contextlib import AbstractContextManager, contextmanager
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from track.containers.points import Points
-from track.containers.series import StepSeries
 from track.errors import ItemNotFound, JournalClosed
 from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.journal import Journal
 from track.journals.producer import Producer
-from track.persistence.cache import Cache
-from track.persistence.cache_format import Busy, Foreign, Moved, Unusable
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
+from track.persistence.state import State
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
 from track.projections.objects import Objects
-from track.projections.projection import catch_up, fold
 from track.projections.trials import stream_of
 from track.structure import AnyStatus, Trial
 from track.utils.forking import renew_in_children
-
-logger = logging.getLogger(__name__)
-
-FEWEST_NEW_EVENTS = 4096
-"""Fewer events than this are replayed as fast as they are kept."""
-
-MOST_NEW_EVENTS = 2**17
-"""More events than this are not folded before they are kept: their values need not be in memory."""
 
 RECENTLY_S = 1.0
 """What comes in such a time is soon read: who was up to date then need not be before a decision."""
@@ -158,18 +144,21 @@ class LocalRepository(Repository):
     """
 
     def __init__(self, journal: Journal, producer: Producer) -> None:
-        self.journal = journal
         self._producer = producer
-        self._objects = Objects()
-        self._kept: int | None = None
-        """How many events the cache covers, as far as is known; None before anybody looked."""
-        self._cache: Cache | None = None
-        self._refused: str | None = None
-        """The path of a file that is not ours, and was said to be in the way."""
+        self._now = State(journal)
         self._caught_up_at = -inf
         """When the objects were as new as the journal, in the time of the monotonic clock."""
         self._state = threading.RLock()
         renew_in_children(self)
+
+    @property
+    def journal(self) -> Journal:
+        """Where the events go."""
+        return self._now.journal
+
+    @journal.setter
+    def journal(self, journal: Journal) -> None:
+        self._now.journal = journal
 
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
@@ -185,8 +174,8 @@ class LocalRepository(Repository):
             uid = first_match(objects, kind, query)
             stream = stream_id(kind, uid)
             self._producer.record(stream, event_of(stream))
-            catch_up(objects, self.journal)
-            return COPY[kind](table(objects, kind)[uid])
+            with self.read_state() as updated:
+                return COPY[kind](table(updated, kind)[uid])
 
     def find(self, kind: Kind, query: Query) -> list[Any]:
         with self.read_state() as objects:
@@ -203,7 +192,7 @@ class LocalRepository(Repository):
 
     def next_revision(self, digest: str) -> int:
         with self.read_state() as objects:
-            taken = [objects.trials[uid].revision for uid in objects.revisions.get(digest, ())]
+            taken = [objects.trials[uid].revision for uid in objects.with_hash(digest)]
         numbers = (int(revision) for revision in taken if str(revision).isdecimal())
         return 1 + max(numbers, default=-1)
 
@@ -222,29 +211,33 @@ class LocalRepository(Repository):
         except JournalClosed:
             # Closing brought the objects up to date.
             with self._producer.busy(), self._state:
-                if uid not in self._objects.trials:
+                objects = self._now.objects
+                if uid not in objects.trials:
                     raise
-                return _metrics_of(self._objects, uid)
+                return _metrics_of(objects, uid)
 
     def close(self) -> None:
         """Leave a cache to whoever opens the journal next, if it is worth one."""
         with self.read_state():
             pass
-        if self._cache is not None:
-            self._cache.release()
+        self._now.release()
 
     def renew_after_fork(self) -> None:
         # Was some thread of the parent in the middle of a fold? Then start over.
         if not self._state.acquire(blocking=False):
-            self._objects, self._kept = Objects(), None
+            self._now.forget()
         self._state = threading.RLock()
 
     @contextmanager
     def read_state(self) -> Iterator[Objects]:
         """Give the objects as they are now; nobody else touches them meanwhile."""
         with self._producer.busy(), self._state:
-            self._catch_up()
-            yield self._objects
+            objects = self._now.enter()
+            self._caught_up_at = time.monotonic()
+            try:
+                yield objects
+            finally:
+                self._now.leave()
 
     @contextmanager
     def exclusive_state(self) -> Iterator[Objects]:
@@ -256,80 +249,6 @@ class LocalRepository(Repository):
                     pass
             with self.journal.exclusive(), self.read_state() as objects:
                 yield objects
-
-    def _catch_up(self) -> None:
-        if self._kept is None:
-            self._load()
-        for batch in self.journal.read_batches(self._objects.position):
-            fold(self._objects, [batch])
-            if self._cache is not None and self._new_events() >= MOST_NEW_EVENTS:
-                self._save()
-        self._caught_up_at = time.monotonic()
-        # Somebody else may have kept something meanwhile, and all subjects are loaded then.
-        subjects = len(self._objects.trials)
-        due = max(FEWEST_NEW_EVENTS, subjects if FEWEST_NEW_EVENTS > 1 else 0)
-        if self._cache is not None and self._new_events() >= due:
-            self._save()
-
-    def _new_events(self) -> int:
-        return self._objects.events - (self._kept or 0)
-
-    # What is wrong with a cache is a reason to do without, and to say so
-
-    def _load(self) -> None:
-        self._kept = 0
-        path = self.journal.cache_path()
-        if path is not None and path != self._refused:
-            self._cache = Cache(path, partial(_replay, self.journal))
-            self._load_cache(self._cache)
-
-    def _load_cache(self, cache: Cache) -> None:
-        try:
-            objects = cache.load(self.journal.fingerprint)
-            if objects is not None:
-                self._objects, self._kept = objects, objects.events
-        except Foreign as error:
-            self._refused, self._cache = cache.path, None
-            logger.warning("%s is left as it is, and not used as a cache: %s", cache.path, error)
-        except Unusable as error:
-            logger.info("the cache %s is not used: %s", cache.path, error)
-            if not isinstance(error, Busy):
-                cache.discard()
-
-    def _save(self) -> None:
-        assert self._cache is not None
-        try:
-            self._save_to(self._cache)
-        except Moved as error:
-            # Go on with what somebody else kept, or from nothing.
-            logger.info("the cache %s is loaded again: %s", self._cache.path, error)
-            self._objects, self._cache = Objects(), None
-            self._load()
-            for batch in self.journal.read_batches(self._objects.position):
-                fold(self._objects, [batch])
-            if self._cache is not None and self._new_events() >= FEWEST_NEW_EVENTS:
-                with suppress(Moved):
-                    self._save_to(self._cache)
-
-    def _save_to(self, cache: Cache) -> None:
-        self._kept = self._objects.events
-        try:
-            if self.journal.is_damaged():
-                raise Unusable("the journal is damaged, and it would hide that")  # noqa: TRY301
-            cache.save(self._objects, self.journal.fingerprint)
-        except Moved:
-            raise
-        except (Unusable, ValueError, TypeError, AttributeError) as error:
-            logger.info("the cache %s was not written: %s", cache.path, error)
-
-
-def _replay(journal: Journal, uid: str, name: str) -> Points | None:
-    """Return the points of a metric of a trial, without what is kept of them."""
-    objects = Objects()
-    fold(objects, journal.read_stream(stream_of(uid)))
-    trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
-    series = None if trial is None else trial.metrics.get(name)
-    return series.points() if isinstance(series, StepSeries) else None
 
 
 def _metrics_of(objects: Objects, uid: str) -> dict[str, Any]:

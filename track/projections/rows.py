@@ -1,7 +1,8 @@
 """Objects <-> rows of bytes, one for each project, group and trial: what a cache keeps of them.
 
-A row has two parts. The *head* is what must be known of every subject before anything is decided:
-who it is, and where it belongs. The *body* is unpacked when somebody looks at the subject.
+A row has three parts. The *head* is what must be known of a subject before anything is decided: who
+it is, and where it belongs. The *metrics* are where the series of a trial are, and what a list
+shows of them. The *body* is everything else. Each is unpacked when it is looked at.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from typing import Any, NamedTuple
 from track.aggregators.aggregator import Aggregator, restore
 from track.containers.points import Stamp, Stored
 from track.containers.series import StepSeries
-from track.events.types import Heartbeat
+from track.events.codec import stream_id
 from track.events.values import new_packer, pack_values, unpack
-from track.projections.attempts import AttemptsOf
-from track.projections.objects import ArchivedFrom, Objects
+from track.projections.objects import Objects
 from track.projections.trials import is_part, stream_of
 from track.structure import Project, Trial, TrialGroup, get_status
 
@@ -27,7 +27,14 @@ _PLAIN, _AGGREGATOR, _SERIES, _STORED, _FLOATS = range(5)
 _FEWEST_FLOATS = 64
 """From how many floats on a list is worth an array."""
 
-_PROJECT, _GROUP, _TRIAL, _PART = b"p", b"g", b"t", b"d"
+PROJECT, GROUP, TRIAL, PART = range(4)
+"""What a row is of."""
+
+NO_STREAM = 2**64 - 1
+"""Stands for the stream of a subject that no event is about any more."""
+
+_NOTHING = b"\x90"
+"""An empty list."""
 
 Subject = Project | TrialGroup | Trial
 Owner = tuple[str, str]
@@ -40,20 +47,44 @@ FindSeries = Callable[[Owner, list[Any]], Stored]
 """Returns the stored series that is found with such values."""
 
 
-class Row(NamedTuple):
-    """What is kept of a subject.
+class Entry(NamedTuple):
+    """What a directory of rows has of each.
 
     Attributes
     ----------
-    key
-        which it is
-    head, body
-        msgpack
+    kind
+        of what it is
+    name
+        64 bits that tell it from the others of its kind
+    stream
+        of the events about it, :data:`NO_STREAM` if there are none
+    digest
+        64 bits that the revisions of a trial have in common
     """
 
-    key: bytes
+    kind: int
+    name: int
+    stream: int
+    digest: int
+
+
+class Row(NamedTuple):
+    """What is kept of a subject: a number from 1 on, and three parts in msgpack."""
+
+    number: int
     head: bytes
+    metrics: bytes
     body: bytes
+
+
+def name_of(kind: int, uid: str) -> int:
+    """Return the 64 bits that tell a subject from the others of its kind."""
+    return stream_id(("project", "group", "trial", "part")[kind], uid)
+
+
+def digest_of(trial_hash: str) -> int:
+    """Return the 64 bits that the revisions of a trial have in common."""
+    return stream_id("hash", trial_hash)
 
 
 class RowWriter:
@@ -75,25 +106,28 @@ class RowWriter:
         for (stream, name), at in objects.started.items():
             self._started.setdefault(stream, []).append([name, at])
 
-    def row(self, subject: Subject) -> Row:
-        """Return the row of a subject."""
-        uid = subject.uid.encode("utf-8", "surrogatepass")
-        stream = self._objects.stream_of.get(id(subject))
-        kind = _TRIAL
-        if isinstance(subject, Trial) and is_part(subject) and stream is None:
-            stream, kind = stream_of(subject.uid), _PART
-        known = [stream, *self.known_of(stream)]
+    def row(self, subject: Subject) -> tuple[Entry, tuple[bytes, bytes, bytes]]:
+        """Return what the directory has of a subject, and the parts of its row."""
+        uid = subject.uid
+        stream, digest = self._objects.stream_of.get(id(subject)), 0
+        metrics: list[Any] = []
         if isinstance(subject, Trial):
-            head, body = self._trial(subject)
-            return Row(kind + uid, self._pack([*known, *head]), self._pack(body))
-        if isinstance(subject, TrialGroup):
-            strangers = [uid for uid in subject.trials if uid not in self._objects.trials]
+            kind, digest = TRIAL, digest_of(subject.hash)
+            if is_part(subject) and stream is None:
+                stream, kind = stream_of(uid), PART
+            own, metrics, body = self._trial(subject)
+        elif isinstance(subject, TrialGroup):
+            kind = GROUP
+            own = [sorted(uid for uid in subject.trials if uid not in self._objects.trials)]
             body = [subject._uid, subject.name, subject.description, subject.metadata]
             body.append(subject.project_id)
-            return Row(_GROUP + uid, self._pack([*known, sorted(strangers)]), self._pack(body))
-        groups = sorted(group.uid for group in subject.groups)
-        body = [subject.name, subject.description, subject.metadata]
-        return Row(_PROJECT + uid, self._pack([*known, groups]), self._pack(body))
+        else:
+            kind = PROJECT
+            own = [sorted(group.uid for group in subject.groups)]
+            body = [subject.name, subject.description, subject.metadata]
+        head = [kind, stream, *self.known_of(stream), *own]
+        entry = Entry(kind, name_of(kind, uid), NO_STREAM if stream is None else stream, digest)
+        return entry, (self._pack(head), self._pack(metrics), self._pack(body))
 
     def known_of(self, stream: int | None) -> list[Any]:
         """Return what is known of a stream whatever it is about."""
@@ -107,23 +141,25 @@ class RowWriter:
             None if attempts is None else attempts.to_values(),
         ]
 
-    def _trial(self, trial: Trial) -> tuple[list[Any], list[Any]]:
-        objects, uid = self._objects, trial.uid
+    def _trial(self, trial: Trial) -> tuple[list[Any], list[Any], list[Any]]:
+        objects, uid, status = self._objects, trial.uid, trial.status
         projects = [name for name, home in objects.projects.items() if trial in home.trials]
         groups = [name for name, home in objects.groups.items() if uid in home.trials]
         # Nothing is known of where an erased trial belongs.
         homes = [*map(sorted, objects.archived[uid] or ())] if uid in objects.archived else None
-        head = [trial._hash, trial.revision, trial.group_id, projects, groups, homes]
-        status = trial.status
+        head = [trial._hash, trial.revision, trial.group_id, trial.project_id, trial.name]
+        head += [None if status is None else [status.name, status.value]]
+        head += [projects, groups, homes, objects.created.get(uid)]
+        metrics = self._values(uid, trial.metrics)
+        found = [[name, *written] for name, *written in metrics if written[0] == _STORED]
+        # What is no column may be large, so it is where nobody looks for a list.
+        others = [] if len(found) == len(metrics) else metrics
         body = [
-            *(trial.name, trial.description, trial.tags, trial.version, trial.project_id),
-            trial.parameters,
-            *(self._values(uid, v) for v in (trial.metadata, trial.metrics, trial.chronos)),
-            None if status is None else [status.name, status.value],
-            trial.errors,
-            trial.failure,
+            *(trial.description, trial.tags, trial.version, trial.parameters),
+            *(self._values(uid, values) for values in (trial.metadata, trial.chronos)),
+            *(trial.errors, trial.failure, others),
         ]
-        return head, body
+        return head, [] if others else found, body
 
     def _values(self, uid: str, values: dict[str, Any]) -> list[list[Any]]:
         return [[name, *self._value((uid, name), value)] for name, value in values.items()]
@@ -148,140 +184,87 @@ class RowWriter:
             return pack_values(values, ())
 
 
-class RowReader:
-    """Makes objects of rows.
-
-    Parameters
-    ----------
-    find
-        finds stored series
-    """
-
-    def __init__(self, find: FindSeries) -> None:
-        self.objects = Objects()
-        self._find = find
-        self._groups_of: list[tuple[Project, list[str]]] = []
-
-    def add(self, rows: Iterable[Row]) -> None:
-        """Add subjects, oldest first."""
-        trials: list[tuple[Trial, list[Any]]] = []
-        parts: list[tuple[Trial, int, list[Any]]] = []
-        for key, head, body in rows:
-            stream, *rest = unpack(head)
-            known, fields = rest[:3], rest[3:]
-            if key.startswith(_PART):
-                part = _unread(fields, body, self._find)
-                self._index_archived(part.uid, fields)
-                parts.append((part, stream, known))
-                continue
-            if key.startswith(_TRIAL):
-                trial = _unread(fields, body, self._find)
-                self._index(trial, key[1:].decode("utf-8", "surrogatepass"), fields)
-                trials.append((trial, fields))
-                subject: Subject = trial
-            elif key.startswith(_GROUP):
-                uid, name, description, metadata, project_id = unpack(body)
-                subject = TrialGroup(uid, name, description, metadata, {*fields[0]}, project_id)
-                self.objects.groups[subject.uid] = subject
-            else:
-                name, description, metadata = unpack(body)
-                subject = Project(name=name, description=description, metadata=metadata)
-                self.objects.projects[name] = subject
-                self._groups_of.append((subject, fields[0]))
-            if stream is not None:
-                self.objects.bind(stream, subject)
-                self.know(stream, known)
-        for part, stream, known in parts:
-            if stream not in self.objects.by_stream:  # its creation did not turn up
-                self.objects.parts[stream] = part
-                self.know(stream, known)
-        self._put_home(trials)
-        self.objects.changed = {}
-
-    def know(self, stream: int, known: list[Any]) -> None:
-        """Take in what is known of a stream."""
-        beats, started, attempts = known
-        objects = self.objects
-        if beats:
-            objects.heartbeats[stream] = {Heartbeat(*beat): at for *beat, at in beats}
-        for name, at in started:
-            objects.started[stream, name] = at
-        if attempts is not None:
-            objects.attempts[stream] = AttemptsOf(attempts)
-        if stream not in objects.by_stream and (beats or attempts is not None):
-            objects.unbound.add(stream)
-
-    def _index(self, trial: Trial, uid: str, fields: list[Any]) -> None:
-        objects = self.objects
-        objects.trials[uid] = trial
-        objects.revisions.setdefault(fields[0], []).append(uid)
-        objects.by_group.setdefault(fields[2], []).append(uid)
-        self._index_archived(uid, fields)
-
-    def _index_archived(self, uid: str, fields: list[Any]) -> None:
-        homes = fields[5]
-        if homes is not None:
-            self.objects.archived[uid] = ArchivedFrom(*map(set, homes)) if homes else None
-
-    def _put_home(self, trials: list[tuple[Trial, list[Any]]]) -> None:
-        objects = self.objects
-        for project, groups in self._groups_of:
-            project.groups = {objects.groups[uid] for uid in groups}
-        for trial, (_, _, _, projects, groups, _) in trials:
-            for name in projects:
-                objects.projects[name].trials.add(trial)
-            for uid in groups:
-                objects.groups[uid].trials.add(trial.uid)
-
-
 class UnreadTrial(Trial):
-    """A trial whose body is unpacked when anything but its identity is looked at.
+    """A trial of which parts are unpacked when they are looked at.
 
-    It becomes an ordinary trial then.
+    It becomes an ordinary trial when everything but its metrics was.
     """
 
     def __getattr__(self, name: str) -> Any:
-        packed = self.__dict__.pop("_packed", None)
-        if packed is None:
+        known = self.__dict__
+        if "_packed" not in known or (name.startswith("_") and name != "_metrics"):
             raise AttributeError(f"a trial has no attribute {name!r}")
-        _read_body(self, *packed)
+        if name == "_metrics" and known["_packed_metrics"] is not None:
+            metrics = _revive(self.uid, unpack(known["_packed_metrics"]), known["_find"])
+            known["_metrics"] = metrics
+            return metrics
+        self.read()
         return getattr(self, name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         self.read()
         return self.__reduce_ex__(protocol)  # that of a trial, which it is by now
 
+    def __repr__(self) -> str:
+        self.read()
+        return repr(self)
+
     def read(self) -> None:
-        """Unpack the body."""
-        getattr(self, "name")  # noqa: B009 - for its effect
+        """Unpack everything."""
+        known, uid = dict(self.__dict__), self.uid
+        find = known["_find"]
+        *plain, metadata, chronos, errors, failure, others = unpack(known["_packed"])
+        metrics = known.get("_metrics")
+        if metrics is None:
+            metrics = _revive(uid, others or unpack(known["_packed_metrics"] or _NOTHING), find)
+        description, tags, version, parameters = plain
+        identity = known["_hash"], known["revision"], known["name"], description, tags, version
+        self.__dict__.clear()
+        self.__class__ = Trial  # type: ignore[assignment]  # as if it had been made only now
+        self.__init__(  # type: ignore[misc]
+            *(*identity, known["group_id"], known["project_id"], parameters),
+            *(_revive(uid, metadata, find), metrics, _revive(uid, chronos, find)),
+            *(known["status"], errors),
+        )
+        self.failure = failure
 
     def __hash__(self) -> int:
         return hash(f"{self._hash}_{self.revision}")
 
 
-def _unread(fields: list[Any], body: bytes, find: FindSeries) -> Trial:
+def unread_trial(own: list[Any], row: Row, find: FindSeries) -> Trial:
+    """Return the trial of a row.
+
+    Parameters
+    ----------
+    own
+        what the head has of the trial itself
+    row
+        the others of its parts
+    find
+        finds stored series
+    """
     trial = UnreadTrial.__new__(UnreadTrial)
     known = trial.__dict__
-    known["_hash"], known["revision"], known["group_id"] = fields[:3]
-    known["_packed"] = body, find
+    known["_hash"], known["revision"], known["group_id"], known["project_id"] = own[:4]
+    known["name"], status = own[4:6]
+    known["status"] = None if status is None else get_status(*status)
+    known["_packed"], known["_find"], known["_source"] = row.body, find, None
+    # Nothing is in there if there are no metrics, or others than those in columns.
+    known["_packed_metrics"] = None if row.metrics == _NOTHING else row.metrics
     return trial
 
 
-def _read_body(trial: Trial, body: bytes, find: FindSeries) -> None:
-    *plain, project_id, parameters, metadata, metrics, chronos, status, errors, failure = unpack(
-        body
-    )
-    uid, group_id = trial.uid, trial.group_id
-    digest, revision = trial._hash, trial.revision
-    trial.__dict__.clear()
-    trial.__class__ = Trial
-    trial.__init__(  # type: ignore[misc]  # as if it had been made only now
-        *(digest, revision, *plain, group_id, project_id, parameters),
-        *(_revive(uid, values, find) for values in (metadata, metrics, chronos)),
-        None if status is None else get_status(*status),
-        errors,
-    )
-    trial.failure = failure
+def last_values(trial: Trial) -> dict[str, Any] | None:
+    """Return the last value of each metric of a trial; None if the metrics have to be read."""
+    packed = trial.__dict__.get("_packed_metrics")
+    if packed is None or "_metrics" in trial.__dict__:
+        return None
+    return {name: stored[_LAST_VALUE] for name, _, stored in unpack(packed)}
+
+
+_LAST_VALUE = 3
+"""Where the last value is among what finds a stored series."""
 
 
 def _revive(uid: str, items: Iterable[list[Any]], find: FindSeries) -> dict[str, Any]:

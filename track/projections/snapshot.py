@@ -20,10 +20,11 @@ from track.containers.series import StepSeries
 from track.events.types import Heartbeat
 from track.events.values import new_packer, pack_values, unpack
 from track.projections.attempts import AttemptsOf
-from track.projections.objects import FOLDS_VERSION, ArchivedFrom, Objects
+from track.projections.index import ArchivedFrom
+from track.projections.objects import FOLDS_VERSION, Objects
 from track.structure import Project, Trial, TrialGroup, get_status
 
-VERSION = 3
+VERSION = 4
 """Of the format of snapshots."""
 
 MAGIC = b"TJS\xc1"
@@ -165,6 +166,7 @@ class _Writer:
                     for uid, archived_from in objects.archived.items()
                 ],
                 parts,
+                [*objects.created.items()],
             ]
         )
 
@@ -239,7 +241,7 @@ class _Reader:
 
     def objects(self, position: int, parts: list[Any]) -> Objects:
         events, failed_events, projects, groups, trials, streams, started, *rest = parts
-        attempts, beats, archived, left = rest
+        attempts, beats, archived, left, created = rest
         objects = Objects()
         objects.position, objects.events, objects.failed_events = position, events, failed_events
         for packed in groups:
@@ -265,6 +267,7 @@ class _Reader:
         }
         objects.unbound = {*objects.heartbeats, *objects.attempts} - objects.by_stream.keys()
         objects.parts = {stream: self._trial(unpack(packed)) for stream, packed in left}
+        objects.created = dict(created)
         objects.archived = {
             uid: ArchivedFrom(*map(set, archived_from)) if archived_from else None
             for uid, *archived_from in archived

@@ -15,8 +15,11 @@ from track.events.types import (
 )
 from track.journals.journal import Journal
 from track.metrics import add_column, add_values
+from track.projections.objects import Objects
 from track.projections.projection import fold
+from track.projections.series import Series
 from track.projections.trials import stream_of
+from track.structure import Trial
 
 _FEW = 16
 """For more trials than these, reading all events takes fewer steps than finding those of each."""
@@ -129,6 +132,20 @@ def times_of(journal: Journal, uids: Iterable[str]) -> dict[str, TrialTimes]:
             fold(times, journal.read_stream(stream))
     found = times.by_stream
     return {uid: found[stream] for uid, stream in streams.items() if stream in found}
+
+
+def times_in(objects: Objects, trial: Trial) -> TrialTimes:
+    """Return when a trial started and ended, as its attempts among all objects say."""
+    times, attempts = TrialTimes(), objects.attempts.get(stream_of(trial.uid))
+    if attempts is not None and attempts.found:
+        times.started_at = attempts.found[0].started_at
+        times.finished_at = attempts.found[-1].finished_at
+    return times
+
+
+def has_all_times(trial: Trial) -> bool:
+    """Return whether all metrics of a trial are series, which have the time of each value."""
+    return all(isinstance(metric, Series) for metric in trial.metrics.values())
 
 
 def _all_at(at: int, values: Any) -> Any:

@@ -19,7 +19,7 @@ from tests.databases import KINDS, uri_of
 from tests.property.test_folds import dump
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
-from track.persistence import cache_series, get_protocol, repository
+from track.persistence import cache_series, get_protocol, state
 from track.persistence.cockroach import open_journal
 from track.persistence.repository import LocalRepository
 from track.projections.history import as_of
@@ -36,7 +36,7 @@ CACHES = {
 @pytest.fixture(autouse=True)
 def often(monkeypatch, tmp_path):
     """Snapshots are written for every new event, in a folder of this test's own."""
-    monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 1)
+    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 1)
     monkeypatch.chdir(tmp_path)
 
 
@@ -60,11 +60,11 @@ def replays(monkeypatch):
     def noting(self):
         if self._kept is None:
             self._load()
-        began.append(self._objects.position)
+        began.append(self.objects.position)
         catch_up(self)
 
-    catch_up = LocalRepository._catch_up
-    monkeypatch.setattr(LocalRepository, "_catch_up", noting)
+    catch_up = state.State._catch_up
+    monkeypatch.setattr(state.State, "_catch_up", noting)
     return began
 
 
@@ -123,7 +123,7 @@ def test_a_store_opens_with_its_cache(uri, path, replays):
 def test_what_came_after_the_cache_is_replayed(uri, path, replays, monkeypatch):
     """A cache is behind the journal as a rule; the rest is read."""
     trial = fill(uri)
-    monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 10**6)
+    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 10**6)
     kept = path.read_bytes()
     protocol = get_protocol(uri)
     protocol.log_trial_metrics(trial, step=100, loss=0.5)
@@ -146,7 +146,7 @@ def test_a_store_without_a_cache_is_replayed(uri, path, replays):
 
 def test_a_few_events_are_not_worth_a_cache(uri, path, monkeypatch):
     """Small stores do without."""
-    monkeypatch.setattr(repository, "FEWEST_NEW_EVENTS", 4096)
+    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 4096)
     fill(uri)
     assert not path.exists()
 
@@ -380,7 +380,7 @@ def test_most_is_read_before_others_have_to_wait(kind, tmp_path, monkeypatch):
     @contextmanager
     def noting():
         with enter():
-            behind.append(protocol.journal.head() - protocol.repository._objects.position)
+            behind.append(protocol.journal.head() - protocol.repository._now.objects.position)
             yield
 
     monkeypatch.setattr(protocol.journal, "exclusive", noting)

@@ -1,0 +1,120 @@
+"""Pages of the list of trials: what they hold, and that it does not matter where it is from."""
+
+import pytest
+
+import track
+from tests.property.test_folds import image
+from track.errors import QueryError
+from track.persistence import get_protocol, state
+from track.projections.stored import StoredObjects
+from track.structure import Project, Status, Trial, TrialGroup
+
+
+@pytest.fixture(params=["file:store.json", "lmdb:store.lmdb"])
+def uri(request, tmp_path, monkeypatch):
+    """A store of ten trials, with a cache of all but the last events."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 40)
+    protocol = get_protocol(request.param)
+    protocol.new_project(Project(name="p"))
+    protocol.new_trial_group(TrialGroup(_uid="g", name="group", project_id="p"))
+    for number in range(10):
+        trial = Trial(name=f"t{number}", project_id="p", group_id="g", parameters={"lr": number})
+        protocol.new_trial(trial)
+        protocol.log_trial_start(trial)
+        for step in range(5):
+            protocol.log_trial_metrics(trial, step=step, loss=(number - 4.5) ** 2 + step)
+        protocol.log_trial_metrics(trial, free=number)
+        if number == 7:
+            protocol.log_trial_metrics(trial, late=1.0)
+            protocol.archive_trial(trial)
+        protocol.set_trial_status(trial, Status.Completed if number % 2 else Status.Broken)
+        protocol.log_trial_finish(trial)
+    protocol.close()
+    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 10**9)
+    return request.param
+
+
+def test_a_page_has_what_matches_in_its_order(uri):
+    with track.open(uri) as reader:
+        page = reader.summaries(["status=completed"], sort="-metrics.loss", limit=2, offset=1)
+        assert [one.name for one in page.trials] == ["t1", "t3"]
+        assert (page.total, len(page.uids)) == (4, 10)
+        assert page.position == reader.protocol.journal.head()
+        (first,) = reader.summaries([("parameters.lr", 3)]).trials
+        assert first.metrics == {"loss": 6.25, "free": 3}
+        assert first.curves["loss"] == (6.25, 2.25, 6.25, 5, 4)
+        assert (first.group, first.group_id, first.project) == ("group", "g", "p")
+        assert first.created <= first.start <= first.end
+
+
+def test_archived_trials_are_on_pages_of_their_own(uri):
+    with track.open(uri) as reader:
+        assert [one.name for one in reader.summaries(archived=True).trials] == ["t7"]
+        assert reader.summaries(archived=None).total == 10
+        assert reader.summaries().total == 9
+
+
+def test_a_page_is_the_same_with_a_cache_and_without(uri, tmp_path):
+    """And whether trials were read before or not."""
+
+    def everything():
+        with track.open(uri) as reader:
+            pages = [reader.summaries(sort=path, archived=None) for path in PATHS]
+            reader.trials()
+            again = [reader.summaries(sort=path, archived=None) for path in PATHS]
+        return [
+            [[image(vars(one)) for one in page.trials] for page in found]
+            for found in (pages, again)
+        ]
+
+    kept, read = everything()
+    for cache in tmp_path.glob("*.cache"):
+        cache.unlink()
+    replayed, _ = everything()
+    assert kept == read == replayed
+
+
+PATHS = [None, "metrics.loss", "-status", "parameters.lr", "metrics.late", "name", "-created"]
+
+
+def test_a_page_as_of_a_moment_has_what_there_was(uri):
+    with track.open(uri) as reader:
+        trial = reader.trial("t3")
+        before = next(reader.history(trial)).position
+        page = reader.summaries(at=before)
+        assert [one.name for one in page.trials] == ["t0", "t1", "t2", "t3"]
+        assert page.trials[-1].metrics == {}
+
+
+def test_paths_that_lead_nowhere_are_told(uri):
+    with track.open(uri) as reader:
+        with pytest.raises(QueryError, match=r"metrics\.loss"):
+            reader.summaries(sort="metrics.los")
+        with pytest.raises(QueryError, match="los"):
+            reader.summaries(["metrics.los<1"])
+        with pytest.raises(QueryError, match="nothing"):
+            reader.summaries(columns=["nothing"])
+        assert reader.summaries(["metrics.late"]).total == 0  # only an archived one has it
+
+
+def test_what_is_on_a_page_is_nobody_elses(uri):
+    with track.open(uri) as reader:
+        reader.summaries().trials[0].parameters["lr"] = "changed"
+        assert reader.summaries().trials[0].parameters == {"lr": 0}
+        assert reader.trial("t0").parameters == {"lr": 0}
+
+
+def test_a_new_trial_does_not_read_those_there_are(uri):
+    """Who opens a large store to log finds what it needs in a few rows."""
+    protocol = get_protocol(uri)
+    first = protocol.fetch_trials({"uid": Trial(name="t0", project_id="p").uid})
+    assert first == []
+    again = Trial(name="t1", project_id="p", group_id="g", parameters={"lr": 1})
+    protocol.new_trial(again, auto_increment=True)
+    assert again.revision == 1
+    protocol.log_trial_start(again)
+    with protocol.read_state() as objects:
+        assert type(objects) is StoredObjects
+        assert len(objects.trials) == 11
+    protocol.close()

@@ -1,0 +1,186 @@
+"""What the events of a journal add up to, kept in memory and in a cache."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from itertools import count as count_up
+from weakref import ref
+
+from track.containers.points import Points, Unusable
+from track.containers.series import StepSeries
+from track.journals.journal import Journal
+from track.persistence.cache import Cache
+from track.persistence.cache_format import Busy, Foreign, Moved
+from track.projections.history import until
+from track.projections.objects import Objects
+from track.projections.projection import fold
+from track.projections.stored import StoredObjects
+from track.projections.trials import stream_of
+
+logger = logging.getLogger(__name__)
+
+FEWEST_NEW_EVENTS = 4096
+"""Fewer events than this are replayed as fast as they are kept."""
+
+MOST_NEW_EVENTS = 2**17
+"""More events than this are not folded before they are kept: their values need not be in memory."""
+
+_MOST_ATTEMPTS = 5
+"""So often somebody else may have written the cache before this does without."""
+
+
+class State:
+    """All objects of a journal. Whoever has its owner's lock may use it.
+
+    What is wrong with a cache is a reason to do without, and to say so.
+
+    Parameters
+    ----------
+    journal
+        where the events are
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.objects = Objects()
+        self._kept: int | None = None
+        """How many events the cache covers, as far as is known; None before anybody looked."""
+        self._cache: Cache | None = None
+        self._refused: str | None = None
+        """The path of a file that is not ours, and was said to be in the way."""
+        self._readers = 0
+        self._is_folding = False
+
+    def enter(self) -> Objects:
+        """Bring the objects up to date and return them; until :meth:`leave`, they can be read."""
+        for attempt in count_up():
+            try:
+                self._catch_up()
+                break
+            except Unusable as error:
+                self._begin_again(error, is_last=attempt >= _MOST_ATTEMPTS)
+            except BaseException:
+                self._unpin()
+                raise
+        self._readers += 1
+        return self.objects
+
+    def leave(self) -> None:
+        """Say that the objects are not read any more by somebody."""
+        self._readers -= 1
+        self._unpin()
+
+    def _unpin(self) -> None:
+        if self._cache is not None and not self._readers:
+            self._cache.unpin()
+
+    def forget(self) -> None:
+        """Begin with nothing."""
+        self.objects, self._kept, self._readers = Objects(), None, 0
+
+    def release(self) -> None:
+        """Close the cache; it is opened again when it is needed."""
+        if self._cache is not None:
+            self._cache.release()
+
+    def _catch_up(self) -> None:
+        if self._kept is None:
+            self._load()
+        cache, journal = self._cache, self.journal
+        if cache is not None and isinstance(self.objects, StoredObjects):
+            cache.pin()
+        self._is_folding = True
+        try:
+            for batch in journal.read_batches(self.objects.position):
+                fold(self.objects, [batch])
+                if self._new_events() >= MOST_NEW_EVENTS:
+                    self._save()
+            if self._new_events() >= FEWEST_NEW_EVENTS:
+                self._save()
+        finally:
+            self._is_folding = False
+
+    def _new_events(self) -> int:
+        return self.objects.events - (self._kept or 0)
+
+    def _begin_again(self, error: Unusable, *, is_last: bool) -> None:
+        """Go on with what somebody else kept, or from nothing."""
+        cache = self._cache
+        assert cache is not None
+        logger.info("the cache %s is not used: %s", cache.path, error)
+        cache.unpin()
+        if isinstance(error, (Busy, Moved)):
+            cache.release()
+        else:
+            cache.discard()
+        self.objects, self._kept, self._cache = Objects(), None, None
+        if is_last:
+            self._kept = 0
+
+    def _load(self) -> None:
+        self._kept = 0
+        journal = self.journal
+        path = journal.cache_path()
+        if path is None or path == self._refused:
+            return
+        self._cache = cache = Cache(path, partial(_replay, journal))
+        this = ref(self)  # which is released at once when nobody uses it any more
+
+        def recover(objects: Objects, error: Unusable) -> Objects:
+            state = this()
+            if state is None:
+                raise error
+            return state.recover(cache, objects, error)
+
+        try:
+            objects = cache.load(journal.fingerprint, recover)
+            if objects is not None:
+                self.objects, self._kept = objects, objects.events
+        except Foreign as error:
+            self._refused, self._cache = path, None
+            logger.warning("%s is left as it is, and not used as a cache: %s", path, error)
+        except Unusable as error:
+            logger.info("the cache %s is not used: %s", path, error)
+            if not isinstance(error, Busy):
+                cache.discard()
+
+    def recover(self, cache: Cache, objects: Objects, error: Unusable) -> Objects:
+        """Return all objects as of the position of some, from the journal."""
+        if self._is_folding:
+            raise error
+        logger.info("the cache %s is not used: %s", cache.path, error)
+        if not isinstance(error, (Busy, Moved)):
+            cache.discard()
+        if cache is self._cache:
+            self._cache, self._kept = None, None
+        replayed = Objects()
+        fold(replayed, until(self.journal.read_batches(), position=objects.position))
+        return replayed
+
+    def _save(self) -> None:
+        """Keep what is new, unless somebody is looking at what is there."""
+        cache, journal = self._cache, self.journal
+        if cache is None or self._readers:
+            return
+        self._kept = self.objects.events
+        cache.unpin()
+        try:
+            if journal.is_damaged():
+                raise Unusable("the journal is damaged, and it would hide that")  # noqa: TRY301
+            cache.save(self.objects, journal.fingerprint)
+        except Moved:
+            raise
+        except (Unusable, ValueError, TypeError, AttributeError) as error:
+            logger.info("the cache %s was not written: %s", cache.path, error)
+        if isinstance(self.objects, StoredObjects):
+            cache.pin()
+
+
+def _replay(journal: Journal, uid: str, name: str) -> Points | None:
+    """Return the points of a metric of a trial, without what is kept of them."""
+    objects = Objects()
+    fold(objects, journal.read_stream(stream_of(uid)))
+    trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
+    series = None if trial is None else trial.metrics.get(name)
+    return series.points() if isinstance(series, StepSeries) else None

@@ -1,0 +1,373 @@
+"""Objects that are read from rows when somebody asks for them: what a store opens with."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import compress
+from itertools import count as count_up
+from math import inf
+from typing import Any, Protocol
+from weakref import ref
+
+from track.containers.points import Unusable
+from track.events.types import Heartbeat
+from track.events.values import unpack
+from track.projections.attempts import AttemptsOf
+from track.projections.index import ArchivedFrom, Known
+from track.projections.objects import Objects
+from track.projections.query import Query
+from track.projections.rows import (
+    GROUP,
+    PART,
+    PROJECT,
+    TRIAL,
+    Entry,
+    FindSeries,
+    Row,
+    digest_of,
+    name_of,
+    unread_trial,
+)
+from track.structure import Project, Trial, TrialGroup
+
+
+class Directory:
+    """Which rows there are, by number: the first one is 1."""
+
+    def __init__(self) -> None:
+        self.kinds = array("B")
+        self.names, self.streams, self.digests = array("Q"), array("Q"), array("Q")
+
+    def __len__(self) -> int:
+        return len(self.kinds)
+
+    def __getitem__(self, number: int) -> Entry:
+        index = number - 1
+        names, streams, digests = self.names[index], self.streams[index], self.digests[index]
+        return Entry(self.kinds[index], names, streams, digests)
+
+    def columns(self) -> tuple[array[int], ...]:
+        """Return what :class:`Entry` has of each row."""
+        return self.kinds, self.names, self.streams, self.digests
+
+    def put(self, number: int, entry: Entry) -> None:
+        """Note what a row is of: the next one, or one that there is already."""
+        for column, value in zip(self.columns(), entry, strict=True):
+            if number > len(column):
+                column.append(value)
+            else:
+                column[number - 1] = value
+
+    def extend(self, columns: Iterable[array[int]]) -> None:
+        """Add more rows, as columns of what :class:`Entry` has of each."""
+        for column, more in zip(self.columns(), columns, strict=True):
+            column.extend(more)
+
+    def by_name(self) -> dict[int, int]:
+        """Return the number of each row by the name of what it is of."""
+        return dict(zip(self.names, count_up(1), strict=False))
+
+    def by_stream(self) -> dict[int, int]:
+        """Return the number of each row by the stream of what it is of."""
+        return dict(zip(self.streams, count_up(1), strict=False))
+
+    def with_digest(self, digest: int) -> list[int]:
+        """Return the numbers of the rows with a digest."""
+        found = [0]
+        with suppress(ValueError):
+            while True:
+                found.append(self.digests.index(digest, found[-1]) + 1)
+        return found[1:]
+
+    def of_kind(self, *kinds: int) -> list[int]:
+        """Return the numbers of the rows of some kinds."""
+        wanted = self.kinds.tobytes().translate(bytes(kind in kinds for kind in range(256)))
+        return [*compress(range(1, len(wanted) + 1), wanted)]
+
+
+class Rows(Protocol):
+    """Where rows are read."""
+
+    directory: Directory
+
+    def read(self, numbers: Iterable[int]) -> Iterator[Row]:
+        """Yield some rows, in their order.
+
+        Raises
+        ------
+        Unusable
+            they are not there, or not any more
+        """
+
+
+class StoredObjects(Objects):
+    """Every project, group and trial: those trials that nobody asked for yet are in rows.
+
+    It becomes ordinary objects when all were asked for.
+
+    Parameters
+    ----------
+    rows
+        where they are read. What is in them may change when this has what they had
+    find
+        finds stored series
+    recover
+        is called when rows cannot be read any more: it returns all objects as they are here, from
+        somewhere else, or raises the error
+    """
+
+    def __init__(
+        self, rows: Rows, find: FindSeries, recover: Callable[[Objects, Unusable], Objects]
+    ) -> None:
+        super().__init__()
+        self.trials = _Trials(self)
+        self._rows, self._find, self._recover = rows, find, recover
+        directory = rows.directory
+        self._end = len(directory)
+        self._by_name, self._by_stream = directory.by_name(), directory.by_stream()
+        self._loaded: dict[int, Any] = {}
+        """The subject of each row that was read"""
+        groups_of: list[tuple[Project, list[str]]] = []
+        for row in rows.read(directory.of_kind(PROJECT, GROUP)):
+            subject, own = self._add(row)
+            if isinstance(subject, Project):
+                groups_of.append((subject, own[0]))
+        for project, uids in groups_of:
+            project.groups = {self.groups[uid] for uid in uids}
+        # Parts of a trial whose creation turned up are nothing any more.
+        parts = {number: directory[number].stream for number in directory.of_kind(PART)}
+        self._load([n for n, stream in parts.items() if self._by_stream[stream] <= n])
+
+    # What is asked for
+
+    def find_stream(self, stream: int) -> None:
+        if stream not in self.by_stream:
+            self._need([self._by_stream.get(stream, 0)])
+
+    def is_stored(self, uid: Any) -> bool:
+        """Return whether there is a row of a trial."""
+        return isinstance(uid, str) and 0 < self._number(uid) <= self._end
+
+    def _number(self, uid: str) -> int:
+        return self._by_name.get(name_of(TRIAL, uid), 0)
+
+    def read_trial(self, uid: Any) -> Trial:
+        """Return a trial that nobody asked for yet.
+
+        Raises
+        ------
+        KeyError
+            there is none
+        """
+        if self.is_stored(uid):
+            self._need([self._number(uid)])
+            if dict.__contains__(self.trials, uid):
+                return self.trials[uid]
+        raise KeyError(uid)
+
+    def with_hash(self, trial_hash: str) -> list[str]:
+        self._need(self._rows.directory.with_digest(digest_of(trial_hash)))
+        found = Objects.with_hash(self, trial_hash)
+        if type(self) is not StoredObjects:
+            return found
+        found.sort(key=lambda uid: self._number(uid) or inf)  # each in turn, as they were made
+        return found
+
+    def find_groups(self, query: Query) -> Iterator[TrialGroup]:
+        self.read_all()
+        return Objects.find_groups(self, query)
+
+    def find_projects(self, query: Query) -> Iterator[Project]:
+        self.read_all()
+        return Objects.find_projects(self, query)
+
+    def _candidates(self, query: Query) -> Iterable[str] | None:
+        if isinstance(query, Mapping) and "group_id" in query:
+            self.read_all()
+        return Objects._candidates(self, query)  # noqa: SLF001 - it may have become one of those
+
+    def known_trials(self) -> Iterator[Known]:
+        """Yield all trials, oldest first, without keeping those that nobody asked for."""
+        seen: set[str] = set()
+        try:
+            for known in self._in_rows():
+                seen.add(known.trial.uid)
+                yield known
+        except Unusable as error:
+            self._replace(error)
+        trials = [trial for uid, trial in _plain(self.trials).items() if uid not in seen]
+        yield from map(self.known, (*trials, *self.parts.values()))
+
+    def _in_rows(self) -> Iterator[Known]:
+        wanted = self._rows_of_trials()
+        rows = self._rows.read([number for number in wanted if number not in self._loaded])
+        for number in wanted:
+            trial = self._loaded.get(number)
+            if trial is not None:
+                yield self.known(trial)
+                continue
+            row = next(rows)
+            _, _, beats, _, attempts, *own = unpack(row.head)
+            yield Known(
+                unread_trial(own, row, self._find),
+                {Heartbeat(*beat): at for *beat, at in beats},
+                None if attempts is None else AttemptsOf(attempts),
+                own[9],
+                own[8] is not None if own[8] != [] else None,
+            )
+
+    def read_all(self) -> None:
+        """Read every trial that nobody asked for yet, and bring them into their order."""
+        self._need(self._rows_of_trials())
+        if type(self) is StoredObjects:
+            trials = [self._loaded[number] for number in self._rows_of_trials()]
+            self._become({trial.uid: trial for trial in trials} | {**_plain(self.trials)})
+
+    def _rows_of_trials(self) -> list[int]:
+        return [number for number in self._rows.directory.of_kind(TRIAL) if number <= self._end]
+
+    def _become(self, trials: dict[str, Trial]) -> None:
+        """Be ordinary objects, with all trials there are."""
+        asked = self.trials
+        dict.clear(asked)
+        dict.update(asked, trials)
+        for name in ("_rows", "_find", "_recover", "_end", "_by_name", "_by_stream", "_loaded"):
+            self.__dict__.pop(name, None)
+        self.__class__ = Objects  # type: ignore[assignment]
+        self.trials, self.revisions, self.by_group = {}, {}, {}
+        for trial in trials.values():
+            self.add_trial(trial)
+
+    # Rows
+
+    def _need(self, numbers: Iterable[int]) -> None:
+        wanted = [n for n in numbers if 0 < n <= self._end and n not in self._loaded]
+        try:
+            self._load(wanted)
+        except Unusable as error:
+            self._replace(error)
+
+    def _replace(self, error: Unusable) -> None:
+        """Be what all objects are that are not read from rows."""
+        objects = self._recover(self, error)
+        self.__dict__.update(vars(objects), trials=self.trials)
+        self._become(objects.trials)
+
+    def _load(self, numbers: Iterable[int]) -> None:
+        for row in self._rows.read(numbers):
+            self._add(row)
+
+    def _add(self, row: Row) -> tuple[Any, list[Any]]:
+        """Take in the subject of a row, and return it and what its head has of it alone."""
+        kind, stream, beats, started, attempts, *own = unpack(row.head)
+        if kind in (TRIAL, PART):
+            subject: Any = unread_trial(own, row, self._find)
+            self._add_trial(subject, own, is_part=kind == PART)
+        elif kind == GROUP:
+            uid, name, description, metadata, project_id = unpack(row.body)
+            subject = TrialGroup(uid, name, description, metadata, {*own[0]}, project_id)
+            self.groups[subject.uid] = subject
+        else:
+            name, description, metadata = unpack(row.body)
+            subject = Project(name=name, description=description, metadata=metadata)
+            self.projects[name] = subject
+        self._loaded[row.number] = subject
+        if kind == PART:
+            self.parts[stream] = subject
+        elif stream is not None:
+            self.by_stream[stream] = subject
+            self.stream_of[id(subject)] = stream
+        if stream is not None:
+            self.know(stream, [beats, started, attempts])
+        return subject, own
+
+    def _add_trial(self, trial: Trial, own: list[Any], *, is_part: bool) -> None:
+        projects, groups, homes, created = own[6:]
+        uid = trial.uid
+        if not is_part:
+            self.add_trial(trial)
+        if created is not None:
+            self.created[uid] = created
+        if homes is not None:
+            self.archived[uid] = ArchivedFrom(*map(set, homes)) if homes else None
+        for name in projects:
+            self.projects[name].trials.add(trial)
+        for group in groups:
+            self.groups[group].trials.add(uid)
+
+    def know(self, stream: int, known: list[Any]) -> None:
+        """Take in what is known of a stream whatever it is about."""
+        beats, started, attempts = known
+        if beats:
+            self.heartbeats[stream] = {Heartbeat(*beat): at for *beat, at in beats}
+        for name, at in started:
+            self.started[stream, name] = at
+        if attempts is not None:
+            self.attempts[stream] = AttemptsOf(attempts)
+
+
+class _Trials(dict[str, Trial]):
+    """Trials by uid, read when they are asked for: one by one, or all when somebody goes on."""
+
+    def __init__(self, owner: StoredObjects) -> None:
+        super().__init__()
+        self._owner = ref(owner)
+
+    def _unread(self) -> StoredObjects | None:
+        """Return whose they are, None if all of them were read."""
+        owner = self._owner()
+        return owner if type(owner) is StoredObjects else None
+
+    def __missing__(self, uid: Any) -> Trial:
+        owner = self._unread()
+        if owner is None:
+            raise KeyError(uid)
+        return owner.read_trial(uid)
+
+    def __contains__(self, uid: object) -> bool:
+        if dict.__contains__(self, uid):
+            return True
+        owner = self._unread()
+        return owner is not None and owner.is_stored(uid)
+
+    def get(self, uid: Any, default: Any = None) -> Any:
+        try:
+            return self[uid]
+        except KeyError:
+            return default
+
+    def __len__(self) -> int:
+        return dict.__len__(self._whole())
+
+    def __iter__(self) -> Iterator[str]:
+        return dict.__iter__(self._whole())
+
+    def __reversed__(self) -> Iterator[str]:
+        return dict.__reversed__(self._whole())
+
+    def __eq__(self, other: object) -> bool:
+        return dict.__eq__(self._whole(), other)
+
+    __hash__ = None  # as a dictionary
+
+    def keys(self) -> Any:
+        return dict.keys(self._whole())
+
+    def values(self) -> Any:
+        return dict.values(self._whole())
+
+    def items(self) -> Any:
+        return dict.items(self._whole())
+
+    def _whole(self) -> _Trials:
+        owner = self._unread()
+        if owner is not None:
+            owner.read_all()
+        return self
+
+
+def _plain(trials: dict[str, Trial]) -> dict[str, Trial]:
+    """Return those of some trials that were asked for."""
+    return {uid: dict.__getitem__(trials, uid) for uid in dict.__iter__(trials)}

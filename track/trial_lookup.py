@@ -1,0 +1,124 @@
+"""Find the trial that is meant in a store, and its events."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
+
+from track.errors import DamageWarning, TrialDoesNotExist, warn
+from track.events.codec import decode
+from track.events.types import TrialCreated
+from track.journals.journal import Batch
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.repository import LocalRepository
+from track.projections.finding import find_trial
+from track.projections.objects import Objects
+from track.projections.trials import stream_of
+from track.structure import Trial
+
+logger = logging.getLogger(__name__)
+
+_WHOLE_UID = re.compile("[0-9a-f]{64}_.+")
+"""A uid as Track makes them: nothing else has to be known to find its events."""
+
+
+class TrialLookup:
+    """Finds trials in a store: what a :class:`~track.reader.Reader` needs first.
+
+    Parameters
+    ----------
+    protocol, tell
+        see :class:`~track.reader.Reader`
+    """
+
+    def __init__(
+        self, protocol: JournaledProtocol, tell: Callable[[str], None] | None = None
+    ) -> None:
+        self.protocol = protocol
+        self.tell = tell
+
+    def is_local(self) -> bool:
+        """Whether all objects are at hand: nobody else answers."""
+        return isinstance(self.protocol.repository, LocalRepository)
+
+    def has_cache(self) -> bool:
+        """Whether it costs little to know all objects."""
+        return self.is_local() and self.protocol.journal.cache_path() is not None
+
+    def find_uid(self, which: str | Trial, *, latest: bool = True) -> str:
+        """Return the uid of a trial that exists.
+
+        Parameters
+        ----------
+        which
+            the trial
+        latest
+            whether the latest of several revisions is meant
+
+        Raises
+        ------
+        TrialDoesNotExist
+            there is no such trial, or several; the message names them
+        """
+        with self.protocol.read_state() as objects:
+            return self.find_in(objects, which, latest=latest).uid
+
+    def find_in(self, objects: Objects, which: str | Trial, *, latest: bool = True) -> Trial:
+        """Return the trial that is meant among some objects, which is the projection's own.
+
+        What is to be known about it is told: that it is the latest of several revisions, or that
+        only part of it is left.
+        """
+        found = find_trial(objects, text_of(which))
+        if found.note is not None and not latest:
+            uids = ", ".join(found.revisions)
+            raise TrialDoesNotExist(f"{which!r} may be any of {uids}: say which")
+        if found.note is not None:
+            self._tell(found.note)
+        if found.trial.uid not in objects.trials:
+            self.tell_of_parts([found.trial.uid])
+        return found.trial
+
+    def tell_of_parts(self, uids: Iterable[str]) -> None:
+        """Tell of each trial of which only part is left."""
+        for uid in uids:
+            self._tell(
+                f"only part of the trial {uid} is left: the event of its creation cannot be "
+                "read, which said its name, its project and its parameters",
+                DamageWarning,
+            )
+
+    def _tell(self, text: str, category: type[DamageWarning] | None = None) -> None:
+        if self.tell is not None:
+            self.tell(text)
+        elif category is not None:
+            warn(text, category)
+        else:
+            logger.info(text)
+
+    def batches_of(self, uid: str) -> list[Batch]:
+        return list(self.protocol.journal.read_stream(stream_of(uid)))
+
+    def events_of(self, which: str | Trial) -> tuple[str, Iterator[Batch]]:
+        """Return the uid and the events of a trial, without looking at any other if it is whole."""
+        uid = text_of(which) if is_exact(which) else self.find_uid(which)
+        batches = iter(self.protocol.journal.read_stream(stream_of(uid)))
+        first = next(batches, None)
+        if first is None:  # who looks for it says that it is not there, and what there is
+            uid = self.find_uid(uid)
+            return uid, iter(self.batches_of(uid))
+        if not isinstance(decode(0, first[1][0]).event, TrialCreated):
+            self.tell_of_parts([uid])
+        return uid, chain([first], batches)
+
+
+def text_of(which: str | Trial) -> str:
+    """Return what a trial is asked for by."""
+    return which.uid if isinstance(which, Trial) else which
+
+
+def is_exact(which: str | Trial) -> bool:
+    """Return whether a trial is meant that is found without knowing anything about the others."""
+    return isinstance(which, Trial) or _WHOLE_UID.fullmatch(which) is not None

@@ -1,0 +1,140 @@
+"""A page of a list of trials: those that match, sorted, as many as are wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any, NamedTuple
+
+from track.projections.copies import to_plain
+from track.projections.index import Known
+from track.projections.objects import Objects
+from track.projections.rows import last_values
+from track.projections.trials import is_part
+from track.structure import AnyStatus
+from track.trial_summary import (
+    FIELDS,
+    Condition,
+    TrialSummary,
+    check_column,
+    last_value,
+    matching,
+    sort_trials,
+    summarize_metric,
+)
+
+StatusOf = Callable[[Known], AnyStatus | None]
+
+
+class Page(NamedTuple):
+    """Some of the trials of a store that match.
+
+    Attributes
+    ----------
+    position
+        of the last event that was taken into account
+    total
+        how many trials match
+    trials
+        those of the page, in their order
+    uids
+        of all trials in the store, archived ones among them
+    """
+
+    position: int
+    total: int
+    trials: list[TrialSummary]
+    uids: list[str]
+
+
+def page_of(
+    objects: Objects,
+    status_of: StatusOf,
+    where: Iterable[Condition] = (),
+    *,
+    sort: str | None = None,
+    offset: int = 0,
+    limit: int | None = None,
+    archived: bool | None = False,
+    columns: Iterable[str] = (),
+) -> Page:
+    """Return a page of all trials among some objects, see :meth:`track.reader.Reader.summaries`.
+
+    Parameters
+    ----------
+    objects
+        all there are
+    status_of
+        returns the status of a trial
+    where, sort, offset, limit, archived, columns
+        as of that method
+    """
+    names = {group.uid: group.name for group in objects.groups.values()}
+    summaries: list[TrialSummary] = [
+        _UnreadSummary(known, names.get(known.trial.group_id), status_of)
+        for known in objects.known_trials()
+        if known.is_archived is not None
+    ]
+    uids = [summary.uid for summary in summaries]
+    for path in columns:
+        check_column(path, f"no trial in this store has {path!r}", summaries)
+    candidates = (one for one in summaries if archived is None or one.archived is archived)
+    found = [*matching(candidates, where, summaries)]
+    if sort:
+        path = sort.lstrip("-")
+        check_column(path, f"trials cannot be sorted by {path!r}", summaries)
+        found = sort_trials(found, sort)
+    chosen = [*islice(found, offset, None if limit is None else offset + limit)]
+    for summary in chosen:
+        _detach(summary)
+    return Page(objects.position, len(found), chosen, uids)
+
+
+class _UnreadSummary(TrialSummary):
+    """A summary of a trial, parts of which are read when they are looked at.
+
+    It becomes an ordinary summary when anything is looked at that the body of the trial has.
+    """
+
+    def __init__(self, known: Known, group: str | None, status_of: StatusOf) -> None:
+        trial = known.trial
+        self._known, self._group, self._status_of = known, group, status_of
+        self.uid, self.name, self.revision = trial.uid, trial.name, trial.revision
+        self.project, self.group = trial.project_id, group or trial.group_id
+        self.group_id = trial.group_id
+        self.archived, self.partial = bool(known.is_archived), is_part(trial)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in FIELDS:
+            raise AttributeError(f"a trial has no attribute {name!r}")
+        known, own = self._known, self.__dict__
+        if name == "status":
+            status = self._status_of(known)
+            own["status"] = None if status is None else str(status)
+        elif name == "metrics":
+            trial, found = known.trial, last_values(known.trial)
+            if found is None:
+                found = {name: last_value(item) for name, item in trial.metrics.items()}
+            own["metrics"] = found
+        elif name == "curves":
+            metrics = known.trial.metrics.items()
+            own["curves"] = {name: summarize_metric(item) for name, item in metrics}
+        else:
+            self._read()
+        return getattr(self, name)
+
+    def _read(self) -> None:
+        known, group, status = self._known, self._group, self._status_of(self._known)
+        self.__dict__.clear()
+        self.__class__ = TrialSummary  # type: ignore[assignment]
+        self.__init__(known.trial, status, group, archived=bool(known.is_archived))  # type: ignore[misc]
+        found = [] if known.attempts is None else known.attempts.found
+        times = [known.created, *((found[0].started_at, found[-1].finished_at) if found else ())]
+        seconds = [None if at is None else at * 1e-9 for at in [*times, None, None]]
+        self.created, self.start, self.end = seconds[:3]
+
+
+def _detach(summary: TrialSummary) -> None:
+    """Read all of a summary, and have it share nothing with the trial, which may change."""
+    summary.tags, summary.parameters = to_plain(summary.tags), to_plain(summary.parameters)
+    summary.metadata, summary.metrics = to_plain(summary.metadata), to_plain(summary.metrics)
