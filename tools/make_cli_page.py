@@ -21,32 +21,33 @@ _WIDE: dict[str, Any] = {"terminal_width": 90, "max_content_width": 90}
 
 _BEGIN = """# The command line
 
-`pip install 'track-journal[cli]'` brings `track` (also `python -m track`). Its verbs read the
-journal: none that only looks ever makes, imports or changes a store.
+`pip install 'track-journal[cli]'` installs `track` (also `python -m track`). Commands that only
+read never create, import or change a store.
 
-Data goes to stdout, everything else to stderr. `--json` prints JSON, one line for each trial, event
-or row. On a terminal there are tables with lines and progress bars, without them with `--no-color`,
-`NO_COLOR` or `TERM=dumb`.
+Data goes to stdout, everything else to stderr. `--json` prints one line of JSON for each trial,
+event or row. On a terminal, tables have borders and long work shows a progress bar; `--no-color`,
+`NO_COLOR` or `TERM=dumb` turn colours and borders off.
 
-A trial is named by its uid, the beginning of that (four characters or more), or its name. If
-several revisions of a trial have the name, the latest one is meant, and a line on stderr says so;
-`rm` and `redact` want the uid then.
+**Trials** are given by name, uid or uid prefix (four characters or more). If several revisions of
+a trial share the name, the latest one is used, and a line on stderr says so; `rm` and `redact`
+require the uid in this case.
 
-A moment is a position in the journal, a time (`2026-01-31T12:00`, local unless it says otherwise)
-or how long ago it was (`90s`, `15m`, `2h`, `3d`, `1w`). Times are printed in UTC, which `Z` says,
-and can be given back as they are printed.
+**Times** (`--at`, `--since`, `--until`) are a time (`2026-01-31T12:00`, local unless it has an
+offset), a duration ago (`90s`, `15m`, `2h`, `3d`, `1w`) or a position in the journal. Times are
+printed in UTC, marked by `Z`, and can be pasted back as printed.
 
-A condition (`--where`) is `path=value` (several values are separated by commas), `path!=value`,
-`<`, `<=`, `>`, `>=`, `path~regex`, `path!~regex`, or `path` and `!path` for something that is
-there, or not.
+**Conditions** (`--where`) are `path=value` (or several values, separated by commas),
+`path!=value`, `<`, `<=`, `>`, `>=`, `path~regex`, `path!~regex`, and `path` or `!path` for a value
+that exists or does not.
 
-Conditions, `--sort`, `--columns`, `plot --metric` and `blame` take the same paths: `status`,
-`name`, `parameters.lr`, `metrics.loss` (its last value), `metadata.note`, `tags.kind`, `runtime`. A
-name with a dot in it can be written in brackets: `metrics["val.acc"]`. A path that leads to nothing
-in any trial of the store is an error, which names similar ones.
+**Paths** are the same in conditions, `--sort`, `--columns`, `plot --metric` and `blame`: `status`,
+`name`, `parameters.lr`, `metrics.loss` (its last value), `metadata.note`, `tags.kind`, `runtime`.
+A name that contains a dot can be written in brackets: `metrics["val.acc"]`. A path that no trial
+of the store has is an error, which suggests similar paths.
 
-`track ls` shows what tells the listed trials apart first: the parameters that differ, then metrics.
-On a terminal it shows as many columns as fit, and says which it left out; elsewhere it shows all.
+`track ls` shows first what distinguishes the listed trials: the parameters that differ, then
+metrics. On a terminal it shows as many columns as fit and lists the others; elsewhere it shows
+all.
 """
 
 

@@ -131,7 +131,7 @@ def test_the_streams_of_the_page_are_those_the_classes_name():
 
 
 def test_every_field_of_every_event_is_explained():
-    section = PAGE.partition("What the fields hold")[2].partition("###")[0]
+    section = PAGE.partition('The fields ("or nil"')[2].partition("###")[0]
     explained, event = {}, None
     for name, field in FIELD_ROW.findall(section):
         event = name or event
