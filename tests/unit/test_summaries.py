@@ -1,5 +1,7 @@
 """Pages of the list of trials: what they hold, and that it does not matter where it is from."""
 
+import copy
+
 import pytest
 
 import track
@@ -117,4 +119,20 @@ def test_a_new_trial_does_not_read_those_there_are(uri):
     with protocol.read_state() as objects:
         assert type(objects) is StoredObjects
         assert len(objects.trials) == 11
+    protocol.close()
+
+
+@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy, lambda one: one])
+def test_a_project_that_exists_reads_its_trials_when_they_are_looked_at(uri, way):
+    """Who sets it at the beginning of a script need not wait for them."""
+    protocol = get_protocol(uri)
+    project = protocol.new_project(Project(name="p"))
+    group = protocol.get_trial_group(TrialGroup(_uid="g"))
+    with protocol.read_state() as objects:
+        assert type(objects) is StoredObjects
+    project, group = way(project), way(group)
+    assert {trial.name for trial in project.trials} == {f"t{n}" for n in range(10) if n != 7}
+    assert [home.name for home in project.groups] == ["group"]
+    assert len(group.trials) == 9
+    assert (type(project), type(group)) == (Project, TrialGroup)
     protocol.close()

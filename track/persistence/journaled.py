@@ -145,10 +145,10 @@ class JournaledProtocol(Protocol):
         event = ProjectCreated(uid, project.description, to_plain(project.metadata))
         expected = [Precondition("project", uid, "absent")]
         unmet = self.repository.append_if(stream_id("project", uid), event, expected)
-        return project if unmet is None else self._only("project", uid)
+        return project if unmet is None else self.repository.home("project", uid)
 
     def get_project(self, project: Project) -> Project | None:
-        found: Project | None = self._only("project", project.uid)
+        found: Project | None = self.repository.home("project", project.uid)
         return found
 
     def fetch_projects(self, query: Query = None) -> list[Project]:
@@ -174,7 +174,7 @@ class JournaledProtocol(Protocol):
         return None if _exists_already(unmet) else group
 
     def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
-        found: TrialGroup | None = self._only("group", group.uid)
+        found: TrialGroup | None = self.repository.home("group", group.uid)
         return found
 
     def fetch_groups(self, query: Query = None) -> list[TrialGroup]:
@@ -260,11 +260,6 @@ class JournaledProtocol(Protocol):
             change.then(stream)
         if change.ends_trial and self.eager:
             self._commit_at_end()
-
-    def _only(self, kind: Kind, uid: Any) -> Any:
-        """Return the object with a uid, or None."""
-        found = self.repository.find(kind, {"uid": uid})
-        return found[0] if found else None
 
     def _project_of(self, child: TrialGroup | Trial) -> list[Precondition]:
         """Return what is expected of the project that something is made in."""

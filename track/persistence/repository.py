@@ -23,6 +23,7 @@ from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.persistence.state import State
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
+from track.projections.later import copy_group_later, copy_project_later
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
 from track.structure import AnyStatus, Trial
@@ -94,6 +95,14 @@ class Repository(ABC):
     @abstractmethod
     def find(self, kind: Kind, query: Query) -> list[Any]:
         """Return fresh copies of the objects that match, oldest first."""
+
+    def home(self, kind: Literal["project", "group"], uid: Any) -> Any:
+        """Return a fresh copy of the project or group with a uid, None if there is none.
+
+        What belongs to it may be read when somebody looks at it, and is as it is then.
+        """
+        found = self.find(kind, {"uid": uid})
+        return found[0] if found else None
 
     @abstractmethod
     def knows(self, kind: Kind, uid: Any) -> bool:
@@ -180,6 +189,19 @@ class LocalRepository(Repository):
     def find(self, kind: Kind, query: Query) -> list[Any]:
         with self.read_state() as objects:
             return [COPY[kind](found) for found in matches(objects, kind, query)]
+
+    def home(self, kind: Literal["project", "group"], uid: Any) -> Any:
+        def read() -> Any:
+            return super(LocalRepository, self).home(kind, uid)
+
+        with self.read_state() as objects:
+            found = table(objects, kind).get(uid)
+            if found is None:
+                return None
+            later: Callable[..., Any] = (
+                copy_project_later if kind == "project" else copy_group_later
+            )
+            return later(found, read)
 
     def knows(self, kind: Kind, uid: Any) -> bool:
         with self.read_state() as objects:
