@@ -70,6 +70,28 @@ export async function getJson(path, query = {}, signal) {
   return (await request(address(`api/${path}`, query), { signal })).json();
 }
 
+const MOST_AT_ONCE = 1000;
+
+/**
+ * Get the rows of many trials.
+ * @param {Query} query
+ * @param {number} most how many rows are enough
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{rows: Row[], total: number}>}
+ */
+export async function getAllRows(query, most, signal) {
+  /** @type {Row[]} */
+  const rows = [];
+  let total = Infinity;
+  while (rows.length < Math.min(total, most)) {
+    const answer = await getJson("trials", { ...query, offset: rows.length, limit: MOST_AT_ONCE }, signal);
+    rows.push(...answer.rows);
+    total = answer.total;
+    if (answer.rows.length === 0) break;
+  }
+  return { rows, total };
+}
+
 /**
  * Get series.
  * @param {Query} query

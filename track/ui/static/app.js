@@ -2,6 +2,7 @@
 
 import { getJson, Latest } from "./api.js";
 import { h, replace, throttle } from "./dom.js";
+import { setMoment } from "./format.js";
 import { Frame } from "./frame.js";
 import { Live } from "./live.js";
 import { State } from "./state.js";
@@ -88,6 +89,7 @@ async function refreshStore() {
     if (!answer) return;
     const isFirst = store === null;
     store = answer;
+    setMoment(state.at === null ? null : answer.last_at);
     if (isFirst) live.start(answer.position);
     for (const call of storeListeners) call(answer);
     frame.problem(null);

@@ -29,7 +29,15 @@ const MOST_IN_TOOLTIP = 10;
 
 /** @type {Promise<any> | null} */
 let library = null;
-const loadLibrary = () => (library ??= import("./vendor/uPlot.esm.js").then((module) => module.default));
+
+/** Fetch uPlot and its style sheet, once, when a chart is drawn. */
+function loadLibrary() {
+  if (library === null) {
+    const styled = new Promise((done) => document.head.append(h("link", { rel: "stylesheet", href: "static/vendor/uPlot.min.css", onload: done, onerror: done })));
+    library = Promise.all([import("./vendor/uPlot.esm.js"), styled]).then(([module]) => module.default);
+  }
+  return library;
+}
 
 export class Chart {
   /** @type {any} */
@@ -188,7 +196,7 @@ export class Chart {
     const drawn = { stroke: color, width: 1.6, dash, points: { show: hasFew, size: 6, fill: color } };
     if (!line.smooth) return [{ ...drawn, label: line.uid }];
     return [
-      { ...drawn, label: line.uid, width: 1, alpha: 0.25, dash: [], points: { show: false } },
+      { ...drawn, label: line.uid, width: 1, stroke: `${color}48`, dash: [], points: { show: false } },
       { ...drawn, label: line.uid, width: 1.8 },
     ];
   }
@@ -196,6 +204,7 @@ export class Chart {
   /** @param {any} plot @param {number} place @param {number} index */
   #closest(plot, place, index) {
     if (place === 0) return index;
+    if (this.data?.lines[0]?.smooth && place % 2 === 1) return null; // what was smoothed is behind what is read
     const { min, max } = plot.scales.x;
     return closest(plot.data[place], index, plot.data[0], (max - min) * REACH);
   }
@@ -287,7 +296,7 @@ export class Chart {
       this.tooltip,
       h("div", { class: "tooltip-head" }, this.xText(x)),
       sorted.slice(start, start + MOST_IN_TOOLTIP).map(([uid, value]) =>
-        h("div", { class: uid === this.#focused ? "tooltip-row is-focused" : "tooltip-row" }, swatch(uid), h("span", { class: "clip" }, this.host.nameOf(uid)), h("b", null, number(value, 5))),
+        h("div", { class: uid === this.#focused ? "tooltip-row is-focused" : "tooltip-row" }, swatch(uid), h("span", { class: "clip" }, this.host.nameOf(uid)), h("b", null, number(value, 5, true))),
       ),
       sorted.length > MOST_IN_TOOLTIP ? h("div", { class: "soft" }, `${sorted.length - MOST_IN_TOOLTIP} more`) : null,
     );

@@ -1,7 +1,7 @@
 /** The columns of the table of trials: what is in a cell, and by which path the server sorts it. */
 
 import { h } from "./dom.js";
-import { ago, count, duration, fullTime, number, text, time, title, toNumber } from "./format.js";
+import { ago, count, duration, fullTime, now, number, text, time, title, toNumber } from "./format.js";
 
 /** @typedef {import("./api.js").Row} Row */
 
@@ -73,7 +73,7 @@ const FIXED = {
 /** @param {Row} row */
 export function runtimeOf(row) {
   if (row.runtime !== null && row.runtime !== undefined) return row.runtime;
-  return isRunning(row.status) && row.start ? (Date.now() - row.start) / 1000 : null;
+  return isRunning(row.status) && row.start ? (now() - row.start) / 1000 : null;
 }
 
 /** @param {string | null} status */
@@ -171,16 +171,25 @@ function metricTitle(name, summary) {
 /**
  * Return the columns to show when none are chosen: what tells the trials apart, then metrics.
  * @param {{parameters: {name: string, constant: boolean}[], metrics: string[]} | null} known
- * @param {import("./api.js").Store | null} store
+ * @param {Iterable<Row>} rows the first ones
  * @returns {string[]}
  */
-export function defaultColumns(known, store) {
+export function defaultColumns(known, rows) {
   const ids = ["status", "created", "runtime"];
-  if (store?.tags?.length) ids.push("tags");
+  if ([...rows].some((row) => Object.keys(row.tags ?? {}).length > 0)) ids.push("tags");
   const differing = (known?.parameters ?? []).filter((one) => !one.constant);
   ids.push(...differing.slice(0, MOST_PARAMETERS).map((one) => `parameters.${one.name}`));
   ids.push(...(known?.metrics ?? []).slice(0, MOST_METRICS).map((name) => `metrics.${name}`));
   return ids;
+}
+
+/**
+ * Return columns of which no two are called the same.
+ * @param {Column[]} columns
+ */
+export function withOwnLabels(columns) {
+  const isShared = (/** @type {Column} */ one) => columns.some((other) => other !== one && other.label === one.label);
+  return columns.map((one) => (isShared(one) ? { ...one, label: text(one.id, 60) } : one));
 }
 
 /** Return the ids of the columns that are there for every trial. */

@@ -74,6 +74,21 @@ export function visible(written) {
 
 const DAY = 86400;
 
+/** @type {number | null} */
+let moment = null;
+
+/** Say which moment is looked at: ages and runtimes are those of then. Null is now.
+ * @param {number | null} ms since 1970
+ */
+export function setMoment(ms) {
+  moment = ms;
+}
+
+/** Return the time that is looked at, in ms since 1970. */
+export function now() {
+  return moment ?? Date.now();
+}
+
 /**
  * Write a length of time with its two largest units.
  * @param {number | null | undefined} seconds
@@ -95,11 +110,10 @@ const two = (n) => String(n).padStart(2, "0");
 /**
  * Write how long ago something was, in one unit.
  * @param {number | null | undefined} ms since 1970
- * @param {number} [now]
  */
-export function ago(ms, now = Date.now()) {
+export function ago(ms) {
   if (ms === null || ms === undefined) return "";
-  const s = Math.max(0, (now - ms) / 1000);
+  const s = Math.max(0, (now() - ms) / 1000);
   if (s < 1) return "now";
   if (s < 60) return `${Math.floor(s)} s ago`;
   if (s < 3600) return `${Math.floor(s / 60)} min ago`;

@@ -93,7 +93,7 @@ export class Frame {
     this.selection.hidden = chosen === 0;
     this.selection.textContent = String(chosen);
     this.selection.title = `${plural(chosen, "trial")} chosen`;
-    if (changed.has("at")) this.timeline.update();
+    if (["at", "view", "uid", "trial"].some((name) => changed.has(name))) this.timeline.update();
     this.showBanners();
   }
 

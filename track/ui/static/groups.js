@@ -1,6 +1,6 @@
 /** Trials that belong together, in one row: how many, and mean, spread and extremes of metrics. */
 
-import { getJson, Latest } from "./api.js";
+import { getAllRows, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
 import { columnOf, pathOf } from "./columns.js";
 import { count, number, plural, text, toNumber } from "./format.js";
@@ -80,9 +80,9 @@ export class GroupTable {
   /** @param {string[]} columnIds */
   async show(columnIds) {
     const { state } = this.app;
-    const query = { where: state.all("where"), project: state.get("project"), archived: state.get("archived"), at: state.at, limit: MOST_ROWS };
+    const query = { where: state.all("where"), project: state.get("project"), archived: state.get("archived"), at: state.at };
     try {
-      const answer = await this.asking.ask((signal) => getJson("trials", query, signal));
+      const answer = await this.asking.ask((signal) => getAllRows(query, MOST_ROWS, signal));
       if (answer) this.draw(answer, columnIds);
     } catch (error) {
       replace(this.root, failed(error, () => this.show(columnIds)));

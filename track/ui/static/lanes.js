@@ -78,8 +78,14 @@ export function differenceTable(found, labels) {
       "table",
       { class: "table compact" },
       h("thead", null, h("tr", null, h("th", { scope: "col" }, "What"), labels.map((label) => h("th", { scope: "col" }, label)))),
-      h("tbody", null, found.slice(0, MOST_DIFFERENCES).map(({ path, left, right }) => h("tr", null, h("th", { scope: "row", class: "wrap" }, text(path)), h("td", { class: "wrap gone" }, text(left)), h("td", { class: "wrap come" }, text(right))))),
+      h("tbody", null, found.slice(0, MOST_DIFFERENCES).map(({ path, left, right }) => h("tr", null, h("th", { scope: "row", class: "wrap" }, text(path)), h("td", { class: "wrap gone" }, written(left)), h("td", { class: "wrap come" }, written(right))))),
     ),
     found.length > MOST_DIFFERENCES ? h("p", { class: "hint" }, `${count(found.length - MOST_DIFFERENCES)} more`) : null,
   ];
+}
+
+/** Write a value; of a status its name. @param {any} value */
+function written(value) {
+  const isStatus = value !== null && typeof value === "object" && "name" in value && "value" in value;
+  return isStatus ? text(value.name) : value === null || value === undefined ? "–" : text(value);
 }

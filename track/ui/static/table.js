@@ -1,9 +1,9 @@
 /** The view Trials: all trials of the store, or those that a search finds. */
 
 import { getJson, Latest, post } from "./api.js";
-import { announce, h, icon, replace } from "./dom.js";
+import { announce, h, icon, replace, throttle } from "./dom.js";
 import { assign } from "./colors.js";
-import { columnOf, defaultColumns } from "./columns.js";
+import { columnOf, defaultColumns, isRunning, withOwnLabels } from "./columns.js";
 import { columnPicker } from "./picker.js";
 import { count, plural } from "./format.js";
 import { Grid } from "./grid.js";
@@ -75,7 +75,8 @@ class TrialsView {
     this.pending = [];
     this.hasRows = false;
     this.stopStore = app.onStore((store) => this.showProjects(store));
-    this.clock = setInterval(() => this.grid.tick(), CLOCK_MS);
+    this.clock = setInterval(() => this.tick(), CLOCK_MS);
+    this.askColumnsSometimes = throttle(2000, () => this.askColumns());
     this.onTheme = () => this.grid.tick();
     addEventListener("track:theme", this.onTheme);
     this.update(new Set(["where", "columns", "select", "group"]));
@@ -111,24 +112,23 @@ class TrialsView {
       const known = await this.askingColumns.ask((signal) => getJson("columns", filters(this.state), signal));
       if (!known) return;
       this.known = known;
-      this.showColumns();
-      if (this.state.get("group")) this.groups.show(this.columnIds());
     } catch {
       // The request for the rows fails too, and that is shown; columns stay, or are those of all.
       const store = this.app.store();
       this.known ??= { parameters: (store?.parameters ?? []).map((name) => ({ name, constant: false })), metrics: store?.metrics ?? [] };
-      this.showColumns();
     }
+    this.showColumns();
+    if (this.state.get("group")) this.groups.show(this.columnIds());
   }
 
   columnIds() {
     const chosen = this.state.all("columns");
-    return chosen.length ? chosen : defaultColumns(this.known, this.app.store());
+    return chosen.length ? chosen : defaultColumns(this.known, this.rows.between(0, 60));
   }
 
   showColumns() {
     if (this.known === null && this.state.all("columns").length === 0) return; // they come in a moment
-    const columns = this.columnIds().map(columnOf).filter((column) => column !== null);
+    const columns = withOwnLabels(this.columnIds().map(columnOf).filter((column) => column !== null));
     this.grid.setColumns(columns, this.state.get("sort"), this.state.get("descending") === "1");
     this.grid.render();
   }
@@ -236,6 +236,7 @@ class TrialsView {
       replace(this.projects, h("option", { value: "" }, "All projects"), projects.map((project) => h("option", { value: project.uid }, (project.name ?? project.uid).slice(0, 60))));
     }
     this.projects.value = this.state.get("project");
+    if (this.state.at !== null) this.grid.tick();
     this.showSummary();
     this.showSelection();
   }
@@ -249,8 +250,17 @@ class TrialsView {
     this.rows.invalidate();
     if (!(isList || isSeen || this.state.get("sort"))) return;
     this.rows.need(this.grid.first ?? 0, this.grid.last ?? 0);
-    if (isList) this.askColumns();
-    if (this.state.get("group")) this.groups.show(this.columnIds());
+    if (this.state.all("columns").length === 0 || isList) this.askColumnsSometimes();
+  }
+
+  /** Follow the clock: ages grow, and a process that died says nothing, so it has to be asked about. */
+  tick() {
+    this.grid.tick();
+    const [first, last] = [this.grid.first ?? 0, this.grid.last ?? 0];
+    if (this.state.at !== null || ![...this.rows.between(first, last)].some((row) => isRunning(row.status))) return;
+    this.rows.invalidate();
+    this.rows.need(first, last);
+    this.app.refresh();
   }
 
   close() {

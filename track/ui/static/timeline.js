@@ -24,6 +24,8 @@ export class Timeline {
     /** @type {Latest<Moments>} */
     this.asking = new Latest();
     this.timer = 0;
+    /** @type {string | null | undefined} */
+    this.shown = undefined;
     this.play = iconButton("play", "Play the history", () => this.togglePlay());
     this.canvas = h("canvas", { class: "timeline-marks", "aria-hidden": "true" });
     this.range = h("input", { type: "range", class: "timeline-range", min: "0", max: "1", step: "1", "aria-label": "Moment to look at", disabled: true });
@@ -45,13 +47,24 @@ export class Timeline {
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     addEventListener("track:theme", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
-    app.onStore(() => this.update());
-    this.load();
+    let isFirst = true;
+    app.onStore(() => {
+      this.update();
+      if (isFirst) this.load();
+      isFirst = false;
+    });
+  }
+
+  /** Which trial the slider is about, if the view is about one. */
+  get #about() {
+    const { state } = this.app;
+    return state.view === "trial" ? state.uid : state.view === "history" ? state.get("trial") : "";
   }
 
   async load() {
+    this.shown = this.#about;
     try {
-      const moments = await this.asking.ask((signal) => getJson("moments", {}, signal));
+      const moments = await this.asking.ask((signal) => getJson("moments", { trial: this.#about }, signal));
       if (!moments) return;
       this.moments = moments;
     } catch {
@@ -63,6 +76,7 @@ export class Timeline {
 
   /** Show the moment that the URL says. */
   update() {
+    if (this.shown !== undefined && this.shown !== this.#about) this.load();
     const { first, last } = this.moments;
     const store = this.app.store();
     const at = this.app.state.at;
@@ -182,7 +196,7 @@ export class Timeline {
     const span = Math.max(1, last.position - first.position);
     for (const mark of marks) {
       const x = 8 + ((mark.position - first.position) / span) * (width - 16);
-      const isEnd = /^(finish|complet|end|interrupt|fail)/i.test(mark.label);
+      const isEnd = /(finish|complet|end|interrupt|fail|except|broken)\w*$/i.test(mark.label);
       context.fillRect(Math.round(x), isEnd ? height / 2 + 4 : height / 2 - 10, 1, 6);
     }
   }
