@@ -16,6 +16,7 @@ from track.events.codec import decode
 from track.events.scan import Damage
 from track.events.types import Recorded
 from track.journals.journal import Batch
+from track.journals.local import JournalOnDisk
 from track.moment import Moment, When, to_moment
 from track.overview import Overview
 from track.persistence.liveness import derive_status
@@ -325,7 +326,8 @@ class Reader(TrialLookup):
 
     def damage(self) -> list[Damage]:
         """Return the damaged ranges of a journal on this machine that were passed over so far."""
-        return self.protocol.journal.lost()
+        journal = self.protocol.journal
+        return journal.lost() if isinstance(journal, JournalOnDisk) else []
 
     def status(self, trial: Trial) -> AnyStatus | None:
         """Return the status of a trial: lost, if it is said to run and its process is gone."""

@@ -45,7 +45,8 @@ class TrialLookup:
 
     def has_cache(self) -> bool:
         """Whether it costs little to know all objects."""
-        return self.is_local() and self.protocol.journal.cache_path() is not None
+        source = self.protocol.journal.cache_source()
+        return self.is_local() and source is not None and source.cache_path() is not None
 
     def find_uid(self, which: str | Trial, *, latest: bool = True) -> str:
         """Return the uid of a trial that exists.

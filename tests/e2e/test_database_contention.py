@@ -176,7 +176,7 @@ def stop_in_a_turn(uri):
     """Be a client that is stopped while it is its turn to append."""
     store = open_store(uri)
     store.fetch_trials()
-    with store.journal._far._turn():
+    with store.journal.journal._turn():
         say("inside")
         wait_for_word()
     store.close()
@@ -237,7 +237,7 @@ def test_a_client_stopped_in_its_turn_is_passed_by(uri, start, monkeypatch):
     stopped = stop(start, stop_in_a_turn, uri)
     monkeypatch.setattr(journal_sql, "_TURN_S", 0.1)
     store = open_store(uri)
-    store.journal._far._turns = 3
+    store.journal.journal._turns = 3
     for step in range(4):
         store.log_trial_metrics(TRIAL, step=step, loss=0.5)
         store.commit()

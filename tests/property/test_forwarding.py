@@ -13,7 +13,7 @@ from tests.flaky import FlakyJournal
 from track.errors import JournalUnreachable
 from track.events.types import MetricsLogged
 from track.journals import spool as spools
-from track.journals.forwarding import ForwardingJournal
+from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.producer import Producer
 from track.journals.spool import Spool
 
@@ -35,7 +35,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     def open(self):
         far = FlakyJournal(self.contents)
-        journal = ForwardingJournal(far, Spool(self.folder), 30)
+        journal = ExclusiveForwardingJournal(far, Spool(self.folder), 30)
         journal._spool.on_begin = None
         return far, journal, Producer(journal)
 

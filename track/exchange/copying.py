@@ -150,8 +150,9 @@ def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_AR
 
 def _turn(target: Journal) -> AbstractContextManager[None]:
     """Keep others out who copy into the same target. Servers see to that by themselves."""
-    local = isinstance(target, (JournalOnDisk, MemoryJournal))
-    return target.exclusive() if local else nullcontext()
+    if isinstance(target, (JournalOnDisk, MemoryJournal)):
+        return target.exclusive()
+    return nullcontext()
 
 
 def _missing(target: Journal, batch: list[_Named]) -> list[bytes]:

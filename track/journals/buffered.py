@@ -9,13 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from threading import get_ident
+from collections.abc import Sequence
 
 from track.errors import JournalWriteError, NotRecordedWarning, warn
-from track.events.scan import Damage
-from track.journals.journal import Batch, Journal, JournalSyncError
+from track.journals.journal import ExclusiveJournal, Journal, JournalSyncError
+from track.journals.layered import ExclusiveLayer, LayeredJournal
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
@@ -24,7 +22,7 @@ MAX_WAITING = 100_000
 """Appends kept in memory while the journal cannot be written."""
 
 
-class BufferedJournal(Journal):
+class BufferedJournal(LayeredJournal):
     """Keeps what could not be appended, and appends it before whatever comes next.
 
     Parameters
@@ -39,28 +37,21 @@ class BufferedJournal(Journal):
     """
 
     def __init__(self, journal: Journal) -> None:
-        self.journal = journal
+        super().__init__(journal)
         self.dropped = 0
         self._waiting: deque[Sequence[bytes]] = deque()
         """What each append brought that could not be written, oldest first."""
         self._reported: set[str] = set()
         self._untold: list[str] = []
         self._lock = threading.Lock()
-        self._decider = 0
-        """The thread in the exclusive section, 0 for none of this process."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         # What waits was logged in the parent, which still has it.
         self._waiting.clear()
         self._lock = threading.Lock()
-        self._decider = 0
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        if self._decider == get_ident():
-            # It overtakes nothing of its thread, for which nothing waits in a section.
-            self.journal.append(payloads)
-            return
         with self._lock:
             self._retry()
             if self._waiting or self._try_append(payloads) is not None:
@@ -107,40 +98,6 @@ class BufferedJournal(Journal):
         for message in no_progress:
             warn(message, NotRecordedWarning)
 
-    def append_foreign(self, payloads: Sequence[bytes]) -> None:
-        self.journal.append_foreign(payloads)
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        if self._decider != get_ident():
-            self._write_what_waits()
-        with self.journal.exclusive():
-            before, self._decider = self._decider, get_ident()
-            try:
-                yield
-            finally:
-                self._decider = before
-
-    def _write_what_waits(self) -> None:
-        """Write what waits, or raise: who decides has to know what was logged here before."""
-        with self._lock:
-            error = self._retry()
-        self._tell()
-        if error is not None:
-            raise JournalWriteError(
-                error.errno,
-                f"nothing was decided, as what was logged before is still in memory: {error}",
-            ) from error
-
-    def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        return self.journal.read_batches(after)
-
-    def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
-        return self.journal.follow(after, poll_s=poll_s)
-
-    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
-        return self.journal.read_stream(stream, after)
-
     def sync(self) -> None:
         with self._lock:
             self._retry()
@@ -161,27 +118,6 @@ class BufferedJournal(Journal):
             self._report("sync", str(error))
         self._tell()
 
-    def head(self) -> int:
-        return self.journal.head()
-
-    def upper_bound(self) -> int:
-        return self.journal.upper_bound()
-
-    def lost(self) -> list[Damage]:
-        return self.journal.lost()
-
-    def last_sequence(self, producer: int) -> int:
-        return self.journal.last_sequence(producer)
-
-    def fingerprint(self, position: int) -> bytes | None:
-        return self.journal.fingerprint(position)
-
-    def cache_path(self) -> str | None:
-        return self.journal.cache_path()
-
-    def is_damaged(self) -> bool:
-        return self.journal.is_damaged()
-
     def close(self) -> None:
         with self._lock:
             self._retry()
@@ -193,3 +129,27 @@ class BufferedJournal(Journal):
         except JournalSyncError as error:
             self._report("sync", str(error))
         self._tell()
+
+
+class ExclusiveBufferedJournal(ExclusiveLayer, BufferedJournal):
+    """Nothing that is decided waits in memory."""
+
+    journal: ExclusiveJournal
+
+    def _before_section(self) -> None:
+        # Who decides has to know what was logged here before.
+        with self._lock:
+            error = self._retry()
+        self._tell()
+        if error is not None:
+            raise JournalWriteError(
+                error.errno,
+                f"nothing was decided, as what was logged before is still in memory: {error}",
+            ) from error
+
+
+def buffer_failed_writes(journal: Journal) -> BufferedJournal:
+    """Put a buffer in front of a journal, through which it can be decided in as before."""
+    if isinstance(journal, ExclusiveJournal):
+        return ExclusiveBufferedJournal(journal)
+    return BufferedJournal(journal)

@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
-from threading import get_ident
 from weakref import WeakSet, finalize
 
 from track.errors import (
@@ -29,8 +28,13 @@ from track.errors import (
     warn,
 )
 from track.events.codec import identify
-from track.events.scan import Damage
-from track.journals.journal import SYNC_INTERVAL_NS, Batch, Journal, PartialDuplicate
+from track.journals.journal import (
+    SYNC_INTERVAL_NS,
+    ExclusiveJournal,
+    Journal,
+    PartialDuplicate,
+)
+from track.journals.layered import ExclusiveLayer, LayeredJournal
 from track.journals.spool import BATCH_BYTES, Spool
 from track.utils.forking import renew_in_children
 
@@ -342,8 +346,8 @@ def _failure_of(finish: Callable[[], None]) -> str | None:
     return None
 
 
-class ForwardingJournal(Journal):
-    """A journal whose appends do not wait for it, except in its exclusive section.
+class ForwardingJournal(LayeredJournal):
+    """A journal whose appends do not wait for it.
 
     Parameters
     ----------
@@ -356,45 +360,22 @@ class ForwardingJournal(Journal):
     """
 
     def __init__(self, far: Journal, spool: Spool, timeout_s: float) -> None:
-        self._far = far
+        super().__init__(far)
         self._spool = spool
         self._forwarder = Forwarder(spool, far, timeout_s)
         if spool.durability == "interval":
             self.sync_due_ns = 0
-        self._decider = 0
-        """The thread in the exclusive section, 0 for none of this process."""
         finalize(self, self._forwarder.abandon).atexit = False
-        renew_in_children(self)
 
-    def renew_after_fork(self) -> None:
-        self._decider = 0
+    def _behind(self) -> Journal:
+        self._forwarder.drain()
+        return self.journal
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        if self._decider and self._decider == get_ident():
-            # Not ahead of what waits: events of one producer arrive in their order, or count as
-            # having arrived.
-            self._forwarder.drain()
-            self._far.append(payloads)
-            return
         # What Spool.append does, without a call: training loops wait for these lines.
         spool = self._spool
         with spool.appending:
             (spool.current or spool.begin()).append(payloads)
-
-    def append_foreign(self, payloads: Sequence[bytes]) -> None:
-        # Who brings it keeps it until this returns: it would be no safer in the spool.
-        self._forwarder.drain()
-        self._far.append_foreign(payloads)
-
-    @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        self._forwarder.drain()
-        with self._far.exclusive():
-            before, self._decider = self._decider, get_ident()
-            try:
-                yield
-            finally:
-                self._decider = before
 
     def drain_mine(self) -> None:
         """Return once the far journal has everything that was logged here before.
@@ -416,33 +397,6 @@ class ForwardingJournal(Journal):
         """
         self._forwarder.drain(look_around=True)
 
-    def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        self._forwarder.drain()
-        return self._far.read_batches(after)
-
-    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
-        self._forwarder.drain()
-        return self._far.read_stream(stream, after)
-
-    def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
-        self._forwarder.drain()
-        return self._far.follow(after, poll_s=poll_s)
-
-    def head(self) -> int:
-        self._forwarder.drain()
-        return self._far.head()
-
-    def upper_bound(self) -> int:
-        self._forwarder.drain()
-        return self._far.upper_bound()
-
-    def lost(self) -> list[Damage]:
-        return self._far.lost()
-
-    def last_sequence(self, producer: int) -> int:
-        self._forwarder.drain()
-        return self._far.last_sequence(producer)
-
     def sync(self) -> None:
         if self.sync_due_ns != inf:
             self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
@@ -451,14 +405,11 @@ class ForwardingJournal(Journal):
     def sync_if_interval(self) -> None:
         self._spool.sync_if_interval()
 
-    def fingerprint(self, position: int) -> bytes | None:
-        return self._far.fingerprint(position)
-
-    def cache_path(self) -> str | None:
-        return self._far.cache_path()
-
-    def is_damaged(self) -> bool:
-        return self._far.is_damaged()
-
     def close(self) -> None:
         self._forwarder.close()
+
+
+class ExclusiveForwardingJournal(ExclusiveLayer, ForwardingJournal):
+    """One whose far journal can be decided in: there, appends wait for it."""
+
+    journal: ExclusiveJournal

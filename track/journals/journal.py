@@ -10,8 +10,9 @@ What every journal promises, whatever it is made of (``tests/contracts`` checks 
   not a :class:`~track.journals.journal.JournalSyncError` also means that no reader will see them.
 * **Sharing.** Any number of threads and processes append and read at once. ``append`` waits for
   nobody's exclusive section. A forked child goes on using the journal it inherited.
-* **Decisions.** At most one thread of one process is inside ``exclusive()``; what is appended
-  inside it was decided on all that had been appended by other exclusive sections.
+* **Decisions.** At most one thread of one process is inside the ``exclusive()`` of an
+  :class:`ExclusiveJournal`; what is appended inside it was decided on all that had been appended by
+  other exclusive sections.
 * **Damage.** A reader yields exactly the intact events, in order, whatever happened to the rest,
   and says once what it skipped.
 """
@@ -23,11 +24,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from math import inf
-from typing import Literal
+from typing import Literal, Protocol
 
 from track.errors import BackendError, JournalWriteError
 from track.events.codec import STREAM, decode, identify
-from track.events.scan import Damage
 from track.events.types import Recorded
 
 Batch = tuple[Sequence[int], list[bytes]]
@@ -54,7 +54,11 @@ class PartialDuplicate(JournalWriteError):
 
 
 class Journal(ABC):
-    """An append-only, totally ordered store of payloads. The module says what it promises."""
+    """An append-only, totally ordered store of payloads. The module says what it promises.
+
+    A journal appends, reads and closes. All else works on any journal as it is here, and is a
+    method for those that know a faster way.
+    """
 
     sync_due_ns: float = inf
     """Wall time, in nanoseconds, from which on a writer should :meth:`sync`; inf for never. A sync
@@ -91,7 +95,7 @@ class Journal(ABC):
 
         Raises
         ------
-        PartlyThere
+        PartialDuplicate
             some of it arrived before; a journal that cannot tell appends it again
         JournalError
             as of :meth:`append`
@@ -99,21 +103,10 @@ class Journal(ABC):
         self.append(payloads)
 
     @abstractmethod
-    def exclusive(self) -> AbstractContextManager[None]:
-        """Enter the exclusive section; the same thread may enter it again inside.
-
-        Raises
-        ------
-        LockTimeout
-            somebody else stayed inside it for too long
-        """
-
-    @abstractmethod
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         """Yield what was appended behind a position, up to the end as it is on the way."""
 
-    @abstractmethod
-    def sync(self) -> None:
+    def sync(self) -> None:  # noqa: B027 - what is as stable as it gets needs nothing
         """Return when all that was appended is on stable storage."""
 
     def sync_if_interval(self) -> None:  # noqa: B027 - a journal without durabilities has nothing to do
@@ -132,37 +125,9 @@ class Journal(ABC):
         sequences = (item.sequence for item in self.read() if item.producer == producer)
         return max(sequences, default=0)
 
-    def fingerprint(self, position: int) -> bytes | None:
-        """Return bytes that tell the event at a position from any other one.
-
-        Returns
-        -------
-        None when no event can be there.
-        """
+    def cache_source(self) -> CacheSource | None:
+        """Return what a cache of this journal is made with, None where there is none."""
         return None
-
-    def lost(self) -> list[Damage]:
-        """Return the damaged ranges met so far, of a journal that is on this machine.
-
-        What a crash cut short is not among them: nobody was told that such events are recorded,
-        and those of other ranges may be missed.
-        """
-        return []
-
-    def fingerprint_digest(self, position: int) -> bytes | None:
-        """Return 16 bytes of the fingerprint at a position, for caches to tell journals apart."""
-        from hashlib import blake2b
-
-        found = self.fingerprint(position)
-        return None if found is None else blake2b(found, digest_size=16).digest()
-
-    def cache_path(self) -> str | None:
-        """Return where the cache of what is in here may be on this machine, None for nowhere."""
-        return None
-
-    def is_damaged(self) -> bool:
-        """Whether anything was met that may have been an event once."""
-        return False
 
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
         """Yield what was appended about one subject behind a position.
@@ -221,6 +186,33 @@ class Journal(ABC):
                 yield batch
             yield None
             time.sleep(poll_s)
+
+
+class ExclusiveJournal(Journal):
+    """A journal in which decisions can be made, as one process at a time can be alone in it."""
+
+    @abstractmethod
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Enter the exclusive section; the same thread may enter it again inside.
+
+        Raises
+        ------
+        LockTimeout
+            somebody else stayed inside it for too long
+        """
+
+
+class CacheSource(Protocol):
+    """A journal whose contents may be cached in a file of this machine."""
+
+    def cache_path(self) -> str | None:
+        """Return where the cache may be, None for nowhere."""
+
+    def fingerprint(self, position: int) -> bytes | None:
+        """Return bytes that tell the event at a position from any other one, None for no event."""
+
+    def is_damaged(self) -> bool:
+        """Return whether anything was met that may have been an event once."""
 
 
 def of_stream(stream: int, after: int, batch: Batch) -> Iterator[Batch]:

@@ -15,7 +15,14 @@ from typing import BinaryIO
 from track.errors import DamageWarning, JournalError, warn
 from track.events.scan import Damage
 from track.journals.file_lock import LockedFile
-from track.journals.journal import SYNC_INTERVAL_NS, Batch, Durability, Journal, JournalSyncError
+from track.journals.journal import (
+    SYNC_INTERVAL_NS,
+    Batch,
+    CacheSource,
+    Durability,
+    ExclusiveJournal,
+    JournalSyncError,
+)
 from track.journals.streams import Run, Streams
 from track.utils.caches import place_of_cache
 from track.utils.files import replacing
@@ -28,7 +35,7 @@ CACHE_SUFFIXES = (CACHE_SUFFIX, f"{CACHE_SUFFIX}-journal", INDEX_SUFFIX)
 """Of files beside a journal that may be deleted at any time; the second one is SQLite's."""
 
 
-class JournalOnDisk(Journal):
+class JournalOnDisk(ExclusiveJournal):
     """A journal in one file.
 
     Parameters
@@ -120,6 +127,11 @@ class JournalOnDisk(Journal):
             warn(f"{where} intact record (damaged): see `track verify`", DamageWarning)
 
     def lost(self) -> list[Damage]:
+        """Return the damaged ranges met so far.
+
+        What a crash cut short is not among them: nobody was told that such events are recorded,
+        and those of other ranges may be missed.
+        """
         return [piece for piece in self.damage if piece.reason == "corrupt"]
 
     @abstractmethod
@@ -141,10 +153,19 @@ class JournalOnDisk(Journal):
     def read_run(self, run: Run) -> Batch:
         """Return the events behind a position up to another one."""
 
+    def cache_source(self) -> CacheSource:
+        return self
+
+    @abstractmethod
+    def fingerprint(self, position: int) -> bytes | None:
+        """Return bytes that tell the event at a position from any other one, None for no event."""
+
     def cache_path(self) -> str | None:
+        """Return where the cache of what is in here may be, None for nowhere."""
         return place_of_cache(self.path + CACHE_SUFFIX)
 
     def is_damaged(self) -> bool:
+        """Return whether anything was met that may have been an event once."""
         return bool(self.lost())
 
     def load_index(self) -> BinaryIO | None:

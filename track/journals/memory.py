@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from track.errors import JournalClosed
-from track.journals.journal import Batch, Journal
+from track.journals.journal import Batch, ExclusiveJournal
 from track.journals.sequences import Sequences
 from track.utils.forking import ForkSafeLock
 
 _BATCH = 4096
 
 
-class MemoryJournal(Journal):
+class MemoryJournal(ExclusiveJournal):
     """A list of payloads; positions count them from 1. It ends with the process.
 
     A forked child goes on with a copy of its own.
@@ -45,9 +45,6 @@ class MemoryJournal(Journal):
 
     def last_sequence(self, producer: int) -> int:
         return self._sequences.last(self, producer)
-
-    def sync(self) -> None:
-        """Memory has nothing more stable to go to."""
 
     def close(self) -> None:
         self._closed = True

@@ -69,8 +69,8 @@ class Indexed(Protocol):
     def read_run(self, run: Run) -> Batch:
         """Return the intact events of a run."""
 
-    def fingerprint_digest(self, position: int) -> bytes | None:
-        """Return what tells the event at a position from any other one, in 16 bytes."""
+    def fingerprint(self, position: int) -> bytes | None:
+        """Return what tells the event at a position from any other one."""
 
     def load_index(self) -> BinaryIO | None:
         """Open what :meth:`save_index` was given last, None when there is nothing."""
@@ -275,11 +275,13 @@ class _FileIndex(_Index):
 
 
 def _fingerprint_digest(journal: Indexed, position: int) -> bytes:
-    """Return what tells the event at a position from any other one, in few bytes."""
-    found = journal.fingerprint_digest(position)
+    """Return what tells the event at a position from any other one, in 16 bytes."""
+    from hashlib import blake2b
+
+    found = journal.fingerprint(position)
     if found is None:
         raise _Refused("the journal does not say what its last event is")
-    return found
+    return blake2b(found, digest_size=16).digest()
 
 
 def _pack(kept: _Index, new: _NewEvents, fingerprint_digest: bytes) -> list[Part]:

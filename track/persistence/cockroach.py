@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from track.errors import BackendError
+from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.spool import Spool
 from track.persistence.remote import ForwardedProtocol, send_left_behind
 from track.persistence.uri_options import RemoteSettings, remote_settings, spool_of
@@ -57,7 +58,8 @@ class Cockroach(ForwardedProtocol):
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
         settings = remote_settings(uri, ("log", *_TLS))
         far, spool = _open(uri, settings)
-        super().__init__(uri, far, spool, settings, strict=strict, eager=eager)
+        forwarding = ExclusiveForwardingJournal(far, spool, settings.timeout_s)
+        super().__init__(uri, forwarding, strict=strict, eager=eager)
 
 
 def sync(uri: str) -> int:

@@ -18,12 +18,8 @@ class ForwardedProtocol(JournaledProtocol):
     ----------
     uri
         as the user gave it
-    far
-        the journal
-    spool
-        where what is logged waits for it
-    settings
-        what the URI says
+    forwarding
+        the journal, behind the spool where what is logged waits for it
     strict, eager
         as of :class:`~track.persistence.journaled.JournaledProtocol`
     """
@@ -31,14 +27,12 @@ class ForwardedProtocol(JournaledProtocol):
     def __init__(
         self,
         uri: str,
-        far: Journal,
-        spool: Spool,
-        settings: RemoteSettings,
+        forwarding: ForwardingJournal,
         *,
         strict: bool,
         eager: bool,
     ) -> None:
-        self.forwarding = ForwardingJournal(far, spool, settings.timeout_s)
+        self.forwarding = forwarding
         super().__init__(self.forwarding, strict=strict, eager=eager, uri=uri)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Literal, NamedTuple
 from track.errors import ItemNotFound, JournalClosed
 from track.events.codec import stream_id
 from track.events.types import Event
-from track.journals.journal import Journal
+from track.journals.journal import ExclusiveJournal, Journal
 from track.journals.producer import Producer
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
@@ -264,6 +264,11 @@ class LocalRepository(Repository):
     @contextmanager
     def exclusive_state(self) -> Iterator[Objects]:
         """Give the objects as they are now; no other process decides anything meanwhile."""
+        if not isinstance(self.journal, ExclusiveJournal):
+            raise TypeError(
+                f"nothing can be decided in a {type(self.journal).__name__}: derive it from "
+                "track.journals.journal.ExclusiveJournal"
+            )
         with self._producer.busy():
             if time.monotonic() - self._caught_up_at > RECENTLY_S:
                 # Others wait for whoever is inside, and need not wait for all that is read here.

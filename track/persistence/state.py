@@ -120,11 +120,11 @@ class State:
 
     def _load(self) -> None:
         self._kept = 0
-        journal = self.journal
-        path = journal.cache_path()
-        if path is None or path == self._refused:
+        source = self.journal.cache_source()
+        path = None if source is None else source.cache_path()
+        if source is None or path is None or path == self._refused:
             return
-        self._cache = cache = Cache(path, partial(_replay, journal))
+        self._cache = cache = Cache(path, partial(_replay, self.journal))
         this = ref(self)  # which is released at once when nobody uses it any more
 
         def recover(objects: Objects, error: Unusable) -> Objects:
@@ -134,7 +134,7 @@ class State:
             return state.recover(cache, objects, error)
 
         try:
-            objects = cache.load(journal.fingerprint, recover)
+            objects = cache.load(source.fingerprint, recover)
             if objects is not None:
                 self.objects, self._kept = objects, objects.events
         except Foreign as error:
@@ -160,15 +160,15 @@ class State:
 
     def _save(self) -> None:
         """Keep what is new, unless somebody is looking at what is there."""
-        cache, journal = self._cache, self.journal
-        if cache is None or self._readers:
+        cache, source = self._cache, self.journal.cache_source()
+        if cache is None or source is None or self._readers:
             return
         self._kept = self.objects.events
         cache.unpin()
         try:
-            if journal.is_damaged():
+            if source.is_damaged():
                 raise Unusable("the journal is damaged, and it would hide that")  # noqa: TRY301
-            cache.save(self.objects, journal.fingerprint)
+            cache.save(self.objects, source.fingerprint)
         except Moved:
             raise
         except (Unusable, ValueError, TypeError, AttributeError) as error:

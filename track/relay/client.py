@@ -8,6 +8,7 @@ from typing import Any
 
 from track.events.codec import decode
 from track.events.types import Recorded
+from track.journals.forwarding import ForwardingJournal
 from track.journals.journal import Journal
 from track.journals.spool import Spool
 from track.persistence.remote import ForwardedProtocol, send_left_behind
@@ -81,7 +82,8 @@ class SocketClient(ForwardedProtocol):
         self._connection = Connection(_target(uri, settings, authenticate))
         self._journal = RelayJournal(self._connection)
         spool = _spool(self._connection.target, settings)
-        super().__init__(uri, self._journal, spool, settings, strict=strict, eager=eager)
+        forwarding = ForwardingJournal(self._journal, spool, settings.timeout_s)
+        super().__init__(uri, forwarding, strict=strict, eager=eager)
 
     def _make_repository(self, journal: Journal) -> Repository:
         self._server = RemoteRepository(self._connection, self.forwarding, self.producer)

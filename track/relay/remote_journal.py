@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
 
-from track.errors import BackendError
 from track.journals.journal import Batch, Journal
 from track.relay.connection import Connection
 from track.relay.messages import Verb, from_records, to_records
 
 
 class RelayJournal(Journal):
-    """The journal that a server has. It is read and appended to; what needs a decision is asked.
+    """The journal that a server has. It is read and appended to; the server makes the decisions.
 
     Parameters
     ----------
@@ -27,12 +25,6 @@ class RelayJournal(Journal):
         # The server leaves out what it has already, so there is nothing to be resolved here.
         if payloads:
             self._connection.request(Verb.APPEND, [], to_records([*payloads]))
-
-    def exclusive(self) -> AbstractContextManager[None]:
-        raise BackendError(
-            f"decisions are made by the server at {self._connection.target}, and nobody can lock "
-            "it: use fetch_and_update_trial"
-        )
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         return filter(None, self._batches(after, live=False))

@@ -8,14 +8,14 @@ import pytest
 from tests.relays import served
 from tests.unit.cli.conftest import fill
 from track import TrackClient
-from track.journals.journal import Journal
+from track.journals.journal import ExclusiveJournal
 from track.journals.memory import MemoryJournal
 from track.persistence import register
 from track.persistence.journaled import JournaledProtocol
 from track.stores.readonly import ReadProtocol, open_for_reading
 
 
-class CountedJournal(Journal):
+class CountedJournal(ExclusiveJournal):
     """A journal that notes each time somebody reads another one through it."""
 
     def __init__(self, journal, reads):

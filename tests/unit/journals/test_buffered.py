@@ -9,7 +9,7 @@ import pytest
 from track.errors import EncodingError, JournalClosed, JournalWriteError
 from track.events.types import MetadataLogged
 from track.journals import buffered as journal_retry
-from track.journals.buffered import BufferedJournal
+from track.journals.buffered import ExclusiveBufferedJournal
 from track.journals.journal import JournalSyncError
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
@@ -50,7 +50,7 @@ def below():
 
 @pytest.fixture
 def journal(below, told):
-    return BufferedJournal(below)
+    return ExclusiveBufferedJournal(below)
 
 
 def payloads_of(journal):

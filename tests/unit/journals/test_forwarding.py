@@ -16,7 +16,7 @@ from tests.flaky import FlakyJournal
 from track.errors import JournalClosed, JournalUnreachable
 from track.events.types import MetricsLogged, TrialStarted
 from track.journals import forwarding as forward
-from track.journals.forwarding import ForwardingJournal
+from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.producer import Producer
 from track.journals.spool import Spool
 
@@ -43,7 +43,7 @@ def far():
 
 @pytest.fixture
 def journal(far, folder):
-    opened = ForwardingJournal(far, Spool(str(folder)), 30)
+    opened = ExclusiveForwardingJournal(far, Spool(str(folder)), 30)
     yield opened
     far.away = False
     far.blocked.set()
@@ -164,7 +164,7 @@ def test_who_needs_an_answer_is_told_where_everything_is(journal, far, folder):
 
 def test_a_thread_that_hangs_is_not_waited_for_without_end(far, folder):
     """Who needs an answer gives up after the timeout."""
-    journal = ForwardingJournal(far, Spool(str(folder)), 0.05)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 0.05)
     far.blocked.clear()
     log(journal)
     wait_until(journal._forwarder._sending.locked)
@@ -192,13 +192,13 @@ def test_closing_sends_what_is_left_and_leaves_nothing_behind(journal, far, fold
 
 def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
     """The error says where it is; the next client sends it before anything else."""
-    journal = ForwardingJournal(far, Spool(str(folder)), 30)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30)
     far.away = True
     log(journal)
     with pytest.raises(JournalUnreachable, match=str(folder)):
         journal.close()
     far.away = False
-    following = ForwardingJournal(FlakyJournal(far._payloads), Spool(str(folder)), 30)
+    following = ExclusiveForwardingJournal(FlakyJournal(far._payloads), Spool(str(folder)), 30)
     assert [recorded.event.step for recorded in following.read()] == [0, 1, 2]
     following.close()
     assert list(folder.iterdir()) == []
@@ -206,7 +206,7 @@ def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
 
 def test_a_journal_that_nobody_has_any_more_is_sent(far, folder):
     """Programs that never close anything lose nothing, and keep no threads."""
-    journal = ForwardingJournal(far, Spool(str(folder)), 30)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30)
     far.blocked.clear()
     log(journal)
     thread = journal._forwarder.thread
@@ -312,7 +312,7 @@ def test_pauses_have_an_end_however_long_an_outage_is():
 PROGRAM = """
 import logging, sys
 logging.basicConfig(format="%(message)s")
-from track.journals.forwarding import ForwardingJournal
+from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.file import FileJournal
 from track.journals.producer import Producer
 from track.journals.spool import Spool
@@ -320,7 +320,7 @@ from track.events.types import TrialStarted
 from tests.flaky import FlakyJournal
 
 far = {far}
-journal = ForwardingJournal(far, Spool({folder!r}), 30)
+journal = ExclusiveForwardingJournal(far, Spool({folder!r}), 30)
 for _ in range(5):
     Producer(journal).record(1, TrialStarted())
 """
@@ -363,7 +363,7 @@ def test_durability_is_that_of_the_spool(far, folder, monkeypatch, durability, s
     """What is acknowledged is synced here as often as a journal in a file is."""
     synced = []
     monkeypatch.setattr(Spool, "sync", lambda _: synced.append(1))
-    journal = ForwardingJournal(far, Spool(str(folder), durability), 30)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder), durability), 30)
     journal._spool.on_begin = None
     log(journal, 10)
     assert len(synced) == syncs

@@ -331,7 +331,7 @@ def test_a_journal_with_no_place_for_caches_does_without():
     journal.append([b"garbage"])
     with protocol_store.read_state() as objects:
         assert objects.events == 1
-    assert journal.cache_path() is None
+    assert journal.cache_source() is None
 
 
 @pytest.mark.parametrize("kind", KINDS)

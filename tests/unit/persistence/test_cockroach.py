@@ -90,7 +90,7 @@ def test_a_uri_that_makes_no_sense_is_refused(uri, words):
 
 def test_options_of_clients_are_left_to_them(spool):
     """Some put their own on the URI of a store."""
-    get_protocol(f"cockroach://db?objective=loss&spool={spool}").journal._far.close()
+    get_protocol(f"cockroach://db?objective=loss&spool={spool}").journal.journal.close()
 
 
 @pytest.mark.parametrize("scheme", ["cockroach", "postgres", "postgresql"])

@@ -296,11 +296,9 @@ def test_a_server_that_is_away_is_named():
         sync(f"socket://127.0.0.1:{port}?timeout=0.2&spool=empty") or store.fetch_projects()
 
 
-@pytest.mark.parametrize("call", ["exclusive_state", "exclusive"])
-def test_nobody_far_away_locks_the_server(store, call):
+def test_nobody_far_away_locks_the_server(store):
     """The message says what to use."""
-    owner = store if call == "exclusive_state" else store._journal
-    with pytest.raises(BackendError, match="fetch_and_update_trial"), getattr(owner, call)():
+    with pytest.raises(BackendError, match="fetch_and_update_trial"), store.exclusive_state():
         pass
 
 

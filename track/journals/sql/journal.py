@@ -38,7 +38,8 @@ from track.journals.journal import (
     DEFAULT_LOCK_TIMEOUT,
     DEFAULT_TIMEOUT,
     Batch,
-    Journal,
+    CacheSource,
+    ExclusiveJournal,
     PartialDuplicate,
 )
 from track.journals.sql.rewrite import forget_snapshots, rewrite_some
@@ -111,7 +112,7 @@ _SELECT_STREAM = _SELECT.format(" AND stream = %(stream)s")
 _Result = TypeVar("_Result")
 
 
-class SQLJournal(Journal):
+class SQLJournal(ExclusiveJournal):
     """One log of a database; the position of an event is its number.
 
     Nothing is sent before it must be: making the journal does not connect.
@@ -356,13 +357,22 @@ class SQLJournal(Journal):
         )
         return rows[0][0] or 0
 
+    def cache_source(self) -> CacheSource:
+        return self
+
     def fingerprint(self, position: int) -> bytes | None:
+        """Return bytes that tell the event at a position from any other one, None for no event."""
         (positions, payloads), _ = self._work(partial(self._select, None, position - 1, 1))
         # Not the payload itself: caches keep this, and what is in it may be erased one day.
         return blake2b(payloads[0], digest_size=32).digest() if position in positions else None
 
     def cache_path(self) -> str | None:
+        """Return where the cache may be, None for nowhere."""
         return cache_of_user(f"{self._servers.identity()}\n{self._log}")
+
+    def is_damaged(self) -> bool:
+        """Return False: a database sees to that."""
+        return False
 
     def rewrite(
         self, streams: Collection[int], change: Callable[[bytes], bytes], last: int
@@ -375,9 +385,6 @@ class SQLJournal(Journal):
         self._work(partial(forget_snapshots, self._log))
 
     # The end
-
-    def sync(self) -> None:
-        """Do nothing: what the server committed is as stable as it gets."""
 
     def close(self) -> None:
         self._sessions.close()

@@ -1,0 +1,98 @@
+"""A journal in front of another one: whatever it does not do itself, the other one does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from threading import get_ident
+
+from track.journals.journal import (
+    Batch,
+    CacheSource,
+    ExclusiveJournal,
+    Journal,
+)
+from track.utils.forking import renew_in_children
+
+
+class LayeredJournal(Journal):
+    """Asks the journal behind it, so that nothing it knows is answered by a default.
+
+    Parameters
+    ----------
+    journal
+        the one behind
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+
+    def renew_after_fork(self) -> None:
+        """Do nothing: what is to be renewed is behind."""
+
+    def _behind(self) -> Journal:
+        """Return the journal behind, which has all that an answer must know of."""
+        return self.journal
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        self._behind().append(payloads)
+
+    def append_foreign(self, payloads: Sequence[bytes]) -> None:
+        self._behind().append_foreign(payloads)
+
+    def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        return self._behind().read_batches(after)
+
+    def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
+        return self._behind().read_stream(stream, after)
+
+    def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
+        return self._behind().follow(after, poll_s=poll_s)
+
+    def head(self) -> int:
+        return self._behind().head()
+
+    def upper_bound(self) -> int:
+        return self._behind().upper_bound()
+
+    def last_sequence(self, producer: int) -> int:
+        return self._behind().last_sequence(producer)
+
+    def cache_source(self) -> CacheSource | None:
+        return self.journal.cache_source()
+
+
+class ExclusiveLayer(LayeredJournal, ExclusiveJournal):
+    """Has what is decided recorded by the journal behind it, before the call returns."""
+
+    journal: ExclusiveJournal
+
+    _decider = 0
+    """The thread in the exclusive section, 0 for none of this process."""
+
+    def renew_after_fork(self) -> None:
+        super().renew_after_fork()
+        self._decider = 0
+
+    def _before_section(self) -> None:
+        """Have the journal behind know what was logged here before, or raise."""
+        self._behind()
+
+    def append(self, payloads: Sequence[bytes]) -> None:
+        if self._decider == get_ident():
+            # It overtakes nothing of its thread: events of one producer arrive in their order.
+            self._behind().append(payloads)
+        else:
+            super().append(payloads)
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        if self._decider != get_ident():
+            self._before_section()
+        renew_in_children(self)  # a child that is forked inside is not
+        with self.journal.exclusive():
+            before, self._decider = self._decider, get_ident()
+            try:
+                yield
+            finally:
+                self._decider = before
