@@ -118,10 +118,11 @@ class FileJournal(JournalOnDisk):
         )
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        window = self.window
+        # Up to the end as it is now: whoever logs meanwhile must not keep a reader busy.
+        window, end = self.window, self.upper_bound()
         beyond = partial(find_record, self._read, self.window)
-        while data := self._read(after, window):
-            at_end = len(data) < window or not self._read(after + window, 1)
+        while data := self._read(after, min(window, max(0, end - after))):
+            at_end = len(data) < window or after + len(data) == end
             result = scan(data, after, None if at_end else beyond)
             for piece in result.damage:
                 self._report(piece)

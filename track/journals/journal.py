@@ -104,7 +104,10 @@ class Journal(ABC):
 
     @abstractmethod
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        """Yield what was appended behind a position, up to the end as it is on the way."""
+        """Yield what was appended behind a position, all that was there when the reading began.
+
+        What is appended meanwhile may come, too, or with the next reading.
+        """
 
     def sync(self) -> None:  # noqa: B027 - what is as stable as it gets needs nothing
         """Return when all that was appended is on stable storage."""
@@ -138,7 +141,7 @@ class Journal(ABC):
             yield from of_stream(stream, after, batch)
 
     def read(self, after: int = 0) -> Iterator[Recorded]:
-        """Yield the events behind a position, up to the end as it is on the way."""
+        """Yield the events behind a position, as :meth:`read_batches` does."""
         for positions, payloads in self.read_batches(after):
             yield from map(decode, positions, payloads)
 

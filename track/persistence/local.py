@@ -99,10 +99,14 @@ class FileProtocol(JournaledProtocol):
 
     def _replace_report(self, path: str) -> None:
         journal, began = self._file_journal, time.monotonic()
-        # Who waited for another process catches up then: reports never go backwards.
-        turn = replacing_report(path, journal.file.lock_timeout_s)
-        with turn as file, self.read_state() as objects:
-            file.writelines(render_report(objects))
+        # Who waited for another process catches up then: reports never go backwards. Of many that
+        # wait, one writes the report for all: what they recorded is in the journal already.
+        with replacing_report(path, journal.file.lock_timeout_s, unless_done=True) as file:
+            if file is None:
+                self._reported = self._reported._replace(at=time.monotonic())
+                return
+            with self.read_state() as objects:
+                file.writelines(render_report(objects))
         ended = time.monotonic()
         self._reported = _Reported(ended, ended - began, journal.upper_bound())
 

@@ -115,11 +115,15 @@ def create_report(path: str) -> None:
 
 
 @contextmanager
-def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iterator[Any]:
+def replacing_report(
+    path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT, *, unless_done: bool = False
+) -> Iterator[Any]:
     """Give a text file that becomes the report when the block ends well.
 
     One process at a time is inside for one path, so that who renders inside the block never
     replaces a newer report by an older one. The mode of the file that was there is kept.
+    With ``unless_done`` it gives None if another process did it since, see
+    :func:`~track.utils.files.replacing`.
 
     Raises
     ------
@@ -134,7 +138,7 @@ def replacing_report(path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> Iter
     if not os.path.isdir(os.path.dirname(path)):
         raise NotAReport(f"cannot write {path}: create the folder first")
     try:
-        with replacing(path, timeout_s, encoding="ascii") as file:
+        with replacing(path, timeout_s, encoding="ascii", unless_done=unless_done) as file:
             yield file
     except TrackError:
         raise

@@ -92,6 +92,7 @@ def replacing(
     encoding: str | None = None,
     durably: bool = True,
     private: bool = False,
+    unless_done: bool = False,
 ) -> Iterator[Any]:
     """Give a file that takes the place of another one, as a whole, when the block ends well.
 
@@ -109,6 +110,9 @@ def replacing(
         sync the content before it takes its place
     private
         let nobody but the owner read the content, not for an instant
+    unless_done
+        give None, and replace nothing, if another process has replaced it since, and entered its
+        block after this call began: it knew all that this process knows
 
     Raises
     ------
@@ -119,7 +123,11 @@ def replacing(
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.tmp")
-    with _locked(temporary, timeout_s, encoding) as locked:
+    done = path if unless_done else None
+    with _locked(temporary, timeout_s, encoding, done) as locked:
+        if locked is None:
+            yield None
+            return
         # Others may have made, and opened, the one that is locked.
         file, written = _private(folder, name, encoding) if private else (locked, temporary)
         try:
@@ -147,9 +155,16 @@ def _private(folder: str, name: str, encoding: str | None) -> tuple[Any, str]:
 
 
 @contextmanager
-def _locked(path: str, timeout_s: float, encoding: str | None) -> Iterator[Any]:
-    """Open a file for writing once nobody else has it; what a killed writer left is emptied."""
+def _locked(
+    path: str, timeout_s: float, encoding: str | None, done: str | None = None
+) -> Iterator[Any]:
+    """Open a file for writing once nobody else has it; what a killed writer left is emptied.
+
+    It gives None once such a file, which somebody else opened after this call began, is found at
+    the path ``done``.
+    """
     mode = "r+b" if encoding is None else "r+"
+    is_first = True
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         with open(fd, mode, encoding=encoding) as file, _Unshared(fd):
@@ -158,11 +173,16 @@ def _locked(path: str, timeout_s: float, encoding: str | None) -> Iterator[Any]:
                     f"another process has been writing {path} for over {timeout_s:g} s: it is "
                     "stopped or stuck; resume or kill it and try again"
                 )
-            if not is_at(path, os.fstat(fd)):
-                continue  # it took its place while this process waited for it
-            file.truncate()
-            yield file
-            return
+            if is_at(path, os.fstat(fd)):
+                file.truncate()
+                yield file
+                return
+            # It took its place while this process waited for it. Whoever wrote the first one may
+            # have begun before; the next is made when that is done.
+            if done is not None and not is_first and is_at(done, os.fstat(fd)):
+                yield None
+                return
+            is_first = False
 
 
 class _Unshared:

@@ -330,6 +330,21 @@ def test_a_sync_that_fails_is_told_apart_from_a_write_that_fails(path, monkeypat
     journal.close()
 
 
+def test_a_reading_ends_where_the_journal_ended_as_it_began(journal):
+    """Whoever logs meanwhile, faster than somebody reads, must not keep him busy for ever."""
+    journal.window = 100
+    journal.append([bytes(60)])
+    journal.append([bytes(60)])
+    end, seen = journal.head(), []
+    for positions, _ in journal.read_batches():
+        seen += positions
+        journal.append([bytes(60)])
+    assert len(seen) == 2
+    assert seen[-1] == end
+    assert [batch[0][0] for batch in journal.read_batches(end)] == [end * 3 // 2, end * 2]
+    assert list(journal.read_batches(10**9)) == []
+
+
 def test_a_closed_journal_says_so_whatever_is_asked_of_it(journal):
     """Every use of a closed journal is the same clear error."""
     journal.append([b"a"])

@@ -4,6 +4,8 @@ import json
 import os
 import stat
 import threading
+import time
+from contextlib import suppress
 from multiprocessing import get_context
 
 import pytest
@@ -252,6 +254,49 @@ def test_one_writer_at_a_time(report):
     leave.set()
     writer.join()
     assert report.read_text() == "[]"
+
+
+@pytest.mark.parametrize("outcome", ["first only", "done", "failed"])
+def test_of_many_that_wait_one_writes_for_all(report, outcome):
+    """Who waited for one that began later, and succeeded, has nothing to do."""
+    path, temporary, given = str(report), report.with_name(".report.json.tmp"), []
+    report.write_text("[]")
+
+    def wait():
+        with replacing_report(path, unless_done=True) as file:
+            given.append(file is not None)
+            if file is not None:
+                file.write("[3]")
+
+    def are_open(name, count):
+        """Wait until so many descriptors of this process are of a file of that name."""
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            paths = [os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")]
+            if paths.count(str(name)) == count:
+                return
+            time.sleep(0.001)
+        raise AssertionError(paths)
+
+    waiter = threading.Thread(target=wait)
+    with replacing_report(path) as file:
+        file.write("[1]")
+        waiter.start()
+        are_open(temporary, 2)
+        kept = os.dup(file.fileno())  # and with it, its lock
+    if outcome == "first only":
+        os.close(kept)
+        waiter.join()
+    else:
+        with suppress(ZeroDivisionError), replacing_report(path) as file:
+            file.write("[2]")
+            os.close(kept)
+            are_open(temporary, 2)
+            _ = 1 / (outcome != "failed")
+        waiter.join()
+    assert given == [outcome != "done"]
+    assert report.read_text() == ("[2]" if outcome == "done" else "[3]")
+    assert listing(report.parent) == ["report.json"]
 
 
 def count_up(path, count):
