@@ -55,6 +55,7 @@ AT_ONCE = 64
 _NAMES = [
     *("fetch_groups", "fetch_projects", "fetch_trials", "first_group", "first_trial", "get_trial"),
     *("knows", "next_revision", "status_of", "first_unmet", "objects", "sync", "commit"),
+    *("rows", "look_up", "sample", "chunks", "points"),
     *("__class__", "close", "exec", ""),
 ]
 _ODD: list[Any] = [
@@ -73,6 +74,10 @@ _ODD: list[Any] = [
     *(msgpack.ExtType(16, msgpack.packb([name, 3])) for name in ("new", None, [1])),
     datetime(2020, 1, 1, tzinfo=timezone.utc),
 ]
+
+
+_ABOUT_A_SERIES = 0.3
+"""How many of the calls are."""
 
 
 class Input(NamedTuple):
@@ -148,6 +153,11 @@ def _a_last(chance: random.Random) -> tuple[Verb, list[Any], bytes]:
 
 def _a_call(chance: random.Random) -> tuple[Verb, list[Any], bytes]:
     arguments = [chance.choice(_ODD) for _ in range(chance.choice([0, 1, 1, 2]))]
+    if chance.random() < _ABOUT_A_SERIES:
+        series = _odd_values(chance, ["trial_0", "loss", chance.randrange(9), 1, 0.5])
+        bounds = [chance.choice([0, 1, 2, 9, 2**16, 2**40, *_ODD]) for _ in range(3)]
+        name, count = chance.choice([("sample", 3), ("chunks", 1), ("points", 2)])
+        return Verb.CALL, [name, series, *bounds[:count]], b""
     return Verb.CALL, [chance.choice(_NAMES), *arguments], b""
 
 

@@ -25,7 +25,7 @@ from track.persistence.protocol import Query
 from track.persistence.repository import Kind, table
 from track.persistence.utils import without_password
 from track.projections import history as past
-from track.projections.copies import copy_group, copy_project, view_fetched, view_trial
+from track.projections.copies import copy_group, copy_project, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
 from track.projections.objects import Objects
 from track.projections.query import check_paths
@@ -34,7 +34,7 @@ from track.projections.times import TrialTimes, has_all_times, times_in, times_o
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
-from track.trial_lookup import TrialLookup, is_exact, text_of
+from track.trial_lookup import TrialLookup
 from track.trial_page import Page, StatusOf, page_of
 from track.trial_summary import Condition
 from track.utils.process import ProcessId
@@ -229,17 +229,12 @@ class Reader(TrialLookup):
         if at is not None:
             uid, batches = self.events_of(which)
             return self._as_it_stood(uid, batches, at)
-        if is_exact(which) and not self.is_local():
-            # A server need not send all others.
-            for found in self.protocol.fetch_trials({"uid": text_of(which)}):
-                return view_fetched(found)
-        with self.protocol.read_state() as objects:
-            return view_trial(self.find_in(objects, which))
+        with self.looking_up([which]) as (_, found):
+            return view_trial(found[0])
 
     def named(self, several: Iterable[str]) -> list[Trial]:
         """Return some trials, each once."""
-        with self.protocol.read_state() as objects:
-            found = [self.find_in(objects, which) for which in several]
+        with self.looking_up([*several]) as (_, found):
             return [view_trial(trial) for trial in dict.fromkeys(found)]
 
     def view(self, which: str | Trial, *, at: When = None) -> View:
@@ -248,18 +243,16 @@ class Reader(TrialLookup):
 
     def _views(self, *sides: tuple[str | Trial, When]) -> list[View]:
         """Return views of trials, for which the store is looked at once."""
-        with self.protocol.read_state() as objects:
-            found = {
-                which: self.find_in(objects, which) for which in dict.fromkeys(w for w, _ in sides)
-            }
+        several = [*dict.fromkeys(which for which, _ in sides)]
+        with self.looking_up(several) as (objects, trials):
+            found = dict(zip(several, trials, strict=True))
             groups = {group.uid: group.name for group in objects.groups.values()}
             status_in = self.protocol.repository.status_in
             now = {
                 which: (view_trial(one), status_in(objects, one)) for which, one in found.items()
             }
-            known = found.values() if self.has_cache() else ()
-            kept = {trial.uid: attempts_in(objects, trial) for trial in known}
-        uids = {now[which][0].uid for which, at in sides if at is not None or not kept}
+            kept = {trial.uid: attempts_in(objects, trial) for trial in trials}
+        uids = {now[which][0].uid for which, at in sides if at is not None}
         events = {uid: self.batches_of(uid) for uid in uids}
         views: list[View] = []
         facts: dict[ProcessId, dict[str, Any]] = {}
@@ -268,10 +261,9 @@ class Reader(TrialLookup):
             if at is not None:
                 trial = self._as_it_stood(trial.uid, events[trial.uid], at)
                 status = trial.status
-            if at is None and kept:
-                found_attempts = kept[trial.uid]
-            else:
                 found_attempts = past.attempts(_decoded(events[trial.uid], to_moment(at)))
+            else:
+                found_attempts = kept[trial.uid]
             group, attempts = groups.get(trial.group_id), self._with_facts(found_attempts, facts)
             views.append(View(trial, status, group, attempts))
         return views
@@ -370,10 +362,10 @@ class Reader(TrialLookup):
 
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
         """Return the attempts at a trial, in the order in which they started."""
-        if until is not None or not self.has_cache():
+        if until is not None:
             return self._with_facts(past.attempts(self.history(which, until=until)), {})
-        with self.protocol.read_state() as objects:
-            found = attempts_in(objects, self.find_in(objects, which))
+        with self.looking_up([which]) as (objects, trials):
+            found = attempts_in(objects, trials[0])
         return self._with_facts(found, {})
 
     def _with_facts(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 
 from track.errors import DamageWarning, TrialDoesNotExist, warn
@@ -13,7 +14,7 @@ from track.events.types import TrialCreated
 from track.journals.journal import Batch
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.repository import LocalRepository
-from track.projections.finding import find_trial
+from track.projections.finding import Found, find_trial
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
 from track.structure import Trial
@@ -43,10 +44,23 @@ class TrialLookup:
         """Whether all objects are at hand: nobody else answers."""
         return isinstance(self.protocol.repository, LocalRepository)
 
-    def has_cache(self) -> bool:
-        """Whether it costs little to know all objects."""
-        source = self.protocol.journal.cache_source()
-        return self.is_local() and source is not None and source.cache_path() is not None
+    @contextmanager
+    def looking_up(
+        self, several: Sequence[str | Trial], *, latest: bool = True
+    ) -> Iterator[tuple[Objects, list[Trial]]]:
+        """Give the trials that are meant, and objects among which they are, maybe no others.
+
+        Parameters
+        ----------
+        several
+            the trials
+        latest
+            see :meth:`find_uid`
+        """
+        texts = [*map(text_of, several)]
+        with self.protocol.repository.looking_up(texts) as (objects, found):
+            pairs = zip(several, found, strict=True)
+            yield objects, [self._meant(objects, *pair, latest=latest) for pair in pairs]
 
     def find_uid(self, which: str | Trial, *, latest: bool = True) -> str:
         """Return the uid of a trial that exists.
@@ -63,8 +77,8 @@ class TrialLookup:
         TrialDoesNotExist
             there is no such trial, or several; the message names them
         """
-        with self.protocol.read_state() as objects:
-            return self.find_in(objects, which, latest=latest).uid
+        with self.looking_up([which], latest=latest) as (_, found):
+            return found[0].uid
 
     def find_in(self, objects: Objects, which: str | Trial, *, latest: bool = True) -> Trial:
         """Return the trial that is meant among some objects, which is the projection's own.
@@ -72,7 +86,11 @@ class TrialLookup:
         What is to be known about it is told: that it is the latest of several revisions, or that
         only part of it is left.
         """
-        found = find_trial(objects, text_of(which))
+        return self._meant(objects, which, find_trial(objects, text_of(which)), latest=latest)
+
+    def _meant(
+        self, objects: Objects, which: str | Trial, found: Found, *, latest: bool = True
+    ) -> Trial:
         if found.note is not None and not latest:
             uids = ", ".join(found.revisions)
             raise TrialDoesNotExist(f"{which!r} may be any of {uids}: say which")

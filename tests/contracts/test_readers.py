@@ -186,7 +186,7 @@ def test_a_trial_as_it_stood(told):
     assert now.metrics["loss"] == {0: 1.0, 1: 0.5, 2: 12.0, 3: 13.0, 4: 14.0, 5: 15.0}
     with pytest.raises(TrialDoesNotExist, match="did not exist yet"):
         reader.trial(uid, at=0)
-    with pytest.raises(QueryError, match="no moment"):
+    with pytest.raises(QueryError, match="invalid time"):
         reader.trial(uid, at="soon")
     assert reader.projects(at=0) == reader.groups(at=0) == reader.trials(at=0) == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 LARGEST = 2**63 - 1
 """The largest step, time or position that a column holds."""
@@ -193,3 +193,15 @@ class Stored(ABC):
     @abstractmethod
     def chunks(self) -> list[Chunk]:
         """Return the chunks that hold them, in order."""
+
+    def sample(self, n: int, first: Any, last: Any) -> Points | None:
+        """Return a sample of them from where they are; None if it is to be made of the chunks.
+
+        Parameters
+        ----------
+        n
+            how many points are wanted, about
+        first, last
+            steps to begin and to end with; None for those of the series
+        """
+        return None

@@ -233,12 +233,31 @@ def _spread(first: int, stride: int, count: int) -> array[int]:
     return column
 
 
-def pack_summary(key: Key, summary: Summary) -> bytes:
-    """Return the summary of a chunk as bytes, with a checksum."""
+SUMMARY_BYTES = _SUMMARY.size + 5 * _EXTREME.size
+"""Of a summary as bytes."""
+
+
+def summary_to_bytes(summary: Summary) -> bytes:
+    """Return the summary of a chunk as bytes."""
     length, first, last, first_position, last_position, low, high, gap, latest = summary
-    data = _SUMMARY.pack(length, first_position, last_position, latest) + b"".join(
+    return _SUMMARY.pack(length, first_position, last_position, latest) + b"".join(
         _NONE if point is None else _EXTREME.pack(*point) for point in (first, last, low, high, gap)
     )
+
+
+def summary_from_bytes(data: bytes) -> Summary:
+    """Return the summary that some bytes are."""
+    length, first_position, last_position, latest = _SUMMARY.unpack_from(data)
+    first, last, *others = (
+        Extreme(*values) for values in _EXTREME.iter_unpack(data[_SUMMARY.size :])
+    )
+    low, high, gap = (None if point.place == 2**32 - 1 else point for point in others)
+    return Summary(length, first, last, first_position, last_position, low, high, gap, latest)
+
+
+def pack_summary(key: Key, summary: Summary) -> bytes:
+    """Return the summary of a chunk as bytes, with a checksum."""
+    data = summary_to_bytes(summary)
     return _CRC.pack(checksum(key.packed(), b"%d" % key.crc, data)) + data
 
 
@@ -253,9 +272,4 @@ def unpack_summary(key: Key, data: bytes) -> Summary:
     crc, data = data[: _CRC.size], data[_CRC.size :]
     if crc != _CRC.pack(checksum(key.packed(), b"%d" % key.crc, data)):
         raise Unusable("it is damaged")
-    length, first_position, last_position, latest = _SUMMARY.unpack_from(data)
-    first, last, *others = (
-        Extreme(*values) for values in _EXTREME.iter_unpack(data[_SUMMARY.size :])
-    )
-    low, high, gap = (None if point.place == 2**32 - 1 else point for point in others)
-    return Summary(length, first, last, first_position, last_position, low, high, gap, latest)
+    return summary_from_bytes(data)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from math import inf
 from typing import Any, Literal, NamedTuple
@@ -23,6 +23,7 @@ from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.persistence.state import State
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
+from track.projections.finding import Found, find_trial
 from track.projections.later import copy_group_later, copy_project_later
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
@@ -131,6 +132,18 @@ class Repository(ABC):
     @abstractmethod
     def exclusive_state(self) -> AbstractContextManager[Objects]:
         """Give every object as it is now; nobody else decides anything meanwhile."""
+
+    @abstractmethod
+    def looking_up(
+        self, wanted: Sequence[str]
+    ) -> AbstractContextManager[tuple[Objects, list[Found]]]:
+        """Find trials as people name them, and give objects among which these are, as they are now.
+
+        Raises
+        ------
+        TrialDoesNotExist
+            one of them does not exist, or may be several; the message names them
+        """
 
     @abstractmethod
     def read_state(self) -> AbstractContextManager[Objects]:
@@ -249,6 +262,12 @@ class LocalRepository(Repository):
         if not self._state.acquire(blocking=False):
             self._now.forget()
         self._state = threading.RLock()
+
+    @contextmanager
+    def looking_up(self, wanted: Sequence[str]) -> Iterator[tuple[Objects, list[Found]]]:
+        """Find trials as people name them among the objects as they are now."""
+        with self.read_state() as objects:
+            yield objects, [find_trial(objects, which) for which in wanted]
 
     @contextmanager
     def read_state(self) -> Iterator[Objects]:

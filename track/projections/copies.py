@@ -48,15 +48,6 @@ def view_trial(trial: Trial) -> Trial:
     return twin
 
 
-def view_fetched(trial: Trial) -> Trial:
-    """Return a trial that was fetched, with views in place of dictionaries."""
-    trial.metrics = {
-        name: Series.of(StepSeries(metric.items())) if isinstance(metric, dict) else metric
-        for name, metric in trial.metrics.items()
-    }
-    return trial
-
-
 def copy_group(group: TrialGroup) -> TrialGroup:
     """Return a fresh group, with the uids of its trials."""
     return TrialGroup(

@@ -76,6 +76,13 @@ class Index:
         self.unbound: set[int] = set()
         """Streams about nothing that is known here, of which something is known nevertheless"""
 
+    def subjects(self) -> Iterator[Project | TrialGroup | Trial]:
+        """Yield everything that there is, each kind oldest first."""
+        yield from self.projects.values()
+        yield from self.groups.values()
+        yield from self.trials.values()
+        yield from self.parts.values()
+
     def touch(self, subject: Project | TrialGroup | Trial | None) -> None:
         """Note that a subject changed."""
         if subject is not None:

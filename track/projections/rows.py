@@ -96,11 +96,14 @@ class RowWriter:
         among which they are
     store
         stores their series
+    alone
+        whether trials are written without where they belong
     """
 
-    def __init__(self, objects: Objects, store: StoreSeries) -> None:
+    def __init__(self, objects: Objects, store: StoreSeries, *, alone: bool = False) -> None:
         self._objects = objects
         self._store = store
+        self._alone = alone
         self._pack_fast: Callable[[list[Any]], bytes] = new_packer().pack
         self._started: dict[int, list[list[Any]]] = {}
         for (stream, name), at in objects.started.items():
@@ -143,8 +146,7 @@ class RowWriter:
 
     def _trial(self, trial: Trial) -> tuple[list[Any], list[Any], list[Any]]:
         objects, uid, status = self._objects, trial.uid, trial.status
-        projects = [name for name, home in objects.projects.items() if trial in home.trials]
-        groups = [name for name, home in objects.groups.items() if uid in home.trials]
+        projects, groups = ([], []) if self._alone else homes_of(objects, trial)
         # Nothing is known of where an erased trial belongs.
         homes = [*map(sorted, objects.archived[uid] or ())] if uid in objects.archived else None
         head = [trial._hash, trial.revision, trial.group_id, trial.project_id, trial.name]
@@ -182,6 +184,13 @@ class RowWriter:
             return self._pack_fast(values)
         except Exception:  # noqa: BLE001 - the careful way knows what to do, or says what is wrong
             return pack_values(values, ())
+
+
+def homes_of(objects: Objects, trial: Trial) -> tuple[list[str], list[str]]:
+    """Return the names of the projects, and the uids of the groups, that show a trial."""
+    projects = [name for name, home in objects.projects.items() if trial in home.trials]
+    groups = [uid for uid, home in objects.groups.items() if trial.uid in home.trials]
+    return projects, groups
 
 
 class UnreadTrial(Trial):

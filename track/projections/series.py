@@ -8,7 +8,7 @@ from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
-from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, summarize
+from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, Stored, summarize
 from track.containers.series import StepSeries
 
 _FEWEST_BUCKETS = 4
@@ -54,9 +54,16 @@ class Series(Mapping[Any, Any]):
     then ``steps`` and ``values`` are lists, in the order of a dictionary in which it was logged.
     """
 
-    def __init__(self, chunks: Sequence[Chunk], exact: StepSeries | None = None) -> None:
-        self._chunks = chunks
+    def __init__(
+        self,
+        chunks: Sequence[Chunk],
+        exact: StepSeries | None = None,
+        stored: Stored | None = None,
+    ) -> None:
+        self._tail = chunks
         self._exact = exact
+        self._stored = stored
+        self._found: Sequence[Chunk] | None = chunks if stored is None else None
         self._points: Points | None = None
         self._values: FloatColumn | None = None
 
@@ -67,10 +74,8 @@ class Series(Mapping[Any, Any]):
         if parts is None:
             return cls((), series.copy())
         stored, tail = parts
-        chunks = [] if stored is None else [*stored.chunks()]
-        if tail.steps:
-            chunks.append(LoadedChunk(tail.part(0, len(tail.steps))))
-        return cls(chunks)
+        chunks = [LoadedChunk(tail.part(0, len(tail.steps)))] if tail.steps else []
+        return cls(chunks, stored=stored)
 
     @classmethod
     def of_list(cls, values: Sequence[Any]) -> Series:
@@ -78,6 +83,13 @@ class Series(Mapping[Any, Any]):
         return cls((), StepSeries.of_items((i, v, Stamp()) for i, v in enumerate(values)))
 
     # Columns
+
+    @property
+    def _chunks(self) -> Sequence[Chunk]:
+        if self._found is None:
+            assert self._stored is not None
+            self._found = [*self._stored.chunks(), *self._tail]
+        return self._found
 
     @property
     def steps(self) -> Sequence[Any]:
@@ -116,7 +128,8 @@ class Series(Mapping[Any, Any]):
     def __len__(self) -> int:
         if self._exact is not None:
             return len(self._exact)
-        return sum(chunk.summary.length for chunk in self._chunks)
+        stored = 0 if self._stored is None else self._stored.count
+        return stored + sum(chunk.summary.length for chunk in self._tail)
 
     def __getitem__(self, step: Any) -> Any:
         """Return the value at a step; of a slice, the series of the steps in it."""
@@ -178,10 +191,7 @@ class Series(Mapping[Any, Any]):
     def __reduce__(self) -> tuple[Any, ...]:
         if self._exact is not None:
             return Series, ((), self._exact)
-        points = Points.empty()
-        for chunk in self._chunks:
-            points.add(chunk.points())
-        return _of_columns, tuple(points)
+        return _of_columns, tuple(self.points())
 
     def to_dict(self) -> dict[Any, Any]:
         """Return a dictionary of its own."""
@@ -193,13 +203,33 @@ class Series(Mapping[Any, Any]):
         if self._exact is not None:
             item = self._exact.last_item()
             return None if item is None else item[1]
-        return self._chunks[-1].summary.last.value if self._chunks else None
+        if self._tail:
+            return self._tail[-1].summary.last.value
+        return self._stored.last_value if self._stored is not None and self._stored.count else None
+
+    def points(self) -> Points:
+        """Return its points, read anew; none of a series that has no columns."""
+        points = Points.empty()
+        for chunk in self._chunks:
+            points.add(chunk.points())
+        return points
 
     def chunks(self) -> Sequence[Chunk] | None:
         """Return the pieces that it is read in; None when it has no columns."""
         return None if self._exact is not None else self._chunks
 
     # Less of it
+
+    def begins(self, count: int) -> Series:
+        """Return the series of so many of the first points: as it was when it had no more."""
+        chunks: list[Chunk] = []
+        for chunk in self._chunks:
+            length = chunk.summary.length
+            if count <= 0:
+                break
+            chunks.append(chunk if length <= count else LoadedChunk(chunk.points().part(0, count)))
+            count -= length
+        return Series(chunks)
 
     def until(self, *, position: int | None = None, at_ns: int | None = None) -> Series:
         """Return the series as it stood at a position of the journal, or at a time.
@@ -263,6 +293,10 @@ class Series(Mapping[Any, Any]):
             raise ValueError("a sample has at least 2 points")
         if self._exact is not None:
             return self._between(first, None if last is None else _behind(last))
+        if self._stored is not None and not self._tail:
+            sampled = self._stored.sample(n, first, last)
+            if sampled is not None:
+                return _of_columns(*sampled)
         series = self
         if first is not None or last is not None:
             series = self._between(first, None if last is None else _behind(last))

@@ -87,6 +87,10 @@ class Directory:
         return [*compress(range(1, len(wanted) + 1), wanted)]
 
 
+Written = tuple[Entry, tuple[bytes, ...]]
+"""What a directory has of a row, and the parts of that."""
+
+
 class Rows(Protocol):
     """Where rows are read."""
 
@@ -217,6 +221,29 @@ class StoredObjects(Objects):
                 own[9],
                 own[8] is not None if own[8] != [] else None,
             )
+
+    def written(self, write: Callable[[Any], Written]) -> list[Written]:
+        """Return the rows of everything as it is now; those that nobody asked for are copied."""
+        try:
+            return [*self._written(write)]
+        except Unusable as error:
+            self._replace(error)
+            return [*map(write, self.subjects())]
+
+    def _written(self, write: Callable[[Any], Written]) -> Iterator[Written]:
+        yield from map(write, (*self.projects.values(), *self.groups.values()))
+        wanted = self._rows_of_trials()
+        rows = self._rows.read([number for number in wanted if number not in self._loaded])
+        for number in wanted:
+            trial = self._loaded.get(number)
+            if trial is None:
+                _, *parts = next(rows)
+                yield self._rows.directory[number], tuple(parts)
+            else:
+                yield write(trial)
+        kept = {id(subject) for subject in self._loaded.values()}
+        made = [trial for trial in _plain(self.trials).values() if id(trial) not in kept]
+        yield from map(write, (*made, *self.parts.values()))
 
     def read_all(self) -> None:
         """Read every trial that nobody asked for yet, and bring them into their order."""

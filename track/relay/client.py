@@ -13,6 +13,7 @@ from track.journals.journal import Journal
 from track.journals.spool import Spool
 from track.persistence.remote import ForwardedProtocol, send_left_behind
 from track.persistence.repository import Repository
+from track.persistence.storage import check_report, write_report
 from track.persistence.uri_options import (
     RELAY_PORT,
     RemoteSettings,
@@ -23,6 +24,7 @@ from track.persistence.uri_options import (
     yes_or_no,
 )
 from track.persistence.utils import check_port, parse_uri, without_password
+from track.projections.report import render_report
 from track.relay.connection import Connection, Target
 from track.relay.remote_journal import RelayJournal
 from track.relay.remote_repository import RemoteRepository
@@ -117,6 +119,12 @@ class SocketClient(ForwardedProtocol):
         with self.producer.busy():
             super().commit(file_name_override, **kwargs)
             self._server.commit()
+
+    def write_report(self, path: str) -> None:
+        """Write the report to a file of this machine, which must be a report or not exist."""
+        check_report(path)
+        # All of every trial is in it, and comes faster at once.
+        write_report(path, render_report(self._server.whole_state()))
 
     def subscribe(self, after: int = 0) -> Iterator[Recorded]:
         """Yield the events behind a position of the server's journal, and then each new one.

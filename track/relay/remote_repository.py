@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -19,12 +20,25 @@ from track.persistence.repository import (
     Repository,
     table,
 )
+from track.projections.finding import Found, find_trial
+from track.projections.history import as_of
 from track.projections.objects import Objects
+from track.projections.trials import stream_of
 from track.relay.connection import Connection
 from track.relay.messages import Message, Verb
 from track.relay.object_codec import unpack_selection
 from track.relay.query_codec import to_values
+from track.relay.remote_series import Source
+from track.relay.rows_codec import (
+    LONGEST_WANTED,
+    MOST_WANTED,
+    AnotherVersion,
+    Answered,
+    unpack_rows,
+)
 from track.structure import LOST, AnyStatus, Trial, get_status
+
+logger = logging.getLogger(__name__)
 
 
 class RemoteRepository(Repository):
@@ -48,6 +62,8 @@ class RemoteRepository(Repository):
         self._producer = producer
         self._lost: frozenset[str] = frozenset()
         """Uids of the lost trials among the objects that were fetched last."""
+        self._is_older = False
+        """Whether the server turned out not to send trials without their series."""
 
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
@@ -131,9 +147,53 @@ class RemoteRepository(Repository):
 
     @contextmanager
     def read_state(self) -> Iterator[Objects]:
+        rows = self._rows("rows")
+        yield self.whole_state() if rows is None else rows.objects
+
+    @contextmanager
+    def looking_up(self, wanted: Sequence[str]) -> Iterator[tuple[Objects, list[Found]]]:
+        few = len(wanted) <= MOST_WANTED and all(len(text) <= LONGEST_WANTED for text in wanted)
+        rows = self._rows("look_up", [*wanted]) if few else None
+        if rows is None:
+            with self.read_state() as objects:
+                yield objects, [find_trial(objects, which) for which in wanted]
+        else:
+            yield rows.objects, rows.found
+
+    def whole_state(self) -> Objects:
+        """Return every object as it is now, with all that is in it."""
         answer = self._request("objects")
         self._lost = frozenset(answer.header)
-        yield unpack_selection(answer.attachment)
+        return unpack_selection(answer.attachment)
+
+    def _rows(self, name: str, *arguments: Any) -> Answered | None:
+        """Return trials without their series; None of a server that sends only whole ones."""
+        if self._is_older:
+            return None
+        source = Source(self._attachment, self._replay)
+        try:
+            rows = unpack_rows(self._attachment(name, *arguments), source.find)
+        except (AttributeError, AnotherVersion) as error:
+            self._is_older = True
+            logger.warning(
+                "the server at %s is of another version of Track, and sends whole trials, which "
+                "takes longer: %s",
+                self._connection.target,
+                error,
+            )
+            return None
+        source.position = rows.objects.position
+        self._lost = rows.lost
+        return rows
+
+    def _attachment(self, name: str, *arguments: Any) -> bytes:
+        return self._request(name, *arguments).attachment
+
+    def _replay(self, uid: str, position: int) -> Trial | None:
+        """Return a trial as it stood at a position, from its events."""
+        stream = stream_of(uid)
+        objects = as_of(self._forwarding.read_stream(stream), position=position)
+        return objects.trials.get(uid) or objects.parts.get(stream)
 
     def commit(self) -> None:
         """Have the server put everything on stable storage, and its report in place."""

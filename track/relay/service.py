@@ -25,10 +25,10 @@ from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.query import check_size
 from track.projections.trials import stream_of
+from track.relay.looking import Looking
 from track.relay.object_codec import pack_all, pack_selection
 from track.relay.query_codec import from_values
 from track.relay.query_limit import QueryLimit
-from track.structure import LOST
 
 Answer = tuple[list[Any], bytes]
 """Values, and objects as bytes."""
@@ -72,6 +72,7 @@ class Answering:
         """The last proposal of a producer that was decided against, and what did not hold. A copy
         of it that was held up on its way is not decided again: its client has gone on."""
         self._taking = threading.Lock()
+        self._looking = Looking(protocol.repository)
         self._calls: dict[str, Callable[..., Answer]] = {
             "commit": self._commit,
             "find": self._find,
@@ -83,6 +84,7 @@ class Answering:
             "objects": self._objects,
             "status_of": self._status_of,
             "sync": self._sync,
+            **self._looking.calls(),
         }
 
     # Appending: each event once
@@ -241,12 +243,8 @@ class Answering:
         return [[status.name, status.value]], b""
 
     def _objects(self) -> Answer:
-        status_in = self._repository.status_in
         with self._repository.read_state() as objects:
-            # Here is known which processes of this machine are alive.
-            trials = (*objects.trials.values(), *objects.parts.values())
-            lost = [trial.uid for trial in trials if status_in(objects, trial) is LOST]
-            return lost, pack_all(objects)
+            return self._looking.lost_among(objects), pack_all(objects)
 
     # Making it last
 

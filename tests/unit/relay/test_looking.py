@@ -1,0 +1,321 @@
+"""What a server sends to those who look: trials without series, and points when touched."""
+
+import math
+import random
+
+import pytest
+
+import track
+from tests.property.test_folds import dump
+from tests.proxy import Proxy
+from tests.relays import served
+from track.containers.points import Points
+from track.errors import ItemNotFound, MalformedMessage, TrackError, TrialDoesNotExist
+from track.events.codec import stream_id
+from track.events.types import MetricsLogged, TrialRedacted
+from track.journals.memory import MemoryJournal
+from track.journals.producer import Producer
+from track.persistence import cache_series, get_protocol, state
+from track.persistence.journaled import JournaledProtocol
+from track.projections.history import as_of
+from track.relay import remote_series, rows_codec, series_codec
+from track.relay.looking import Looking
+from track.relay.service import Answering
+from track.structure import Project, Trial, TrialGroup
+
+MANY = 200_000
+
+
+def filled(uri, points, name="long"):
+    """Make a trial with a metric of so many points, and one whose steps go back; return its uid."""
+    protocol = get_protocol(uri)
+    protocol.new_project(Project(name="p"))
+    protocol.new_trial_group(TrialGroup(_uid="g", name="group", project_id="p"))
+    trial = Trial(name=name, project_id="p", group_id="g", parameters={"name": name})
+    protocol.new_trial(trial)
+    sink = protocol.metrics_sink(trial)
+    chance = random.Random(1)
+    for step in range(points):
+        sink(step, None, {"loss": chance.random(), "acc": step / 7})
+    for step in (3, 2, 1):
+        sink(step, None, {"back": float(step)})
+    sink(points, None, {"loss": math.nan})
+    protocol.close()
+    return trial.uid
+
+
+@pytest.fixture
+def serving(tmp_path):
+    """A server of a store on disk."""
+    with served(f"file:{tmp_path / 'served.json'}") as running:
+        yield running
+
+
+@pytest.fixture
+def uri(serving, tmp_path):
+    return serving.uri(spool=tmp_path / "spool")
+
+
+class Counted:
+    """A server whose answers are counted: bytes of all of them."""
+
+    def __init__(self, serving):
+        self.proxy = Proxy(serving.port)
+        self.proxy.spoil = self._note
+        self.uri = serving.uri().replace(str(serving.port), str(self.proxy.port))
+        self.received = 0
+
+    def _note(self, is_request, data):
+        if not is_request:
+            self.received += len(data)
+        yield data
+
+
+def test_a_sample_of_a_long_series_costs_what_is_shown(tmp_path):
+    """Two hundred thousand points of two metrics stay where they are."""
+    store = f"file:{tmp_path / 'served.json'}"
+    uid = filled(store, MANY)
+    with track.open(store) as local:
+        expected = local.trial(uid).metrics["loss"].sample(1000)
+    with served(store) as serving:
+        counted = Counted(serving)
+        with counted.proxy, track.open(counted.uri) as reader:
+            trial = reader.trial("long")
+            loss = trial.metrics["loss"]
+            assert (len(loss), len(trial.metrics["acc"])) == (MANY + 1, MANY)
+            assert trial.metrics["acc"].last == (MANY - 1) / 7
+            assert counted.received < 20_000
+            sample = loss.sample(1000)
+            assert (sample.steps, sample.times) == (expected.steps, expected.times)
+            assert repr(sample.values) == repr(expected.values)
+            assert counted.received < 100_000
+            assert len(reader.trials()) == 1
+            assert counted.received < 110_000
+            assert loss[MANY // 2] == local_value(store, uid, MANY // 2)
+            assert counted.received < 300_000
+
+
+def local_value(store, uid, step):
+    with track.open(store) as reader:
+        return reader.trial(uid).metrics["loss"][step]
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_series_of_a_server_are_those_of_the_store(tmp_path, monkeypatch, kept):
+    """Columns, slices, steps, moments and samples, whether the server has a cache or not."""
+    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 1 if kept else 10**9)
+    monkeypatch.setattr(cache_series, "CHUNK", 64)
+    monkeypatch.setattr(remote_series, "_FEW", 100)
+    monkeypatch.setattr(series_codec, "MOST_SUMMARIES", 3)
+    monkeypatch.setattr("track.relay.looking.MOST_SUMMARIES", 3)
+    store = f"file:{tmp_path / 'served.json'}"
+    uid = filled(store, 1000)
+    with served(store) as serving, track.open(serving.uri()) as reader, track.open(store) as local:
+        for name in ("loss", "acc", "back"):
+            theirs, ours = reader.trial(uid).metrics[name], local.trial(uid).metrics[name]
+            for left, right in (
+                (theirs, ours),
+                (theirs[100:300], ours[100:300]),
+                (theirs.sample(20), ours.sample(20)),
+                (theirs.sample(20, first=5, last=333), ours.sample(20, first=5, last=333)),
+                (theirs.sample(10**6), ours.sample(10**6)),
+            ):
+                assert [*left.steps] == [*right.steps]
+                assert [*left.times] == [*right.times]
+                assert repr([*left.values]) == repr([*right.values])
+        acc, twin = (one.trial(uid).metrics["acc"] for one in (reader, local))
+        position = acc.points().positions[500]
+        assert acc.until(position=position) == twin.until(position=position)
+        assert len(acc.until(position=position)) == 501
+        assert acc[77] == 11.0
+        with pytest.raises(KeyError):
+            acc[1000]
+
+
+def test_a_view_stays_what_it_was_while_more_is_logged(uri, serving):
+    """It ends where it ended, whoever appends to the series, or makes a dictionary of it."""
+    uid = filled(serving.server.backend.uri, 300)
+    with track.open(uri) as reader:
+        views = [reader.trial(uid).metrics["acc"] for _ in range(3)]
+        protocol = serving.server.backend
+        (trial,) = protocol.fetch_trials()
+        protocol.log_trial_metrics(trial, step=300, acc=1.0)
+        assert len(views[0]) == len(views[0].values) == 300
+        assert len(reader.trial(uid).metrics["acc"]) == 301
+        protocol.log_trial_metrics(trial, step=5, acc=-1.0)
+        assert views[1] == {step: step / 7 for step in range(300)}
+        assert views[2].sample(10).last == 299 / 7
+        assert reader.trial(uid).metrics["acc"][5] == -1.0
+
+
+def test_what_was_erased_meanwhile_cannot_be_had(uri, serving):
+    """The server says so, and nobody gets anything else in its place."""
+    uid = filled(serving.server.backend.uri, 300)
+    with track.open(uri) as reader:
+        view = reader.trial(uid).metrics["acc"]
+        server = serving.server.backend
+        server.producer.record(stream_id("trial", uid), TrialRedacted())
+        looking = Looking(server.repository)
+        with pytest.raises(ItemNotFound, match="look again"):
+            looking.calls()["points"]([uid, "acc", 300, 299, 299 / 7], 0, 10)
+        assert len(view) == 300
+
+
+def test_a_trial_is_sent_without_the_others(tmp_path):
+    """By its name, the beginning of its uid, or all of that."""
+    store = f"file:{tmp_path / 'served.json'}"
+    uids = [filled(store, 10, f"trial {number}") for number in range(30)]
+    with served(store) as serving:
+        counted = Counted(serving)
+        with counted.proxy, track.open(counted.uri) as reader:
+            for which in ("trial 7", uids[7][:12], uids[7]):
+                before = counted.received
+                view = reader.view(which)
+                assert (view.trial.uid, view.group) == (uids[7], "group")
+                assert counted.received - before < 3000
+            with pytest.raises(TrialDoesNotExist, match="did you mean trial 7"):
+                reader.trial("trial 77")
+            assert reader.find_uid("trial 8") == uids[8]
+            assert [trial.name for trial in reader.named(["trial 3", "trial 3", uids[4]])] == [
+                "trial 3",
+                "trial 4",
+            ]
+
+
+class Older(Answering):
+    """A server of a version that sends whole trials only."""
+
+    def call(self, name, arguments):
+        if name in ("rows", "look_up", "sample", "chunks", "points"):
+            raise AttributeError(f"{name!r} cannot be called: use one of find, objects")
+        return super().call(name, arguments)
+
+
+def test_a_server_of_an_earlier_version_sends_whole_trials(uri, serving, caplog):
+    """It is asked in the old way, which is said once."""
+    uid = filled(serving.server.backend.uri, 300)
+    serving.server._relay.service = Older(serving.server.backend, 30.0)
+    with track.open(uri) as reader:
+        for _ in range(2):
+            (trial,) = reader.trials()
+            assert (trial.uid, reader.view("long").trial.uid) == (uid, uid)
+            assert trial.metrics["acc"] == {step: step / 7 for step in range(300)}
+    assert caplog.text.count("is of another version of Track") == 1
+
+
+def test_rows_of_another_version_are_not_read(uri, serving, caplog, monkeypatch):
+    """Whole trials have a version of their own."""
+    filled(serving.server.backend.uri, 3)
+    pack = rows_codec._pack
+
+    def later(*args):
+        with monkeypatch.context() as patch:
+            patch.setattr(rows_codec, "VERSION", rows_codec.VERSION + 1)
+            return pack(*args)
+
+    monkeypatch.setattr(rows_codec, "_pack", later)
+    with track.open(uri) as reader:
+        assert [trial.name for trial in reader.trials()] == ["long"]
+    assert caplog.text.count("is of another version of Track") == 1
+
+
+def test_an_answer_has_a_limit(uri, serving, monkeypatch):
+    """Whoever has more trials than fit into one is told so."""
+    filled(serving.server.backend.uri, 3)
+    monkeypatch.setattr(rows_codec, "_LONGEST", 100)
+    with track.open(uri) as reader, pytest.raises(TrackError, match="the limit of an answer"):
+        reader.trials()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("sample", ["OWNER", 1, None, None]),
+        ("sample", ["OWNER", 2**16, None, None]),
+        ("sample", ["OWNER", 10, "a", None]),
+        ("points", ["OWNER", 0, 2**17]),
+        ("points", ["OWNER", 5, 5]),
+        ("points", ["OWNER", -1, 5]),
+        ("chunks", ["OWNER", None]),
+        ("chunks", [["nobody", "acc", 1, 1, 1.0], 0]),
+        ("chunks", [["a_0", "acc", 99, 1, 1.0], 0]),
+        ("chunks", [["a_0", "none", 1, 1, 1.0], 0]),
+        ("points", [None, 0, 1]),
+        ("points", [[[], "acc", 1, 1, 1.0], 0, 1]),
+        ("look_up", ["a_0"]),
+        ("look_up", [[7]]),
+        ("look_up", [["x" * 5000]]),
+        ("look_up", [["x"] * 1025]),
+    ],
+)
+def test_what_is_asked_for_has_limits(name, arguments):
+    """Nothing that a client says takes more memory than an answer may have."""
+    store = JournaledProtocol(MemoryJournal())
+    store.new_project(Project(name="p"))
+    trial = Trial(_hash="a", project_id="p")
+    store.new_trial(trial)
+    store.log_trial_metrics(trial, step=1, acc=1.0)
+    call = Looking(store.repository).calls()[name]
+    arguments = [["a_0", "acc", 1, 1, 1.0] if one == "OWNER" else one for one in arguments]
+    with pytest.raises((ValueError, MalformedMessage, ItemNotFound)):
+        call(*arguments)
+
+
+def test_points_of_a_server_that_make_no_sense_are_refused():
+    """Neither more than were asked for, nor columns that do not fit together."""
+    journal = MemoryJournal()
+    producer = Producer(journal)
+    for step in range(10):
+        producer.record(7, MetricsLogged(step, {"x": step / 3}, None))
+    (part,) = as_of(journal.read_batches()).parts.values()
+    points = part.metrics["x"].points()
+    data = series_codec.pack_points(points)
+    assert series_codec.unpack_points(data) == points
+    assert series_codec.unpack_points(series_codec.pack_points(Points.empty())) == Points.empty()
+    chance = random.Random(1)
+    for _ in range(2000):
+        broken = bytearray(data)
+        broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
+        del broken[chance.randrange(len(broken)) :]
+        try:
+            found = series_codec.unpack_points(bytes(broken))
+        except MalformedMessage:
+            continue
+        assert len({*map(len, found)}) == 1
+    with pytest.raises(MalformedMessage):
+        series_codec.unpack_summaries(b"x")
+
+
+@pytest.mark.parametrize("harm", ["flip", "cut", "remove", "lock"])
+def test_a_server_whose_cache_is_harmed_answers_as_ever(tmp_path, monkeypatch, harm):
+    """It reads the journal in its place."""
+    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 1)
+    monkeypatch.setattr(cache_series, "CHUNK", 64)
+    store = f"file:{tmp_path / 'served.json'}"
+    uid = filled(store, 1000)
+    path = tmp_path / "served.json.journal.cache"
+    with served(store) as serving, track.open(serving.uri()) as reader:
+        view = reader.trial(uid).metrics["acc"]
+        data = bytearray(path.read_bytes())
+        chance = random.Random(5)
+        if harm == "remove":
+            path.unlink()
+        elif harm == "cut":
+            path.write_bytes(data[: len(data) // 2])
+        elif harm == "flip":
+            for _ in range(200):
+                data[chance.randrange(100, len(data))] ^= 1 << chance.randrange(8)
+            path.write_bytes(data)
+        if harm == "lock":
+            import sqlite3
+            from contextlib import closing
+
+            with closing(sqlite3.connect(path, isolation_level=None)) as other:
+                other.execute("BEGIN EXCLUSIVE")
+                assert view == {step: step / 7 for step in range(1000)}
+                other.execute("ROLLBACK")
+        assert view == {step: step / 7 for step in range(1000)}
+        assert len(reader.trial(uid).metrics["acc"].sample(50)) < 150
+        with reader.protocol.read_state() as objects:
+            live = dump(objects)
+        assert live == dump(as_of(reader.protocol.journal.read_batches()))

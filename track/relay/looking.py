@@ -1,0 +1,133 @@
+"""What a server answers to those who look: trials without their series, and points of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from track.containers.points import Points
+from track.containers.series import StepSeries
+from track.errors import ItemNotFound, MalformedMessage
+from track.persistence.liveness import derive_status
+from track.persistence.repository import LocalRepository
+from track.projections.finding import find_trial
+from track.projections.objects import Objects
+from track.projections.series import Series
+from track.projections.trials import stream_of
+from track.relay.rows_codec import LONGEST_WANTED, MOST_WANTED, pack_all, pack_found
+from track.relay.series_codec import MOST_POINTS, MOST_SUMMARIES, pack_points, pack_summaries
+from track.structure import LOST
+
+Answer = tuple[list[Any], bytes]
+"""Values, and bytes."""
+
+
+class Looking:
+    """Answers from the objects and the cache of a store. Any thread may call it.
+
+    Parameters
+    ----------
+    repository
+        of the store
+    """
+
+    def __init__(self, repository: LocalRepository) -> None:
+        self._repository = repository
+
+    def calls(self) -> dict[str, Callable[..., Answer]]:
+        """Return what can be called, by name."""
+        return {
+            "chunks": self._chunks,
+            "look_up": self._look_up,
+            "points": self._points,
+            "rows": self._rows,
+            "sample": self._sample,
+        }
+
+    def _rows(self) -> Answer:
+        with self._repository.read_state() as objects:
+            return [], pack_all(objects, self.lost_among(objects))
+
+    def _look_up(self, wanted: list[str]) -> Answer:
+        if not isinstance(wanted, list) or len(wanted) > MOST_WANTED:
+            raise MalformedMessage(f"trials are looked up by up to {MOST_WANTED} texts at once")
+        if not all(isinstance(text, str) and len(text) <= LONGEST_WANTED for text in wanted):
+            raise ValueError(f"a trial is looked up by text, up to {LONGEST_WANTED} characters")
+        with self._repository.read_state() as objects:
+            found = [find_trial(objects, text) for text in wanted]
+            trials = [each.trial for each in found]
+            status_in = self._repository.status_in
+            lost = [trial.uid for trial in trials if status_in(objects, trial) is LOST]
+            return [], pack_found(objects, found, lost)
+
+    def lost_among(self, objects: Objects) -> list[str]:
+        """Return the uids of the trials that are lost: here is known which processes are alive."""
+        known = objects.known_trials()
+        return [each.trial.uid for each in known if derive_status(*each[:2]) is LOST]
+
+    # Series
+
+    def _sample(self, owner: list[Any], n: int, first: Any, last: Any) -> Answer:
+        if type(n) is not int or not 2 <= n <= MOST_POINTS // 2:  # noqa: PLR2004 - the two ends
+            raise ValueError(f"a sample has from 2 to {MOST_POINTS // 2} points")
+        if not all(end is None or isinstance(end, (int, float)) for end in (first, last)):
+            raise MalformedMessage("steps are numbers")
+        return [], pack_points(self._series(owner).sample(n, first=first, last=last).points())
+
+    def _chunks(self, owner: list[Any], after: int) -> Answer:
+        if type(after) is not int or after < 0:
+            raise MalformedMessage("that is no number of chunks")
+        chunks = self._series(owner).chunks() or ()
+        wanted = chunks[after : after + MOST_SUMMARIES]
+        return [], pack_summaries([chunk.summary for chunk in wanted])
+
+    def _points(self, owner: list[Any], start: int, stop: int) -> Answer:
+        _check_range(start, stop)
+        if stop - start > MOST_POINTS:
+            raise ValueError(f"points are fetched up to {MOST_POINTS} at once")
+        found, place = Points.empty(), 0
+        for chunk in self._series(owner).chunks() or ():
+            end = place + chunk.summary.length
+            if place < stop and start < end:
+                found.add(chunk.points().part(max(0, start - place), stop - place))
+            place = end
+        return [], pack_points(found)
+
+    def _series(self, owner: list[Any]) -> Series:
+        """Return a series as it was when it ended as a client knows it.
+
+        Raises
+        ------
+        ItemNotFound
+            it never was so, or is no more: its trial was erased, say
+        """
+        uid, name, count, step, value = owner if _is_of_five(owner) else [None] * 5
+        if not isinstance(uid, str) or not isinstance(name, str) or type(count) is not int:
+            raise MalformedMessage("that does not say of which series it is")
+        with self._repository.read_state() as objects:
+            trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
+            metric = None if trial is None else trial.metrics.get(name)
+            series = Series.of(metric) if isinstance(metric, StepSeries) else None
+        if series is not None and series.chunks() is not None and len(series) >= count:
+            series = series if len(series) == count else series.begins(count)
+            if _end_of(series) == (step, repr(value)):
+                return series
+        raise ItemNotFound(f"the metric {name!r} of the trial {uid} is not what it was: look again")
+
+
+def _is_of_five(values: Any) -> bool:
+    return isinstance(values, list) and len(values) == 5  # noqa: PLR2004 - see where they are named
+
+
+def _end_of(series: Series) -> tuple[int, str] | None:
+    """Return the last step and value of a series, such that any float is equal to itself."""
+    chunks = series.chunks()
+    if not chunks:
+        return None
+    last = chunks[-1].summary.last
+    return last.step, repr(last.value)
+
+
+def _check_range(start: Any, stop: Any) -> None:
+    if type(start) is not int or type(stop) is not int or not 0 <= start < stop:
+        raise MalformedMessage("that is no range of points")
