@@ -69,32 +69,32 @@ class ChronoContext:
 
     @property
     def val(self) -> Any:
-        """Seconds of the last passage."""
+        """Return the duration of the last passage in seconds."""
         return self.acc.val
 
     @property
     def avg(self) -> float:
-        """Mean of the seconds."""
+        """Return the mean duration in seconds."""
         return float(self.acc.avg)
 
     @property
     def min(self) -> float:
-        """Fewest seconds."""
+        """Return the shortest duration in seconds."""
         return float(self.acc.min)
 
     @property
     def max(self) -> float:
-        """Most seconds."""
+        """Return the longest duration in seconds."""
         return float(self.acc.max)
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the seconds."""
+        """Return the standard deviation of the durations in seconds."""
         return float(self.acc.sd)
 
     @property
     def count(self) -> int:
-        """Number of counted passages."""
+        """Return the number of counted passages."""
         return int(self.acc.count)
 
     def to_json(self, short: bool = False) -> Any:

@@ -1,4 +1,4 @@
-"""What a training script begins with."""
+"""Define the client, with which a training script begins."""
 
 from __future__ import annotations
 
@@ -26,27 +26,28 @@ if TYPE_CHECKING:
 
 
 class TrackClient:
-    """TrackClient. A client tracks a single trial being run.
+    """A client, which tracks a single trial at a time.
 
     Parameters
     ----------
     backend
-        storage backend to use: a URI as ``file:report.json``, or a
-        :class:`~track.persistence.protocol.Protocol`. By default the option ``log.backend.name``
-        (``TRACK_LOG_BACKEND_NAME``), else ``none``, which keeps things in memory only.
+        the storage backend: a URI such as ``file:report.json``, or a
+        :class:`~track.persistence.protocol.Protocol`. The default is the option
+        ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``), else ``none``, which keeps everything in
+        memory only.
 
     Raises
     ------
     BackendError
         the backend is unknown or cannot be used
     RuntimeError
-        the environment (``ORION_PROJECT``, ``ORION_EXPERIMENT``) names what does not exist
+        the environment (``ORION_PROJECT``, ``ORION_EXPERIMENT``) names a missing project or group
     TrialDoesNotExist
         the environment (``ORION_TRIAL_ID``) names a trial that does not exist
 
     Notes
     -----
-    The methods of the current trial's :class:`~track.logger.TrialLogger` are methods of its client.
+    All methods of the current trial's :class:`~track.logger.TrialLogger` also work on the client.
     """
 
     def __init__(self, backend: str | Protocol | None = None) -> None:
@@ -61,11 +62,11 @@ class TrackClient:
         self.logger: TrialLogger | None = None
         self._version: str | None = None
         self._is_prepared = False
-        """Whether a search chose project, group or trial, and not the script."""
+        """Whether a hyper-parameter search, and not the script, chose project, group or trial."""
         self._adopt_environment()
 
     def _adopt_environment(self) -> None:
-        """Take up what a hyper-parameter search prepared for this process."""
+        """Use the project, group and trial that a hyper-parameter search prepared."""
         if project := os.environ.get("ORION_PROJECT"):
             self.set_project(name=project, get_only=True)
         if group := os.environ.get("ORION_EXPERIMENT"):
@@ -75,7 +76,7 @@ class TrackClient:
         self._is_prepared = any((self.project, self.group, self.logger))
 
     def __getattr__(self, name: str) -> Any:
-        # Only called for what the client itself does not have.
+        # Only called for attributes that the client itself lacks.
         if name.startswith("__") or name == "logger":
             raise AttributeError(name)
         if self.logger is None:
@@ -93,7 +94,7 @@ class TrackClient:
 
     @property
     def trial(self) -> Trial | None:
-        """The current trial, None before there is one."""
+        """Return the current trial, None before there is one."""
         return None if self.logger is None else self.logger.trial
 
     # Where things belong
@@ -110,24 +111,24 @@ class TrackClient:
         Parameters
         ----------
         project
-            project definition you can use to create or set the project, or its name
+            the project to set or create, or its name
         force
-            by default once the project is set it cannot be changed; use force to override this
+            change the project even if one was set before
         get_only
-            if true does not insert the project if missing
+            raise an error instead of creating a missing project
         kwargs
-            arguments used to create a :class:`~track.structure.Project` if none was provided
+            the arguments of a :class:`~track.structure.Project`, if none is given
 
         Returns
         -------
-        The project that is set.
+        The current project.
 
         Raises
         ------
         AssertionError
             the project has no name
         RuntimeError
-            ``get_only``, and it is missing
+            the project is missing, and ``get_only`` is true
         """
         if isinstance(project, str):
             project = Project(name=project, **kwargs)
@@ -141,7 +142,9 @@ class TrackClient:
         if get_only:
             found = self.protocol.get_project(wanted)
             if found is None:
-                raise RuntimeError(f"the project {wanted.name!r} does not exist")
+                raise RuntimeError(
+                    f"the project {wanted.name!r} does not exist: create it, or omit get_only"
+                )
             self.project = found
         else:
             self.project = self.protocol.new_project(wanted)
@@ -160,24 +163,24 @@ class TrackClient:
         Parameters
         ----------
         group
-            group definition you can use to create or set the group, or its name
+            the group to set or create, or its name
         force
-            by default once the group is set it cannot be changed; use force to override this
+            change the group even if one was set before
         get_only
-            if true does not insert the group if missing
+            raise an error instead of creating a missing group
         kwargs
-            arguments used to create a :class:`~track.structure.TrialGroup` if none was provided
+            the arguments of a :class:`~track.structure.TrialGroup`, if none is given
 
         Returns
         -------
-        The group that is set.
+        The current group.
 
         Raises
         ------
         AssertionError
             the group has no name
         RuntimeError
-            ``get_only``, and it is missing
+            the group is missing, and ``get_only`` is true
         """
         if isinstance(group, str):
             group = TrialGroup(name=group, **kwargs)
@@ -192,17 +195,19 @@ class TrackClient:
             wanted.project_id = self._project_uid(get_only)
         found = self.protocol.get_trial_group(wanted) if get_only else None
         if get_only and found is None:
-            # Whoever starts this process may have named the group by its uid.
+            # The process that started this one may have given the uid of the group.
             found = self.protocol.get_trial_group(TrialGroup(_uid=wanted.name))
             if found is None:
-                raise RuntimeError(f"the trial group {wanted.name!r} does not exist")
+                raise RuntimeError(
+                    f"the trial group {wanted.name!r} does not exist: create it, or omit get_only"
+                )
         if found is None:
             found = self.protocol.new_trial_group(wanted) or self.protocol.get_trial_group(wanted)
-        assert found is not None  # it was inserted, or was there before
+        assert found is not None  # it was inserted, or existed before
         current = self.logger
         if current is not None and not current.is_delayed and not current.is_over:
             warn(
-                f"the current trial exists already and stays outside of group {found.name!r}: call "
+                f"the current trial already exists outside the group {found.name!r}: call "
                 "set_group before new_trial",
                 NotRecordedWarning,
             )
@@ -210,7 +215,7 @@ class TrackClient:
         return found
 
     def _project_uid(self, get_only: bool = False) -> str:
-        """Return the project's uid; a trial or group without a project goes to a common one."""
+        """Return the uid of the project; without one, trials and groups go to a common project."""
         if self.project is not None:
             return self.project.uid
         if get_only:
@@ -220,10 +225,10 @@ class TrackClient:
     def _tell_if_it_stays(self, kind: str, name: Any, wanted: Any) -> None:
         if name == wanted or self._is_prepared:
             return
-        why = ", where something was put because none was set" if name == ORPHANS else ""
+        why = ", which was used because none was set" if name == ORPHANS else ""
         warn(
-            f"the {kind} stays {name!r}{why}: call set_{kind} before anything else, or with "
-            "force=True for what comes",
+            f"the {kind} is still {name!r}{why}: call set_{kind} before anything else, or use "
+            "force=True to change it from now on",
             NotRecordedWarning,
         )
 
@@ -232,21 +237,22 @@ class TrackClient:
     def new_trial(self, name: str | None = None, force: bool = False, **kwargs: Any) -> TrialLogger:
         """Create a new trial.
 
-        The trial comes into being once its arguments are known: at once with ``parameters=`` or
-        ``arguments=``, else with :meth:`log_arguments`, or without any with the first thing logged.
-        If one like it exists (same name, version, project and parameters) it is the next revision.
+        The trial is recorded once its arguments are known: at once with ``parameters=`` or
+        ``arguments=``, else with :meth:`log_arguments`, or without arguments when the first value
+        is logged. If one like it exists (same name, version, project and parameters), it becomes
+        the next revision.
 
-        Until the current trial has finished, asking for one like it gives its logger again; asking
-        for another one begins that, unless the current trial is running.
+        If the current trial has not finished and is the same, its logger is returned again. Another
+        trial replaces the current one, unless that is running.
 
         Parameters
         ----------
         name
             name of the trial
         force
-            begin another trial, whatever became of the current one
+            create another trial regardless of the current one
         kwargs
-            see :class:`~track.structure.Trial` for possible arguments
+            the arguments of :class:`~track.structure.Trial`
 
         Returns
         -------
@@ -255,9 +261,9 @@ class TrackClient:
         Raises
         ------
         TrackError
-            the current trial is running, and another one is asked for without ``force``
+            another trial is running, and ``force`` is not given
         """
-        if isinstance(name, bool):  # force used to be the first
+        if isinstance(name, bool):  # force used to be the first parameter
             name, force = None, name
         kwargs |= {} if name is None else {"name": name}
         if "arguments" in kwargs:
@@ -271,8 +277,8 @@ class TrackClient:
                 current.complete(kwargs)
             else:
                 warn(
-                    "the current trial goes on, as it has not finished and is the same: finish it "
-                    "first, or use new_trial(force=True, …)",
+                    "the previous trial is still open, so new_trial was ignored: finish it first, "
+                    "or use new_trial(force=True, …)",
                     NotRecordedWarning,
                 )
             return current
@@ -282,11 +288,11 @@ class TrackClient:
         created = TrialLogger(trial, self.protocol, partial(self._insert, trial))
         if parameters is not None:
             created.insert(dict(parameters))
-        self.logger = created  # not before: the insertion may have failed
+        self.logger = created  # only now, since the insertion may fail
         return created
 
     def _current(self, force: bool) -> TrialLogger | None:
-        """Return the logger of the current trial, if it is to go on."""
+        """Return the logger of the current trial if it may continue."""
         over = self.logger is None or self.logger.is_over
         return None if over or force else self.logger
 
@@ -294,8 +300,8 @@ class TrackClient:
     def _check_that_none_runs(current: TrialLogger | None) -> None:
         if current is not None and current.is_running:
             raise TrackError(
-                f"the trial {current.uid} is running: call finish() or leave its block before "
-                "another one, or use force=True to have both"
+                f"the trial {current.uid} is still running: call finish() or leave its block, "
+                "or use force=True to have both"
             )
 
     def _insert(self, trial: Trial, parameters: Mapping[str, Any] | None = None) -> None:
@@ -307,23 +313,23 @@ class TrackClient:
         try:
             self.protocol.new_trial(trial, auto_increment=True)
         except Exception:
-            trial.parameters = before  # as if it had not been tried
+            trial.parameters = before  # as if it had not been attempted
             raise
 
     def set_trial(
         self, trial: Trial | str | None = None, force: bool = False, **kwargs: Any
     ) -> TrialLogger:
-        """Continue a trial that exists.
+        """Continue an existing trial.
 
         Parameters
         ----------
         trial
-            trial definition you can use to find the trial, or its uid
+            the trial to find, or its uid
         force
-            continue that trial although the current one is running
+            continue that trial even if the current one is running
         kwargs
-            if no trial was provided: ``uid``, the pair ``hash`` and ``revision``, or ``name``: the
-            latest revision of the trial of that name, in the current project if there is one
+            without a trial: ``uid``, ``hash`` and ``revision``, or ``name`` for the latest revision
+            of the trial with that name, in the current project if one is set
 
         Returns
         -------
@@ -332,9 +338,9 @@ class TrackClient:
         Raises
         ------
         TrialDoesNotExist
-            there is no such trial, or the name is that of several; the message names them
+            the trial does not exist, or several share the name; the message lists them
         TrackError
-            the current trial is running, and another one is asked for without ``force``
+            another trial is running, and ``force`` is not given
         """
         if isinstance(trial, str):
             trial = _wanted_trial({"uid": trial})
@@ -358,25 +364,27 @@ class TrackClient:
         for found in self.protocol.get_trial(wanted) or ():
             if found.uid == wanted.uid:
                 return found
-        raise TrialDoesNotExist(f"there is no trial {wanted.uid} in this store, or it is archived")
+        raise TrialDoesNotExist(
+            f"no trial {wanted.uid} in this store; if it is archived, restore it first"
+        )
 
     def set_version(
         self, version: str | None = None, version_fun: Callable[[], str] | None = None
     ) -> TrackClient:
-        """Set the version tag of the trial; it is part of what identifies one.
+        """Set the version of the trial, which is part of its identity.
 
-        Defaults to the hash of the executed file.
+        The default is the hash of the executed file.
 
         Parameters
         ----------
         version
-            version string you want to use for the trial
+            the version
         version_fun
-            function to call for the trial version
+            a function that returns the version
 
         Notes
         -----
-        Of a trial that exists already the version cannot change: it is logged as metadata instead.
+        The version of an existing trial cannot change: it is logged as metadata instead.
         """
         self._version = (version_fun or default_version_hash)() if version is None else version
         if self.logger is not None and self.logger.is_delayed:
@@ -384,8 +392,8 @@ class TrackClient:
         elif self.logger is not None:
             self.logger.log_metadata(version=self._version)
             warn(
-                "the version is part of what identifies a trial, and this one exists already, so "
-                "it is logged as metadata: call set_version before the arguments are logged",
+                "the version is part of the identity of a trial, and this one already exists, so "
+                "the version was logged as metadata: call set_version before logging arguments",
                 NotRecordedWarning,
             )
         return self
@@ -396,7 +404,7 @@ class TrackClient:
         show: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """See :meth:`log_arguments` for possible arguments."""
+        """Log the arguments of the trial, see :meth:`log_arguments`."""
         return self.log_arguments(args, show, **kwargs)
 
     def log_arguments(
@@ -405,20 +413,20 @@ class TrackClient:
         show: bool = False,
         **kwargs: Any,
     ) -> Any:
-        """Store the arguments that were used to run the trial.
+        """Log the arguments of the trial.
 
         Parameters
         ----------
         args
-            the trial's arguments; a parser parses the command line
+            the arguments; a parser parses the command line
         show
-            print the arguments on the command line
+            print the arguments
         kwargs
-            more trial's arguments
+            more arguments
 
         Returns
         -------
-        The arguments as they were given; of a parser, those it parsed.
+        The arguments as given, or as parsed by the parser.
 
         Raises
         ------
@@ -467,19 +475,19 @@ class TrackClient:
         Parameters
         ----------
         short
-            leave out what only machines need
+            omit details that only programs need
         """
         current = self.logger or self.new_trial()
         trial = current.trial if current.is_delayed else self._fetch(current.trial)
         print(dumps(to_json(trial, short), indent=2))  # noqa: T201 - documented to print
 
     def save(self, file_name_override: str | None = None) -> None:
-        """Save everything logged, and write the report JSON.
+        """Save everything that was logged, and write the report JSON.
 
         Parameters
         ----------
         file_name_override
-            write the report there
+            write the report to this path instead
         """
         if file_name_override is None:
             self.protocol.commit()
@@ -487,7 +495,7 @@ class TrackClient:
             self.protocol.commit(file_name_override=file_name_override)
 
     def close(self) -> None:
-        """Save everything and release the backend."""
+        """Save everything, and close the backend."""
         self.protocol.close()
 
     get_device = staticmethod(get_device)

@@ -1,7 +1,7 @@
-"""Options: the environment first, then ``track.config``, then the caller's default.
+"""Read options from the environment, else from ``track.config``, else take a default.
 
 ``track.config`` is a JSON object in the working directory, or beside the package. The option
-``log.backend`` is found in it as ``{"log.backend": ...}`` or as ``{"log": {"backend": ...}}``, and
+``log.backend`` is written there as ``{"log.backend": ...}`` or ``{"log": {"backend": ...}}``, and
 in the environment as ``TRACK_LOG_BACKEND``.
 """
 
@@ -20,7 +20,7 @@ _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class _None:
-    """Says that an option is not set, which None could not: a file may set an option to null."""
+    """The type of the value of an unset option; None will not do, since a file may say null."""
 
     def __bool__(self) -> bool:
         return False
@@ -29,13 +29,13 @@ class _None:
         return "none"
 
     def __reduce__(self) -> str:
-        return "none"  # copies and pickles are the one object, so it can be tested with `is`
+        return "none"  # copies and pickles are the same object, so `is` works
 
 
 none: Final = _None()
 
 _files: dict[tuple[str, int, int], dict[str, Any]] = {}
-"""What the files said, by path, time of change and size."""
+"""The contents of files by path, modification time and size."""
 
 
 def options(key: str, default: Any = none) -> Any:
@@ -44,20 +44,20 @@ def options(key: str, default: Any = none) -> Any:
     Parameters
     ----------
     key
-        its name, with dots
+        the name of the option, with dots
     default
-        what to return when it is set nowhere
+        the value if the option is not set
 
     Returns
     -------
     Any
-        a str from the environment, or whatever the file holds, or the default; without a default
+        a str from the environment, else the value in the file, else the default; without a default
         the sentinel :data:`none`, which is false
 
     Raises
     ------
     TrackError
-        a ``track.config`` is there and cannot be read
+        a ``track.config`` exists but cannot be read
     """
     from_environment = os.environ.get(_variable(key))
     if from_environment is not None:
@@ -70,12 +70,12 @@ def options(key: str, default: Any = none) -> Any:
 
 
 def choose(key: str, *words: str) -> str:
-    """Return the value of an option that is one of some words, the first of them by default.
+    """Return the value of an option that must be one of some words; the first one is the default.
 
     Raises
     ------
     BackendError
-        it is something else
+        the option has another value
     """
     value = options(key, words[0])
     if value not in words:
@@ -88,7 +88,7 @@ def _variable(key: str) -> str:
 
 
 def reset_configuration() -> None:
-    """Forget what the configuration files said, so that they are read again."""
+    """Forget the contents of configuration files, so that they are read again."""
     _files.clear()
 
 

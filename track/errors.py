@@ -1,42 +1,42 @@
-"""Every exception and every warning of the package.
+"""Define every exception and every warning of the package.
 
 ::
 
     TrackError
-    ├── JournalError               a journal could not do what was asked
+    ├── JournalError               an operation of a journal failed
     │   ├── JournalWriteError      (also OSError) an append was not acknowledged
     │   ├── JournalClosed          the journal or client was closed
     │   ├── JournalAbandoned       another process started the store over
     │   ├── NewerFormat            written by a newer version of the package
     │   ├── JournalUnreachable     (also ConnectionError) its server does not answer
-    │   └── LockTimeout            (also TimeoutError) an exclusive section stayed taken
-    ├── EncodingError              (also TypeError) a value that cannot be logged
+    │   └── LockTimeout            (also TimeoutError) a lock was held for too long
+    ├── EncodingError              (also TypeError) a value cannot be logged
     ├── ItemNotFound               nothing matches
     │   ├── StoreNotFound          (also JournalError)
     │   ├── TrialDoesNotExist
     │   ├── ProjectDoesNotExist
     │   └── GroupDoesNotExist
-    ├── ConcurrentWrite            somebody else changed the object in between
-    ├── QueryError                 (also RuntimeError) a query that makes no sense
-    ├── BackendError               (also ValueError) an unusable backend URI
-    ├── RPCCallFailure             (also RuntimeError) a server failed at what it was asked
-    ├── InsecureConnection         (also ConnectionError) what arrived is not what was sent
-    │   └── MalformedMessage       what arrived is no message of the relay
+    ├── ConcurrentWrite            another process changed the object in between
+    ├── QueryError                 (also RuntimeError) a query is invalid
+    ├── BackendError               (also ValueError) a backend URI cannot be used
+    ├── RPCCallFailure             (also RuntimeError) a server failed to answer a request
+    ├── InsecureConnection         (also ConnectionError) data was altered on the way
+    │   └── MalformedMessage       a message of the relay is invalid
     ├── AuthenticationError        (also PermissionError) a login was refused
-    ├── FileDamaged                a logged file is not what it was
-    ├── NotAReport                 a file that Track did not write is in the way
-    ├── ImportFailed               what another tool wrote cannot be read or taken over
+    ├── FileDamaged                the content of a logged file has changed
+    ├── NotAReport                 a file is not a report of Track
+    ├── ImportFailed               files of another tool cannot be imported
     ├── MissingPackage             (also ImportError) an optional package is not installed
     └── ReportWriteError           (also OSError) the report could not be replaced
 
-    TrackWarning                   (also UserWarning) the data is not what it seems to be
-    ├── NotRecordedWarning         something was not recorded, or not as the call says
-    ├── DamageWarning              something that was recorded cannot be read
-    └── StorageWarning             the place of the data may lose it, or does not have it yet
+    TrackWarning                   (also UserWarning) data differs from what you may expect
+    ├── NotRecordedWarning         something was not recorded, or not as requested
+    ├── DamageWarning              recorded data cannot be read
+    └── StorageWarning             data may be lost where it is, or has not arrived there yet
 
 Messages say what happened, to what, and what to do about it. Warnings are shown once for each line
-that causes them; ``warnings.simplefilter("error", TrackWarning)`` makes them exceptions. What only
-whoever runs a server needs to know goes to the loggers under ``track``.
+that causes them; ``warnings.simplefilter("error", TrackWarning)`` turns them into exceptions.
+Information for operators of a server goes to the loggers under ``track``.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ import os
 
 
 class TrackError(Exception):
-    """Root of every exception the package raises on purpose."""
+    """The base class of all exceptions of the package."""
 
 
 class JournalError(TrackError):
-    """A journal could not do what was asked."""
+    """An operation of a journal failed."""
 
 
 class JournalWriteError(JournalError, OSError):
@@ -70,23 +70,23 @@ class NewerFormat(JournalError):
 
 
 class JournalUnreachable(JournalError, ConnectionError):
-    """The server of a journal did not answer in time; what was logged for it is kept here."""
+    """The server of a journal did not answer in time; logged events are kept on this machine."""
 
 
 class LockTimeout(JournalError, TimeoutError):
-    """An exclusive section could not be entered in time."""
+    """A lock was not free in time."""
 
 
 class EncodingError(TrackError, TypeError):
-    """A value that cannot be logged; the message names its key."""
+    """A value cannot be logged; the message names its key."""
 
 
 class ItemNotFound(TrackError):
-    """Nothing matches what was asked for."""
+    """Nothing matches the request."""
 
 
 class StoreNotFound(ItemNotFound, JournalError):
-    """There is no store where one was to be read."""
+    """The store does not exist."""
 
 
 class TrialDoesNotExist(ItemNotFound):
@@ -102,7 +102,7 @@ class GroupDoesNotExist(ItemNotFound):
 
 
 class ConcurrentWrite(TrackError):
-    """Somebody else changed the object between the read and the write."""
+    """Another process changed the object between the read and the write."""
 
 
 class QueryError(TrackError, RuntimeError):
@@ -110,19 +110,19 @@ class QueryError(TrackError, RuntimeError):
 
 
 class BackendError(TrackError, ValueError):
-    """A backend URI that cannot be used: unknown scheme, unknown option, bad value."""
+    """A backend URI cannot be used: unknown scheme, unknown option or invalid value."""
 
 
 class FileDamaged(TrackError):
-    """What is kept of a logged file is not what was logged."""
+    """The stored content of a logged file differs from what was logged."""
 
 
 class NotAReport(TrackError):
-    """A file that Track did not write stands where the report should go."""
+    """The file at the path of the report is not a report of Track."""
 
 
 class ImportFailed(TrackError):
-    """What another tool wrote cannot be read, or not be taken over; nothing was recorded of it."""
+    """Files of another tool cannot be read or imported; nothing was recorded."""
 
 
 class MissingPackage(TrackError, ImportError):
@@ -130,48 +130,48 @@ class MissingPackage(TrackError, ImportError):
 
 
 class ReportWriteError(TrackError, OSError):
-    """The report could not be replaced: the old one stands, and the journal has everything."""
+    """The report could not be replaced; the old one remains, and the journal has everything."""
 
 
 class RPCCallFailure(TrackError, RuntimeError):
-    """A server failed at what it was asked, in a way that has no kind of its own here."""
+    """A server failed to answer a request, with an error that has no class here."""
 
 
 class InsecureConnection(TrackError, ConnectionError):
-    """What arrived was altered, replayed, or not what both sides agreed on."""
+    """Received data was altered or replayed, or the two sides disagree on the encryption."""
 
 
 class MalformedMessage(InsecureConnection):
-    """What arrived over a connection is no message of the relay, or one that is too large."""
+    """A received message is not one of the relay, or is too large."""
 
 
 class AuthenticationError(TrackError, PermissionError):
-    """A login was refused, or the server did not prove who it is."""
+    """A login was refused, or the server did not prove its identity."""
 
 
 class TrackWarning(UserWarning):
-    """Root of every warning the package gives: the data is not what it seems to be."""
+    """The base class of all warnings of the package: data differs from what you may expect."""
 
 
 class NotRecordedWarning(TrackWarning):
-    """Something was not recorded, or not as the call says."""
+    """Something was not recorded, or not as requested."""
 
 
 class DamageWarning(TrackWarning):
-    """Something that was recorded cannot be read, and is left out."""
+    """Recorded data cannot be read and is skipped."""
 
 
 class StorageWarning(TrackWarning):
-    """The place where the data is kept may lose it, or does not have it yet."""
+    """Data may be lost where it is stored, or has not arrived there yet."""
 
 
 _OURS = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
 
 
 def warn(message: str, category: type[TrackWarning]) -> None:
-    """Warn at the line outside of this package that called it.
+    """Warn, attributing the warning to the line outside this package that called it.
 
-    A filter may turn the warning into an exception, so do first what has to be done.
+    A filter may turn the warning into an exception, so finish all other work first.
     """
     import inspect
     import warnings

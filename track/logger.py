@@ -105,12 +105,12 @@ class TrialLogger(BlockTimer):
 
     @property
     def is_delayed(self) -> bool:
-        """Whether the trial still waits for its arguments."""
+        """Return whether the trial still waits for its arguments."""
         return self._insertion is not None
 
     @property
     def is_running(self) -> bool:
-        """Whether this process started the trial and has not finished it."""
+        """Return whether this process started the trial and has not finished it."""
         return self._running and self._started_in == os.getpid()
 
     def insert(self, parameters: dict[str, Any] | None = None) -> None:

@@ -80,7 +80,7 @@ class Reader(TrialLookup):
 
     @cached_property
     def overview(self) -> Overview:
-        """All trials at a glance, see :class:`track.overview.Overview`."""
+        """Return an overview of all trials, see :class:`track.overview.Overview`."""
         return Overview(self.protocol)
 
     def __reduce__(self) -> tuple[Any, ...]:

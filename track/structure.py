@@ -1,4 +1,4 @@
-"""The objects people see: projects, groups, trials and their status."""
+"""Define projects, groups, trials and their status."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Status(Enum):
-    """Where a trial stands. Values between two groups belong to the lower one."""
+    """The status of a trial; a value between two groups belongs to the lower one."""
 
     CreatedGroup = 0
     RunningGroup = 100
@@ -27,19 +27,19 @@ class Status(Enum):
 
 
 class CustomStatus:
-    """A status of the user's own.
+    """A status defined by the user.
 
     Parameters
     ----------
     name
-        what it is called
+        the name of the status
     value
-        where it belongs, see :class:`Status`: 1 is a kind of created, 102 a kind of running
+        its group, see :class:`Status`: 1 is a kind of created, 102 a kind of running
 
     Notes
     -----
-    Equal to a string with its name, to a dictionary with its name and value, and to any status with
-    both.
+    It is equal to a string with its name, to a dictionary with its name and value, and to any
+    status with both.
     """
 
     __slots__ = ("_name", "_value")
@@ -66,7 +66,7 @@ class CustomStatus:
         return NotImplemented
 
     def __hash__(self) -> int:
-        # As a string with its name, and as an Enum member with its name.
+        # The hash is that of a string, and of an Enum member, with its name.
         return hash(self._name)
 
     def __str__(self) -> str:
@@ -79,18 +79,18 @@ class CustomStatus:
 AnyStatus = Status | CustomStatus
 
 LOST = CustomStatus("Lost", 204)
-"""An error that nobody could record: the process that ran a trial died. It is derived when somebody
-asks (``status_of`` of a backend), and stored nowhere."""
+"""The status of a trial whose process died without recording its end. It is derived by
+``status_of`` of a backend and never stored."""
 
 
 def get_status(name: str, value: int) -> AnyStatus:
-    """Return the status with a name and a value, one of ours where there is one."""
+    """Return the status with a name and a value: a built-in one if possible."""
     status = Status.__members__.get(name)
     return status if status is not None and status.value == value else CustomStatus(name, value)
 
 
 class _Brief(Repr):
-    """Shows the beginning of what is large, and of a set how much is in it."""
+    """Shortens large values to their beginning, and sets to their size."""
 
     repr_StepSeries = Repr.repr_dict  # noqa: N815 - Repr finds it by the name of the class
 
@@ -104,21 +104,21 @@ class _Brief(Repr):
         return f"<{len(items)}>"
 
     def brief(self, value: Any) -> str:
-        """Return a text that leaves room for others on a screen."""
+        """Return a short text for a value."""
         text = self.repr(value)
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
 
 
 _LONGEST = 240
-"""Characters of one of the attributes of what is shown."""
+"""The most characters of one attribute in a repr."""
 
 _brief = _Brief().brief
 
 
 class _Shown:
-    """Shows its attributes in its repr, as far as they fit a screen.
+    """Shows its attributes in its repr, shortened to fit a screen.
 
-    These are no dataclasses because `import track` would take a quarter longer.
+    The subclasses are not dataclasses, which would make `import track` a quarter slower.
     """
 
     def __repr__(self) -> str:
@@ -128,7 +128,7 @@ class _Shown:
 
 
 class _Metrics:
-    """The metrics of a trial: its own, or those that some storage has of it at the moment.
+    """The metrics of a trial: its own, or read from its storage when they are needed.
 
     A trial that logs millions of values need not keep a copy of each.
     """
@@ -145,7 +145,7 @@ class _Metrics:
         self._metrics, self._source = metrics, None
 
     def read_metrics_from(self, source: Callable[[], dict[str, Any]]) -> None:
-        """Have :attr:`metrics` be whatever a function returns, from now on."""
+        """Read :attr:`metrics` from a function from now on."""
         self._source = source
 
     def __getstate__(self) -> dict[str, Any]:
@@ -158,29 +158,29 @@ class Trial(_Metrics, _Shown):
     Parameters
     ----------
     _hash
-        identity of the configuration; computed from what identifies it when not given
+        the identity of the configuration; by default computed from what identifies it
     revision
-        running number among the trials with that hash
+        the number of the trial among those with the same hash
     name, description, tags, version
-        what people say of it
+        descriptions by the user
     group_id, project_id
-        uids of the group and the project it was made in
+        the uids of the group and the project in which it was created
     parameters
-        what it was configured with
+        the arguments of the trial
     metadata
-        what was learnt about it; ``_update_count`` and ``_last_change`` are kept by the storage
+        facts about the trial; the storage maintains ``_update_count`` and ``_last_change``
     metrics
-        name -> list of values, or step -> value
+        a list of values, or a mapping of steps to values, by name
     chronos
-        name -> elapsed times, in seconds
+        the measured times in seconds by name
     status, errors
-        how it went
+        the state of the trial, and its errors
 
     Attributes
     ----------
     failure
-        what ended the last attempt, None if nothing did: ``message``, which begins with the type of
-        the exception, and ``traceback``
+        the exception or signal that ended the last attempt, None without one: ``message``, which
+        begins with the type of the exception, and ``traceback``
 
     Notes
     -----
@@ -222,12 +222,12 @@ class Trial(_Metrics, _Shown):
 
     @property
     def hash(self) -> str:
-        """The given hash, else the computed one."""
+        """Return the given hash, else the computed one."""
         return self.compute_hash() if self._hash is None else self._hash
 
     @property
     def uid(self) -> str:
-        """``hash_revision``. Setting it splits at the last underscore."""
+        """Return ``hash_revision``; setting it splits the text at the last underscore."""
         return f"{self.hash}_{self.revision}"
 
     @uid.setter
@@ -237,11 +237,11 @@ class Trial(_Metrics, _Shown):
         self.revision = 0 if not separator else int(tail) if tail.isdecimal() else tail
 
     def compute_hash(self) -> str:
-        """Hash what identifies a configuration: name, version, project and parameters.
+        """Hash the identity of a configuration: name, version, project and parameters.
 
         Returns
         -------
-        SHA-256, in hexadecimal, of a canonical text: the order of keywords does not matter.
+        The SHA-256, in hexadecimal, of a canonical text that ignores the order of keywords.
         """
         identity = [self.name, self.version, self.project_id, self.parameters]
         return _hexdigest(canonical(identity))
@@ -253,7 +253,7 @@ class Trial(_Metrics, _Shown):
         return hash(self.uid)
 
     def _repr_html_(self) -> str:
-        """Show it in a notebook: what it is, its parameters, and the last value of each metric."""
+        """Return HTML for a notebook: identity, parameters, and the last value of each metric."""
         from html import escape
 
         facts = {"name": self.name, "status": self.status, "revision": self.revision}
@@ -268,7 +268,7 @@ class Trial(_Metrics, _Shown):
 
 
 def _text(value: Any) -> str:
-    """Return a value as it stands in a cell: text and numbers as they are."""
+    """Return the text of a value in a cell; text and numbers stay as they are."""
     return (
         str(value)[:_LONGEST] if isinstance(value, (str, Status, CustomStatus)) else _brief(value)
     )
@@ -282,18 +282,18 @@ def _last_of(values: Any) -> Any:
 
 
 class TrialGroup(_Shown):
-    """A namespace, or set, of trials.
+    """A named set of trials.
 
     Parameters
     ----------
     _uid
-        computed from name and project when not given
+        by default computed from name and project
     name, description, metadata
-        what people say of it
+        descriptions by the user
     trials
-        uids of its trials
+        the uids of its trials
     project_id
-        uid of its project
+        the uid of its project
 
     Notes
     -----
@@ -318,7 +318,7 @@ class TrialGroup(_Shown):
 
     @property
     def uid(self) -> str:
-        """The given uid, else the computed one."""
+        """Return the given uid, else the computed one."""
         return self.compute_uid() if self._uid is None else self._uid
 
     def compute_uid(self) -> str:
@@ -342,16 +342,16 @@ class TrialGroup(_Shown):
 
 
 class Project(_Shown):
-    """A set of groups and trials. Its name is its uid.
+    """A set of groups and trials, whose name is its uid.
 
     Parameters
     ----------
     _uid
-        the name, when that is not given
+        by default the name
     name, description, metadata
-        what people say of it
+        descriptions by the user
     groups, trials
-        what it holds
+        the groups and trials of the project
 
     Notes
     -----
@@ -376,7 +376,7 @@ class Project(_Shown):
 
     @property
     def uid(self) -> str:
-        """The name."""
+        """Return the name."""
         return self.compute_uid()
 
     def compute_uid(self) -> str:
@@ -385,7 +385,7 @@ class Project(_Shown):
         Raises
         ------
         AssertionError
-            there is none
+            the name is missing
         """
         if self.name is None:
             raise AssertionError("a project needs a name to have a uid")
@@ -399,7 +399,7 @@ class Project(_Shown):
 
 
 def canonical(value: Any) -> str:
-    """Write a value as text, the same whatever order its keys are in and whatever holds it."""
+    """Convert a value to text that does not depend on the order of keys or the container type."""
     if isinstance(value, Mapping):
         items = sorted(f"{canonical(key)}:{canonical(item)}" for key, item in value.items())
         return "{" + ",".join(items) + "}"

@@ -1,4 +1,4 @@
-"""Versions of code: of this package, and the hash of the file that is executed."""
+"""Define the version of this package, and hash the executed file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 __version__ = "0.1.0"
-"""Of this package."""
+"""The version of this package."""
 
 _CHUNK = 2**20
 
@@ -16,7 +16,7 @@ _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def file_hash(path: str | os.PathLike[str]) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal.
+    """Return the SHA-256 of a file in hexadecimal.
 
     Raises
     ------
@@ -35,10 +35,10 @@ def file_hash(path: str | os.PathLike[str]) -> str:
 def default_version_hash() -> str:
     """Return the hash of the executed file.
 
-    That is the main module's file, in spawned processes too. When the main module has none
-    (``python -c``, an embedded interpreter), it is the outermost file on the call stack that is
-    not part of this package. A prompt or a notebook has no file that stands for what was typed,
-    so there, as where nothing can be found, it is the hash of no bytes.
+    The executed file is that of the main module, also in spawned processes. If the main module has
+    no file (``python -c``, an embedded interpreter), it is the outermost file on the call stack
+    outside this package. In a prompt or a notebook, or if no file is found, the result is the hash
+    of no bytes.
 
     Returns
     -------
@@ -51,17 +51,17 @@ def default_version_hash() -> str:
 
 def executed_file() -> str | None:
     """Return the path of the executed file, see :func:`default_version_hash`."""
-    # A name may be that of code from an archive, or of a file that is gone.
+    # A name may refer to code in an archive, or to a deleted file.
     return next(filter(os.path.isfile, _executed_files()), None)
 
 
 def _executed_files() -> Iterator[str]:
-    # Spawned processes keep the module that their parent ran under the first of these names.
+    # Spawned processes keep their parent's main module under the first of these names.
     for name in ("__mp_main__", "__main__"):
         path = getattr(sys.modules.get(name), "__file__", None)
         if path:
             yield path
-    # The stack under a prompt or a notebook is that of the shell, whose version says nothing.
+    # In a prompt or a notebook the stack belongs to the shell, whose version is irrelevant.
     if not hasattr(sys, "ps1"):
         yield from reversed(list(_stack_files()))
 

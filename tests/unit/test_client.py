@@ -94,7 +94,7 @@ def test_a_group_that_comes_too_late_is_told(client, told):
     trial.log_arguments(a=1)
     client.set_group(name="h", force=True)
     (message,) = told
-    assert "stays outside of group 'h'" in message
+    assert "already exists outside the group 'h'" in message
     trial.finish()
     client.set_group(name="i", force=True)
     assert len(told) == 1
@@ -110,7 +110,7 @@ def test_a_project_that_comes_too_late_is_told(client, told):
         assert client.set_project(name="digits").name == "orphan"
         assert client.set_project(Project(name="digits")).name == "orphan"
     assert len(told) == 2
-    assert "the project stays 'orphan'" in told[0]
+    assert "the project is still 'orphan'" in told[0]
     assert client.set_project(name="digits", force=True).name == "digits"
     assert stored(client).project_id == "orphan"
 
@@ -213,7 +213,7 @@ def test_other_arguments_are_another_trial(client):
 def test_another_trial_does_not_begin_in_the_middle_of_one(client):
     """It would be unclear which of the two goes on. The message says what to do."""
     with client.new_trial(parameters={"a": 1}) as trial:
-        with pytest.raises(TrackError, match=r"is running: call finish\(\)"):
+        with pytest.raises(TrackError, match=r"is still running: call finish\(\)"):
             client.new_trial(parameters={"a": 2})
         with pytest.raises(TrackError, match="force=True"):
             client.set_trial("another_0")

@@ -1,1 +1,1 @@
-"""How the values of one metric are kept: the last one, all of them, some of them, or statistics."""
+"""Keep the values of a metric: the last one, all of them, the latest ones, or statistics."""

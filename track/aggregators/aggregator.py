@@ -1,7 +1,7 @@
-"""The ways to keep the values of a metric, and their names in events.
+"""Define the ways to keep the values of a metric, and their names in events.
 
-An event carries an aggregator as a name and parameters: :func:`describe` takes that from whatever
-a user passed, :func:`build` makes the aggregator again.
+An event holds an aggregator as a name and parameters: :func:`describe` derives them from what a
+user passed, and :func:`build` creates the aggregator again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from track.utils.stat import StatStream
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Equality under which a NaN equals a NaN, so that a copy equals its original."""
+    """Return whether two values are equal, counting NaN as equal to itself."""
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -26,11 +26,11 @@ def _same(one: Any, other: Any) -> bool:
 class Aggregator:
     """Keeps the values of a metric in some way.
 
-    (No ABC: replay asks of every value whether it is one of these, and an ABC is slow to ask.)
+    (This is not an ABC, since replays test every value with ``isinstance``, which ABCs slow down.)
     """
 
     name: ClassVar[str]
-    """What events call this aggregator; never changed, or old events could not be read."""
+    """The name in events; it must never change, or old events become unreadable."""
 
     def append(self, value: Any) -> None:
         """Add a value."""
@@ -38,36 +38,36 @@ class Aggregator:
 
     @property
     def val(self) -> Any:
-        """The last observed value."""
+        """Return the last observed value."""
         raise NotImplementedError(f"{type(self).__name__} does not say what its last value is")
 
     def to_json(self, short: bool = False) -> Any:
-        """Return what is kept, as reports show it."""
+        """Return the kept values in the form of the report."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it keeps")
 
     def parameters(self) -> dict[str, Any]:
-        """Return what a fresh aggregator like this one is made with."""
+        """Return the arguments that create an empty aggregator like this one."""
         return {}
 
     def state(self) -> Any:
-        """Return what it holds, as plain values from which :func:`restore` makes it again."""
+        """Return the content as plain values; :func:`restore` creates the aggregator again."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it holds")
 
     def set_state(self, state: Any) -> None:
-        """Hold what an aggregator with these parameters held, and nothing else."""
+        """Replace the content with the state of an aggregator with the same parameters."""
         raise NotImplementedError(f"{type(self).__name__} does not say what it holds")
 
     # The parameters are those of each subclass, hence the open signature.
     @staticmethod
     def lazy(*args: Any, **kwargs: Any) -> Callable[[], Aggregator]:
-        """Return a callable that makes a fresh aggregator.
+        """Return a callable that creates an empty aggregator.
 
         Parameters
         ----------
         args
-            the aggregator class, here; subclasses are asked for their own parameters only
+            the aggregator class; subclasses take their own parameters instead
         kwargs
-            the arguments it is made with
+            the arguments of the class
         """
         aggregator_t, *positional = args
         return partial(aggregator_t, *positional, **kwargs)
@@ -150,9 +150,9 @@ class RingAggregator(Aggregator):
     Parameters
     ----------
     n
-        number of values to keep
+        the number of values to keep
     dtype
-        kind of the values, see :class:`~track.containers.ring.RingBuffer`
+        the type of the values, see :class:`~track.containers.ring.RingBuffer`
     """
 
     name = "ring"
@@ -188,13 +188,12 @@ class RingAggregator(Aggregator):
 class StatAggregator(Aggregator):
     """Keeps statistics: mean, deviation, extremes and count.
 
-    Use it when there are many values that vary little, so that their history is not worth its
-    memory.
+    Use it for many values that vary little, so that keeping them all is not worth the memory.
 
     Parameters
     ----------
     skip_obs
-        number of first values to leave out, see :class:`~track.utils.stat.StatStream`
+        the number of first values to leave out, see :class:`~track.utils.stat.StatStream`
     """
 
     name = "stat"
@@ -234,37 +233,37 @@ class StatAggregator(Aggregator):
 
     @property
     def avg(self) -> float:
-        """Mean of the counted values."""
+        """Return the mean of the counted values."""
         return self.stat.avg
 
     @property
     def min(self) -> float:
-        """Smallest value."""
+        """Return the smallest value."""
         return self.stat.min
 
     @property
     def max(self) -> float:
-        """Largest value."""
+        """Return the largest value."""
         return self.stat.max
 
     @property
     def sd(self) -> float:
-        """Standard deviation of the counted values."""
+        """Return the standard deviation of the counted values."""
         return self.stat.sd
 
     @property
     def sum(self) -> float:
-        """Sum of the counted values."""
+        """Return the sum of the counted values."""
         return self.stat.sum
 
     @property
     def total(self) -> float:
-        """Sum of the counted values."""
+        """Return the sum of the counted values."""
         return self.stat.total
 
     @property
     def count(self) -> int:
-        """Number of counted values."""
+        """Return the number of counted values."""
         return self.stat.count
 
 
@@ -280,26 +279,26 @@ def describe(factory: Any) -> tuple[str, dict[str, Any]]:
     Parameters
     ----------
     factory
-        what makes it: the result of ``lazy``, an aggregator class, any callable without
-        arguments, or an aggregator to be like; the values an aggregator holds are not described
+        the result of ``lazy``, an aggregator class, any other callable without arguments that
+        returns an aggregator, or an aggregator as an example; its values are not described
 
     Raises
     ------
     TypeError
-        it does not make one of the aggregators of this module
+        the result is not an aggregator of this module
     """
     made = factory() if callable(factory) else factory
-    # A subclass may keep values in its own way, which nobody who reads the events would know.
+    # A subclass may keep values in its own way, which readers of the events would not know.
     if type(made) not in _KINDS.values():
         raise TypeError(
-            f"{factory!r} is not, and does not make, an aggregator that events can name: give "
+            f"invalid aggregator {factory!r}: use "
             f"{', '.join(f'{kind.__name__}.lazy(...)' for kind in _KINDS.values())}"
         )
     return made.name, made.parameters()
 
 
 def build(name: str, parameters: Mapping[str, Any]) -> Aggregator:
-    """Make a fresh aggregator from its description.
+    """Create an empty aggregator from its description.
 
     Raises
     ------
@@ -307,12 +306,12 @@ def build(name: str, parameters: Mapping[str, Any]) -> Aggregator:
         no aggregator has this name
     """
     if name not in _KINDS:
-        raise ValueError(f"no aggregator is named {name!r}: there are {', '.join(_KINDS)}")
+        raise ValueError(f"unknown aggregator {name!r}: known are {', '.join(_KINDS)}")
     return _KINDS[name](**parameters)
 
 
 def restore(name: str, parameters: Mapping[str, Any], state: Any) -> Aggregator:
-    """Make an aggregator that holds what another one held, see :meth:`Aggregator.state`."""
+    """Create an aggregator with the content of another one, see :meth:`Aggregator.state`."""
     aggregator = build(name, parameters)
     aggregator.set_state(state)
     return aggregator

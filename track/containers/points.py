@@ -145,7 +145,7 @@ class Chunk(ABC):
     @property
     @abstractmethod
     def summary(self) -> Summary:
-        """What is known of the points without reading them."""
+        """Return the summary of the points, without reading them."""
 
     @abstractmethod
     def points(self) -> Points:

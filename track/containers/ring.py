@@ -40,7 +40,7 @@ class RingBuffer:
 
     @property
     def dtype(self) -> str:
-        """The kind of the elements, as its code in :mod:`array`."""
+        """Return the type code of the elements in :mod:`array`."""
         return self._values.typecode
 
     def append(self, value: float) -> None:

@@ -140,7 +140,7 @@ class StepSeries(MutableMapping[Any, Any]):
             self.put(step, value, Stamp(at, position))
 
     def _fits(self, steps: Sequence[Any], values: Sequence[Any]) -> bool:
-        """Whether all items are integers and floats, with steps that go on growing."""
+        """Return whether steps are growing integers and values are floats."""
         if not (_are_all(int, "q", steps) and _are_all(float, "d", values)):
             return False
         last = self._last_step()
@@ -283,7 +283,7 @@ class _Items(ItemsView[Any, Any]):
 
 
 def are_growing(steps: Sequence[Any]) -> bool:
-    """Whether each is larger than the one before."""
+    """Return whether each number is larger than the one before."""
     if isinstance(steps, array) and len(steps) > 1 and steps[-1] - steps[0] == len(steps) - 1:
         # Most count up by one, and comparing with that is ten times as fast.
         return steps == array(steps.typecode, range(steps[0], steps[-1] + 1)) or all(

@@ -1,1 +1,1 @@
-"""Servers that a script can start for itself."""
+"""Start database servers from a script."""

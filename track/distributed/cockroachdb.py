@@ -1,7 +1,7 @@
-"""A CockroachDB node that lives as long as the script that started it.
+"""Run a CockroachDB node for as long as the script that started it.
 
-For tests, for trying things out and for a group of machines without a database of their own. What
-it starts is insecure: whoever reaches the address can read and write everything.
+It is meant for tests, for experiments and for machines without a database. The node is insecure:
+anyone who can reach its address can read and write everything.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from track.utils.forking import renew_in_children
 logger = logging.getLogger(__name__)
 
 _FOLDER = "cockroach-node"
-"""Where in a location everything of a node is. Not ``cockroach-data``, which is where nodes that
-people start by hand have theirs."""
+"""The folder of a node in its location. It is not ``cockroach-data``, the default of nodes that
+people start by hand."""
 
 _MEMORY = ("--cache=128MiB", "--max-sql-memory=256MiB")
-"""By itself a node would take a part of all memory of the machine for each."""
+"""The memory for each; by default, a node takes a share of the machine's memory."""
 
 _PAUSE_S = 0.1
 _INIT_TIMEOUT_S = 15.0
 _LOCK_TIMEOUT_S = 0.5
-"""A node that was killed holds on to its location for a moment."""
+"""The time to wait for a location: a killed node holds its lock for a moment longer."""
 _TAIL_LINES = 12
 
 
 def _said(name: str, doc: str) -> property:
-    """Return a property with what the node said; None until it is ready."""
+    """Return a property that the node reported; None until the node is ready."""
 
     def read(node: CockRoachDB) -> str | None:
         return node.properties.get(name)
@@ -48,36 +48,35 @@ def _said(name: str, doc: str) -> property:
 
 
 class CockRoachDB:
-    """Spawn a cockroach node that will store its data in location.
+    """A CockroachDB node that stores its data in a folder.
 
     ::
 
         with CockRoachDB("/tmp/node", "localhost:0") as node:
             client = TrackClient(node.uri)
 
-    The program ``cockroach`` must be on the PATH, in version 20.1 or later. The node is a process
-    of its own, and no signal handler is installed: a node whose script is killed goes on running.
-    Its process id is then in ``cockroach-node/pid`` of the location.
+    The program ``cockroach`` must be on the PATH, in version 20.1 or later. The node is a separate
+    process, and no signal handler is installed: if the script is killed, the node keeps running.
+    Its process id is in ``cockroach-node/pid`` of the location.
 
     Parameters
     ----------
     location
-        folder for the data, of one node at a time; what the node has is in ``cockroach-node``
-        inside of it
+        the folder for the data of one node, in its subfolder ``cockroach-node``
     addrs
-        where to listen, ``host:port``; port 0 picks a free one
+        the address to listen on, ``host:port``; port 0 picks a free port
     join
-        addresses of the nodes of a cluster to be part of, separated by commas or as a list; None
-        for a cluster of its own. Give every node the same list: its first address is where a new
-        cluster is initialized.
+        the addresses of the nodes of a cluster to join, separated by commas or as a list; None
+        starts a new cluster. Give every node the same list: a new cluster is initialized at the
+        first address.
     clean_on_exit
-        remove the data once the node has exited, with backups that it made to ``nodelocal:``. Data
-        that was there before the node was started is kept, and so is anything else in location.
+        remove the data once the node has exited, including backups to ``nodelocal:``. Data from
+        before the node was started, and anything else in the location, is kept.
 
     Attributes
     ----------
     properties
-        what the node said about itself when it was ready, by the names it uses
+        the properties that the node printed when it was ready, by CockroachDB's names
 
     Raises
     ------
@@ -86,10 +85,10 @@ class CockRoachDB:
     """
 
     START_TIMEOUT_S = 60.0
-    """How long :meth:`wait` waits for the node to be ready."""
+    """The time that :meth:`wait` allows the node to become ready."""
 
     STOP_TIMEOUT_S = 20.0
-    """How long :meth:`stop` lets the node finish what it does before it is killed."""
+    """The time that :meth:`stop` allows the node to finish before it is killed."""
 
     def __init__(
         self,
@@ -99,7 +98,9 @@ class CockRoachDB:
         clean_on_exit: bool = True,
     ) -> None:
         if not re.fullmatch(r"\S*:\d+", addrs):
-            raise BackendError(f"addrs={addrs!r} is no address: use host:port, port 0 for any")
+            raise BackendError(
+                f"invalid address addrs={addrs!r}: use host:port, with port 0 for any"
+            )
         addresses = join.split(",") if isinstance(join, str) else join or ()
         self.location = os.path.realpath(location)
         self.addrs = addrs
@@ -112,16 +113,22 @@ class CockRoachDB:
         self._is_new = self._made_location = False
         renew_in_children(self)
 
-    build = _said("build", "Version of the node; like the other properties None until it is ready.")
-    client_flags = _said("RPC client flags", "How to call CockroachDB's programs for this node.")
-    node_id = _said("nodeID", "Number of the node in its cluster.")
-    sql = _said("sql", "URL for the clients of PostgreSQL.")
-    status = _said("status", "Whether it began a cluster, joined one or came back, in its words.")
-    webui = _said("webui", "URL of its web pages.")
+    build = _said(
+        "build", "The version of the node; None until it is ready, as all properties are."
+    )
+    client_flags = _said(
+        "RPC client flags", "The flags for CockroachDB's programs to reach this node."
+    )
+    node_id = _said("nodeID", "The number of the node in its cluster.")
+    sql = _said("sql", "The URL for PostgreSQL clients.")
+    status = _said(
+        "status", "Whether the node started a cluster, joined one or restarted, in its words."
+    )
+    webui = _said("webui", "The URL of its web pages.")
 
     @property
     def address(self) -> str:
-        """``host:port`` under which the node can be reached, with the real port.
+        """Return the address of the node as ``host:port``, with the actual port.
 
         Raises
         ------
@@ -136,7 +143,7 @@ class CockRoachDB:
 
     @property
     def uri(self) -> str:
-        """The backend for :class:`~track.TrackClient`.
+        """Return the URI of the node for :class:`~track.TrackClient`.
 
         Raises
         ------
@@ -147,7 +154,7 @@ class CockRoachDB:
 
     @property
     def is_running(self) -> bool:
-        """Whether this process started the node and it has not exited."""
+        """Return whether this process started the node and it still runs."""
         return self._process is not None and self._process.poll() is None
 
     def __str__(self) -> str:
@@ -166,13 +173,13 @@ class CockRoachDB:
         Parameters
         ----------
         wait
-            return when it is ready; otherwise at once, and :meth:`wait` is to be called later
+            return when the node is ready; otherwise return at once, and call :meth:`wait` later
 
         Raises
         ------
         BackendError
-            there is no program ``cockroach``, this node or another one in its location runs
-            already, or it did not get ready (see :meth:`wait`)
+            the program ``cockroach`` is missing, this node or another one already runs in its
+            location, or the node did not become ready (see :meth:`wait`)
         OSError
             the location cannot be used
         """
@@ -191,14 +198,14 @@ class CockRoachDB:
             self.wait()
 
     def wait(self) -> None:
-        """Wait until the node is ready. A node that fails to is stopped.
+        """Wait until the node is ready; stop it if it fails to become ready.
 
-        The first who waits for a node of a new cluster also initializes that cluster.
+        The first call for a node of a new cluster also initializes the cluster.
 
         Raises
         ------
         BackendError
-            it was not started, it exited, or it was not ready within ``START_TIMEOUT_S``
+            the node was not started, exited, or was not ready within ``START_TIMEOUT_S``
         """
         process = self._process
         if process is None:
@@ -210,9 +217,9 @@ class CockRoachDB:
             raise
 
     def stop(self) -> None:
-        """Stop the node, if it runs, and remove its data, if wished.
+        """Stop the node if it runs, and remove its data if asked to.
 
-        In a forked child nothing happens: the node is its parent's.
+        In a forked child this does nothing: the node belongs to the parent.
         """
         process = self._process
         if process is None:
@@ -221,8 +228,8 @@ class CockRoachDB:
         try:
             process.wait(self.STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            # Where the other nodes of a cluster are gone, it would wait for them for ever.
-            logger.warning("%s had to be killed, %g s were not enough", self, self.STOP_TIMEOUT_S)
+            # If the other nodes of a cluster are gone, it would wait for them for ever.
+            logger.warning("%s was killed: it did not stop within %g s", self, self.STOP_TIMEOUT_S)
             process.kill()
             process.wait()
         self._process = None
@@ -231,9 +238,9 @@ class CockRoachDB:
         self._leave_location()
 
     def parse(self, lines: str | Iterable[str]) -> dict[str, str]:
-        """Read what a node prints when it is ready, all of it or line by line.
+        """Parse what a node prints when it is ready, all at once or line by line.
 
-        Warnings, and whatever else is no field, are passed over.
+        Warnings, and other lines that are not fields, are skipped.
 
         Parameters
         ----------
@@ -242,7 +249,7 @@ class CockRoachDB:
 
         Returns
         -------
-        The fields that were found. They are in ``properties``, too.
+        The fields that were found, which are also added to ``properties``.
         """
         found = {}
         for line in lines.splitlines() if isinstance(lines, str) else lines:
@@ -256,9 +263,9 @@ class CockRoachDB:
     # The process
 
     def renew_after_fork(self) -> None:
-        """Leave the node to the parent. What is known of it stays known."""
+        """Leave the node to the parent; its properties stay known."""
         if self._process is not None:
-            # It would complain of being forgotten.
+            # Popen would warn that its process still runs.
             self._process.returncode = 0
             self._process = None
 
@@ -298,9 +305,9 @@ class CockRoachDB:
         raise self._failure(f"exited with status {process.returncode}")
 
     def _initialize(self) -> bool:
-        """Ask the first node of the cluster to begin it. Whether it has begun, now or before.
+        """Ask the first node to initialize the cluster, and return whether it is initialized.
 
-        It must be the same node whoever asks: two that are asked begin two clusters.
+        Everyone must ask the same node: two nodes that are asked start two clusters.
         """
         command = [_find_program(), "init", "--insecure", f"--host={self.join[0]}"]
         # What it says goes where the node prints: a failure shows what was printed last.
@@ -320,15 +327,15 @@ class CockRoachDB:
             return file.read()
 
     def _failure(self, what: str) -> BackendError:
-        """Return the error for a node that does not get ready."""
+        """Return the error for a node that does not become ready."""
         tail = "\n".join(self._printed().splitlines()[-_TAIL_LINES:])
         if "address already in use" in tail:
-            remedy = f"Something listens on {self.addrs} already: choose another port, 0 for any"
+            remedy = f"Another process listens on {self.addrs}: choose another port, 0 for any"
         elif self.join:
-            remedy = f"Look whether the nodes of join={','.join(self.join)} can be reached"
+            remedy = f"Check that the nodes of join={','.join(self.join)} can be reached"
         else:
-            remedy = "With clean_on_exit=False its logs are kept"
-        said = f"The last it printed:\n{tail}" if tail else "It printed nothing."
+            remedy = "Use clean_on_exit=False to keep its logs"
+        said = f"Its last output:\n{tail}" if tail else "It printed nothing."
         return BackendError(f"{self} {what}. {remedy}. {said}")
 
     # The location
@@ -337,9 +344,9 @@ class CockRoachDB:
         return os.path.join(self._folder, name)
 
     def _enter_location(self) -> None:
-        """Make the folder, and lock the file in it that takes what the node prints.
+        """Create the folder, and lock the file in it that receives the node's output.
 
-        The node has it open, too, so the lock lasts as long as either of the two.
+        The node has the file open, too, so the lock lasts as long as either of the two.
         """
         self._made_location = not os.path.exists(self.location)
         os.makedirs(self._folder, exist_ok=True)
@@ -348,14 +355,14 @@ class CockRoachDB:
         if not flock_within(output, _LOCK_TIMEOUT_S) or not is_at(path, os.fstat(output)):
             os.close(output)
             raise BackendError(
-                f"another node runs in {self.location}, its process id is in {self._path('pid')}: "
+                f"another node runs in {self.location} (its process id is in {self._path('pid')}): "
                 "stop it, or choose another location"
             )
         self._output = output
         self._is_new = os.listdir(self._folder) == ["output"]
 
     def _make_folders(self) -> None:
-        """Make what the node needs, and remove what an earlier one said about itself."""
+        """Create the node's folders, and remove the files that an earlier node left."""
         self.properties.clear()
         os.ftruncate(self._output, 0)
         for name in ("pid", "url"):
@@ -365,19 +372,19 @@ class CockRoachDB:
             os.makedirs(self._path(name), exist_ok=True)
 
     def _leave_location(self) -> None:
-        """Remove what is to be removed, and let another node have the location."""
+        """Clean up the location, and release it for another node."""
         if self.clean_on_exit and self._is_new:
             try:
                 shutil.rmtree(self._folder)
             except OSError as error:
                 # There may be nobody to raise to, and the node has been stopped.
-                logger.warning("the data of %s could not be removed: %s", self, error)
+                logger.warning("could not remove the data of %s: %s", self, error)
             if self._made_location:
-                with suppress(OSError):  # others have something in it
+                with suppress(OSError):  # it has other files in it
                     os.rmdir(self.location)
         elif self.clean_on_exit:
-            logger.info("%s is kept: it was there before the node was started", self._folder)
-        # A child that was forked meanwhile has the file open, so closing it would not do.
+            logger.info("%s is kept: it existed before the node was started", self._folder)
+        # A child that was forked meanwhile has the file open, too, so closing would not unlock it.
         fcntl.flock(self._output, fcntl.LOCK_UN)
         os.close(self._output)
         self._output = -1
@@ -394,7 +401,7 @@ def _find_program() -> str:
 
 
 def _spawn(command: list[str], output: int) -> subprocess.Popen[bytes]:
-    """Start a program whose output goes to a file, so that it never has to wait for a reader."""
+    """Start a program with its output in a file, so that it never waits for a reader."""
     try:
         return subprocess.Popen(  # noqa: S603 - an argument list, nothing interprets it
             command,

@@ -69,7 +69,7 @@ class _Shape(NamedTuple):
 
 
 def is_metrics(payload: bytes) -> bool:
-    """Whether a payload is that of metrics, as far as its first bytes tell."""
+    """Return whether the first bytes of a payload are those of logged metrics."""
     return payload.startswith(_HEAD)
 
 

@@ -134,7 +134,7 @@ def _frame_masked(payload: bytes, group_remaining: int) -> bytes:
 
 
 def _ends_in_a_start(crc: int) -> bool:
-    """Whether a closing CRC ends in what a record starts with.
+    """Return whether a closing CRC ends with the bytes that begin a record.
 
     If such a record was cut short by as much, the next one would complete it, and lack its start.
     """

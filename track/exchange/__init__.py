@@ -1,8 +1,8 @@
-"""What goes out of a store, and what comes into one from other tools.
+"""Export from stores, import from other tools, and copy stores.
 
-Out: CSV, JSON, JSON lines of events, Parquet, TensorBoard. In: reports of old trackers,
-TensorBoard, MLflow. And from one store into another. Packages that only some of it needs are
-imported when they are used, and one error names those that are missing.
+Exports are CSV, JSON, JSON lines of events, Parquet and TensorBoard; imports are reports of old
+trackers, TensorBoard and MLflow. Optional packages are imported when they are used; an error names
+the extra to install if one is missing.
 """
 
 from track.exchange.copying import Copied, copy_journal, copy_store

@@ -1,4 +1,4 @@
-"""The events of one store -> another one, exactly once."""
+"""Copy the events of one store into another one, exactly once."""
 
 from __future__ import annotations
 
@@ -19,33 +19,32 @@ from track.persistence.protocol import Protocol
 from track.utils.progress import Progress, no_progress
 
 _BATCH_BYTES = 2**20
-"""Of the events that are looked for, and appended, together: others wait that long."""
+"""The size of a batch that is checked and appended together, while other writers wait."""
 
 _FILE_BATCH_BYTES = 2**12
-"""Of those that are appended to a file together. Whoever reads it looks at large appends for ten
-times as long as at small ones."""
+"""The size of an append to a file: reading large appends takes ten times as long as small ones."""
 
 _Named = tuple[tuple[int, int], bytes]
-"""Producer and sequence of an event, and its payload."""
+"""The producer and the sequence of an event, and its payload."""
 
 _LATE_ARRIVALS = 5
-"""How often a part of a batch may turn out to have arrived meanwhile."""
+"""The number of tries while parts of a batch arrive from elsewhere meanwhile."""
 
 
 class Copied(NamedTuple):
-    """What a copy did.
+    """The result of a copy.
 
     Attributes
     ----------
     events
-        how many were copied
+        the number of copied events
     left_out
-        how many were there already
+        the number of events that were already there
     nameless
-        how many were left out because they do not say who recorded them, so that nobody could tell
-        a second copy from the first; Track writes none such
+        the number of events skipped because they lack a producer, so that a second copy could not
+        be told from the first; Track writes no such events
     files
-        how many logged files were copied
+        the number of copied files
     """
 
     events: int
@@ -60,28 +59,28 @@ def copy_store(
     *,
     progress: Progress = no_progress,
 ) -> Copied:
-    """Copy all events of a store, and the files logged in it, into another one of any kind.
+    """Copy all events and logged files of a store into another store with any backend.
 
-    Every event arrives once, however often this is called, and whatever ended it the last time:
-    what the target has already is left out. Others may use both stores meanwhile; what is logged
-    behind the end of the source while this runs is copied by the next call, if not by this one.
+    Every event is copied once, however often this is called and however an earlier call ended:
+    events that the target already has are skipped. Both stores may be in use meanwhile; events
+    logged to the source while this runs are copied by the next call, if not by this one.
 
     Parameters
     ----------
     source, target
-        opened stores of backends that have a journal, as all of ours do
+        opened stores whose backends have a journal, as all built-in ones do
     progress
         called with positions of the source, after each batch of events
 
     Raises
     ------
     JournalError
-        one of them cannot be read or written: call it again to go on
+        one of them cannot be read or written: call it again to resume
     BackendError
         one of them has no journal
     """
     copied = copy_journal(_journal(source), _journal(target), progress=progress)
-    # Events tell of files that were kept before, so with each event copied its file is there.
+    # A file is stored before its event, so the files of all copied events exist.
     files = _copy_files(source, target)
     target.commit()
     return copied._replace(files=files)
@@ -90,7 +89,7 @@ def copy_store(
 def _journal(store: Protocol) -> Journal:
     if not isinstance(store, JournaledProtocol):
         raise BackendError(
-            f"a {type(store).__name__} has no journal to copy: name the store that it stands for"
+            f"{type(store).__name__} has no journal to copy: give the store behind it"
         )
     return store.journal
 
@@ -100,11 +99,11 @@ def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_pr
 
     Notes
     -----
-    The sequences of a producer grow along every journal, so the target has those up to the last
-    one it knows. A source that lacks some of them (they were damaged, say) must therefore not be
-    copied before one that has them.
+    The sequences of a producer grow along every journal, so the target is assumed to have all up to
+    the last one it knows. So do not copy a source that lacks some of them (because of damage, say)
+    before one that has them.
     """
-    # Whoever copies wants to know at once that the target cannot be written.
+    # Fail at once if the target cannot be written.
     target = target.journal if isinstance(target, BufferedJournal) else target
     copied = left_out = nameless = 0
     upper_bound = source.upper_bound()
@@ -119,7 +118,7 @@ def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_pr
 
 
 def _batches(batches: Iterable[Batch], size: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield payloads in the same order, so many bytes at a time, and the position of the last."""
+    """Yield batches of payloads of limited size, in order, each with its last position."""
     batch: list[bytes] = []
     length = position = 0
     for positions, payloads in batches:
@@ -134,7 +133,7 @@ def _batches(batches: Iterable[Batch], size: int) -> Iterator[tuple[int, list[by
 
 
 def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_ARRIVALS) -> int:
-    """Have the target take what it lacks of a batch, and return how many events that were."""
+    """Append the missing events of a batch to the target, and return their number."""
     try:
         with _turn(target):
             missing = _missing(target, batch)
@@ -156,7 +155,7 @@ def _turn(target: Journal) -> AbstractContextManager[None]:
 
 
 def _missing(target: Journal, batch: list[_Named]) -> list[bytes]:
-    """Return the events of a batch that the target does not have, each once."""
+    """Return the events of a batch that the target lacks, each once."""
     missing = []
     last: dict[int, int] = {}
     for (producer, sequence), payload in batch:

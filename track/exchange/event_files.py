@@ -1,6 +1,6 @@
-"""TensorBoard's event files: records of a length, a message and their checksums.
+"""Read and write TensorBoard's event files: records of a length, a message and checksums.
 
-The messages and the checksum are those of tensorboardX (the extra ``tensorboard``).
+Messages and checksums come from tensorboardX (the extra ``tensorboard``).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from track.utils.files import fresh_path
 
 EXTRA = "tensorboard"
 HPARAMS = "hparams"
-"""The plugin that keeps what a run was configured with."""
+"""The plugin that stores the parameters of a run."""
 
 _HEAD, _CHECKSUM = Struct("<QI"), Struct("<I")
 _LENGTH = Struct("<Q")
 
 _NUMBERS = {1: "<f", 2: "<d", 3: "<i", 9: "<q", 10: "<?", 19: "<e", 22: "<I", 23: "<Q"}
-"""Type of a tensor -> how its bytes hold one number."""
+"""The format of one number in the bytes of a tensor, by type."""
 
 _NUMBER_FIELDS = ("float_val", "double_val", "int_val", "int64_val", "bool_val")
 
@@ -42,8 +42,8 @@ class Scalar(NamedTuple):
 def write_event_file(
     path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
 ) -> None:
-    """Write a run, in place of the file that is there."""
-    with fresh_path(os.path.join(os.path.dirname(path), "track")) as fresh:  # none of their names
+    """Write a run, replacing an existing file."""
+    with fresh_path(os.path.join(os.path.dirname(path), "track")) as fresh:  # not a name of theirs
         _write_records(fresh, scalars, parameters, wall_time)
         os.replace(fresh, path)
 
@@ -72,7 +72,7 @@ def _write_records(
 
 
 def read_events(path: str) -> Iterator[Any]:
-    """Yield the messages of a file. What is cut short at its end is left out, with a warning.
+    """Yield the messages of a file; skip an incomplete one at its end with a warning.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def _records(path: str, file: Any) -> Iterator[tuple[int, bytes]]:
         end = start + _HEAD.size + length + _CHECKSUM.size
         if len(head) < _HEAD.size or end > size:
             warn(
-                f"{path} is cut short (or still written): its first {start} bytes are read",
+                f"{path} is incomplete or still being written: only {start} bytes were read",
                 NotRecordedWarning,
             )
             return
@@ -118,13 +118,13 @@ def _records(path: str, file: Any) -> Iterator[tuple[int, bytes]]:
 
 def _damaged(path: str, start: int) -> ImportFailed:
     return ImportFailed(
-        f"{path} is no event file of TensorBoard, or damaged at byte {start}: restore it, or move "
-        "it out of the folder"
+        f"{path} is not an event file of TensorBoard, or damaged at byte {start}: restore it, or "
+        "move it out of the folder"
     )
 
 
 def number_of(value: Any) -> float | None:
-    """Return the number of a summary's value; None when it is no scalar."""
+    """Return the number in a summary's value, None if it is not a scalar."""
     kind = value.WhichOneof("value")
     if kind == "simple_value":
         return float(value.simple_value)
@@ -141,9 +141,9 @@ def number_of(value: Any) -> float | None:
 
 
 def parameters_of(value: Any) -> dict[str, Any] | None:
-    """Return what a run was configured with; None when a value is about something else.
+    """Return the parameters of a run, None if a value holds something else.
 
-    TensorBoard keeps numbers as floats: those that are whole come back as integers.
+    TensorBoard stores numbers as floats: whole ones become integers again.
     """
     plugin = value.metadata.plugin_data
     if plugin.plugin_name != HPARAMS:

@@ -1,4 +1,4 @@
-"""Trials as data frames of pandas (the extra ``pandas``)."""
+"""Convert trials to data frames of pandas (the extra ``pandas``)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NO_TIME = -(2**63)
 def trials_frame(
     trials: Iterable[Trial], groups: Iterable[TrialGroup], times: TimesByUid | None = None
 ) -> Any:
-    """Return a ``pandas.DataFrame`` with a row per trial."""
+    """Return a ``pandas.DataFrame`` with a row for each trial."""
     pandas = load("pandas", "pandas")
     names, rows = trial_rows(trials, groups, times)
     return _with_times(pandas.DataFrame(rows, columns=names, dtype=None), rows, TIMES)
@@ -24,7 +24,7 @@ def trials_frame(
 def metrics_frame(
     trials: Iterable[Trial], groups: Iterable[TrialGroup], times: TimesByUid | None = None
 ) -> Any:
-    """Return a ``pandas.DataFrame`` with a row per value."""
+    """Return a ``pandas.DataFrame`` with a row for each value."""
     pandas = load("pandas", "pandas")
     rows = [*metric_rows(trials, groups, times)]
     frame = pandas.DataFrame(rows, columns=METRIC_COLUMNS)
@@ -32,7 +32,7 @@ def metrics_frame(
 
 
 def _with_times(frame: Any, rows: list[dict[str, Any]], columns: Iterable[str]) -> Any:
-    """Return a frame some columns of which are times: to the nanosecond, so never floats before."""
+    """Convert columns to times exact to the nanosecond, without passing through floats."""
     numpy, pandas = load("numpy", "pandas"), load("pandas", "pandas")
     for name in columns:
         ints = [_NO_TIME if row[name] is None else row[name] for row in rows]

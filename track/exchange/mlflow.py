@@ -1,4 +1,4 @@
-"""MLflow's experiments -> projects, its runs -> trials."""
+"""Import MLflow: experiments become projects, runs become trials."""
 
 from __future__ import annotations
 
@@ -27,33 +27,33 @@ def read_mlflow(path: str) -> list[Project]:
     Parameters
     ----------
     path
-        of the folder, for which pyyaml is needed (the extra ``mlflow``), or of the database
+        the folder, which needs pyyaml (the extra ``mlflow``), or the database
 
     Returns
     -------
-    A project for each experiment that has runs, without what was deleted. A run is a trial whose
-    hash is the run's id.
+    A project for each experiment that has runs, without deleted ones. Each run is a trial whose
+    hash is the id of the run.
 
     Raises
     ------
     ImportFailed
-        there is no MLflow store at the path, or it cannot be read
+        the path does not hold an MLflow store, or it cannot be read
     MissingPackage
         pyyaml is not installed
 
     Notes
     -----
-    Metrics are by step; of several values for one step the last counts. Where a metric has several
-    values and all have step 0, it was logged without steps: it becomes a list, in the order of
-    time. Parameters are text in MLflow: what reads as Python writes a number, True, False or None
-    becomes that again. Tags stay text. Start and end are ``start_time`` and ``end_time`` in the
-    metadata, in seconds since 1970-01-01, and the time between is the trial's ``runtime``; times
-    of single values are not kept. FINISHED is Completed, FAILED Exception, KILLED Interrupted,
-    RUNNING Running, and SCHEDULED CreatedGroup. Artifacts stay where they are: ``artifact_uri`` in
-    the metadata says where.
+    Metrics are keyed by step; of several values for one step, the last one counts. A metric with
+    several values that all have step 0 was logged without steps: it becomes a list in the order of
+    time. MLflow stores parameters as text: text that Python would write for a number, True, False
+    or None is converted back. Tags stay text. The start and the end are in the metadata, as
+    ``start_time`` and ``end_time`` in seconds since 1970-01-01, and the time between is the trial's
+    ``runtime``; times of single values are dropped. FINISHED becomes Completed, FAILED Exception,
+    KILLED Interrupted, RUNNING Running, and SCHEDULED CreatedGroup. Artifacts stay where they are:
+    ``artifact_uri`` in the metadata says where.
     """
     if not os.path.exists(path):
-        raise ImportFailed(f"there is no MLflow store {path}: check the path")
+        raise ImportFailed(f"{path} does not exist: give the path of an MLflow store")
     read = read_folder if os.path.isdir(path) else read_database
     return [_project(experiment) for experiment in read(path) if experiment.runs]
 
@@ -98,7 +98,7 @@ def _seconds(ms: int | None) -> float | None:
 
 
 def _revive(text: str) -> Any:
-    """Return what a parameter was before it became text."""
+    """Return the value of a parameter before it became text."""
     if text in _WORDS:
         return _WORDS[text]
     for kind in (int, float):

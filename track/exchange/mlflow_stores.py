@@ -1,4 +1,4 @@
-"""What an MLflow store holds, as it holds it: a folder of files, or an SQLite database."""
+"""Read an MLflow store: a folder of files or an SQLite database."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 DELETED = "deleted"
 
 _LARGEST = 1.7976931348623157e308
-"""MLflow writes this into a database where infinity was logged."""
+"""MLflow writes this number into a database for infinity."""
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
-"""The numbers that folders of files have."""
+"""The statuses by their numbers in folders of files."""
 
 
 class Point(NamedTuple):
-    """A value of a metric. ``at_ms`` is in milliseconds since 1970-01-01."""
+    """A value of a metric; ``at_ms`` is in milliseconds since 1970-01-01."""
 
     at_ms: int
     step: int
@@ -33,7 +33,7 @@ class Point(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A run. Times are in milliseconds since 1970-01-01; points are in the order of the store."""
+    """A run; times are in milliseconds since 1970-01-01, points in the order of the store."""
 
     uid: str
     name: str | None
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
 
 class Experiment(NamedTuple):
-    """An experiment with its runs, without those that were deleted."""
+    """An experiment with its runs, without deleted ones."""
 
     uid: str
     name: str
@@ -63,12 +63,12 @@ def read_folder(path: str) -> Iterator[Experiment]:
     Raises
     ------
     ImportFailed
-        there are none in it, or a file cannot be read
+        the folder has no experiments, or a file cannot be read
     """
     load("yaml", "mlflow")
     folders = [*_folders_with_meta(path)]
     if not folders:
-        raise _no_store(path, "no folder in it has a meta.yaml")
+        raise _no_store(path, "none of its folders has a meta.yaml")
     for folder, meta in folders:
         runs = [
             _read_run(inner, run)
@@ -90,7 +90,7 @@ def _folders_with_meta(path: str) -> Iterator[tuple[str, dict[str, Any]]]:
         except yaml.YAMLError as error:
             raise ImportFailed(f"cannot read {meta_path}: {error}") from error
         if not isinstance(meta, dict):
-            raise ImportFailed(f"cannot read {meta_path}: it holds no names and values")
+            raise ImportFailed(f"cannot read {meta_path}: it does not hold names and values")
         yield os.path.join(path, name), meta
 
 
@@ -113,7 +113,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _files(folder: str) -> Iterator[tuple[str, str]]:
-    """Yield name and path of each file below a folder; names have slashes where folders nest."""
+    """Yield the name and the path of each file below a folder, with slashes in nested names."""
     for inner, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -129,11 +129,11 @@ def _points(path: str) -> list[Point]:
 
 def _point(path: str, number: int, line: str) -> Point:
     try:
-        # The oldest stores have no steps; the newest have more behind them.
+        # The oldest stores have no steps; the newest have more fields after them.
         at, value, *rest = line.split()
         return Point(int(at), int(rest[0]) if rest else 0, float(value))
     except ValueError as error:
-        raise ImportFailed(f"{path}, line {number}: {line!r} is no point of a metric") from error
+        raise ImportFailed(f"{path}, line {number}: {line!r} is not a point of a metric") from error
 
 
 def _text(path: str) -> str:
@@ -148,12 +148,12 @@ def _text(path: str) -> str:
 
 
 def read_database(path: str) -> Iterator[Experiment]:
-    """Yield the experiments of an SQLite database, which stays as it is.
+    """Yield the experiments of an SQLite database, without changing it.
 
     Raises
     ------
     ImportFailed
-        it is none of MLflow's, or cannot be read
+        the database is not MLflow's, or cannot be read
     """
     import sqlite3
 
@@ -195,6 +195,6 @@ _INFINITIES = {_LARGEST: inf, -_LARGEST: -inf}
 
 def _no_store(path: str, why: object) -> ImportFailed:
     return ImportFailed(
-        f"{path} is no MLflow store ({why}): give its folder, usually mlruns, or its SQLite "
+        f"{path} is not an MLflow store ({why}): give its folder, usually mlruns, or its SQLite "
         "database, usually mlflow.db"
     )

@@ -1,4 +1,4 @@
-"""Optional packages, imported when they are used."""
+"""Import optional packages when they are used."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ def load(module: str, extra: str) -> Any:
     Parameters
     ----------
     module
-        its full name
+        the full name of the module
     extra
-        the extra of ours that installs its package
+        the extra of Track that installs its package
 
     Raises
     ------
     MissingPackage
-        it is not installed
+        the package is not installed
     """
     try:
         return import_module(module)

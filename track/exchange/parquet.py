@@ -1,4 +1,4 @@
-"""Trials as two Parquet files, through pyarrow (the extra ``parquet``)."""
+"""Export trials as two Parquet files, through pyarrow (the extra ``parquet``)."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from track.structure import Trial, TrialGroup
 METRICS_FILE, TRIALS_FILE = "metrics.parquet", "trials.parquet"
 
 _ROWS = 65_536
-"""Rows of a row group: what is in memory at a time."""
+"""The rows of a row group, which are in memory at a time."""
 
 _LARGEST = 2**63
 _EXACT = 2**53
-"""Up to here every integer is equal to a float."""
+"""Integers up to this one are exact as floats."""
 
 
 def export_parquet(
@@ -39,18 +39,18 @@ def export_parquet(
     groups: Iterable[TrialGroup] = (),
     times: TimesByUid | None = None,
 ) -> int:
-    """Write ``metrics.parquet``, a row per value, and ``trials.parquet``, a row per trial.
+    """Write ``metrics.parquet``, with a row per value, and ``trials.parquet``, with one per trial.
 
     Parameters
     ----------
     trials
         as ``fetch_trials`` returns them
     folder
-        made if it does not exist; files of these names in it are replaced
+        the target, created if missing; existing files of these names are replaced
     groups
-        to show their names in place of their uids
+        the groups, to write their names instead of their uids
     times
-        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
+        the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
 
     Returns
     -------
@@ -63,12 +63,11 @@ def export_parquet(
 
     Notes
     -----
-    The columns are those of the CSV files. Steps and values are 64-bit floats; those that no such
-    float is equal to (texts, lists, very large integers) are in ``step_text`` and ``value_text``
-    as :func:`track.exchange.tables.cell` writes them. ``time`` says when a value was logged, where
-    that is known: from ``times``, or from the series of the trials of ``track.open``. A column of
-    ``trials.parquet`` is of booleans, integers or floats if all that is in it is, and of text
-    otherwise.
+    The columns are those of the CSV files. Steps and values are 64-bit floats; those that have no
+    equal float (texts, lists, very large integers) are in ``step_text`` and ``value_text`` as
+    :func:`track.exchange.tables.cell` writes them. ``time`` is the time at which a value was
+    logged, if known from ``times`` or from the series of trials read by ``track.open``. A column
+    of ``trials.parquet`` has booleans, integers or floats if all its values do, otherwise text.
     """
     arrow = load("pyarrow", "parquet")
     parquet = load("pyarrow.parquet", "parquet")
@@ -87,7 +86,7 @@ def export_parquet(
 def metrics_table(
     trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
 ) -> Any:
-    """Return the values of all metrics as a ``pyarrow.Table``, a row per value."""
+    """Return the values of all metrics as a ``pyarrow.Table``, a row for each value."""
     arrow = load("pyarrow", "parquet")
     batches = _metrics_batches(arrow, trials, groups, times)
     return arrow.Table.from_batches(batches, _metrics_schema(arrow))
@@ -96,7 +95,7 @@ def metrics_table(
 def trials_table(
     trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
 ) -> Any:
-    """Return a ``pyarrow.Table`` with a row per trial."""
+    """Return a ``pyarrow.Table`` with a row for each trial."""
     arrow = load("pyarrow", "parquet")
     names, rows = trial_rows(trials, groups, times)
     columns = [_column(arrow, name, [row.get(name) for row in rows]) for name in names]
@@ -138,7 +137,7 @@ def _metrics_batches(
 
 
 def _has_columns(values: Any) -> bool:
-    """Whether a metric is a series with steps that floats are equal to."""
+    """Return whether a metric is a series whose steps are exact as floats."""
     if not isinstance(values, Series):
         return False
     chunks = values.chunks()

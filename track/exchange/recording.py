@@ -1,4 +1,4 @@
-"""Projects that another tool wrote -> a store, without what it has already."""
+"""Record projects of another tool in a store, except what the store already has."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from track.structure import Project, Trial, TrialGroup
 from track.utils.progress import Progress, no_progress, with_progress
 
 START_TIME, END_TIME = "start_time", "end_time"
-"""Keys of the metadata under which imported trials have theirs, in seconds since 1970-01-01."""
+"""The metadata keys of an imported trial's start and end, in seconds since 1970-01-01."""
 
 
 class Added(NamedTuple):
-    """How many objects an import added to a store."""
+    """The numbers of objects that an import added to a store."""
 
     projects: int
     groups: int
@@ -33,26 +33,26 @@ def import_projects(
 ) -> Added:
     """Record projects, with their groups and trials, in a store.
 
-    What has a uid that is in the store already is left out, so nothing is added twice, and an
-    import that was interrupted is finished by doing it again.
+    Objects whose uid is already in the store are skipped, so nothing is added twice, and an
+    interrupted import is finished by repeating it.
 
     Parameters
     ----------
     store
-        any storage backend, opened
+        an opened backend
     projects
-        as the functions of this package that read return them
+        projects as the reading functions of this package return them
     progress
         called after each trial
 
     Returns
     -------
-    How many projects, groups and trials were added.
+    The numbers of projects, groups and trials that were added.
 
     Raises
     ------
     ImportFailed
-        something cannot be recorded; nothing was
+        something cannot be recorded; in this case nothing was
     """
     projects = [*projects]
     large = _check(store, projects)
@@ -77,9 +77,9 @@ def import_projects(
 
 
 def _check(store: Protocol, projects: list[Project]) -> set[str]:
-    """Make sure that all of it can be recorded, and return the uids of trials that need care.
+    """Check that everything can be recorded, and return the uids of trials that are too large.
 
-    Those are too large for one event, unless their metrics are logged one by one.
+    Those do not fit one event unless their metrics are logged one by one.
     """
     large = set()
     try:
@@ -115,8 +115,8 @@ def _check_size(event: Event) -> None:
     size = _packed_size(event)
     if size > MAX_BODY:
         raise ImportFailed(
-            f"{type(event).__name__} takes {size} bytes, over the limit of {MAX_BODY}, without its "
-            "metrics, which can be logged one by one"
+            f"{type(event).__name__} takes {size} bytes even without its metrics, more than the "
+            f"limit of {MAX_BODY}: shorten its metadata or parameters"
         )
 
 
@@ -141,8 +141,8 @@ def _check_parents(store: Protocol, projects: list[Project]) -> None:
 
 def _no_parent(kind: str, uid: Any) -> ImportFailed:
     return ImportFailed(
-        f"something belongs to the {kind} {uid!r}, which is neither in the store nor among what is "
-        "imported: make it first"
+        f"the {kind} {uid!r} is referred to, but neither in the store nor among the imported "
+        "objects: create it first"
     )
 
 
@@ -171,7 +171,7 @@ def _age(trial: Trial) -> tuple[float, str, int]:
 
 
 def _add_trial(store: Protocol, trial: Trial, *, large: bool) -> bool:
-    """Record a trial that is not there yet. Whether it was."""
+    """Record a trial unless it exists; return whether it was recorded."""
     fresh = copy(trial)
     fresh.metadata = to_plain(trial.metadata)
     if large:

@@ -1,4 +1,4 @@
-"""Trials as rows: one for each value of a metric, or one for each trial."""
+"""Convert trials to rows: one for each value of a metric, or one for each trial."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from track.projections.trials import OWN_METADATA
 from track.structure import Trial, TrialGroup
 
 METRIC_COLUMNS = ("trial", "project", "group", "metric", "step", "index", "value", "time")
-"""What the columns of a table of :class:`MetricRow` are called."""
+"""The column names of a table of :class:`MetricRow`."""
 
 TIMES = ("start", "end")
-"""Columns of a table of trials that are times, in nanoseconds since 1970-01-01 UTC."""
+"""The columns of a table of trials that hold times in nanoseconds since 1970-01-01 UTC."""
 
 _STATISTICS = {"avg", "min", "max", "sd", "count"}
-"""The steps of a metric that holds statistics of its values."""
+"""The steps of a metric that holds statistics."""
 
 _FIRST = ("uid", "name", "revision", "project", "group", "status", *TIMES, "runtime")
 
 TimesByUid = Mapping[str, TrialTimes]
 
 _LARGE = 2**63
-"""Python refuses to write the digits of very large integers."""
+"""The most digits of an integer that Python converts to text."""
 
 
 class MetricRow(NamedTuple):
@@ -37,18 +37,18 @@ class MetricRow(NamedTuple):
     Attributes
     ----------
     trial, project, group
-        uid of the trial, name of its project, and name (else uid) of its group
+        the uid of the trial, the name of its project, and the name (else the uid) of its group
     metric
-        its name
+        the name of the metric
     step
-        when it was, or the name of a statistic (``avg``); None for the values of a list
+        the step, or the name of a statistic (``avg``); None for the values of a list
     place
-        index in a list; None otherwise
+        the index in a list; None otherwise
     value
-        as it was logged
+        the logged value
     time
-        when it was logged, in nanoseconds since 1970-01-01 UTC, None if that is not known; of a
-        statistic, when the last value came in
+        the time of logging in nanoseconds since 1970-01-01 UTC, None if unknown; for a statistic,
+        the time of its last value
     """
 
     trial: str
@@ -64,16 +64,16 @@ class MetricRow(NamedTuple):
 def metric_rows(
     trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
 ) -> Iterator[MetricRow]:
-    """Yield every value of every metric, in the order of the trials and of what they logged.
+    """Yield every value of every metric, in the order of the trials and of logging.
 
     Parameters
     ----------
     trials
         as ``fetch_trials`` returns them
     groups
-        to show their names in place of their uids
+        the groups, to show their names instead of their uids
     times
-        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
+        the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
     """
     names = group_names(groups)
     for trial in trials:
@@ -89,12 +89,12 @@ def metric_rows(
 def trial_rows(
     trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
 ) -> tuple[list[str], list[dict[str, Any]]]:
-    """Return a row for each trial, a dictionary by column, and the names of all columns.
+    """Return a dictionary by column for each trial, and the names of all columns.
 
     The columns are uid, name, revision, project, group, status, start and end (in nanoseconds since
-    1970-01-01 UTC) and runtime (in seconds), then ``parameters.<name>`` with dots where parameters
-    nest, ``tags.<name>``, ``metadata.<name>``, and ``metrics.<name>`` with the value that was
-    logged last (``metrics.<name>.avg`` and so on for statistics).
+    1970-01-01 UTC) and runtime (in seconds), then ``parameters.<name>`` with dots for nested
+    parameters, ``tags.<name>``, ``metadata.<name>``, and ``metrics.<name>`` with the last value
+    (``metrics.<name>.avg`` and so on for statistics).
     """
     names = group_names(groups)
     rows = [_trial_row(trial, names, (times or {}).get(trial.uid)) for trial in trials]
@@ -106,12 +106,12 @@ def trial_rows(
 
 
 def group_names(groups: Iterable[TrialGroup]) -> dict[Any, str]:
-    """Return the names of groups by their uids."""
+    """Return the names of groups by uid."""
     return {group.uid: group.name for group in groups if group.name is not None}
 
 
 def flatten(name: str, value: Any) -> dict[str, Any]:
-    """Return what a value holds by dotted name; a value that holds nothing by name is one item."""
+    """Return the items of a value by dotted name; a value without names is a single item."""
     if not isinstance(value, Mapping) or not value:
         return {name: value}
     flat: dict[str, Any] = {}
@@ -121,13 +121,14 @@ def flatten(name: str, value: Any) -> dict[str, Any]:
 
 
 def cell(value: Any) -> str:
-    r"""Write a value as the text of one cell.
+    r"""Convert a value to the text of one cell.
 
-    None is empty, text is as it is, everything else is as in the report JSON: ``0.5``, ``true``,
-    ``NaN``, ``-Infinity``, ``[1, 2]``. What many programs cannot read is escaped: lone surrogates
+    None becomes empty, text stays as it is, and everything else is written as in the report JSON:
+    ``0.5``, ``true``, ``NaN``, ``-Infinity``, ``[1, 2]``. Characters that many programs cannot read
+    are escaped: lone surrogates
     (``\ud800``) and NUL (``\x00``).
     """
-    # Nearly all cells of a long table are these.
+    # The fast path for nearly all cells of a long table.
     if type(value) is float and isfinite(value):
         return repr(value)
     if type(value) is int and -_LARGE < value < _LARGE:
@@ -142,7 +143,7 @@ def cell(value: Any) -> str:
 
 
 def _points(values: Any) -> Iterator[tuple[Any, int | None, Any]]:
-    """Yield step, place and value of what a metric holds."""
+    """Yield the step, the index and the value of each point of a metric."""
     if isinstance(values, Aggregator):
         values = values.to_json(short=True)
     if isinstance(values, (Mapping, StepSeries)):
@@ -176,7 +177,7 @@ def _trial_row(trial: Trial, names: dict[Any, str], times: TrialTimes | None) ->
 
 
 def _section(name: str, values: Any) -> dict[str, Any]:
-    """Return what is logged by name, but for what the storage keeps among it; else all of it."""
+    """Return what was logged by name, without the storage's own entries."""
     if not isinstance(values, Mapping):
         return {name: values} if values else {}
     return {
@@ -187,7 +188,7 @@ def _section(name: str, values: Any) -> dict[str, Any]:
 
 
 def _last(name: str, values: Any) -> dict[str, Any]:
-    """Return what a row shows of a metric: its last value, or each of its statistics."""
+    """Return what a row shows of a metric: its last value or its statistics."""
     points = [*_points(values)]
     if {step for step, _, _ in points} >= _STATISTICS:
         return {f"{name}.{cell(step)}": value for step, _, value in points}

@@ -1,4 +1,4 @@
-"""Trials <-> TensorBoard's runs (the extra ``tensorboard``)."""
+"""Export trials to TensorBoard, and import its runs (the extra ``tensorboard``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from track.projections.trials import LAST_CHANGE
 from track.structure import Project, Status, Trial, TrialGroup
 
 _EVENT_FILE = "events.out.tfevents"
-"""What the names of TensorBoard's files contain."""
+"""The text that the names of TensorBoard's files contain."""
 
 _OURS = f"{_EVENT_FILE}.0.track"
 _LARGEST = 2**63
@@ -40,22 +40,22 @@ def export_tensorboard(
     groups: Iterable[TrialGroup] = (),
     times: TimesByUid | None = None,
 ) -> int:
-    """Write each trial as a run, in ``<project>/<group>/<uid>`` below a folder.
+    """Write each trial as a run, to ``<project>/<group>/<uid>`` below a folder.
 
     Parameters
     ----------
     trials
         as ``fetch_trials`` returns them
     folder
-        made if it does not exist; runs that were written there before are replaced
+        the target, created if missing; runs written there before are replaced
     groups
-        to name folders after them, and not after their uids
+        the groups, to name folders after them instead of after their uids
     times
-        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
+        the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
 
     Returns
     -------
-    The number of values that were left out since they are no numbers.
+    The number of values that were skipped because they are not numbers.
 
     Raises
     ------
@@ -64,11 +64,11 @@ def export_tensorboard(
 
     Notes
     -----
-    Scalars are 32-bit floats, and their steps are integers: those of a list are its indexes, and
-    those of a metric with any other steps (0.5, ``"first"``) are numbered 0, 1, 2 in the order
-    they were logged in. Without ``times`` all have the wall time of the trial's last change, since
-    that is the only one a trial keeps. Parameters become hparams, by dotted name; those that are no
-    number, text or boolean are written as text.
+    Scalars are 32-bit floats with integer steps: the steps of a list are its indexes, and a metric
+    with any other steps (0.5, ``"first"``) is numbered 0, 1, 2 in the order of logging. Without
+    ``times``, all points have the wall time of the trial's last change, the only one that a trial
+    keeps. Parameters become hparams by dotted name; those that are not a number, text or boolean
+    are converted to text.
     """
     load("tensorboardX", EXTRA)
     names = group_names(groups)
@@ -88,7 +88,7 @@ def export_tensorboard(
 
 
 def _folder_name(part: Any) -> str:
-    """Return a name as a folder can have it, another one for each."""
+    """Return a valid and unique folder name for a name."""
     escaped = re.sub(
         r"^\.|[%/\\\0\ud800-\udfff]",
         lambda found: "%2E" if found[0] == "." else quote(found[0], "", errors="surrogatepass"),
@@ -98,7 +98,7 @@ def _folder_name(part: Any) -> str:
 
 
 def _scalars(trial: Trial, wall_time: float, times: TrialTimes | None) -> Iterator[Scalar | None]:
-    """Yield the points of a trial, None for each value that is no number."""
+    """Yield the points of a trial, None for each value that is not a number."""
     for metric, values in trial.metrics.items():
         alone = Trial(metrics={metric: values})
         rows = [*metric_rows([alone], times={alone.uid: times} if times else None)]
@@ -134,39 +134,39 @@ def _hparams(trial: Trial) -> dict[str, Any]:
 
 
 def read_tensorboard(folder: str, *, project: str | None = None) -> list[Project]:
-    """Read every run below a folder: one project, in which each run is a trial.
+    """Read every run below a folder as a trial of one project.
 
     Parameters
     ----------
     folder
-        what ``tensorboard --logdir`` is given
+        the folder that is given to ``tensorboard --logdir``
     project
-        name of the project; the name of the folder when not given
+        the name of the project; by default the name of the folder
 
     Returns
     -------
-    The project. A run is named by its path below the folder and is in the group of the folder it
-    is in; its uid follows from the names of project and run. Runs without any scalar or hparam are
-    left out.
+    The project. A run is named by its path below the folder and belongs to the group of its parent
+    folder; its uid follows from the names of project and run. Runs without scalars and hparams are
+    skipped.
 
     Raises
     ------
     ImportFailed
-        there is no such folder, no such run in it, or a damaged file
+        the folder does not exist, has no runs, or has a damaged file
     MissingPackage
         tensorboardX is not installed
 
     Notes
     -----
-    Metrics are the scalars, by step; a step that was logged again has its last value. Wall times
-    of single points are not kept: those of the first and the last one are ``start_time`` and
+    Scalars become metrics by step; if a step was logged again, its last value counts. Wall times of
+    single points are dropped: those of the first and the last point become ``start_time`` and
     ``end_time`` in the metadata, and the time between is the trial's ``runtime``. hparams become
-    parameters. How a run ended TensorBoard does not know: the status is ``FinishedGroup``. Texts,
-    images and histograms are left out, and counted in a warning.
+    parameters. TensorBoard does not record how a run ended, so the status is ``FinishedGroup``.
+    Texts, images and histograms are skipped, and counted in a warning.
     """
     load("tensorboardX", EXTRA)
     if not os.path.isdir(folder):
-        raise ImportFailed(f"{folder} is no folder: give the one that TensorBoard is given")
+        raise ImportFailed(f"{folder} is not a folder: give the log folder of TensorBoard")
     found = Project(name=project or os.path.basename(os.path.abspath(folder)))
     groups: dict[str, TrialGroup] = {}
     for run, files in _runs(folder):
@@ -182,13 +182,13 @@ def read_tensorboard(folder: str, *, project: str | None = None) -> list[Project
             trial.group_id = group.uid
             group.trials.add(trial.uid)
     if not found.trials:
-        raise ImportFailed(f"there are no scalars of TensorBoard below {folder}")
+        raise ImportFailed(f"no TensorBoard scalars below {folder}: check the path")
     found.groups = set(groups.values())
     return [found]
 
 
 def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the path below a folder, and the files, of each run."""
+    """Yield the path below a folder and the files of each run."""
     for path, folders, names in os.walk(folder):
         folders.sort()
         files = [os.path.join(path, name) for name in sorted(names) if _EVENT_FILE in name]
@@ -216,6 +216,6 @@ def _read_run(trial: Trial, files: list[str]) -> None:
         trial.chronos["runtime"] = end - start
     if left_out:
         warn(
-            f"run {trial.name}: {left_out} values that are not scalars are left out",
+            f"run {trial.name}: {left_out} values were skipped, as they are not scalars",
             NotRecordedWarning,
         )

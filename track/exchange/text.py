@@ -1,6 +1,6 @@
-"""Trials as CSV, objects as JSON, events as JSON lines; and a report read back.
+"""Export trials as CSV, objects as JSON and events as JSON lines, and read a report back.
 
-Files are given open, in text mode; those for CSV with ``newline=""``, as :mod:`csv` asks.
+Pass files opened in text mode; for CSV with ``newline=""``, as :mod:`csv` requires.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ def export_csv(
     trials
         as ``fetch_trials`` returns them
     file
-        where to write
+        the file to write to
     groups
-        to show their names in place of their uids
+        the groups, to write their names instead of their uids
     times
-        uid -> when its values were logged, as :meth:`track.reader.Reader.times` returns it
+        the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
 
     Returns
     -------
@@ -49,9 +49,9 @@ def export_csv(
 
     Notes
     -----
-    A value that was logged with a step has no index, one of a list has no step, and a statistic
-    has its name as step. Times are ISO 8601 in UTC, empty without ``times``. Cells are written as
-    :func:`track.exchange.tables.cell` says.
+    A value logged with a step has no index, a value of a list has no step, and a statistic has its
+    name as step. Times are ISO 8601 in UTC, empty without ``times``. Cells are written by
+    :func:`track.exchange.tables.cell`.
     """
     writer = csv.writer(file)
     writer.writerow(METRIC_COLUMNS)
@@ -124,12 +124,12 @@ def export_events(
     Parameters
     ----------
     events
-        to be written
+        the events to write
     file
-        where to
+        the file to write to
     trial_of
-        returns the uid of the trial that an event is about, None when it is about something else:
-        with it, each line has a ``trial``
+        returns the uid of the trial that an event is about, None if it is about something else;
+        it adds a ``trial`` to each line
 
     Returns
     -------
@@ -159,7 +159,7 @@ def read_report(path: str) -> list[Project]:
     Raises
     ------
     NotAReport
-        the file cannot be read, is no report, or something in it makes no sense
+        the file cannot be read, is not a report, or is inconsistent
     """
     objects = Objects()
     catch_up(objects, journal_of_report(path))

@@ -78,17 +78,17 @@ class LockedFile:
         return self.fd
 
     def is_open(self) -> bool:
-        """Whether it was not closed yet."""
+        """Return whether the file is still open."""
         return self.fd != _CLOSED
 
     def is_current(self) -> bool:
-        """Whether the path still names the file that is open."""
+        """Return whether the path still names the open file."""
         return is_at(self.path, os.fstat(self.descriptor()))
 
     # The exclusive section
 
     def exclusive(self) -> AbstractContextManager[None]:
-        """Be the only thread of the only process inside; the same thread may enter again.
+        """Enter the section that excludes other processes and threads; a thread may enter again.
 
         Raises
         ------
@@ -100,7 +100,7 @@ class LockedFile:
         return self._section.entered(self._lock, self._unlock)
 
     def is_inside(self) -> bool:
-        """Whether this thread is in the exclusive section."""
+        """Return whether this thread is in the exclusive section."""
         return self._section.is_inside()
 
     def _lock(self) -> None:

@@ -95,7 +95,7 @@ class JournalOnDisk(ExclusiveJournal):
                 self.sync()
 
     def is_current(self) -> bool:
-        """Whether the path still names the file that is open."""
+        """Return whether the path still names the open file."""
         return self.file.is_current()
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ class _Identity:
         return self.encoder.encode(kind, fields, stream, self.id, self.recorded, at)
 
     def is_used_up(self) -> bool:
-        """Whether there is no number left."""
+        """Return whether all sequence numbers are used."""
         return self.recorded >= MAX_SEQUENCE
 
     def __enter__(self) -> None:

@@ -164,19 +164,19 @@ class Spool:
 
     @property
     def end(self) -> Mark:
-        """Where the next append goes."""
+        """Return the position of the next append."""
         current = self.current
         return (self._begun + 1, 0) if current is None else (self._begun, _size_of(current))
 
     @property
     def acknowledged(self) -> Mark:
-        """Where the first thing is that was not forgotten."""
+        """Return the position of the first event that is still kept."""
         oldest = self._begun - len(self._full) + (self.current is None)
         return oldest, self._offset
 
     @property
     def is_empty(self) -> bool:
-        """Whether all was forgotten."""
+        """Return whether no event is kept any more."""
         return self.acknowledged >= self.end
 
     def oldest(self, size: int = BATCH_BYTES) -> list[bytes]:
@@ -314,5 +314,5 @@ def _files_in(folder: str) -> list[str]:
 
 
 def _is_out_of_reach(folder: str, name: str) -> bool:
-    """Whether a spool may belong to another machine, which holds locks that this one cannot see."""
+    """Return whether a spool may belong to a machine whose locks this one cannot see."""
     return not name.startswith(_here() + "-") and network_file_system(folder) is not None

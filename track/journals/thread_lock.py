@@ -35,7 +35,7 @@ class ThreadLock:
 
     @contextmanager
     def entered(self, enter: Callable[[], None], leave: Callable[[], None]) -> Iterator[None]:
-        """Be the only thread inside; the same thread may enter again.
+        """Enter the section as its only thread; the same thread may enter again.
 
         Parameters
         ----------
@@ -67,7 +67,7 @@ class ThreadLock:
             turn.release()
 
     def is_inside(self) -> bool:
-        """Whether this thread is in the section."""
+        """Return whether this thread is in the section."""
         return self._depth > 0 and self._holder == get_ident()
 
     def timed_out(self, holder: str) -> LockTimeout:

@@ -317,7 +317,7 @@ class Cache:
                 self._connection = None
 
     def is_current(self) -> bool:
-        """Whether the file that was opened is still at its path."""
+        """Return whether the opened file is still at its path."""
         try:
             return self._inode is None or os.stat(self.path).st_ino == self._inode
         except OSError:

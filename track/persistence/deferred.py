@@ -48,7 +48,7 @@ class DeferredProtocol(Protocol):
 
     @property
     def opened(self) -> Protocol:
-        """The backend itself."""
+        """Return the backend, which is opened at the first call."""
         if self._opened is None:
             with self._lock:
                 if self._opened is None:

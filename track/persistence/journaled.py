@@ -441,7 +441,7 @@ class JournaledProtocol(Protocol):
 
 
 def _exists_already(unmet: Precondition | None) -> bool:
-    """Whether something was not made because it exists.
+    """Return whether an object was not created because it exists.
 
     Raises
     ------

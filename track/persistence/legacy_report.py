@@ -155,7 +155,7 @@ class _Importer:
                 self._record(stream, MetricsLogged(step, {name: value}, None))
 
     def _is_new(self, kind: str, uid: str, content: Any) -> bool:
-        """Whether an object was not seen before.
+        """Return whether an object is new, and remember it.
 
         Raises
         ------

@@ -159,7 +159,7 @@ class _Reported(NamedTuple):
     size: int = 0
 
     def is_cheap(self, size: int) -> bool:
-        """Whether a report of a journal of a size costs little beside the time since this one."""
+        """Return whether a report costs little compared with the time since the last one."""
         if not self.size and size <= _SMALL:
             return True
         cost_s = self.cost_s * size / self.size if self.size else size / _BYTES_PER_S

@@ -298,7 +298,7 @@ class Protocol:
         raise self._missing("fetch_and_update_group")
 
     def commit(self, **kwargs: Any) -> None:
-        """Persist every change. A backend that always does needs nothing here."""
+        """Persist every change; by default do nothing, for backends that always do."""
 
     def close(self) -> None:
         """Release what the backend holds."""
@@ -324,7 +324,7 @@ class Protocol:
         callback()
 
     def forgive_failed_writes(self) -> None:
-        """From now on, warn of what is logged and cannot be written, instead of raising.
+        """Warn instead of raising, from now on, if something logged cannot be written.
 
         A backend that has a journal keeps it in memory, and writes it as soon as it can. What is
         decided, say a new trial or a conditional update, is recorded when its call returns, or the

@@ -47,7 +47,7 @@ def check_report(path: str) -> None:
 
 
 def _lists_projects(path: str) -> bool:
-    """Whether a file holds a list of projects whose keys come in some other order."""
+    """Return whether a file holds a list of projects with keys in another order."""
     try:
         load_report(path)
     except NotAReport:
@@ -181,32 +181,32 @@ class LocalStorage:
 
     @property
     def objects(self) -> dict[UUID, Any]:
-        """Every project, group and trial."""
+        """Return every project, group and trial."""
         return self._objects
 
     @property
     def projects(self) -> set[UUID]:
-        """Which objects are projects."""
+        """Return the uids of the projects."""
         return self._projects
 
     @property
     def groups(self) -> set[UUID]:
-        """Which objects are groups."""
+        """Return the uids of the groups."""
         return self._groups
 
     @property
     def trials(self) -> set[UUID]:
-        """Which objects are trials."""
+        """Return the uids of the trials."""
         return self._trials
 
     @property
     def project_names(self) -> dict[str, UUID]:
-        """Projects by name."""
+        """Return the projects by name."""
         return self._project_names
 
     @property
     def group_names(self) -> dict[str, UUID]:
-        """Groups by name."""
+        """Return the groups by name."""
         return self._group_names
 
     def get_current_version_tag(self, obj: Any) -> int:

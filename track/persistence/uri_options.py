@@ -129,7 +129,7 @@ def yes_or_no(name: str, text: str | None) -> bool | None:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, whatever its network is."""
+    """Return whether a host is this machine's loopback address."""
     from ipaddress import ip_address
 
     if host == "localhost":

@@ -99,7 +99,7 @@ class AttemptsOf:
 
     @property
     def found(self) -> list[Attempt]:
-        """The attempts."""
+        """Return the attempts."""
         if self._values:
             self._found = [Attempt.of_values(values) for values in self._values]
             self._by_producer = {attempt.producer: attempt for attempt in self._found}

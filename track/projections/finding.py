@@ -88,7 +88,7 @@ def latest_revision(wanted: str, found: list[Trial]) -> Found:
 
 
 def _is_short_for(text: str, trial: Trial) -> bool:
-    """Whether a text is how the uid of a trial begins, or its hash does, with the revision."""
+    """Return whether a text is a prefix of a uid, or of its hash followed by the revision."""
     start, _, revision = text.rpartition("_")
     begins = bool(start) and trial.hash.startswith(start) and str(trial.revision) == revision
     return begins or trial.uid.startswith(text)

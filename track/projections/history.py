@@ -153,7 +153,7 @@ _SECTIONS: dict[type[Any], str] = {
 
 
 def _may_set(event: Any, section: str, keys: list[str]) -> bool:
-    """Whether an event sets what is at a path, if anything is there."""
+    """Return whether an event may set the value at a path."""
     kind = type(event)
     if kind is TrialCreated:
         return True

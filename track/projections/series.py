@@ -199,7 +199,7 @@ class Series(Mapping[Any, Any]):
 
     @property
     def last(self) -> Any:
-        """The value that comes last, None without any; nothing is read for it."""
+        """Return the last value, None without any, without reading the others."""
         if self._exact is not None:
             item = self._exact.last_item()
             return None if item is None else item[1]

@@ -458,7 +458,7 @@ class RelayServer:
     # The end
 
     async def close(self) -> None:
-        """Listen no more, finish what is under way, and disconnect everybody."""
+        """Stop listening, finish pending requests, and disconnect all clients."""
         self._ending = True
         self._news.set()  # a cancellation can get lost in what it interrupts (wait_for, to 3.11)
         self._listener.close()

@@ -79,7 +79,7 @@ class Listener:
         self._accepted(connection)
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._resuming is not None:
             self._resuming.cancel()
         self._pause()

@@ -211,7 +211,7 @@ class RemoteRepository(Repository):
 
     @contextmanager
     def _drained(self) -> Iterator[None]:
-        """Talk to the server, which has everything that was logged here before."""
+        """Connect to the server once it has everything that was logged here before."""
         # A signal handler that wants to end a trial waits its turn: it would wait for a lock that
         # its own thread has.
         with self._producer.busy():
@@ -219,7 +219,7 @@ class RemoteRepository(Repository):
             yield
 
     def close(self) -> None:
-        """Nothing is held: the connection belongs to the journal."""
+        """Do nothing: the connection belongs to the journal."""
 
 
 def _to_wire(preconditions: list[Precondition]) -> list[list[Any]]:

@@ -189,7 +189,7 @@ class ServerLogin:
 
 
 def check_password(users: Users, name: str, password: str) -> bool:
-    """Whether a password is the right one; this takes as long for names that do not exist.
+    """Return whether a password is correct, in the same time for users that do not exist.
 
     Raises
     ------

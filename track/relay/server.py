@@ -153,7 +153,7 @@ class SocketServer(Protocol):
                 self._loop.call_soon_threadsafe(self._stop.set)
 
     def is_ending(self) -> bool:
-        """Whether it was told to end."""
+        """Return whether the server was told to end."""
         return self._asked_to_end
 
     def wait_closed(self, timeout_s: float | None = None) -> bool:
@@ -173,7 +173,7 @@ class SocketServer(Protocol):
         writer.close()
 
     def is_authenticated(self, reader: asyncio.StreamReader) -> bool:
-        """Whether the client behind a reader has logged in."""
+        """Return whether the client behind a reader has logged in."""
         return self.get_username(reader) is not None
 
     def get_username(self, reader: asyncio.StreamReader) -> str | None:

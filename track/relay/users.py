@@ -54,7 +54,7 @@ class Cost(NamedTuple):
     p: int
 
     def is_sound(self) -> bool:
-        """Whether scrypt can be run at this cost, and in a reasonable time."""
+        """Return whether scrypt can run at this cost in a reasonable time."""
         power_of_two = self.n > 1 and self.n & (self.n - 1) == 0
         bounded = all(0 < asked <= most for asked, most in zip(self[1:], MOST_COST, strict=True))
         return power_of_two and bounded and len(self.salt) in SALT_LENGTHS
@@ -175,7 +175,7 @@ class Users:
         return sorted(self._current().verifiers)
 
     def is_empty(self) -> bool:
-        """Whether there are no users, and nobody can log in.
+        """Return whether there are no users, so that no client can log in.
 
         Raises
         ------

@@ -1,1 +1,1 @@
-"""Care of stores on disk."""
+"""Maintain stores on disk."""

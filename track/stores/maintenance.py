@@ -1,8 +1,8 @@
-"""What keeps stores on disk in good order: verify, repair, compact, back up.
+"""Maintain stores on disk: verify, repair, compact and back up.
 
-Each function takes the URI of a store (``file:report.json``, ``lmdb:store.lmdb``). Nobody needs
-them for daily use: readers pass over damage by themselves. All of them call ``progress``, if it is
-given, with positions that were reached, and with the last one.
+Each function takes the URI of a store (``file:report.json``, ``lmdb:store.lmdb``). Daily use does
+not need them, since readers skip damage by themselves. If ``progress`` is given, all of them call
+it with the position reached and the last position.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _SHOWN_TEXT = 200
 
 
 class Finding(NamedTuple):
-    """A range of a journal that holds no intact event.
+    """A range of a journal without an intact event.
 
     Attributes
     ----------
     start, end
-        its bounds: bytes of a file, positions of an LMDB journal
+        the bounds: bytes of a file, positions of an LMDB journal
     reason
         ``torn``: cut short while it was written, never acknowledged; ``corrupt``: anything else;
-        ``unsettled``: the end of a file, where a write may be under way
+        ``unsettled``: the end of a file, where a write may be in progress
     holds
-        what can be made out in it
+        a description of what is recognisable in the range
     """
 
     start: int
@@ -57,9 +57,9 @@ class Finding(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """Events of a producer that are missing before a position: damaged, or never recorded.
+    """Events of a producer that are missing before a position: damaged or never recorded.
 
-    (A call that failed leaves a gap, too: its number is spent.)
+    (A failed call leaves a gap, too, since its number stays used.)
     """
 
     producer: int
@@ -69,22 +69,22 @@ class Gap(NamedTuple):
 
 
 class Verification(NamedTuple):
-    """What a journal holds.
+    """The result of verifying a journal.
 
     Attributes
     ----------
     path
-        of the journal
+        the path of the journal
     events
-        number of intact events
+        the number of intact events
     head
-        position of the last one
+        the position of the last intact event
     findings
-        the ranges that are not intact, in order
+        the damaged ranges, in order
     gaps
-        which events of which producers are missing
+        the missing events of each producer
     unknown
-        positions of intact events that this version of Track does not understand
+        the positions of intact events that this version of Track does not understand
     """
 
     path: str
@@ -96,23 +96,23 @@ class Verification(NamedTuple):
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is damaged."""
+        """Return whether nothing is damaged."""
         return all(finding.reason == "unsettled" for finding in self.findings)
 
 
 class Rewritten(NamedTuple):
-    """A journal that was written anew.
+    """A journal that was rewritten.
 
     Attributes
     ----------
     path
-        of the journal
+        the path of the journal
     kept
-        path of the one that was there before; None when it was not kept
+        the path of the previous journal, None if it was not kept
     events
-        how many events were taken over
+        the number of events that were copied
     findings
-        what was not
+        the damaged ranges that were not copied
     """
 
     path: str
@@ -122,26 +122,26 @@ class Rewritten(NamedTuple):
 
 
 def verify(uri: str, progress: Progress = no_progress) -> Verification:
-    """Read all of a journal and say what is wrong with it. Others may use it meanwhile.
+    """Read a whole journal and report damage; the store may be in use meanwhile.
 
     Raises
     ------
     JournalError
-        there is no journal, or it cannot be read at all
+        the journal does not exist, or cannot be read at all
     """
     with opened(uri, writable=False) as journal:
         return verify_journal(journal, progress)
 
 
 def repair(uri: str, progress: Progress = no_progress) -> Rewritten | None:
-    """Write what is intact of a damaged journal into a sound one, in its place.
+    """Replace a damaged journal with a new one of its intact events.
 
-    Nobody else may have the store open. The damaged journal is kept beside it, under a name that
-    says so. Positions change from the first damage on.
+    No other process may have the store open. The damaged journal is kept beside the new one, as
+    ``….damaged-…``. Positions change from the first damage on.
 
     Returns
     -------
-    What was done; None when there was nothing to repair.
+    The new journal, None if there was nothing to repair.
 
     Raises
     ------
@@ -163,13 +163,13 @@ def repair(uri: str, progress: Progress = no_progress) -> Rewritten | None:
 
 
 def compact(uri: str, progress: Progress = no_progress) -> tuple[int, int]:
-    """Write a sound journal anew, without the room that deleted pages take in an LMDB environment.
+    """Rewrite a journal without unused space, such as deleted pages of an LMDB environment.
 
-    Nobody else may have the store open.
+    No other process may have the store open.
 
     Returns
     -------
-    The size of its file in bytes, before and after.
+    The size of the file in bytes, before and after.
 
     Raises
     ------
@@ -179,7 +179,9 @@ def compact(uri: str, progress: Progress = no_progress) -> tuple[int, int]:
     with opened(uri) as journal:
         journal.file.claim()
         if verify_journal(journal, progress).findings:
-            raise JournalError(f"{journal.path} is damaged: repair it, which compacts it, too")
+            raise JournalError(
+                f"{journal.path} is damaged: repair it instead, which also compacts it"
+            )
         before = os.path.getsize(journal.path)
         with copying(journal, journal.path, kind_of(uri), progress) as copied:
             os.replace(copied.path, journal.path)
@@ -188,32 +190,34 @@ def compact(uri: str, progress: Progress = no_progress) -> tuple[int, int]:
 
 
 def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten:
-    """Copy a store, while others use it: all events up to a moment, and the files logged by then.
+    """Copy a store while it is in use: all events up to some time, and the files logged by then.
 
     Parameters
     ----------
     uri
         the store
     target
-        URI of the copy, which must not exist; it may be of another kind
+        the URI of the copy, which must not exist; it may have another backend
     progress
         called along the way
 
     Returns
     -------
-    What was copied, and what could not be because it is damaged.
+    The copy, with the damaged ranges that were not copied.
 
     Raises
     ------
     JournalError
-        there is no journal, or the copy cannot be written
+        the journal does not exist, or the copy cannot be written
     NotAReport
-        something stands where the copy should go
+        something else exists at the target
     """
     destination, path = _journal_path(target), local_settings(target).path
     for taken in (path, destination):
         if os.path.exists(taken):
-            raise NotAReport(f"{taken} exists: choose another place for the copy, or remove it")
+            raise NotAReport(
+                f"{taken} already exists: choose another path for the copy, or remove it"
+            )
     with opened(uri, writable=False) as journal:
         source_files = local_settings(uri).path + CONTENT_SUFFIX
         with copying(journal, destination, kind_of(target), progress) as copied:
@@ -235,18 +239,18 @@ def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten
 
 
 def replay(uri: str, progress: Progress = no_progress) -> Rewritten:
-    """Compute what a store on disk knows from its journal alone: its cache and its report.
+    """Rebuild the cache and the report of a store on disk from its journal.
 
-    There is no cache of a damaged journal, as it would hide that something is missing.
+    A damaged journal gets no cache, since it would hide the damage.
 
     Returns
     -------
-    What was read, and what could not be because it is damaged.
+    The journal that was read, with its damaged ranges.
 
     Raises
     ------
     JournalError
-        there is no journal, or it cannot be read
+        the journal does not exist, or cannot be read
     """
     objects = Objects()
     with opened(uri) as journal:
@@ -259,20 +263,20 @@ def replay(uri: str, progress: Progress = no_progress) -> Rewritten:
     return Rewritten(journal.path, None, objects.events, findings)
 
 
-# Journals behind URIs
+# Journals of URIs
 
 
 JournalKind = Callable[..., JournalOnDisk]
-"""Opens the journal at a path, with a durability and a timeout of its lock."""
+"""A function that opens the journal at a path, with a durability and a lock timeout."""
 
 
 def kind_of(uri: str) -> JournalKind:
-    """Return what opens the journal of a store on disk."""
+    """Return the function that opens the journal of a store on disk."""
     name = backend_of(uri).journal
     if name is None:
         raise BackendError(
-            f"{without_password(uri)!r} is no store on disk: give file:<path> or lmdb:<path>; "
-            "behind a server, that of its backend, where that is"
+            f"{without_password(uri)!r} is not a store on disk: give file:<path> or lmdb:<path>; "
+            "for a server, run this on its machine with the store that it serves"
         )
     kind: JournalKind = load(name)
     return kind
@@ -286,15 +290,15 @@ def _journal_path(uri: str) -> str:
 
 @contextmanager
 def opened(uri: str, *, writable: bool = True) -> Iterator[JournalOnDisk]:
-    """Give the journal of a store on disk, which must exist."""
+    """Open the journal of a store on disk, which must exist."""
     path = _journal_path(uri)
     if not os.path.exists(path):
-        raise StoreNotFound(f"there is no journal {path}: check the path")
+        raise StoreNotFound(f"the journal {path} does not exist: check the path")
     kind, timeout_s = kind_of(uri), local_settings(uri).lock_timeout_s
     if writable:
-        kind(path, "process", timeout_s, writable=False).close()  # it makes nothing of no journal
+        kind(path, "process", timeout_s, writable=False).close()  # opening would create the journal
     journal = kind(path, "process", timeout_s, writable=writable)
-    journal.tells_damage = False  # what is found is returned, or raised
+    journal.tells_damage = False  # the caller returns or raises what is found
     try:
         yield journal
     finally:
@@ -302,7 +306,7 @@ def opened(uri: str, *, writable: bool = True) -> Iterator[JournalOnDisk]:
 
 
 class _Copy(NamedTuple):
-    """A copy of what is intact in a journal: of so many events, up to a position of the journal."""
+    """A copy of the intact events of a journal: their number, and the last position copied."""
 
     path: str
     events: int
@@ -317,9 +321,9 @@ def copying(
     progress: Progress = no_progress,
     change: Callable[[bytes], bytes] = bytes,
 ) -> Iterator[_Copy]:
-    """Give a copy of what is intact, on stable storage; remove it at the end.
+    """Copy the intact events to a temporary file on stable storage, removed at the end.
 
-    It has the mode of the file at its destination, which it may replace.
+    The copy has the mode of the file at its destination, which it may replace.
     """
     events = head = 0
     with fresh_path(destination) as path:
@@ -345,7 +349,7 @@ def _read(journal: JournalOnDisk, progress: Progress) -> Iterator[Batch]:
 
 
 def remove(paths: Iterable[str]) -> None:
-    """Remove those files that are there."""
+    """Remove the files that exist."""
     for path in paths:
         with suppress(FileNotFoundError):
             os.unlink(path)
@@ -355,7 +359,7 @@ def remove(paths: Iterable[str]) -> None:
 
 
 def verify_journal(journal: JournalOnDisk, progress: Progress = no_progress) -> Verification:
-    """Read all of an open journal and say what is wrong with it."""
+    """Read a whole open journal and report damage."""
     events = head = 0
     gaps, unknown = [], []
     last: dict[int, int] = {}
@@ -372,7 +376,7 @@ def verify_journal(journal: JournalOnDisk, progress: Progress = no_progress) -> 
 
 
 def _findings(journal: JournalOnDisk, head: int) -> list[Finding]:
-    """Describe what is not intact in a journal that was read up to its last event."""
+    """Describe the damage in a journal that was read up to its last event."""
     findings = [Finding(*piece, _describe(journal.salvage(piece))) for piece in journal.damage]
     unsettled = journal.unsettled(head)
     if unsettled is not None:
@@ -382,11 +386,11 @@ def _findings(journal: JournalOnDisk, head: int) -> list[Finding]:
 
 
 def _describe(salvage: list[bytes]) -> str:
-    return "; ".join(map(_describe_payload, salvage)) or "nothing that can be made out"
+    return "; ".join(map(_describe_payload, salvage)) or "nothing recognisable"
 
 
 def _describe_payload(payload: bytes) -> str:
-    """Say what is left of an event, as far as its checksum lets anybody know."""
+    """Describe what is left of an event, without a checksum to prove it."""
     recorded = decode(0, payload)
     if not isinstance(recorded.event, Unknown):
         at = datetime.fromtimestamp(recorded.at / 1e9, timezone.utc).isoformat(" ", "seconds")

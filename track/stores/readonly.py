@@ -1,4 +1,4 @@
-"""Opening stores that exist, to read them: nothing is made, imported, sent, or set aside."""
+"""Open existing stores to read them, without creating, importing, sending or moving anything."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from track.persistence.utils import without_password
 
 
 class ReadProtocol(JournaledProtocol):
-    """Storage that is only read.
+    """A backend that only reads.
 
     Parameters
     ----------
     journal
-        what is read
+        the journal to read
     uri
-        as the user gave it
+        the URI as the user gave it
     path
-        of the store, if it is one on this machine
+        the path of the store, if it is on this machine
     """
 
     def __init__(self, journal: Journal, uri: str, path: str | None = None) -> None:
@@ -46,49 +46,49 @@ class ReadProtocol(JournaledProtocol):
         return DeferredProtocol, (anchored(self.uri, self.path), open_for_reading)
 
     def close(self) -> None:
-        """Release the journal, without catching up first: who looked at one trial needs no more."""
+        """Release the journal without catching up first, which reading one trial does not need."""
         self.journal.close()
 
 
 def open_for_reading(uri: str) -> JournaledProtocol:
-    """Open the store of a URI, which must exist.
+    """Open an existing store to read it.
 
-    A report without a journal, as an old tracker left it, is read into memory.
+    A report without a journal, as left by an old tracker, is read into memory.
 
     Raises
     ------
     StoreNotFound
-        nothing is there
+        the store does not exist
     BackendError
-        nobody knows the scheme, or the backend has no journal
+        the scheme is unknown, or the backend has no journal
     """
     backend = backend_of(uri)
     protocol = get_protocol(uri) if backend.reads is None else load(backend.reads)(uri)
     if not isinstance(protocol, JournaledProtocol):
         protocol.close()
-        raise BackendError(f"the backend of {without_password(uri)!r} keeps no journal to be read")
+        raise BackendError(f"the backend of {without_password(uri)!r} has no journal to read")
     return protocol
 
 
-# How each backend is opened to be looked at, see the table of backends
+# Functions that open each backend to read it, see the table of backends
 
 
 def open_database(uri: str) -> JournaledProtocol:
-    """Open a log of a database."""
+    """Open a log in a database."""
     from track.persistence.cockroach import open_journal
 
     journal = open_journal(uri, writable=False)
-    journal.head()  # to know at once that it is there
+    journal.head()  # fails at once if it does not exist
     return ReadProtocol(journal, uri)
 
 
 def open_relay(uri: str) -> Protocol:
-    """Open the store of a server. What other processes could not send is theirs to send."""
+    """Open the store of a server, leaving unsent events of other processes alone."""
     return get_protocol(_without_spools(uri))
 
 
 def _without_spools(uri: str) -> str:
-    """Return a URI with a folder for spools in which there are none, and never will be."""
+    """Return a URI whose folder for spools can never contain any."""
     head, _, query = uri.partition("?")
     kept = [option for option in query.split("&") if option and not option.startswith("spool=")]
     return f"{head}?{'&'.join([*kept, f'spool={os.devnull}'])}"
@@ -100,7 +100,7 @@ def open_lmdb(uri: str) -> JournaledProtocol:
 
     settings = local_settings(uri)
     if not os.path.exists(settings.path):
-        raise StoreNotFound(f"there is no store {settings.path}: check the path")
+        raise StoreNotFound(f"the store {settings.path} does not exist: check the path")
     return ReadProtocol(open_journal(uri, settings, writable=False), uri, settings.path)
 
 
@@ -112,17 +112,17 @@ def open_file(uri: str) -> JournaledProtocol:
         journal = FileJournal(path, "process", settings.lock_timeout_s, writable=False)
         return ReadProtocol(journal, uri, settings.path)
     if not os.path.exists(settings.path):
-        raise StoreNotFound(f"there is no store {settings.path}: check the path")
+        raise StoreNotFound(f"the store {settings.path} does not exist: check the path")
     return ReadProtocol(journal_of_report(settings.path), uri, settings.path)
 
 
 def journal_of_report(path: str) -> MemoryJournal:
-    """Return the events of which a report is the result.
+    """Return the events that produce a report.
 
     Raises
     ------
     NotAReport
-        it cannot be read, is none, or makes no sense
+        the file cannot be read, is not a report, or is inconsistent
     """
     journal = MemoryJournal()
     try:

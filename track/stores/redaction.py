@@ -1,4 +1,4 @@
-"""Erasing what was logged about a trial, for good."""
+"""Erase what was logged for a trial, for good."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in (TrialCreated, MetadataL
 
 
 class Redaction(NamedTuple):
-    """What was erased.
+    """The result of a redaction.
 
     Attributes
     ----------
     events
-        how many events said something that they do not say any more
+        the number of events whose content was erased
     files
-        paths of the logged files that were removed
+        the paths of the logged files that were removed
     """
 
     events: int
@@ -44,27 +44,27 @@ class Redaction(NamedTuple):
 
 
 def redact(uri: str, uid: str | Sequence[str], progress: Progress = no_progress) -> Redaction:
-    """Erase what was logged about trials, and the files logged by them alone, for good.
+    """Erase what was logged for trials, and the files that only they logged, for good.
 
-    What stays is that there was a trial of this uid, where it belonged, when it ran and how it
-    ended: positions, checksums and everything about other trials are as before. No list, query or
-    report shows it any more. Also erased is what the processes that ran it said of themselves.
-    Nobody else may have a store on disk open. Backups, and journals that were set aside or kept by
-    a repair, are not touched.
+    Only the fact that a trial of this uid existed, where it belonged, when it ran and how it ended
+    remains; positions and all other trials are unchanged. No list, query or report shows it any
+    more. The facts about the processes that ran it are erased, too. No other process may have a
+    store on disk open. Backups, and journals that were set aside or kept by a repair, are not
+    changed.
 
     Parameters
     ----------
     uri
-        ``file:``, ``lmdb:``, ``cockroach:`` or ``postgres:``; behind a server, that of its backend
+        ``file:``, ``lmdb:``, ``cockroach:`` or ``postgres:``; for a server, the store it serves
     uid
-        of the trial, or those of several
+        the uid of the trial, or several uids
     progress
-        called with positions of a journal on disk that were reached, and with the last one
+        called with the position reached in a journal on disk, and the last position
 
     Raises
     ------
     TrialDoesNotExist
-        there is no such trial
+        a trial does not exist
     JournalError
         the store is in use, or damaged
     """
@@ -77,7 +77,7 @@ def redact(uri: str, uid: str | Sequence[str], progress: Progress = no_progress)
             raise JournalError(f"{journal.path} is damaged: repair it, then redact")
         wanted = _Erasure(journal, uids)
         with copying(journal, journal.path, kind_of(uri), progress, wanted.apply) as copied:
-            # Part of the new journal, so that a trial never looks redacted whose bytes are there.
+            # Part of the new journal, so that a trial never looks redacted while its bytes remain.
             with closing(kind_of(uri)(copied.path, "process", journal.file.lock_timeout_s)) as new:
                 producer = Producer(new)
                 for stream in wanted.trials:
@@ -106,7 +106,7 @@ def _redact_in_database(uri: str, uids: Sequence[str]) -> Redaction:
         producer = Producer(journal)
         for stream in wanted.trials:
             producer.record(stream, TrialRedacted())
-        # What others log about the trials from now on was not meant.
+        # Later events of the trials are not part of this redaction.
         last = max(_last_redaction(journal, stream) for stream in wanted.trials)
         journal.rewrite(wanted.streams, wanted.apply, last)
         if (cache := journal.cache_path()) is not None:
@@ -127,19 +127,19 @@ def _last_redaction(journal: Journal, stream: int) -> int:
 
 
 class _Erasure:
-    """What is to be erased with some trials.
+    """What a redaction of trials has to erase.
 
     Attributes
     ----------
     trials, streams
-        streams of the trials; and also of the processes that ran them
+        the streams of the trials; and also of the processes that ran them
     digests
-        SHA-256 of the files that only these trials logged
+        the SHA-256 of the files that only these trials logged
 
     Raises
     ------
     TrialDoesNotExist
-        there is no such trial
+        a trial does not exist
     """
 
     def __init__(self, journal: Journal, uids: Sequence[str]) -> None:
@@ -147,7 +147,7 @@ class _Erasure:
         self.streams = {*self.trials}
         self.digests: set[str] = set()
         self._changed: set[tuple[int, int]] = set()
-        """Producer and sequence of the events that said something."""
+        """The producer and the sequence of the events with content to erase."""
         missing = dict(self.trials)
         others: set[str] = set()
         for _, payloads in journal.read_batches():
@@ -165,16 +165,16 @@ class _Erasure:
         self.digests -= others
         if missing:
             raise TrialDoesNotExist(
-                f"there is no trial {', '.join(missing.values())} in this store"
+                f"no trial {', '.join(missing.values())} in this store: `track ls` lists the trials"
             )
 
     @property
     def events(self) -> int:
-        """How many events were changed so far."""
+        """Return the number of events changed so far."""
         return len(self._changed)
 
     def apply(self, payload: bytes) -> bytes:
-        """Return what is to be in the place of a payload."""
+        """Return the payload that replaces a payload."""
         found = envelope(payload)
         if found is None or found.stream not in self.streams:
             return payload
@@ -185,7 +185,7 @@ class _Erasure:
 
 
 def _digests(value: Any) -> Iterator[str]:
-    """Yield the SHA-256 of every logged file that is named in some metadata."""
+    """Yield the SHA-256 of every logged file in some metadata."""
     if isinstance(value, (TrialCreated, MetadataLogged)):
         value = value.metadata if isinstance(value, TrialCreated) else value.values
     if isinstance(value, dict):

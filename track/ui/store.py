@@ -32,7 +32,7 @@ class Store:
 
     @property
     def name(self) -> str:
-        """What it is called: the last part of its address."""
+        """Return the name of the store: the last part of its address."""
         path = self.uri.partition("?")[0].partition(":")[2].rstrip("/")
         return os.path.basename(path).removesuffix(".json") or self.uri
 

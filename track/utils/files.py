@@ -1,4 +1,4 @@
-"""What the standard library has no single call for: waiting for a lock, replacing a file."""
+"""Wait for file locks, and replace files as a whole."""
 
 from __future__ import annotations
 
@@ -16,18 +16,14 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.001
 
 
 def flock_within(fd: int, timeout_s: float) -> bool:
-    """Take the exclusive lock of an open file.
+    """Take the exclusive lock of an open file, and return whether that succeeded in time.
 
     Parameters
     ----------
     fd
         the open file; the kernel frees the lock when its last descriptor is closed
     timeout_s
-        how long to wait, in seconds
-
-    Returns
-    -------
-    Whether it was taken in time.
+        the time to wait in seconds
     """
     if _try_flock(fd):
         return True
@@ -50,7 +46,7 @@ def _try_flock(fd: int) -> bool:
 
 
 def sync_folder(path: str) -> None:
-    """Make the name of a file as durable as its content: sync the folder it is in."""
+    """Sync the folder of a file, so that its name is as durable as its content."""
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -60,15 +56,15 @@ def sync_folder(path: str) -> None:
 
 @contextmanager
 def fresh_path(path: str) -> Iterator[str]:
-    """Give a path beside another one that nobody else is given; remove what is there at the end.
+    """Give a unique path beside another one, and remove the file there at the end.
 
-    Processes of several machines or containers can share a folder and have one number, so chance
-    names it. What is made there has the mode that the umask says, as every file of a store.
+    The name is random, since processes on several machines or in containers may share a folder and
+    a process id. A file created there gets the mode of the umask, as all files of a store do.
 
     Parameters
     ----------
     path
-        what the new one begins with
+        the beginning of the new path
     """
     fresh = f"{path}.{os.urandom(8).hex()}.tmp"
     try:
@@ -79,7 +75,7 @@ def fresh_path(path: str) -> Iterator[str]:
 
 
 def keep_mode(file: str | int, replaced: str) -> None:
-    """Give a file, by path or descriptor, the mode of the one that it is to replace, if any."""
+    """Give a file, by path or descriptor, the mode of the file that it will replace, if any."""
     with suppress(FileNotFoundError):
         os.chmod(file, os.stat(replaced).st_mode & 0o7777)
 
@@ -94,20 +90,20 @@ def replacing(
     private: bool = False,
     unless_done: bool = False,
 ) -> Iterator[Any]:
-    """Give a file that takes the place of another one, as a whole, when the block ends well.
+    """Give a file that replaces another one as a whole if the block ends without an error.
 
-    One process at a time is inside for one path. The mode of the file that was there is kept.
+    Only one process at a time is inside for a path. The mode of the replaced file is kept.
 
     Parameters
     ----------
     path
-        what to replace, or to make
+        the file to replace or create
     timeout_s
-        how long to wait for another process that is inside, in seconds
+        the time in seconds to wait for another process that is inside
     encoding
-        of a text file; a binary file without one
+        the encoding of a text file, None for a binary file
     durably
-        sync the content before it takes its place
+        sync the content before replacing the file
     private
         let nobody but the owner read the content, not for an instant
     unless_done
@@ -119,7 +115,7 @@ def replacing(
     LockTimeout
         another process stayed inside for too long
     OSError
-        the disk is full, say; what was there is still there
+        writing failed, because the disk is full, say; the old file is unchanged
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name}.tmp")
@@ -147,7 +143,7 @@ def replacing(
 
 
 def _private(folder: str, name: str, encoding: str | None) -> tuple[Any, str]:
-    """Make a file that nobody else can have opened, and return it and its path."""
+    """Create a file that no one else can have open, and return it and its path."""
     import tempfile
 
     fd, path = tempfile.mkstemp(prefix=f".{name}.", dir=folder)
@@ -186,7 +182,7 @@ def _locked(
 
 
 class _Unshared:
-    """Keeps a child that is forked meanwhile from holding on to a file, and to its lock."""
+    """Keeps a forked child from holding a file open, and with it its lock."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -203,10 +199,10 @@ class _Unshared:
 
 
 def detach_fd(fd: int) -> None:
-    """Have a descriptor, inherited by a forked child, refer to nothing any more.
+    """Make a descriptor that a forked child inherited refer to ``/dev/null``.
 
-    Whoever uses the number in the child, by accident or in the thread that forked, does not reach
-    what the parent has open; and once the parent is gone, it is closed.
+    The child can then no longer use the parent's file by accident, and the file is closed once the
+    parent is gone.
     """
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, fd, inheritable=False)
@@ -214,7 +210,7 @@ def detach_fd(fd: int) -> None:
 
 
 def is_at(path: str, file: os.stat_result) -> bool:
-    """Whether a path still names a file that was opened there."""
+    """Return whether a path still names a file that was opened there."""
     try:
         return os.path.samestat(os.stat(path), file)
     except FileNotFoundError:

@@ -1,9 +1,9 @@
-"""What a forked child must do before it may use what its parent had open.
+"""Keep objects safe to use in forked children.
 
 A child shares its parent's file descriptors (and with them its locks), its random identities, and
-copies of mutexes that some other thread of the parent may have held. Whoever owns such a thing
-registers here, and is told in the child before any user code runs. Who must not be caught in the
-middle of something is asked to pause while the process forks.
+copies of mutexes that another thread of the parent may have held. Objects that own such things
+register here and are renewed in the child before any user code runs. Objects that must not be
+forked in the middle of an operation are paused during the fork.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ logger = logging.getLogger(__name__)
 
 
 class Renewable(Protocol):
-    """Something that must be made anew in a forked child."""
+    """An object that must be renewed in a forked child."""
 
     def renew_after_fork(self) -> None:
-        """Drop what belongs to the parent. Runs in the child, in its only thread."""
+        """Drop what belongs to the parent; called in the child, in its only thread."""
 
 
 class Pausable(Renewable, Protocol):
-    """Something that a fork must not happen in the middle of."""
+    """An object that must not be forked in the middle of an operation."""
 
     def pause(self) -> None:
-        """Finish what is under way, and begin nothing. Runs in the thread that forks."""
+        """Finish operations in progress and start no new ones; called in the forking thread."""
 
     def resume(self) -> None:
-        """Go on. Runs in the parent, in the thread that forked."""
+        """Resume operations; called in the parent, in the forking thread."""
 
 
 _registered: WeakSet[Renewable] = WeakSet()
@@ -53,19 +53,19 @@ def pause_for_forks(owner: Pausable) -> None:
 
 
 class ForkSafeLock(AbstractContextManager[None]):
-    """A lock that is new in a forked child, whoever held it in the parent.
+    """A lock that is free in a forked child, even if it was held in the parent.
 
     Parameters
     ----------
     make
-        what kind of lock: ``threading.Lock`` or ``threading.RLock``
+        the type of lock: ``threading.Lock`` or ``threading.RLock``
     """
 
     def __init__(self, make: Callable[[], Any] = threading.Lock) -> None:
         self._make = make
         self._lock = make()
         self._entered: list[Any] = []
-        """The locks that ``with`` took: a child that was forked inside leaves the parent's."""
+        """The locks taken by ``with``, so that a child forked inside leaves its parent's alone."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
@@ -76,7 +76,7 @@ class ForkSafeLock(AbstractContextManager[None]):
         return bool(self._lock.acquire(blocking, timeout))
 
     def release(self) -> None:
-        """Let others take the lock."""
+        """Release the lock."""
         self._lock.release()
 
     def __enter__(self) -> None:
@@ -104,8 +104,8 @@ def _renew_all() -> None:
     for owner in list(_registered):
         try:
             owner.renew_after_fork()
-        except Exception:  # noqa: PERF203 - the others must be renewed all the same
-            logger.exception("%r cannot be used in this forked process", owner)
+        except Exception:  # noqa: PERF203 - the others must still be renewed
+            logger.exception("%r could not be renewed in this forked process", owner)
 
 
 os.register_at_fork(before=_pause_all, after_in_parent=_resume_all, after_in_child=_renew_all)

@@ -167,73 +167,73 @@ class StatStream:
 
     @property
     def val(self) -> float:
-        """The last observation, counted or not."""
+        """Return the last observation, counted or not."""
         return self._read().current_obs
 
     @property
     def avg(self) -> float:
-        """Mean of the counted observations, 0 before the first."""
+        """Return the mean of the counted observations, 0 before the first."""
         return self._read().avg
 
     @property
     def var(self) -> float:
-        """Population variance of the counted observations."""
+        """Return the population variance of the counted observations."""
         return self._read().var
 
     @property
     def sd(self) -> float:
-        """Population standard deviation of the counted observations."""
+        """Return the population standard deviation of the counted observations."""
         return self._read().sd
 
     @property
     def min(self) -> float:
-        """Smallest observation since, and with, the last one left out."""
+        """Return the smallest observation from the last one left out on."""
         return self._read().min
 
     @property
     def max(self) -> float:
-        """Largest observation since, and with, the last one left out."""
+        """Return the largest observation from the last one left out on."""
         return self._read().max
 
     @property
     def count(self) -> int:
-        """Number of counted observations, at least 1 so that it can divide."""
+        """Return the number of counted observations, at least 1 so that it can divide."""
         return self._read().count
 
     @property
     def sum(self) -> float:
-        """Sum of the counted observations."""
+        """Return the sum of the counted observations."""
         return self.total
 
     @property
     def total(self) -> float:
-        """Sum of the counted observations."""
+        """Return the sum of the counted observations."""
         state = self._read()
         return state.avg * state.count
 
     @property
     def sum_sqr(self) -> float:
-        """Sum of the squared differences to the first counted observation."""
+        """Return the sum of the squared differences to the first counted observation."""
         return self._read().sum_sqr
 
     @property
     def first_obs(self) -> float:
-        """The observation that the others are compared with."""
+        """Return the observation that the others are compared with."""
         return self._read().first_obs
 
     @property
     def current_obs(self) -> float:
-        """The last observation, counted or not."""
+        """Return the last observation, counted or not."""
         return self._read().current_obs
 
     @property
     def current_count(self) -> int:
-        """Number of all observations."""
+        """Return the number of all observations."""
         return self._read().current_count
 
     @property
     def drop_obs(self) -> int:
-        """Number of observations to leave out."""
+        """Return the number of observations to leave out."""
         return self._read().drop_obs
 
     def state_dict(self) -> dict[str, Any]:

@@ -227,7 +227,7 @@ class SQLJournal(ExclusiveJournal):
         return held
 
     def _has(self, rows: Rows) -> bool:
-        """Whether all events of a batch are in the log: an earlier attempt was committed."""
+        """Return whether an earlier attempt was committed: the log has all events of a batch."""
         sequences: dict[int, list[int]] = {}
         for producer, sequence in rows.identities or ():
             sequences.setdefault(producer, []).append(sequence)

@@ -112,7 +112,7 @@ def prepare(session: Session, log: str) -> None:
 
 
 def is_there(session: Session, log: str) -> bool:
-    """Whether the tables are there, and know a log. Nothing is made.
+    """Return whether the tables exist and have a log, without creating anything.
 
     Raises
     ------

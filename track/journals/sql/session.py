@@ -308,12 +308,12 @@ class Sessions:
         self._open.discard(session)
 
     def drop_idle(self) -> None:
-        """Disconnect what nobody uses at the moment."""
+        """Disconnect idle sessions."""
         while self._idle:
             self.drop(self._idle.pop())
 
     def close(self) -> None:
-        """Disconnect, and connect no more."""
+        """Disconnect, and refuse further connections."""
         self._closed = True
         self.drop_idle()
 
@@ -322,7 +322,7 @@ class Sessions:
 
 
 def _is_refusal(words: str) -> bool:
-    """Whether an attempt to connect is not worth another one.
+    """Return whether connecting failed for a reason that a retry will not change.
 
     The driver gives no codes for what happens while it connects, only the server's words.
     """
@@ -336,17 +336,17 @@ def _is_passing(words: str) -> bool:
 
 
 def is_lost(error: psycopg2.Error) -> bool:
-    """Whether the connection, or the server, is gone; for now, at least."""
+    """Return whether the connection or the server is gone, at least for now."""
     if error.pgcode is None:
         return not isinstance(error, (Refused, psycopg2.ProgrammingError))
     return error.pgcode.startswith(("08", "57P"))
 
 
 def is_conflict(error: psycopg2.Error) -> bool:
-    """Whether a transaction was rolled back for the sake of another one."""
+    """Return whether a transaction was rolled back in favour of another one."""
     return isinstance(error, psycopg2.extensions.TransactionRollbackError)
 
 
 def is_ambiguous(error: psycopg2.Error) -> bool:
-    """Whether it is not known if a transaction was committed."""
+    """Return whether it is unknown if a transaction was committed."""
     return is_lost(error) or error.pgcode == "40003"
