@@ -77,7 +77,8 @@ def read_arguments(args: Any, more: Mapping[str, Any] | None = None) -> tuple[An
     if hasattr(args, "__dict__"):
         return args, dict(vars(args))
     raise TypeError(
-        f"arguments are an ArgumentParser, a Namespace or a dictionary, not {type(args).__name__}"
+        "arguments must be an ArgumentParser, a Namespace or a dictionary, not "
+        f"{type(args).__name__}"
     )
 
 

@@ -325,7 +325,7 @@ class TrialLogger(BlockTimer):
 
         source = executed_file() if path is None else os.fspath(path)
         if source is None:
-            raise TrackError("there is no executed file to log: name one with log_code(path)")
+            raise TrackError("no executed file was found: pass one to log_code(path)")
         self.log_metadata(code=file_facts(source, self.protocol.keep_content))
 
     def log_file(self, path: str | os.PathLike[str]) -> None:

@@ -107,7 +107,7 @@ class BlockTimer:
             :meth:`set_eta_total` was not called
         """
         if self._eta is None:
-            raise RuntimeError("call set_eta_total before show_eta: how much is there to do?")
+            raise RuntimeError("call set_eta_total with the number of steps before show_eta")
         if self._show_eta is None:
             from track.utils.throttle import throttled
 

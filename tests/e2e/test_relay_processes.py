@@ -229,7 +229,7 @@ def test_a_subscription_to_no_position_is_refused(place):
     """At once: it is not asked for again and again."""
     with served(place.backend) as running:
         store = make_trial(running.uri(spool=place.spool, timeout=LONG_S))
-        with pytest.raises(InsecureConnection, match="-1 is no position"):
+        with pytest.raises(InsecureConnection, match="-1 is not a position"):
             next(store.subscribe(-1))
         store.close()
 

@@ -185,7 +185,7 @@ if not os.fork():
     os._exit(0)
 os.wait()
 """)
-    assert "broken cannot be used in this forked process" in found
+    assert "broken could not be renewed in this forked process" in found
     assert found[-1] == "['a', 'b']"
 
 

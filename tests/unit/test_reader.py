@@ -71,7 +71,7 @@ def test_looking_changes_nothing(uri, tmp_path):
 @pytest.mark.parametrize("uri", ["file:no.json", "no.json", "lmdb:no.lmdb", "file:no/where.json"])
 def test_a_store_that_is_not_there_is_told(uri, tmp_path):
     """It is not made."""
-    with pytest.raises(StoreNotFound, match=r"there is no store .*no.*: check the path") as caught:
+    with pytest.raises(StoreNotFound, match=r"does not exist .*no.*: check the path") as caught:
         track.open(uri)
     assert isinstance(caught.value, ItemNotFound)
     assert os.listdir(tmp_path) == []

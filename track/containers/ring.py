@@ -33,7 +33,7 @@ class RingBuffer:
     def __init__(self, n: int, dtype: str = "f") -> None:
         self.n = index(n)
         if self.n < 1:
-            raise ValueError(f"a ring of {n} elements keeps nothing: give 1 or more")
+            raise ValueError(f"a ring needs at least 1 element, not {n}")
         self._values: array[Any] = array(typecode(dtype))
         self._next = 0
         """Where the next element goes, which is where the oldest is once the ring is full."""

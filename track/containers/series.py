@@ -51,7 +51,7 @@ class StepSeries(MutableMapping[Any, Any]):
         """
         kinds = tuple(column.typecode for column in points)
         if kinds != ("q", "q", "q", "d") or len({len(column) for column in points}) != 1:
-            raise ValueError("these are no columns of a series")
+            raise ValueError("these are not columns of a series")
         series = cls()
         series._tail = points
         return series

@@ -207,7 +207,7 @@ def identify(payload: bytes) -> tuple[int, int] | None:
 
 def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
     if type(body) is not list:
-        raise ValueError("the body of an event is an array")
+        raise ValueError("the body of an event must be an array")
     if tag not in _CLASSES:
         return Unknown(tag, version, body)
     current, kind = _CLASSES[tag]

@@ -45,7 +45,7 @@ def redact(payload: bytes) -> bytes:
     """
     event = decode(0, payload)
     if isinstance(event.event, Unknown) and not event.event.tag:
-        raise JournalError("what is no event has no content that could be told from the rest")
+        raise JournalError("a payload that is not an event cannot be redacted")
     kept = _KEPT.get(type(event.event), _nothing)(event.event)
     # An event of an older version may have been shorter than the least that is kept of it today.
     erased = _encoded(kept, event, len(payload)) or _encoded(Redacted(), event, len(payload))
@@ -105,4 +105,4 @@ def _filler(size: int) -> bytes:
         length = size - 1 - width
         if length < 256**width:
             return bytes((marker,)) + length.to_bytes(width, "big") + b" " * length
-    raise AssertionError("a payload has at most 16 MB")
+    raise AssertionError("a payload is limited to 16 MB")

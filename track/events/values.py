@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
             return write(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _array_scalar(value)
-    raise TypeError(f"{type(value).__name__} is not a value that can be logged")
+    raise TypeError(f"{type(value).__name__} cannot be logged")
 
 
 @lru_cache

@@ -104,8 +104,8 @@ class FileJournal(JournalOnDisk):
         self.file.descriptor()
         return JournalWriteError(
             error.errno,
-            f"cannot append to {self.path}: {error.strerror}; make room, or check the disk. "
-            "The event was not recorded, the journal goes on working",
+            f"cannot append to {self.path}: {error.strerror}; free some space, or check the disk. "
+            "The event was not recorded, the journal keeps working",
         )
 
     def _cut_short(self, written: int, size: int) -> JournalWriteError:
@@ -113,8 +113,8 @@ class FileJournal(JournalOnDisk):
         # intact record: readers report it as torn and go on behind it.
         return JournalWriteError(
             errno.ENOSPC,  # the usual reason; the next write would say
-            f"only {written} of {size} bytes could be appended to {self.path}: make room "
-            "on the disk. The event was not recorded, the journal goes on working",
+            f"only {written} of {size} bytes could be appended to {self.path}: free some space "
+            "on the disk. The event was not recorded, the journal keeps working",
         )
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:

@@ -176,7 +176,7 @@ def closed(path: str) -> JournalClosed:
 def abandoned(path: str) -> JournalAbandoned:
     """Return the error of a journal that is not at its path any more."""
     return JournalAbandoned(
-        f"{path} was moved or deleted by somebody who started the store over: open a new client "
+        f"{path} was moved or deleted by a process that started the store over: open a new client "
         "to log into the new store"
     )
 

@@ -218,7 +218,7 @@ class Forwarder:
             raise
         except JournalError as error:
             # That is none of the business of whoever wants to send something else.
-            problems.append(f"what is left in {spool.folder} cannot be sent: {error}")
+            problems.append(f"the events left in {spool.folder} cannot be sent: {error}")
         finally:
             spool.close()
         return sent
@@ -253,7 +253,9 @@ class Forwarder:
                 pause_s = pause_after(failures) * self._chance.uniform(0.5, 1)
             else:
                 if failures:
-                    logger.warning("the server answers: what is in %s is sent", self.spool.folder)
+                    logger.warning(
+                        "the server answers again: sending the events in %s", self.spool.folder
+                    )
                     failures = 0
                 used_s = time.thread_time() - used_s
                 pause_s = used_s * (1 / _SHARE - 1) if sent else _PAUSE_S

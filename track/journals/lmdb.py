@@ -122,8 +122,8 @@ class LMDBJournal(JournalOnDisk):
         except lmdb.Error as error:
             raise JournalWriteError(
                 errno.ENOSPC if isinstance(error, lmdb.DiskError) else errno.EIO,
-                f"cannot append to {self.path}: {error}; make room, or check the disk. The event "
-                "was not recorded, the journal goes on working",
+                f"cannot append to {self.path}: {error}; free some space, or check the disk. The "
+                "event was not recorded, the journal keeps working",
             ) from error
         if not in_time:
             raise JournalWriteError(
@@ -223,7 +223,7 @@ class LMDBJournal(JournalOnDisk):
 
 
 def _no_journal(path: str) -> JournalError:
-    return JournalError(f"{path} is no journal of Track: choose another path")
+    return JournalError(f"{path} is not a journal of Track: choose another path")
 
 
 def _with_checksum(payload: bytes) -> bytes:

@@ -136,8 +136,8 @@ class Spool:
         except OSError as error:
             raise JournalWriteError(
                 error.errno,
-                f"cannot keep what is logged in {self.folder}: {error.strerror}; make room there, "
-                "or choose another folder with the option 'spool' of the URI",
+                f"cannot keep logged events in {self.folder}: {error.strerror}; free some space "
+                "there, or choose another folder with the option 'spool' of the URI",
             ) from error
         path = os.path.join(self.folder, f"{self._name}-{self._begun + 1}.journal")
         self.current = FileJournal(path, self.durability)
@@ -309,7 +309,7 @@ def _files_in(folder: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []  # whoever wants to begin a spool there says so
     except PermissionError as error:
-        logger.info("nobody's spools are looked for in %s: %s", folder, error)
+        logger.info("cannot look for spools of dead processes in %s: %s", folder, error)
         return []
 
 

@@ -76,8 +76,8 @@ def _rebuild(path: str, journal_path: str, lock_timeout_s: float) -> None:
     if os.path.getsize(journal_path):
         remake_report(path, lock_timeout_s)
         warn(
-            f"{path} was missing, so it was made again from {journal_path}, which has everything. "
-            "To begin a new store, move that away as well, or set "
+            f"{path} was missing, so it was written again from {journal_path}, which has "
+            "everything. To begin a new store, move that away as well, or set "
             "TRACK_LOG_FILE_MISSING_REPORT=start_over",
             StorageWarning,
         )
@@ -119,4 +119,4 @@ def _import_report(path: str, journal_path: str) -> None:
         except FileExistsError:
             pass  # another process imported it first
         except ValueError as error:
-            raise NotAReport(f"cannot import {path}: {error}; it is left as it is") from error
+            raise NotAReport(f"cannot import {path}: {error}; the file was not changed") from error

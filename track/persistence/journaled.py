@@ -472,11 +472,11 @@ def _command(commands: GroupCommands | TrialCommands, name: str) -> Callable[...
 
 def _no_project(uid: Any) -> ProjectDoesNotExist:
     return ProjectDoesNotExist(
-        f"there is no project {uid!r} in this store: insert it with new_project first"
+        f"no project {uid!r} in this store: insert it with new_project first"
     )
 
 
 def _no_group(uid: Any) -> GroupDoesNotExist:
     return GroupDoesNotExist(
-        f"there is no trial group {uid!r} in this store: insert it with new_trial_group first"
+        f"no trial group {uid!r} in this store: insert it with new_trial_group first"
     )

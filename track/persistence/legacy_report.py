@@ -124,7 +124,7 @@ class _Importer:
         _check_dtype(raw, SerializerTrialGroup.dtype)
         listed = raw.get("trials") or []
         if not isinstance(listed, list) or not all(isinstance(uid, str) for uid in listed):
-            raise TypeError(f"its trials are a list of uids, not {listed!r:.60}")
+            raise TypeError(f"its trials must be a list of uids, not {listed!r:.60}")
         group = SerializerTrialGroup().from_json(raw)
         uid = check_uid("trial group", group.uid)
         check_dictionaries("trial group", group, "metadata")
@@ -176,7 +176,7 @@ def _text(content: Any) -> str:
 def _list_of(raw: dict[str, Any], key: str) -> list[Any]:
     found = raw.get(key) or []
     if not isinstance(found, list):
-        raise TypeError(f"its {key} are a list, not {type(found).__name__}")
+        raise TypeError(f"its {key} must be a list, not {type(found).__name__}")
     return found
 
 
@@ -186,9 +186,9 @@ def _uid_in(raw: Any) -> Any:
 
 def _check_dtype(raw: Any, dtype: str) -> None:
     if not isinstance(raw, dict):
-        raise TypeError(f"a dictionary is expected here, not {raw!r:.60}")
+        raise TypeError(f"a dictionary is required here, not {raw!r:.60}")
     if raw.get("dtype", dtype) != dtype:
-        raise ValueError(f"a dictionary of dtype {dtype} is expected here, not {raw['dtype']!r}")
+        raise ValueError(f"a dictionary of dtype {dtype} is required here, not {raw['dtype']!r}")
 
 
 def _read_trial(raw: Any) -> Trial:
@@ -203,7 +203,7 @@ def _read_trial(raw: Any) -> Trial:
             SerializerStatus().from_json(status)
     trial = SerializerTrial().from_json(raw)
     if not isinstance(trial.errors, list):
-        raise TypeError(f"its errors are a list, not {type(trial.errors).__name__}")
+        raise TypeError(f"its errors must be a list, not {type(trial.errors).__name__}")
     if raw.get("uid") not in (None, trial.uid):
         raise ValueError(f"its uid is not that of its hash and its revision, {trial.uid!r}")
     return trial

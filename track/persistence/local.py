@@ -205,7 +205,7 @@ def _failure_of(commit: Callable[[], None], path: str) -> str | None:
 
 def _abandoned(path: str) -> JournalError:
     return JournalError(
-        f"{path} was started over by somebody else while this process logged into it: what was "
+        f"{path} was started over by another process while this one logged to it: what was "
         f"logged here is in the journal that was set aside beside it, if it was not deleted"
     )
 

@@ -90,13 +90,15 @@ def find_files(files: Sequence[LoggedFile], wanted: str) -> tuple[list[LoggedFil
         found = [file for file in files if file.sha256.startswith(wanted)]
     if len({file.sha256 for file in found}) > 1:
         listed = ", ".join(f"{file.name} ({file.sha256[:12]})" for file in found)
-        raise ItemNotFound(f"{wanted!r} may be any of {listed}: say which, or give its SHA-256")
+        raise ItemNotFound(
+            f"{wanted!r} is ambiguous: it may be {listed}; give more of the name, or the SHA-256"
+        )
     if found:
         return found[:1], ""
     names = [file.name for file in files]
     similar = get_close_matches(wanted, names, 3) or names[:3]
     hint = f"did you mean {' or '.join(similar)}?" if similar else "no file was"
-    raise ItemNotFound(f"no file {wanted!r} was logged about this trial: {hint}")
+    raise ItemNotFound(f"no file {wanted!r} was logged for this trial: {hint}")
 
 
 def find_file(files: Sequence[LoggedFile], wanted: str) -> LoggedFile:
@@ -161,5 +163,5 @@ def _path_inside(folder: str, place: str) -> str:
     path, root = os.path.normpath(os.path.join(folder, place)), os.path.realpath(folder)
     real = root if "\0" in path else os.path.realpath(path)
     if real == root or os.path.commonpath([real, root]) != root:
-        raise TrackError(f"{place!r} leads out of {root}: get it with -o, to a path of your own")
+        raise TrackError(f"{place!r} leads outside {root}: choose a path with -o")
     return path

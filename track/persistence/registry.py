@@ -125,9 +125,7 @@ def backend_of(uri: str) -> Backend:
     backend = _BACKENDS.get(scheme) or _find_entry_point(scheme)
     if backend is None:
         known = ", ".join(sorted(name for name in _BACKENDS if name))
-        raise BackendError(
-            f"no backend is known for '{scheme}:': use one of {known}, or register your own"
-        )
+        raise BackendError(f"unknown backend '{scheme}:': use one of {known}, or register your own")
     return backend
 
 
@@ -164,7 +162,7 @@ def _warn_of_none() -> None:
     if not _warned_of_none:
         _warned_of_none = True
         warn(
-            "no backend was chosen: what is logged is kept in memory and ends with the process. "
-            "Pass one, as TrackClient('file:report.json'), or set TRACK_LOG_BACKEND_NAME",
+            "no backend was chosen, so everything is kept in memory and lost when the process "
+            "ends. Pass one, as TrackClient('file:report.json'), or set TRACK_LOG_BACKEND_NAME",
             StorageWarning,
         )

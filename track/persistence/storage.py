@@ -42,7 +42,8 @@ def check_report(path: str) -> None:
         raise NotAReport(f"cannot read {path}: {error.strerror}") from error
     if not _OURS.match(head) and not _lists_projects(path):
         raise NotAReport(
-            f"{path} exists and is no report of Track, so it is left as it is: choose another path"
+            f"{path} exists and is not a report of Track, so it was not changed: choose another "
+            "path"
         )
 
 
@@ -74,7 +75,7 @@ def load_report(path: str) -> list[dict[str, Any]]:
         for project in projects
     ):
         raise NotAReport(
-            f"{path} is no report of Track (a list of projects), so it is left as it is: choose "
+            f"{path} is not a report of Track (a list of projects), so it was not changed: choose "
             "another path"
         )
     return projects

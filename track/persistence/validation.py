@@ -64,7 +64,9 @@ def check_status(status: AnyStatus) -> tuple[str, int]:
     """
     name, value = getattr(status, "name", None), getattr(status, "value", None)
     if not isinstance(name, str) or not isinstance(value, int):
-        raise EncodingError(f"a status has a text as name and a whole number as value: {status!r}")
+        raise EncodingError(
+            f"a status needs a text as name and an integer as value, not {status!r}"
+        )
     return name, value
 
 
@@ -77,7 +79,7 @@ def check_uid(kind: str, uid: Any) -> str:
         it is no text
     """
     if not isinstance(uid, str):
-        raise EncodingError(f"the name, or the uid, of a {kind} is a text, not {uid!r}")
+        raise EncodingError(f"the name, or the uid, of a {kind} must be a text, not {uid!r}")
     return uid
 
 
@@ -93,7 +95,7 @@ def check_dictionaries(kind: str, obj: Any, *names: str) -> None:
         value = getattr(obj, name)
         if not isinstance(value, dict):
             raise EncodingError(
-                f"the {name} of a {kind} are a dictionary, not {type(value).__name__}"
+                f"the {name} of a {kind} must be a dictionary, not {type(value).__name__}"
             )
 
 
@@ -121,5 +123,5 @@ def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreate
     try:
         hash((event.group_id, event.project_id, trial_of(event)))
     except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise EncodingError(f"nobody could read this trial back: {error!r}") from error
+        raise EncodingError(f"this trial could not be read back: {error!r}") from error
     return event

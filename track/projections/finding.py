@@ -61,8 +61,10 @@ def find_trial(objects: Objects, wanted: str) -> Found:
     # Each once: revisions have the same name.
     names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
     similar = get_close_matches(wanted, names, _SIMILAR)
-    hint = f"did you mean {' or '.join(similar)}?" if similar else "`track ls` lists all of them"
-    raise TrialDoesNotExist(f"there is no trial {wanted!r} in this store: {hint}")
+    hint = (
+        f"did you mean {' or '.join(similar)}?" if similar else "run `track ls` to list the trials"
+    )
+    raise TrialDoesNotExist(f"no trial {wanted!r} in this store: {hint}")
 
 
 def latest_revision(wanted: str, found: list[Trial]) -> Found:
@@ -74,10 +76,14 @@ def latest_revision(wanted: str, found: list[Trial]) -> Found:
         there are none, or they are not revisions of one
     """
     if not found:
-        raise TrialDoesNotExist(f"there is no trial {wanted!r} in this store, or it is archived")
+        raise TrialDoesNotExist(
+            f"no trial {wanted!r} in this store; if it is archived, restore it first"
+        )
     uids = [trial.uid for trial in found]
     if len({trial.hash for trial in found}) > 1:
-        raise TrialDoesNotExist(f"{wanted!r} may be any of {', '.join(uids)}: say which")
+        raise TrialDoesNotExist(
+            f"{wanted!r} is ambiguous: it may be {', '.join(uids)}; give more of the uid"
+        )
     if len(uids) == 1:
         return Found(found[-1], uids)
     note = (

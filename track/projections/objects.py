@@ -150,7 +150,7 @@ def _check_identity(uid: Any, *parents: Any) -> None:
         it cannot
     """
     if not isinstance(uid, str):
-        raise TypeError(f"a uid is text, not {type(uid).__name__}")
+        raise TypeError(f"a uid must be a text, not {type(uid).__name__}")
     hash(parents)
 
 

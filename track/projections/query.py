@@ -241,7 +241,7 @@ def _has(value: Any, pattern: Any) -> bool:
     elif not isinstance(pattern, Expression):
         pattern = Expression(pattern)
     if not isinstance(value, (str, bytes)) or not isinstance(pattern.pattern, (str, bytes)):
-        raise TypeError("only text has expressions in it")
+        raise TypeError("regular expressions apply to text only")
     watching = watch.get()
     if watching is not None and not is_short(pattern, value):
         return watching.has(pattern, value)
@@ -259,10 +259,12 @@ def search_within(expression: Expression, text: str | bytes, seconds: float) -> 
     try:
         return search(expression, text, seconds)
     except ValueError as error:
-        raise QueryError(f"{expression.pattern!r} is no regular expression: {error}") from error
+        raise QueryError(
+            f"{expression.pattern!r} is not a valid regular expression: {error}"
+        ) from error
     except TimeoutError as error:
         raise QueryError(
-            f"the regular expression {expression.pattern!r:.200} takes too long: over "
+            f"the regular expression {expression.pattern!r:.200} takes too long: more than "
             f"{seconds:.2g} s for a text of {len(text)} characters. Write it without repetitions "
             "in repetitions, such as (a+)+, and without choices between the same, such as (a|a)*"
         ) from error
@@ -282,4 +284,4 @@ _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
 
 def _unknown_operator(name: str) -> QueryError:
     known = " ".join([*_OPERATORS, "$exists", "$not", "$and", "$or"])
-    return QueryError(f"'{name}' is no query operator: use one of {known}")
+    return QueryError(f"'{name}' is not a query operator: use one of {known}")

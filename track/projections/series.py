@@ -135,7 +135,7 @@ class Series(Mapping[Any, Any]):
         """Return the value at a step; of a slice, the series of the steps in it."""
         if isinstance(step, slice):
             if step.step is not None:
-                raise ValueError("a slice of a series has two ends: sample() leaves points out")
+                raise ValueError("a slice of a series has no stride: use sample() to thin it out")
             return self._between(step.start, step.stop)
         if self._exact is not None:
             return self._exact[step]
@@ -248,7 +248,7 @@ class Series(Mapping[Any, Any]):
             it has no columns, so a value may have taken the place of an earlier one
         """
         if self._exact is not None:
-            raise ValueError("what this series was earlier is not in it: ask its journal")
+            raise ValueError("this series does not hold its earlier states: read its journal")
         chunks: list[Chunk] = []
         for chunk in self._chunks:
             summary = chunk.summary
@@ -290,7 +290,7 @@ class Series(Mapping[Any, Any]):
             ``n`` is smaller than 2
         """
         if n < 2:  # noqa: PLR2004 - the two ends
-            raise ValueError("a sample has at least 2 points")
+            raise ValueError("a sample needs at least 2 points")
         if self._exact is not None:
             return self._between(first, None if last is None else _behind(last))
         if self._stored is not None and not self._tail:

@@ -106,7 +106,7 @@ def unpack_objects(file: BinaryIO, fingerprint: Fingerprint) -> Objects:
             raise Refused("the journal is not the one it was made from")
         return _Reader(_read_columns(file, counts, columns_crc)).objects(position, parts)
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise Refused(f"it makes no sense: {error!r}") from error
+        raise Refused(f"it is inconsistent: {error!r}") from error
 
 
 def _read_columns(file: BinaryIO, counts: list[list[Any]], expected_crc: int) -> list[array[Any]]:

@@ -178,7 +178,7 @@ class RelayServer:
     def _accepted(self, connection: socket.socket) -> None:
         if self._ending or len(self._tasks) >= self._room:
             if not self._full:
-                logger.warning("connections are refused: there are %d", len(self._tasks))
+                logger.warning("refusing connections: %d are open", len(self._tasks))
             self._full = True
             connection.close()
             return
@@ -319,7 +319,7 @@ class RelayServer:
         except Exception as error:  # noqa: BLE001 - it is raised where the request came from
             logger.debug("%s was told of %r", peer.address, error)
             return Message(Verb.FAILED, describe(error))
-        raise MalformedMessage(f"{verb.name} is no request")
+        raise MalformedMessage(f"{verb.name} is not a request")
 
     async def _in(
         self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any

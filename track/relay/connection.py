@@ -153,7 +153,7 @@ class Session:
         self.send(Message(Verb.PROOF, [login.prove(challenge, transcript)]))
         (signature,) = self._expect(Verb.VERIFIED, 1)
         if not isinstance(signature, bytes):
-            raise AuthenticationError("the server's proof is no proof")
+            raise AuthenticationError("the server's proof is invalid")
         login.check(signature)
 
     def _expect(self, verb: Verb, count: int) -> list[Any]:
@@ -163,7 +163,7 @@ class Session:
             if isinstance(error, AuthenticationError):
                 raise error
             # Nobody knows yet who says so, and "there is no such trial" is not theirs to say.
-            raise AuthenticationError(f"the server at the other end refuses: {error}") from error
+            raise AuthenticationError(f"the server refuses: {error}") from error
         if message.verb != verb or len(message.header) != count:
             raise InsecureConnection(f"the server said {message.verb.name}, not {verb.name}")
         return message.header
@@ -257,8 +257,9 @@ def _wrap(plain: socket.socket, target: Target, tls: ssl.SSLContext) -> socket.s
         return tls.wrap_socket(plain, server_hostname=target.host)
     except ssl.SSLError as error:
         raise InsecureConnection(
-            f"there is no trusted TLS connection to {target}: {error}; check the certificate of "
-            "the server, the option ca, and that both sides have security_layer=TLS"
+            f"cannot establish a trusted TLS connection to {target}: {error}; check the "
+            "certificate of the server, the option ca, and that both sides have "
+            "security_layer=TLS"
         ) from error
 
 

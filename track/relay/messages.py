@@ -67,11 +67,11 @@ def to_subscription(header: list[Any]) -> Subscription:
     """
     after, live, stream = header if len(header) == 3 else [None] * 3  # noqa: PLR2004 - or nothing
     if type(after) is not int:
-        raise MalformedMessage("that is no position")
+        raise MalformedMessage("invalid position")
     if not 0 <= after < 2**62:
-        raise MalformedMessage(f"{max(-1, min(after, 2**62))} is no position")
+        raise MalformedMessage(f"{max(-1, min(after, 2**62))} is not a position")
     if stream is not None and (live or type(stream) is not int or not 0 <= stream < 2**63):
-        raise MalformedMessage("that is no stream, or it is wanted live")
+        raise MalformedMessage("invalid stream, or a live subscription to a stream")
     return Subscription(after, bool(live), stream)
 
 
@@ -126,9 +126,9 @@ def from_frame(body: bytes, channel: Channel) -> Message:
         verb = Verb(verb)
     except Exception as error:  # noqa: BLE001 - msgpack raises whatever it likes on other bytes
         # Those bytes may be part of the error, and secret.
-        raise MalformedMessage(f"this is no message ({type(error).__name__})") from None
+        raise MalformedMessage(f"invalid message ({type(error).__name__})") from None
     if type(header) is not list or end > len(data):
-        raise MalformedMessage("the header of a message is no array, or too large")
+        raise MalformedMessage("the header of a message is not an array, or too large")
     return Message(verb, header, data[end:])
 
 
@@ -147,5 +147,5 @@ def from_records(attachment: bytes) -> list[bytes]:
     """
     found = scan(attachment)
     if found.damage or found.consumed != len(attachment):
-        raise MalformedMessage("an attachment is not made of whole records")
+        raise MalformedMessage("an attachment must consist of whole records")
     return found.payloads

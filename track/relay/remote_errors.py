@@ -32,7 +32,7 @@ def revive(description: list[Any]) -> Exception:
     """Return the error that a server described; of an unknown kind, an :class:`RPCCallFailure`."""
     name, text, number = (*description, None, None, None)[:3]
     if not isinstance(name, str) or not isinstance(text, str):
-        return RPCCallFailure("the server failed, and does not say why")
+        return RPCCallFailure("the server failed without a message")
     text = text[:_LONGEST_MESSAGE]
     kind = _find(name)
     if kind is None:

@@ -141,7 +141,7 @@ class RemoteRepository(Repository):
 
     def exclusive_state(self) -> AbstractContextManager[Objects]:
         raise BackendError(
-            f"the server at {self._connection.target} makes the decisions, and nobody can lock "
+            f"the server at {self._connection.target} makes the decisions, so a client cannot lock "
             "it: use fetch_and_update_trial"
         )
 

@@ -47,7 +47,7 @@ class Challenge(NamedTuple):
             ):
                 challenge = cls(salt, n, r, p)
             case _:
-                raise AuthenticationError("the server's challenge is none")
+                raise AuthenticationError("the server's challenge is invalid")
         challenge.check()
         return challenge
 
@@ -61,7 +61,7 @@ class Challenge(NamedTuple):
         """
         if not Cost(*self).is_sound() or self.n < _LEAST_N or self.r < _LEAST_R:
             raise AuthenticationError(
-                "the server asks for a proof at a cost that is not accepted: "
+                "the server asks for a proof at an unacceptable cost: "
                 f"n={self.n}, r={self.r}, p={self.p}, {len(self.salt)} bytes of salt"
             )
 
@@ -120,7 +120,7 @@ class ClientLogin:
         if not self._signature or not hmac.compare_digest(signature, self._signature):
             raise AuthenticationError(
                 "the server did not prove that it knows the password: it is not the one that it "
-                "should be, or somebody stands in between"
+                "should be, or the connection is intercepted"
             )
 
 

@@ -105,7 +105,7 @@ class SocketServer(Protocol):
         guarded = self._users is not None or self._has_own_login()
         if not guarded and not allow_anyone and not is_loopback(self.host):
             raise BackendError(
-                f"anybody who reaches {self.host} could change everything: name the users who may "
+                f"anyone who can reach {self.host} could change everything: list the users who may "
                 "log in with the option users, listen on 127.0.0.1, or say allow_anyone=yes"
             )
 
@@ -264,13 +264,13 @@ class SocketServer(Protocol):
             try:
                 return await self._check_proof(peer, self._login)
             except BackendError as error:  # of the file of users
-                logger.error("nobody can log in: %s", error)  # noqa: TRY400 - it says all
+                logger.error("logins are impossible: %s", error)  # noqa: TRY400 - it says all
                 raise AuthenticationError(_CANNOT_CHECK) from error
         mechanism = "password" if self._has_own_login() else "anyone"
         await peer.send(Message(Verb.WELCOME, [mechanism]), 10)
         username, password = await self._expect(peer, Verb.LOGIN, 2)
         if not isinstance(username, str) or not isinstance(password, (str, type(None))):
-            raise AuthenticationError("a name and a password are text")
+            raise AuthenticationError("a name and a password must be text")
         if not await self._ask(peer.reader, username or None, password or None):
             raise AuthenticationError("the name or the password is wrong")
         await peer.send(Message(Verb.VERIFIED, [b""]), 10)
@@ -301,12 +301,12 @@ class SocketServer(Protocol):
         await peer.send(Message(Verb.WELCOME, ["proof"]), 10)
         username, _ = await self._expect(peer, Verb.LOGIN, 2)
         if not isinstance(username, str):
-            raise AuthenticationError("a name is text")
+            raise AuthenticationError("a name must be text")
         challenge = login.challenge(username)
         await peer.send(Message(Verb.CHALLENGE, [*challenge]), 10)
         (proof,) = await self._expect(peer, Verb.PROOF, 1)
         if not isinstance(proof, bytes):
-            raise AuthenticationError("a proof is bytes")
+            raise AuthenticationError("a proof must be bytes")
         signature = login.verify(username, challenge, proof, peer.transcript)
         await peer.send(Message(Verb.VERIFIED, [signature]), 10)
         return username
@@ -423,7 +423,7 @@ def _open_backend(uri: str | None) -> JournaledProtocol:
         raise BackendError("a server needs a backend: add backend=file:report.json to its URI")
     opened = get_protocol(uri)
     if not isinstance(opened, JournaledProtocol):
-        raise BackendError(f"{without_password(uri)!r} has no journal, and cannot be served")
+        raise BackendError(f"{without_password(uri)!r} has no journal, so it cannot be served")
     return opened
 
 
@@ -431,7 +431,7 @@ def _login_of(users: Users) -> ServerLogin:
     try:
         users.complete()
     except (BackendError, LockTimeout) as error:
-        logger.warning("until this is mended, strangers can find out who may log in: %s", error)
+        logger.warning("until this is fixed, strangers can find out who may log in: %s", error)
     return ServerLogin(users)
 
 

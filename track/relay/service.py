@@ -60,7 +60,9 @@ class Answering:
         self, protocol: JournaledProtocol, query_s: float, remembered: int = _REMEMBERED
     ) -> None:
         if not isinstance(protocol.repository, LocalRepository):
-            raise RPCCallFailure("a server cannot stand in front of another server")
+            raise RPCCallFailure(
+                "a server cannot serve the store of another server: use that one directly"
+            )
         self.protocol = protocol
         self._query_s = query_s
         self._repository: LocalRepository = protocol.repository
@@ -143,7 +145,7 @@ class Answering:
         if producer is None:
             return self.protocol.journal.head()
         if type(producer) is not int or not 0 <= producer < 2**64:
-            raise MalformedMessage("that is no producer")
+            raise MalformedMessage("invalid producer")
         with self._taking:
             return self._last_of(producer)
 
@@ -167,7 +169,7 @@ class Answering:
         kind = None if wanted is None else _one_of(wanted, _KINDS)
         identity = identify(payload)
         if identity is None:
-            raise MalformedMessage("what is proposed is no event")
+            raise MalformedMessage("the proposed payload is not an event")
         frame(payload)  # what has no record cannot be sent to anybody
         producer, sequence = identity
         limit = QueryLimit(self._query_s)

@@ -160,7 +160,9 @@ class Users:
 
         def take_out(verifiers: dict[str, Verifier]) -> None:
             if verifiers.pop(normal(name), None) is None:
-                raise ItemNotFound(f"there is no user {name!r} in {self.path}")
+                raise ItemNotFound(
+                    f"no user {name!r} in {self.path}: `track user list` lists the users"
+                )
 
         self._change(take_out)
 
@@ -262,9 +264,9 @@ def _check(path: str, found: os.stat_result) -> None:
     if found.st_size >= _MAX_FILE:
         raise _unusable(path, _TOO_LONG, "make sure that it is the right file")
     if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _unusable(path, "others may write to it", "see who is in it, then chmod 600 it")
+        raise _unusable(path, "other users may write to it", "check its users, then run chmod 600")
     if found.st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        logger.warning("others may read the users file %s: chmod 600 it", path)
+        logger.warning("other users may read the users file %s: run chmod 600", path)
 
 
 def _checked(name: str) -> str:
@@ -302,7 +304,7 @@ def _from_json(path: str, text: str) -> _Content:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(path, error) from error
     if isinstance(version, int) and version > _VERSION:
-        raise _unusable(path, f"it is of version {version}", "update Track, which is older")
+        raise _unusable(path, f"it is of version {version}", "it is newer, so update Track")
     raise _unusable(path, "it is damaged (version)", _RESTORE)
 
 
@@ -311,7 +313,7 @@ def _verifier(user: dict[str, Any]) -> Verifier:
     cost = Cost(bytes.fromhex(user["salt"]), n, r, p)
     stored, server = bytes.fromhex(user["stored_key"]), bytes.fromhex(user["server_key"])
     if len(stored) != _KEY_BYTES or len(server) != _KEY_BYTES or not cost.is_sound():
-        raise ValueError("the length of a key, or the cost, is none that is written")
+        raise ValueError("the length of a key, or the cost, is invalid")
     return Verifier(cost, stored, server)
 
 
@@ -322,7 +324,7 @@ def _damaged(path: str, error: Exception) -> BackendError:
 
 def _out_of_reach(path: str, error: OSError) -> BackendError:
     why = error.strerror or type(error).__name__
-    return _unusable(path, why, "see to its folder, its owner and the room on its disk")
+    return _unusable(path, why, "check its folder, its owner and the space on its disk")
 
 
 def _unusable(path: str, why: str, remedy: str) -> BackendError:

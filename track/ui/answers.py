@@ -73,7 +73,7 @@ class Parameters:
         self._query = query
         for name, value in query.multi_items():
             if name not in known:
-                raise BadRequest(f"there is no parameter {name!r}: use {', '.join(sorted(known))}")
+                raise BadRequest(f"unknown parameter {name!r}: use {', '.join(sorted(known))}")
             if len(value) > _LONGEST_PARAMETER:
                 raise BadRequest(f"{name} has over {_LONGEST_PARAMETER} characters")
 
@@ -102,7 +102,7 @@ class Parameters:
             return default
         sign = value.removeprefix("-")
         if not (sign.isascii() and sign.isdecimal()) or len(sign) > len(str(2**63)):
-            raise BadRequest(f"{name}={value[:40]!r} is no integer")
+            raise BadRequest(f"{name}={value[:40]!r} is not an integer")
         if not least <= int(value) <= most:
             raise BadRequest(f"{name} is {value}, and must be from {least} to {most}")
         return int(value)
@@ -115,7 +115,7 @@ class Parameters:
         try:
             number = float(value)
         except ValueError:
-            raise BadRequest(f"{name}={value[:40]!r} is no number") from None
+            raise BadRequest(f"{name}={value[:40]!r} is not a number") from None
         if not isfinite(number):
             raise BadRequest(f"{name} must be a finite number")
         return number

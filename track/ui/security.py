@@ -89,7 +89,7 @@ class Guard:
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or name_of(hosts[0]) not in self._rules.hosts:
-            return failure(421, "this server is not called so: use the address that it printed")
+            return failure(421, "unknown host name: use the address that the server printed")
         if self._rules.token is None:
             return self._app
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]

@@ -33,7 +33,7 @@ def get_series(store: Store, request: Request) -> Response:
         raise BadRequest("trial and metric say which series: give each at least once")
     if series > _MOST_SERIES or series * count > _MOST_IN_ALL:
         raise BadRequest(
-            f"{len(trials)} trials, {len(metrics)} metrics and n={count} are too much at once: "
+            f"{len(trials)} trials, {len(metrics)} metrics and n={count} are too many at once: "
             f"up to {_MOST_SERIES} series and {_MOST_IN_ALL} points"
         )
     found: list[tuple[str, str, Any]] = []

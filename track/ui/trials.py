@@ -72,8 +72,7 @@ def problems(store: Store, glance: Glance) -> list[str]:
     ranges = len(store.reader.damage())
     if ranges:
         found.append(
-            f"The journal is damaged: {ranges} ranges of it were passed over. "
-            "`track verify` tells which."
+            f"The journal is damaged: {ranges} ranges were skipped. `track verify` tells which."
         )
     parts = sum(one.partial for one in glance.all)
     if parts:

@@ -253,7 +253,7 @@ class EncryptedSocket(socket.socket):
             data = super().recv(size - len(self._partial))
             if not data and not self._deaf:
                 raise InsecureConnection(
-                    "the connection was cut short: it ended, and the other end did not say so"
+                    "the connection was cut short: it ended without the end mark of the peer"
                 )
             self._ended = not data
             self._partial += data

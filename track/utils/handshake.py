@@ -63,7 +63,7 @@ class CheckedChannel:
         self._opened += 1
         content = data[_CRC.size :]
         if data[: _CRC.size] != _checksum(content, self._opened):
-            raise InsecureConnection("what arrived was altered, lost or repeated on the way")
+            raise InsecureConnection("received data was altered, lost or repeated on the way")
         return content
 
 
@@ -134,10 +134,10 @@ def agree(mine: Opening, theirs: bytes, *, is_server: bool) -> Agreed:
     magic, version, layer, unique = HELLO.unpack(theirs)
     peer = "client" if is_server else "server"
     if magic != MAGIC:
-        raise InsecureConnection(f"what the {peer} says is not the language of Track")
+        raise InsecureConnection(f"the {peer} does not speak Track's protocol")
     if version != VERSION:
         raise InsecureConnection(
-            f"the {peer} speaks version {version} of the relay's language, this is version "
+            f"the {peer} speaks version {version} of the relay protocol, this is version "
             f"{VERSION}: use the same version of track-journal on both sides"
         )
     if layer != LAYERS[mine.layer]:

@@ -34,7 +34,7 @@ FORKED = (
     "this connection belongs to the process that forked this one, and using it here, too, would "
     "give its secrets away: connect again"
 )
-ALTERED = "what arrived is not what the other end sent next: it was altered, repeated or lost"
+ALTERED = "received data is not what the peer sent next: data was altered, repeated or lost"
 
 
 class _Single:
@@ -86,7 +86,7 @@ class KeyExchange(_Single):
         try:
             secret = private.exchange(X25519PublicKey.from_public_bytes(peer_public))
         except ValueError as error:
-            raise InsecureConnection(f"the other end sent no usable public key: {error}") from error
+            raise InsecureConnection(f"the peer sent an unusable public key: {error}") from error
         keys = HKDF(SHA256(), 2 * KEY_SIZE, salt=transcript, info=b"track encrypted v1")
         derived = keys.derive(secret)
         of_client, of_server = derived[:KEY_SIZE], derived[KEY_SIZE:]

@@ -127,7 +127,7 @@ class StatStream:
 
     def __init__(self, drop_first_obs: int = 10) -> None:
         if drop_first_obs < 0:
-            raise ValueError(f"drop_first_obs is {drop_first_obs}, it cannot be negative")
+            raise ValueError(f"drop_first_obs is {drop_first_obs}: it cannot be negative")
         self.__setstate__((0.0, 0.0, 0.0, math.inf, -math.inf, 0, 0.0, drop_first_obs))
 
     @classmethod

@@ -45,7 +45,7 @@ class ThrottleRepeatedCalls(_Throttle[P, R]):
     def __init__(self, fun: Callable[P, R], every: int = 10) -> None:
         super().__init__(fun)
         if every < 1:
-            raise ValueError(f"one call in {every} cannot be made: give 1 or more")
+            raise ValueError(f"invalid rate of one call in {every}: give 1 or more")
         self.every = every
         self._skipped = every - 1
 
@@ -80,7 +80,7 @@ class TimeThrottler(_Throttle[P, R]):
     def __init__(self, fun: Callable[P, R], every: float = 10) -> None:
         super().__init__(fun)
         if every < 0:
-            raise ValueError(f"{every} seconds cannot pass between two calls: give 0 or more")
+            raise ValueError(f"invalid interval of {every} seconds: give 0 or more")
         self.every = every
         self._last_s: float | None = None
 
@@ -118,7 +118,7 @@ def throttled(
         both limits are given
     """
     if throttle is not None and every is not None:
-        raise ValueError("throttle counts calls and every counts seconds: give one of them")
+        raise ValueError("give either throttle (in calls) or every (in seconds), not both")
     if throttle is not None:
         return Throttler(fun, throttle)
     if every is not None:

@@ -69,7 +69,7 @@ def test_a_similar_trial_is_suggested(track, store, verb):
         (["plot", "baseline", "-m", "none"], "use one of"),
         (["ls", "-s", "bogus:x"], "no backend is known"),
         (["ls", "-s", "file:store.json?bogus=1"], "bogus"),
-        (["verify", "-s", "memory:"], "no store on disk"),
+        (["verify", "-s", "memory:"], "not a store on disk"),
     ],
 )
 def test_what_cannot_be_meant_is_told(track, store, verb, words):

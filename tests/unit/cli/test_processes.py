@@ -172,7 +172,7 @@ def test_shells_complete_verbs():
 
 
 def test_shells_complete_trials(store):
-    """Names, and uids that begin like the word; of nothing where there is no store."""
+    """Names, and uids that begin like the word; of nothing where does not exist."""
     assert completions("track show ba") == ["baseline"]
     assert completions(f"track diff -s {store} baseline ") == ["baseline", "wider"]
     with open_store(store) as reader:

@@ -120,7 +120,7 @@ def test_a_port_that_is_taken_is_named(double, location):
     """With what to do about it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(BackendError, match=f"listens on {address} already: choose another"):
+        with pytest.raises(BackendError, match=f"listens on {address}: choose another"):
             Node(location, address).start()
 
 

@@ -234,7 +234,7 @@ def test_what_is_no_scalar_is_left_out_with_a_count(tmp_path, told):
         Event(summary=Summary(value=[image, Summary.Value(tag="loss", simple_value=0.5)])),
     )
     assert only_trial(tmp_path).metrics == {"loss": {0: 0.5}}
-    assert "5 values that are not scalars" in told[0]
+    assert "5 values were skipped, as they are not scalars" in told[0]
 
 
 def test_a_run_in_several_files_is_one_trial(tmp_path):
@@ -259,7 +259,7 @@ def test_a_file_that_is_still_written_is_read_so_far(run, told):
         assert all(loss.items() <= LOSS.items() for loss in found)
         seen |= {len(loss) for loss in found}
     assert seen == {1, 2}
-    assert "cut short" in told[0]
+    assert "incomplete" in told[0]
 
 
 def test_damage_is_one_error_that_names_the_place(run):

@@ -401,14 +401,14 @@ def test_a_backup_overwrites_nothing(uri, target):
 @pytest.mark.parametrize("function", [verify, repair, compact, lambda uri: backup(uri, "copy")])
 def test_a_store_that_is_not_there_is_not_made(uri, function):
     """The error names the path, and nothing is left behind."""
-    with pytest.raises(JournalError, match=r"there is no journal .*store"):
+    with pytest.raises(JournalError, match=r"the journal .*store.* does not exist"):
         function(uri)
     assert os.listdir() == []
 
 
 def test_stores_that_are_not_on_disk_are_refused():
     """They have nothing to verify."""
-    with pytest.raises(BackendError, match="no store on disk"):
+    with pytest.raises(BackendError, match="not a store on disk"):
         verify("socket://localhost:1")
     with pytest.raises(BackendError):
         verify("memory:")

@@ -102,6 +102,6 @@ def test_maintenance_makes_no_store_of_an_empty_file(maintain):
 
 @pytest.mark.parametrize("scheme", ["file", "lmdb"])
 def test_a_store_that_is_not_there_is_not_made(scheme):
-    with pytest.raises(StoreNotFound, match="there is no store"):
+    with pytest.raises(StoreNotFound, match="does not exist"):
         open_for_reading(f"{scheme}:nowhere")
     assert files() == {}

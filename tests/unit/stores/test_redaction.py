@@ -246,5 +246,5 @@ def test_a_store_in_use_is_not_rewritten(tmp_path, monkeypatch):
 @pytest.mark.parametrize("uri", ["memory:", "socket://localhost:1"])
 def test_a_store_that_is_elsewhere_is_not_erased_from_here(uri):
     """The error says what can be given."""
-    with pytest.raises(BackendError, match="no store on disk"):
+    with pytest.raises(BackendError, match="not a store on disk"):
         redact(uri, "a_0")

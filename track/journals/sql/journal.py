@@ -177,7 +177,7 @@ class SQLJournal(ExclusiveJournal):
                 raise JournalUnreachable(f"{error}. It may have been recorded") from error
             if not recorded:
                 raise ConcurrentWrite(
-                    f"the exclusive section of {self.name} was lost, and somebody else decided "
+                    f"the exclusive section of {self.name} was lost, and another process decided "
                     "something meanwhile: nothing was recorded, try again"
                 )
             self._decided += 1
@@ -414,7 +414,7 @@ class SQLJournal(ExclusiveJournal):
             if self._writable:
                 prepare(session, self._log)
             elif not is_there(session, self._log):
-                raise StoreNotFound(f"there is no {self.name[4:]}: check the URI")
+                raise StoreNotFound(f"{self.name[4:]} does not exist: check the URI")
             self._prepared = True
 
     def _persist(

@@ -75,7 +75,7 @@ def _check_sizes(payloads: Sequence[bytes]) -> None:
         raise EncodingError(f"a payload of {longest} bytes is over the limit of {MAX_PAYLOAD}")
     if total > MAX_GROUP:
         raise EncodingError(
-            f"{len(payloads)} events of {total} bytes cannot be appended as one, the limit is "
+            f"{len(payloads)} events of {total} bytes are too large for one append, the limit is "
             f"{MAX_GROUP} bytes: append them in smaller batches"
         )
 
