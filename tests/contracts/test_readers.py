@@ -57,7 +57,7 @@ def test_a_trial_is_found_by_what_is_known_of_it(told):
 @pytest.mark.parametrize("which", ["0" * 64 + "_0", "", "x_y_z"])
 def test_a_trial_that_does_not_exist_is_told(told, which):
     """Whatever the text looks like."""
-    with pytest.raises(TrialDoesNotExist, match="there is no trial"):
+    with pytest.raises(TrialDoesNotExist, match="no trial"):
         told[0].find_uid(which)
 
 
@@ -88,7 +88,7 @@ def test_the_latest_revision_is_meant(reader):
         assert reader.trial(which).uid == reader.find_uid(which) == second
         assert [event.event.revision for event in reader.history(which)] == [1]
     assert reader.trial(first).uid == first
-    with pytest.raises(TrialDoesNotExist, match=f"may be any of {first}, {second}: say which"):
+    with pytest.raises(TrialDoesNotExist, match=f"may be {first}, {second}; give more"):
         reader.find_uid("baseline", latest=False)
 
 

@@ -162,7 +162,7 @@ def test_errors_of_a_full_disk_say_what_was_full(uri, fill, tmp_path):
         assert kind == JournalWriteError.__name__
         assert "report." in message
         assert "was not recorded" in message
-        assert "goes on working" in message
+        assert "keeps working" in message
 
 
 @pytest.mark.parametrize("uri", URIS)

@@ -147,9 +147,9 @@ def test_errors_of_a_full_spool_say_what_to_do(outcome):
     """Each names the file and says that the event is not in it, and that room is needed."""
     for message in outcome["errors"]:
         assert "spool" in message
-        assert "make room" in message
+        assert "free some space" in message
         assert "was not recorded" in message
-        assert "goes on working" in message
+        assert "keeps working" in message
 
 
 def test_a_spool_that_cannot_be_made_says_what_to_do(place):
@@ -183,7 +183,7 @@ class TestForgiving:
         full, works = warnings[:-1], warnings[-1]
         assert full
         assert len({text.split(":")[0] for text in full}) == len(full) <= 2
-        assert all("make room" in text and "kept in memory" in text for text in full)
+        assert all("free some space" in text and "kept in memory" in text for text in full)
         assert "works again" in works
 
     def test_a_commit_takes_what_was_kept_in_memory_along(self, place):

@@ -370,13 +370,13 @@ def test_set_trial_by_name_continues_the_latest_revision(client, told):
     other = TrackClient(client.protocol)
     other.set_project(name="q")
     other.new_trial(name="baseline", parameters={"lr": 0.1})
-    with pytest.raises(TrialDoesNotExist, match="may be any of"):
+    with pytest.raises(TrialDoesNotExist, match="is ambiguous"):
         TrackClient(client.protocol).set_trial(name="baseline")
     again = TrackClient(client.protocol)
     again.set_project(name="p")
     assert again.set_trial(name="baseline").trial.uid == latest
     assert "'baseline' has 2 revisions: this is the latest one" in told[0]
-    with pytest.raises(TrialDoesNotExist, match="there is no trial 'nobody'"):
+    with pytest.raises(TrialDoesNotExist, match="no trial 'nobody'"):
         TrackClient(client.protocol).set_trial(name="nobody")
 
 

@@ -253,7 +253,7 @@ def test_a_backend_of_ones_own_that_is_registered():
     register("mine", opens)
     arrived = pickle.loads(pickle.dumps(opens("mine:x")))
     assert type(arrived.opened) is JournaledProtocol
-    with pytest.raises(BackendError, match="no backend is known for 'unknown:'"):
+    with pytest.raises(BackendError, match="unknown backend 'unknown:'"):
         pickle.loads(pickle.dumps(opens("unknown:x"))).fetch_trials()
 
 

@@ -67,7 +67,7 @@ def test_a_similar_trial_is_suggested(track, store, verb):
         (["diff", "baseline"], "nothing to compare"),
         (["blame", "baseline", "metrics.none"], "was never set"),
         (["plot", "baseline", "-m", "none"], "use one of"),
-        (["ls", "-s", "bogus:x"], "no backend is known"),
+        (["ls", "-s", "bogus:x"], "unknown backend"),
         (["ls", "-s", "file:store.json?bogus=1"], "bogus"),
         (["verify", "-s", "memory:"], "not a store on disk"),
     ],

@@ -447,7 +447,7 @@ def test_what_cannot_be_undone_wants_a_uid(track, store):
     client.close()
     result = track("redact", "baseline", "--force")
     assert result.code == NOT_FOUND
-    assert "may be any of" in result.err
+    assert "is ambiguous" in result.err
 
 
 def test_a_failure_is_listed_in_a_line_and_shown_whole(track):
