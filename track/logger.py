@@ -82,7 +82,7 @@ class TrialLogger(BlockTimer):
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any:
-            """Stand for the attributes of the trial."""
+            """Return an attribute of the trial."""
 
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if hasattr(self, name)]

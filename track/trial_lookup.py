@@ -41,7 +41,7 @@ class TrialLookup:
         self.tell = tell
 
     def is_local(self) -> bool:
-        """Whether all objects are at hand: nobody else answers."""
+        """Return whether queries are answered from this process's own objects."""
         return isinstance(self.protocol.repository, LocalRepository)
 
     @contextmanager
@@ -93,7 +93,9 @@ class TrialLookup:
     ) -> Trial:
         if found.note is not None and not latest:
             uids = ", ".join(found.revisions)
-            raise TrialDoesNotExist(f"{which!r} may be any of {uids}: say which")
+            raise TrialDoesNotExist(
+                f"{which!r} is ambiguous: it may be {uids}; give more of the uid"
+            )
         if found.note is not None:
             self._tell(found.note)
         if found.trial.uid not in objects.trials:

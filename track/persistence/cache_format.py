@@ -90,7 +90,7 @@ class Checkpoint(NamedTuple):
 
     @property
     def mark(self) -> tuple[bytes, int]:
-        """What tells this state of a cache from any other."""
+        """Return bytes that distinguish this state of a cache from any other."""
         return self.file, self.position
 
     def packed(self) -> bytes:

@@ -175,7 +175,7 @@ class LocalRepository(Repository):
 
     @property
     def journal(self) -> Journal:
-        """Where the events go."""
+        """Return the journal that keeps the events."""
         return self._now.journal
 
     @journal.setter

@@ -139,7 +139,7 @@ class State:
                 self.objects, self._kept = objects, objects.events
         except Foreign as error:
             self._refused, self._cache = path, None
-            logger.warning("%s is left as it is, and not used as a cache: %s", path, error)
+            logger.warning("%s was not changed, and is not used as a cache: %s", path, error)
         except Unusable as error:
             logger.info("the cache %s is not used: %s", path, error)
             if not isinstance(error, Busy):

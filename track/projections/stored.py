@@ -256,7 +256,7 @@ class StoredObjects(Objects):
         return [number for number in self._rows.directory.of_kind(TRIAL) if number <= self._end]
 
     def _become(self, trials: dict[str, Trial]) -> None:
-        """Be ordinary objects, with all trials there are."""
+        """Turn into ordinary objects, with all trials."""
         asked = self.trials
         dict.clear(asked)
         dict.update(asked, trials)
@@ -277,7 +277,7 @@ class StoredObjects(Objects):
             self._replace(error)
 
     def _replace(self, error: Unusable) -> None:
-        """Be what all objects are that are not read from rows."""
+        """Replace the content with that of objects that are not read from rows."""
         objects = self._recover(self, error)
         self.__dict__.update(vars(objects), trials=self.trials)
         self._become(objects.trials)
