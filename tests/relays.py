@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from track.relay.server import SocketServer
+from track.structure import Project, Trial, TrialGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,3 +136,11 @@ def _announce(server: SocketServer) -> None:
 
 if __name__ == "__main__":
     _main(sys.argv[1])
+
+
+def fill(store):
+    """Make one of each, and return the trial."""
+    store.new_project(Project(name="project"))
+    store.new_trial_group(TrialGroup(_uid="group", name="g", project_id="project"))
+    trial = Trial(_hash="hash", project_id="project", group_id="group")
+    return store.new_trial(trial)

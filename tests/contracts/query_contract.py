@@ -113,7 +113,7 @@ class QueryContract:
 
     def test_a_pattern_that_is_none_is_named(self, filled):
         """By the same error on every backend."""
-        with pytest.raises(QueryError, match=r"'\(' is no regular expression"):
+        with pytest.raises(QueryError, match=r"'\(' is not a valid regular expression"):
             filled.fetch_trials({"uid": {"$regex": "("}})
 
     def test_patterns_are_those_of_re(self, filled):

@@ -5,18 +5,8 @@ from argparse import Namespace
 import pytest
 
 import track
+from tests.stored import stored
 from track import TrackClient
-
-
-@pytest.fixture
-def client():
-    return TrackClient("memory:")
-
-
-def stored(client):
-    """Return the only trial of a client's store."""
-    (trial,) = client.protocol.fetch_trials()
-    return trial
 
 
 def test_values_may_be_in_a_dictionary(client):

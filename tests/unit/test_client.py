@@ -7,23 +7,12 @@ from argparse import ArgumentParser, Namespace
 
 import pytest
 
+from tests.stored import stored
 from track import Project, TrackClient, TrialGroup
 from track.client import TrialDoesNotExist
 from track.errors import BackendError, EncodingError, TrackError
 from track.persistence.local import FileProtocol
 from track.structure import Status, Trial
-
-
-@pytest.fixture
-def client():
-    return TrackClient("memory:")
-
-
-def stored(client):
-    """Return the only trial of a client's store."""
-    (trial,) = client.protocol.fetch_trials()
-    return trial
-
 
 # Backends
 

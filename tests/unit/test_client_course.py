@@ -11,21 +11,10 @@ from io import StringIO
 
 import pytest
 
+from tests.stored import stored
 from track import TrackClient
 from track.client import TrialDoesNotExist
 from track.structure import CustomStatus, Status
-
-
-@pytest.fixture
-def client():
-    return TrackClient("memory:")
-
-
-def stored(client):
-    """Return the only trial of a client's store."""
-    (trial,) = client.protocol.fetch_trials()
-    return trial
-
 
 # The environment of a hyper-parameter search
 

@@ -304,7 +304,7 @@ def _from_json(path: str, text: str) -> _Content:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise _damaged(path, error) from error
     if isinstance(version, int) and version > _VERSION:
-        raise _unusable(path, f"it is of version {version}", "it is newer, so update Track")
+        raise _unusable(path, f"it is of version {version}", "update Track")
     raise _unusable(path, "it is damaged (version)", _RESTORE)
 
 

@@ -112,7 +112,7 @@ def test_odd_steps_and_values_are_exact():
     assert series.last == 2**70
     assert series.sample(2) == series
     assert series[:] == series
-    with pytest.raises(ValueError, match="ask its journal"):
+    with pytest.raises(ValueError, match="read its journal"):
         series.until(position=1)
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.hostile import assert_serving
 from tests.relays import served
+from track.persistence import get_protocol
 
 
 @pytest.fixture
@@ -21,6 +22,13 @@ def running():
     with served("memory:") as running:
         yield running
         assert_serving(running)
+
+
+@pytest.fixture
+def store(running):
+    store = get_protocol(running.uri())
+    yield store
+    store.close()
 
 
 @pytest.fixture(params=["none", "AES"])

@@ -414,4 +414,4 @@ def test_a_port_where_nobody_knows_the_language_is_named():
         thread.start()
         said = refusal(client_uri(listener.getsockname()[1], LOGIN), InsecureConnection)
         thread.join()
-    assert "is not the language of Track" in said
+    assert "does not speak Track's protocol" in said

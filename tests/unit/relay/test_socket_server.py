@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.hostile import until
-from tests.relays import PATIENCE_S, Running, served, server_uri
+from tests.relays import PATIENCE_S, Running, fill, served, server_uri
 from track.errors import (
     AuthenticationError,
     JournalUnreachable,
@@ -42,21 +42,6 @@ start_track_server({arguments})
 def running():
     with served("file:store.json") as running:
         yield running
-
-
-@pytest.fixture
-def store(running):
-    store = get_protocol(running.uri())
-    yield store
-    store.close()
-
-
-def fill(store):
-    """Make one of each, and return the trial."""
-    store.new_project(Project(name="project"))
-    store.new_trial_group(TrialGroup(_uid="group", name="g", project_id="project"))
-    trial = Trial(_hash="hash", project_id="project", group_id="group")
-    return store.new_trial(trial)
 
 
 def log(store, trial, steps):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.relays import ServerProcess, served
+from tests.relays import ServerProcess, fill, served
 from track import TrackClient
 from track.errors import (
     BackendError,
@@ -29,7 +29,7 @@ from track.persistence.socketed import (
     start_track_server,
     sync,
 )
-from track.structure import Project, Status, Trial, TrialGroup
+from track.structure import Project, Status, Trial
 from track.utils.signal import SignalHandler
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -39,21 +39,6 @@ ROOT = Path(__file__).resolve().parents[3]
 def running():
     with served("file:store.json") as running:
         yield running
-
-
-@pytest.fixture
-def store(running):
-    store = get_protocol(running.uri())
-    yield store
-    store.close()
-
-
-def fill(store):
-    """Make one of each, and return the trial."""
-    store.new_project(Project(name="project"))
-    store.new_trial_group(TrialGroup(_uid="group", name="g", project_id="project"))
-    trial = Trial(_hash="hash", project_id="project", group_id="group")
-    return store.new_trial(trial)
 
 
 # What is there, by its documented name
@@ -183,7 +168,7 @@ def test_what_a_client_does_not_know_is_named(option, hint):
         ("backend=memory:&security_layer=TLS", "needs the option certificate"),
         ("backend=memory:&security_layer=SSL", "use AES, TLS or none"),
         ("", "a server needs a backend"),
-        ("backend=socket://127.0.0.1:1", "in front of another server"),
+        ("backend=socket://127.0.0.1:1", "store of another server"),
         ("backend=nonsense:", "nonsense"),
     ],
 )

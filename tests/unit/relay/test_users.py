@@ -79,7 +79,7 @@ def test_a_change_of_who_may_write_is_noticed(users):
     users.add("ada", "x")
     assert users.names() == ["ada"]
     os.chmod(users.path, 0o622)
-    with pytest.raises(BackendError, match="others may write"):
+    with pytest.raises(BackendError, match="other users may write"):
         users.verifier("ada")
     os.chmod(users.path, 0o600)
     assert users.names() == ["ada"]

@@ -161,7 +161,7 @@ def test_an_end_that_was_asked_for_is_none_of_the_others(run):
 
 
 STRANGERS = {
-    "another language": (b"HTTP/1.1 400 Bad Request\r\n\r\n".ljust(HELLO.size), "not the language"),
+    "another language": (b"HTTP/1.1 400 Bad Request\r\n\r\n".ljust(HELLO.size), "not speak"),
     "no encryption": (HELLO.pack(MAGIC, VERSION, LAYERS[None], bytes(32)), "security_layer=none"),
     "half a hello": (HELLO.pack(MAGIC, VERSION, LAYERS["AES"], bytes(32))[:-1], "closed the conn"),
 }

@@ -1,0 +1,7 @@
+"""What tests read back from a store."""
+
+
+def stored(client):
+    """Return the only trial of a client's store."""
+    (trial,) = client.protocol.fetch_trials()
+    return trial
