@@ -148,7 +148,7 @@ def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_AR
 
 
 def _turn(target: Journal) -> AbstractContextManager[None]:
-    """Keep others out who copy into the same target. Servers see to that by themselves."""
+    """Keep other copies out of the same target; servers do so by themselves."""
     if isinstance(target, (JournalOnDisk, MemoryJournal)):
         return target.exclusive()
     return nullcontext()

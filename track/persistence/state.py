@@ -167,7 +167,7 @@ class State:
         cache.unpin()
         try:
             if source.is_damaged():
-                raise Unusable("the journal is damaged, and it would hide that")  # noqa: TRY301
+                raise Unusable("the journal is damaged, which a cache would hide")  # noqa: TRY301
             cache.save(self.objects, source.fingerprint)
         except Moved:
             raise

@@ -105,10 +105,10 @@ def replacing(
     durably
         sync the content before replacing the file
     private
-        let nobody but the owner read the content, not for an instant
+        make the content readable by its owner only, at every instant
     unless_done
-        give None, and replace nothing, if another process has replaced it since, and entered its
-        block after this call began: it knew all that this process knows
+        give None, and replace nothing, if another process has replaced the file since, and entered
+        its block after this call began: it knew everything that this process knows
 
     Raises
     ------
@@ -124,7 +124,7 @@ def replacing(
         if locked is None:
             yield None
             return
-        # Others may have made, and opened, the one that is locked.
+        # The locked file may have been created, and be open, elsewhere.
         file, written = _private(folder, name, encoding) if private else (locked, temporary)
         try:
             yield file
@@ -154,10 +154,10 @@ def _private(folder: str, name: str, encoding: str | None) -> tuple[Any, str]:
 def _locked(
     path: str, timeout_s: float, encoding: str | None, done: str | None = None
 ) -> Iterator[Any]:
-    """Open a file for writing once nobody else has it; what a killed writer left is emptied.
+    """Open a file for writing under its lock, and empty what a killed writer left.
 
-    It gives None once such a file, which somebody else opened after this call began, is found at
-    the path ``done``.
+    It gives None once a file that another process opened after this call began is found at the path
+    ``done``.
     """
     mode = "r+b" if encoding is None else "r+"
     is_first = True
