@@ -6,28 +6,31 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
 from track.errors import TrialDoesNotExist
 from track.journals.producer import Producer
 from track.moment import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
+from track.persistence.liveness import is_running
 from track.persistence.repository import LocalRepository
+from track.projections.checkpoints import Checkpoints
 from track.projections.copies import to_plain, view_trial
 from track.projections.finding import find_trial
+from track.projections.index import Known
 from track.projections.objects import Objects
 from track.projections.query import check_paths
+from track.projections.rows import state_of
 from track.projections.series import Series
-from track.projections.trials import LAST_CHANGE, UPDATE_COUNT, stream_of
+from track.projections.timeline import Timeline
+from track.projections.trials import stream_of
 from track.structure import AnyStatus, Trial
 from track.trial_summary import (
-    MetricSummary,
     TrialSummary,
     check_column,
     matching,
     sort_trials,
-    summarize_metric,
     to_condition,
 )
 from track.utils.process import ProcessId
@@ -35,6 +38,22 @@ from track.views import View, attempts_in, facts_of_process, process_of, views_o
 
 _FRESH_S = 1.0
 """For so long it is not asked again which trials are lost."""
+
+_PART_S = 0.05
+_MOST_CHOSEN = 16
+"""So many lists of trials are kept that were asked for."""
+
+_FEWEST_PAST, _PAST_EACH = 20_000, 4
+"""So many states of trials that were looked at are kept, in all and for each trial."""
+
+
+class _Kept(NamedTuple):
+    """All trials as they are at a position, when that was made, and those that may get lost."""
+
+    position: int
+    made_s: float
+    summaries: list[TrialSummary]
+    running: list[tuple[Trial, str]]
 
 
 class Overview:
@@ -53,10 +72,18 @@ class Overview:
             repository = LocalRepository(protocol.journal, Producer(protocol.journal))
         self._repository = repository
         self._turn = threading.RLock()
-        self._summaries: dict[Any, TrialSummary] = {}
-        self._kept: tuple[int, float, list[TrialSummary]] | None = None
-        """Position, when it was made, and all trials as they are now."""
+        self._summaries: dict[str, tuple[Any, TrialSummary]] = {}
+        """uid -> a state, and what the trial is like in it"""
+        self._kept: _Kept | None = None
+        self.chosen: dict[Any, tuple[list[TrialSummary], list[TrialSummary]]] = {}
+        """What was asked for -> the trials it was asked of, and those that were found"""
+        self.counts: tuple[list[TrialSummary], dict[str, int]] | None = None
+        """Trials, and how many of them there are of each status"""
+        self._past: dict[Any, TrialSummary] = {}
+        """The same of trials as they stood, those that were looked at."""
         self._facts: dict[ProcessId, dict[str, Any]] = {}
+        self._now = Objects()
+        self._checkpoints = Checkpoints(protocol.journal, self._metric_now)
 
     @contextmanager
     def glance(self, at: When = None) -> Iterator[Glance]:
@@ -64,42 +91,85 @@ class Overview:
         moment = to_moment(at)
         with self._turn, self._repository.read_state() as now:
             if moment == Moment():
-                yield Glance(self, now, self.summaries_now(now))
+                yield Glance(self, now, self._summaries_now(now))
                 return
-            then = self._protocol.as_of(position=moment.position, at_ns=moment.at_ns)
-            yield Glance(self, then, self.summaries_in(then), now=self.summaries_now(now))
+            self._now = now
+            self._checkpoints.catch_up(now.position)
+            then = self._checkpoints.at(moment)
+            yield Glance(self, then, self._summaries_then(then), now=self._summaries_now(now))
 
-    def summaries_now(self, objects: Objects) -> list[TrialSummary]:
+    def _metric_now(self, owner: tuple[str, str]) -> Any:
+        uid, name = owner
+        trial = self._now.trials.get(uid) or self._now.parts.get(stream_of(uid))
+        return None if trial is None else trial.metrics.get(name)
+
+    @contextmanager
+    def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
+        """Give when what happened, and all there is now; nobody else touches it meanwhile."""
+        with self._turn, self._repository.read_state() as now:
+            self._now = now
+            next(self._checkpoints.catching_up(now.position), None)
+            yield self._checkpoints.timeline, now
+
+    def prepare(self) -> Iterator[None]:
+        """Get ready for looks at the past, in parts: nobody has to wait for all of it.
+
+        Who does not call it waits for it at the first :meth:`glance` at a moment.
+        """
+        is_done = False
+        while not is_done:
+            with self._turn, self._repository.read_state() as now:
+                self._now = now
+                until_s = time.monotonic() + _PART_S
+                is_done = all(
+                    time.monotonic() < until_s for _ in self._checkpoints.catching_up(now.position)
+                )
+            yield
+
+    def _summaries_now(self, objects: Objects) -> list[TrialSummary]:
         """Return all trials as they are now."""
-        kept = self._kept
-        is_fresh = kept is not None and time.monotonic() - kept[1] < _FRESH_S
-        if kept is not None and is_fresh and kept[0] == objects.position:
-            return kept[2]
-        summaries = self.summaries_in(objects, is_now=True)
-        self._kept = objects.position, time.monotonic(), summaries
-        return summaries
-
-    def summaries_in(self, objects: Objects, *, is_now: bool = False) -> list[TrialSummary]:
-        """Return all trials among some objects, oldest first."""
-        names = {group.uid: group.name for group in objects.groups.values()}
-        status_in = self._repository.status_in
-        found = []
-        used: dict[Any, TrialSummary] = {}
-        for trial in (*objects.trials.values(), *objects.parts.values()):
-            if objects.is_erased(trial.uid):
+        kept, now = self._kept, time.monotonic()
+        if kept is not None and kept.position == objects.position:
+            is_fresh = now - kept.made_s < _FRESH_S
+            status_in = self._repository.status_in
+            if is_fresh or all(str(status_in(objects, t)) == told for t, told in kept.running):
+                return kept.summaries
+        names = _names_of_groups(objects)
+        known, self._summaries = self._summaries, {}
+        found, running = list[TrialSummary](), list[tuple[Trial, str]]()
+        len(objects.trials)  # has those read at once that are in a cache: they are asked for again
+        for one in objects.known_trials():
+            if one.is_archived is None:
                 continue
-            status = status_in(objects, trial) if is_now else trial.status
-            group, archived = names.get(trial.group_id), trial.uid in objects.archived
-            known = trial.metadata
-            changes = known.get(UPDATE_COUNT), known.get(LAST_CHANGE)
-            key = (trial.uid, *changes, group, archived, str(status))
-            summary = self._summaries.get(key)
-            if summary is None:
-                summary = summarize(objects, trial, status, group, archived=archived)
-            used[key] = summary
+            trial, status = one.trial, one.trial.status
+            if status is not None and is_running(status):
+                status = self._repository.status_in(objects, trial)
+                running.append((trial, str(status)))
+            uid, group = trial.uid, names.get(trial.group_id)
+            state = state_of(trial), group, one.is_archived, status
+            old = known.get(uid)
+            if old is None or old[0] != state:
+                old = state, _summarize(one, status, group)
+            self._summaries[uid] = old
+            found.append(old[1])
+        self._kept = _Kept(objects.position, now, found, running)
+        return found
+
+    def _summaries_then(self, objects: Objects) -> list[TrialSummary]:
+        """Return all trials as they stood; most of them are as they were when last looked at."""
+        names = _names_of_groups(objects)
+        past, found = self._past, list[TrialSummary]()
+        for one in objects.known_trials():
+            if one.is_archived is None:
+                continue
+            trial, group = one.trial, names.get(one.trial.group_id)
+            key = trial.uid, state_of(trial), group, one.is_archived
+            summary = past.pop(key, None) or _summarize(one, trial.status, group)
+            past[key] = summary  # behind the others: it was used last
             found.append(summary)
-        if is_now:
-            self._summaries = used
+        most = max(_FEWEST_PAST, _PAST_EACH * len(found))
+        while len(past) > most:
+            del past[next(iter(past))]
         return found
 
     def facts_of(self, process: ProcessId) -> dict[str, Any]:
@@ -136,6 +206,7 @@ class Glance:
         self.position = objects.position
         self.all = trials
         self._now = trials if now is None else now
+        self._by_uid: dict[str, TrialSummary] | None = None
 
     def trials(
         self,
@@ -164,7 +235,23 @@ class Glance:
         QueryError
             a condition makes no sense, or is about what no trial has
         """
-        conditions = [*where]
+        asked = (*where,), sort, archived, project, group
+        kept = self._overview.chosen.pop(asked, None)
+        if kept is None or kept[0] is not self.all:
+            kept = self.all, self._choose(*asked)
+        self._overview.chosen[asked] = kept
+        while len(self._overview.chosen) > _MOST_CHOSEN:
+            del self._overview.chosen[next(iter(self._overview.chosen))]
+        return kept[1]
+
+    def _choose(
+        self,
+        conditions: tuple[str, ...],
+        sort: str | None,
+        archived: bool,
+        project: str | None,
+        group: str | None,
+    ) -> list[TrialSummary]:
         check_paths([*map(to_condition, conditions)], "trial", self._now)
         chosen = [one for one in self.all if one.archived is archived]
         if project is not None:
@@ -183,6 +270,18 @@ class Glance:
         home = self.objects.groups.get(group)
         return summary.group_id == group or (home is not None and summary.uid in home.trials)
 
+    def counts(self) -> dict[str, int]:
+        """Return how many trials there are, how many are archived, and how many of each status."""
+        if self._overview.counts is None or self._overview.counts[0] is not self.all:
+            counts = {"trials": 0, "archived": 0}
+            for one in self.all:
+                counts["archived" if one.archived else "trials"] += 1
+                if not one.archived:
+                    status = one.status or "none"
+                    counts[status] = counts.get(status, 0) + 1
+            self._overview.counts = self.all, counts
+        return self._overview.counts[1]
+
     def find(self, which: str) -> Trial:
         """Return the trial that is meant, which is the projection's own.
 
@@ -198,7 +297,9 @@ class Glance:
 
     def summary(self, uid: str) -> TrialSummary:
         """Return one trial at a glance."""
-        return next(one for one in self.all if one.uid == uid)
+        if self._by_uid is None:
+            self._by_uid = {one.uid: one for one in self.all}
+        return self._by_uid[uid]
 
     def view(self, which: str) -> View:
         """Return all there is of a trial."""
@@ -214,31 +315,25 @@ class Glance:
         status: AnyStatus | None = trial.status
         return View(view_trial(trial), status, name, views_of(found, facts))
 
-    def metrics(self, uid: str) -> dict[str, MetricSummary]:
-        """Return what there is to know of the metrics of a trial without their points."""
-        trial = find_trial(self.objects, uid).trial
-        return {name: summarize_metric(values) for name, values in trial.metrics.items()}
-
     def series(self, which: str, metric: str) -> Any:
         """Return a metric of a trial: a :class:`Series`, a list or a statistic; None without it."""
         values = self.find(which).metrics.get(metric)
         return Series.of(values) if isinstance(values, StepSeries) else to_plain(values)
 
 
-def summarize(
-    objects: Objects,
-    trial: Trial,
-    status: AnyStatus | None,
-    group: str | None,
-    *,
-    archived: bool = False,
-) -> TrialSummary:
-    """Return one of some objects at a glance."""
-    folded = objects.attempts.get(stream_of(trial.uid))
-    attempts = [] if folded is None else folded.found
-    summary = TrialSummary(trial, status, group, archived=archived)
+def _names_of_groups(objects: Objects) -> dict[str, str | None]:
+    return {group.uid: group.name for group in objects.groups.values()}
+
+
+def _summarize(known: Known, status: AnyStatus | None, group: str | None) -> TrialSummary:
+    """Return a trial at a glance, which shares nothing with it: it may go on changing."""
+    summary = TrialSummary(known.trial, status, group, archived=bool(known.is_archived))
+    summary.tags, summary.metadata = to_plain(summary.tags), to_plain(summary.metadata)
+    summary.parameters, summary.metrics = to_plain(summary.parameters), to_plain(summary.metrics)
+    summary.created = None if known.created is None else known.created * 1e-9
+    attempts = [] if known.attempts is None else known.attempts.found
     if attempts:
-        summary.start = attempts[0].started_at * 1e-9
         last = attempts[-1].finished_at
+        summary.start = attempts[0].started_at * 1e-9
         summary.end = None if last is None else last * 1e-9
     return summary

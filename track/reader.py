@@ -17,17 +17,19 @@ from track.events.scan import Damage
 from track.events.types import Recorded
 from track.journals.journal import Batch
 from track.journals.local import JournalOnDisk
-from track.moment import Moment, When, to_moment
+from track.moment import NOW, Moment, When, to_moment
 from track.overview import Overview
 from track.persistence.liveness import derive_status
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
+from track.persistence.registry import load
 from track.persistence.repository import Kind, table
 from track.persistence.utils import without_password
 from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
 from track.projections.objects import Objects
+from track.projections.paths import parse_path
 from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.projections.times import TrialTimes, has_all_times, times_in, times_of
@@ -85,6 +87,19 @@ class Reader(TrialLookup):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Reader, (self.protocol, self.tell)
+
+    def ui(self, host: str = "127.0.0.1", port: int = 0) -> Any:
+        """Show the store in a browser, live: return the page, which shows itself as its address.
+
+        It is served by a thread of this process until its ``close`` is called, and shows what
+        ``track ui`` does. See :class:`track.ui.server.Page`.
+
+        Raises
+        ------
+        MissingPackage
+            starlette or uvicorn is not installed
+        """
+        return load("track.ui:open_page")(self, host, port)
 
     def __repr__(self) -> str:
         return f"Reader({without_password(self.protocol.uri or '')!r})"
@@ -389,11 +404,13 @@ class Reader(TrialLookup):
             as in queries: ``status``, ``parameters.lr``, ``metadata.code``, ``metrics.loss`` or, at
             step 3, ``metrics.loss.3``
         """
-        events = list(self.history(which))
-        attempts = self._with_facts(past.attempts(events), {})
+        uid, batches = self.events_of(which)
+        if parse_path(path)[0].text != "metrics":  # which are nearly all events of a long trial
+            batches = map(past.without_metrics, batches)
+        attempts = self.attempts(uid)
         return [
             Origin(*setting, attempt_at(attempts, setting.recorded))
-            for setting in past.assignments_of(events, path)
+            for setting in past.assignments_of(_decoded(batches, NOW), path)
         ]
 
     def diff(

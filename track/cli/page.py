@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from track.cli.common import example, store_at_once, tell
-from track.errors import MissingPackage
 from track.reader import open_store
+from track.ui import make_page
 
 
 @click.command("ui", epilog=example("track ui", "track ui file:report.json --no-browser"))
@@ -17,21 +17,12 @@ from track.reader import open_store
 @click.option("--write", is_flag=True, help="Let trials be archived and restored.")
 def ui_verb(*, store: str | None, host: str, port: int, no_browser: bool, write: bool) -> None:
     """Show a store in a browser, live, until Ctrl-C or SIGTERM."""
-    try:
-        from track.ui.server import Page
-    except ModuleNotFoundError as error:
-        raise MissingPackage(
-            f"{error.name} is not installed: pip install 'track-journal[ui]'"
-        ) from error
     with open_store(store_at_once(store)) as reader:
         reader.tell = tell
-        page = Page(reader, host, port, write=write)
+        page = make_page(reader, host, port, write=write)
+        click.echo(page.url)
+        if not no_browser:
+            import webbrowser
 
-        def started() -> None:
-            click.echo(page.url)
-            if not no_browser:
-                import webbrowser
-
-                webbrowser.open(page.url)
-
-        page.run(started)
+            webbrowser.open(page.url)
+        page.run()

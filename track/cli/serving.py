@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import click
 
 from track.cli.common import example, store_at_once, store_option
 from track.errors import BackendError
+from track.persistence.journaled import JournaledProtocol
 from track.persistence.registry import backend_of, load
 from track.persistence.uri_options import RELAY_PORT
 from track.stores.which_store import store_uri
@@ -30,6 +34,7 @@ from track.stores.which_store import store_uri
 @click.option(
     "--allow-anyone", is_flag=True, help="Accept other machines without users and passwords."
 )
+@click.option("--ui", type=click.IntRange(0, 65535), metavar="PORT", help="Serve the page, too.")
 def serve_verb(
     *,
     store: str | None,
@@ -40,6 +45,7 @@ def serve_verb(
     certificate: str | None,
     key: str | None,
     allow_anyone: bool,
+    ui: int | None,
 ) -> None:
     """Serve a store to other machines, until Ctrl-C or SIGTERM."""
     import logging
@@ -56,7 +62,29 @@ def serve_verb(
         certificate=certificate,
         key=key,
         allow_anyone=allow_anyone,
+        beside=nullcontext if ui is None else partial(_page_beside, host, ui),
     )
+
+
+@contextmanager
+def _page_beside(host: str, port: int, backend: JournaledProtocol) -> Iterator[None]:
+    """Serve the page of a store while a server has it open."""
+    from track.reader import Reader, open_store
+    from track.ui import open_page
+
+    # It does not keep clients waiting; a store in memory is nowhere else.
+    is_elsewhere = backend.uri is not None and not backend.uri.startswith(("memory:", "none:"))
+    reader = open_store(backend.uri) if is_elsewhere else Reader(backend)
+    try:
+        page = open_page(reader, host, port)
+        click.echo(page.url)
+        try:
+            yield
+        finally:
+            page.close()
+    finally:
+        if is_elsewhere:
+            reader.close()
 
 
 @click.command("sync", epilog=example("track sync -s socket://host:8123"))

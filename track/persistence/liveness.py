@@ -96,7 +96,7 @@ def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatu
     machine counts as dead when it was silent for the option ``trial.lost_after``, in seconds.
     """
     status = trial.status
-    if status is None or not heartbeats or not _is_running(status):
+    if status is None or not heartbeats or not is_running(status):
         return status
     silent_since_s = time.time() - float(options("trial.lost_after", LOST_AFTER_S))
     recently = trial.metadata.get(LAST_CHANGE, 0.0) > silent_since_s
@@ -107,5 +107,6 @@ def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatu
     return LOST
 
 
-def _is_running(status: AnyStatus) -> bool:
+def is_running(status: AnyStatus) -> bool:
+    """Return whether a trial of a status is being run, or was when that was set."""
     return Status.RunningGroup.value <= status.value < Status.ErrorGroup.value

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
 from track.events.codec import envelope
+from track.events.columns import is_metrics
 from track.events.types import (
     CATALOGUE,
     ArgumentsLogged,
@@ -97,6 +98,12 @@ def _noting_erased(batches: Iterable[Batch], erased: set[int]) -> Iterator[Batch
 
 
 # Provenance
+
+
+def without_metrics(batch: Batch) -> Batch:
+    """Return the events of a batch that log no metrics."""
+    kept = [pair for pair in zip(*batch, strict=True) if not is_metrics(pair[1])]
+    return [position for position, _ in kept], [payload for _, payload in kept]
 
 
 class Assignment(NamedTuple):

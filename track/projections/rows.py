@@ -18,7 +18,7 @@ from track.containers.series import StepSeries
 from track.events.codec import stream_id
 from track.events.values import new_packer, pack_values, unpack
 from track.projections.objects import Objects
-from track.projections.trials import is_part, stream_of
+from track.projections.trials import LAST_CHANGE, UPDATE_COUNT, is_part, stream_of
 from track.structure import Project, Trial, TrialGroup, get_status
 
 _PLAIN, _AGGREGATOR, _SERIES, _STORED, _FLOATS = range(5)
@@ -262,6 +262,17 @@ def unread_trial(own: list[Any], row: Row, find: FindSeries) -> Trial:
     # Nothing is in there if there are no metrics, or others than those in columns.
     known["_packed_metrics"] = None if row.metrics == _NOTHING else row.metrics
     return trial
+
+
+def state_of(trial: Trial) -> Any:
+    """Return what tells the state of a trial from its others: equal ones are equal.
+
+    If nobody looked at it yet, those are the bytes that it is unpacked from.
+    """
+    known = trial.__dict__
+    if "_packed" in known and "_metrics" not in known:
+        return known["_packed"], known["_packed_metrics"], known["status"]
+    return trial.metadata.get(UPDATE_COUNT), trial.metadata.get(LAST_CHANGE)
 
 
 def last_values(trial: Trial) -> dict[str, Any] | None:

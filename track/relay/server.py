@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -371,6 +371,7 @@ def start_track_server(
     certificate: str | os.PathLike[str] | None = None,
     key: str | os.PathLike[str] | None = None,
     allow_anyone: bool = False,
+    beside: Callable[[JournaledProtocol], AbstractContextManager[Any]] = nullcontext,
 ) -> None:
     """Serve a backend to clients on other machines, until SIGINT or SIGTERM.
 
@@ -392,6 +393,8 @@ def start_track_server(
         files for TLS
     allow_anyone
         let anybody in from other machines, too
+    beside
+        gives, for the backend, what is to be served beside it for as long
 
     Raises
     ------
@@ -415,7 +418,9 @@ def start_track_server(
     }
     given = {name: os.fspath(value) for name, value in options.items() if value is not None}
     host = f"[{hostname}]" if ":" in hostname else hostname
-    SocketServer(f"socket://{host}:{port}?{urlencode(given)}").run_server()
+    server = SocketServer(f"socket://{host}:{port}?{urlencode(given)}")
+    with beside(server.backend):
+        server.run_server()
 
 
 def _open_backend(uri: str | None) -> JournaledProtocol:

@@ -10,7 +10,9 @@ from typing import Any
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
+from track.errors import TrackError
 from track.projections.report import plain
+from track.structure import CustomStatus, Status
 
 LONGEST_TEXT = 2000
 """Characters of a text in a list; a trial by itself has all of them."""
@@ -41,10 +43,19 @@ def failure(status: int, message: str) -> Response:
     return answer({"error": " ".join(message.split())}, status)
 
 
+def one_line(error: Exception) -> str:
+    """Return what an error says, as a sentence without an end."""
+    if isinstance(error, OSError) and not isinstance(error, TrackError) and error.strerror:
+        return error.strerror  # a path of this machine is nothing for others
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def cut(value: Any) -> Any:
     """Return a value without the end of texts that no list has room for."""
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
+    if isinstance(value, (Status, CustomStatus)):
+        return str(value)
     if isinstance(value, (Mapping, list, tuple, bytes)):
         text = to_json(value).decode()
         return value if len(text) <= LONGEST_TEXT else text[: LONGEST_TEXT - 1] + "…"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -23,8 +22,12 @@ from track.errors import (
     StoreNotFound,
     TrackError,
 )
-from track.ui.answers import BadRequest, failure
-from track.ui.events import get_events, get_live
+from track.ui.answers import BadRequest, failure, one_line
+from track.ui.changing import archive, restore
+from track.ui.comparing import get_columns, get_diff, get_origins
+from track.ui.events import get_events, get_moments
+from track.ui.files import get_file
+from track.ui.live import get_live
 from track.ui.security import Guard, Rules
 from track.ui.series import get_series
 from track.ui.store import Store
@@ -35,9 +38,7 @@ STATIC = Path(__file__).parent / "static"
 Endpoint = Callable[[Store, Request], Response]
 
 
-def make_app(
-    store: Store, rules: Rules, is_closing: Callable[[], bool] = lambda: False
-) -> Starlette:
+def make_app(store: Store, rules: Rules) -> Starlette:
     """Return the application that shows a store.
 
     Parameters
@@ -46,8 +47,6 @@ def make_app(
         what is shown
     rules
         whom it is shown to
-    is_closing
-        tells whether the server is about to end, so that streams do
     """
 
     def endpoint(answer: Endpoint) -> Callable[[Request], Response]:
@@ -60,7 +59,14 @@ def make_app(
         Route("/api/trial/{uid}", endpoint(get_trial)),
         Route("/api/series", endpoint(get_series)),
         Route("/api/events", endpoint(get_events)),
-        Route("/api/live", endpoint(partial(get_live, is_closing=is_closing))),
+        Route("/api/moments", endpoint(get_moments)),
+        Route("/api/live", endpoint(get_live)),
+        Route("/api/columns", endpoint(get_columns)),
+        Route("/api/diff", endpoint(get_diff)),
+        Route("/api/origins", endpoint(get_origins)),
+        Route("/api/file", endpoint(get_file)),
+        Route("/api/trial/{uid}/archive", endpoint(archive), methods=["POST"]),
+        Route("/api/trial/{uid}/restore", endpoint(restore), methods=["POST"]),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     errors: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {
@@ -87,7 +93,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _failed(request: Request, error: Exception) -> Response:
     """Return the answer that says what went wrong, in one sentence."""
-    message = str(error) or type(error).__name__
+    message = one_line(error)
     if isinstance(error, (BadRequest, QueryError, BackendError)):
         return failure(400, message)
     if isinstance(error, ItemNotFound) and not isinstance(error, StoreNotFound):

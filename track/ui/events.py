@@ -1,70 +1,149 @@
-"""The endpoints about events: what happened, and what happens."""
+"""The endpoints about events: what happened, and which marks a time line has."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
-import anyio
-from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from track.events.codec import decode
-from track.events.types import Recorded
-from track.moment import to_moment
+from track.events.types import CATALOGUE, Recorded
+from track.journals.journal import Journal
+from track.moment import Moment, to_moment
 from track.projections.objects import Objects
+from track.projections.timeline import Mark, Stretch, Timeline
 from track.projections.trials import stream_of
 from track.structure import Project, Trial
-from track.ui.answers import Parameters, answer, cut, to_json
+from track.ui.answers import BadRequest, Parameters, answer, cut
 from track.ui.store import Store
 
 _EVENTS, _MOST_EVENTS = 200, 1000
+_MOST_READ = 500_000
+"""So many events are read for one answer; who wants to see more asks again."""
 
-_EVERY_S = 0.5
-"""Time between two messages of a live stream."""
+_MOST_STRETCHES = 64
+_MOST_MARKS = 500
+_TAGS = {kind.__name__: known.tag for kind, known in CATALOGUE.items()}
+_TAG = slice(1, 2)
+"""The byte of a payload that has its tag."""
 
-_SILENCE_S = 15.0
-"""A connection that says nothing for longer than this, somebody on the way may close."""
+_LABELS = {"TrialCreated": "created", "TrialStarted": "started", "TrialFinished": "finished"}
 
-_MOST_TRIALS = 500
-_MOST_AT_ONCE = 200_000
-"""Events that one message is about."""
+
+class Wanted(NamedTuple):
+    """Which events: between two positions, up to a moment, of a subject, of some kinds."""
+
+    after: int
+    before: int
+    until: Moment
+    stream: int | None
+    tags: frozenset[bytes]
+
+    def has(self, position: int, payload: bytes) -> bool:
+        """Return whether an event may be wanted; its time is not looked at."""
+        is_there = self.after < position < self.before
+        return is_there and (not self.tags or payload[_TAG] in self.tags)
 
 
 def get_events(store: Store, request: Request) -> Response:
     """Return events of the store or a trial, the newest last."""
     known = Parameters(request.query_params, "after", "before", "limit", "trial", "kind", "at")
-    after, before = known.integer("after", 0), known.integer("before", 2**62)
     limit = known.integer("limit", _EVENTS, least=1, most=_MOST_EVENTS)
-    kinds, until = known.texts("kind", 50), to_moment(known.text("at"))
-    which, forward = known.text("trial"), known.text("after") is not None
-    with store.glance() as glance:
-        stream = None if which is None else stream_of(glance.find(which).uid)
-        journal = store.reader.protocol.journal
-        batches = (
-            journal.read_batches(after) if stream is None else journal.read_stream(stream, after)
+    kinds = known.texts("kind", len(_TAGS))
+    if unknown := [kind for kind in kinds if kind not in _TAGS]:
+        raise BadRequest(f"there is no kind {unknown[0]!r}: use {', '.join(sorted(_TAGS))}")
+    until, which = to_moment(known.text("at")), known.text("trial")
+    is_forward = known.text("after") is not None
+    with store.timeline() as (timeline, objects):
+        stream = None if which is None else stream_of(store.find(objects, which).uid)
+        before = known.integer("before", timeline.position + 1)
+        if until.position is not None:
+            before = min(before, until.position + 1)
+        tags = frozenset(bytes((_TAGS[kind],)) for kind in kinds)
+        wanted = Wanted(known.integer("after", 0), before, until, stream, tags)
+        found = (_forwards if is_forward else _backwards)(
+            store.reader.protocol.journal, timeline, wanted, limit
         )
-        kept: deque[Recorded] = deque(maxlen=limit)
-        for positions, payloads in batches:
-            for recorded in map(decode, positions, payloads):
-                if recorded.position >= before:
-                    break
-                if until.position is not None and recorded.position > until.position:
-                    break
-                if until.at_ns is not None and recorded.at > until.at_ns:
-                    continue
-                if not kinds or type(recorded.event).__name__ in kinds:
-                    kept.append(recorded)
-                    if forward and len(kept) == limit:
-                        break
-            if forward and len(kept) == limit:
-                break
-        events = [event(glance.objects, one) for one in kept]
-    first, last = (kept[0].position, kept[-1].position) if kept else (None, None)
-    return answer({"events": events, "first": first, "last": last})
+        events = [event(objects, one) for one in found.events]
+    return answer({"events": events, "first": found.first, "last": found.last, "more": found.more})
+
+
+class _Found(NamedTuple):
+    """Events; where they begin and end; whether there may be more of them in that direction."""
+
+    events: list[Recorded]
+    first: int | None
+    last: int | None
+    more: bool
+
+
+def _backwards(journal: Journal, timeline: Timeline, wanted: Wanted, limit: int) -> _Found:
+    """Return the last events that are wanted, looked for from the end on."""
+    found: list[Recorded] = []
+    window: list[Stretch] = []
+    size, read = 1, 0
+    begin = min(wanted.before - 1, timeline.position)
+    for stretch in timeline.backwards(begin):
+        window.append(stretch)
+        if len(window) < size and stretch.after:
+            continue  # several at once: a trial may have no events in most of them
+        begin = stretch.after
+        missing = limit + 1 - len(found)
+        found = [*_between(journal, wanted, begin, window[0].last, missing), *found]
+        read += sum(one.events for one in window)
+        if len(found) > limit or read >= _MOST_READ:
+            break
+        window, size = [], min(2 * size, _MOST_STRETCHES)
+    events = found[-limit:]
+    last = events[-1].position if events else None
+    if len(found) <= limit and begin:  # there may be some before what was read
+        return _Found(events, begin + 1, last, more=True)
+    return _Found(events, events[0].position if events else None, last, more=len(found) > limit)
+
+
+def _forwards(journal: Journal, timeline: Timeline, wanted: Wanted, limit: int) -> _Found:
+    """Return the first events that are wanted."""
+    found: list[Recorded] = []
+    last, read = wanted.after, 0
+    for positions, payloads in _read(journal, wanted, timeline.before(wanted.after)):
+        found += _decoded(wanted, positions, payloads)
+        last, read = max(last, positions[-1]), read + len(payloads)
+        if len(found) > limit or read >= _MOST_READ or last >= wanted.before:
+            break
+    events = found[:limit]
+    first = events[0].position if events else None
+    if len(found) > limit:
+        return _Found(events, first, events[-1].position, more=True)
+    last = min(last, wanted.before - 1)
+    return _Found(events, first, last if events or read else None, more=read >= _MOST_READ)
+
+
+def _read(journal: Journal, wanted: Wanted, after: int) -> Iterator[Any]:
+    if wanted.stream is None:
+        return journal.read_batches(after)
+    return journal.read_stream(wanted.stream, after)
+
+
+def _decoded(wanted: Wanted, positions: Any, payloads: list[bytes]) -> list[Recorded]:
+    at_ns = wanted.until.at_ns
+    some = (pair for pair in zip(positions, payloads, strict=True) if wanted.has(*pair))
+    events = (decode(*pair) for pair in some)
+    return [one for one in events if at_ns is None or one.at <= at_ns]
+
+
+def _between(journal: Journal, wanted: Wanted, after: int, last: int, most: int) -> list[Recorded]:
+    """Return the last events that are wanted in a stretch."""
+    in_time = wanted.until.at_ns is not None
+    found: deque[tuple[int, bytes]] = deque(maxlen=None if in_time else most)
+    for positions, payloads in _read(journal, wanted, after):
+        pairs = zip(positions, payloads, strict=True)
+        found.extend(pair for pair in pairs if pair[0] <= last and wanted.has(*pair))
+        if positions[-1] >= last:
+            break
+    return _decoded(wanted, [p for p, _ in found], [payload for _, payload in found])[-most:]
 
 
 def event(objects: Objects, recorded: Recorded) -> dict[str, Any]:
@@ -84,73 +163,45 @@ def subject(objects: Objects, stream: int) -> dict[str, Any] | None:
     found = objects.by_stream.get(stream) or objects.parts.get(stream)
     if found is None:
         return None
-    kind = "trial" if isinstance(found, Trial) else "project"
-    if not isinstance(found, (Trial, Project)):
-        kind = "group"
+    kind = "trial" if isinstance(found, Trial) else "group"
+    if isinstance(found, Project):
+        kind = "project"
     return {"kind": kind, "uid": found.uid, "name": cut(found.name)}
 
 
-def get_live(store: Store, request: Request, is_closing: Callable[[], bool]) -> Response:
-    """Return a stream of what changes, as server-sent events."""
-    known = Parameters(request.query_params, "after")
-    after: int | None = known.integer("after", 0) if known.text("after") else None
-    resumed = request.headers.get("last-event-id", "")
-    if resumed.isascii() and resumed.isdecimal() and len(resumed) < 20:  # noqa: PLR2004 - 64 bits
-        after = int(resumed)
-    return StreamingResponse(
-        _stream(store, after, is_closing),
-        media_type="text/event-stream",
-        headers={"X-Accel-Buffering": "no", "Cache-Control": "no-store"},
-    )
+def get_moments(store: Store, request: Request) -> Response:
+    """Return where a slider begins and ends, and its marks: what began and ended trials."""
+    known = Parameters(request.query_params, "trial")
+    which = known.text("trial")
+    with store.timeline() as (timeline, objects):
+        marks = timeline.marks
+        first, last = timeline.first, timeline.last
+        if which is not None:
+            stream = stream_of(store.find(objects, which).uid)
+            marks = [mark for mark in marks if mark.stream == stream]
+            wanted = Wanted(0, timeline.position + 1, Moment(), stream, frozenset())
+            ends = _backwards(store.reader.protocol.journal, timeline, wanted, 1).events
+            if marks and ends:
+                first = marks[0].position, marks[0].at
+                last = ends[0].position, ends[0].at
+        shown = [_mark(objects, mark) for mark in thinned(marks, _MOST_MARKS)]
+    store.prepare()
+    return answer({"first": _place(*first), "last": _place(*last), "marks": shown})
 
 
-async def _stream(
-    store: Store, after: int | None, is_closing: Callable[[], bool]
-) -> AsyncIterator[bytes]:
-    yield b"retry: 1000\n\n"
-    spoke = time.monotonic()
-    while not is_closing():
-        found = await run_in_threadpool(changes, store, after)
-        if found is not None:
-            message, after = found
-            if message:
-                yield b"id: %d\nevent: changes\ndata: %s\n\n" % (after, to_json(message))
-                spoke = time.monotonic()
-        if time.monotonic() - spoke >= _SILENCE_S:
-            yield b": nothing new\n\n"
-            spoke = time.monotonic()
-        await anyio.sleep(_EVERY_S)
+def thinned(marks: list[Mark], most: int) -> list[Mark]:
+    """Return no more than some marks, those that are left spread over all."""
+    if len(marks) <= most:
+        return marks
+    return [marks[index * (len(marks) - 1) // (most - 1)] for index in range(most)]
 
 
-def changes(store: Store, after: int | None) -> tuple[dict[str, Any], int] | None:
-    """Return what changed behind a position, and up to where."""
-    with store.glance() as glance:
-        if after is None:
-            return {}, glance.position
-        kinds: dict[str, int] = {}
-        streams: set[int] = set()
-        count, last = 0, after
-        for positions, payloads in store.reader.protocol.journal.read_batches(after):
-            for position, payload in zip(positions, payloads, strict=True):
-                if position > glance.position:
-                    break
-                recorded = decode(position, payload)
-                kind = type(recorded.event).__name__
-                kinds[kind] = kinds.get(kind, 0) + 1
-                streams.add(recorded.stream)
-                last, count = position, count + 1
-            if count >= _MOST_AT_ONCE:
-                break
-        if not count:
-            return None
-        found = [subject(glance.objects, stream) for stream in streams]
-        uids = sorted({one["uid"] for one in found if one is not None and one["kind"] == "trial"})
-        counts: dict[str, int] = {}
-        for one in glance.trials():
-            counts[one.status or "none"] = counts.get(one.status or "none", 0) + 1
-        return {
-            "position": last,
-            "trials": uids if len(uids) <= _MOST_TRIALS else None,
-            "kinds": kinds,
-            "counts": counts,
-        }, last
+def _mark(objects: Objects, mark: Mark) -> dict[str, Any]:
+    about = subject(objects, mark.stream)
+    name = "a trial" if about is None else about["name"] or about["uid"]
+    label = f"{name} {_LABELS[mark.kind.__name__]}"
+    return {**_place(mark.position, mark.at), "label": label, "trial": about and about["uid"]}
+
+
+def _place(position: int, at_ns: int) -> dict[str, Any]:
+    return {"position": position, "time": at_ns / 1e6 if position else None}

@@ -20,6 +20,7 @@ _POLICY = (
     "script-src 'self'; "
     "style-src 'self'; "
     "img-src 'self' data: blob:; "
+    "media-src 'self' blob:; "
     "connect-src 'self'; "
     "font-src 'self'; "
     "frame-src 'self'; "

@@ -5,8 +5,10 @@ from __future__ import annotations
 import secrets
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from html import escape
+from types import FrameType
 
 import uvicorn
 
@@ -14,6 +16,7 @@ from track.reader import Reader
 from track.ui.app import make_app
 from track.ui.security import LOOPBACK, Rules
 from track.ui.store import Store
+from track.utils.signal import SignalHandler
 
 _END_S = 2
 """How long requests may take that are being answered at the end."""
@@ -40,14 +43,14 @@ class Page:
         bound = self._socket.getsockname()[1]
         is_here = _is_loopback(self._socket)
         token = None if is_here else secrets.token_urlsafe(24)
-        named = f"[{host}]" if ":" in host else host
-        hosts: tuple[str, ...] = (*LOOPBACK, named.lower())
-        if not is_here and host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
-            hosts = (*hosts, socket.gethostname().lower(), *_addresses())
+        is_anywhere = host in ("0.0.0.0", "::")  # noqa: S104 - compared, not bound
+        called = socket.gethostname() if is_anywhere else host
+        named = f"[{called}]" if ":" in called else called
+        hosts = (*LOOPBACK, named.lower(), *(_addresses() if is_anywhere else ()))
         self.url = f"http://{named}:{bound}/" + ("" if token is None else f"?token={token}")
-        store = Store(reader, is_writable=write)
-        app = make_app(store, Rules(hosts, token), lambda: self._server.should_exit)
-        self._server = uvicorn.Server(
+        self._store = Store(reader, is_writable=write, is_closing=lambda: self._server.should_exit)
+        app = make_app(self._store, Rules(hosts, token))
+        self._server = _Server(
             uvicorn.Config(
                 app,
                 loop="asyncio",
@@ -69,10 +72,15 @@ class Page:
     def _repr_html_(self) -> str:
         return f'<a href="{escape(self.url)}" target="_blank">{escape(self.url)}</a>'
 
-    def run(self, started: Callable[[], None] = lambda: None) -> None:
-        """Serve until Ctrl-C or SIGTERM; ``started`` is called when requests are answered."""
-        started()
-        self._server.run([self._socket])
+    def run(self) -> None:
+        """Serve until Ctrl-C or SIGTERM; a second one of these ends the process."""
+        handler = _Signals(self._server)
+        handler.install()
+        try:
+            self._server.run([self._socket])
+        finally:
+            handler.remove()
+            self.close()
 
     def start(self) -> None:
         """Serve in a thread that ends with the process."""
@@ -87,6 +95,40 @@ class Page:
         if self._thread is not None:
             self._thread.join(_END_S * 2)
         self._socket.close()
+        self._store.close()
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to whose process it is."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Signals(SignalHandler):
+    """Has a server end well when the process is told to; a second signal ends the process.
+
+    Parameters
+    ----------
+    server
+        the one to end
+    """
+
+    def __init__(self, server: uvicorn.Server) -> None:
+        super().__init__()
+        self._server = server
+
+    def sigint(self, signum: int, frame: FrameType | None) -> None:
+        self._end(signum, frame)
+
+    def sigterm(self, signum: int, frame: FrameType | None) -> None:
+        self._end(signum, frame)
+
+    def _end(self, signum: int, frame: FrameType | None) -> None:
+        if self._server.should_exit:
+            self.hand_on(signum, frame)
+        self._server.should_exit = True
 
 
 def _listen(host: str, port: int) -> socket.socket:

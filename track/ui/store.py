@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
+from track.errors import TrackError, TrialDoesNotExist
 from track.moment import When
 from track.overview import Glance
+from track.persistence.protocol import Protocol
 from track.persistence.utils import without_password
+from track.projections.finding import find_trial
+from track.projections.objects import Objects
+from track.projections.timeline import Timeline
 from track.reader import Reader
+from track.stores.readonly import ReadProtocol
+from track.structure import Trial
+
+_MOST_HANDED_OUT = 4096
+_REST_S = 0.05
 
 
 class Store:
@@ -22,13 +33,28 @@ class Store:
         of the store
     is_writable
         whether trials may be archived and restored
+    is_closing
+        tells whether the server is about to end
     """
 
-    def __init__(self, reader: Reader, *, is_writable: bool = False) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        *,
+        is_writable: bool = False,
+        is_closing: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.reader = reader
         self.is_writable = is_writable
+        self.is_closing = is_closing
         self.uri = without_password(reader.protocol.uri or "memory:")
+        self.streams = 0
+        """Live streams there are."""
         self._turn = threading.Lock()
+        self._writer: Protocol | None = None
+        self._handed_out: dict[int, None] = {}
+        """Positions of events that browsers have from here."""
+        self._preparing: threading.Thread | None = None
 
     @property
     def name(self) -> str:
@@ -37,13 +63,77 @@ class Store:
         return os.path.basename(path).removesuffix(".json") or self.uri
 
     @contextmanager
-    def turn(self) -> Iterator[Reader]:
-        """Wait for the turn of this thread, and give the reader."""
-        with self._turn:
-            yield self.reader
-
-    @contextmanager
     def glance(self, at: When = None) -> Iterator[Glance]:
         """Wait for the turn of this thread, and give all there is now, or at a moment."""
         with self._turn, self.reader.overview.glance(at) as glance:
             yield glance
+
+    @contextmanager
+    def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
+        """Wait for the turn of this thread, and give when what happened, and all there is now."""
+        with self._turn, self.reader.overview.timeline() as found:
+            yield found
+
+    def find(self, objects: Objects, which: str) -> Trial:
+        """Return the trial that is meant, if something is left of it that can be shown."""
+        trial = find_trial(objects, which).trial
+        if objects.is_erased(trial.uid):
+            raise TrialDoesNotExist(f"the trial {trial.uid} was erased")
+        return trial
+
+    def writer(self, open_uri: Callable[[str], Protocol]) -> Protocol:
+        """Return a backend that may change the store; the one that is read, if that may.
+
+        Parameters
+        ----------
+        open_uri
+            opens a backend
+        """
+        with self._turn:
+            if self._writer is None:
+                protocol = self.reader.protocol
+                can = not isinstance(protocol, ReadProtocol)
+                self._writer = protocol if can else open_uri(protocol.uri or "")
+            return self._writer
+
+    def close(self) -> None:
+        """Release what was opened to change the store."""
+        if self._writer is not None and self._writer is not self.reader.protocol:
+            self._writer.close()
+
+    # Positions
+
+    def handed_out(self, position: int) -> None:
+        """Note that a browser has a position, behind which it will ask for more."""
+        self._handed_out.pop(position, None)
+        self._handed_out[position] = None
+        while len(self._handed_out) > _MOST_HANDED_OUT:
+            del self._handed_out[next(iter(self._handed_out))]
+
+    def place_before(self, position: int) -> int:
+        """Return the last position up to one, behind which events can be read.
+
+        A journal may take any other one for a damaged place.
+        """
+        if position in self._handed_out:
+            return position
+        with self.reader.overview.timeline() as (timeline, _):
+            return timeline.before(position)
+
+    # The past
+
+    def prepare(self) -> None:
+        """Get ready for looks at the past, in the background."""
+        if self._preparing is None:
+            self._preparing = threading.Thread(
+                target=self._prepare, name="track-ui-past", daemon=True
+            )
+            self._preparing.start()
+
+    def _prepare(self) -> None:
+        # What is wrong with the store is told to whoever asks for something.
+        with suppress(TrackError, OSError):
+            for _ in self.reader.overview.prepare():
+                if self.is_closing():
+                    break
+                time.sleep(_REST_S)

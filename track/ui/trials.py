@@ -9,13 +9,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from track.overview import Glance
+from track.persistence.logged_files import files_of
 from track.projections.paths import leaves
 from track.projections.trials import OWN_METADATA
 from track.trial_summary import MetricSummary, TrialSummary
 from track.ui.answers import Parameters, answer, cut, milliseconds
+from track.ui.files import kind_of
 from track.ui.store import Store
 from track.versioning import __version__
 from track.views import Attempt
+
+CHOICE = ("where", "sort", "descending", "archived", "at", "project", "group")
+"""Parameters that say which trials are meant."""
 
 _ROWS, _MOST_ROWS = 200, 1000
 _MOST_CONDITIONS = 50
@@ -33,15 +38,9 @@ def get_store(store: Store, request: Request) -> Response:
     known = Parameters(request.query_params, "at")
     at = known.text("at")
     with store.glance(at) as glance:
-        shown = glance.trials()
-        counts: dict[str, int] = {
-            "trials": len(shown),
-            "archived": sum(one.archived for one in glance.all),
-        }
-        for one in shown:
-            status = one.status or "none"
-            counts[status] = counts.get(status, 0) + 1
         objects = glance.objects
+        if at is None:
+            store.handed_out(glance.position)
         changes = [one.changed for one in glance.all if one.changed is not None]
         return answer(
             {
@@ -50,7 +49,7 @@ def get_store(store: Store, request: Request) -> Response:
                 "version": __version__,
                 "position": glance.position,
                 "last_at": milliseconds(max(changes, default=None)),
-                "counts": counts,
+                "counts": glance.counts(),
                 "projects": [
                     {"uid": one.uid, "name": cut(one.name)} for one in objects.projects.values()
                 ],
@@ -122,18 +121,14 @@ def tags_of(trial: TrialSummary) -> dict[str, Any]:
 
 def get_trials(store: Store, request: Request) -> Response:
     """Return a window of the list of trials."""
-    known = Parameters(
-        request.query_params,
-        *("where", "sort", "descending", "offset", "limit"),
-        *("archived", "at", "project", "group", "metric"),
-    )
+    known = Parameters(request.query_params, *CHOICE, "offset", "limit", "metric")
     offset = known.integer("offset", 0)
     limit = known.integer("limit", _ROWS, most=_MOST_ROWS)
     metrics = known.texts("metric", _MOST_METRICS)
     with store.glance(known.text("at")) as glance:
         found = chosen(glance, known)
         window = found[offset : offset + limit]
-        rows = [row(one, glance.metrics(one.uid), metrics) for one in window]
+        rows = [row(one, metrics) for one in window]
         return answer(
             {"position": glance.position, "total": len(found), "offset": offset, "rows": rows}
         )
@@ -153,10 +148,9 @@ def chosen(glance: Glance, known: Parameters) -> list[TrialSummary]:
     )
 
 
-def row(
-    trial: TrialSummary, metrics: dict[str, MetricSummary], wanted: list[str]
-) -> dict[str, Any]:
+def row(trial: TrialSummary, wanted: list[str]) -> dict[str, Any]:
     """Return a trial as a list shows it."""
+    metrics = trial.curves
     names = [name for name in wanted if name in metrics] if wanted else [*metrics][:_MOST_METRICS]
     parameters = [*flattened(trial).items()][:_MOST_METRICS]
     return {
@@ -166,6 +160,7 @@ def row(
         "project": cut(trial.project),
         "group": cut(trial.group),
         "status": trial.status,
+        "created": milliseconds(trial.created),
         "changed": milliseconds(trial.changed),
         "start": milliseconds(trial.start),
         "end": milliseconds(trial.end),
@@ -195,14 +190,12 @@ def get_trial(store: Store, request: Request) -> Response:
     known = Parameters(request.query_params, "at")
     with store.glance(known.text("at")) as glance:
         uid = glance.find(request.path_params["uid"]).uid
-        summary, metrics = glance.summary(uid), glance.metrics(uid)
+        summary = glance.summary(uid)
         view = glance.view(uid)
     trial = view.trial
-    from track.persistence.logged_files import files_of
-
     return answer(
         {
-            **row(summary, metrics, [*metrics]),
+            **row(summary, [*summary.curves]),
             "name": trial.name,
             "description": trial.description,
             "version": trial.version,
@@ -215,7 +208,7 @@ def get_trial(store: Store, request: Request) -> Response:
             "errors": [str(error) for error in trial.errors],
             "failure": trial.failure,
             "attempts": [attempt(one) for one in view.attempts],
-            "files": [file._asdict() for file in files_of(trial)],
+            "files": [{**file._asdict(), "mime": kind_of(file)} for file in files_of(trial)],
         }
     )
 

@@ -1,0 +1,69 @@
+"""The past at hand is the past that a replay gives, wherever somebody looks and in any order."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.property.test_folds import STORIES, dump
+from track.events.codec import Encoder
+from track.journals.memory import MemoryJournal
+from track.moment import Moment
+from track.projections.checkpoints import Checkpoints
+from track.projections.history import as_of
+from track.projections.objects import Objects
+from track.projections.projection import catch_up
+from track.projections.trials import stream_of
+
+
+class Present:
+    """The objects as they are now, which checkpoints ask for the points of series."""
+
+    def __init__(self, journal):
+        self.journal = journal
+        self.objects = Objects()
+
+    def catch_up(self):
+        catch_up(self.objects, self.journal)
+        return self.objects.position
+
+    def __call__(self, owner):
+        uid, name = owner
+        trial = self.objects.trials.get(uid) or self.objects.parts.get(stream_of(uid))
+        return None if trial is None else trial.metrics.get(name)
+
+
+def append(journal, story, at_of):
+    encode = Encoder().encode
+    for stream, event in story:
+        place = journal.head() + 1
+        journal.append([encode(type(event), [*event], stream, 1, place, at_of(place))])
+
+
+CLOCKS = st.sampled_from(
+    [
+        lambda place: place * 10**9,
+        lambda place: place * 10**9 ^ 2**31,  # some go backwards
+        lambda place: 5,
+    ]
+)
+
+
+@given(STORIES, STORIES, CLOCKS, st.data())
+def test_the_past_at_hand_is_that_of_a_replay(story, more, at_of, data):
+    """At positions and times, forwards and backwards, while events are still appended."""
+    journal = MemoryJournal()
+    present = Present(journal)
+    every = data.draw(st.integers(1, 9))
+    most_bytes = data.draw(st.sampled_from([0, 2000, 2**26]))
+    checkpoints = Checkpoints(journal, present, every=every, most_bytes=most_bytes)
+    for part in (story, more):
+        append(journal, part, at_of)
+        checkpoints.catch_up(present.catch_up())
+        head = journal.head()
+        for _ in range(data.draw(st.integers(0, 5))):
+            position = data.draw(st.integers(0, head + 1))
+            if data.draw(st.booleans()):
+                moment = Moment(position=position)
+            else:
+                moment = Moment(at_ns=at_of(position))
+            expected = as_of(journal.read_batches(), position=moment.position, at_ns=moment.at_ns)
+            assert dump(checkpoints.at(moment)) == dump(expected)

@@ -1,0 +1,347 @@
+"""The past at hand: all objects at some positions, from which those at the others are near.
+
+A replay folds all events before a moment. Here the objects are kept as they were at some positions,
+as rows (:mod:`track.projections.rows`) of what changed from each to the next, and only the events
+behind the last one are folded in. Points of series are not kept again: what a series was is the
+beginning of what it is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from math import inf
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
+from track.containers.series import StepSeries
+from track.journals.journal import Batch, Journal
+from track.moment import Moment
+from track.projections.history import until
+from track.projections.objects import Objects
+from track.projections.projection import fold
+from track.projections.rows import Entry, Owner, Row, RowWriter
+from track.projections.stored import Directory, StoredObjects
+from track.projections.timeline import Timeline
+from track.projections.trials import stream_of
+
+EVERY = 4096
+"""So many events there are from one checkpoint to the next, at least."""
+
+MOST = 256
+"""Of more checkpoints, every second one is dropped."""
+
+MOST_BYTES = 2**26
+"""The same, when their rows are longer than this together."""
+
+_MOST_STATES = 4
+"""Objects that are kept as they are at some position, to go on from there."""
+
+_MOST_RECOVERED = 64
+
+Present = Callable[[Owner], Any]
+"""Returns a metric of a trial as it is now, None where there is none."""
+
+
+class _Checkpoint(NamedTuple):
+    """What there is to know at a position beside the rows."""
+
+    position: int
+    events: int
+    failed_events: list[int]
+    unbound: list[tuple[int, list[Any]]]
+
+
+class _Version(NamedTuple):
+    """A row, what the directory has of it, and the position of the checkpoint it came with."""
+
+    position: int
+    row: Row
+    entry: Entry
+
+
+class _RowsThere:
+    """The rows of a checkpoint, see :class:`track.projections.stored.Rows`."""
+
+    def __init__(self, versions: Iterable[_Version]) -> None:
+        self.directory = Directory()
+        self._rows: list[Row] = []
+        for number, (_, row, entry) in enumerate(versions, 1):
+            self.directory.put(number, entry)
+            self._rows.append(row)
+
+    def read(self, numbers: Iterable[int]) -> Iterator[Row]:
+        return (self._rows[number - 1] for number in numbers)
+
+
+class Checkpoints:
+    """The objects of a journal at any moment.
+
+    Parameters
+    ----------
+    journal
+        whose events they are of
+    present
+        finds the metrics that there are now
+    every, most_bytes
+        see the constants of this module
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        present: Present,
+        *,
+        every: int = EVERY,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.timeline = Timeline()
+        self._journal = journal
+        self._present = present
+        self._every = every
+        self._most_bytes = most_bytes
+        self._front = Objects()
+        """Up to here everything was folded."""
+        self._kept: list[_Checkpoint] = [_Checkpoint(0, 0, [], [])]
+        self._rows: list[list[_Version]] = []
+        """Of each subject, in the order in which they were made, its rows"""
+        self._numbers: dict[int, int] = {}
+        """name of a subject -> the number of its rows, from 1 on"""
+        self._bytes = 0
+        self._states: dict[int, Objects] = {}
+        """position -> objects as they were there; the last one used comes last"""
+        self._recovered: dict[tuple[Owner, int], Points] = {}
+
+    def catch_up(self, last: int) -> None:
+        """Take in what was appended, up to a position that :data:`Present` knows, too."""
+        for _ in self.catching_up(last):
+            pass
+
+    def catching_up(self, last: int) -> Iterator[None]:
+        """Do as :meth:`catch_up`, and yield after each part of it: the rest may be done later."""
+        for batch in self._read(self.timeline.position, last):
+            self.timeline.add(batch)
+        for positions, payloads in self._read(self._front.position, last):
+            step = self._every  # which grows on the way
+            for start in range(0, len(payloads), step):
+                stop = start + step
+                fold(self._front, [(positions[start:stop], payloads[start:stop])])
+                if self._front.events - self._kept[-1].events >= self._every:
+                    self._keep()
+                yield
+
+    def at(self, moment: Moment) -> Objects:
+        """Return every object as it stood at a moment that was caught up with.
+
+        They are those of :func:`track.projections.history.as_of`, and good until the next call.
+        """
+        if moment.at_ns is None:
+            position = moment.position
+            end = self.timeline.position
+            return self._at_position(end if position is None else min(position, end))
+        whole, some = self.timeline.up_to(moment.at_ns)
+        between = [*until(self._read(whole, some), at_ns=moment.at_ns)]
+        places = [place for positions, _ in between for place in positions]
+        if not places:
+            return self._at_position(whole)
+        count = sum(
+            bisect_right(positions, places[-1]) for positions, _ in self._read(whole, places[-1])
+        )
+        if count == len(places):  # clocks agree, so it is a position as well
+            return self._at_position(places[-1])
+        objects = self._near(whole)
+        fold(objects, self._read(objects.position, whole))
+        fold(objects, between)
+        return self._without_erased(objects)
+
+    def _at_position(self, position: int) -> Objects:
+        known = [place for place in self._states if place <= position]
+        base = self._kept[self._index(position)].position
+        if known and max(known) >= base:
+            objects = self._states.pop(max(known))
+        else:
+            objects = self._near(position)
+        fold(objects, self._read(objects.position, position))
+        objects.changed = {}
+        self._states[position] = self._without_erased(objects)
+        while len(self._states) > _MOST_STATES:
+            del self._states[next(iter(self._states))]
+        return objects
+
+    def _read(self, after: int, last: int) -> Iterator[Batch]:
+        """Yield the events behind a position, up to another one."""
+        if after >= last:
+            return
+        for positions, payloads in self._journal.read_batches(after):
+            stop = bisect_right(positions, last)
+            if stop:
+                yield positions[:stop], payloads[:stop]
+            if stop < len(positions):
+                return
+
+    def _without_erased(self, objects: Objects) -> Objects:
+        """Hide what was erased later: nothing is left of it that could be shown."""
+        for stream in self.timeline.erased & {*objects.by_stream, *objects.parts}:
+            trial = objects.trial_on(stream)
+            if not objects.is_erased(trial.uid):
+                objects.archive(trial, erased=True)
+        return objects
+
+    # Checkpoints
+
+    def _index(self, position: int) -> int:
+        return bisect_right(self._kept, position, key=itemgetter(0)) - 1
+
+    def _near(self, position: int) -> Objects:
+        """Return the objects of the last checkpoint up to a position."""
+        checkpoint = self._kept[self._index(position)]
+        rows = _RowsThere(self._versions_at(checkpoint.position))
+        objects = StoredObjects(rows, self._find, _refuse)
+        for stream, known in checkpoint.unbound:
+            objects.know(stream, known)
+            objects.unbound.add(stream)
+        objects.position, objects.events = checkpoint.position, checkpoint.events
+        objects.failed_events = [*checkpoint.failed_events]
+        return objects
+
+    def _versions_at(self, position: int) -> Iterator[_Version]:
+        for versions in self._rows:
+            index = bisect_right(versions, position, key=itemgetter(0))
+            if not index:  # it was made later, and so were those behind it
+                return
+            yield versions[index - 1]
+
+    def _keep(self) -> None:
+        """Make a checkpoint of where the front is."""
+        front, stored = self._front, list[tuple[StepSeries, Stored]]()
+
+        def store(owner: Owner, series: StepSeries) -> list[Any] | None:
+            last = None if series.unstored() is None else series.last_item()
+            if last is None:
+                return None
+            values = [front.position, len(series), *last, *series.extremes()]
+            stored.append((series, self._find(owner, values)))
+            return values
+
+        writer = RowWriter(front, store)
+        for subject in front.changed.values():
+            entry, parts = writer.row(subject)
+            number = self._numbers.setdefault(entry.name, len(self._numbers) + 1)
+            if number > len(self._rows):
+                self._rows.append([])
+            version = _Version(front.position, Row(number, *parts), entry)
+            self._rows[number - 1].append(version)
+            self._bytes += _size(version.row)
+        for series, kept in stored:
+            series.keep_stored(kept)
+        front.changed = {}
+        unbound = [(stream, writer.known_of(stream)) for stream in sorted(front.unbound)]
+        self._kept.append(
+            _Checkpoint(front.position, front.events, [*front.failed_events], unbound)
+        )
+        while len(self._kept) > MOST or (self._bytes > self._most_bytes and len(self._kept) > 2):  # noqa: PLR2004 - the first one, of nothing, and the last
+            self._thin()
+
+    def _thin(self) -> None:
+        """Drop every second checkpoint, but the last one, and have them be twice as far apart."""
+        self._every *= 2
+        left = [*self._kept[:0:-2]][::-1]
+        self._kept = [self._kept[0], *left]
+        places = [one.position for one in left]
+        self._bytes = 0
+        for index, versions in enumerate(self._rows):
+            ends = [*(version.position for version in versions[1:]), inf]
+            self._rows[index] = [
+                version
+                for version, end in zip(versions, ends, strict=True)
+                if places[bisect_left(places, version.position)] < end
+            ]
+            self._bytes += sum(_size(version.row) for version in self._rows[index])
+
+    # Points
+
+    def _find(self, owner: Owner, values: list[Any]) -> Stored:
+        return _Beginning(self, owner, *values)
+
+    def points_of(self, owner: Owner, count: int, position: int) -> list[Chunk]:
+        """Return the first points of a series, as it was at a position."""
+        series = self._present(owner)
+        if isinstance(series, StepSeries) and len(series) >= count:
+            chunks = _first(series.chunks() or (), count, position)
+            if chunks:
+                return chunks
+        if (owner, count) not in self._recovered:
+            self._recover(owner[0], position)
+        points = self._recovered.get((owner, count))
+        return [] if points is None else [LoadedChunk(points)]  # they were erased meanwhile
+
+    def _recover(self, uid: str, position: int) -> None:
+        """Replay a trial whose series are no longer what they were."""
+        objects = Objects()
+        fold(objects, until(self._journal.read_stream(stream_of(uid)), position=position))
+        trial = objects.trials.get(uid) or objects.parts[stream_of(uid)]
+        while len(self._recovered) > _MOST_RECOVERED:
+            del self._recovered[next(iter(self._recovered))]
+        for name, series in trial.metrics.items():
+            points = series.points() if isinstance(series, StepSeries) else None
+            if points is not None:
+                self._recovered[(uid, name), len(points.steps)] = points
+
+
+class _Beginning(Stored):
+    """The first points of a series of which there may be more by now.
+
+    Parameters
+    ----------
+    checkpoints, owner
+        where it is found
+    position
+        by which it was so
+    count, last_step, last_value, low, high
+        how many points there are, the last one, and the extreme values
+    """
+
+    def __init__(  # noqa: PLR0917 - the values that are kept of it, in their order
+        self,
+        checkpoints: Checkpoints,
+        owner: Owner,
+        position: int,
+        count: int,
+        last_step: int,
+        last_value: float,
+        low: float | None,
+        high: float | None,
+    ) -> None:
+        self._checkpoints, self._owner, self._position = checkpoints, owner, position
+        self.count, self.last_step, self.last_value = count, last_step, last_value
+        self.low, self.high = low, high
+
+    def chunks(self) -> list[Chunk]:
+        return self._checkpoints.points_of(self._owner, self.count, self._position)
+
+
+def _first(chunks: Iterable[Chunk], count: int, position: int) -> list[Chunk]:
+    """Return chunks of so many points, the first ones; none when those came after a position."""
+    found: list[Chunk] = []
+    for chunk in chunks:
+        length = chunk.summary.length
+        if length > count:
+            points = chunk.points().part(0, count)
+            return [*found, LoadedChunk(points)] if points.positions[-1] <= position else []
+        if chunk.summary.last_position > position:
+            return []
+        found.append(chunk)
+        count -= length
+        if not count:
+            return found
+    return []
+
+
+def _size(row: Row) -> int:
+    return len(row.head) + len(row.metrics) + len(row.body)
+
+
+def _refuse(objects: Objects, error: Unusable) -> Objects:
+    """Raise what is no reason to do without: these rows are in memory."""
+    raise error

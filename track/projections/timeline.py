@@ -1,0 +1,142 @@
+"""When what happened: where the events of a time are, and those that begin and end trials."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from operator import attrgetter
+from typing import Any, NamedTuple
+
+from track.events.codec import envelope
+from track.events.types import CATALOGUE, TrialCreated, TrialFinished, TrialRedacted, TrialStarted
+from track.journals.journal import Batch
+
+_STRETCH = 2048
+"""Events that are found together."""
+
+_KINDS: dict[int, type[Any]] = {
+    CATALOGUE[kind].tag: kind for kind in (TrialCreated, TrialStarted, TrialFinished)
+}
+_REDACTED = CATALOGUE[TrialRedacted].tag
+_WATCHED = {*_KINDS, _REDACTED}
+
+_TAG = 1
+"""The byte of a payload that has its tag."""
+
+
+class Stretch(NamedTuple):
+    """Consecutive events.
+
+    Attributes
+    ----------
+    after, last
+        the position behind which they are, and that of the last one
+    events
+        how many there are
+    earliest, latest
+        of their times: clocks may go backwards
+    """
+
+    after: int
+    last: int
+    events: int
+    earliest: int
+    latest: int
+
+
+class Mark(NamedTuple):
+    """An event that made, started or ended a trial.
+
+    Attributes
+    ----------
+    position, at
+        where it is, and when that was, in nanoseconds since 1970-01-01 UTC
+    kind
+        its class
+    stream
+        of the trial
+    """
+
+    position: int
+    at: int
+    kind: type[Any]
+    stream: int
+
+
+class Timeline:
+    """Where the events of a journal are, and when they were recorded."""
+
+    def __init__(self) -> None:
+        self.position = 0
+        self.stretches: list[Stretch] = []
+        self.marks: list[Mark] = []
+        self.erased: set[int] = set()
+        """Streams of trials that were erased"""
+        self.first = self.last = (0, 0)
+        """Position and time of the first event, and of the last one; 0 without any"""
+
+    def add(self, batch: Batch) -> None:
+        """Take in events that come next."""
+        positions, payloads = batch
+        for start in range(0, len(payloads), _STRETCH):
+            self._add(positions[start : start + _STRETCH], payloads[start : start + _STRETCH])
+
+    def _add(self, positions: Any, payloads: list[bytes]) -> None:
+        found_at = [None if found is None else found.at for found in map(envelope, payloads)]
+        times = [at for at in found_at if at is not None]
+        bounds = (min(times), max(times)) if times else (0, 0)
+        if times:
+            if not self.first[0]:
+                self.first = positions[found_at.index(times[0])], times[0]
+            self.last = positions[-1], times[-1]
+        new = Stretch(self.position, positions[-1], len(payloads), *bounds)
+        last = self.stretches[-1] if self.stretches else None
+        if last is not None and last.events + new.events <= _STRETCH:
+            earliest, latest = min(last.earliest, new.earliest), max(last.latest, new.latest)
+            events = last.events + new.events
+            self.stretches[-1] = Stretch(last.after, new.last, events, earliest, latest)
+        else:
+            self.stretches.append(new)
+        self.position = positions[-1]
+        tags = [payload[_TAG : _TAG + 1] for payload in payloads]
+        for index, tag in enumerate(tags):
+            if tag and tag[0] in _WATCHED and (found := envelope(payloads[index])) is not None:
+                if found.tag == _REDACTED:
+                    self.erased.add(found.stream)
+                else:
+                    kind = _KINDS[found.tag]
+                    self.marks.append(Mark(positions[index], found.at, kind, found.stream))
+
+    def before(self, position: int) -> int:
+        """Return the last position, up to this one, behind which events can be read."""
+        index = bisect_right(self.stretches, position, key=attrgetter("last"))
+        if index < len(self.stretches):
+            return self.stretches[index].after
+        return self.position
+
+    def backwards(self, position: int) -> Iterator[Stretch]:
+        """Yield the stretches that have events up to a position, the last one first."""
+        index = bisect_left(self.stretches, position, key=attrgetter("last"))
+        yield from reversed(self.stretches[: index + 1])
+
+    def up_to(self, at_ns: int) -> tuple[int, int]:
+        """Return where the events of a time end, if clocks agree.
+
+        Returns
+        -------
+        The position up to which all events were recorded by then, of whole stretches; and the one
+        from which on none was. Between them some may have been.
+        """
+        whole = 0
+        for stretch in self.stretches:
+            if stretch.latest > at_ns:
+                break
+            whole = stretch.last
+        some = whole
+        for stretch in reversed(self.stretches):
+            if stretch.last <= whole:
+                break
+            if stretch.earliest <= at_ns:
+                some = stretch.last
+                break
+        return whole, some
