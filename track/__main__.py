@@ -1,4 +1,4 @@
-"""``python -m track``."""
+"""Run the command line as ``python -m track``."""
 
 from __future__ import annotations
 

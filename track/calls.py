@@ -1,4 +1,4 @@
-"""How scripts may write their calls: what holds arguments and values, names of other trackers."""
+"""Interpret how scripts write their calls: arguments, values, and names of other trackers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A context manager that measures the time spent inside."""
+"""Define a context manager that measures the time spent in a block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be logged of values as programs have them: numbers of any library, tensors, settings.
+"""Convert values of any library to what can be logged: numbers, tensors, settings.
 
 Nothing is imported to recognise a value: what it can do, and what its type is called, is enough.
 """

@@ -1,4 +1,4 @@
-"""What a training script logs through: one trial, and everything that happens to it."""
+"""Define the logger of one trial, through which a training script logs."""
 
 from __future__ import annotations
 

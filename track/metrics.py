@@ -1,4 +1,4 @@
-"""How logged values become metrics.
+"""Add logged values to metrics.
 
 A metric is a list of values, a :class:`~track.containers.series.StepSeries` (or a dictionary) of
 values by step, or an aggregator: whatever the first value logged under its name made it.

@@ -1,4 +1,4 @@
-"""All trials of a store at a glance, now or at a moment, at the cost of what is looked at."""
+"""Summarise all trials of a store, now or at some time, reading only what is needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looking at a store: what is in it, how it came about, and what comes next."""
+"""Read a store: its objects, their history, and new events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes on while a trial runs: timers of its blocks, and the signals that may end it."""
+"""Handle the signals and exceptions that may end a running trial."""
 
 from __future__ import annotations
 

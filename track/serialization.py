@@ -1,4 +1,4 @@
-"""Objects <-> the dictionaries of the report JSON.
+"""Convert objects to the dictionaries of the report JSON and back.
 
 Each aspect knows one kind of object; :func:`to_json` and :func:`from_json` find the aspect.
 """

@@ -1,4 +1,4 @@
-"""Timing blocks of a trial, and saying how long the rest will take."""
+"""Time the blocks of a trial, and estimate the remaining time."""
 
 from __future__ import annotations
 

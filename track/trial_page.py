@@ -1,4 +1,4 @@
-"""A page of a list of trials: those that match, sorted, as many as are wanted."""
+"""Select a page of a list of trials: filter, sort and limit."""
 
 from __future__ import annotations
 

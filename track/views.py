@@ -1,4 +1,4 @@
-"""What can be told of one trial: all there is, its attempts, where a value is from."""
+"""Define what a reader returns about one trial: attempts, and the origins of values."""
 
 from __future__ import annotations
 

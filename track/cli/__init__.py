@@ -1,4 +1,4 @@
-"""The command ``track``."""
+"""Provide the command ``track``."""
 
 from __future__ import annotations
 

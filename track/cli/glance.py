@@ -1,4 +1,4 @@
-"""What the verb top shows: lines and columns made of what a store holds now."""
+"""Compute what the verb top shows: lines and columns of the current store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The full-screen view of the verb top."""
+"""Draw the full-screen view of the verb top."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ui: the store in a browser."""
+"""Define the verb ui, which shows a store in a browser."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Containers of numbers that stay small."""
+"""Provide compact containers of numbers."""

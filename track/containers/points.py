@@ -1,4 +1,4 @@
-"""Points of a series: columns of steps, times and values, in pieces that are read when needed."""
+"""Hold the points of a series as columns, in pieces that are read when needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A list that forgets its oldest numbers."""
+"""Define a list that drops its oldest numbers."""
 
 from __future__ import annotations
 

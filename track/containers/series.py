@@ -1,4 +1,4 @@
-"""Values by step, with when each was logged, in as little memory as they need."""
+"""Hold values by step, with the time of each, in little memory."""
 
 from __future__ import annotations
 

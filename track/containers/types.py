@@ -1,4 +1,4 @@
-"""The kinds of numbers a container can be told to hold."""
+"""Define the types of numbers that a container can hold."""
 
 from __future__ import annotations
 

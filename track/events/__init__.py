@@ -1,1 +1,1 @@
-"""The write side: events, how they are encoded and framed, and the journals that keep them."""
+"""Define events, and how they are encoded and framed."""

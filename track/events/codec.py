@@ -1,4 +1,4 @@
-"""Event <-> payload: the envelope, the schema versions and the upcasters.
+"""Convert events to payloads and back: the envelope, schema versions and upcasters.
 
 A payload is one msgpack array of seven, ``[tag, version, stream, producer, sequence, at, body]``,
 whose first six items have a fixed width (``docs/format.md``): an envelope can be read without

@@ -1,4 +1,4 @@
-"""Many payloads of one shape -> columns, without parsing each.
+"""Convert many payloads of one shape to columns, without parsing each.
 
 A training loop logs the same metrics over and over: payloads of equal length whose structural bytes
 (array and map headers, names, type markers) are all the same. :func:`decode_columns` compares those

@@ -1,4 +1,4 @@
-"""Payload -> framed record. Pure bytes; the format is the page ``docs/format.md``.
+"""Frame payloads as records; pure bytes, specified in ``docs/format.md``.
 
 ::
 

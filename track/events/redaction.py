@@ -1,4 +1,4 @@
-"""Erasing what an event says, and nothing else: who appended it and when stays, and its length.
+"""Erase the content of an event, keeping its length, its producer and its time.
 
 Since every payload keeps its length, every position keeps its event, in a file, too. What is left
 over is taken by one more field, of the right size, that no reader looks at.

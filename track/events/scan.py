@@ -1,4 +1,4 @@
-"""Bytes of a journal -> its records, whatever happened to them (``docs/format.md``).
+"""Find the records in the bytes of a journal, intact or damaged (``docs/format.md``).
 
 A run of sound records is followed from header to header and proved by one checksum. Where that
 fails, every record is checked by itself, and the next one is looked for byte by byte.

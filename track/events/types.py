@@ -1,4 +1,4 @@
-"""The catalogue of events: what can happen, as frozen typed facts.
+"""Define the catalogue of events, as frozen typed facts.
 
 An event is an immutable tuple of plain values, named in the past tense. Its fields, in this order,
 are its body on disk (``docs/format.md``), so a class evolves by adding fields with defaults at its

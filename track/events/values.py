@@ -1,4 +1,4 @@
-"""Values users log <-> msgpack, such that decoding gives back exactly what was encoded.
+"""Convert logged values to msgpack and back, without any loss.
 
 msgpack has no tuple, no integer beyond 64 bits, no lone surrogate, no date and no UUID: those
 travel as extension types (``docs/format.md`` lists them). NumPy and torch scalars are taken as

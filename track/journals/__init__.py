@@ -1,1 +1,1 @@
-"""Where events are kept."""
+"""Provide the journals, which keep events."""

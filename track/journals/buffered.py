@@ -1,4 +1,4 @@
-"""A journal that turns failed writes into warnings (the option ``log.on_error = warn``).
+"""Turn failed writes of a journal into warnings (the option ``log.on_error = warn``).
 
 Only what a client logs may wait in memory. What is decided, in an exclusive section, is recorded
 when its call returns, or raises; so is what is delivered for others, who forget it then.

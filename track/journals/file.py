@@ -1,4 +1,4 @@
-"""The journal in one append-only file (``docs/format.md``).
+"""Keep a journal in one append-only file (``docs/format.md``).
 
 An append is ONE ``write(2)`` on an ``O_APPEND`` descriptor. The kernel serialises such writes, so
 processes need no lock to append, and what was written belongs to the kernel: it survives the death

@@ -1,4 +1,4 @@
-"""A file that many processes have open at once, and whose turn it is among them."""
+"""Lock a file that many processes have open, so that one at a time has its turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of a journal: the append-only store of every event.
+"""Define the contract of a journal: the append-only store of every event.
 
 What every journal promises, whatever it is made of (``tests/contracts`` checks each line):
 

@@ -1,4 +1,4 @@
-"""A journal in front of another one: whatever it does not do itself, the other one does."""
+"""Pass everything that a journal does not do itself to another one behind it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal in an LMDB environment (``docs/format.md``).
+"""Keep a journal in an LMDB environment (``docs/format.md``).
 
 Positions count the events from 1 and are keys, as big-endian numbers, so the order of the keys is
 that of the journal. An append is one transaction, and the kernel has it when it returns. Readers

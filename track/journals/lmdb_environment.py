@@ -1,4 +1,4 @@
-"""The LMDB environments of this process: one per file, whoever uses it, reopened where need be.
+"""Share LMDB environments in this process: one for each file, reopened when needed.
 
 LMDB forbids a process to have a file open twice, to use what it inherited by a fork, and to change
 the size of a map that some transaction uses. Therefore: one :class:`Environment` per file, shared

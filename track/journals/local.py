@@ -1,4 +1,4 @@
-"""What journals on a local disk have in common: a shared file, syncs, caches beside it."""
+"""Share code among journals on a local disk: locks, syncs, and caches beside the journal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal in memory: the reference of the contract, for tests and throw-away runs."""
+"""Keep a journal in memory: the reference of the contract, for tests and throw-away runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who appends: an identity, a running number and a clock, in front of a journal."""
+"""Give appended events an identity, a running number and a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which events of each producer a journal has, for journals that have no index of it."""
+"""Know the last sequence of each producer, for journals without an index of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The spool: files in which a process keeps what a far journal has not acknowledged yet.
+"""Keep events in files until a remote journal has acknowledged them.
 
 All clients of one far journal on this machine share a folder. Each process that logs has a name of
 its own in it, a lock file ``<name>.lock`` that it holds as long as it lives, and journal files

@@ -1,4 +1,4 @@
-"""Which events of a journal are about one subject: an index beside it, found by reading it once.
+"""Index which events of a journal are about each subject, in a file beside it.
 
 The index is a cache, and never trusted: it has checksums, and the fingerprint of the last event it
 covers tells whether the journal is still the one it was made from (``docs/format.md``). What was

@@ -1,4 +1,4 @@
-"""Exclusive sections inside one process: which of its threads has its turn."""
+"""Provide exclusive sections among the threads of one process."""
 
 from __future__ import annotations
 

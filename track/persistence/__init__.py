@@ -1,4 +1,4 @@
-"""Storage backends, found by the scheme of their URI."""
+"""Provide storage backends, chosen by the scheme of a URI."""
 
 from track.persistence.protocol import Protocol
 from track.persistence.registry import get_protocol, make_local, register

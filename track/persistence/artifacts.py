@@ -1,4 +1,4 @@
-"""The content of logged files, each kept once under its SHA-256."""
+"""Store the contents of logged files, each once, under its SHA-256."""
 
 from __future__ import annotations
 

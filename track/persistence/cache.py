@@ -1,4 +1,4 @@
-"""The cache of a store: what a replay of its journal gave, in one SQLite file.
+"""Cache the result of replaying a journal in one SQLite file.
 
 It is a projection like any other: a checkpoint that is never trusted. Everything in it has a
 checksum, the fingerprint of the event at its checkpoint tells whether the journal is still the one

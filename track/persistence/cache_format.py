@@ -1,4 +1,4 @@
-"""What is in a cache, as bytes: chunks of points, their summaries and their checksums."""
+"""Convert parts of a cache to bytes and back: chunks of points, summaries and checksums."""
 
 from __future__ import annotations
 

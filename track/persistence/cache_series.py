@@ -1,4 +1,4 @@
-"""Series in a cache, and the transaction that puts them there."""
+"""Write series to a cache, in one transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The CockroachDB backend, which is the PostgreSQL backend, too."""
+"""Provide the backend for CockroachDB and PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What updates a trial or a group: each call of the Protocol as the event that it records.
+"""Turn each updating call of the Protocol into the event that it records.
 
 The methods have the names and the parameters of the Protocol's, but for the object that is updated:
 whoever records the event says which one that is, or has it found by a query.

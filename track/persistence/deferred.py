@@ -1,4 +1,4 @@
-"""A backend that travels: pickled here, opened where it is used."""
+"""Provide a backend that can be pickled, and is opened where it is used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What there is to say of the exception that ended a trial: its message and its traceback."""
+"""Describe the exception that ended a trial: its message and its traceback."""
 
 from __future__ import annotations
 

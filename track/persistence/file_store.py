@@ -1,4 +1,4 @@
-"""Opening the store of a report file: its journal is found, made, or imported.
+"""Open the store of a report file: find, create or import its journal.
 
 The store is the journal. A report that is missing is made again, unless it is said (by the option
 ``log.file.missing_report = start_over``) that whoever deletes it wants to begin anew.

@@ -1,4 +1,4 @@
-"""Every Protocol call, once, over any journal: build an event, append it; fold, and answer."""
+"""Implement the Protocol over any journal: append an event, fold, and answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON of an old tracker's report -> the events that make what it shows."""
+"""Convert the report of an old tracker to the events that produce it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which trials are still being run: heartbeats, and what can be told from them."""
+"""Find out which trials still run, from their heartbeats."""
 
 from __future__ import annotations
 

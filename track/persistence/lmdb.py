@@ -1,4 +1,4 @@
-"""The LMDB backend: a journal in an LMDB environment, and a report where one is asked for."""
+"""Provide the LMDB backend: a journal in an LMDB environment, with a report on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The local backend: a journal in a file, with its report JSON beside it; and one in memory."""
+"""Provide the backends for a file with its report beside it, and for memory."""
 
 from __future__ import annotations
 

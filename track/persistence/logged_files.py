@@ -1,4 +1,4 @@
-"""The files that were logged about a trial: what they are called, and which one is meant."""
+"""Name the logged files of a trial, and find one by its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Leaving secrets out of what is recorded of a program: its command line, and its errors.
+"""Mask secrets in command lines and errors before they are recorded.
 
 The name of an option decides by its last words, so that ``--hf-token`` is a secret while
 ``--tokenizer``, ``--max-tokens`` and ``--token-type`` are not; a value decides by its form.

@@ -1,4 +1,4 @@
-"""One call to several backends."""
+"""Send one call to several backends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every storage backend can do."""
+"""Define the calls of a storage backend."""
 
 from __future__ import annotations
 

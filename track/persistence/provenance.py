@@ -1,4 +1,4 @@
-"""What there is to know of this process: how it was started, from which code, where."""
+"""Describe this process: its command, its code and its machine."""
 
 from __future__ import annotations
 

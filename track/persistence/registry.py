@@ -1,4 +1,4 @@
-"""The table of storage backends: which one a URI is for."""
+"""Choose the backend for a URI, from one table of backends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Storage behind a server, whatever it speaks: a spool here, and the journal far away."""
+"""Provide what backends behind a server share: a spool here, and the journal there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who decides and answers: the store itself, here or behind a server.
+"""Decide and answer calls on a store, in this process or at a server.
 
 A decision is an event that is recorded only if what is expected of the store holds at that moment:
 a trial does not exist yet, or it is the first one that matches a query.

@@ -1,4 +1,4 @@
-"""The socket backend: a client that asks a server, and the server in front of another backend."""
+"""Provide the socket backend: a client, and the server for its store."""
 
 from __future__ import annotations
 

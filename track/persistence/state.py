@@ -1,4 +1,4 @@
-"""What the events of a journal add up to, kept in memory and in a cache."""
+"""Keep the state that a journal's events add up to, in memory and in a cache."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report file: made, recognised, replaced atomically, read back; and an old one imported."""
+"""Create, recognise, replace and read report files, and import old ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The timers that are running: of trials, and of the chronos in them."""
+"""Keep the running timers of trials and chronos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a store is told: by its URI, and by options that apply to every store."""
+"""Read the options of a store from its URI and the configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Backend URIs."""
+"""Parse backend URIs."""
 
 from __future__ import annotations
 

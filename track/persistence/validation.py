@@ -1,4 +1,4 @@
-"""What is refused before it is recorded, because no replay could make sense of it."""
+"""Refuse values that no replay could use, before they are recorded."""
 
 from __future__ import annotations
 

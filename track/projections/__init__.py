@@ -1,1 +1,1 @@
-"""The read side: pure folds of events into what people ask for. No clock, no file, no chance."""
+"""Fold events into state, purely: without clock, files or randomness."""

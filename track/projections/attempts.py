@@ -1,4 +1,4 @@
-"""The attempts at a trial: each start, who it was, and what came of it."""
+"""Derive the attempts at a trial: each start, its process, and its end."""
 
 from __future__ import annotations
 

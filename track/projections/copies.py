@@ -1,4 +1,4 @@
-"""Fresh copies of objects, in plain containers, for somebody who may change them."""
+"""Copy objects into plain containers that callers may change."""
 
 from __future__ import annotations
 

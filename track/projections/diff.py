@@ -1,4 +1,4 @@
-"""What tells two trials apart, or one trial at two moments."""
+"""Compare two trials, or one trial at two times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trial that somebody means: by its uid, the beginning of that, or its name."""
+"""Find a trial by its name, uid or uid prefix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How things stood at some moment, and who set a value of a trial."""
+"""Compute earlier states, and find the events that set a value of a trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Projects, groups and trials, with the indexes that find them."""
+"""Hold projects, groups and trials with the indexes that find them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fresh copies of projects and groups that read what belongs to them when somebody looks at it.
+"""Copy projects and groups such that their members are read when they are touched.
 
 Whoever begins to log asks for its project, and needs none of the thousands of trials in there.
 """

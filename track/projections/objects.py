@@ -1,4 +1,4 @@
-"""Events -> projects, groups and trials, with the indexes that find them."""
+"""Fold events into projects, groups and trials, with their indexes."""
 
 from __future__ import annotations
 

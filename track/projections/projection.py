@@ -1,4 +1,4 @@
-"""What a projection is, and how it catches up with a journal."""
+"""Define projections, and let them catch up with a journal."""
 
 from __future__ import annotations
 

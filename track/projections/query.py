@@ -1,4 +1,4 @@
-"""The query language: which objects match a dictionary of conditions.
+"""Match objects with queries, which are dictionaries of conditions.
 
 A query maps dotted paths to values or to ``{operator: operand}``. The first name of a path is an
 attribute of the object, the others are keys of dictionaries (``metrics.loss.3``: at step 3) or

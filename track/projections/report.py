@@ -1,4 +1,4 @@
-"""State -> the text of the report JSON, piece by piece.
+"""Write the report JSON from state, piece by piece.
 
 The report is a list of projects with their groups and trials, as
 :mod:`track.serialization` writes them, and valid JSON whatever was logged: NaN and the infinities

@@ -1,4 +1,4 @@
-"""Objects <-> rows of bytes, one for each project, group and trial: what a cache keeps of them.
+"""Convert projects, groups and trials to rows of bytes and back, for the cache.
 
 A row has three parts. The *head* is what must be known of a subject before anything is decided: who
 it is, and where it belongs. The *metrics* are where the series of a trial are, and what a list

@@ -1,4 +1,4 @@
-"""When the attempts at a trial began, how long they took, and how they ended."""
+"""Derive the start, the duration and the end of the attempts at a trial."""
 
 from __future__ import annotations
 

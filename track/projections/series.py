@@ -1,4 +1,4 @@
-"""Series: the values of a metric by step, to be looked at without reading more than is shown."""
+"""Give the values of a metric by step, reading only the points that are shown."""
 
 from __future__ import annotations
 

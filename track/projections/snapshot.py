@@ -1,4 +1,4 @@
-"""Objects <-> bytes: a replay's result, kept so that the next process need not replay.
+"""Convert objects to bytes and back, to send the result of a replay.
 
 A snapshot is a cache, and never trusted: it has checksums, the version of the folds that made it,
 and the fingerprint of the last event in it, which tells whether the journal is still the one it was

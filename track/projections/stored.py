@@ -1,4 +1,4 @@
-"""Objects that are read from rows when somebody asks for them: what a store opens with."""
+"""Read objects from rows when they are needed, so that a store opens quickly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When trials started and ended, and when each value of their metrics was logged."""
+"""Find out when trials started and ended, and when each value was logged."""
 
 from __future__ import annotations
 

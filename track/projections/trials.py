@@ -1,4 +1,4 @@
-"""One trial: as it was created, and the part that may be left of it."""
+"""Create a trial from its event, or the part of it that is still readable."""
 
 from __future__ import annotations
 

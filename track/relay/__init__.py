@@ -1,1 +1,1 @@
-"""The relay: what clients and servers say to each other."""
+"""Provide both ends of the relay: clients and servers."""

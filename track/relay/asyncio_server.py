@@ -1,4 +1,4 @@
-"""The relay as an asyncio server: connections, logins, limits, turns. What it says is elsewhere.
+"""Serve the relay with asyncio: connections, logins, limits and turns.
 
 Nothing here blocks the event loop: whatever touches the backend runs in threads, appends in one of
 them, so that all that came meanwhile is appended together.

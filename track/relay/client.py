@@ -1,4 +1,4 @@
-"""The client of the socket backend."""
+"""Provide the client of the socket backend."""
 
 from __future__ import annotations
 

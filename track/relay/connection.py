@@ -1,4 +1,4 @@
-"""A client's connection to a relay: requests and their answers, over as many sockets as it takes.
+"""Connect a client to a relay: requests and answers, reconnecting when needed.
 
 Every request may be sent again: the server drops what it has recorded before.
 """

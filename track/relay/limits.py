@@ -1,4 +1,4 @@
-"""How much a server can take at once: connections, each of which is an open file, and memory."""
+"""Limit what a server takes at once: connections, open files and memory."""
 
 from __future__ import annotations
 

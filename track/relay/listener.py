@@ -1,4 +1,4 @@
-"""Where clients connect: sockets that listen, and streams over those that were accepted."""
+"""Listen for clients, and accept their connections as streams."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server answers to those who look: trials without their series, and points of these."""
+"""Answer readers at a server: trials without their series, and points of series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages <-> bytes on a connection. There is no socket in here (``docs/relay.md``).
+"""Convert messages to bytes and back, without a socket (``docs/relay.md``).
 
 A frame is ``length`` (4 bytes, big-endian, of what follows) and a sealed message. A message is a
 verb (1 byte), the length of its header (4 bytes, big-endian), the header (a msgpack array), and an

@@ -1,4 +1,4 @@
-"""Some objects <-> bytes, as a small snapshot: what a server sends of its objects."""
+"""Convert objects to bytes and back, as a small snapshot that a server sends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A client, as its server sees it."""
+"""Represent a client at its server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries <-> values that can be sent."""
+"""Convert queries to values that can be sent, and back."""
 
 from __future__ import annotations
 

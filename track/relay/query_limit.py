@@ -1,4 +1,4 @@
-"""What a query of somebody else may cost those who keep a store: time, and not their turn."""
+"""Limit the time of queries by clients, without blocking the store."""
 
 from __future__ import annotations
 

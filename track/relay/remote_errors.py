@@ -1,4 +1,4 @@
-"""Exceptions <-> what a server says of them: the same kinds on both sides."""
+"""Convert exceptions to messages and back, with the same class on both sides."""
 
 from __future__ import annotations
 

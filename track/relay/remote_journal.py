@@ -1,4 +1,4 @@
-"""The journal behind a relay, seen from a client."""
+"""Provide a client's view of the journal behind a relay."""
 
 from __future__ import annotations
 

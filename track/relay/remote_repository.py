@@ -1,4 +1,4 @@
-"""Decisions and answers of a server: what a client asks for, and how."""
+"""Have a server decide and answer the calls of a client."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Series that a server has: their points, or a sample of them, are asked for when touched."""
+"""Give series at a server, whose points are requested when they are touched."""
 
 from __future__ import annotations
 

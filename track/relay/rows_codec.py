@@ -1,4 +1,4 @@
-"""Trials at a glance <-> bytes: rows of all objects, or of a few trials, without long series.
+"""Convert summaries of trials to bytes and back: rows without long series.
 
 They are the rows of the cache (:mod:`track.projections.rows`). Of a series they say how long it is
 and how it ends; its points are asked for when somebody looks at them.

@@ -1,4 +1,4 @@
-"""How a client and a server prove to each other that they know a password. No socket in here.
+"""Prove the knowledge of a password, in both directions, without a socket.
 
 This is SCRAM (RFC 5802) with scrypt in place of PBKDF2. What is proven includes a digest of how the
 connection began, so it means nothing on any other connection: whoever stands in between, and has

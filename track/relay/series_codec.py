@@ -1,4 +1,4 @@
-"""Points of a series, and summaries of its chunks <-> bytes, with limits on their number."""
+"""Convert points of series and summaries of chunks to bytes and back, with limits."""
 
 from __future__ import annotations
 

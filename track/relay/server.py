@@ -1,4 +1,4 @@
-"""The server in front of a backend: what it listens to, who may log in, how it ends."""
+"""Serve a backend: listen, log clients in, and shut down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server does with the requests of its clients, on the backend it stands in front of."""
+"""Execute the requests of clients on the backend of a server."""
 
 from __future__ import annotations
 

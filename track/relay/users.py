@@ -1,4 +1,4 @@
-"""Who may log in to a server: names, and what proves that somebody knows their password.
+"""Keep the users of a server, with verifiers of their passwords.
 
 The file holds, for each name, what SCRAM (RFC 5802) calls StoredKey and ServerKey, made with
 scrypt: enough to check a proof, not enough to make one. A secret beside them makes up what names

@@ -1,4 +1,4 @@
-"""What endpoints take and give: parameters out of queries, and JSON."""
+"""Parse the parameters of endpoints, and write their answers as JSON."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The application: which address is answered by which function, and what becomes of errors."""
+"""Define the web application: its routes and its error handling."""
 
 from __future__ import annotations
 

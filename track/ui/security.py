@@ -1,4 +1,4 @@
-"""Who may ask: nobody from another site, and beyond this machine only who has the token."""
+"""Protect the page from other sites, and from clients without the token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoint of curves: columns of numbers, which no browser has to parse."""
+"""Define the endpoint for curves, which sends columns of numbers."""
 
 from __future__ import annotations
 

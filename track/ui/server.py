@@ -1,4 +1,4 @@
-"""The server of the page: it listens, says where, and ends with its process or when it is told."""
+"""Run the server of the page: listen, print the address, and shut down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store that a page shows: whose turn it is, and what became of it."""
+"""Give endpoints their turn on the store of the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoints about trials: what is in the store, lists of them, and each by itself."""
+"""Define the endpoints for the store, lists of trials, and single trials."""
 
 from __future__ import annotations
 

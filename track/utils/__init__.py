@@ -1,4 +1,4 @@
-"""Small tools without knowledge of trials: timing statistics, throttling, signals, output.
+"""Provide small tools that know nothing of trials: statistics, throttling, signals, output.
 
 Nothing is imported here but the exception clients look for in this place.
 """

@@ -1,4 +1,4 @@
-"""How a connection begins: both ends say hello and agree on a channel. No socket in here.
+"""Begin a connection, without a socket: exchange hellos and agree on a channel.
 
 The relay's connections begin like this, and encrypted sockets on their own.
 

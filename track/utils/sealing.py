@@ -1,4 +1,4 @@
-"""What nobody on the way can read or alter: keys that two ends agree on, and what they seal.
+"""Encrypt a connection: agree on keys, seal and open data.
 
 Both ends make a new key pair for each connection (X25519), derive a key per direction (HKDF-SHA256)
 and number what they seal (AES-256-GCM, the number is the nonce), so that nothing can be altered,

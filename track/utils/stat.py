@@ -1,4 +1,4 @@
-"""Mean, deviation and extremes of a stream of observations, in constant memory.
+"""Compute mean, deviation and extremes of a stream of numbers in constant memory.
 
 The sums are taken over differences to the first counted observation: they stay small when the
 observations lie close together, so the variance loses no digits to cancellation.

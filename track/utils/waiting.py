@@ -1,4 +1,4 @@
-"""Says what a call waits for, when that takes long."""
+"""Log what a call waits for when that takes long."""
 
 from __future__ import annotations
 

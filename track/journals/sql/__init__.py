@@ -1,1 +1,1 @@
-"""Events in a table of CockroachDB or PostgreSQL."""
+"""Keep events in tables of CockroachDB or PostgreSQL."""

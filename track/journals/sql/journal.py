@@ -1,4 +1,4 @@
-"""The journal in tables of CockroachDB or PostgreSQL (``docs/format.md``).
+"""Keep a journal in tables of CockroachDB or PostgreSQL (``docs/format.md``).
 
 An append is one statement that moves the head of its log and inserts the events behind it. The row
 of the head stays locked until the statement is committed, so positions have no gaps and become

@@ -1,4 +1,4 @@
-"""Putting other payloads in the place of some in an SQL journal: what a redaction needs."""
+"""Replace payloads in an SQL journal, as a redaction needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Payloads <-> rows of the SQL journal (``docs/format.md``).
+"""Convert payloads to rows of the SQL journal and back (``docs/format.md``).
 
 The driver takes 12 us to put the values of one event into a statement, which is several times what
 everything else about it costs. Here it takes 1 us. All that is put in are numbers and hexadecimal

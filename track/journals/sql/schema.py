@@ -1,4 +1,4 @@
-"""The tables of the SQL journal (``docs/format.md``): made here, and brought up to date here."""
+"""Create and migrate the tables of the SQL journal (``docs/format.md``)."""
 
 from __future__ import annotations
 

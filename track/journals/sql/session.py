@@ -1,4 +1,4 @@
-"""Sessions with a database server: every wait has an end, and every host gets its turn.
+"""Open sessions with a database server, with a timeout for every wait, on any of its hosts.
 
 The driver's asynchronous connections are used in a blocking way, because only with them can a
 server that fell silent be given up on. They commit each statement by itself, unless it is inside
