@@ -1,4 +1,4 @@
-"""The past at hand: all objects at some positions, from which those at the others are near.
+"""Keep all objects as of some positions, so that other moments are quick to reach.
 
 A replay folds all events before a moment. Here the objects are kept as they were at some positions,
 as rows (:mod:`track.projections.rows`) of what changed from each to the next, and only the events

@@ -1,4 +1,4 @@
-"""When what happened: where the events of a time are, and those that begin and end trials."""
+"""Map times to positions: where events of a time are, and where trials begin and end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a store in a browser: a small server over what readers give, and static files."""
+"""Show a store in a browser: a small server over readers, and static files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoints that change something: trials are archived and restored, if that was allowed."""
+"""Define the endpoints that archive and restore trials, if that is allowed."""
 
 from __future__ import annotations
 

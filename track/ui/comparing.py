@@ -1,4 +1,4 @@
-"""The endpoints that compare: columns that tell trials apart, differences, origins of values."""
+"""Define the endpoints that compare trials: differing columns, differences, origins of values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The endpoints about events: what happened, and which marks a time line has."""
+"""Define the endpoints for events, past and live."""
 
 from __future__ import annotations
 

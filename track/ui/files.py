@@ -1,4 +1,4 @@
-"""The endpoint of logged files: bytes that somebody logged, which no browser may trust."""
+"""Define the endpoint for logged files, whose bytes no browser may trust."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream of what changes, as server-sent events: whoever lost it goes on where it broke."""
+"""Stream changes as server-sent events, which a client resumes where it lost them."""
 
 from __future__ import annotations
 
