@@ -3,11 +3,13 @@
 import copy
 import math
 import pickle
+from array import array
 
 import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from track.containers.points import LoadedChunk, Points, Stored
 from track.containers.series import StepSeries
 
 STEPS = st.one_of(
@@ -117,3 +119,29 @@ def test_unhashable_steps_are_refused():
     with pytest.raises(TypeError, match="unhashable"):
         series[[1]] = 1.0
     assert series == {0: 1.0}
+
+
+class Counting(Stored):
+    """The first points of a series, which counts how often somebody reads its chunks."""
+
+    def __init__(self, points):
+        self.points, self.reads = points, 0
+        self.count, self.last_step, self.last_value = len(points.steps), points.steps[-1], 0.0
+        self.low, self.high = min(points.values), max(points.values)
+
+    def chunks(self):
+        self.reads += 1
+        return [LoadedChunk(self.points)]
+
+
+@pytest.mark.parametrize("read", [StepSeries.items, StepSeries.values, iter, StepSeries.to_dict])
+def test_what_is_stored_is_read_in_its_order(read):
+    """Whoever goes through a series finds no value by its step: that took minutes."""
+    numbers = array("q", range(1000))
+    stored = Counting(Points(numbers, numbers, numbers, array("d", numbers)))
+    series = StepSeries.of_stored(stored)
+    series[1000] = 1000.0
+    assert len([*read(series)]) == 1001
+    assert stored.reads == 1
+    assert [*series.values()] == [float(step) for step in range(1001)]
+    assert 500.0 in series.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence, ValuesView
 from itertools import chain, islice
 from operator import lt
 from typing import Any
@@ -261,6 +261,9 @@ class StepSeries(MutableMapping[Any, Any]):
     def items(self) -> ItemsView[Any, Any]:
         return _Items(self)
 
+    def values(self) -> ValuesView[Any]:
+        return _Values(self)
+
     def __len__(self) -> int:
         if self._items is not None:
             return len(self._items)
@@ -280,6 +283,15 @@ class _Items(ItemsView[Any, Any]):
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         return self._mapping._pairs()  # noqa: SLF001 - a part of that class
+
+
+class _Values(ValuesView[Any]):
+    """The values, read in the order of the series and not step by step."""
+
+    _mapping: StepSeries
+
+    def __iter__(self) -> Iterator[Any]:
+        return (value for _, value in self._mapping._pairs())  # noqa: SLF001 - a part of that class
 
 
 def are_growing(steps: Sequence[Any]) -> bool:
