@@ -37,7 +37,7 @@ VERBS = {
     "plot": ("listing", "plot metrics of trials"),
     "ui": ("page", "show a store in a browser"),
     "top": ("top", "watch trials live in the terminal"),
-    "report": ("history", "print the report JSON"),
+    "report": ("history", "print the report as JSON, or save it as a page"),
     "log": ("history", "print the events of a trial or of the store"),
     "tail": ("history", "print the latest events, and follow new ones"),
     "diff": ("history", "compare two trials, or one trial at two times"),

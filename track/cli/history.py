@@ -21,27 +21,62 @@ from track.cli.common import (
 )
 from track.cli.subjects import Subjects
 from track.display.texts import shown
-from track.errors import QueryError
+from track.errors import MissingPackage, QueryError
 from track.events.types import CATALOGUE, Recorded
 from track.moment import Moment, to_moment
 from track.projections.paths import hint
 from track.projections.trials import stream_of
+from track.reader import Reader
+from track.utils.files import replacing
 
+_WRITES_WITHIN_S = 10.0
 _TYPES = sorted(event.__name__ for event in CATALOGUE)
 
 
 @click.command(
-    "report", epilog=example("track report > now.json", "track report --at 2026-01-31T12:00")
+    "report",
+    epilog=example(
+        "track report > now.json",
+        "track report --at 2026-01-31T12:00",
+        "track report --html sweep.html",
+        "track report --html two.html baseline wider",
+    ),
 )
+@click.argument("trials", type=TRIAL, nargs=-1)
 @store_option
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
-def report_verb(*, store: str | None, at: str | None) -> None:
-    """Print the report as JSON."""
+@click.option(
+    "--html",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, resolve_path=True),
+    help="Write a page that opens without a server, with the curves of all or these trials.",
+)
+def report_verb(
+    *, trials: tuple[str, ...], store: str | None, at: str | None, html: str | None
+) -> None:
+    """Print the report as JSON, or save it as a page."""
+    if trials and html is None:
+        raise click.UsageError("the JSON report is of the whole store: give trials with --html")
     with reading(store) as reader:
+        if html is not None:
+            _save_page(reader, html, trials, at)
+            return
         for piece in reader.report(at=at):
             sys.stdout.write(piece)
+
+
+def _save_page(reader: Reader, path: str, trials: tuple[str, ...], at: str | None) -> None:
+    try:
+        from track.ui.saved import saved_page
+    except ModuleNotFoundError as error:
+        raise MissingPackage(
+            f"{error.name} is not installed: pip install 'track-journal[ui]'"
+        ) from error
+    page = saved_page(reader, trials, at=at)
+    with replacing(path, _WRITES_WITHIN_S, encoding="utf-8") as file:
+        file.write(page)
 
 
 @click.command(

@@ -263,7 +263,7 @@ def test_of_several_revisions_one_is_named_to_be_removed(track, store):
     for words in (["rm", "again"], ["rm", "--erase", "--force", "again"]):
         result = track(*words)
         assert result.code == NOT_FOUND
-        assert "say which" in result.err
+        assert "give more of the uid" in result.err
 
 
 def test_a_trial_is_redacted(track, store, monkeypatch):

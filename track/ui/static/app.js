@@ -5,6 +5,7 @@ import { h, replace, throttle } from "./dom.js";
 import { setMoment } from "./format.js";
 import { Frame } from "./frame.js";
 import { Live } from "./live.js";
+import { recorded } from "./recorded.js";
 import { State } from "./state.js";
 import { messageOf } from "./states.js";
 
@@ -90,7 +91,8 @@ async function refreshStore() {
     const isFirst = store === null;
     store = answer;
     setMoment(state.at === null ? null : answer.last_at);
-    if (isFirst) live.start(answer.position);
+    if (isFirst && recorded) frame.setSaved();
+    else if (isFirst) live.start(answer.position);
     for (const call of storeListeners) call(answer);
     frame.problem(null);
   } catch (error) {

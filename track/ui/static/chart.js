@@ -1,5 +1,6 @@
 /** A chart of one metric: lines of many trials, with a cursor, zoom, marks and what can be saved. */
 
+import { recorded } from "./recorded.js";
 import { announce, h, iconButton, replace, setStyle } from "./dom.js";
 import { lookOf, variable } from "./colors.js";
 import { count, duration, number, plural, text, time } from "./format.js";
@@ -33,7 +34,7 @@ let library = null;
 /** Fetch uPlot and its style sheet, once, when a chart is drawn. */
 function loadLibrary() {
   if (library === null) {
-    const styled = new Promise((done) => document.head.append(h("link", { rel: "stylesheet", href: "static/vendor/uPlot.min.css", onload: done, onerror: done })));
+    const styled = recorded || new Promise((done) => document.head.append(h("link", { rel: "stylesheet", href: "static/vendor/uPlot.min.css", onload: done, onerror: done })));
     library = Promise.all([import("./vendor/uPlot.esm.js"), styled]).then(([module]) => module.default);
   }
   return library;

@@ -116,6 +116,15 @@ export class Frame {
     this.showBanners();
   }
 
+  /** Show only what a report on a disk has: it neither changes nor knows the past. */
+  setSaved() {
+    this.status.dataset.status = "saved";
+    /** @type {any} */ (this.status.lastChild).textContent = "Saved report";
+    this.timeline.root.hidden = true;
+    const history = this.tabs.get("history");
+    if (history) history.hidden = true;
+  }
+
   /** Say what the server could not do, or that it can again.
    * @param {string | null} message
    */

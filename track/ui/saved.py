@@ -1,0 +1,184 @@
+"""Write one self-contained page of a store, or of some trials, that needs no server."""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from hashlib import sha256
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from track.errors import QueryError
+from track.moment import When
+from track.reader import Reader
+from track.ui.app import STATIC
+from track.ui.comparing import get_columns
+from track.ui.series import Wanted, piece
+from track.ui.store import Store
+from track.ui.trials import get_store, get_trial, get_trials
+
+MOST_TRIALS = 1000
+_ALL_POINTS = 500_000
+"""Of all series together: about 16 MB."""
+
+_MOST_POINTS = 1000
+_FEWEST_POINTS = 2
+
+_IMPORT = re.compile(r"""((?:\bfrom|\bimport)\s*\(?\s*)(["'])\./""")
+_STYLES = ("vendor/uPlot.min.css", "style.css", "views.css")
+_ICON = "icon.svg"
+_NAMED = "track/"
+
+
+def saved_page(
+    reader: Reader,
+    trials: Sequence[str] = (),
+    *,
+    at: When = None,
+    most_trials: int = MOST_TRIALS,
+) -> str:
+    """Return the text of one HTML file that shows a store without a server.
+
+    Parameters
+    ----------
+    reader
+        of the store
+    trials
+        the trials to hold, by name, uid or uid prefix; by default all that are not archived
+    at
+        the moment to show
+    most_trials
+        how many trials a page may hold: a browser has to keep all of it
+
+    Notes
+    -----
+    It holds the answers that the server gives, and up to 1,000 points of each curve, fewer if there
+    are many curves. It loads nothing from anywhere. Files of trials are not in it.
+
+    Raises
+    ------
+    QueryError
+        there are more trials than a page may hold
+    TrialDoesNotExist
+        there is no such trial
+    """
+    store = Store(reader)
+    with store.glance(at) as glance:
+        chosen = {glance.find(which).uid for which in trials}
+    return _page(_answers(store, chosen, at, most_trials))
+
+
+def _answers(store: Store, chosen: set[str], at: When, most_trials: int) -> dict[str, Any]:
+    moment = [] if at is None else [("at", str(at))]
+
+    def ask(get: Callable[[Store, Request], Response], uid: str = "", **query: Any) -> Any:
+        return json.loads(bytes(get(store, _request(uid, [*query.items(), *moment])).body))
+
+    rows: list[dict[str, Any]] = []
+    for archived in (0, 1) if chosen else (0,):
+        rows += _all_rows(ask, archived, chosen)
+    if len(rows) > most_trials:
+        raise QueryError(
+            f"a saved report holds up to {most_trials} trials, and here are {len(rows)}: "
+            "name those it is about"
+        )
+    series = _all_series(store, rows, at)
+    answers = {
+        "store": {**ask(get_store), "writable": False},
+        "columns": ask(get_columns),
+        "rows": [{**row, "archived": False} for row in rows],
+        "trials": {row["uid"]: ask(get_trial, row["uid"]) for row in rows},
+        "series": series,
+    }
+    answers["store"]["counts"] = {**answers["store"]["counts"], "trials": len(rows)}
+    return answers
+
+
+def _all_rows(ask: Any, archived: int, chosen: set[str]) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    offset, total = 0, 1
+    while offset < total:
+        window = ask(get_trials, offset=offset, limit=1000, archived=archived)
+        rows += [row for row in window["rows"] if not chosen or row["uid"] in chosen]
+        offset, total = offset + 1000, window["total"]
+    return rows
+
+
+def _all_series(store: Store, rows: list[dict[str, Any]], at: When) -> list[dict[str, Any]]:
+    count = sum(len(row["metrics"]) for row in rows)
+    most = min(_MOST_POINTS, max(_FEWEST_POINTS, _ALL_POINTS // max(1, count)))
+    found = []
+    with store.glance(at) as glance:
+        for row in rows:
+            for metric in row["metrics"]:
+                values = glance.series(row["uid"], metric)
+                part = piece(row["uid"], metric, values, Wanted(most, None, None))
+                if part is not None:
+                    head, columns = part
+                    data = b"".join(column.tobytes() for column in columns)
+                    found.append({"head": head, "data": b64encode(data).decode()})
+    return found
+
+
+def _request(uid: str, query: list[tuple[str, Any]]) -> Request:
+    return Request(
+        {
+            "type": "http",
+            "method": "GET",
+            "path": "/",
+            "headers": [],
+            "query_string": urlencode(query).encode(),
+            "path_params": {"uid": uid},
+        }
+    )
+
+
+def _page(answers: dict[str, Any]) -> str:
+    """Return the page with its modules, its styles and the answers in it."""
+    imports = json.dumps({"imports": {f"{_NAMED}{n}": url for n, url in _modules().items()}})
+    start = f'import "{_NAMED}app.js"'
+    # Nothing but these two scripts, and what they import from here, may ever run.
+    hashes = " ".join(
+        f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
+        for script in (imports, start)
+    )
+    policy = (
+        f"default-src 'none'; script-src data: {hashes}; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+    styles = "\n".join((STATIC / name).read_text("utf-8") for name in _STYLES)
+    text = json.dumps(answers, separators=(",", ":")).replace("<", "\\u003c")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
+        '<meta name="referrer" content="no-referrer">\n<title>Track</title>\n'
+        f"<style>{styles}</style>\n"
+        f'<script type="application/json" id="track-recorded">{text}</script>\n'
+        f'<script type="importmap">{imports}</script>\n'
+        f'<script type="module">{start}</script>\n'
+        "</head>\n<body>\n<noscript>This report is shown by JavaScript.</noscript>\n"
+        "</body>\n</html>\n"
+    )
+
+
+def _modules() -> dict[str, str]:
+    """Return all modules of the page as URLs that hold them.
+
+    Such a module cannot import another one beside it, as there is no beside: the import map of the
+    page says by name what is meant.
+    """
+    icon = b64encode((STATIC / _ICON).read_bytes()).decode()
+    found = {}
+    for path in sorted(STATIC.rglob("*.js")):
+        name = path.relative_to(STATIC).as_posix()
+        code = _IMPORT.sub(rf"\1\2{_NAMED}", path.read_text("utf-8"))
+        code = code.replace(f"static/{_ICON}", f"data:image/svg+xml;base64,{icon}")
+        found[name] = f"data:text/javascript;base64,{b64encode(code.encode()).decode()}"
+    return found
