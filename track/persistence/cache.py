@@ -58,6 +58,7 @@ CREATE TABLE chunks (
     series INTEGER, part INTEGER, axis INTEGER, crc INTEGER, summary BLOB, points BLOB,
     PRIMARY KEY (series, part)
 );
+CREATE INDEX chunks_of_axis ON chunks (axis);
 """
 _HEADER_BYTES = 100
 

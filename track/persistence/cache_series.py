@@ -27,7 +27,7 @@ from track.projections.stored import Directory
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 2
+VERSION = 3
 """Of the tables."""
 
 CHUNK = 4096

@@ -78,7 +78,7 @@ def open_database(uri: str) -> JournaledProtocol:
     from track.persistence.cockroach import open_journal
 
     journal = open_journal(uri, writable=False)
-    journal.head()  # fails at once if it does not exist
+    journal.prepare()  # to know at once that it is there
     return ReadProtocol(journal, uri)
 
 

@@ -19,6 +19,7 @@ from tests.databases import KINDS, uri_of
 from tests.property.test_folds import dump
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
+from track.journals.sql.session import Session
 from track.persistence import cache_series, get_protocol, state
 from track.persistence.cockroach import open_journal
 from track.persistence.repository import LocalRepository
@@ -387,3 +388,35 @@ def test_most_is_read_before_others_have_to_wait(kind, tmp_path, monkeypatch):
     protocol.new_project(Project(name="q"))
     assert behind == [0]
     protocol.close()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_list_of_trials_takes_a_handful_of_statements(kind, tmp_path, monkeypatch):
+    """However many there are: they are in the cache, and what is new is read at once."""
+    uri = uri_of(kind, str(tmp_path))
+    fill(uri)
+    protocol = get_protocol(uri)
+    for number in range(30):
+        protocol.new_trial(Trial(_hash=f"{number:064x}", project_id="p"))
+    protocol.close()
+    statements = []
+    run = Session._run
+
+    def noted(self, statement, values):
+        statements.append(statement)
+        return run(self, statement, values)
+
+    monkeypatch.setattr(Session, "_run", noted)
+    with track.open(uri) as reader:
+        assert reader.summaries(limit=5).total == 31
+        assert len(statements) <= 5
+        assert len(reader.trials()) == 31
+        assert len(statements) <= 6
+
+
+def test_a_small_chunk_that_joins_another_is_found_by_an_index(tmp_path):
+    """To look through all of them for each took hours with thousands of trials."""
+    fill("file:store.json")
+    with closing(sqlite3.connect(tmp_path / CACHES["file:store.json"])) as connection:
+        plan = connection.execute("EXPLAIN QUERY PLAN SELECT 1 FROM chunks WHERE axis = 1")
+        assert "USING" in plan.fetchone()[3]

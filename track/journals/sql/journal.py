@@ -409,6 +409,16 @@ class SQLJournal(ExclusiveJournal):
             self._prepare(session)
             return do(session)
 
+    def prepare(self) -> None:
+        """Make sure that the log is there.
+
+        Raises
+        ------
+        StoreNotFound
+            it is not, and this only reads
+        """
+        self._work(lambda _: None)
+
     def _prepare(self, session: Session) -> None:
         if not self._prepared:
             if self._writable:
