@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import ItemsView, Iterator, Mapping, Sequence
 from itertools import chain
+from math import inf, nextafter
 from typing import Any
 
 from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, Stored, summarize
@@ -154,7 +155,7 @@ class Series(Mapping[Any, Any]):
             kept = [
                 (step, value, self._exact.stamps()[step])
                 for step, value in self._exact.items()
-                if (start is None or step >= start) and (stop is None or step < stop)
+                if _is_between(step, start, stop)
             ]
             return Series((), StepSeries.of_items(kept))
         chunks: list[Chunk] = []
@@ -292,7 +293,8 @@ class Series(Mapping[Any, Any]):
         if n < 2:  # noqa: PLR2004 - the two ends
             raise ValueError("a sample needs at least 2 points")
         if self._exact is not None:
-            return self._between(first, None if last is None else _behind(last))
+            part = self._between(first, None if last is None else _behind(last))
+            return part if len(part) <= n else Series((), _thinned(part._exact, n))  # noqa: SLF001 - another one of this class
         if self._stored is not None and not self._tail:
             sampled = self._stored.sample(n, first, last)
             if sampled is not None:
@@ -350,7 +352,38 @@ def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
 
 def _behind(step: Any) -> Any:
     """Return what is just behind a step."""
+    if isinstance(step, float):
+        return nextafter(step, inf)
     return step + 1 if isinstance(step, int) else step
+
+
+def _is_between(step: Any, start: Any, stop: Any) -> bool:
+    try:
+        return bool((start is None or step >= start) and (stop is None or step < stop))
+    except TypeError:
+        return False  # a text is between no numbers
+
+
+def _thinned(series: StepSeries | None, n: int) -> StepSeries:
+    """Return about so many items, in their order, among them both ends and the extremes."""
+    assert series is not None  # what has no columns has items
+    items = [*series.items()]
+    buckets = max(1, n // 2)
+    kept = {0, len(items) - 1}
+    for bucket in range(buckets):
+        places = range(bucket * len(items) // buckets, (bucket + 1) * len(items) // buckets)
+        numbers = [place for place in places if _is_number(items[place][1])]
+        if numbers:
+            kept.add(min(numbers, key=lambda place: items[place][1]))
+            kept.add(max(numbers, key=lambda place: items[place][1]))
+        kept.update([place for place in places if not _is_number(items[place][1])][:1])
+    stamps = series.stamps()
+    chosen = (items[place] for place in sorted(kept))
+    return StepSeries.of_items((step, value, stamps[step]) for step, value in chosen)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and value == value  # noqa: PLR0124 - NaN is not
 
 
 def _grouped(summaries: list[Any], buckets: int) -> Iterator[list[Any]]:

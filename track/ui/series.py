@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from math import inf, nan
+from math import inf, nan, nextafter
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
@@ -73,7 +73,10 @@ def piece(
         values = Series.of_list(values)
     if not isinstance(values, Series):
         return None
-    sampled = values.sample(wanted.points, first=wanted.first, last=wanted.last)
+    whole = values
+    if wanted.first is not None or wanted.last is not None:
+        whole = values[wanted.first : None if wanted.last is None else nextafter(wanted.last, inf)]
+    sampled = whole.sample(wanted.points)
     raw_steps = sampled.steps
     steps, labels = numbers_of(raw_steps)
     times = array("d", [at / 1e6 if at else nan for at in sampled.times])
@@ -85,7 +88,7 @@ def piece(
         "metric": metric,
         "length": len(values),
         "columns": {"steps": length, "times": length, "values": length},
-        "exact": len(values) == length,
+        "exact": len(whole) == length,
         "min": min(there, default=None),
         "max": max(there, default=None),
     }

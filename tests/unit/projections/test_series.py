@@ -136,3 +136,22 @@ def test_an_empty_series_has_no_last_value():
     series = Series([])
     assert (len(series), series.last, [*series], list(series.steps)) == (0, None, [], [])
     assert series.sample(10) == {}
+
+
+def test_a_sample_of_what_has_no_columns_has_the_extremes_too():
+    """Steps that go back, or are text, are in no columns; a sample of many is one all the same."""
+    series = StepSeries((5000 - step, float(step % 7)) for step in range(5000))
+    series.put("last", 99.0, Stamp(1, 2))
+    series.put(-7, "text", Stamp(1, 2))
+    sampled = Series.of(series).sample(100)
+    assert len(sampled) <= 200
+    assert (next(iter(sampled)), sampled.last) == (5000, "text")
+    assert sampled["last"] == 99.0
+    assert sampled[-7] == "text"
+
+
+def test_a_part_between_fractions_of_steps_has_its_ends():
+    whole = Series.of(StepSeries((step, 0.5) for step in range(9)))
+    assert [*whole.sample(99, last=2.5)] == [0, 1, 2]
+    exact = Series.of(StepSeries([(0.5, 1.0), (1.5, 2.0), ("x", 3.0), (2.5, 4.0)]))
+    assert [*exact.sample(99, first=1.0, last=2.5)] == [1.5, 2.5]

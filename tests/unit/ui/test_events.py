@@ -1,0 +1,153 @@
+"""Events, moments, origins, differences and files, as the page gets them."""
+
+import pytest
+
+import track
+from tests.unit.ui.conftest import page_of
+from track.reader import Reader
+
+
+def positions(found):
+    return [event["position"] for event in found["events"]]
+
+
+def test_the_last_events_come_first_and_the_others_page_by_page(get, reader):
+    every = [event.position for event in reader.events()]
+    found = get("/api/events", limit=10)
+    assert positions(found) == every[-10:]
+    seen = positions(found)
+    while found["more"]:
+        found = get("/api/events", limit=10, before=found["first"])
+        seen = positions(found) + seen
+    assert seen == every
+
+
+def test_events_behind_a_position_go_on_from_there(get, reader):
+    every = [event.position for event in reader.events()]
+    after, seen = every[3], []
+    while True:
+        found = get("/api/events", limit=7, after=after)
+        seen += positions(found)
+        if not found["more"]:
+            break
+        after = found["last"]
+    assert seen == every[4:]
+
+
+def test_a_position_between_events_is_no_damage(get, page, reader):
+    """Positions are offsets in a file, and who makes one up must not break anything."""
+    every = [event.position for event in reader.events()]
+    found = get("/api/events", limit=3, after=every[3] + 1)
+    assert positions(found) == every[4:7]
+    assert get("/api/store")["problems"] == []
+
+
+def test_events_of_a_trial_of_some_kinds_up_to_a_moment(get, reader):
+    trial = reader.trials()[1]
+    history = [*reader.history(trial)]
+    found = get("/api/events", trial="wider", limit=1000)
+    assert positions(found) == [event.position for event in history]
+    assert {event["subject"]["uid"] for event in found["events"]} == {trial.uid}
+    some = get("/api/events", trial=trial.uid, kind=["StatusChanged", "TrialCreated"])
+    assert [event["kind"] for event in some["events"]] == [
+        "TrialCreated",
+        "StatusChanged",
+        "StatusChanged",
+    ]
+    at = history[3].position
+    assert positions(get("/api/events", at=at, limit=1)) == [at]
+    by_time = get("/api/events", at=history[3].at, limit=1000)
+    assert positions(by_time)[-1] >= at
+
+
+def test_moments_are_what_began_and_ended_trials(get, reader):
+    found = get("/api/moments")
+    every = [*reader.events()]
+    assert found["first"]["position"] == every[0].position
+    assert found["last"]["position"] == every[-1].position
+    assert [mark["label"] for mark in found["marks"]][:3] == [
+        "baseline created",
+        "baseline started",
+        "baseline finished",
+    ]
+    history = [*reader.history("wider")]
+    of_trial = get("/api/moments", trial="wider")
+    assert of_trial["first"]["position"] == history[0].position
+    assert of_trial["last"]["position"] == history[-1].position
+
+
+def test_an_empty_store_is_shown():
+    client = track.TrackClient("memory:")
+    page = page_of(Reader(client.protocol))
+    assert page.get("/api/store").json()["counts"] == {"trials": 0, "archived": 0}
+    assert page.get("/api/trials?sort=metrics.loss").json()["rows"] == []
+    assert page.get("/api/moments").json()["marks"] == []
+    empty = {"events": [], "first": None, "last": None, "more": False}
+    assert page.get("/api/events").json() == empty
+    client.close()
+
+
+def test_origins_are_those_of_the_reader(get, reader):
+    found = get("/api/origins", trial="baseline", path="status")
+    origins = reader.provenance("baseline", "status")
+    assert [one["position"] for one in found] == [one.recorded.position for one in origins]
+    assert [one["value"] for one in found][-1] == "completed"
+    assert found[-1]["attempt"]["number"] == 1
+    assert found[-1]["attempt"]["host"]
+
+
+def test_differences_are_those_of_the_reader(get, reader):
+    found = get("/api/diff", left="baseline", right="wider")
+    expected = reader.diff("baseline", "wider")
+    assert [one["path"] for one in found] == [one.path for one in expected]
+    assert {"path": "parameters.lr", "left": 0.1, "right": 0.2, "first": None} in found
+    history = [*reader.history("baseline")]
+    moments = get("/api/diff", left="baseline", left_at=history[4].position)
+    assert "status" in [one["path"] for one in moments]
+
+
+def test_columns_are_what_tells_trials_apart(get):
+    found = get("/api/columns")
+    assert found["parameters"] == [
+        {"name": "lr", "distinct": 3, "constant": False},
+        {"name": "optimizer.name", "distinct": 1, "constant": True},
+    ]
+    assert found["metrics"] == ["loss", "gap"]
+    assert get("/api/columns", where="name=wider")["parameters"][0]["constant"] is True
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A store with logged files, and the page of it."""
+    client = track.TrackClient("file:files.json")
+    trial = client.new_trial(force=True, name="files")
+    contents = {
+        "picture.svg": b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>",
+        "page.html": b"<script>alert(1)</script>",
+        "weights.bin": bytes(range(256)) * 4000,
+        'odd"name\n.txt': b"text",
+    }
+    with trial:
+        for name, content in contents.items():
+            (tmp_path / name).write_bytes(content)
+            trial.log_file(name)
+    client.close()
+    with track.open("file:files.json") as reader:
+        yield page_of(reader), contents
+
+
+def test_files_are_bytes_that_no_browser_trusts(files):
+    page, contents = files
+    for name, content in contents.items():
+        answer = page.get("/api/file", params={"trial": "files", "name": name})
+        assert answer.status_code == 200
+        assert answer.content == content
+        assert answer.headers["content-security-policy"].startswith("sandbox;")
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        shown = "inline" if name == "picture.svg" else "attachment"
+        assert answer.headers["content-disposition"].startswith(f"{shown}; filename*=UTF-8''")
+    frame = page.get("/api/file", params={"trial": "files", "name": "page.html", "inline": "1"})
+    assert frame.headers["content-disposition"].startswith("inline")
+    assert frame.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    listed = page.get("/api/trial/files").json()["files"]
+    assert {file["name"]: file["mime"] for file in listed}["picture.svg"] == "image/svg+xml"
