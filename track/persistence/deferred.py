@@ -159,6 +159,8 @@ def anchored(uri: str, path: str | None = None) -> str:
     path
         of the store, where its backend knows that
     """
+    if uri == "none":
+        return uri
     parts = parse_uri(uri)
     head, mark, query = uri.partition("?")
     if parts["scheme"] in _ON_DISK:

@@ -1,0 +1,118 @@
+"""Optuna: each trial of a study is a trial, with all that Optuna says of it."""
+
+import threading
+
+import pytest
+
+from tests.integrations.support import trials_in
+from track.structure import Status
+
+optuna = pytest.importorskip("optuna")
+
+from track.integrations.optuna import TrackCallback
+
+pytestmark = pytest.mark.filterwarnings("ignore", "error::track.errors.TrackWarning")
+
+optuna.logging.set_verbosity(optuna.logging.ERROR)
+
+
+def objective(trial):
+    x = trial.suggest_float("x", -1, 1)
+    kind = trial.suggest_categorical("kind", ["a", "b"])
+    for step in range(3):
+        trial.report(x * x + step, step)
+        if trial.number == 1 and step == 1:
+            raise optuna.TrialPruned
+    if trial.number == 2:
+        raise ValueError("boom")
+    trial.set_user_attr("note", kind)
+    return x * x
+
+
+def by_name(uri):
+    return {trial.name: trial for trial in trials_in(uri)}
+
+
+def check(study, uri):
+    """Compare what the store has with what the study says."""
+    found = by_name(uri)
+    assert len(found) == len(study.trials)
+    for known in study.trials:
+        trial = found[f"trial {known.number}"]
+        assert trial.parameters == known.params
+        assert trial.metrics.get("intermediate", {}) == known.intermediate_values
+        assert trial.metrics.get("value", []) == ([] if known.values is None else [known.value])
+        failed = known.state.name == "FAIL"
+        assert trial.status == (Status.Exception if failed else Status.Completed)
+        assert trial.project_id == study.study_name
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_study_is_logged_as_it_was(jobs):
+    """Completed, pruned and failed trials, in one thread or in several."""
+    study = optuna.create_study(study_name="s")
+    study.optimize(
+        objective, 5, callbacks=[TrackCallback("file:r.json")], catch=(ValueError,), n_jobs=jobs
+    )
+    check(study, "file:r.json")
+    found = by_name("file:r.json")
+    assert "pruned" in found["trial 1"].tags
+    assert "boom" in found["trial 2"].failure["message"]
+    assert found["trial 0"].metadata["note"] in ("a", "b")
+
+
+def test_an_objective_that_logs_more():
+    """The trial is there, and running, while the objective runs."""
+    callback = TrackCallback("file:r.json", metrics="loss")
+    running = []
+
+    @callback.track
+    def tracked(trial):
+        x = trial.suggest_float("x", 0, 1)
+        callback.log(trial, {"train": {"loss": x}}, step=0)
+        running.append(by_name("file:r.json")[f"trial {trial.number}"].status)
+        if trial.number == 1:
+            raise ValueError("boom")
+        return x
+
+    study = optuna.create_study(study_name="s")
+    study.optimize(tracked, 3, callbacks=[callback], catch=(ValueError,))
+    found = by_name("file:r.json")
+    assert running == [Status.Running] * 3
+    for known in study.trials:
+        trial = found[f"trial {known.number}"]
+        assert trial.parameters == known.params
+        assert trial.metrics["train/loss"] == {0: known.params["x"]}
+        assert known.user_attrs["track_uid"] == trial.uid
+    assert found["trial 0"].metrics["loss"] == [study.trials[0].value]
+    assert [found[f"trial {n}"].status for n in range(3)] == [
+        Status.Completed, Status.Exception, Status.Completed,
+    ]  # fmt: skip
+
+
+def test_several_objectives():
+    """Values have names, or numbers."""
+    study = optuna.create_study(study_name="s", directions=["minimize", "maximize"])
+    study.optimize(lambda trial: (1.0, 2.0), 1, callbacks=[TrackCallback("file:a.json")])
+    study.optimize(
+        lambda trial: (1.0, 2.0), 1, callbacks=[TrackCallback("file:b.json", metrics=["l", "acc"])]
+    )
+    assert trials_in("file:a.json")[0].metrics == {"value_0": [1.0], "value_1": [2.0]}
+    assert trials_in("file:b.json")[0].metrics == {"l": [1.0], "acc": [2.0]}
+
+
+def test_two_studies_with_one_callback():
+    """In threads of their own."""
+    callback = TrackCallback("file:r.json")
+    studies = [optuna.create_study(study_name=name) for name in ("s", "t")]
+    threads = [
+        threading.Thread(target=study.optimize, args=(lambda t: t.suggest_float("x", 0, 1), 4),
+                         kwargs={"callbacks": [callback]})
+        for study in studies
+    ]  # fmt: skip
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = trials_in("file:r.json")
+    assert sorted(trial.project_id for trial in found) == ["s"] * 4 + ["t"] * 4

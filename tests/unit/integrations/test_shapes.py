@@ -1,0 +1,199 @@
+"""The shapes of TensorBoard's writer and of W&B's module: scripts run with one import changed."""
+
+from argparse import Namespace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from track.errors import NotRecordedWarning, TrackError
+from track.integrations.tensorboard import SummaryWriter
+from track.structure import Status
+
+# TensorBoard
+
+
+def test_a_writer_of_scalars(trials):
+    """With tags, groups, texts, hyperparameters, and steps of any order."""
+    with SummaryWriter("runs/first", comment="-a", to="file:r.json", project="p") as writer:
+        writer.add_hparams({"lr": 0.1}, {"hparam/acc": 0.5})
+        writer.add_scalar("loss/train", np.float32(0.5), 3)
+        writer.add_scalar("loss/train", 0.25, global_step=1, walltime=1.0)
+        writer.add_scalars("loss", {"valid": 2, "test": 3}, 1)
+        writer.add_text("note", "hello", 0)
+        writer.add_hparams({"late": 1}, {})
+        writer.flush()
+        assert writer.get_logdir() == "runs/first"
+    (trial,) = trials()
+    assert trial.metrics == {
+        "hparam/acc": [0.5], "loss/train": {3: 0.5, 1: 0.25}, "loss/valid": {1: 2},
+        "loss/test": {1: 3}, "note": {0: "hello"},
+    }  # fmt: skip
+    assert (trial.name, trial.project_id, trial.parameters) == ("first-a", "p", {"lr": 0.1})
+    assert (trial.metadata["late"], trial.status) == (1, Status.Completed)
+    assert not Path("runs").exists()
+
+
+def test_what_a_writer_does_not_keep():
+    """Said once for each kind, and the script goes on."""
+    writer = SummaryWriter(to="memory:")
+    with pytest.warns(NotRecordedWarning) as told:
+        for step in range(3):
+            writer.add_image("image", np.zeros((3, 2, 2)), step)
+            writer.add_histogram("weights", np.zeros(3), step, bins="auto")
+    assert [str(one.message).partition(":")[0] for one in told] == [
+        "cannot log image", "cannot log histogram",
+    ]  # fmt: skip
+    with pytest.raises(AttributeError, match="no_such_method"):
+        writer.no_such_method()
+    with pytest.warns(NotRecordedWarning, match="3 x image"):
+        writer.close()
+
+
+def test_a_writer_whose_script_fails(trials):
+    """The exception is kept."""
+    with pytest.raises(ValueError, match="boom"), SummaryWriter(to="file:r.json") as writer:
+        writer.add_scalar("loss", 1)
+        raise ValueError("boom")
+    (trial,) = trials()
+    assert trial.status == Status.Exception
+
+
+# W&B
+
+
+@pytest.fixture
+def wandb(monkeypatch):
+    import track.integrations.wandb as module
+
+    monkeypatch.setenv("TRACK_LOG_BACKEND_NAME", "file:r.json")
+    yield module
+    module.finish()
+
+
+def test_a_script_as_it_is(wandb, trials):
+    """Configuration, steps that count themselves, summary, and the end."""
+    run = wandb.init(
+        project="p", name="first", config={"lr": 0.1, "model": {"depth": 2}}, tags=["a"]
+    )
+    assert wandb.init(project="other") is run is wandb.run
+    wandb.config.update(Namespace(epochs=3), allow_val_change=True)
+    assert (wandb.config.lr, wandb.config["epochs"], run.project) == (0.1, 3, "p")
+    wandb.config.seed = 7
+    for epoch in range(2):
+        wandb.log({"loss": epoch, "nested": {"acc": 1}})
+    wandb.log({"late": 1}, commit=False)
+    wandb.log({"later": 2})
+    wandb.log({"given": 5}, step=10)
+    wandb.log({"same": 6})
+    wandb.log({"next": 7})
+    wandb.config.batch = 4
+    wandb.summary["best"] = 0.5
+    assert wandb.summary["loss"] == 1
+    wandb.finish()
+    assert wandb.run is None
+    (trial,) = trials()
+    assert trial.metrics == {
+        "loss": {0: 0, 1: 1}, "nested/acc": {0: 1, 1: 1}, "late": {2: 1}, "later": {2: 2},
+        "given": {10: 5}, "same": {10: 6}, "next": {11: 7},
+    }  # fmt: skip
+    assert trial.parameters == {"lr": 0.1, "model": {"depth": 2}, "epochs": 3, "seed": 7}
+    assert (trial.metadata["batch"], trial.metadata["summary/best"]) == (4, 0.5)
+    assert (trial.name, trial.project_id, trial.tags) == ("first", "p", {"a": None})
+    assert trial.status == Status.Completed
+
+
+def test_an_axis_of_ones_own(wandb, trials):
+    """`define_metric` names the metric whose value is the step."""
+    wandb.init()
+    wandb.define_metric("epoch")
+    wandb.define_metric("valid/*", step_metric="epoch")
+    wandb.log({"epoch": 3, "valid/loss": 0.5, "loss": 1})
+    wandb.log({"valid/acc": 0.9})
+    wandb.finish()
+    (trial,) = trials()
+    assert trial.metrics == {
+        "epoch": {0: 3}, "valid/loss": {3: 0.5}, "loss": {0: 1}, "valid/acc": {3: 0.9}
+    }  # fmt: skip
+
+
+def test_histograms_tables_and_artifacts(wandb, trials):
+    """Numbers and files are kept; what is to be seen is told."""
+    Path("data").mkdir()
+    Path("data/a.txt").write_text("a")
+    Path("b.txt").write_text("b")
+    run = wandb.init()
+    table = wandb.Table(columns=["x", "y"])
+    table.add_data(1, "a")
+    table.add_column("z", [2.0])
+    with pytest.raises(ValueError, match="2 values for the columns"):
+        table.add_data(1, 2)
+    wandb.log(
+        {
+            "h": wandb.Histogram(np.array([[0.0, 1.0], [1.0, float("nan")]]), num_bins=2),
+            "given": wandb.Histogram(np_histogram=([1], [0, 1])),
+            "t": table,
+            "frame": wandb.Table(dataframe=pd.DataFrame({"a": [1]})),
+        }
+    )
+    assert wandb.Histogram([3, 3], num_bins=1).bins == [2.5, 3.5]
+    assert wandb.Histogram([]).bins == []
+    with pytest.warns(NotRecordedWarning, match="Image: only its caption is kept"):
+        wandb.log({"image": [wandb.Image(np.zeros((2, 2)), caption="zero")]})
+    artifact = wandb.Artifact("set", type="dataset", metadata={"rows": 1})
+    artifact.add_dir("data")
+    artifact.add_file("b.txt")
+    wandb.log_artifact(artifact)
+    run.log_artifact("b.txt", name="alone")
+    wandb.save("*.txt")
+    wandb.alert("slow", "very")
+    with pytest.warns(NotRecordedWarning, match="watch has no effect"):
+        wandb.watch(object())
+    wandb.unwatch()
+    with pytest.warns(NotRecordedWarning, match="went on without"):
+        wandb.finish()
+    (trial,) = trials()
+    assert trial.metrics["h/counts"] == {0: [1, 2]}
+    assert trial.metrics["given/edges"] == {0: [0, 1]}
+    assert trial.metrics["t/data"] == {0: [[1, "a", 2.0]]}
+    assert trial.metrics["frame/columns"] == {0: ["a"]}
+    assert trial.metrics["image"] == {1: ["zero"]}
+    assert trial.metadata["artifact:set"]["files"] == ["data/a.txt", "b.txt"]
+    assert {"file:data/a.txt", "file:b.txt", "artifact:alone"} <= set(trial.metadata)
+
+
+def test_a_run_that_is_resumed_and_one_that_fails(wandb, trials):
+    """By its id; and an exit code is a failure."""
+    with wandb.init(id="one") as run:
+        run.log({"loss": 1})
+    with pytest.raises(ValueError, match="boom"), wandb.init(id="one") as run:
+        run.log({"loss": 2}, step=1)
+        raise ValueError("boom")
+    wandb.init(id="two").log({"loss": 1})
+    wandb.finish(exit_code=3)
+    first, second = trials()
+    assert (first.metrics, first.status) == ({"loss": {0: 1, 1: 2}}, Status.Exception)
+    assert "exit code 3" in second.failure["message"]
+
+
+def test_calls_without_a_run_and_runs_in_a_row(wandb, trials, tmp_path):
+    """As W&B: an error that says what to call; `reinit` begins another."""
+    for call in (lambda: wandb.log({"a": 1}), lambda: wandb.config, lambda: wandb.summary):
+        with pytest.raises(TrackError, match=r"call wandb.init\(\)"):
+            call()
+    with pytest.raises(AttributeError, match="no_such_name"):
+        wandb.no_such_name  # noqa: B018 - the access is what is tested
+    assert wandb.login()
+    assert wandb.Settings(quiet=True).quiet
+    wandb.init(mode="disabled").log({"a": 1})
+    wandb.finish()
+    assert not (tmp_path / "r.json").exists()
+    first = wandb.init(name="a")
+    first.log({"x": 1})
+    wandb.init(name="b", reinit=True, notes="n").log({"x": 2})
+    wandb.finish()
+    assert [(t.name, t.status) for t in trials()] == [
+        ("a", Status.Completed), ("b", Status.Completed),
+    ]  # fmt: skip
+    assert trials()[1].metadata["wandb"] == {"notes": "n"}

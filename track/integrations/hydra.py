@@ -1,0 +1,86 @@
+"""A callback for Hydra, named in a configuration.
+
+::
+
+    hydra:
+      callbacks:
+        track:
+          _target_: track.integrations.hydra.TrackCallback
+          to: file:/data/report.json
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from track.integrations.packages import need
+from track.integrations.run import Run, settled
+
+_callback = need("hydra.experimental.callback", install="hydra-core")
+
+_UID = "ORION_TRIAL_ID"
+_BACKEND = "TRACK_LOG_BACKEND_NAME"
+
+
+class TrackCallback(_callback.Callback):  # type: ignore[misc,name-defined]  # of Hydra
+    """Makes a trial for each job, with its configuration as parameters.
+
+    Parameters
+    ----------
+    to
+        where to log: the URI of a store; an absolute path, as Hydra may change the working folder
+    settings
+        further arguments of :class:`track.integrations.run.Run`
+
+    Notes
+    -----
+    ``TrackClient()`` without arguments, in the function of the job, logs to that trial. Failures
+    are kept with their traceback.
+    """
+
+    def __init__(self, to: str | None = None, **settings: Any) -> None:
+        self.to = settled(to)
+        self.settings = settings
+        self._run: Run | None = None
+        self._before: dict[str, str | None] = {}
+
+    def on_job_start(self, config: Any, **kwargs: Any) -> None:
+        name = _get(config, "hydra", "job", "name")
+        run = self._run = Run(self.to, **{"name": name, **self.settings})
+        run.configure({key: config[key] for key in config if key != "hydra"})
+        overrides = _get(config, "hydra", "overrides", "task")
+        run.describe({"overrides": [] if overrides is None else list(overrides)})
+        run.start()
+        known = {_UID: run.uid}
+        if self.to is not None:
+            known[_BACKEND] = self.to
+        self._before = {variable: os.environ.get(variable) for variable in known}
+        os.environ.update({variable: value for variable, value in known.items() if value})
+
+    def on_job_end(self, config: Any, job_return: Any, **kwargs: Any) -> None:
+        for variable, value in self._before.items():
+            if value is None:
+                os.environ.pop(variable, None)
+            else:
+                os.environ[variable] = value
+        run, self._run = self._run, None
+        if run is None:
+            return
+        result = getattr(job_return, "_return_value", None)
+        if isinstance(result, BaseException):
+            run.finish(type(result), result, result.__traceback__)
+            return
+        if isinstance(result, (int, float)) and not isinstance(result, bool):
+            run.log({"result": result})
+        run.finish()
+
+
+def _get(config: Any, *names: str) -> Any:
+    """Return a part of a configuration, None if it is not there or not known yet."""
+    try:
+        for name in names:
+            config = config[name]
+    except Exception:  # noqa: BLE001 - omegaconf has an error of its own for each way to be missing
+        return None
+    return config

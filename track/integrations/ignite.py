@@ -1,0 +1,85 @@
+"""A logger for PyTorch-Ignite, of the shape of its others."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+from track.integrations.packages import need
+from track.integrations.run import Run
+
+_base = need("ignite.handlers.base_logger", install="pytorch-ignite")
+_distributed = need("ignite.distributed", install="pytorch-ignite")
+
+
+class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ignite
+    """Logs outputs and metrics of engines, in the process of rank zero.
+
+    Parameters
+    ----------
+    to
+        where to log, see :class:`track.integrations.run.Run`
+    settings
+        further arguments of :class:`~track.integrations.run.Run`
+
+    Notes
+    -----
+    ``attach_output_handler`` and ``attach_opt_params_handler`` are as of every logger of Ignite;
+    ``with TrackLogger(…) as logger:`` ends the trial, as ``close`` does.
+    """
+
+    def __init__(self, to: Any = None, **settings: Any) -> None:
+        self.run = Run(to, **settings)
+
+    def log_params(self, params: Any) -> None:
+        """Log parameters, or metadata if a value was logged before."""
+        if _distributed.get_rank() == 0:
+            self.run.configure(params)
+
+    def log(self, values: dict[str, Any], step: Any = None) -> None:
+        """Log metrics."""
+        if _distributed.get_rank() == 0:
+            self.run.start_once()
+            self.run.log(values, step)
+
+    def close(self) -> None:
+        """End the trial."""
+        if _distributed.get_rank() == 0:
+            self.run.finish()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        if _distributed.get_rank() == 0:
+            self.run.finish(exc_type, exc_val, exc_tb)
+
+    def _create_output_handler(self, *args: Any, **kwargs: Any) -> OutputHandler:
+        return OutputHandler(*args, **kwargs)
+
+    def _create_opt_params_handler(self, *args: Any, **kwargs: Any) -> OptimizerParamsHandler:
+        return OptimizerParamsHandler(*args, **kwargs)
+
+
+class OutputHandler(_base.BaseOutputHandler):  # type: ignore[misc,name-defined]  # of Ignite
+    """Logs the output and the metrics of an engine; arguments are those of Ignite's own."""
+
+    def __call__(self, engine: Any, logger: TrackLogger, event_name: Any) -> None:
+        values = self._setup_output_metrics_state_attrs(engine, key_tuple=False)
+        step = self.global_step_transform(engine, event_name)
+        logger.log(values, step)
+
+
+class OptimizerParamsHandler(_base.BaseOptimizerParamsHandler):  # type: ignore[misc,name-defined]
+    """Logs a parameter of each group of an optimizer; arguments are those of Ignite's own."""
+
+    def __call__(self, engine: Any, logger: TrackLogger, event_name: Any) -> None:
+        step = engine.state.get_event_attrib_value(event_name)
+        prefix = f"{self.tag}/" if self.tag else ""
+        values = {
+            f"{prefix}{self.param_name}/group_{index}": group[self.param_name]
+            for index, group in enumerate(self.optimizer.param_groups)
+        }
+        logger.log(values, step)

@@ -1,0 +1,38 @@
+"""A callback for LightGBM: ``lgb.train(…, callbacks=[TrackCallback("file:report.json")])``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from track.integrations.trainings import Trainings
+
+_DEVIATION = 4
+"""Where a result has its standard deviation, if it is of a cross-validation."""
+
+
+class TrackCallback(Trainings):
+    """Logs the results of each iteration as ``<data set>/<metric>``.
+
+    Its parameters are those of :class:`track.integrations.trainings.Trainings`.
+    """
+
+    order = 25
+    """Behind what records the results, before what stops early."""
+    before_iteration = False
+
+    def __call__(self, env: Any) -> None:
+        run = None if env.iteration == env.begin_iteration else self.run_of(env.model)
+        if run is None:
+            run = self.begin(env.model)
+            run.configure(env.params)
+        run.start_once()
+        values: dict[str, Any] = {}
+        for result in env.evaluation_result_list or ():
+            name = f"{result[0]}/{result[1]}"
+            values[name] = result[2]
+            for deviation in result[_DEVIATION:]:
+                if deviation is not None:
+                    values[f"{name}/stdv"] = deviation
+        run.log(values, env.iteration)
+        if env.iteration + 1 >= env.end_iteration:
+            self.end(env.model)

@@ -1,0 +1,118 @@
+"""A logger for PyTorch Lightning: ``Trainer(logger=TrackLogger("file:report.json"))``."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from track.integrations.packages import need
+from track.integrations.run import Run
+from track.logger import TrialLogger
+
+_loggers = need(
+    "lightning.pytorch.loggers.logger", "pytorch_lightning.loggers.logger", install="lightning"
+)
+_utilities = need("lightning.pytorch.utilities", "pytorch_lightning.utilities", install="lightning")
+_rank_zero_only = _utilities.rank_zero_only
+
+
+class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lightning
+    """Logs what a ``Trainer`` logs, in the process of rank zero.
+
+    Parameters
+    ----------
+    to
+        where to log, see :class:`track.integrations.run.Run`
+    save_dir
+        where Lightning puts checkpoints: ``<save_dir>/<name>/<run_id>/checkpoints``; by default
+        below the ``default_root_dir`` of the trainer
+    prefix
+        is put in front of the names of all metrics, with a ``/``
+    settings
+        further arguments of :class:`~track.integrations.run.Run`
+
+    Notes
+    -----
+    Hyperparameters that are logged before the first value (``save_hyperparameters``) are the
+    parameters of the trial. What ended a training is kept with its traceback. With the same
+    ``run_id``, a training that is continued from a checkpoint continues its trial.
+    """
+
+    def __init__(
+        self,
+        to: Any = None,
+        *,
+        save_dir: str | os.PathLike[str] | None = None,
+        prefix: str = "",
+        **settings: Any,
+    ) -> None:
+        super().__init__()
+        self.run = Run(to, **settings)
+        self._save_dir = None if save_dir is None else os.fspath(save_dir)
+        self._prefix = f"{prefix}/" if prefix else ""
+        self._checkpoints: dict[str, Any] = {}
+
+    @property
+    def experiment(self) -> TrialLogger | None:
+        """The logger of the trial, in the process of rank zero; None in others."""
+        found: TrialLogger | None = self._trial()
+        return found
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]  # of Lightning
+    def _trial(self) -> TrialLogger:
+        return self.run.trial
+
+    @property
+    def name(self) -> str:
+        """What the folder of checkpoints is called."""
+        return self.run.name or self.run.project or "track"
+
+    @property
+    def version(self) -> str:
+        """The name of this run, which the trial has as its metadata ``run_id``."""
+        return self.run.known_as()
+
+    @property
+    def save_dir(self) -> str | None:
+        return self._save_dir
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        self.run.configure(params)
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self.run.start_once()
+        if self._prefix:
+            metrics = {f"{self._prefix}{name}": value for name, value in metrics.items()}
+        self.run.log(metrics, step)
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]
+    def log_graph(self, model: Any, input_array: Any = None) -> None:
+        self.run.metadata({"model": type(model).__qualname__})
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]
+    def after_save_checkpoint(self, checkpoint_callback: Any) -> None:
+        known = {
+            "path": str(getattr(checkpoint_callback, "best_model_path", "") or ""),
+            "score": getattr(checkpoint_callback, "best_model_score", None),
+            "last": str(getattr(checkpoint_callback, "last_model_path", "") or ""),
+            "monitor": getattr(checkpoint_callback, "monitor", None),
+        }
+        if known != self._checkpoints:
+            self._checkpoints = known
+            self.run.metadata({"checkpoint": known})
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]
+    def finalize(self, status: str) -> None:
+        if not self.run.is_open:
+            return  # nothing was logged
+        exc_info = sys.exc_info()
+        if status == "failed" and exc_info[0] is None:
+            self.run.finish(RuntimeError, RuntimeError("the trainer says that training failed"))
+        elif status == "failed":
+            self.run.finish(*exc_info)
+        else:
+            self.run.finish()

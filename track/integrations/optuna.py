@@ -1,0 +1,126 @@
+"""Optuna's trials as trials: ``study.optimize(objective, callbacks=[TrackCallback("file:…")])``."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any
+
+from track.client import TrackClient
+from track.integrations.run import Run, settled
+from track.persistence.protocol import Protocol
+
+UID = "track_uid"
+"""The attribute under which a trial of Optuna has the uid of the one that was logged for it."""
+
+
+class TrackCallback:
+    """Logs each trial of a study, in a project of the study's name.
+
+    Parameters
+    ----------
+    to
+        where to log: the URI of a store, or a client
+    metrics
+        what the values of the objective are called, in order; by default ``value``, or ``value_0``
+        and so on
+    settings
+        further arguments of :class:`track.integrations.run.Run`
+
+    Notes
+    -----
+    Parameters, values and intermediate values are logged when a trial ends: as completed, with the
+    tag ``pruned``, or as failed. With ``objective = callback.track(objective)`` a trial is there
+    while it runs, and the objective can log more to it, with :meth:`log`.
+    """
+
+    def __init__(
+        self, to: Any = None, *, metrics: str | list[str] | None = None, **settings: Any
+    ) -> None:
+        self.to = settled(to)
+        self.metrics = [metrics] if isinstance(metrics, str) else metrics
+        self.settings = settings
+        self._runs: dict[tuple[str, int], Run] = {}
+        """By study and number of the trial."""
+        self._protocol: Protocol | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_runs", "_protocol", "_lock")
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _runs={}, _protocol=None, _lock=threading.Lock())
+
+    def track(self, objective: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """Return an objective whose trials are there, and running, while it runs."""
+
+        @wraps(objective)
+        def tracked(trial: Any) -> Any:
+            run = self._begin(trial.study.study_name, trial.number)
+            try:
+                return objective(trial)
+            finally:
+                run.configure(trial.params)
+                run.start_once()
+                with run.guest("the uid"):
+                    trial.set_user_attr(UID, run.uid)
+
+        return tracked
+
+    def log(self, trial: Any, values: Mapping[str, Any], step: Any = None) -> None:
+        """Log metrics of a trial that runs; call it when its parameters are suggested."""
+        run = self._runs.get((trial.study.study_name, trial.number))
+        if run is None:
+            run = self._begin(trial.study.study_name, trial.number)
+        if run.uid is None:
+            run.configure(trial.params)
+        run.start_once()
+        run.log(values, step)
+
+    def __call__(self, study: Any, trial: Any) -> None:
+        with self._lock:
+            run = self._runs.pop((study.study_name, trial.number), None)
+        if run is None:
+            run = self._make(study.study_name, trial.number)
+        run.configure(trial.params)
+        state = trial.state.name
+        run.start_once()
+        for step, value in sorted(trial.intermediate_values.items()):
+            run.log({"intermediate": value}, step)
+        values = trial.values or []
+        run.log(dict(zip(self._names(len(values)), values, strict=False)))
+        run.describe(
+            {"optuna": {"study": study.study_name, "number": trial.number, "state": state}}
+        )
+        run.describe({n: v for n, v in trial.user_attrs.items() if n != UID})
+        if state == "PRUNED":
+            with run.guest("the tag"):
+                run.trial.add_tags("pruned")
+        if state == "FAIL":
+            why = trial.system_attrs.get("fail_reason", "the objective failed")
+            run.finish(RuntimeError, RuntimeError(str(why)))
+        else:
+            run.finish()
+
+    def _names(self, count: int) -> list[str]:
+        if self.metrics is not None:
+            return self.metrics
+        return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
+
+    def _begin(self, study: str, number: int) -> Run:
+        run = self._make(study, number)
+        with self._lock:
+            self._runs[study, number] = run
+        return run
+
+    def _make(self, study: str, number: int) -> Run:
+        with self._lock:
+            if self._protocol is None:
+                client = self.to if isinstance(self.to, TrackClient) else TrackClient(self.to)
+                self._protocol = client.protocol
+                if not isinstance(self.to, TrackClient):
+                    self._protocol.forgive_failed_writes()
+            client = TrackClient(self._protocol)
+        return Run(client, **{"project": study, "name": f"trial {number}", **self.settings})

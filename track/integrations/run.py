@@ -1,0 +1,287 @@
+"""The trial that an integration logs to, with the manners of a guest in a training loop."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any
+from uuid import uuid4
+
+from track.client import TrackClient
+from track.configuration import options
+from track.errors import NotRecordedWarning, TrackError, warn
+from track.integrations.parameters import describe, shown, split
+from track.loggable import loggable
+from track.logger import TrialLogger
+from track.persistence.deferred import anchored
+from track.structure import canonical
+
+RUN_ID = "run_id"
+"""The metadata under which a trial has the name that its run had before there was a trial."""
+
+_MOST_TOLD = 10
+"""How many different things that could not be recorded are told of."""
+
+
+class Run:
+    """A trial that is opened when it is first needed, and never ends a training by an exception.
+
+    Parameters
+    ----------
+    to
+        where to log: the URI of a store, by default that of the option ``log.backend.name``
+        (``TRACK_LOG_BACKEND_NAME``); or a client or the logger of a trial, for those who log more
+        themselves. A trial that is running already is not ended here.
+    project, group, name, tags, parameters
+        of the trial
+    volatile
+        names of settings that do not identify the trial, see :mod:`track.integrations.parameters`
+    run_id
+        a name for this run. If a trial of the store has it already, that goes on, as after a
+        restart; the same run in several processes is one trial.
+    uid
+        continue this trial
+
+    Notes
+    -----
+    With a URI, what cannot be written waits in memory as with ``log.on_error = warn``. What cannot
+    be recorded otherwise is a :class:`~track.errors.NotRecordedWarning`, the first time and, with
+    the number of times, at the end.
+
+    A run can be pickled and copied: all copies log to one trial.
+    """
+
+    def __init__(
+        self,
+        to: str | TrackClient | TrialLogger | None = None,
+        *,
+        project: str | None = None,
+        group: str | None = None,
+        name: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+        parameters: Any = None,
+        volatile: Collection[str] = (),
+        run_id: str | None = None,
+        uid: str | None = None,
+    ) -> None:
+        self.to = settled(to)
+        self.project = project
+        self.group = group
+        self.name = name
+        self.tags = dict(tags or {})
+        self.volatile = tuple(volatile)
+        self.run_id = run_id
+        self.uid = uid
+        self.first_step = 0
+        """What steps are counted from, where a training continues another one."""
+        self.thread = 0
+        """Which thread it is of, where a library trains in several."""
+        self.missed: dict[str, int] = {}
+        """What could not be recorded, and how often."""
+        self._parameters, self._facts = split(parameters, self.volatile)
+        self._trial: TrialLogger | None = None
+        self._is_unusable = False
+        self._ends_here = self._was_started = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        # The logger of a trial inserts it when it is pickled, with what is known.
+        if self._trial is None:
+            self.known_as()  # so that all copies find the one trial
+        return {**vars(self), "missed": {}, "_ends_here": False, "_was_started": False}
+
+    def known_as(self) -> str:
+        """Return a name that the run has before there is a trial, and that the trial keeps."""
+        if self.run_id is None:
+            self.run_id = uuid4().hex[:12]
+            if self._trial is not None and self._trial.is_delayed:
+                self._trial.trial.metadata[RUN_ID] = self.run_id
+            elif self._trial is not None:
+                self.metadata({RUN_ID: self.run_id})
+        return self.run_id
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the trial is there."""
+        return self._trial is not None
+
+    @property
+    def trial(self) -> TrialLogger:
+        """The logger of the trial, which may still wait for its parameters.
+
+        Raises
+        ------
+        TrackError
+            the store cannot be used
+        """
+        if self._trial is None:
+            self._trial = self._open()
+            self._take(self._parameters)
+        return self._trial
+
+    def _open(self) -> TrialLogger:
+        if isinstance(self.to, TrialLogger):
+            return self.to
+        client = self.to
+        if not isinstance(client, TrackClient):
+            client = TrackClient(client)
+            client.protocol.forgive_failed_writes()
+        if self.uid is None and self.run_id is not None:
+            self.uid = _uid_of_run(client, self.run_id)
+        if self.uid is not None:
+            return client.set_trial(self.uid, force=True)
+        if client.logger is not None and not client.logger.is_over:
+            return client.logger
+        if self.project is not None:
+            client.set_project(self.project, force=True)
+        if self.group is not None:
+            client.set_group(self.group, force=True)
+        named: dict[str, Any] = {} if self.name is None else {"name": self.name}
+        metadata = {} if self.run_id is None else {RUN_ID: self.run_id}
+        return client.new_trial(**named, tags=self.tags, metadata=metadata)
+
+    def _take(self, parameters: dict[str, Any]) -> None:
+        """Have parameters be those of the trial while it waits for them, else metadata."""
+        if self._trial is None:
+            self._parameters |= parameters
+        elif self._trial.is_delayed:
+            trial = self._trial.trial
+            trial.parameters = {**trial.parameters, **parameters}
+        else:
+            known = self._trial.trial.parameters
+            self._facts |= {
+                name: value
+                for name, value in parameters.items()
+                if name not in known or canonical(known[name]) != canonical(value)
+            }
+
+    def configure(self, settings: Any) -> None:
+        """Take settings as :mod:`track.integrations.parameters` says."""
+        with self.guest("settings"):
+            parameters, facts = split(settings, self.volatile)
+            self._facts |= facts
+            self._take(parameters)
+            if self._trial is not None and not self._trial.is_delayed:
+                self._ready()
+
+    def describe(self, facts: Mapping[Any, Any]) -> None:
+        """Log metadata without secrets, once the trial is there."""
+        with self.guest("metadata"):
+            self._facts |= shown(facts)
+            if self._trial is not None and not self._trial.is_delayed:
+                self._ready()
+
+    def _ready(self) -> TrialLogger:
+        """Return the logger of the trial, which is inserted by now."""
+        trial = self.trial
+        trial.insert()
+        self.uid = trial.trial.uid
+        if self._facts:
+            facts, self._facts = self._facts, {}
+            trial.log_metadata(facts)
+        return trial
+
+    def start(self) -> None:
+        """Start the trial, unless it is running.
+
+        Raises
+        ------
+        TrackError
+            the store cannot be used; training has not begun
+        """
+        trial = self._ready()
+        if not trial.is_running:
+            trial.start()
+            self._ends_here = self._was_started = True
+
+    def start_once(self) -> None:
+        """Start the trial if it was not yet; training may be under way, so nothing is raised."""
+        if not self._was_started:
+            self._was_started = True
+            with self.guest("the start"):
+                self._usable()
+                self.start()
+
+    def log(self, values: Mapping[Any, Any], step: Any = None) -> None:
+        """Log metrics: all that can be logged."""
+        with self.guest("metrics"):
+            found = loggable(values)
+            self._refuse(found.refused)
+            if found.taken:
+                self._usable().log(found.taken, step)
+
+    def metadata(self, values: Mapping[Any, Any]) -> None:
+        """Log metadata: what cannot be logged is described."""
+        with self.guest("metadata"):
+            found = loggable(values, separator=None, otherwise=describe)
+            self._refuse(found.refused)
+            if found.taken:
+                self._usable().log_metadata(found.taken)
+
+    def file(self, path: Any) -> None:
+        """Keep a file, see :meth:`track.logger.TrialLogger.log_file`."""
+        with self.guest("a file"):
+            self._usable().log_file(path)
+
+    def finish(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """End the trial if it was started here, and tell what could not be recorded."""
+        if self._ends_here and self._trial is not None:
+            self._ends_here = self._was_started = False
+            with self.guest("the end"):
+                self._trial.finish(exc_type, exc_val, exc_tb)
+        self.tell()
+
+    def tell(self) -> None:
+        """Warn of what could not be recorded since the last time."""
+        missed, self.missed = self.missed, {}
+        if missed:
+            told = "; ".join(f"{count} x {text}" for text, count in missed.items())
+            warn(f"training went on without a record of: {told}", NotRecordedWarning)
+
+    def _usable(self) -> TrialLogger:
+        if self._is_unusable:
+            raise TrackError("the store could not be opened")
+        try:
+            return self._ready()
+        except Exception:
+            self._is_unusable = True  # not to wait for it at each step
+            raise
+
+    def _refuse(self, refused: Mapping[str, str]) -> None:
+        for name, why in refused.items():
+            self.miss(f"{name!r}: {why}")
+
+    @contextmanager
+    def guest(self, what: str) -> Iterator[None]:
+        """Have an exception of a block be told in place of being raised."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001 - training matters more than its record
+            self.miss(f"{what}: {error or type(error).__name__}")
+
+    def miss(self, text: str) -> None:
+        """Take note of something that cannot be recorded, and warn of it the first time."""
+        is_new = text not in self.missed
+        if is_new and len(self.missed) >= _MOST_TOLD:
+            text, is_new = "other things", False
+        self.missed[text] = self.missed.get(text, 0) + 1
+        if is_new:
+            warn(f"cannot log {text}; training goes on", NotRecordedWarning)
+
+
+def settled(to: Any) -> Any:
+    """Return where to log, such that it is the same place in other processes and folders."""
+    if to is None:
+        to = options("log.backend.name", None)
+    return anchored(to) if isinstance(to, str) else to
+
+
+def _uid_of_run(client: TrackClient, run_id: str) -> str | None:
+    """Return the uid of the trial that had a name before it was there, None without one."""
+    found = client.protocol.fetch_trials({f"metadata.{RUN_ID}": run_id})
+    return found[-1].uid if found else None

@@ -1,0 +1,44 @@
+"""A writer for Stable-Baselines3: ``model.set_logger(Logger(None, [TrackWriter("file:…")]))``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from track.integrations.packages import need
+from track.integrations.run import Run
+
+_logger = need("stable_baselines3.common.logger", install="stable-baselines3")
+
+
+class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of Stable-Baselines3
+    """Logs what a model logs; the step is the number of time steps.
+
+    Parameters
+    ----------
+    to
+        where to log, see :class:`track.integrations.run.Run`
+    settings
+        further arguments of :class:`~track.integrations.run.Run`
+    """
+
+    def __init__(self, to: Any = None, **settings: Any) -> None:
+        self.run = Run(to, **settings)
+
+    def write(
+        self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0
+    ) -> None:
+        values: dict[str, Any] = {}
+        for name, value in key_values.items():
+            if "track" in (key_excluded.get(name) or ()):
+                continue
+            if hasattr(value, "hparam_dict"):
+                self.run.configure(value.hparam_dict)
+            elif type(value).__module__.startswith("stable_baselines3"):
+                self.run.miss(f"{name!r}: a {type(value).__name__.lower()} is not kept")
+            else:
+                values[name] = value
+        self.run.start_once()
+        self.run.log(values, step)
+
+    def close(self) -> None:
+        self.run.finish()

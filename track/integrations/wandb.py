@@ -1,0 +1,403 @@
+"""The calls of W&B that training scripts make: ``import track.integrations.wandb as wandb``.
+
+Values, configuration and files go to a trial; what is drawn or watched (images, gradients) is not
+kept, which is said once for each kind.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, MutableMapping
+from fnmatch import fnmatchcase
+from types import SimpleNamespace, TracebackType
+from typing import Any
+
+from track.errors import TrackError
+from track.integrations.run import Run
+from track.integrations.wandb_data import Artifact, Histogram, Media, Table, plain_of
+
+run: WandbRun | None = None
+"""The current run."""
+
+
+class Config(MutableMapping[str, Any]):
+    """The configuration of a run: its items are attributes, too.
+
+    Parameters
+    ----------
+    of
+        the run
+    """
+
+    def __init__(self, of: Run) -> None:
+        vars(self).update(_run=of, _items={})
+
+    def __getitem__(self, name: str) -> Any:
+        return self._items[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._items[name] = value
+        self._run.configure({name: value})
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("what was configured is recorded and stays")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._items:
+            raise AttributeError(f"the configuration has no {name!r}")
+        return self._items[name]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def update(self, values: Any = (), **kwargs: Any) -> None:  # type: ignore[override]  # more
+        """Add items: of a mapping or a namespace, or named."""
+        if not isinstance(values, Mapping) and hasattr(values, "__dict__"):
+            values = vars(values)
+        for name, value in {**dict(values or {}), **kwargs}.items():
+            if name != "allow_val_change":
+                self[str(name)] = value
+
+    def setdefaults(self, values: Mapping[str, Any]) -> None:
+        """Add those items that are not there."""
+        self.update({name: value for name, value in values.items() if name not in self})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all items."""
+        return dict(self._items)
+
+
+class Summary(MutableMapping[str, Any]):
+    """What sums a run up: the last value of each metric, and what is set here.
+
+    Parameters
+    ----------
+    of
+        the run
+    """
+
+    def __init__(self, of: Run) -> None:
+        self._run = of
+        self._items: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._items[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._items[name] = value
+        self._run.metadata({f"summary/{name}": value})
+
+    def __delitem__(self, name: str) -> None:
+        self._items.pop(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def seen(self, values: Mapping[str, Any]) -> None:
+        """Take note of values that were logged."""
+        self._items.update(values)
+
+
+class WandbRun:
+    """What ``init`` returns.
+
+    Parameters
+    ----------
+    of
+        the run that logs
+    """
+
+    def __init__(self, of: Run) -> None:
+        self._run = of
+        self.config = Config(of)
+        self.summary = Summary(of)
+        self.step = 0
+        self._axes: list[tuple[str, str]] = []
+        """Pattern of names, and the metric whose value is their step."""
+        self._seen: dict[str, Any] = {}
+
+    @property
+    def id(self) -> str:
+        """The id, under which ``init(id=…, resume=…)`` finds the run again."""
+        return self._run.known_as()
+
+    @property
+    def name(self) -> str:
+        """The name of the trial."""
+        return self._run.name or self.id
+
+    @property
+    def project(self) -> str | None:
+        """The project of the trial."""
+        return self._run.project
+
+    @property
+    def trial(self) -> Any:
+        """The logger of the trial."""
+        return self._run.trial
+
+    @property
+    def dir(self) -> str:
+        """The working folder: files are logged from where they are."""
+        return os.getcwd()
+
+    url = None
+
+    def log(
+        self,
+        data: Mapping[str, Any],
+        step: int | None = None,
+        commit: bool | None = None,
+        sync: Any = None,
+    ) -> None:
+        """Log values, at the next step unless one is given."""
+        if step is not None:
+            self.step = step
+        self._run.start_once()
+        values = {name: plain_of(value, self._run.miss) for name, value in data.items()}
+        self._seen.update(values)
+        for at, part in self._by_step(values).items():
+            self._run.log(part, at)
+        self.summary.seen({name: value for name, value in values.items() if value is not None})
+        if commit or (commit is None and step is None):
+            self.step += 1
+
+    def _by_step(self, values: Mapping[str, Any]) -> dict[Any, dict[str, Any]]:
+        parts: dict[Any, dict[str, Any]] = {}
+        for name, value in values.items():
+            axis = next((axis for glob, axis in self._axes if fnmatchcase(name, glob)), None)
+            at = self.step if axis is None or axis == name else self._seen.get(axis, self.step)
+            parts.setdefault(at, {})[name] = value
+        return parts
+
+    def define_metric(self, name: str, step_metric: Any = None, **kwargs: Any) -> Any:
+        """Have the value of one metric be the step of others."""
+        if step_metric is not None:
+            self._axes.insert(0, (name, str(getattr(step_metric, "name", step_metric))))
+        return SimpleNamespace(name=name)
+
+    def log_artifact(
+        self,
+        artifact: Any,
+        name: str | None = None,
+        type: str | None = None,  # noqa: A002 - as it is called
+        **kwargs: Any,
+    ) -> Any:
+        """Keep the files of an artifact, or a file."""
+        if not isinstance(artifact, Artifact):
+            made = Artifact(name or os.path.basename(os.fspath(artifact)), type or "file")
+            (made.add_dir if os.path.isdir(artifact) else made.add_file)(artifact)
+            artifact = made
+        for path in artifact.paths:
+            self._run.file(path)
+        self._run.metadata({f"artifact:{artifact.name}": artifact.described()})
+        return artifact
+
+    def save(self, glob_str: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Keep the files of a pattern."""
+        from glob import glob
+
+        for path in sorted(glob(os.fspath(glob_str))) if glob_str else []:
+            if os.path.isfile(path):
+                self._run.file(path)
+
+    def watch(self, *args: Any, **kwargs: Any) -> None:
+        """Say that gradients are not watched."""
+        self._run.miss("gradients: watch has no effect")
+
+    def unwatch(self, *args: Any, **kwargs: Any) -> None:
+        """Return: nothing is watched."""
+
+    def alert(self, title: str, text: str = "", **kwargs: Any) -> None:
+        """Keep the text of an alert as metadata."""
+        self._run.metadata({f"alert:{title}": text})
+
+    def finish(self, exit_code: int | None = None, **kwargs: Any) -> None:
+        """End the trial."""
+        if exit_code:
+            self._run.finish(RuntimeError, RuntimeError(f"finished with exit code {exit_code}"))
+        else:
+            self._run.finish()
+        _forget(self)
+
+    def __enter__(self) -> WandbRun:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_val: BaseException | None,
+        exc_tb: TracebackType | None,
+    ) -> None:
+        self._run.finish(exc_type, exc_val, exc_tb)
+        _forget(self)
+
+
+def init(
+    project: str | None = None,
+    config: Any = None,
+    *,
+    name: str | None = None,
+    group: str | None = None,
+    tags: Any = None,
+    id: str | None = None,  # noqa: A002 - as it is called
+    mode: str | None = None,
+    reinit: Any = None,
+    to: Any = None,
+    **settings: Any,
+) -> WandbRun:
+    """Begin a run, or return the current one.
+
+    Parameters
+    ----------
+    project, group, name, tags
+        of the trial
+    config
+        its parameters: a mapping or a namespace
+    id
+        with the id of an earlier run that one goes on
+    mode
+        ``disabled`` logs to memory only
+    reinit
+        begin another run, though there is one
+    to
+        where to log, see :class:`track.integrations.run.Run`
+    settings
+        whatever else W&B takes, which is kept as metadata
+    """
+    global run  # noqa: PLW0603 - as scripts know it
+    if run is not None and not reinit:
+        return run
+    if run is not None:
+        run.finish()
+    guest = Run(
+        "memory:" if mode == "disabled" else to,
+        project=project,
+        group=group,
+        name=name,
+        tags=dict.fromkeys(map(str, tags or ())),
+        run_id=id,
+    )
+    run = WandbRun(guest)
+    if isinstance(config, Mapping) or hasattr(config, "__dict__"):
+        run.config.update(config)
+    described = {key: value for key, value in settings.items() if value is not None}
+    if described:
+        guest.describe({"wandb": described})
+    return run
+
+
+def _forget(ended: WandbRun) -> None:
+    global run  # noqa: PLW0603 - as scripts know it
+    if run is ended:
+        run = None
+
+
+def _current() -> WandbRun:
+    if run is None:
+        raise TrackError("call wandb.init() before anything is logged")
+    return run
+
+
+def log(
+    data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, **kwargs: Any
+) -> None:
+    """Log values, see :meth:`WandbRun.log`."""
+    _current().log(data, step, commit)
+
+
+def define_metric(name: str, step_metric: Any = None, **kwargs: Any) -> Any:
+    """Have the value of one metric be the step of others."""
+    return _current().define_metric(name, step_metric, **kwargs)
+
+
+def log_artifact(artifact: Any, *args: Any, **kwargs: Any) -> Any:
+    """Keep the files of an artifact, or a file."""
+    return _current().log_artifact(artifact, *args, **kwargs)
+
+
+def save(*args: Any, **kwargs: Any) -> None:
+    """Keep the files of a pattern."""
+    _current().save(*args, **kwargs)
+
+
+def watch(*args: Any, **kwargs: Any) -> None:
+    """Say that gradients are not watched."""
+    _current().watch(*args, **kwargs)
+
+
+def unwatch(*args: Any, **kwargs: Any) -> None:
+    """Return: nothing is watched."""
+
+
+def alert(title: str, text: str = "", **kwargs: Any) -> None:
+    """Keep the text of an alert as metadata."""
+    _current().alert(title, text, **kwargs)
+
+
+def finish(exit_code: int | None = None, **kwargs: Any) -> None:
+    """End the run, if there is one."""
+    if run is not None:
+        run.finish(exit_code)
+
+
+def login(*args: Any, **kwargs: Any) -> bool:
+    """Return: there is nowhere to log in."""
+    return True
+
+
+class Settings(SimpleNamespace):
+    """Settings of W&B, which have no effect."""
+
+
+class Image(Media):
+    """An image, which is not kept; its caption is."""
+
+
+class Video(Media):
+    """A video, which is not kept; its caption is."""
+
+
+class Audio(Media):
+    """A sound, which is not kept; its caption is."""
+
+
+class Html(Media):
+    """A page, which is not kept; its caption is."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("config", "summary"):
+        return getattr(_current(), name)
+    raise AttributeError(f"track.integrations.wandb has no {name!r}")
+
+
+__all__ = [
+    "Artifact",
+    "Audio",
+    "Histogram",
+    "Html",
+    "Image",
+    "Settings",
+    "Table",
+    "Video",
+    "alert",
+    "define_metric",
+    "finish",
+    "init",
+    "log",
+    "log_artifact",
+    "login",
+    "save",
+    "unwatch",
+    "watch",
+]
