@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from tests.strategies import appends
 from track.errors import EncodingError, JournalClosed
 from track.events.codec import decode
-from track.events.record import MAX_GROUP
+from track.events.record import MAX_GROUP, frame, frame_group
 from track.events.types import MetricsLogged, TrialStarted, Unknown
 from track.journals.journal import Journal
 from track.journals.producer import Producer
@@ -72,6 +72,15 @@ class JournalContract:
         journal.close()
         with pytest.raises(JournalClosed):
             write(b"2")
+
+    def test_records_of_another_journal_are_appended_as_one(self, journal):
+        """Whatever groups they were in, and also those that are masked."""
+        journal.append([b"a"])
+        grouped = frame_group([b"b", b"\xc1TJ", b"c"])
+        journal.append_records([grouped[:21], grouped[21:44], grouped[44:], frame(b"d")])
+        journal.append_records([frame(b"e")])
+        journal.append([b"f"])
+        assert payloads_of(journal) == [b"a", b"b", b"\xc1TJ", b"c", b"d", b"e", b"f"]
 
     def test_appending_nothing_changes_nothing(self, journal):
         """An empty batch is no event."""

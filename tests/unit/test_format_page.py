@@ -83,6 +83,17 @@ def test_the_numbers_named_in_the_example_are_those_in_its_bytes(example):
     assert named["at"] == f"at {AT}"
 
 
+def test_a_closing_crc_is_that_of_the_payload_alone(example_record):
+    """Whatever the header says, what it leads to is the number on the page."""
+    (number,) = re.findall(
+        r"`crc32\(header, 0x2144DF1C\)` is the same for every header,\n`(\w+)`", PAGE
+    )
+    first, second = example_record, frame_group([example_record[16:-4], b"another"])
+    assert first[:16] != second[:16]
+    assert zlib.crc32(first[:16], SEED) == zlib.crc32(second[:16], SEED) == int(number, 16)
+    assert first[16:] == second[16 : len(first)]
+
+
 def test_track_writes_the_bytes_of_the_example(example_record):
     payload = Encoder().encode(MetricsLogged, BODY, STREAM, PRODUCER, 7, AT)
     assert frame(payload) == example_record

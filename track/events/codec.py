@@ -12,6 +12,7 @@ from struct import Struct
 from typing import Any, NamedTuple
 
 from track.errors import EncodingError
+from track.events.record import HEADER_SIZE, MASK_AT, OVERHEAD, Record, payload_of
 from track.events.types import CATALOGUE, Event, Kind, Recorded, Unknown
 from track.events.values import MAX_DEPTH, check_depth, is_too_deep, new_packer, pack_values, unpack
 
@@ -201,8 +202,23 @@ def envelope(payload: bytes) -> Envelope | None:
 
 def identify(payload: bytes) -> tuple[int, int] | None:
     """Return the producer and the sequence of a payload, None when it is no event."""
-    found = envelope(payload)
-    return None if found is None else (found.producer, found.sequence)
+    return _identity_at(payload, 0, len(payload))
+
+
+def identify_record(record: Record) -> tuple[int, int] | None:
+    """Return the producer and the sequence in a record, None when it is no event's."""
+    if record[MASK_AT]:
+        return identify(payload_of(record))
+    return _identity_at(record, HEADER_SIZE, len(record) - OVERHEAD)
+
+
+def _identity_at(data: bytes, start: int, size: int) -> tuple[int, int] | None:
+    if size < ENVELOPE.size:
+        return None
+    head, _, mark_1, producer, mark_2, sequence, mark_3, _ = _unpack_envelope(data, start)
+    if (head[0], head[3], mark_1, mark_2, mark_3) != _MARKERS:
+        return None
+    return producer, sequence
 
 
 def _revive_event(tag: int, version: int, body: list[Any]) -> Event:

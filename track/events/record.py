@@ -11,6 +11,10 @@ Two properties carry the whole of recovery:
 * The closing CRC continues from :data:`SEED`, and a CRC-32 over data and its own checksum always
   ends in that very value. A run of intact records therefore maps ``SEED`` to ``SEED``: one call
   checks a megabyte.
+
+A third one carries delivery: a header ends with its own CRC, so the closing CRC is the same
+whatever the header says. Payload and closing CRC are sealed where an event is recorded; to append
+the record elsewhere, its header alone is written anew.
 """
 
 from __future__ import annotations
@@ -33,6 +37,8 @@ _CRC = Struct("<I")
 HEADER_SIZE = WORDS.size
 MASK_AT = 7
 """Offset of the mask in a header."""
+_REST_AT = 8
+"""Offset of the number of bytes of the group that follow, in a header."""
 
 CRC_SIZE = _CRC.size
 OVERHEAD = HEADER_SIZE + CRC_SIZE
@@ -41,10 +47,14 @@ MAX_GROUP = 2**26
 """Bytes of one group of records: a reader holds a whole group before it can yield any of it."""
 
 
-def _header(length: int, mask: int, group_remaining: int) -> bytes:
+Record = bytes
+"""A whole record, header included, as a writer made it."""
+
+
+def _header(length: int, mask: int) -> bytes:
     if length > MAX_LENGTH:
         raise EncodingError(f"a payload of {length} bytes is over the limit of {MAX_LENGTH}")
-    fields = _FIELDS.pack(MAGIC, VERSION, length | mask << 24, group_remaining)
+    fields = _FIELDS.pack(MAGIC, VERSION, length | mask << 24, 0)
     return fields + _CRC.pack(crc32(fields))
 
 
@@ -55,15 +65,13 @@ _plain_headers: dict[int, bytes] = {}
 """Headers of lone unmasked records by payload length: most records have one of few lengths."""
 
 
-def frame(payload: bytes, group_remaining: int = 0) -> bytes:
-    """Return the record of a payload.
+def frame(payload: bytes) -> Record:
+    """Return the record of a payload that is appended alone.
 
     Parameters
     ----------
     payload
         at most :data:`MAX_LENGTH` bytes
-    rest
-        bytes of the group that follow this record; 0 for the last, or only, record of an append
 
     Raises
     ------
@@ -71,13 +79,13 @@ def frame(payload: bytes, group_remaining: int = 0) -> bytes:
         the payload was crafted to defeat the mask
     """
     # Looking for one byte takes a tenth of the time of looking for three.
-    if not group_remaining and not (MAGIC[0] in payload and MAGIC in payload):
+    if not (MAGIC[0] in payload and MAGIC in payload):
         length = len(payload)
         record = (_plain_headers.get(length) or _plain_header(length)) + payload
         crc = crc32(record, SEED)
         if crc >> 24 not in START or not _ends_in_a_start(crc):
             return record + crc.to_bytes(4, "little")
-    return _frame_masked(payload, group_remaining)
+    return _frame_masked(payload)
 
 
 def framer(prefix: bytes) -> Callable[[bytes], bytes]:
@@ -112,19 +120,19 @@ def framer(prefix: bytes) -> Callable[[bytes], bytes]:
 
 
 def _plain_header(length: int) -> bytes:
-    header = _header(length, 0, 0)
+    header = _header(length, 0)
     if length < _COMMON:
         _plain_headers[length] = header
     return header
 
 
-def _frame_masked(payload: bytes, group_remaining: int) -> bytes:
+def _frame_masked(payload: bytes) -> Record:
     """Return the record with the smallest mask under which nothing in it misleads a reader."""
     for mask in range(256):
         masked = xor(payload, mask)
         if MAGIC in masked:
             continue
-        record = _header(len(payload), mask, group_remaining) + masked
+        record = _header(len(payload), mask) + masked
         crc = crc32(record, SEED)
         if not _ends_in_a_start(crc):
             return record + crc.to_bytes(4, "little")
@@ -150,17 +158,71 @@ def frame_group(payloads: Sequence[bytes]) -> bytes:
     EncodingError
         together they are larger than :data:`MAX_GROUP`
     """
-    group_remaining = sum(map(len, payloads)) + OVERHEAD * len(payloads)
-    if group_remaining > MAX_GROUP:
+    _check_group(len(payloads), sum(map(len, payloads)) + OVERHEAD * len(payloads))
+    return group([*map(frame, payloads)])
+
+
+def group(records: Sequence[Record]) -> bytes:
+    """Return records as they are appended together, all or none.
+
+    Raises
+    ------
+    EncodingError
+        together they are larger than :data:`MAX_GROUP`
+    """
+    remaining = sum(map(len, records))
+    _check_group(len(records), remaining)
+    parts: list[bytes] = []
+    for record in records:
+        remaining -= len(record)
+        head = record[:_REST_AT] + remaining.to_bytes(4, "little")
+        parts += head, crc32(head).to_bytes(4, "little"), record[HEADER_SIZE:]
+    return b"".join(parts)
+
+
+def _check_group(count: int, size: int) -> None:
+    if size > MAX_GROUP:
         raise EncodingError(
-            f"{len(payloads)} events of {group_remaining} bytes cannot be appended as one: "
+            f"{count} events of {size} bytes cannot be appended as one: "
             f"the limit is {MAX_GROUP} bytes, append them in smaller batches"
         )
-    records = []
-    for payload in payloads:
-        group_remaining -= len(payload) + OVERHEAD
-        records.append(frame(payload, group_remaining))
-    return b"".join(records)
+
+
+def alone(record: Record) -> Record:
+    """Return a record that belongs to no group."""
+    return record if record.startswith(_NONE_FOLLOWS, _REST_AT) else group([record])
+
+
+_NONE_FOLLOWS = bytes(4)
+
+
+def payload_of(record: Record) -> bytes:
+    """Return the payload of a record."""
+    return xor(record[HEADER_SIZE:-CRC_SIZE], record[MASK_AT])
+
+
+def are_sound(records: Sequence[Record], data: bytes) -> bool:
+    """Return whether records hold all that readers rely on, so that they may go into a journal.
+
+    Parameters
+    ----------
+    records
+        what looks like records that are appended alone
+    data
+        all of their bytes
+    """
+    if data.count(MAGIC) != len(records) or any(start in data for start in _AFTER_A_START):
+        return False
+    if records and _ends_in_a_start(int.from_bytes(data[-CRC_SIZE:], "little")):
+        return False
+    return all(
+        record.startswith(_NONE_FOLLOWS, _REST_AT) and crc32(record, SEED) == SEED
+        for record in records
+    )
+
+
+_AFTER_A_START = [START[:size] + START for size in range(1, 5)]
+"""A record that ends in what a record starts with, and the next one."""
 
 
 def xor(data: bytes, mask: int) -> bytes:

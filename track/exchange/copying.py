@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import NamedTuple
 
 from track.errors import BackendError
 from track.events.codec import identify
 from track.journals.buffered import BufferedJournal
+from track.journals.delivery import deliver
 from track.journals.file import FileJournal
-from track.journals.journal import Batch, Journal, PartialDuplicate
+from track.journals.journal import Batch, Journal
 from track.journals.local import JournalOnDisk
 from track.journals.memory import MemoryJournal
 from track.persistence.artifacts import is_digest
@@ -23,12 +25,6 @@ _BATCH_BYTES = 2**20
 
 _FILE_BATCH_BYTES = 2**12
 """The size of an append to a file: reading large appends takes ten times as long as small ones."""
-
-_Named = tuple[tuple[int, int], bytes]
-"""The producer and the sequence of an event, and its payload."""
-
-_LATE_ARRIVALS = 5
-"""The number of tries while parts of a batch arrive from elsewhere meanwhile."""
 
 
 class Copied(NamedTuple):
@@ -108,7 +104,7 @@ def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_pr
     copied = left_out = nameless = 0
     upper_bound = source.upper_bound()
     for position, batch in _batches(source.read_batches(), _BATCH_BYTES):
-        named = [(who, payload) for payload in batch if (who := identify(payload)) is not None]
+        named = [payload for payload in batch if identify(payload) is not None]
         new = _deliver(target, named)
         copied += new
         left_out += len(named) - new
@@ -132,19 +128,15 @@ def _batches(batches: Iterable[Batch], size: int) -> Iterator[tuple[int, list[by
         yield position, batch
 
 
-def _deliver(target: Journal, batch: list[_Named], late_arrivals: int = _LATE_ARRIVALS) -> int:
+def _deliver(target: Journal, batch: list[bytes]) -> int:
     """Append the missing events of a batch to the target, and return their number."""
-    try:
-        with _turn(target):
-            missing = _missing(target, batch)
-            size = _FILE_BATCH_BYTES if isinstance(target, FileJournal) else _BATCH_BYTES
-            for _, payloads in _batches([(range(len(missing)), missing)], size):
-                target.append_foreign(payloads)
-    except PartialDuplicate:
-        if not late_arrivals:
-            raise
-        return _deliver(target, batch, late_arrivals - 1)
-    return len(missing)
+    size = _FILE_BATCH_BYTES if isinstance(target, FileJournal) else _BATCH_BYTES
+
+    def append(missing: Sequence[bytes]) -> None:
+        for _, payloads in _batches([(range(len(missing)), [*missing])], size):
+            target.append_foreign(payloads)
+
+    return deliver(target, batch, identify, append, turn=partial(_turn, target))
 
 
 def _turn(target: Journal) -> AbstractContextManager[None]:
@@ -152,19 +144,6 @@ def _turn(target: Journal) -> AbstractContextManager[None]:
     if isinstance(target, (JournalOnDisk, MemoryJournal)):
         return target.exclusive()
     return nullcontext()
-
-
-def _missing(target: Journal, batch: list[_Named]) -> list[bytes]:
-    """Return the events of a batch that the target lacks, each once."""
-    missing = []
-    last: dict[int, int] = {}
-    for (producer, sequence), payload in batch:
-        if producer not in last:
-            last[producer] = target.last_sequence(producer)
-        if sequence > last[producer]:
-            last[producer] = sequence
-            missing.append(payload)
-    return missing
 
 
 def _copy_files(source: Protocol, target: Protocol) -> int:

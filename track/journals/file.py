@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from track.errors import JournalError, JournalWriteError
-from track.events.record import MAX_GROUP, OVERHEAD, frame, frame_group, framer
-from track.events.scan import Damage, find_record, records, salvage, scan
+from track.events.record import MAX_GROUP, OVERHEAD, Record, frame, frame_group, framer, group
+from track.events.scan import Damage, Scan, find_record, records, salvage, scan
 from track.journals.file_lock import LockedFile
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.journals.local import JournalOnDisk
@@ -67,7 +67,12 @@ class FileJournal(JournalOnDisk):
         """How many bytes to read at a time."""
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        data = frame(payloads[0]) if len(payloads) == 1 else frame_group(payloads)
+        self._write(frame(payloads[0]) if len(payloads) == 1 else frame_group(payloads))
+
+    def append_records(self, records: Sequence[Record]) -> None:
+        self._write(group(records))
+
+    def _write(self, data: bytes) -> None:
         try:
             written = os.write(self.file.fd, data)
         except OSError as error:
@@ -118,6 +123,18 @@ class FileJournal(JournalOnDisk):
         )
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
+        for _, _, found in self._scans(after):
+            yield found.ends, found.payloads
+
+    def read_records(self, after: int = 0) -> Iterator[tuple[list[int], list[Record]]]:
+        """Yield the records behind a position, as they are, and where each ends."""
+        for start, data, found in self._scans(after):
+            ends = [end - start for end in found.ends]
+            sizes = [len(payload) + OVERHEAD for payload in found.payloads]
+            yield found.ends, [data[e - size : e] for e, size in zip(ends, sizes, strict=True)]
+
+    def _scans(self, after: int) -> Iterator[tuple[int, bytes, Scan]]:
+        """Yield pieces that hold records: where each begins, its bytes, and what is in it."""
         # Up to the end as it is now: whoever logs meanwhile must not keep a reader busy.
         window, end = self.window, self.upper_bound()
         beyond = partial(find_record, self._read, self.window)
@@ -127,7 +144,7 @@ class FileJournal(JournalOnDisk):
             for piece in result.damage:
                 self._report(piece)
             if result.payloads:
-                yield result.ends, result.payloads
+                yield after, data, result
             if result.consumed > after:
                 after, window = result.consumed, self.window
             elif result.at_end:

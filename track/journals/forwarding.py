@@ -27,12 +27,13 @@ from track.errors import (
     StorageWarning,
     warn,
 )
-from track.events.codec import identify
+from track.events.codec import identify_record
+from track.events.record import Record
+from track.journals.delivery import deliver
 from track.journals.journal import (
     SYNC_INTERVAL_NS,
     ExclusiveJournal,
     Journal,
-    PartialDuplicate,
 )
 from track.journals.layered import ExclusiveLayer, LayeredJournal
 from track.journals.spool import BATCH_BYTES, Spool
@@ -51,9 +52,6 @@ _LOOK_AROUND_S = 10.0
 
 _LEAST_BATCH_BYTES, _SLOW_S = 2**17, 0.25
 """The smallest batch, as long as batches take less time than this."""
-
-_LATE_ARRIVALS = 5
-"""How often a part of a batch may turn out to have arrived meanwhile."""
 
 _SHARE = 0.02
 """The part of a processor that the thread may take: the program logs to do something else."""
@@ -155,7 +153,7 @@ class Forwarder:
             return False
         in_step, self._in_step = self._in_step, False
         began = time.monotonic()
-        self._deliver(batch, in_step=in_step)
+        self._deliver(batch, is_new=in_step)
         self.spool.forget()
         self._in_step = True
         # Others wait for a large batch, but the slower the journal is, the more they pay for small.
@@ -164,33 +162,8 @@ class Forwarder:
         self._batch_bytes = min(max(size, _LEAST_BATCH_BYTES), BATCH_BYTES)
         return True
 
-    def _deliver(
-        self, batch: list[bytes], *, in_step: bool, late_arrivals: int = _LATE_ARRIVALS
-    ) -> int:
-        """Have the far journal take what it lacks of a batch, and return how many events it took.
-
-        What a connection carried that was lost may arrive after it was looked for.
-        """
-        missing = batch if in_step else self._missing(batch)
-        try:
-            self.far.append_foreign(missing)
-        except PartialDuplicate:
-            if not late_arrivals:
-                raise
-            return self._deliver(batch, in_step=False, late_arrivals=late_arrivals - 1)
-        return len(missing)
-
-    def _missing(self, batch: list[bytes]) -> list[bytes]:
-        """Return what of a batch has not arrived."""
-        missing = []
-        last: dict[int, int] = {}
-        for payload in batch:
-            producer, sequence = identify(payload) or (None, 1)
-            if producer is not None and producer not in last:
-                last[producer] = self.far.last_sequence(producer)
-            if producer is None or sequence > last[producer]:
-                missing.append(payload)
-        return missing
+    def _deliver(self, batch: list[Record], *, is_new: bool = False) -> int:
+        return deliver(self.far, batch, identify_record, self.far.append_records, is_new=is_new)
 
     def send_left_behind(self) -> int:
         """Send what processes left in the folder that are gone, and return how many events.
@@ -212,7 +185,7 @@ class Forwarder:
         sent = 0
         try:
             while batch := spool.oldest():
-                sent += self._deliver(batch, in_step=False)
+                sent += self._deliver(batch)
                 spool.forget()
         except JournalUnreachable:
             raise

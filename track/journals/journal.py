@@ -28,6 +28,7 @@ from typing import Literal, Protocol
 
 from track.errors import BackendError, JournalWriteError
 from track.events.codec import STREAM, decode, identify
+from track.events.record import Record, payload_of
 from track.events.types import Recorded
 
 Batch = tuple[Sequence[int], list[bytes]]
@@ -101,6 +102,13 @@ class Journal(ABC):
             as of :meth:`append`
         """
         self.append(payloads)
+
+    def append_records(self, records: Sequence[Record]) -> None:
+        """Do what :meth:`append_foreign` does, given whole records as a journal in a file has them.
+
+        A journal that is made of records, or hands them on, writes them as they are.
+        """
+        self.append_foreign([*map(payload_of, records)])
 
     @abstractmethod
     def read_batches(self, after: int = 0) -> Iterator[Batch]:

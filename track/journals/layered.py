@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import get_ident
 
+from track.events.record import Record
 from track.journals.journal import (
     Batch,
     CacheSource,
@@ -39,6 +40,9 @@ class LayeredJournal(Journal):
 
     def append_foreign(self, payloads: Sequence[bytes]) -> None:
         self._behind().append_foreign(payloads)
+
+    def append_records(self, records: Sequence[Record]) -> None:
+        self._behind().append_records(records)
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         return self._behind().read_batches(after)

@@ -180,23 +180,31 @@ class Producer:
         self._recorders.add(recorder)
         return recorder.record
 
-    def append_encoded(self, payloads: Sequence[bytes], *, decided: bool) -> None:
-        """Append what others recorded, as it is. It is in the journal when this returns.
+    def append_records(self, records: Sequence[bytes]) -> None:
+        """Append what others recorded, as it is; it is in the journal when this returns.
 
-        Parameters
-        ----------
-        payloads
-            of the events
-        decided
-            whether they are what is decided in the exclusive section that this thread is in
+        Raises
+        ------
+        JournalError
+            see :meth:`track.journals.journal.Journal.append_records`
+        """
+        self._append_for_others(self.journal.append_records, records)
+
+    def append_decided(self, payloads: Sequence[bytes]) -> None:
+        """Append what was decided for others in the exclusive section that this thread is in.
 
         Raises
         ------
         JournalError
             see :meth:`track.journals.journal.Journal.append`
         """
+        self._append_for_others(self.journal.append, payloads)
+
+    def _append_for_others(
+        self, append: Callable[[Sequence[bytes]], None], events: Sequence[bytes]
+    ) -> None:
         self.changed = True
-        (self.journal.append if decided else self.journal.append_foreign)(payloads)
+        append(events)
         if time_ns() >= self.journal.sync_due_ns:
             self.journal.sync()
 

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from track.errors import JournalClosed, JournalWriteError, NotRecordedWarning, warn
+from track.events.record import Record
 from track.journals.file import FileJournal
 from track.journals.journal import Durability
 from track.utils.files import is_at
@@ -179,8 +180,8 @@ class Spool:
         """Return whether no event is kept any more."""
         return self.acknowledged >= self.end
 
-    def oldest(self, size: int = BATCH_BYTES) -> list[bytes]:
-        """Return the oldest batch that was not forgotten; nothing when there is none.
+    def oldest(self, size: int = BATCH_BYTES) -> list[Record]:
+        """Return the oldest records that were not forgotten; nothing when there are none.
 
         Parameters
         ----------
@@ -193,9 +194,9 @@ class Spool:
             if journal is None:
                 return []
             journal.window = size
-            for positions, payloads in journal.read_batches(self._offset):
+            for positions, records in journal.read_records(self._offset):
                 self._next_offset = positions[-1]
-                return payloads
+                return records
             if not self._full:
                 return []
             self._remove_oldest()

@@ -22,6 +22,7 @@ from track.errors import (
     MalformedMessage,
     TrackError,
 )
+from track.events.record import Record
 from track.journals.journal import Batch
 from track.relay.limits import Limits, MemoryBudget, Turns, room_for
 from track.relay.listener import Listener, to_streams
@@ -31,8 +32,8 @@ from track.relay.messages import (
     Message,
     Verb,
     body_length,
+    checked_records,
     from_frame,
-    from_records,
     to_records,
     to_subscription,
 )
@@ -71,7 +72,7 @@ _MOST_POSITIONS = 2**16
 class Service(Protocol):
     """What a server stands in front of. Its methods may block."""
 
-    def append(self, payloads: list[bytes]) -> None:
+    def append(self, records: list[Record]) -> None:
         """Append events, all or none, each once."""
 
     def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
@@ -127,7 +128,7 @@ class RelayServer:
         self._appender = ThreadPoolExecutor(1, "track relay append")
         self._next_commit: asyncio.Future[tuple[list[Any], bytes]] | None = None
         """The commit that has not begun, if anybody waits for one."""
-        self._waiting: list[tuple[list[bytes], int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[list[Record], int, asyncio.Future[None]]] = []
         self.attend: Attend = self.attend_to
         """What to do for a connection."""
         self._tasks: dict[asyncio.Task[None], socket.socket] = {}
@@ -301,7 +302,7 @@ class RelayServer:
         try:
             verb, header, attachment = message
             if verb == Verb.APPEND:
-                await self._append(from_records(attachment), len(attachment))
+                await self._append(checked_records(attachment), len(attachment))
                 return Message(Verb.DONE, [])
             if verb == Verb.PROPOSE:
                 unmet, found = await self._in(self._pool, self.service.propose, header, attachment)
@@ -338,9 +339,9 @@ class RelayServer:
 
     # Appending
 
-    async def _append(self, payloads: list[bytes], size: int) -> None:
+    async def _append(self, records: list[Record], size: int) -> None:
         done = asyncio.get_running_loop().create_future()
-        self._waiting.append((payloads, size, done))
+        self._waiting.append((records, size, done))
         self._to_append.set()
         await done
 
@@ -351,7 +352,7 @@ class RelayServer:
             while self._waiting:
                 await self._append_group(self._take_group())
 
-    def _take_group(self) -> list[tuple[list[bytes], int, asyncio.Future[None]]]:
+    def _take_group(self) -> list[tuple[list[Record], int, asyncio.Future[None]]]:
         total = count = 0
         for _, size, _ in self._waiting:
             total += size
@@ -362,12 +363,12 @@ class RelayServer:
         return group
 
     async def _append_group(
-        self, group: list[tuple[list[bytes], int, asyncio.Future[None]]]
+        self, group: list[tuple[list[Record], int, asyncio.Future[None]]]
     ) -> None:
-        payloads = [payload for batch, _, _ in group for payload in batch]
+        records = [record for batch, _, _ in group for record in batch]
         error: Exception | None = None
         try:
-            await self._in(self._appender, self.service.append, payloads)
+            await self._in(self._appender, self.service.append, records)
         except Exception as raised:  # noqa: BLE001 - it is raised to all who wait
             error = raised
         if isinstance(error, EncodingError) and len(group) > 1:

@@ -8,12 +8,13 @@ attachment, which is whatever the verb says.
 from __future__ import annotations
 
 from enum import IntEnum
+from itertools import pairwise
 from struct import Struct
 from typing import Any, NamedTuple
 
 from track.errors import EncodingError, MalformedMessage
-from track.events.record import MAX_GROUP, frame
-from track.events.scan import scan
+from track.events.record import MAX_GROUP, Record, are_sound, frame
+from track.events.scan import Scan, scan
 from track.events.values import pack_values, unpack
 from track.utils.handshake import Channel
 
@@ -145,7 +146,35 @@ def from_records(attachment: bytes) -> list[bytes]:
     MalformedMessage
         it is not the whole records of some payloads, and nothing else
     """
+    return _scanned(attachment).payloads
+
+
+def _scanned(attachment: bytes) -> Scan:
     found = scan(attachment)
     if found.damage or found.consumed != len(attachment):
         raise MalformedMessage("an attachment must consist of whole records")
-    return found.payloads
+    return found
+
+
+def checked_records(attachment: bytes) -> list[Record]:
+    """Return the records of an attachment, as they are, if each of them may be put into a journal.
+
+    A reader checks many at once and believes what a writer sees to. Whoever sends this may be no
+    writer of ours, so each record is checked by itself, and framed anew if it would mislead a
+    reader.
+
+    Raises
+    ------
+    MalformedMessage
+        it is not the whole records of some payloads, and nothing else
+    EncodingError
+        a payload was crafted so that no record can hold it
+    """
+    found = _scanned(attachment)
+    records = [attachment[start:end] for start, end in pairwise([0, *found.ends])]
+    if are_sound(records, attachment):
+        return records
+    return [
+        record if are_sound([record], record) else frame(payload)
+        for record, payload in zip(records, found.payloads, strict=True)
+    ]

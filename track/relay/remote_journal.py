@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from track.events.record import Record, alone
 from track.journals.journal import Batch, Journal
 from track.relay.connection import Connection
 from track.relay.messages import Verb, from_records, to_records
@@ -25,6 +26,10 @@ class RelayJournal(Journal):
         # The server leaves out what it has already, so there is nothing to be resolved here.
         if payloads:
             self._connection.request(Verb.APPEND, [], to_records([*payloads]))
+
+    def append_records(self, records: Sequence[Record]) -> None:
+        if records:
+            self._connection.request(Verb.APPEND, [], b"".join(map(alone, records)))
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
         return filter(None, self._batches(after, live=False))

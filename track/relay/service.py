@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from track.errors import MalformedMessage, RPCCallFailure
-from track.events.codec import identify
-from track.events.record import frame
+from track.events.codec import identify, identify_record
+from track.events.record import Record, frame
+from track.journals.delivery import missing
 from track.journals.journal import Batch
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.repository import (
@@ -91,7 +92,7 @@ class Answering:
 
     # Appending: each event once
 
-    def append(self, payloads: Sequence[bytes]) -> None:
+    def append(self, records: Sequence[Record]) -> None:
         """Append what clients recorded, all or none, except what is in the journal already.
 
         They forget it when this returns.
@@ -101,23 +102,21 @@ class Answering:
         JournalError
             as of :meth:`track.journals.journal.Journal.append`
         """
-        self._take(payloads, decided=False)
+        self._take(records, identify_record, self.protocol.producer.append_records)
 
-    def _take(self, payloads: Sequence[bytes], *, decided: bool) -> None:
+    def _take(
+        self,
+        batch: Sequence[bytes],
+        identify: Callable[[bytes], tuple[int, int] | None],
+        append: Callable[[Sequence[bytes]], None],
+    ) -> None:
         with self._taking:
-            last: dict[int, int] = {}
-            new = []
-            for payload in payloads:
-                producer, sequence = identify(payload) or (None, 0)
-                if producer is not None:
-                    if sequence <= (last.get(producer) or self._last_of(producer)):
-                        continue
-                    last[producer] = sequence
-                new.append(payload)
+            new = missing(batch, identify, self._last_of)
             if not new:
                 return
+            last = dict(filter(None, map(identify, new)))
             try:
-                self.protocol.producer.append_encoded(new, decided=decided)
+                append(new)
             except BaseException:
                 # Whether they are there is the journal's to say, when they come again.
                 for producer in last:
@@ -184,7 +183,7 @@ class Answering:
                 if unmet is not None:
                     self._remember(self._refused, producer, (sequence, unmet))
                     return unmet, b""
-                self._take([payload], decided=True)
+                self._take([payload], identify, self.protocol.producer.append_decided)
             if kind is None:
                 return None, b""
             catch_up(objects, self.protocol.journal)

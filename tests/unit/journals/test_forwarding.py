@@ -144,7 +144,7 @@ def test_an_outage_is_told_once_and_so_is_its_end(journal, far, folder, caplog):
     assert str(folder) in message
     far.away = False
     wait_until(lambda: len(caplog.messages) == 2)
-    assert "sent" in caplog.messages[1]
+    assert "answers again" in caplog.messages[1]
     assert steps(far) == [0, 1, 2]
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from track.errors import JournalClosed, JournalWriteError
+from track.events.record import payload_of
 from track.journals import spool as spools
 from track.journals.file import FileJournal
 from track.journals.spool import Spool
@@ -35,10 +36,15 @@ def small_files(monkeypatch):
     monkeypatch.setattr(spools, "FILE_BYTES", 200)
 
 
+def oldest(spool, *size):
+    """Return the payloads of the oldest batch."""
+    return [*map(payload_of, spool.oldest(*size))]
+
+
 def drained(spool, size=2**20):
     """Send everything, and return it."""
     sent = []
-    while batch := spool.oldest(size):
+    while batch := oldest(spool, size):
         sent += batch
         spool.forget()
     return sent
@@ -67,7 +73,7 @@ os._exit(0)
 
 def test_nothing_is_made_before_something_is_logged(folder, spool):
     """A client that only reads leaves no traces."""
-    assert spool.oldest() == []
+    assert oldest(spool) == []
     spool.sync()
     spool.sync_if_interval()
     assert spool.is_empty
@@ -78,8 +84,8 @@ def test_what_was_appended_is_sent_in_order(spool):
     """Batch by batch; what was not forgotten comes again."""
     for number in range(10):
         spool.append([b"%d" % number, b"more"])
-    first = spool.oldest(1)
-    assert spool.oldest(1) == first
+    first = oldest(spool, 1)
+    assert oldest(spool, 1) == first
     assert drained(spool) == [part for number in range(10) for part in (b"%d" % number, b"more")]
     assert spool.is_empty
     spool.append([b"later"])
@@ -90,21 +96,21 @@ def test_what_was_appended_is_sent_in_order(spool):
 def test_what_was_appended_as_one_is_sent_as_one(spool):
     """However small the batches are."""
     spool.append([b"a" * 300, b"b" * 300, b"c" * 300])
-    assert [len(payload) for payload in spool.oldest(64)] == [300, 300, 300]
+    assert [len(payload) for payload in oldest(spool, 64)] == [300, 300, 300]
 
 
 def test_files_that_are_full_and_sent_are_deleted(folder, spool, small_files):
     """The room that a spool takes is that of what is unacknowledged, and of one file."""
     for number in range(100):
         spool.append([b"%03d" % number * 10])
-        spool.oldest()  # which begins a new file now and then
+        oldest(spool)  # which begins a new file now and then
     before = len(list(folder.glob("*.journal")))
     assert before > 10
     for _ in range(before - 2):
-        assert spool.oldest(64)
+        assert oldest(spool, 64)
         while len(list(folder.glob("*.journal"))) == before:
             spool.forget()
-            spool.oldest(64)
+            oldest(spool, 64)
         before -= 1
     assert len(drained(spool)) > 0
     assert len(list(folder.glob("*.journal"))) <= 1
@@ -116,7 +122,7 @@ def test_a_reader_that_stays_behind_does_not_keep_what_it_sent(folder, spool, sm
         spool.append([b"%03d" % number * 10])
         spool.append([b"%03d" % number * 10])
         for _ in range(2):
-            if number > 10 and spool.oldest(1):
+            if number > 10 and oldest(spool, 1):
                 spool.forget()
         assert len(list(folder.glob("*.journal"))) < 12
 
@@ -167,7 +173,7 @@ def test_what_a_dead_process_left_is_taken_once(folder):
     left_by_another_process(folder, b"a", b"b")
     left_by_another_process(folder, b"c")
     taken = list(Spool.left_behind(str(folder)))
-    assert sorted(payload for spool in taken for payload in spool.oldest()) == [b"a", b"b", b"c"]
+    assert sorted(payload for spool in taken for payload in oldest(spool)) == [b"a", b"b", b"c"]
     assert list(Spool.left_behind(str(folder))) == []
     for spool in taken:
         spool.close()
@@ -259,7 +265,7 @@ def test_threads_append_while_one_sends(spool, small_files):
 
     def send():
         while not done.is_set() or not spool.is_empty:
-            if batch := spool.oldest(256):
+            if batch := oldest(spool, 256):
                 sent.extend(batch)
                 spool.forget()
 
@@ -283,15 +289,19 @@ def test_marks_tell_what_a_thread_appended_and_what_is_sent(spool, small_files):
         until = spool.end
         assert spool.acknowledged < until
         while spool.acknowledged < until:
-            assert spool.oldest(1)
+            assert oldest(spool, 1)
             spool.forget()
-        assert spool.oldest() == []
+        assert oldest(spool) == []
 
 
 FORK = """
 import os
 from pathlib import Path
+from track.events.record import payload_of
 from track.journals.spool import Spool
+
+def oldest(spool):
+    return [*map(payload_of, spool.oldest())]
 
 spool = Spool({folder!r})
 spool.append([b"of the parent"])
@@ -310,9 +320,9 @@ def test_a_forked_child_leaves_the_spool_to_its_parent(folder, child):
     """It has one of its own, and neither its end nor its closing frees that of the parent."""
     parent = """
 held = list(Spool.left_behind({folder!r}))
-assert [spool.oldest() for spool in held] in ([], [[b"of the child"]]), held
+assert [oldest(spool) for spool in held] in ([], [[b"of the child"]]), held
 spool.append([b"more"])
-assert spool.oldest() == [b"of the parent", b"more"]
+assert oldest(spool) == [b"of the parent", b"more"]
 for spool in held:
     spool.close()
 os._exit(0)
@@ -320,7 +330,7 @@ os._exit(0)
     program = FORK.format(folder=str(folder), child=child, parent=parent.format(folder=str(folder)))
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program]
     subprocess.run(command, check=True, cwd=ROOT)
-    found = sorted(payload for left in Spool.left_behind(str(folder)) for payload in left.oldest())
+    found = sorted(payload for left in Spool.left_behind(str(folder)) for payload in oldest(left))
     of_the_child = [b"of the child"] if "append" in child else []
     assert found == [b"more", *of_the_child, b"of the parent"]
 
@@ -337,7 +347,7 @@ def test_a_parent_that_is_gone_holds_nothing_through_its_child(folder):
     process.wait()
     found = []
     while not found:  # the child is forked, but may not have got to letting go
-        found = [left.oldest() for left in Spool.left_behind(str(folder))]
+        found = [oldest(left) for left in Spool.left_behind(str(folder))]
     assert found == [[b"of the parent"]]
     process.stdin.close()
 

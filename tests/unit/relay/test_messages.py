@@ -1,6 +1,7 @@
 """Frames: what one end sends is what the other one gets, or nothing is."""
 
 import struct
+from zlib import crc32
 
 import msgpack
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from tests.hostile import content_of
 from tests.strategies import loggable, same
 from track.errors import EncodingError, InsecureConnection, MalformedMessage
-from track.events.record import MAX_GROUP
+from track.events.record import MAGIC, MAX_GROUP, SEED, START, frame, frame_group
 from track.relay.messages import (
     LENGTH,
     MAX_ANSWER,
@@ -20,6 +21,7 @@ from track.relay.messages import (
     Message,
     Verb,
     body_length,
+    checked_records,
     from_frame,
     from_records,
     to_frame,
@@ -237,6 +239,44 @@ def test_records_are_attached_whole(payloads):
         if broken not in (attachment, b""):
             with pytest.raises(MalformedMessage):
                 from_records(broken)
+
+
+@given(st.lists(st.binary(max_size=100) | st.sampled_from([MAGIC, b"x" + MAGIC])))
+def test_records_go_into_a_journal_as_they_came(payloads):
+    """Also those that are masked; what was appended as one is taken apart."""
+    records = [*map(frame, payloads)]
+    assert checked_records(b"".join(records)) == records
+    assert checked_records(frame_group(payloads)) == records
+    for broken in (frame_group([*payloads, b"a", b"b"])[:-21], b"".join(records) + b"\xc1"):
+        with pytest.raises(MalformedMessage):
+            checked_records(broken)
+
+
+def stranger(payload, start=SEED):
+    """Return a record as a writer makes it that is not ours, and may be up to something."""
+    fields = START + len(payload).to_bytes(4, "little") + bytes(4)
+    record = fields + crc32(fields).to_bytes(4, "little") + payload
+    return record + crc32(record, start).to_bytes(4, "little")
+
+
+def test_what_would_mislead_a_reader_is_framed_anew():
+    """A record within a record would be found by whoever reads on behind damage."""
+    numbers = (number.to_bytes(3, "big") for number in range(2**16))
+    misleading = next(number for number in numbers if stranger(number).endswith(START[:1]))
+    payloads = [b"a" + frame(b"within") + b"b", misleading]
+    came, ours = [*map(stranger, payloads)], [*map(frame, payloads)]
+    assert not set(came) & set(ours)
+    for record, our in zip(came, ours, strict=True):
+        assert checked_records(record) == [our]
+    assert checked_records(b"".join(came)) == ours
+
+
+def test_errors_that_cancel_out_reach_no_journal():
+    """A checksum over both records holds, and those of each do not."""
+    first = stranger(b"first", start=1)
+    both = first + stranger(b"second", start=crc32(first, SEED))
+    assert from_records(both) == [b"first", b"second"]
+    assert checked_records(both) == [frame(b"first"), frame(b"second")]
 
 
 @given(st.lists(st.binary(max_size=100), min_size=1), st.data())

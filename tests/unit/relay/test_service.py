@@ -3,6 +3,7 @@
 import pytest
 
 from track.events.codec import Encoder, stream_id
+from track.events.record import frame
 from track.events.types import StatusChanged
 from track.persistence import get_protocol
 from track.relay.service import Answering
@@ -59,10 +60,10 @@ def test_a_proposal_that_was_refused_stays_refused(answering):
 
 def test_a_batch_that_partly_arrived_is_completed(answering):
     """Events whose number, or a later one, is there are left out; the others are appended."""
-    payloads = [reservation(number)[1] for number in range(1, 6)]
-    answering.append(payloads[:3])
-    answering.append(payloads[1:])
-    answering.append(payloads)
+    records = [frame(reservation(number)[1]) for number in range(1, 6)]
+    answering.append(records[:3])
+    answering.append(records[1:])
+    answering.append(records)
     recorded = [item for item in answering.protocol.events() if item.producer == 7]
     assert [item.sequence for item in recorded] == [1, 2, 3, 4, 5]
     assert answering.last(7) == 5
@@ -72,10 +73,10 @@ def test_a_batch_that_partly_arrived_is_completed(answering):
 def test_producers_that_are_forgotten_are_known_to_the_journal(answering):
     """Of any number of them, a few are remembered; what anybody sends again counts once."""
     few = Answering(answering.protocol, 30.0, remembered=2)
-    payloads = [reservation(1, producer)[1] for producer in range(1, 6)]
-    for payload in [*payloads, *payloads]:
-        few.append([payload])
-    few.append(payloads)
+    records = [frame(reservation(1, producer)[1]) for producer in range(1, 6)]
+    for record in [*records, *records]:
+        few.append([record])
+    few.append(records)
     assert len(statuses(few)) == 5
     assert [few.last(producer) for producer in range(1, 6)] == [1] * 5
     assert len(few._last) == 2
@@ -83,8 +84,8 @@ def test_producers_that_are_forgotten_are_known_to_the_journal(answering):
 
 def test_what_is_in_the_journal_counts_after_a_restart(answering):
     """A new server over the same journal knows what the last one took."""
-    answering.append([reservation(1)[1]])
+    answering.append([frame(reservation(1)[1])])
     again = Answering(answering.protocol, 30.0)
-    again.append([reservation(1)[1], reservation(2)[1]])
+    again.append([frame(reservation(1)[1]), frame(reservation(2)[1])])
     assert again.last(7) == 2
     assert statuses(again) == ["reserved", "reserved"]
