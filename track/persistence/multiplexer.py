@@ -8,7 +8,9 @@ from functools import partial
 from typing import Any
 
 from track.persistence.protocol import (
+    CHANGES,
     DEFAULT_CHRONO,
+    QUESTIONS,
     AggregatorFactory,
     MetricsSink,
     Protocol,
@@ -145,35 +147,8 @@ def _reference(value: Any) -> Any:
     return value
 
 
-for _name in (
-    "add_group_trial",
-    "add_project_trial",
-    "add_trial_tags",
-    "archive_trial",
-    "close",
-    "commit",
-    "forgive_failed_writes",
-    "keep_content",
-    "log_late_start",
-    "log_trial_arguments",
-    "log_trial_chrono_finish",
-    "log_trial_finish",
-    "log_trial_metadata",
-    "log_trial_metrics",
-    "log_trial_start",
-    "restore_trial",
-    "set_group_metadata",
-    "set_trial_status",
-):
-    setattr(ProtocolMultiplexer, _name, _to_all(_name))
-for _name in (
-    "fetch_archived_trials",
-    "fetch_groups",
-    "fetch_projects",
-    "fetch_trials",
-    "get_project",
-    "get_trial",
-    "get_trial_group",
-    "status_of",
-):
+for _name in (*CHANGES, "close", "forgive_failed_writes"):
+    if _name not in vars(ProtocolMultiplexer):
+        setattr(ProtocolMultiplexer, _name, _to_all(_name))
+for _name in QUESTIONS:
     setattr(ProtocolMultiplexer, _name, _to_first(_name))

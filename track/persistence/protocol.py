@@ -350,3 +350,24 @@ class Protocol:
 
     def _missing(self, name: str) -> NotImplementedError:
         return NotImplementedError(f"the backend {type(self).__name__} does not implement {name}")
+
+
+DECISIONS = (
+    *("fetch_and_update_group", "fetch_and_update_trial"),
+    *("new_project", "new_trial", "new_trial_group"),
+)
+"""Methods that change something if others have not done so before."""
+
+CHANGES = (
+    *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
+    *("keep_content", "log_late_start", "log_trial_arguments", "log_trial_chrono_finish"),
+    *("log_trial_chrono_start", "log_trial_finish", "log_trial_metadata", "log_trial_metrics"),
+    *("log_trial_start", "restore_trial", "set_group_metadata", "set_trial_status"),
+)
+"""Methods that change something, whatever others do."""
+
+QUESTIONS = (
+    *("fetch_archived_trials", "fetch_groups", "fetch_projects", "fetch_trials"),
+    *("get_project", "get_trial", "get_trial_group", "status_of"),
+)
+"""Methods that change nothing."""

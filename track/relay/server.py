@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from track.errors import AuthenticationError, BackendError, LockTimeout
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.protocol import Protocol
+from track.persistence.protocol import CHANGES, DECISIONS, QUESTIONS, Protocol
 from track.persistence.registry import get_protocol
 from track.persistence.uri_options import RELAY_PORT, is_loopback, yes_or_no
 from track.persistence.utils import check_options, check_port, parse_uri, without_password
@@ -38,18 +38,6 @@ logger = logging.getLogger(__name__)
 _OPTIONS = ("security_layer", "backend", "users", "certificate", "key", "allow_anyone")
 
 _CANNOT_CHECK = "the server cannot check the login at the moment"
-
-_FORWARDED = (
-    *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
-    *("fetch_and_update_group", "fetch_and_update_trial", "fetch_archived_trials", "fetch_groups"),
-    *("fetch_projects", "fetch_trials", "get_project", "get_trial", "get_trial_group"),
-    "keep_content",
-    *("log_late_start", "log_trial_arguments", "log_trial_chrono_finish", "log_trial_chrono_start"),
-    *("log_trial_finish", "log_trial_metadata", "log_trial_metrics", "log_trial_start"),
-    *("new_project", "new_trial", "new_trial_group", "restore_trial", "set_group_metadata"),
-    *("set_trial_status", "status_of"),
-)
-"""Methods of the backend that the server has, too, for the program it is part of."""
 
 
 class SocketServer(Protocol):
@@ -327,7 +315,7 @@ def _forwarded(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in _FORWARDED:
+for _name in (*DECISIONS, *CHANGES, *QUESTIONS):  # for the program that the server is part of
     setattr(SocketServer, _name, _forwarded(_name))
 
 
