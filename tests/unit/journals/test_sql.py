@@ -28,6 +28,7 @@ from track.events.record import MAX_GROUP
 from track.events.types import TrialStarted
 from track.journals.producer import Producer
 from track.journals.sql import journal as journal_sql
+from track.journals.sql import rewrite
 from track.journals.sql import schema as sql_schema
 from track.journals.sql.journal import SQLJournal
 from track.journals.sql.schema import PART_BYTES
@@ -263,6 +264,23 @@ def test_what_is_read_at_once_is_bounded_however_large_it_gets(journal):
     assert [place for places, _ in batches for place in places] == [*range(1, journal.head() + 1)]
     most = max(sum(map(len, some)) for _, some in batches)
     assert most < journal_sql._READ_BYTES + 2 * PART_BYTES
+
+
+def test_a_rewrite_is_done_in_pieces_however_large_payloads_are(journal, monkeypatch):
+    """Each piece has few rows and few bytes, and the last one may have none."""
+    monkeypatch.setattr(rewrite, "_ROWS", 3)
+    monkeypatch.setattr(rewrite, "_BYTES", 100)
+    payloads = events(1, 1, 11)
+    journal.append(payloads)
+    sizes = []
+
+    def change(payload):
+        sizes.append(len(payload))
+        return payload[:-1] + b"\x00"
+
+    journal.rewrite([7], change, 10)
+    assert len(sizes) == 10
+    assert payloads_of(journal) == [*(one[:-1] + b"\x00" for one in payloads[:10]), payloads[10]]
 
 
 def test_what_an_earlier_version_kept_of_the_objects_is_erased_by_a_redaction(database):

@@ -361,6 +361,18 @@ def test_a_folder_of_somebody_else_has_no_caches(tmp_path, monkeypatch):
     assert cache_of_user("x") is None
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_database_is_read_without_a_place_for_caches(kind, tmp_path, monkeypatch):
+    """A folder that cannot be made, or not be written, costs time and nothing else."""
+    uri = uri_of(kind, str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    (tmp_path / "file").write_text("in the way")
+    trial = fill(uri)
+    check(uri)
+    with track.open(uri) as reader:
+        assert len(reader.trial(trial.uid).metrics["loss"].sample(10)) <= 20
+
+
 def test_a_relative_name_of_the_folder_is_ignored(monkeypatch, tmp_path):
     """As the specification of these folders says."""
     monkeypatch.setenv("XDG_CACHE_HOME", "here")

@@ -11,8 +11,20 @@ from track.events.codec import envelope
 from track.journals.sql.schema import PART_BYTES
 from track.journals.sql.session import Session
 
-_ROWS = 500
-"""Of one transaction."""
+_ROWS, _BYTES = 500, 2**23
+"""Of one transaction; it has at least one row."""
+
+_SELECT = """
+    SELECT position, parts, data FROM (
+        SELECT position, parts, data, sum(octet_length(data)) OVER (
+            ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS size_before
+        FROM events WHERE log = %(log)s AND stream = ANY(%(streams)s)
+            AND position > %(after)s AND position <= %(last)s
+        ORDER BY position LIMIT %(limit)s
+    ) AS these
+    WHERE size_before IS NULL OR size_before < %(most_bytes)s ORDER BY position
+"""
 
 
 def rewrite_some(
@@ -44,18 +56,17 @@ def rewrite_some(
     after, last = bounds
     with session.transaction():
         rows = session.execute(
-            "SELECT position, parts, data FROM events WHERE log = %(log)s "
-            "AND stream = ANY(%(streams)s) AND position > %(after)s AND position <= %(last)s "
-            "ORDER BY position LIMIT %(limit)s",
+            _SELECT,
             log=log,
             streams=[*streams],
             after=after,
             last=last,
             limit=_ROWS,
+            most_bytes=_BYTES,
         )
         for position, parts, first in rows:
             _rewrite_row(log, position, parts, bytes(first), change, session)
-    return int(rows[-1][0]) if len(rows) == _ROWS else last
+    return int(rows[-1][0]) if rows else last
 
 
 def forget_snapshots(log: str, session: Session) -> None:
