@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
+from track.persistence import get_protocol
 from track.relay.server import SocketServer
 from track.structure import Project, Trial, TrialGroup
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from track.relay.limits import Limits
 
 PATIENCE_S = 30
+
+PASSWORD = "hunter2"
 
 
 class Running:
@@ -144,3 +147,12 @@ def fill(store):
     store.new_trial_group(TrialGroup(_uid="group", name="g", project_id="project"))
     trial = Trial(_hash="hash", project_id="project", group_id="group")
     return store.new_trial(trial)
+
+
+def log_in(port, **options):
+    """Log in as Ada, and make a project."""
+    store = get_protocol(uri_of(port, f"ada:{PASSWORD}@", timeout=3, **options))
+    try:
+        store.new_project(Project(name="project"))
+    finally:
+        store.close()

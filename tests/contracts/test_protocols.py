@@ -6,6 +6,7 @@ from multiprocessing import get_context
 
 import pytest
 
+from tests.contracts.archiving_contract import ArchivingContract
 from tests.contracts.backends import BACKENDS, open_file
 from tests.contracts.protocol_contract import ProtocolContract, fill
 from tests.contracts.query_contract import (
@@ -28,7 +29,7 @@ def store(request, tmp_path):
     opened.close()
 
 
-class TestProtocol(ProtocolContract):
+class TestProtocol(ProtocolContract, ArchivingContract):
     """Objects and what is logged of them."""
 
 

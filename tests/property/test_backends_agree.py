@@ -18,6 +18,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.databases import KINDS, uri_of
+from tests.property.client_calls import (
+    call_method,
+    continue_trial,
+    log,
+    new_trial,
+    run,
+    set_project,
+    set_version,
+)
 from tests.property.test_folds import ITEMS, SPECS, STEPS, dump
 from tests.relays import served
 from track import TrackClient
@@ -394,54 +403,6 @@ class BackendsMachine(RuleBasedStateMachine):
 def without_positions(dumped):
     """Return what a projection knows, but for where its events are in its journal."""
     return {name: value for name, value in dumped.items() if name not in ("position", "misfits")}
-
-
-# What clients do; each returns what it shows of itself
-
-
-def call_method(store, name, *args, **kwargs):
-    return getattr(store, name)(*args, **kwargs)
-
-
-def shown(client):
-    """Show the trial of a client, if it has one."""
-    return None if client.logger is None else (client.logger.is_delayed, client.logger.trial)
-
-
-def set_project(client, project, group, force):
-    client.set_project(name=project, force=force)
-    client.set_group(name=group, force=force)
-    return client.project, client.group
-
-
-def new_trial(client, force, **kwargs):
-    client.new_trial(force, **kwargs)
-    return shown(client)
-
-
-def continue_trial(client, uid):
-    client.set_trial(uid=uid, force=True)
-    return shown(client)
-
-
-def log(client, name, *args, **kwargs):
-    getattr(client, name)(*args, **kwargs)
-    return shown(client)
-
-
-def set_version(client, version):
-    client.set_version(version or "", None)
-    return shown(client)
-
-
-def run(client, error, name, values):
-    """Train a little, until an error or the end."""
-    with client:
-        with client.chrono(name):
-            client.log_metrics(**values)
-        if error is not None:
-            raise error
-    return shown(client)
 
 
 TestBackendsAgree = BackendsMachine.TestCase

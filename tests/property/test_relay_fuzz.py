@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tools.fuzz_relay import Fuzzer, Served, make_input
+from tools.fuzz_inputs import make_input
+from tools.fuzz_relay import Fuzzer, Served
 
 BATCH = 40
 

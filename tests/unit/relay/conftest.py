@@ -5,8 +5,10 @@ import logging
 import pytest
 
 from tests.hostile import assert_serving
-from tests.relays import served
+from tests.relays import PASSWORD, served
 from track.persistence import get_protocol
+from track.relay import users as accounts
+from track.relay.users import Users
 
 
 @pytest.fixture
@@ -36,3 +38,11 @@ def layered(request):
     with served("memory:", security_layer=request.param) as running:
         yield running
         assert_serving(running)
+
+
+@pytest.fixture
+def users(tmp_path, monkeypatch):
+    """A file with one user, made with the least cost that clients accept."""
+    monkeypatch.setattr(accounts, "COST", (2**14, 8, 1))
+    Users(tmp_path / "users.json").add("ada", PASSWORD)
+    return tmp_path / "users.json"
