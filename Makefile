@@ -7,7 +7,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
-.PHONY: help demo test test-integrations check bench bench-peers docs golden orion clean
+.PHONY: help demo ui test test-integrations check bench bench-peers docs golden orion clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -15,7 +15,11 @@ help: ## list the targets
 demo: .venv/with-demo ## train a small classifier, log it, and print its report
 	@mkdir -p build/demo
 	@cd build/demo && ../../$(BIN)/python ../../examples/digits.py
-	@echo "the report is build/demo/digits.json, its journal is beside it"
+	@echo "the report is build/demo/digits.json, its journal is beside it; see it in a browser: make ui"
+
+ui: .venv/with-ui ## show what the demo logged in a browser
+	@test -e build/demo/digits.json.journal || $(MAKE) --no-print-directory demo
+	@cd build/demo && ../../$(BIN)/python -m track ui file:digits.json
 
 test: .venv/with-dev ## run all tests
 	@$(BIN)/pytest -q -n auto

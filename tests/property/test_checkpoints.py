@@ -38,6 +38,15 @@ def append(journal, story, at_of):
         journal.append([encode(type(event), [*event], stream, 1, place, at_of(place))])
 
 
+def seen(objects):
+    """Show everything that objects know, but of parts of trials that turned out to be whole."""
+    parts = {part.uid for part in objects.parts.values()}
+    for uid in [*objects.archived]:
+        if uid not in objects.trials and uid not in parts:
+            del objects.archived[uid]
+    return dump(objects)
+
+
 CLOCKS = st.sampled_from(
     [
         lambda place: place * 10**9,
@@ -66,4 +75,4 @@ def test_the_past_at_hand_is_that_of_a_replay(story, more, at_of, data):
             else:
                 moment = Moment(at_ns=at_of(position))
             expected = as_of(journal.read_batches(), position=moment.position, at_ns=moment.at_ns)
-            assert dump(checkpoints.at(moment)) == dump(expected)
+            assert seen(checkpoints.at(moment)) == seen(expected)
