@@ -14,16 +14,15 @@ OTHER = "22 28 250:77 / /proc rw,nosuid - proc proc rw\n"
 
 
 @pytest.fixture
-def mounted(tmp_path, monkeypatch):
-    """Pretend that the temporary folder is on some file system."""
+def mounted(tmp_path):
+    """Write a list of mounts in which the temporary folder is on some file system."""
     device = os.stat(tmp_path).st_dev
 
     def mount(kind):
         numbers = f"{os.major(device)}:{os.minor(device)}"
         table = tmp_path / "mountinfo"
         table.write_text(OTHER + LINE.format(device=numbers, kind=kind) + OTHER)
-        monkeypatch.setattr(mounts, "MOUNTS", str(table))
-        monkeypatch.setattr(settings, "_looked_at", set())
+        return str(table)
 
     return mount
 
@@ -31,21 +30,18 @@ def mounted(tmp_path, monkeypatch):
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "lustre", "cifs", "smb3", "fuse.sshfs"])
 def test_network_file_systems_are_recognised(tmp_path, mounted, kind):
     """By the mount that the path is on, whatever its options are."""
-    mounted(kind)
-    assert network_file_system(str(tmp_path)) == kind
+    assert network_file_system(str(tmp_path), mounted(kind)) == kind
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "tmpfs", "overlay", "zfs"])
 def test_local_file_systems_are_not(tmp_path, mounted, kind):
     """Where everything holds that a journal relies on, there is nothing to say."""
-    mounted(kind)
-    assert network_file_system(str(tmp_path)) is None
+    assert network_file_system(str(tmp_path), mounted(kind)) is None
 
 
-def test_without_a_list_of_mounts_nothing_is_known(tmp_path, monkeypatch):
+def test_without_a_list_of_mounts_nothing_is_known(tmp_path):
     """Other systems have none."""
-    monkeypatch.setattr(mounts, "MOUNTS", str(tmp_path / "missing"))
-    assert network_file_system(str(tmp_path)) is None
+    assert network_file_system(str(tmp_path), str(tmp_path / "missing")) is None
 
 
 def test_this_machine_is_asked_for_real(tmp_path):
@@ -61,7 +57,8 @@ def test_a_store_on_a_network_file_system_is_warned_about_once(
 ):
     """It works as far as it can; the warning says what to use instead."""
     monkeypatch.chdir(tmp_path)
-    mounted("nfs4")
+    monkeypatch.setattr(mounts, "MOUNTS", mounted("nfs4"))
+    monkeypatch.setattr(settings, "_looked_at", set())
     for _ in range(2):
         client = TrackClient(uri)
         with client:

@@ -35,7 +35,7 @@ class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]
 
     @property
     def tracker(self) -> TrialLogger:
-        """The logger of the trial."""
+        """Return the logger of the trial."""
         return self.run.trial
 
     @_on_main_process  # type: ignore[untyped-decorator]  # of Accelerate

@@ -56,7 +56,7 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
 
     @property
     def experiment(self) -> TrialLogger | None:
-        """The logger of the trial, in the process of rank zero; None in others."""
+        """Return the logger of the trial in the process of rank zero, None in others."""
         found: TrialLogger | None = self._trial()
         return found
 
@@ -66,12 +66,12 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
 
     @property
     def name(self) -> str:
-        """What the folder of checkpoints is called."""
+        """Return the name of the folder of checkpoints."""
         return self.run.name or self.run.project or "track"
 
     @property
     def version(self) -> str:
-        """The name of this run, which the trial has as its metadata ``run_id``."""
+        """Return the name of this run, which is the metadata ``run_id`` of the trial."""
         return self.run.known_as()
 
     @property

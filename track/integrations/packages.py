@@ -1,4 +1,4 @@
-"""Importing the frameworks that the integrations are for."""
+"""Import the frameworks that the integrations are for."""
 
 from __future__ import annotations
 

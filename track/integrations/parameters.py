@@ -1,4 +1,4 @@
-"""What of a framework's settings tells trials apart, and what only describes one run.
+"""Sort a framework's settings into parameters of a trial and metadata of a run.
 
 Parameters identify a trial, so that the same training is the same trial, run again. Frameworks say
 hundreds of settings, late, and among them what is different each time. The rule, which all

@@ -1,4 +1,4 @@
-"""The trial that an integration logs to, with the manners of a guest in a training loop."""
+"""Log to the trial of an integration without disturbing the training loop."""
 
 from __future__ import annotations
 
@@ -102,12 +102,12 @@ class Run:
 
     @property
     def is_open(self) -> bool:
-        """Whether the trial is there."""
+        """Return whether the trial exists."""
         return self._trial is not None
 
     @property
     def trial(self) -> TrialLogger:
-        """The logger of the trial, which may still wait for its parameters.
+        """Return the logger of the trial, which may still wait for its parameters.
 
         Raises
         ------

@@ -179,7 +179,7 @@ class TrackCallback:
 
     @property
     def max_propagation_depth(self) -> int | None:
-        """How deep estimators in others get the callback."""
+        """Return how deep nested estimators get the callback."""
         return self._depth
 
     def setup(self, estimator: Any, context: Any) -> None:

@@ -127,27 +127,27 @@ class WandbRun:
 
     @property
     def id(self) -> str:
-        """The id, under which ``init(id=…, resume=…)`` finds the run again."""
+        """Return the id, with which ``init(id=…, resume=…)`` finds the run again."""
         return self._run.known_as()
 
     @property
     def name(self) -> str:
-        """The name of the trial."""
+        """Return the name of the trial."""
         return self._run.name or self.id
 
     @property
     def project(self) -> str | None:
-        """The project of the trial."""
+        """Return the project of the trial."""
         return self._run.project
 
     @property
     def trial(self) -> Any:
-        """The logger of the trial."""
+        """Return the logger of the trial."""
         return self._run.trial
 
     @property
     def dir(self) -> str:
-        """The working folder: files are logged from where they are."""
+        """Return the working folder, since files are logged from where they are."""
         return os.getcwd()
 
     url = None

@@ -1,4 +1,4 @@
-"""What scripts hand to W&B beside numbers, see :mod:`track.integrations.wandb`."""
+"""Convert what scripts hand to W&B beside numbers, see :mod:`track.integrations.wandb`."""
 
 from __future__ import annotations
 

@@ -28,16 +28,19 @@ class BufferedJournal(LayeredJournal):
     Parameters
     ----------
     journal
-        the one that is written to, and raises
+        the journal to write to, which raises
+    max_waiting
+        the number of appends kept in memory while the journal cannot be written
 
     Notes
     -----
-    Each cause is reported once until a write succeeds again. When :data:`MAX_WAITING` appends
-    wait, further ones are dropped and counted: training goes on, as was asked for.
+    Each cause is reported once until a write succeeds again. When ``max_waiting`` appends wait,
+    further ones are dropped and counted: training continues, as the option asks for.
     """
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, max_waiting: int = MAX_WAITING) -> None:
         super().__init__(journal)
+        self.max_waiting = max_waiting
         self.dropped = 0
         self._waiting: deque[Sequence[bytes]] = deque()
         """What each append brought that could not be written, oldest first."""
@@ -59,9 +62,9 @@ class BufferedJournal(LayeredJournal):
         self._tell()
 
     def _keep(self, payloads: Sequence[bytes]) -> None:
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= self.max_waiting:
             self.dropped += len(payloads)
-            self._report("full", f"{MAX_WAITING} appends wait to be written, more are lost")
+            self._report("full", f"{self.max_waiting} appends wait to be written, more are lost")
         else:
             self._waiting.append(payloads)
 

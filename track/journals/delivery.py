@@ -1,4 +1,4 @@
-"""Exactly once: what was recorded somewhere else gets into a journal, whatever arrived before."""
+"""Deliver events that were recorded elsewhere to a journal, exactly once."""
 
 from __future__ import annotations
 

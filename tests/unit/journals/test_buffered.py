@@ -8,7 +8,6 @@ import pytest
 
 from track.errors import EncodingError, JournalClosed, JournalWriteError
 from track.events.types import MetadataLogged
-from track.journals import buffered as journal_retry
 from track.journals.buffered import ExclusiveBufferedJournal
 from track.journals.journal import JournalSyncError
 from track.journals.memory import MemoryJournal
@@ -136,9 +135,9 @@ def test_a_failed_sync_is_a_warning_and_nothing_is_written_twice(journal, below,
     assert len(told) == 1
 
 
-def test_only_so_many_wait(journal, below, told, monkeypatch):
+def test_only_so_many_wait(below, told):
     """Beyond the limit the newest are dropped, counted, and told of once."""
-    monkeypatch.setattr(journal_retry, "MAX_WAITING", 3)
+    journal = ExclusiveBufferedJournal(below, max_waiting=3)
     below.failing = errno.ENOSPC
     for number in range(10):
         journal.append([b"%d" % number])
