@@ -112,6 +112,8 @@ def test_changes_are_resumed_without_gap_or_repeat_while_others_log_and_are_kill
                 assert answer.headers["x-accel-buffering"] == "no"
                 for number, kind, data in messages(answer):
                     assert kind == "changes"
+                    if not data["kinds"]:
+                        continue  # a trial is lost, of which no event tells
                     assert data["position"] == number > after
                     after = number
                     counted.update(data["kinds"])
@@ -126,6 +128,23 @@ def test_changes_are_resumed_without_gap_or_repeat_while_others_log_and_are_kill
             listen(lambda data: data["position"] >= every[-1].position)
         assert counted == Counter(type(event.event).__name__ for event in every)
         assert get_json(port, "/api/trials")["total"] == 2
+
+
+def test_a_trial_whose_process_died_is_told_of_without_any_event(start):
+    make("file:store.json")
+    process = start(log_for_ever, "file:store.json")
+    process.wait_for("logging")
+    with (
+        page_of("file:store.json") as (port, _),
+        asked(port, "/api/live") as answer,
+    ):
+        told = messages(answer)
+        while next(told)[2]["counts"].get("running") != 1:
+            pass
+        process.kill()
+        while next(told)[2]["counts"].get("lost") != 1:
+            pass
+        assert get_json(port, "/api/trials?where=status=lost")["total"] == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

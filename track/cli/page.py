@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import click
 
 from track.cli.common import example, store_at_once, tell
@@ -25,4 +27,7 @@ def ui_verb(*, store: str | None, host: str, port: int, no_browser: bool, write:
             import webbrowser
 
             webbrowser.open(page.url)
+        # What there is of a store lives long: to look through it again and again takes longer
+        # than what a slider is moved for.
+        gc.set_threshold(50_000, 20, 100)
         page.run()

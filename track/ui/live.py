@@ -90,33 +90,39 @@ class _Messages:
         self._store = store
         self._after = after
         self._problem = ""
+        self._counts: dict[str, int] | None = None
 
     def next(self) -> bytes:
         """Return what is new, or that the store cannot be read, or can again; mostly nothing."""
         try:
-            found, position = changes(self._store, self._after)
+            found, position, counts = changes(self._store, self._after)
         except (TrackError, OSError) as error:
             if one_line(error) == self._problem:
                 return b""
             self._problem = one_line(error)
             return b"event: problem\ndata: %s\n\n" % to_json({"error": self._problem})
         message = b"event: problem\ndata: {}\n\n" if self._problem else b""
+        before, self._counts = self._counts, counts
         self._problem, self._after = "", position
+        if found is None and before not in (None, counts):
+            # No event says that a process died, which ran a trial.
+            told = {**_message(position, None, {}), "counts": counts}
+            message += b"event: changes\ndata: %s\n\n" % to_json(told)
         if found is not None:
             message += b"id: %d\nevent: changes\ndata: %s\n\n" % (position, to_json(found))
         return message
 
 
-def changes(store: Store, after: int | None) -> tuple[dict[str, Any] | None, int]:
-    """Return what changed behind a position, None if nothing did, and up to where that is."""
+def changes(store: Store, after: int | None) -> tuple[dict[str, Any] | None, int, dict[str, int]]:
+    """Return what changed behind a position, None if nothing did; up to where; and all counts."""
     with store.glance() as glance:
-        objects, head = glance.objects, glance.position
+        objects, head, counts = glance.objects, glance.position, glance.counts()
         if after is None or after == head:
             store.handed_out(head)
-            return None, head
+            return None, head, counts
         if after > head:  # it is another store by now
             store.handed_out(head)
-            return {**_message(head, None, {}), "reset": True, "counts": glance.counts()}, head
+            return {**_message(head, None, {}), "reset": True, "counts": counts}, head, counts
         begin = store.place_before(after)
         kinds: dict[str, int] = {}
         streams: set[int] = set()
@@ -133,11 +139,11 @@ def changes(store: Store, after: int | None) -> tuple[dict[str, Any] | None, int
                 break
         store.handed_out(last)
         if not count:
-            return None, head
+            return None, head, counts
         known = (objects.by_stream.get(one) or objects.parts.get(one) for one in streams)
         uids = sorted(one.uid for one in known if isinstance(one, Trial))
         trials = uids if len(uids) <= _MOST_TRIALS else None
-        return {**_message(last, trials, kinds), "counts": glance.counts()}, last
+        return {**_message(last, trials, kinds), "counts": counts}, last, counts
 
 
 def _message(position: int, trials: list[str] | None, kinds: dict[str, int]) -> dict[str, Any]:

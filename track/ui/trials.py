@@ -42,12 +42,14 @@ def get_store(store: Store, request: Request) -> Response:
         if at is None:
             store.handed_out(glance.position)
         changes = [one.changed for one in glance.all if one.changed is not None]
+        made = [one.created for one in glance.all if one.created is not None]
         return answer(
             {
                 "name": store.name,
                 "uri": store.uri,
                 "version": __version__,
                 "position": glance.position,
+                "first_at": milliseconds(min(made, default=None)),
                 "last_at": milliseconds(max(changes, default=None)),
                 "counts": glance.counts(),
                 "projects": [
