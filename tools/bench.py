@@ -175,7 +175,7 @@ def main() -> None:
     build = ROOT / "build"
     build.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=build, prefix="bench-") as folder:
-        print(f"{'what':<42}{'measured':>10} {'':<9}{'budget':>11}")
+        print(f"{'what':<42}{'measured':>10} {'':<9}{'budget':>13}  of it")
         for row in rows(count, Path(folder)):
             print(row, flush=True)
 

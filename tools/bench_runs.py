@@ -31,9 +31,10 @@ class Row(NamedTuple):
         if self.budget is not None:
             budget = f"{'>=' if self.at_least else '<='} {number(self.budget)}"
             over = self.measured < self.budget if self.at_least else self.measured > self.budget
-            verdict = "over" if over else "ok"
+            share = self.measured / self.budget if self.budget else 0.0
+            verdict = f"{'over' if over else 'ok':<5}{number(share)} x"
         measured = f"{number(self.measured):>10} {self.unit:<9}"
-        return f"{self.what:<42}{measured}{budget:>11}  {verdict:<5} {self.note}".rstrip()
+        return f"{self.what:<42}{measured}{budget:>13}  {verdict:<12} {self.note}".rstrip()
 
 
 def number(value: float) -> str:

@@ -87,6 +87,7 @@ class Cache:
         self._turn = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._inode: int | None = None
+        self._is_ours = False
         self._inherited: list[Any] = []
         self.mark = NOTHING
         """Which file it is, and its checkpoint, that the objects in memory are based on"""
@@ -305,7 +306,8 @@ class Cache:
         self.release()
         self.mark, self.directory = NOTHING, Directory()
         with suppress(OSError):
-            _check_header(self.path)
+            if not self._is_ours:
+                _check_header(self.path)
             for path in (self.path + "-journal", self.path):
                 with suppress(FileNotFoundError):
                     os.unlink(path)
@@ -340,13 +342,12 @@ class Cache:
                 raise Unusable(f"it is damaged: {error}") from error
 
     def _open(self, *, create: bool) -> sqlite3.Connection:
-        if os.path.exists(self.path):
-            _check_header(self.path)
-        elif not create:
-            raise Unusable("it is not there any more")
-        else:
+        if not os.path.exists(self.path):
+            if not create:
+                raise Unusable("it is not there any more")
             # SQLite would let fewer people read it than the umask does.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666))
+            with suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
         import sqlite3
 
         connection = sqlite3.connect(
@@ -361,6 +362,7 @@ class Cache:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA cache_size = -8000")
             _wait(connection, _PATIENCE_MS)
+            self._check_whose(connection)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
                 raise Foreign("it is of a later version of Track")  # noqa: TRY301 - once closed
@@ -378,6 +380,24 @@ class Cache:
             raise
         self._inode = os.stat(self.path).st_ino
         return connection
+
+    def _check_whose(self, connection: sqlite3.Connection) -> None:
+        """Make sure that the file is ours to change.
+
+        SQLite is asked: whoever opens and closes a file lifts all locks of this process on it.
+        """
+        import sqlite3
+
+        try:
+            (application,) = connection.execute("PRAGMA application_id").fetchone()
+            (pages,) = connection.execute("PRAGMA page_count").fetchone()
+        except sqlite3.DatabaseError as error:
+            if "not a database" in str(error):  # so nobody in this process has a lock
+                _check_header(self.path)
+            raise
+        if pages and application != APPLICATION:
+            raise Foreign("the file is not a cache of Track")
+        self._is_ours = True
 
 
 def _wait(connection: sqlite3.Connection, milliseconds: int) -> None:

@@ -3,6 +3,8 @@
 import os
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -197,3 +199,28 @@ def test_a_cache_whose_journal_is_gone_is_nothing(uri):
     assert [trial.name for trial in protocol.fetch_trials()] == [log_one.name]
     check(protocol)
     protocol.close()
+
+
+WRITE = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)
+try:
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE checkpoint SET crc = 5")
+    connection.execute("COMMIT")
+except sqlite3.OperationalError as error:
+    print(error)
+"""
+
+
+def test_others_in_the_process_do_not_lift_the_lock_of_whoever_looks(uri):
+    """POSIX takes all locks on a file from a process that closes it once."""
+    looking = get_protocol(uri)
+    with looking.read_state():
+        for _ in range(2):
+            other = get_protocol(uri)
+            check(other)
+            other.close()
+        command = [sys.executable, "-c", WRITE, str(cache_of(uri))]
+        assert subprocess.check_output(command, text=True) == "database is locked\n"
+    looking.close()
