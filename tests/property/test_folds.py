@@ -177,6 +177,8 @@ def fold(happened, objects=None):
 
 def image(value: Any) -> Any:
     """Show a value with all its types, and floats to the last bit."""
+    if isinstance(value, (Project, TrialGroup)):
+        assert value.trials is not None  # what belongs to it is read
     kind = type(value).__name__
     if isinstance(value, float):
         return kind, value.hex(), str(value)

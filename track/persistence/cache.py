@@ -305,7 +305,7 @@ class Cache:
         """Remove the file, if it is ours, and still the one that was looked at."""
         self.release()
         self.mark, self.directory = NOTHING, Directory()
-        with suppress(OSError):
+        with suppress(OSError, Foreign):
             if not self._is_ours:
                 _check_header(self.path)
             for path in (self.path + "-journal", self.path):
@@ -358,11 +358,11 @@ class Cache:
             uri=True,
         )
         try:
+            _wait(connection, _PATIENCE_MS)
+            self._check_whose(connection)
             # A cache that is lost with the power is made again; a process that dies loses nothing.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA cache_size = -8000")
-            _wait(connection, _PATIENCE_MS)
-            self._check_whose(connection)
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
                 raise Foreign("it is of a later version of Track")  # noqa: TRY301 - once closed
