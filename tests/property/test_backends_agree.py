@@ -146,6 +146,7 @@ def view(value):
         shown.get("failure", {}).pop("traceback", None)
         return view(shown)
     if isinstance(value, (Project, TrialGroup)):
+        assert value.trials is not None  # what belongs to it is read
         return type(value).__name__, view(vars(value))
     if isinstance(value, (set, frozenset)):
         return sorted(map(repr, map(view, value)))

@@ -136,3 +136,15 @@ def test_a_project_that_exists_reads_its_trials_when_they_are_looked_at(uri, way
     assert len(group.trials) == 9
     assert (type(project), type(group)) == (Project, TrialGroup)
     protocol.close()
+
+
+def test_what_belongs_to_a_project_is_as_it_was_when_it_was_asked_for(uri):
+    """However much later somebody looks at it."""
+    protocol = get_protocol(uri)
+    project, group = Project(name="p"), TrialGroup(_uid="g")
+    before, homes = protocol.get_project(project), protocol.get_trial_group(group)
+    protocol.new_trial(Trial(name="new", project_id="p", group_id="g"))
+    assert (len(before.trials), len(homes.trials)) == (9, 9)
+    after, homes = protocol.get_project(project), protocol.get_trial_group(group)
+    assert (len(after.trials), len(homes.trials)) == (10, 10)
+    protocol.close()

@@ -24,6 +24,7 @@ from track.persistence.protocol import Query
 from track.persistence.state import State
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
 from track.projections.finding import Found, find_trial
+from track.projections.history import as_of
 from track.projections.later import copy_group_later, copy_project_later
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
@@ -100,7 +101,7 @@ class Repository(ABC):
     def home(self, kind: Literal["project", "group"], uid: Any) -> Any:
         """Return a fresh copy of the project or group with a uid, None if there is none.
 
-        What belongs to it may be read when somebody looks at it, and is as it is then.
+        What belongs to it may be read when somebody looks at it, and is as it was here.
         """
         found = self.find(kind, {"uid": uid})
         return found[0] if found else None
@@ -205,9 +206,14 @@ class LocalRepository(Repository):
 
     def home(self, kind: Literal["project", "group"], uid: Any) -> Any:
         def read() -> Any:
-            return super(LocalRepository, self).home(kind, uid)
+            with self.read_state() as now:
+                if now.position == position:
+                    return super(LocalRepository, self).home(kind, uid)
+            then = as_of(self.journal.read_batches(), position=position)
+            return COPY[kind](table(then, kind)[uid])
 
         with self.read_state() as objects:
+            position = objects.position
             found = table(objects, kind).get(uid)
             if found is None:
                 return None

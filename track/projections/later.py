@@ -64,7 +64,7 @@ def copy_project_later(project: Project, read: Callable[[], Project]) -> Project
     project
         what is copied
     read
-        returns a copy of it with all that belongs to it by then
+        returns a copy of it with all that belongs to it
     """
     metadata = to_plain(project.metadata)
     later = _LaterProject(name=project.name, description=project.description, metadata=metadata)
