@@ -24,6 +24,7 @@ from track.events.types import (
     ProcessDescribed,
     ProjectCreated,
     Redacted,
+    SearchLogged,
     StatusChanged,
     TagsAdded,
     TrialAddedToGroup,
@@ -153,6 +154,7 @@ _FIELDS: dict[type[Any], list[st.SearchStrategy[Any]]] = {
     TrialRestored: [],
     TrialRedacted: [],
     Redacted: [],
+    SearchLogged: [st.lists(values, max_size=2)],
 }
 assert _FIELDS.keys() == CATALOGUE.keys()
 

@@ -41,6 +41,7 @@ from track.events.types import (  # noqa: E402
     ProcessDescribed,
     ProjectCreated,
     Redacted,
+    SearchLogged,
     StatusChanged,
     TagsAdded,
     TrialAddedToGroup,
@@ -139,6 +140,7 @@ WRITES: list[list[tuple[int, Event]]] = [
     [(TRIAL, TrialRestored())],
     [(OTHER, Redacted()), (OTHER, TrialRedacted())],
     [(TRIAL, TrialArchived())],
+    [(stream_id("search", "s"), SearchLogged([{"op_code": 0, "worker_id": "w"}]))],
 ]
 """Events by the append that writes them: one of every type, of every kind of value."""
 

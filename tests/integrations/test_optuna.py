@@ -1,15 +1,21 @@
 """Optuna: each trial of a study is a trial, with all that Optuna says of it."""
 
+import multiprocessing
+import pickle
 import threading
+from contextlib import nullcontext
 
 import pytest
 
+import track
 from tests.integrations.support import trials_in
+from tests.relays import served
 from track.structure import Status
 
 optuna = pytest.importorskip("optuna")
 
 from track.integrations.optuna import TrackCallback
+from track.integrations.optuna_storage import TrackBackend
 
 pytestmark = pytest.mark.filterwarnings("ignore", "error::track.errors.TrackWarning")
 
@@ -57,7 +63,7 @@ def test_a_study_is_logged_as_it_was(jobs):
     check(study, "file:r.json")
     found = by_name("file:r.json")
     assert "pruned" in found["trial 1"].tags
-    assert "boom" in found["trial 2"].failure["message"]
+    assert found["trial 2"].failure["message"] == "RuntimeError: the objective failed"
     assert found["trial 0"].metadata["note"] in ("a", "b")
 
 
@@ -85,6 +91,8 @@ def test_an_objective_that_logs_more():
         assert trial.metrics["train/loss"] == {0: known.params["x"]}
         assert known.user_attrs["track_uid"] == trial.uid
     assert found["trial 0"].metrics["loss"] == [study.trials[0].value]
+    assert found["trial 1"].failure["message"] == "ValueError: boom"
+    assert "tracked" in found["trial 1"].failure["traceback"]
     assert [found[f"trial {n}"].status for n in range(3)] == [
         Status.Completed, Status.Exception, Status.Completed,
     ]  # fmt: skip
@@ -116,3 +124,47 @@ def test_two_studies_with_one_callback():
         thread.join()
     found = trials_in("file:r.json")
     assert sorted(trial.project_id for trial in found) == ["s"] * 4 + ["t"] * 4
+
+
+# A storage of Optuna's in a store of Track's
+
+
+def search(uri, trials, queue=None):
+    """Search in a study that others search in, too."""
+    storage = optuna.storages.JournalStorage(TrackBackend(uri))
+    study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
+    study.optimize(lambda trial: trial.suggest_float("x", 0, 1), trials)
+
+
+@pytest.mark.parametrize("kind", ["file", "lmdb", "socket"])
+def test_processes_that_search_together(kind, tmp_path):
+    """Each trial has a number of its own, and everybody sees the same study."""
+    pytest.importorskip("lmdb")
+    with served(f"file:{tmp_path}/far.json") if kind == "socket" else nullcontext() as running:
+        uri = running.uri() if running else f"{kind}:{tmp_path}/r.{kind}"
+        spawn = multiprocessing.get_context("spawn")
+        workers = [spawn.Process(target=search, args=(uri, 5)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        assert [worker.exitcode for worker in workers] == [0, 0]
+        backend = TrackBackend(uri)
+        study = optuna.load_study(study_name="s", storage=optuna.storages.JournalStorage(backend))
+        assert [trial.number for trial in study.trials] == list(range(10))
+        assert {trial.state.name for trial in study.trials} == {"COMPLETE"}
+        assert backend.read_logs(0)[3:] == backend.read_logs(3)
+        with track.open(uri) as store:
+            assert store.trials() == []
+
+
+def test_storages_are_told_apart_and_travel(tmp_path):
+    """By their names; a copy reads what the other wrote."""
+    first, other = TrackBackend("file:r.json"), TrackBackend("file:r.json", name="other")
+    first.append_logs([{"op_code": 0, "n": 1}, {"op_code": 0, "n": 2}])
+    other.append_logs([{"op_code": 0, "n": 9}])
+    first.append_logs([{"op_code": 0, "n": 3}])
+    arrived = pickle.loads(pickle.dumps(first))
+    assert [entry["n"] for entry in arrived.read_logs(1)] == [2, 3]
+    assert [entry["n"] for entry in other.read_logs(0)] == [9]
+    assert arrived.read_logs(7) == []

@@ -46,7 +46,7 @@ def stream_id(kind: str, uid: str) -> int:
     Parameters
     ----------
     kind
-        ``project``, ``group`` or ``trial``
+        ``project``, ``group``, ``trial``, ``process`` or ``search``
     uid
         its uid
     """

@@ -169,6 +169,12 @@ class Redacted(NamedTuple):
     """Stream: the same as before its content was erased. Who appended it and when is kept."""
 
 
+class SearchLogged(NamedTuple):
+    """Stream: the search. What the library that runs it keeps of it; no trial is changed by it."""
+
+    operations: list[Any]
+
+
 class Unknown(NamedTuple):
     """An event this version does not know: kept by journals, skipped by projections.
 
@@ -202,6 +208,7 @@ Event = (
     | TrialRestored
     | TrialRedacted
     | Redacted
+    | SearchLogged
     | Unknown
 )
 
@@ -235,6 +242,7 @@ CATALOGUE: dict[type[Any], Kind] = {
     TrialRestored: Kind(19, 1),
     TrialRedacted: Kind(20, 1),
     Redacted: Kind(21, 1),
+    SearchLogged: Kind(22, 1),
 }
 
 

@@ -61,6 +61,9 @@ class TrackCallback:
             run = self._begin(trial.study.study_name, trial.number)
             try:
                 return objective(trial)
+            except Exception as error:
+                run.error = error  # which Optuna tells no callback
+                raise
             finally:
                 run.configure(trial.params)
                 run.start_once()
@@ -99,8 +102,8 @@ class TrackCallback:
             with run.guest("the tag"):
                 run.trial.add_tags("pruned")
         if state == "FAIL":
-            why = trial.system_attrs.get("fail_reason", "the objective failed")
-            run.finish(RuntimeError, RuntimeError(str(why)))
+            error = run.error or RuntimeError("the objective failed")
+            run.finish(type(error), error, error.__traceback__)
         else:
             run.finish()
 

@@ -73,6 +73,8 @@ class Run:
         self.volatile = tuple(volatile)
         self.run_id = run_id
         self.uid = uid
+        self.error: BaseException | None = None
+        """What ended the training, where the library keeps that to itself."""
         self.first_step = 0
         """What steps are counted from, where a training continues another one."""
         self.thread = 0

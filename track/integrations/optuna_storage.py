@@ -1,0 +1,85 @@
+"""A storage for Optuna in a store of Track: several processes, or machines, search together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from track.client import TrackClient
+from track.errors import BackendError
+from track.events.codec import decode, stream_id
+from track.events.types import SearchLogged
+from track.integrations.packages import need
+from track.integrations.run import settled
+from track.journals.forwarding import ForwardingJournal
+from track.persistence.journaled import JournaledProtocol
+
+_journal = need("optuna.storages.journal", install="'optuna>=4'")
+
+
+class TrackBackend(_journal.BaseJournalBackend):  # type: ignore[misc,name-defined]  # of Optuna
+    """Keeps what a ``JournalStorage`` of Optuna logs in the journal of a store.
+
+    ``JournalStorage(TrackBackend("file:report.json"))`` is a storage that any number of processes
+    share, on every kind of store. What is logged there is no trial of Track's: use
+    :class:`~track.integrations.optuna.TrackCallback` for those, in the same store or another.
+
+    Parameters
+    ----------
+    to
+        the URI of a store, or a client; by default the option ``log.backend.name``
+    name
+        which of the storages in the store
+
+    Raises
+    ------
+    BackendError
+        the store has no journal
+    """
+
+    def __init__(self, to: Any = None, name: str = "optuna") -> None:
+        self.to = settled(to)
+        self.name = name
+        self._lock = threading.Lock()
+        self._open()
+
+    def _open(self) -> None:
+        client = self.to if isinstance(self.to, TrackClient) else TrackClient(self.to)
+        if not isinstance(client.protocol, JournaledProtocol):
+            raise BackendError(f"{type(client.protocol).__name__} keeps no journal for Optuna")
+        self._protocol = client.protocol
+        self._stream = stream_id("search", self.name)
+        self._operations: list[Any] = []
+        """All operations up to a position of the journal."""
+        self._position = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"to": self.to, "name": self.name}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.to, self.name = state["to"], state["name"]
+        self._lock = threading.Lock()
+        self._open()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Append operations, which nothing comes between."""
+        self._protocol.producer.record(self._stream, SearchLogged(list(logs)))
+        journal = self._protocol.journal
+        if isinstance(journal, ForwardingJournal):
+            journal.drain_mine()  # Optuna reads what it has just written
+
+    def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
+        """Return the operations from a number on; they are numbered from 0, in one order."""
+        with self._lock:
+            for position, operations in self._new():
+                self._operations += operations
+                self._position = position
+            return self._operations[log_number_from:]
+
+    def _new(self) -> Iterator[tuple[int, list[Any]]]:
+        batches = self._protocol.journal.read_stream(self._stream, self._position)
+        for positions, payloads in batches:
+            for recorded in map(decode, positions, payloads):
+                event = recorded.event
+                yield recorded.position, event.operations if isinstance(event, SearchLogged) else []
