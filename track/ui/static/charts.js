@@ -6,6 +6,7 @@ import { assign } from "./colors.js";
 import { Chart } from "./chart.js";
 import { Legend } from "./legend.js";
 import { plural, text } from "./format.js";
+import { labelsOf } from "./labels.js";
 import { controls, optionsOf } from "./chartcontrols.js";
 import { openPoint } from "./point.js";
 import { blank, emptyStore, failed } from "./states.js";
@@ -121,6 +122,8 @@ export class ChartPanel {
     this.cards = new Map();
     /** @type {Map<string, Row>} */
     this.rows = new Map();
+    /** @type {Map<string, string>} */
+    this.labels = new Map();
     /** @type {string[]} */
     this.metrics = [];
     this.layout = "";
@@ -137,6 +140,11 @@ export class ChartPanel {
 
   static count = 0;
 
+  /** @param {string} uid */
+  nameOf(uid) {
+    return this.labels.get(uid) ?? uid.slice(0, 8);
+  }
+
   get uids() {
     const hidden = new Set(this.app.state.all("hide"));
     return [...this.rows.keys()].filter((uid) => !hidden.has(uid));
@@ -149,6 +157,7 @@ export class ChartPanel {
    */
   show(rows, metrics) {
     this.rows = new Map(rows.map((row) => [row.uid, row]));
+    this.labels = labelsOf(rows);
     this.metrics = metrics;
     if (rows.length === 0) {
       this.#forget();
@@ -220,7 +229,7 @@ export class ChartPanel {
   #chartHost() {
     const panel = this;
     return {
-      nameOf: (uid) => nameIn(panel.rows.get(uid), uid),
+      nameOf: (uid) => panel.nameOf(uid),
       get starts() {
         return new Map([...panel.rows.values()].filter((row) => row.start).map((row) => [row.uid, /** @type {number} */ (row.start)]));
       },
@@ -230,7 +239,7 @@ export class ChartPanel {
         this.focus(uid);
         this.host.onFocus?.(uid);
       },
-      onPoint: (anchor, point) => openPoint(this.app, anchor, point, nameIn(panel.rows.get(point.uid), point.uid)),
+      onPoint: (anchor, point) => openPoint(this.app, anchor, point, panel.nameOf(point.uid)),
     };
   }
 
@@ -346,13 +355,6 @@ export class ChartPanel {
     removeEventListener("track:theme", this.onTheme);
     this.scheme.removeEventListener("change", this.onTheme);
   }
-}
-
-/** @param {Row | undefined} row @param {string} uid */
-function nameIn(row, uid) {
-  if (!row) return uid.slice(0, 8);
-  const name = row.name ? text(row.name, 60) : uid.slice(0, 8);
-  return row.revision ? `${name} · r${row.revision}` : name;
 }
 
 /**

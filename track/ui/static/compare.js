@@ -4,8 +4,9 @@ import { getJson, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
 import { assign } from "./colors.js";
 import { metricText, statusBadge } from "./columns.js";
-import { duration, nameOf, plural, text, time, title } from "./format.js";
+import { duration, plural, text, time, title } from "./format.js";
 import { swatch } from "./grid.js";
+import { labelsOf } from "./labels.js";
 import { Parallel } from "./parallel.js";
 import { Scatter } from "./scatter.js";
 import { blank, failed, skeleton } from "./states.js";
@@ -130,6 +131,7 @@ function sideTable(app, trials, isCut) {
     return blank("Choose two trials or more", "Choose trials in the table, then they stand here side by side.", h("a", { class: "button", href: state.href("trials") }, "Choose trials"));
   }
   const isAll = state.get("all") === "1";
+  const labels = labelsOf(trials);
   const blocks = sidesOf(trials).map(([name, rows]) => ({ name, rows: isAll ? rows : rows.filter((row) => isDifferent(row.values)) })).filter(({ rows }) => rows.length);
   return [
     isCut ? h("p", { class: "hint compare-hint" }, `The first ${MOST_BESIDE} of the chosen trials.`) : null,
@@ -139,7 +141,7 @@ function sideTable(app, trials, isCut) {
       h(
         "table",
         { class: "table compare-table" },
-        h("thead", null, h("tr", null, h("td", null), trials.map((trial) => h("th", { scope: "col" }, h("span", { class: "compare-name" }, swatch(trial.uid), h("a", { class: "clip", href: state.href("trial", trial.uid), title: text(trial.name ?? trial.uid, 1000), dir: "auto" }, nameOf(trial))))))),
+        h("thead", null, h("tr", null, h("td", null), trials.map((trial) => h("th", { scope: "col" }, h("span", { class: "compare-name" }, swatch(trial.uid), h("a", { class: "clip", href: state.href("trial", trial.uid), title: text(trial.name ?? trial.uid, 1000), dir: "auto" }, labels.get(trial.uid))))))),
         blocks.map(({ name, rows }) =>
           h(
             "tbody",

@@ -131,7 +131,7 @@ export class Grid {
   #measure() {
     const rows = this.#first();
     const context = measuring();
-    const width = (/** @type {string} */ written) => context.measureText(written.replace(/\d/g, "0")).width; // digits are all as wide as a zero
+    const width = (/** @type {string} */ written) => context.measureText(written.replace(/\d/g, "0")).width * 1.06; // digits are as wide as each other, and a little wider
     const columns = [{ id: "name", label: "Name", least: NAME_WIDTH[0], most: NAME_WIDTH[1], text: nameOf }, ...this.columns];
     for (const { id, label, least, most, text: write } of columns) {
       if (this.#widths.has(id) || rows.length === 0) continue;

@@ -4,6 +4,7 @@ import { getAllRows, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
 import { columnOf, pathOf } from "./columns.js";
 import { count, number, plural, text, toNumber } from "./format.js";
+import { differing } from "./labels.js";
 import { blank, failed, skeleton } from "./states.js";
 
 /** @typedef {import("./api.js").Row} Row */
@@ -106,7 +107,7 @@ export class GroupTable {
     const columns = columnIds.filter((id) => id.startsWith("metrics.") || /^(min|max):metrics\./.test(id)).map(columnOf).filter((column) => column !== null);
     const sorted = all.sort(([a], [b]) => (toNumber(Number(a)) !== null && !Number.isNaN(Number(a)) && !Number.isNaN(Number(b)) ? Number(a) - Number(b) : a < b ? -1 : 1));
     const label = by === "config" ? "Configuration" : columnOf(by)?.label ?? by;
-    const names = by === "config" ? differing(rows) : [];
+    const names = by === "config" ? differing(rows).filter((name) => !SEEDS.test(name)) : [];
     replace(
       this.root,
       total > rows.length ? h("p", { class: "hint" }, `Groups of the first ${plural(rows.length, "trial")} of ${count(total)}: search for fewer to see whole groups.`) : null,
@@ -158,12 +159,4 @@ export class GroupTable {
 /** @param {string} path @param {any} value */
 function condition(path, value) {
   return value === undefined || value === null ? `!${path}` : `${path}=${typeof value === "string" ? value : JSON.stringify(value)}`;
-}
-
-/** Return the parameters, seeds left out, that are not the same in all trials.
- * @param {Row[]} rows
- */
-function differing(rows) {
-  const names = new Set(rows.flatMap((row) => Object.keys(row.parameters ?? {})));
-  return [...names].filter((name) => !SEEDS.test(name) && new Set(rows.map((row) => JSON.stringify(row.parameters?.[name]))).size > 1);
 }

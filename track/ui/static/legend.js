@@ -1,9 +1,10 @@
 /** The one legend of all charts: which trial has which line, and what it has at the cursor. */
 
 import { h, iconButton, replace } from "./dom.js";
-import { nameOf, number, plural, text } from "./format.js";
+import { number, plural, text } from "./format.js";
 import { statusKind } from "./columns.js";
 import { swatch } from "./grid.js";
+import { labelsOf } from "./labels.js";
 
 export class Legend {
   /**
@@ -18,6 +19,8 @@ export class Legend {
     this.root = h("div", { class: "legend-box" }, this.head, this.list);
     /** @type {import("./api.js").Row[]} */
     this.rows = [];
+    /** @type {Map<string, string>} */
+    this.labels = new Map();
     this.isChosen = false;
     /** @type {Map<string, {item: HTMLElement, value: HTMLElement}>} */
     this.items = new Map();
@@ -31,6 +34,7 @@ export class Legend {
    */
   show(rows, isChosen) {
     this.rows = rows;
+    this.labels = labelsOf(rows);
     this.isChosen = isChosen;
     this.update();
   }
@@ -52,14 +56,14 @@ export class Legend {
   /** @param {import("./api.js").Row} row @param {boolean} isHidden */
   #item(row, isHidden) {
     const { state } = this.app;
-    const name = nameOf(row);
+    const name = this.labels.get(row.uid) ?? row.uid;
     const value = h("span", { class: "legend-value" });
     const toggle = () => state.set({ hide: isHidden ? state.all("hide").filter((uid) => uid !== row.uid) : [...state.all("hide"), row.uid] }, { replace: true });
     const item = h(
       "li",
       { class: isHidden ? "legend-item is-hidden" : "legend-item", onmouseenter: () => this.onFocus(row.uid), onmouseleave: () => this.onFocus(null) },
       h("button", { type: "button", class: "legend-swatch", "aria-pressed": String(!isHidden), "aria-label": isHidden ? `Draw ${name}` : `Do not draw ${name}`, title: isHidden ? "Draw it" : "Do not draw it", onclick: toggle }, swatch(row.uid)),
-      h("a", { class: "clip", href: state.href("trial", row.uid), title: `${text(row.name ?? row.uid, 1000)}\n${row.uid}`, dir: "auto", onfocus: () => this.onFocus(row.uid), onblur: () => this.onFocus(null) }, name),
+      h("a", { class: "clip", href: state.href("trial", row.uid), title: `${name}\n${text(row.name ?? "", 1000)}\n${row.uid}`, dir: "auto", onfocus: () => this.onFocus(row.uid), onblur: () => this.onFocus(null) }, name),
       row.status === "running" ? h("i", { class: "dot", "data-kind": statusKind(row.status), title: "running" }) : null,
       value,
       this.isChosen ? iconButton("close", `Take ${name} out`, () => state.set({ select: state.selected.filter((uid) => uid !== row.uid) })) : null,

@@ -1,0 +1,142 @@
+"""Charts: what is drawn, what is not a number, zoom, what can be saved."""
+
+import csv
+import math
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import parameters_of, serve
+from track import TrackClient
+
+
+def drawn(page, metric):
+    """Wait until a chart is drawn; return it."""
+    chart = page.locator(f'figure[data-metric="{metric}"]')
+    expect(chart.locator("canvas")).to_be_visible()
+    return chart
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory):
+    """A server that shows trials whose values are hard to draw."""
+    folder = tmp_path_factory.mktemp("odd")
+    client = TrackClient(f"file:{folder}/odd.json")
+    client.set_project(name="odd")
+    with client.new_trial(name="odd") as trial:
+        for step in range(30):
+            value = math.nan if step % 10 == 4 else math.inf if step == 7 else float(step)
+            trial.log_metrics(step=step, broken=value, huge=(-1) ** step * 1e308, below=step - 15)
+    with client.new_trial(name="long", parameters={"long": True}) as trial:
+        for step in range(20_000):
+            trial.log_metrics(step=step, wave=math.sin(step / 50), spike=float(step == 12_345))
+    client.close()
+    with serve(f"file:{folder}/odd.json") as served:
+        yield served.url
+
+
+def test_there_is_a_chart_for_each_metric_and_one_legend(look, small):
+    """Results without steps are bars; prefixes that several metrics have are headings."""
+    page = look(small).go("#/charts")
+    drawn(page, "train/loss")
+    drawn(page, "val/loss")
+    expect(page.locator(".results li")).to_have_count(6)
+    expect(page.locator(".legend-item")).to_have_count(6)
+    expect(page.locator(".legend-item").first).to_contain_text("trial-5")
+
+
+def test_the_cursor_is_linked_and_shows_values(look, small):
+    """What a trial has at the cursor is in the legend, in the tooltip, and in the other charts."""
+    page = look(small).go("#/charts")
+    other = drawn(page, "val/loss")
+    chart = drawn(page, "train/loss")
+    box = chart.locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 3)
+    expect(chart.locator(".tooltip-row")).to_have_count(6)
+    expect(chart.locator(".tooltip-head")).to_have_text(re.compile("step (19|20)"))
+    expect(page.locator(".legend-value").first).not_to_be_empty()
+    expect(other.locator(".tooltip")).to_be_hidden()
+    assert "translate(-10px" not in other.locator(".u-cursor-x").evaluate("e => e.style.transform")
+
+
+def test_zooming_fetches_finer_points_and_goes_into_the_url(look, odd):
+    """Of a part of a long curve all points are shown."""
+    page = look(odd).go("#/charts?metrics=spike")
+    chart = drawn(page, "spike")
+    expect(chart).to_contain_text("extremes of 20\u202f000 points")
+    box = chart.locator(".u-over").bounding_box()
+    middle = box["y"] + box["height"] / 2
+    with page.expect_response(lambda answer: "first=" in answer.url) as answer:
+        page.mouse.move(box["x"] + box["width"] * 0.60, middle)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.63, middle, steps=4)
+        page.mouse.up()
+    assert answer.value.ok
+    low, high = map(float, parameters_of(page)["zoom"][0].split(","))
+    assert low < 12_345 < high
+    assert high - low < 1000
+    page.get_by_role("button", name="Whole range").click()
+    expect(page.get_by_role("button", name="Whole range")).to_be_hidden()
+    assert "zoom" not in parameters_of(page)
+
+
+def test_what_is_no_number_is_marked_and_huge_values_are_drawn(look, odd):
+    """NaN and infinities are counted; the axis of 1e308 has numbers."""
+    page = look(odd).go("#/charts")
+    expect(drawn(page, "broken")).to_contain_text("NaN at 3 points")
+    expect(drawn(page, "broken")).to_contain_text("infinite at 1 point")
+    drawn(page, "huge")
+    page.get_by_label("Log y").check()
+    expect(drawn(page, "below")).to_contain_text("16 points not above 0 left out")
+
+
+def test_axes_and_smoothing_are_in_the_url(look, small):
+    """And whoever opens the URL sees the same."""
+    page = look(small).go("#/charts")
+    drawn(page, "train/loss")
+    page.get_by_role("radio", name="Relative").check(force=True)
+    page.get_by_role("slider", name="Smoothing").fill("0.6")
+    page.get_by_label("Log y").check()
+    assert parameters_of(page) == {"x": ["relative"], "smooth": ["0.6"], "logy": ["1"]}
+    again = look(small).go(page.url[page.url.index("#") :])
+    drawn(again, "train/loss")
+    expect(again.get_by_role("radio", name="Relative")).to_be_checked()
+    expect(again.get_by_role("slider", name="Smoothing")).to_have_value("0.6")
+
+
+def test_the_points_are_there_as_a_table_and_can_be_saved(look, small, tmp_path):
+    """A table for those who do not see the chart, CSV and PNG for elsewhere."""
+    page = look(small).go("#/charts")
+    chart = drawn(page, "train/loss")
+    chart.get_by_role("button", name="Save or list").click()
+    page.get_by_role("button", name="Show as a table").click()
+    expect(page.get_by_role("dialog").locator("tbody tr")).to_have_count(40)
+    page.keyboard.press("Escape")
+    chart.get_by_role("button", name="Save or list").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save the points as CSV").click()
+    download.value.save_as(tmp_path / "points.csv")
+    rows = [*csv.reader((tmp_path / "points.csv").read_text().splitlines())]
+    assert len(rows) == 41
+    assert rows[0][0] == "step"
+    assert {"trial-0", "trial-5"} < {*rows[0]}
+    chart.get_by_role("button", name="Save or list").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save as PNG").click()
+    download.value.save_as(tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_chart_is_read_and_zoomed_by_the_keyboard(look, small):
+    """Arrows move the cursor, and what is there is said."""
+    page = look(small).go("#/charts")
+    chart = drawn(page, "train/loss")
+    chart.locator(".chart-area").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#announcer")).to_contain_text("step 1: trial-")
+    page.keyboard.press("+")
+    assert "zoom" in parameters_of(page)
+    page.keyboard.press("-")
+    assert "zoom" not in parameters_of(page)

@@ -1,0 +1,134 @@
+"""Live: what a process logs is seen as it comes, its death is seen, and so is a server's."""
+
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.conftest import serve
+
+WRITER = """
+import sys, time
+from track import TrackClient
+
+client = TrackClient(sys.argv[1])
+client.set_project(name="live")
+with client.new_trial(name="running") as trial:
+    step = 0
+    while True:
+        trial.log_metrics(step=step, loss=1 / (step + 1))
+        step += 1
+        if step == 20:
+            print("logged", flush=True)
+        time.sleep(0.02)
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Return what starts a process that logs into a store until it is killed."""
+    started = []
+
+    def start(uri):
+        command = [sys.executable, "-c", textwrap.dedent(WRITER), uri]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+        started.append(process)
+        assert process.stdout.readline() == "logged\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(20)
+        process.stdout.close()
+
+
+def value_in(page):
+    """Return the last value in the only row."""
+    return page.locator(".grid-body .grid-row .cell").last.inner_text()
+
+
+def test_an_empty_store_says_how_to_begin_and_shows_what_comes(look, tmp_path, write):
+    """Without a reload; and a trial whose process is killed is lost."""
+    uri = f"file:{tmp_path}/live.json"
+    from track import TrackClient
+
+    TrackClient(uri).close()
+    with serve(uri) as served:
+        page = look(served.url).go()
+        expect(page.get_by_role("heading", name="Nothing has been logged yet")).to_be_visible()
+        writer = write(uri)
+        row = page.locator(".grid-body .grid-row")
+        expect(row).to_contain_text("running")
+        expect(page.get_by_role("columnheader", name="loss")).to_be_visible()
+        before = value_in(page)
+        expect(page.locator(".grid-body .grid-row .cell").last).not_to_have_text(before)
+        writer.send_signal(signal.SIGKILL)
+        writer.wait()
+        page.reload()
+        expect(row).to_contain_text("lost")
+
+
+def test_a_curve_grows_and_events_come_until_they_are_paused(look, tmp_path, write):
+    """In two tabs, which share a stream."""
+    uri = f"file:{tmp_path}/live.json"
+    with serve_written(uri, write) as served:
+        tab = look(served.url)
+        streams = []
+        tab.page.context.on(
+            "request", lambda request: "/api/live" in request.url and streams.append(request)
+        )
+        page = tab.go("#/history")
+        first = page.locator(".event-row").first
+        expect(first).to_contain_text("Metrics logged")
+        before = first.get_attribute("data-position")
+        expect(first).not_to_have_attribute("data-position", before)
+        page.get_by_role("button", name="Pause").click()
+        expect(page.get_by_role("button", name="Go on, ")).to_be_visible()
+        page.get_by_role("button", name="Go on, ").click()
+        expect(page.get_by_role("button", name="Pause")).to_be_visible()
+
+        other = page.context.new_page()
+        other.goto(served.url + "#/charts")
+        expect(other.locator(".chart canvas")).to_be_visible()
+        expect(other.locator(".live-status")).to_have_text("Live")
+        assert len(streams) == 1
+        with other.expect_response(lambda answer: "/api/series" in answer.url):
+            pass  # the curve is fetched again as it grows
+        other.close()
+
+
+def serve_written(uri, write):
+    """Serve a store into which a process writes."""
+    write(uri)
+    return serve(uri)
+
+
+def test_a_server_that_comes_back_is_caught_up_with(look, tmp_path):
+    """The page says that it is gone, keeps what it shows, and then has what came meanwhile."""
+    from tests.browser.conftest import fill
+    from track import TrackClient
+
+    uri = f"file:{tmp_path}/store.json"
+    client = TrackClient(uri)
+    fill(client, 2, 3)
+    with serve(uri) as served:
+        tab = look(served.url)
+        tab.allowed = "Failed to load resource|ERR_"
+        page = tab.go()
+        expect(page.locator(".grid-body .grid-row")).to_have_count(2)
+        expect(page.locator(".live-status")).to_have_text("Live")
+        port = served.url.rstrip("/").rpartition(":")[2]
+        served.end()
+        expect(page.get_by_role("alert")).to_contain_text("The server is gone")
+        expect(page.locator(".grid-body .grid-row")).to_have_count(2)
+        with client.new_trial(force=True, name="meanwhile"):
+            pass
+        client.close()
+        with serve(uri, "--port", port):
+            expect(page.get_by_text("meanwhile").first).to_be_visible(timeout=15_000)
+            expect(page.get_by_text("The server is gone")).to_be_hidden()
+            expect(page.locator(".live-status")).to_have_text("Live")

@@ -1,0 +1,94 @@
+"""The slider, the events, who set a value, and what changed."""
+
+from playwright.sync_api import expect
+
+import track
+from tests.browser.conftest import fill, parameters_of, serve
+from track import TrackClient
+
+
+def test_the_slider_shows_the_store_as_it_stood(look, small):
+    """All views, at the moment in the URL, and the keyboard moves it."""
+    page = look(small).go()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    slider = page.get_by_role("slider", name="Moment to look at")
+    expect(slider).to_be_enabled()
+    slider.focus()
+    for _ in range(8):
+        page.keyboard.press("ArrowLeft")
+        page.wait_for_timeout(80)
+    assert "at" in parameters_of(page)
+    expect(page.locator(".banner-past")).to_be_visible()
+    expect(page.locator(".grid-body .grid-row")).not_to_have_count(6)
+    page.keyboard.press("n")
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    assert "at" not in parameters_of(page)
+
+
+def test_a_moment_is_what_as_of_says(look, tmp_path):
+    """The values of a trial at a position are those that a reader gives for it."""
+    uri = f"file:{tmp_path}/store.json"
+    client = TrackClient(uri)
+    fill(client, 1, 20)
+    client.close()
+    with track.open(uri) as reader:
+        events = [one for one in reader.events() if type(one.event).__name__ == "MetricsLogged"]
+        position = events[7].position
+        [trial] = reader.trials(at=position)
+        expected = trial.metrics["train/loss"][7]
+        assert 8 not in trial.metrics["train/loss"]
+    with serve(uri) as served:
+        page = look(served.url).go(f"#/trials?at={position}&columns=metrics.train/loss")
+        expect(page.locator(".grid-body .cell").last).to_have_text(f"{expected:.4f}")
+        page = look(served.url).go(f"#/charts?at={position}")
+        expect(page.locator('figure[data-metric="train/loss"] canvas')).to_be_visible()
+
+
+def test_an_event_shows_its_payload_and_leads_to_its_moment(look, small):
+    """And can be filtered by kind."""
+    page = look(small).go("#/history")
+    expect(page.locator(".event-row").first).to_contain_text("Trial finished")
+    page.get_by_label("Kinds of events").select_option("Metrics")
+    first = page.locator(".event-row").first
+    expect(first).to_contain_text("Metrics logged")
+    first.click()
+    expect(page.locator(".payload")).to_contain_text('"accuracy"')
+    position = parameters_of(page)["event"][0]
+    page.get_by_role("button", name="As it stood then").click()
+    assert parameters_of(page)["at"] == [position]
+    page.get_by_role("button", name="Only this trial").click()
+    expect(page.get_by_role("heading", name="Attempts")).to_be_visible()
+
+
+def test_any_value_tells_who_set_it(look, small):
+    """The event, its time, and what ran."""
+    page = look(small).go("#/trials?where=name=trial-4")
+    page.locator(".cell-name a").first.click()
+    button = page.get_by_role("button", name="Who set lr?")
+    button.hover()
+    button.click()
+    origin = page.locator(".origin").first
+    expect(origin).to_contain_text("0.1")
+    expect(origin.get_by_role("link", name="TrialCreated")).to_be_visible()
+
+
+def test_what_changed_since_an_event_is_told(look, small):
+    """From its first metric to now a trial got more."""
+    page = look(small).go("#/trials?where=name=trial-4")
+    page.locator(".cell-name a").first.click()
+    page.get_by_role("link", name="Events").click()
+    page.get_by_label("Kinds of events").select_option("Beginnings and ends")
+    page.locator(".event-row", has_text="Trial started").click()
+    page.get_by_role("button", name="What changed since").click()
+    expect(page.locator(".differences tbody tr").first).to_be_visible()
+    expect(page.locator(".differences")).to_contain_text("accuracy")
+
+
+def test_the_history_plays(look, small):
+    """From the beginning to now."""
+    page = look(small).go()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    page.get_by_role("button", name="Play the history").click()
+    expect(page.locator(".banner-past")).to_be_visible()
+    page.get_by_role("button", name="Pause").click()
+    assert "at" in parameters_of(page)

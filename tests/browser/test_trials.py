@@ -1,0 +1,131 @@
+"""The table of trials: what is in it, how it is searched, sorted, grouped and chosen from."""
+
+from playwright.sync_api import expect
+
+from tests.browser.conftest import names_in, parameters_of
+
+
+def test_it_shows_what_tells_trials_apart(look, small):
+    """Parameters that are the same in all are left out."""
+    page = look(small).go()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    headings = page.locator("[role=columnheader]").all_inner_texts()
+    for wanted in ("Name", "Status", "Runtime", "lr", "seed", "optimizer.name", "train/loss"):
+        assert wanted in headings
+    assert "epochs" not in headings
+    expect(page.locator(".store-counts")).to_have_text("6 trials")
+    expect(page.get_by_text("exception")).to_have_count(1)
+
+
+def test_a_thousand_trials_are_scrolled_through(look, large):
+    """Only what is in sight is in the page, and the last one can be reached."""
+    page = look(large).go()
+    expect(page.get_by_text("trial-0", exact=True)).to_be_visible()
+    assert page.locator(".grid-body .grid-row").count() < 100
+    page.locator("[data-grid]").focus()
+    page.keyboard.press("End")
+    expect(page.get_by_text("trial-999", exact=True)).to_be_visible()
+    expect(page.locator("[data-grid]")).to_have_attribute("aria-rowcount", "1001")
+
+
+def test_the_search_completes_names_and_says_what_is_wrong(look, small):
+    """A condition goes into the URL; a wrong one is told of in the server's words."""
+    tab = look(small)
+    page = tab.go()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    page.keyboard.press("/")
+    page.keyboard.type("optimizer")
+    expect(page.get_by_role("option").first).to_contain_text("parameters.optimizer.name")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    page.keyboard.type("=adam")
+    page.keyboard.press("Enter")
+    expect(page.locator(".grid-body .grid-row")).to_have_count(3)
+    assert parameters_of(page)["where"] == ["parameters.optimizer.name=adam"]
+    expect(page.locator(".summary")).to_have_text("3 of 6 trials")
+
+    tab.allowed = "400"
+    page.keyboard.type("metrics.train/los<3")
+    page.keyboard.press("Enter")
+    expect(page.locator(".search-error")).to_contain_text("did you mean")
+
+
+def test_nothing_found_offers_the_way_back(look, small):
+    """An empty answer is designed."""
+    page = look(small).go("#/trials?where=parameters.seed=7")
+    expect(page.get_by_role("heading", name="No trial matches")).to_be_visible()
+    page.get_by_role("button", name="Clear the search").click()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+
+
+def test_sorting_goes_into_the_url(look, small):
+    """Once up, twice down."""
+    page = look(small).go()
+    page.get_by_role("button", name="train/loss").click()
+    expect(page.locator(".grid-body .cell-name a").first).to_have_text("trial-0")
+    page.get_by_role("button", name="train/loss").click()
+    expect(page.locator(".grid-body .cell-name a").first).to_have_text("trial-5")
+    assert parameters_of(page) == {"sort": ["metrics.train/loss"], "descending": ["1"]}
+    expect(page.get_by_role("columnheader", name="train/loss")).to_have_attribute(
+        "aria-sort", "descending"
+    )
+
+
+def test_columns_are_picked(look, small):
+    """The least value of a metric is a column of its own."""
+    page = look(small).go()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    page.get_by_role("button", name="Columns").click()
+    page.get_by_role("searchbox", name="Find a column").fill("train/loss min")
+    page.get_by_role("checkbox", name="train/loss min").check()
+    expect(
+        page.get_by_role("columnheader", name="train/loss min", include_hidden=True)
+    ).to_have_count(1)
+    assert "min:metrics.train/loss" in parameters_of(page)["columns"]
+
+
+def test_trials_are_grouped_with_mean_and_spread(look, small):
+    """By the optimizer there are two groups of three."""
+    page = look(small).go("#/trials?group=parameters.optimizer.name")
+    rows = page.locator(".groups tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("adam")
+    expect(rows.first).to_contain_text("±")
+    page.get_by_role("link", name="sgd").click()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(3)
+    assert names_in(page) == ["trial-0", "trial-2", "trial-4"]
+
+
+def test_trials_are_archived_and_restored(look, small):
+    """Where the server may write."""
+    page = look(small).go()
+    page.locator(".grid-row", has_text="trial-2").locator("[data-check]").click()
+    page.get_by_role("button", name="Archive", exact=True).click()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(5)
+    page.get_by_role("button", name="Archived").click()
+    expect(page.get_by_text("trial-2", exact=True)).to_be_visible()
+    page.locator(".grid-row", has_text="trial-2").locator("[data-check]").click()
+    page.get_by_role("button", name="Restore").click()
+    page.get_by_role("button", name="Back to the trials").first.click()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+
+
+def test_the_keyboard_alone_is_enough(look, small):
+    """From the address to the charts of two trials, and back."""
+    page = look(small).go()
+    expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.hasAttribute('data-grid')"):
+            break
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Space")
+    assert len(parameters_of(page)["select"]) == 2
+    page.keyboard.press("2")
+    expect(page.locator(".legend-item")).to_have_count(2)
+    page.keyboard.press("1")
+    expect(page.locator("[aria-selected=true]")).to_have_count(2)
+    page.locator("[data-grid]").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("trial-0")
