@@ -149,33 +149,3 @@ export function closest(column, place, x, reach) {
   }
   return best;
 }
-
-/**
- * Return mean, least and largest value of lines at each place of their axis, each line in between
- * two of its points as if they were joined.
- * @param {Joined} data
- * @param {number[]} members places of the lines
- */
-export function band(data, members) {
-  const columns = members.map((place) => interpolated(data.lines[place], data.x));
-  return data.x.map((_, i) => {
-    const values = columns.map((column) => column[i]).filter((value) => value !== null);
-    if (values.length === 0) return null;
-    return { mean: values.reduce((sum, value) => sum + value / values.length, 0), min: Math.min(...values), max: Math.max(...values) };
-  });
-}
-
-/** @param {Line} line @param {number[]} x @returns {(number | null)[]} */
-function interpolated(line, x) {
-  const values = line.smooth ?? line.y;
-  let right = 0;
-  return x.map((at) => {
-    while (right < line.x.length && line.x[right] < at) right += 1;
-    if (right === line.x.length) return null;
-    if (line.x[right] === at) return values[right];
-    const [low, high] = [values[right - 1], values[right]];
-    if (right === 0 || low === null || high === null) return null;
-    const share = (at - line.x[right - 1]) / (line.x[right] - line.x[right - 1]);
-    return low + (high - low) * share;
-  });
-}
