@@ -30,7 +30,7 @@ class _Link:
     def __call__(self, signum: int, frame: FrameType | None) -> None:
         try:
             if self.owner is None or self.pid != os.getpid():
-                self.append_encoded(signum, frame)
+                self.hand_on(signum, frame)
             else:
                 getattr(self.owner, _SIGNALS[signum])(signum, frame)
         except KeyboardInterrupt as interrupt:
@@ -43,7 +43,8 @@ class _Link:
         if signal.getsignal(signum) is self:
             signal.signal(signum, previous)
 
-    def append_encoded(self, signum: int, frame: FrameType | None) -> None:
+    def hand_on(self, signum: int, frame: FrameType | None) -> None:
+        """Put back the previous handler, and call it."""
         self.put_back(signum)
         if callable(self.previous):
             self.previous(signum, frame)
@@ -149,7 +150,7 @@ class SignalHandler:
         link = self._links.pop(signum, None)
         if link is not None:
             link.owner = None
-            link.append_encoded(signum, frame)
+            link.hand_on(signum, frame)
 
     def _at_exit(self) -> None:
         if self._pid == os.getpid():
