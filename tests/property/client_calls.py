@@ -13,7 +13,9 @@ def shown(client):
 def set_project(client, project, group, force):
     client.set_project(name=project, force=force)
     client.set_group(name=group, force=force)
-    return client.project, client.group
+    # What belongs to them is as of when it is looked at, or, from a server, as of now.
+    homes = (client.project, client.group)
+    return [home and (home.uid, home.name, home.description, home.metadata) for home in homes]
 
 
 def new_trial(client, force, **kwargs):

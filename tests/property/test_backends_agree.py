@@ -4,6 +4,7 @@ Caches are written after each event here, so that whatever is opened again begin
 """
 
 import json
+import os
 import shutil
 import tempfile
 from contextlib import ExitStack
@@ -338,11 +339,30 @@ class BackendsMachine(RuleBasedStateMachine):
     def client_ends(self, client):
         self.clients.pop(client, None)
 
-    @rule()
-    def open_again(self):
+    @rule(harm=st.sampled_from([None, None, "cut", "flip", "remove"]), place=st.floats(0, 1))
+    def open_again(self, harm, place):
         for store in self.lasting:
             store.close()
+        if harm is not None:
+            self.harm_caches(harm, place)
         self.open_files()
+
+    def harm_caches(self, harm, place):
+        """Do something to each cache that nobody has open: those of servers are in use."""
+        own = ("a.json.journal.cache", "b.json.journal.cache", "c.lmdb.cache")
+        others = Path(os.environ["XDG_CACHE_HOME"]).rglob("*.cache")
+        for path in (*(self.folder / name for name in own), *others):
+            if not path.exists() or not path.stat().st_size:
+                continue
+            data = bytearray(path.read_bytes())
+            index = int(place * (len(data) - 1))
+            if harm == "remove":
+                path.unlink()
+            elif harm == "cut":
+                path.write_bytes(data[:index])
+            else:
+                data[index] ^= 1
+                path.write_bytes(data)
 
     @invariant()
     def objects_are_equal(self):

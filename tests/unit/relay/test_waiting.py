@@ -178,9 +178,9 @@ def test_a_lookup_that_hangs_is_given_up_on(caplog):
     """It goes on by itself; whoever asks is told."""
     with hanging() as resolve:
         slow = target("db", timeout_s=2.6, resolve=resolve)
-        assert "looking up the name db" in failure_of(lambda: ask(Connection(slow)))
+        assert "looking up the host db" in failure_of(lambda: ask(Connection(slow)))
         servers = Servers([("db", 1)], {}, resolve)
-        assert "looking up the name db" in failure_of(lambda: SQLJournal(servers, "log", 1).head())
+        assert "looking up the host db" in failure_of(lambda: SQLJournal(servers, "log", 1).head())
     assert any(message.startswith("Waiting for db:1 (") for message in caplog.messages)
 
 
