@@ -171,11 +171,10 @@ def test_a_trial_too_large_for_an_event_is_recorded_in_several(tiny_events):
 def test_an_import_that_was_killed_is_finished_by_the_next(calls, tiny_events):
     """Wherever it was, nothing is there twice."""
     program = (
-        "import itertools, os, sys\n"
-        "from track.journals.file import FileJournal\n"
-        "append, count = FileJournal.append, itertools.count()\n"
-        f"def dying(*args): return os._exit(7) if next(count) == {calls} else append(*args)\n"
-        "FileJournal.append = dying\n"
+        "import itertools, os\n"
+        "write, count = os.write, itertools.count()\n"
+        f"def dying(*args): return os._exit(7) if next(count) == {calls} else write(*args)\n"
+        "os.write = dying\n"
         "from tests.unit.exchange import test_recording as tests\n"
         f"tests.recording.MAX_BODY = {recording.MAX_BODY}\n"
         "tests.import_projects(tests.get_protocol('file:store.json'), tests.sample())\n"

@@ -378,10 +378,10 @@ DEEP = '{"a": ' * 150 + "1" + "}" * 150
             ),
             ["'q'", "'g'", "another"],
         ),
-        ("[" * 100_000, ["no report"]),
+        ("[" * 100_000, ["not a report"]),
         ('[{"dtype": "project", "x": ' + "[" * 100_000, ["recursion"]),
         ('[{"dtype": "project", "name": "p"', ["line 1"]),
-        ('[{"dtype": "project"}, 1]', ["no report"]),
+        ('[{"dtype": "project"}, 1]', ["not a report"]),
     ],
 )
 def test_what_makes_no_sense_is_named(text, names):
