@@ -82,7 +82,7 @@ class Transaction:
             number = self._numbers.setdefault(entry.name, len(self._numbers) + 1)
             if number > len(self._cache.directory) or self._cache.directory[number] != entry:
                 self._entries[number] = entry
-            row = (number, crcs_of(number, parts), *parts)
+            row = (number, crcs_of(number, *parts), *parts)
             execute("REPLACE INTO subjects VALUES (?, ?, ?, ?, ?)", row)
         self._write_directory()
         checkpoint = Checkpoint(

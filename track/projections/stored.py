@@ -216,7 +216,7 @@ class StoredObjects(Objects):
             _, _, beats, _, attempts, *own = unpack(row.head)
             yield Known(
                 unread_trial(own, row, self._find),
-                {Heartbeat(*beat): at for *beat, at in beats},
+                {Heartbeat(*beat): at for *beat, at in beats} if beats else {},
                 None if attempts is None else AttemptsOf(attempts),
                 own[9],
                 own[8] is not None if own[8] != [] else None,
