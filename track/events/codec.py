@@ -26,6 +26,9 @@ in all events of one kind that one producer records about one subject."""
 STREAM = slice(4, 12)
 """Where a payload has its stream."""
 
+AT = slice(27, 35)
+"""Where a payload has its time."""
+
 UINT64, UINT32 = 0xCF, 0xCE
 MAX_SEQUENCE = 2**32 - 1
 MAX_PAYLOAD = 2**24 - 1

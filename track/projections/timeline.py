@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from track.events.codec import envelope
+from track.events.codec import AT, envelope
 from track.events.types import CATALOGUE, TrialCreated, TrialFinished, TrialRedacted, TrialStarted
 from track.journals.journal import Batch
 
@@ -82,13 +82,14 @@ class Timeline:
             self._add(positions[start : start + _STRETCH], payloads[start : start + _STRETCH])
 
     def _add(self, positions: Any, payloads: list[bytes]) -> None:
-        found_at = [None if found is None else found.at for found in map(envelope, payloads)]
-        times = [at for at in found_at if at is not None]
-        bounds = (min(times), max(times)) if times else (0, 0)
-        if times:
-            if not self.first[0]:
-                self.first = positions[found_at.index(times[0])], times[0]
-            self.last = positions[-1], times[-1]
+        ends = [found for found in (envelope(payloads[0]), envelope(payloads[-1])) if found]
+        if ends:
+            self.first = self.first if self.first[0] else (positions[0], ends[0].at)
+            self.last = positions[-1], ends[-1].at
+        # As bytes they have the same order as numbers. Of what is no event there is no time, and
+        # bounds that are too wide do no harm.
+        times = [payload[AT] for payload in payloads]
+        bounds = int.from_bytes(min(times), "big"), int.from_bytes(max(times), "big")
         new = Stretch(self.position, positions[-1], len(payloads), *bounds)
         last = self.stretches[-1] if self.stretches else None
         if last is not None and last.events + new.events <= _STRETCH:

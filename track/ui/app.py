@@ -77,7 +77,10 @@ def make_app(store: Store, rules: Rules) -> Starlette:
     }
     return Starlette(
         routes=routes,
-        middleware=[Middleware(Guard, rules=rules), Middleware(GZipMiddleware, minimum_size=1000)],
+        middleware=[
+            Middleware(Guard, rules=rules, is_closing=store.is_closing),
+            Middleware(GZipMiddleware, minimum_size=1000),
+        ],
         exception_handlers=errors,
     )
 

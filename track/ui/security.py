@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from asyncio import CancelledError
+from collections.abc import Callable
 from hmac import compare_digest
 from http.cookies import CookieError, SimpleCookie
 from typing import NamedTuple
@@ -65,11 +67,14 @@ class Guard:
         what answers those that are let in
     rules
         see :class:`Rules`
+    is_closing
+        tells whether the server is about to end
     """
 
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, is_closing: Callable[[], bool]) -> None:
         self._app = app
         self._rules = rules
+        self._is_closing = is_closing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -83,7 +88,12 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        await self._admit(scope)(scope, receive, send_guarded)
+        try:
+            await self._admit(scope)(scope, receive, send_guarded)
+        except CancelledError:
+            # Whoever waits for a long answer at the end of the server gets none.
+            if not self._is_closing():
+                raise
 
     def _admit(self, scope: Scope) -> ASGIApp:
         """Return who answers a request."""
