@@ -1,0 +1,58 @@
+"""Hydra: single jobs, several of one run, and one that fails."""
+
+from importlib.util import find_spec
+
+import pytest
+
+from tests.integrations.support import run_program, trials_in
+from track.structure import Status
+
+pytestmark = pytest.mark.skipif(find_spec("hydra") is None, reason="hydra is not installed")
+
+PROGRAM = """
+import os
+import hydra
+from hydra.core.config_store import ConfigStore
+from track import TrackClient
+
+callback = {"_target_": "track.integrations.hydra.TrackCallback", "to": "file:r.json",
+            "project": "p"}
+ConfigStore.instance().store(name="config", node={
+    "lr": 0.1, "model": {"depth": 2}, "hydra": {"callbacks": {"track": callback}}})
+
+@hydra.main(version_base=None, config_name="config")
+def main(config):
+    client = TrackClient()
+    client.log({"loss": config.lr}, step=0)
+    client.close()
+    if config.lr > 1:
+        raise ValueError("boom")
+    return config.lr
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_each_job_of_a_multirun_is_a_trial():
+    """Its configuration are its parameters, and what it returns is a result."""
+    run_program(PROGRAM, "--multirun", "lr=0.5,0.25")
+    trials = trials_in("file:r.json")
+    assert [trial.parameters for trial in trials] == [
+        {"lr": lr, "model": {"depth": 2}} for lr in (0.5, 0.25)
+    ]
+    assert [trial.metrics for trial in trials] == [
+        {"loss": {0: lr}, "result": [lr]} for lr in (0.5, 0.25)
+    ]
+    assert {(trial.status, trial.project_id) for trial in trials} == {(Status.Completed, "p")}
+    assert trials[0].metadata["overrides"] == ["lr=0.5"]
+
+
+def test_a_job_that_fails():
+    """The trial has the exception, which Hydra keeps to itself otherwise."""
+    with pytest.raises(AssertionError, match="boom"):
+        run_program(PROGRAM, "lr=2")
+    (trial,) = trials_in("file:r.json")
+    assert trial.status == Status.Exception
+    assert "ValueError: boom" in trial.failure["message"]
+    assert trial.metrics["loss"] == {0: 2}
