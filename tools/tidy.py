@@ -16,6 +16,9 @@ from typing import NamedTuple
 MAX_FILE_LINES = 520
 MAX_FUNCTION_LINES = 70
 
+PAGE = "track/ui/static"
+"""The page that a browser shows; what others wrote is in its folder ``vendor``."""
+
 FOLDERS = ("track", "tests", "tools", "examples")
 """Where the project's Python files are."""
 
@@ -53,6 +56,10 @@ def check(root: Path) -> list[Violation]:
     for folder in FOLDERS:
         for file in sorted((root / folder).rglob("*.py")):
             violations += check_file(root, file)
+    for file in sorted((root / PAGE).glob("*.*s")):
+        source = file.read_text(encoding="utf-8")
+        path = file.relative_to(root).as_posix()
+        violations += [Violation(path, line, message) for line, message in too_long(source)]
     return violations
 
 

@@ -51,6 +51,13 @@ def test_long_files_are_split(complaints, folder):
     assert "has 521 lines" in found
 
 
+@pytest.mark.parametrize("name", ["chart.js", "style.css"])
+def test_long_files_of_the_page_are_split(complaints, name):
+    assert complaints({f"track/ui/static/vendor/{name}": "\n" * 521}) == []
+    (found,) = complaints({f"track/ui/static/{name}": "\n" * 521})
+    assert "has 521 lines" in found
+
+
 def test_long_functions_are_split(complaints):
     body = "    x = 1\n"
     assert complaints({"track/errors.py": "def f():\n" + body * 69}) == []

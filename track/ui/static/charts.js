@@ -39,7 +39,7 @@ export function mount(root, app) {
   const bar = h("div", { class: "chart-bar" });
   const side = h("aside", { class: "legend-side", "aria-label": "Trials in the charts" }, legend.root);
   replace(root, h("h1", { class: "unseen" }, "Charts"), side, h("div", { class: "charts-main" }, bar, panel.root));
-  /** @type {Latest<any>} */
+  /** @type {Latest<{rows: Row[], metrics: string[], position: number}>} */
   const asking = new Latest();
 
   async function load() {

@@ -9,6 +9,7 @@ const LONGEST_TITLE = 2000;
  * @param {unknown} value a number, or "NaN", "Infinity", "-Infinity" as the server writes them
  * @param {number} [digits]
  * @param {boolean} [isAligned] whether zeros at the end stay, so that points stand below each other
+ * @returns {string}
  */
 export function number(value, digits = 4, isAligned = false) {
   const x = typeof value === "number" ? value : toNumber(value);
@@ -43,6 +44,7 @@ export function toNumber(value) {
  * Write any logged value in one line. Characters that control a display are shown, not obeyed.
  * @param {unknown} value
  * @param {number} [longest]
+ * @returns {string}
  */
 export function text(value, longest = LONGEST) {
   if (value === null || value === undefined) return "";

@@ -109,6 +109,7 @@ function joined(lines) {
     length += line.x.length;
   }
   all.sort();
+  /** @type {number[]} */
   const x = [];
   for (const value of all) if (value !== x[x.length - 1] && !Number.isNaN(value)) x.push(value);
   const columns = lines.flatMap((line) => {

@@ -63,16 +63,18 @@ export class Parallel {
   }
 
   draw() {
-    this.width = this.plot.clientWidth;
-    if (this.width === 0) return;
+    const width = this.plot.clientWidth;
+    this.width = width;
+    if (width === 0) return;
     /** @type {Dimension[]} */
     this.axes = this.axisIds.map((id) => dimensionOf(this.rows, id)).filter((one) => one !== null);
     if (this.axes.length < 2) {
       replace(this.plot, blank("Nothing to compare by", "These trials have less than two parameters that differ, or metrics."));
       return;
     }
-    const side = this.width < 700 ? 30 : 60;
-    this.xs = this.axes.map((_, i) => side + (i * (this.width - 2 * side)) / Math.max(1, this.axes.length - 1));
+    const side = width < 700 ? 30 : 60;
+    const axes = this.axes.length;
+    this.xs = this.axes.map((_, i) => side + (i * (width - 2 * side)) / Math.max(1, axes - 1));
     this.#drawAxes();
     this.#drawLines();
   }
@@ -84,11 +86,12 @@ export class Parallel {
 
   #drawAxes() {
     const axes = /** @type {Dimension[]} */ (this.axes);
+    const xs = /** @type {number[]} */ (this.xs);
     this.overlay.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     replace(this.overlay, axes.map((axis, i) => {
-      const x = /** @type {number[]} */ (this.xs)[i];
+      const x = xs[i];
       const isLast = i === axes.length - 1;
-      const anchor = i === 0 && this.xs && this.xs[0] < 50 ? "start" : isLast && this.width && this.width < 700 ? "end" : "middle";
+      const anchor = i === 0 && xs[0] < 50 ? "start" : isLast && this.width && this.width < 700 ? "end" : "middle";
       const ticks = ticksOf(axis);
       const brush = this.brushes.get(axis.id);
       const top = brush ? /** @type {number} */ (this.#y(axis, brush[1])) : 0;
