@@ -8,6 +8,7 @@ const MOST_PARAMETERS = 3;
 
 /**
  * Return a label for each trial: its name, and where others have the same one, what is different.
+ * A name that all of them have says nothing, and is left out.
  * @param {Row[]} rows
  * @returns {Map<string, string>}
  */
@@ -20,7 +21,7 @@ export function labelsOf(rows) {
     const different = same.length > 1 ? differing(same).slice(0, MOST_PARAMETERS) : [];
     for (const row of same) {
       const said = different.map((one) => `${text(one.split(".").at(-1), 20)} ${text(row.parameters?.[one] ?? "–", 20)}`).join(", ");
-      labels.set(row.uid, said ? `${name} · ${said}` : same.length > 1 ? `${name} · ${row.uid.slice(0, 6)}` : name);
+      labels.set(row.uid, said && byName.size === 1 ? said : said ? `${name} · ${said}` : same.length > 1 ? `${name} · ${row.uid.slice(0, 6)}` : name);
     }
   }
   return labels;
