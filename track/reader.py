@@ -404,10 +404,12 @@ class Reader(TrialLookup):
             as in queries: ``status``, ``parameters.lr``, ``metadata.code``, ``metrics.loss`` or, at
             step 3, ``metrics.loss.3``
         """
-        uid, batches = self.events_of(which)
+        with self.looking_up([which]) as (objects, trials):
+            uid, found = trials[0].uid, attempts_in(objects, trials[0])
+        _, batches = self.events_of(uid)
         if parse_path(path)[0].text != "metrics":  # which are nearly all events of a long trial
             batches = map(past.without_metrics, batches)
-        attempts = self.attempts(uid)
+        attempts = self._with_facts(found, {})
         return [
             Origin(*setting, attempt_at(attempts, setting.recorded))
             for setting in past.assignments_of(_decoded(batches, NOW), path)
