@@ -91,7 +91,7 @@ def test_without_a_limit_nothing_changes() -> None:
 
 def test_limits_are_checked() -> None:
     """Two limits at once, and limits that make no sense, are refused."""
-    with pytest.raises(ValueError, match="one of them"):
+    with pytest.raises(ValueError, match="not both"):
         throttled(print, throttle=2, every=2)
     with pytest.raises(ValueError, match="0"):
         throttled(print, throttle=0)

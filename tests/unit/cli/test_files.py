@@ -158,5 +158,5 @@ def test_no_name_leads_out_of_the_folder(track, tmp_path, name, files, output):
     before = sorted(tmp_path.rglob("*"))
     result = track("get", "odd_0", name if files else digest, *(["-o", output] if output else []))
     assert (result.code, result.out) == (FAILURE, "")
-    assert "leads out of" in result.err
+    assert "leads outside" in result.err
     assert sorted(tmp_path.rglob("*")) == before

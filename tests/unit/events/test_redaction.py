@@ -78,5 +78,5 @@ def test_nothing_is_left_of_a_secret(event):
 
 def test_what_is_no_event_cannot_be_erased():
     """Nobody knows whom it is about."""
-    with pytest.raises(JournalError, match="no event"):
+    with pytest.raises(JournalError, match="not an event"):
         redact(b"garbage")
