@@ -1,11 +1,13 @@
 """Each adapter is called in the order in which its framework was seen to call it."""
 
 import copy
+import os
 import pickle
 from types import MappingProxyType, SimpleNamespace
 
 import pytest
 
+from track import TrackClient
 from track.errors import MissingPackage, NotRecordedWarning
 from track.structure import Status
 
@@ -39,9 +41,8 @@ def on_rank(rank):
 )
 def test_a_framework_that_is_not_there(integration, name):
     """One line says what to install, also where a version lacks what is needed."""
-    package = {"lightning": "lightning"}.get(name, name)
     with pytest.raises(MissingPackage, match="pip install"):
-        integration(name, **{package: {"__path__": []}, "pytorch_lightning": {"__path__": []}})
+        integration(name, **{name: {"__path__": []}, "pytorch_lightning": {"__path__": []}})
 
 
 # Lightning
@@ -68,7 +69,6 @@ def test_lightning_fits_and_tests(lightning, trials):
     logger.log_graph(Base())
     for step in range(2):
         logger.log_metrics({"loss": 0.5, "epoch": 0, "step": 9.0}, step)
-        logger.save() if hasattr(logger, "save") else None
     checkpoint = SimpleNamespace(best_model_path="x.ckpt", best_model_score=None, monitor=None)
     logger.after_save_checkpoint(checkpoint)
     logger.after_save_checkpoint(checkpoint)
@@ -211,7 +211,6 @@ def test_accelerate(integration, trials):
     )
     assert registered == [module.TrackTracker]
     tracker = module.TrackTracker("p", to="file:r.json")
-    tracker.start() if hasattr(tracker, "start") else None
     tracker.store_init_configuration({"lr": 0.1})
     tracker.log({"loss": 1}, step=0)
     tracker.log({"acc": 2})
@@ -331,10 +330,6 @@ def test_catboost(integration, trials):
 
 def test_hydra(integration, trials, monkeypatch):
     """A job finds its trial by the environment, which is as before at its end."""
-    import os
-
-    from track import TrackClient
-
     module = integration("hydra", hydra__experimental__callback={"Callback": Base})
     monkeypatch.setenv("TRACK_LOG_BACKEND_NAME", "memory:")
     callback = module.TrackCallback("file:r.json", project="p")
