@@ -162,3 +162,18 @@ class TrialCommands:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
+
+
+def command_named(commands: GroupCommands | TrialCommands, name: str) -> Callable[..., Change]:
+    """Return the command of a name that somebody passed in.
+
+    Raises
+    ------
+    AttributeError
+        there is none
+    """
+    known = [command for command in dir(commands) if not command.startswith("_")]
+    if name not in known:
+        raise AttributeError(f"cannot update with {name!r}: use one of {', '.join(known)}")
+    command: Callable[..., Change] = getattr(commands, name)
+    return command

@@ -9,10 +9,8 @@ from functools import partial
 from typing import Any
 
 from track.errors import (
-    GroupDoesNotExist,
     JournalClosed,
     JournalUnreachable,
-    ProjectDoesNotExist,
     ReportWriteError,
     StorageWarning,
     TrialDoesNotExist,
@@ -35,7 +33,7 @@ from track.journals.buffered import buffer_failed_writes
 from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.metrics import add_values
-from track.persistence.commands import Change, GroupCommands, TrialCommands
+from track.persistence.commands import Change, GroupCommands, TrialCommands, command_named
 from track.persistence.deferred import travelling
 from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
@@ -47,7 +45,15 @@ from track.persistence.protocol import (
     Protocol,
     Query,
 )
-from track.persistence.repository import Kind, LocalRepository, Precondition, Repository
+from track.persistence.repository import (
+    Kind,
+    LocalRepository,
+    Precondition,
+    Repository,
+    exists_already,
+    no_group,
+    no_project,
+)
 from track.persistence.storage import check_report, write_report
 from track.persistence.validation import (
     aggregator_for,
@@ -158,7 +164,7 @@ class JournaledProtocol(Protocol):
         uid = project.uid
         self._stream_of(trial)
         if not self.repository.knows("project", uid):
-            raise _no_project(uid)
+            raise no_project(uid)
         self.producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
 
     # Groups
@@ -171,7 +177,7 @@ class JournaledProtocol(Protocol):
         )
         expected = [Precondition("group", uid, "absent"), *self._project_of(group)]
         unmet = self.repository.append_if(stream_id("group", uid), event, expected)
-        return None if _exists_already(unmet) else group
+        return None if exists_already(unmet) else group
 
     def get_trial_group(self, group: TrialGroup) -> TrialGroup | None:
         found: TrialGroup | None = self.repository.home("group", group.uid)
@@ -184,21 +190,21 @@ class JournaledProtocol(Protocol):
         self, query: Query, attr: str, *args: Any, **kwargs: Any
     ) -> TrialGroup:
         updated: TrialGroup = self._fetch_and_update(
-            "group", query, _command(self._group_commands, attr)(*args, **kwargs)
+            "group", query, command_named(self._group_commands, attr)(*args, **kwargs)
         )
         return updated
 
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
         uid = group.uid
         if not self.repository.knows("group", uid):
-            raise _no_group(uid)
+            raise no_group(uid)
         self._record(stream_id("group", uid), self._group_commands.set_group_metadata(**kwargs))
 
     def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
         uid = group.uid
         self._stream_of(trial)
         if not self.repository.knows("group", uid):
-            raise _no_group(uid)
+            raise no_group(uid)
         self.producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
 
     # Making and finding trials
@@ -213,7 +219,7 @@ class JournaledProtocol(Protocol):
             event, stream = trial_created(trial, digest, revision), stream_id("trial", uid)
             expected = [Precondition("trial", uid, "absent"), *parents]
             unmet = self.repository.append_if(stream, event, expected)
-            if not _exists_already(unmet):
+            if not exists_already(unmet):
                 break
             if not auto_increment:
                 return None
@@ -240,7 +246,7 @@ class JournaledProtocol(Protocol):
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
         updated: Trial = self._fetch_and_update(
-            "trial", query, _command(self._trial_commands, attr)(*args, **kwargs)
+            "trial", query, command_named(self._trial_commands, attr)(*args, **kwargs)
         )
         return updated
 
@@ -438,45 +444,3 @@ class JournaledProtocol(Protocol):
             return
         finally:
             self.journal.close()
-
-
-def _exists_already(unmet: Precondition | None) -> bool:
-    """Return whether an object was not created because it exists.
-
-    Raises
-    ------
-    ProjectDoesNotExist, GroupDoesNotExist
-        it was not made because what it would belong to does not
-    """
-    if unmet is None:
-        return False
-    if unmet.expected == "present":
-        raise (_no_project if unmet.kind == "project" else _no_group)(unmet.uid)
-    return True
-
-
-def _command(commands: GroupCommands | TrialCommands, name: str) -> Callable[..., Change]:
-    """Return the command of a name that somebody passed in.
-
-    Raises
-    ------
-    AttributeError
-        there is none
-    """
-    known = [command for command in dir(commands) if not command.startswith("_")]
-    if name not in known:
-        raise AttributeError(f"cannot update with {name!r}: use one of {', '.join(known)}")
-    command: Callable[..., Change] = getattr(commands, name)
-    return command
-
-
-def _no_project(uid: Any) -> ProjectDoesNotExist:
-    return ProjectDoesNotExist(
-        f"no project {uid!r} in this store: insert it with new_project first"
-    )
-
-
-def _no_group(uid: Any) -> GroupDoesNotExist:
-    return GroupDoesNotExist(
-        f"no trial group {uid!r} in this store: insert it with new_trial_group first"
-    )

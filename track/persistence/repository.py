@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, contextmanager
 from math import inf
 from typing import Any, Literal, NamedTuple
 
-from track.errors import ItemNotFound, JournalClosed
+from track.errors import GroupDoesNotExist, ItemNotFound, JournalClosed, ProjectDoesNotExist
 from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.journal import ExclusiveJournal, Journal
@@ -356,3 +356,32 @@ def first_unmet(objects: Objects, preconditions: Iterable[Precondition]) -> Prec
         if not met:
             return precondition
     return None
+
+
+def exists_already(unmet: Precondition | None) -> bool:
+    """Return whether an object was not created because it exists.
+
+    Raises
+    ------
+    ProjectDoesNotExist, GroupDoesNotExist
+        it was not made because what it would belong to does not
+    """
+    if unmet is None:
+        return False
+    if unmet.expected == "present":
+        raise (no_project if unmet.kind == "project" else no_group)(unmet.uid)
+    return True
+
+
+def no_project(uid: Any) -> ProjectDoesNotExist:
+    """Return the error that a project does not exist."""
+    return ProjectDoesNotExist(
+        f"no project {uid!r} in this store: insert it with new_project first"
+    )
+
+
+def no_group(uid: Any) -> GroupDoesNotExist:
+    """Return the error that a trial group does not exist."""
+    return GroupDoesNotExist(
+        f"no trial group {uid!r} in this store: insert it with new_trial_group first"
+    )
