@@ -24,6 +24,7 @@ from track.errors import (
 )
 from track.events.record import Record
 from track.journals.journal import Batch
+from track.relay.grouped_appends import GroupedAppends
 from track.relay.limits import Limits, MemoryBudget, Turns, room_for
 from track.relay.listener import Listener, to_streams
 from track.relay.messages import (
@@ -49,9 +50,6 @@ _Result = TypeVar("_Result")
 
 _THREADS = 8
 """Calls that are answered at once."""
-
-_GROUP_BYTES = 2**23
-"""How much of what several clients send is appended together, at most."""
 
 _POLL_S = 0.05
 """Between two looks for events that somebody else appended to the journal."""
@@ -125,10 +123,8 @@ class RelayServer:
         self._login = login
         self._tls = tls
         self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
-        self._appender = ThreadPoolExecutor(1, "track relay append")
         self._next_commit: asyncio.Future[tuple[list[Any], bytes]] | None = None
         """The commit that has not begun, if anybody waits for one."""
-        self._waiting: list[tuple[list[Record], int, asyncio.Future[None]]] = []
         self.attend: Attend = self.attend_to
         """What to do for a connection."""
         self._tasks: dict[asyncio.Task[None], socket.socket] = {}
@@ -161,8 +157,7 @@ class RelayServer:
         self._room = room_for(self.limits.connections)
         self._news = asyncio.Event()
         self._committing = asyncio.Lock()
-        self._to_append = asyncio.Event()
-        self._appending = asyncio.ensure_future(self._append_all())
+        self._appends = GroupedAppends(self.service.append, self._announce_news)
         self._watching: asyncio.Task[None] | None = None
         self._listener = await Listener.open(host, port, self._accepted)
         renew_in_children(self)
@@ -302,19 +297,19 @@ class RelayServer:
         try:
             verb, header, attachment = message
             if verb == Verb.APPEND:
-                await self._append(checked_records(attachment), len(attachment))
+                await self._appends.append(checked_records(attachment), len(attachment))
                 return Message(Verb.DONE, [])
             if verb == Verb.PROPOSE:
-                unmet, found = await self._in(self._pool, self.service.propose, header, attachment)
-                self._news.set()
+                unmet, found = await self._in_thread(self.service.propose, header, attachment)
+                self._announce_news()
                 return _done([], found) if unmet is None else Message(Verb.UNMET, [unmet])
             if verb == Verb.LAST:
-                return _done([await self._in(self._pool, self.service.last, *header)])
+                return _done([await self._in_thread(self.service.last, *header)])
             if verb == Verb.CALL:
                 name, *arguments = header
                 if name == "commit":
                     return _done(*await self._commit())
-                return _done(*await self._in(self._pool, self.service.call, name, arguments))
+                return _done(*await self._in_thread(self.service.call, name, arguments))
         except MalformedMessage:
             raise
         except Exception as error:  # noqa: BLE001 - it is raised where the request came from
@@ -322,10 +317,8 @@ class RelayServer:
             return Message(Verb.FAILED, describe(error))
         raise MalformedMessage(f"{verb.name} is not a request")
 
-    async def _in(
-        self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
-    ) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
+    async def _in_thread(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
     async def _commit(self) -> tuple[list[Any], bytes]:
         if self._next_commit is None:
@@ -335,55 +328,7 @@ class RelayServer:
     async def _commit_next(self) -> tuple[list[Any], bytes]:
         async with self._committing:
             self._next_commit = None  # whoever asks from now on may have recorded more
-            return await self._in(self._pool, self.service.call, "commit", [])
-
-    # Appending
-
-    async def _append(self, records: list[Record], size: int) -> None:
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append((records, size, done))
-        self._to_append.set()
-        await done
-
-    async def _append_all(self) -> None:
-        while True:
-            await self._to_append.wait()
-            self._to_append.clear()
-            while self._waiting:
-                await self._append_group(self._take_group())
-
-    def _take_group(self) -> list[tuple[list[Record], int, asyncio.Future[None]]]:
-        total = count = 0
-        for _, size, _ in self._waiting:
-            total += size
-            if count and total > _GROUP_BYTES:
-                break
-            count += 1
-        group, self._waiting = self._waiting[:count], self._waiting[count:]
-        return group
-
-    async def _append_group(
-        self, group: list[tuple[list[Record], int, asyncio.Future[None]]]
-    ) -> None:
-        records = [record for batch, _, _ in group for record in batch]
-        error: Exception | None = None
-        try:
-            await self._in(self._appender, self.service.append, records)
-        except Exception as raised:  # noqa: BLE001 - it is raised to all who wait
-            error = raised
-        if isinstance(error, EncodingError) and len(group) > 1:
-            # What one client sends is none of the business of the others.
-            for item in group:
-                await self._append_group([item])
-            return
-        self._news.set()
-        for _, _, done in group:
-            if done.done():
-                continue
-            if error is None:
-                done.set_result(None)
-            else:
-                done.set_exception(error)
+            return await self._in_thread(self.service.call, "commit", [])
 
     # Subscriptions
 
@@ -422,10 +367,10 @@ class RelayServer:
         raise EOFError("the subscription has ended")
 
     async def _send_behind(self, peer: Peer, after: int, stream: int | None = None) -> int:
-        batches = await self._in(self._pool, self.service.read, after, stream)
+        batches = await self._in_thread(self.service.read, after, stream)
         while True:
             async with self._answers.taken(_BATCH_BYTES):
-                batch = await self._in(self._pool, next, batches, None)
+                batch = await self._in_thread(next, batches, None)
                 if batch is None:
                     return after
                 positions, payloads = batch
@@ -435,6 +380,10 @@ class RelayServer:
                     await peer.send(message, self.limits.frame_s)
                 after = positions[-1]
                 del batch, payloads, message  # before others take the memory
+
+    def _announce_news(self) -> None:
+        """Have subscribers look at once: something was appended here."""
+        self._news.set()
 
     def _watch(self, peer: Peer, after: int) -> None:
         """Have subscribers look again when anything is behind the position of one of them."""
@@ -447,8 +396,8 @@ class RelayServer:
             await asyncio.sleep(_POLL_S)
             after = min(self._watched.values(), default=0)
             try:
-                batches = await self._in(self._pool, self.service.read, after)
-                if await self._in(self._pool, next, batches, None) is not None:
+                batches = await self._in_thread(self.service.read, after)
+                if await self._in_thread(next, batches, None) is not None:
                     break
             except Exception as error:  # noqa: BLE001 - whoever looks is told
                 logger.debug("the journal cannot be read: %r", error)
@@ -469,11 +418,10 @@ class RelayServer:
             await asyncio.wait([*self._tasks], timeout=self.limits.frame_s)
         for task in self._tasks:
             task.cancel()
-        self._appending.cancel()
         if self._watching is not None:
             self._watching.cancel()
-        for pool in (self._appender, self._pool):
-            await asyncio.get_running_loop().run_in_executor(None, pool.shutdown)
+        await self._appends.close()
+        await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
 
 
 def _takes_long(message: Message) -> bool:
