@@ -9,18 +9,8 @@ from tests.crash.faulty_disk import (
     PAGE,
     SECTOR,
     Fails,
-    FaultyDisk,
     Short,
-    installed,
 )
-
-
-@pytest.fixture
-def disk(tmp_path):
-    """A disk with an empty file on it, used by all file journals of the test."""
-    (tmp_path / "x.journal").touch()
-    with installed(FaultyDisk(tmp_path / "x.journal")) as disk:
-        yield disk
 
 
 @pytest.fixture
