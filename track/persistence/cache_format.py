@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -227,14 +228,20 @@ def unpack_axis(data: bytes, *, positions: bool) -> tuple[array[int], array[int]
 
 
 def _spread(first: int, stride: int, count: int) -> array[int]:
-    """Return an arithmetic progression."""
+    """Return an arithmetic progression, as an array of the caller's own."""
+    column = array("q")
+    column.frombytes(_progression(first, stride, count))
+    return column
+
+
+@lru_cache(maxsize=128)
+def _progression(first: int, stride: int, count: int) -> bytes:
+    """Return an arithmetic progression as bytes; trials of a sweep have the same steps."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
-        return array("q", range(first, first + stride * count, stride))
+        return array("q", range(first, first + stride * count, stride)).tobytes()
     # Whoever has it already gets the same in a fortieth of the time.
-    column = array("q")
-    column.frombytes((numpy.arange(count, dtype="=i8") * stride + first).tobytes())
-    return column
+    return bytes((numpy.arange(count, dtype="=i8") * stride + first).tobytes())
 
 
 SUMMARY_BYTES = _SUMMARY.size + 5 * _EXTREME.size

@@ -9,7 +9,7 @@ from itertools import chain
 from math import inf, nextafter
 from typing import Any
 
-from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, Stored, summarize
+from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, Stored
 from track.containers.series import StepSeries
 
 _FEWEST_BUCKETS = 4
@@ -306,25 +306,18 @@ class Series(Mapping[Any, Any]):
             return series
         buckets = max(1, n // 2)
         chunks = series._chunks  # noqa: SLF001 - another one of this class
-        if len(chunks) * _FEWEST_BUCKETS >= buckets:
-            groups = _grouped([chunk.summary for chunk in chunks], buckets)
-            kept = [points for group in groups for points in _extremes(group)]
-        else:
-            kept = _bucketed(series, buckets)
+        if len(chunks) * _FEWEST_BUCKETS < buckets:
+            return _of_columns(*_bucketed(series, buckets))
+        groups = _grouped([chunk.summary for chunk in chunks], buckets)
+        kept = [points for group in groups for points in _extremes(group)]
         kept += [chunks[0].summary.first, chunks[-1].summary.last]
         by_step = {point.step: point for point in kept}
         ordered = [by_step[step] for step in sorted(by_step)]
-        return Series(
-            [
-                LoadedChunk(
-                    Points(
-                        array("q", [point.step for point in ordered]),
-                        array("q", [point.at for point in ordered]),
-                        array("q", bytes(8 * len(ordered))),
-                        array("d", [point.value for point in ordered]),
-                    )
-                )
-            ]
+        return _of_columns(
+            array("q", [point.step for point in ordered]),
+            array("q", [point.at for point in ordered]),
+            array("q", bytes(8 * len(ordered))),
+            array("d", [point.value for point in ordered]),
         )
 
 
@@ -412,14 +405,30 @@ def _extremes(group: list[Any]) -> Iterator[Extreme]:
     yield from gaps[:1]
 
 
-def _bucketed(series: Series, buckets: int) -> list[Extreme]:
-    """Return the extremes of so many stretches of a series that is not long."""
-    points = series._loaded()  # noqa: SLF001 - a part of that class
-    count = len(points.steps)
-    points = points._replace(positions=array("q", bytes(8 * count)))
-    kept: list[Extreme] = []
+def _bucketed(series: Series, buckets: int) -> Points:
+    """Return both ends, and the extremes of so many stretches of a series that is not long."""
+    chunks = series._chunks  # noqa: SLF001 - a part of that class
+    steps, times, _, values = series._loaded()  # noqa: SLF001 - the same
+    has_gaps = any(chunk.summary.gap is not None for chunk in chunks)
+    count = len(values)
+    places = {0, count - 1}
     for bucket in range(buckets):
         start, stop = bucket * count // buckets, (bucket + 1) * count // buckets
-        if start < stop:
-            kept += _extremes([summarize(points.part(start, stop))])
-    return kept
+        # In a list, each number is made an object once, and not once for each of these calls.
+        part = values[start:stop].tolist()
+        if has_gaps:
+            nans = (place for place, value in enumerate(part) if value != value)  # noqa: PLR0124 - which NaN is not
+            gap = next(nans, None)
+            if gap is not None:
+                places.add(start + gap)
+                numbers = [value for value in part if value == value]  # noqa: PLR0124 - the same
+                if numbers:
+                    places.add(start + part.index(min(numbers)))
+                    places.add(start + part.index(max(numbers)))
+                continue
+        if part:
+            places.add(start + part.index(min(part)))
+            places.add(start + part.index(max(part)))
+    kept = sorted(places)
+    no_positions = array("q", bytes(8 * len(kept)))
+    return Points(_pick(steps, kept), _pick(times, kept), no_positions, _pick(values, kept))

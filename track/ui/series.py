@@ -80,7 +80,9 @@ def piece(
     raw_steps = sampled.steps
     steps, labels = numbers_of(raw_steps)
     times = array("d", [at / 1e6 if at else nan for at in sampled.times])
-    floats = [number(value) for value in sampled.values]
+    raw_values = sampled.values
+    are_floats = isinstance(raw_values, array)
+    floats = raw_values if are_floats else array("d", map(number, raw_values))
     there = [value for value in floats if value == value]  # noqa: PLR0124 - NaN is not
     length = len(floats)
     head: dict[str, Any] = {
@@ -94,12 +96,14 @@ def piece(
     }
     if labels is not None:
         head["labels"] = labels
-    return head, (steps, times, array("d", floats))
+    return head, (steps, times, floats)
 
 
 def numbers_of(steps: Sequence[Any]) -> tuple[array[float], list[str] | None]:
     """Return steps as numbers; where some are none, their places, and what they are called."""
-    if isinstance(steps, array) or all(isinstance(step, (int, float)) for step in steps):
+    if isinstance(steps, array):
+        return array("d", steps), None
+    if all(isinstance(step, (int, float)) for step in steps):
         return array("d", map(number, steps)), None
     return array("d", range(len(steps))), [str(step)[:200] for step in steps]
 

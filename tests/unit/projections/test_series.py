@@ -150,6 +150,39 @@ def test_a_sample_of_what_has_no_columns_has_the_extremes_too():
     assert sampled[-7] == "text"
 
 
+class CountedChunk(LoadedChunk):
+    """A chunk that tells when its points are read."""
+
+    def __init__(self, points, number, read):
+        super().__init__(points)
+        self.number, self.read = number, read
+
+    def points(self):
+        self.read.append(self.number)
+        return super().points()
+
+
+@pytest.mark.parametrize(
+    ("n", "first", "last", "read"),
+    [
+        (1000, 320, 479, [20, 21, 22, 23, 24, 25, 26, 27, 28, 29]),
+        (100, 325, 340, [20, 21]),
+        (10, 320, 479, []),
+        (10, 325, 474, [20, 29]),
+        (1000, 2000, None, []),
+    ],
+)
+def test_a_sample_of_a_part_reads_only_the_chunks_it_shows_points_of(n, first, last, read):
+    """Those outside are not read, and those inside only where their summaries do not suffice."""
+    done = []
+    whole = series_of([float(step % 7) for step in range(1600)])
+    chunks = [CountedChunk(c.points(), i, done) for i, c in enumerate(whole.chunks())]
+    sample = Series(chunks).sample(n, first=first, last=last)
+    if read or last:
+        assert (sample.steps[0], sample.steps[-1]) == (first, last)
+    assert sorted({*done}) == read
+
+
 def test_a_part_between_fractions_of_steps_has_its_ends():
     whole = Series.of(StepSeries((step, 0.5) for step in range(9)))
     assert [*whole.sample(99, last=2.5)] == [0, 1, 2]
