@@ -31,6 +31,7 @@ from track.journals.sql import journal as journal_sql
 from track.journals.sql import rewrite
 from track.journals.sql import schema as sql_schema
 from track.journals.sql.journal import SQLJournal
+from track.journals.sql.reading import READ_BYTES
 from track.journals.sql.schema import PART_BYTES
 from track.journals.sql.session import Servers
 
@@ -263,7 +264,7 @@ def test_what_is_read_at_once_is_bounded_however_large_it_gets(journal):
     ]
     assert [place for places, _ in batches for place in places] == [*range(1, journal.head() + 1)]
     most = max(sum(map(len, some)) for _, some in batches)
-    assert most < journal_sql._READ_BYTES + 2 * PART_BYTES
+    assert most < READ_BYTES + 2 * PART_BYTES
 
 
 def test_a_rewrite_is_done_in_pieces_however_large_payloads_are(journal, monkeypatch):

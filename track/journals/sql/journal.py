@@ -15,12 +15,10 @@ from __future__ import annotations
 import errno
 import random
 import time
-from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from hashlib import blake2b
-from itertools import accumulate
 from typing import Any, TypeVar
 
 import psycopg2
@@ -42,9 +40,10 @@ from track.journals.journal import (
     ExclusiveJournal,
     PartialDuplicate,
 )
+from track.journals.sql.reading import read_in_batches, read_some
 from track.journals.sql.rewrite import forget_snapshots, rewrite_some
 from track.journals.sql.rows import Rows
-from track.journals.sql.schema import APPEND, DECIDE, PART_BYTES, is_there, prepare
+from track.journals.sql.schema import APPEND, DECIDE, is_there, prepare
 from track.journals.sql.session import (
     Absent,
     Refused,
@@ -69,9 +68,6 @@ _TURNS = 16
 _TURN_S = 10.0
 """How long they wait: who holds it for longer was stopped."""
 
-_FIRST_ROWS, _MOST_ROWS = 64, 8192
-_READ_BYTES = 2**22
-
 _ADVANCE = b"""
     WITH head AS (
         UPDATE logs SET head = head + %(size)s WHERE log = %(log)s RETURNING head - %(size)s AS head
@@ -85,29 +81,6 @@ _ADVANCE_IF_HELD = b"""
 """
 _ADVANCED = b"WITH head AS (SELECT head - %(size)s AS head FROM logs WHERE log = %(log)s)"
 """The first parts of statements that insert rows."""
-
-_SELECT = """
-    SELECT array_agg(position ORDER BY position), array_agg(octet_length(data) ORDER BY position),
-        string_agg(data, ''::BYTEA ORDER BY position), sum(size)::INT8,
-        array_agg(position ORDER BY position) FILTER (WHERE parts > 1)
-    FROM (
-        SELECT position, parts, data, size, sum(size) OVER (
-            ORDER BY position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS size_before
-        FROM (
-            SELECT position, parts, data,
-                CASE WHEN parts > 1 THEN parts * %(part_bytes)s ELSE octet_length(data) END AS size
-            FROM events WHERE log = %(log)s{} AND position > %(after)s
-            ORDER BY position LIMIT %(limit)s
-        ) AS these
-    ) AS sized
-    WHERE size_before IS NULL OR size_before < %(most_bytes)s
-"""
-"""The driver takes 3 us for the values of one row, and nothing for the bytes of many. However large
-the next ones are, there is no more of them than fits into memory."""
-
-_SELECT_ALL = _SELECT.format("")
-_SELECT_STREAM = _SELECT.format(" AND stream = %(stream)s")
 
 _Result = TypeVar("_Result")
 
@@ -299,52 +272,10 @@ class SQLJournal(ExclusiveJournal):
     # Reading
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        return self._read(None, after)
+        return read_in_batches(self._work, self._log, None, after)
 
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
-        return self._read(stream, after)
-
-    def _read(self, stream: int | None, after: int) -> Iterator[Batch]:
-        limit = _FIRST_ROWS
-        while True:
-            (positions, payloads), size = self._work(partial(self._select, stream, after, limit))
-            if positions:
-                yield positions, payloads
-            if len(positions) < limit and size < _READ_BYTES:
-                return
-            after = positions[-1]
-            limit = min(_MOST_ROWS, 1 + _READ_BYTES * len(positions) // (1 + size))
-
-    def _select(
-        self, stream: int | None, after: int, limit: int, session: Session
-    ) -> tuple[Batch, int]:
-        """Return the next events behind a position, and how many bytes that is about."""
-        ((positions, lengths, data, size, in_parts),) = session.execute(
-            _SELECT_ALL if stream is None else _SELECT_STREAM,
-            log=self._log,
-            stream=stream,
-            after=after,
-            limit=limit,
-            part_bytes=PART_BYTES,
-            most_bytes=_READ_BYTES,
-        )
-        if positions is None:
-            return ([], []), 0
-        data, ends = bytes(data), [*accumulate(lengths)]
-        payloads = [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-        for position in in_parts or ():
-            index = bisect_left(positions, position)
-            payloads[index] = self._join(session, position, payloads[index])
-        return (positions, payloads), size
-
-    def _join(self, session: Session, position: int, first: bytes) -> bytes:
-        rows = session.execute(
-            "SELECT data FROM event_parts "
-            "WHERE log = %(log)s AND position = %(position)s ORDER BY part",
-            log=self._log,
-            position=position,
-        )
-        return b"".join((first, *(data for (data,) in rows)))
+        return read_in_batches(self._work, self._log, stream, after)
 
     def head(self) -> int:
         rows = self._ask("SELECT head FROM logs WHERE log = %(log)s")
@@ -362,7 +293,7 @@ class SQLJournal(ExclusiveJournal):
 
     def fingerprint(self, position: int) -> bytes | None:
         """Return bytes that tell the event at a position from any other one, None for no event."""
-        (positions, payloads), _ = self._work(partial(self._select, None, position - 1, 1))
+        (positions, payloads), _ = self._work(partial(read_some, self._log, None, position - 1, 1))
         # Not the payload itself: caches keep this, and what is in it may be erased one day.
         return blake2b(payloads[0], digest_size=32).digest() if position in positions else None
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from psycopg2 import errors
 
 from track.events.codec import envelope
+from track.journals.sql.reading import join_parts
 from track.journals.sql.schema import PART_BYTES
 from track.journals.sql.session import Session
 
@@ -83,17 +84,7 @@ def _rewrite_row(  # noqa: PLR0917 - where, what and how
     change: Callable[[bytes], bytes],
     session: Session,
 ) -> None:
-    others = (
-        []
-        if parts == 1
-        else session.execute(
-            "SELECT data FROM event_parts WHERE log = %(log)s AND position = %(position)s "
-            "ORDER BY part",
-            log=log,
-            position=position,
-        )
-    )
-    before = b"".join((first, *(data for (data,) in others)))
+    before = first if parts == 1 else join_parts(log, position, first, session)
     after = change(before)
     if after == before:
         return
