@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,13 +10,11 @@ from types import TracebackType
 from typing import Any, BinaryIO
 
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
-from track.errors import TrialDoesNotExist
 from track.events.codec import decode
 from track.events.scan import Damage
 from track.events.types import Recorded
-from track.journals.journal import Batch
 from track.journals.local import JournalOnDisk
-from track.moment import NOW, Moment, When, to_moment
+from track.moment import When, to_moment
 from track.overview import Overview
 from track.persistence.liveness import derive_status
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
@@ -29,30 +26,17 @@ from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
 from track.projections.objects import Objects
-from track.projections.paths import parse_path
 from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.projections.times import TrialTimes, has_all_times, times_in, times_of
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
+from track.trial_history import decoded, origins, trial_at, views_at, with_facts
 from track.trial_lookup import TrialLookup
 from track.trial_page import Page, StatusOf, page_of
 from track.trial_summary import Condition
-from track.utils.process import ProcessId
-from track.views import (
-    Attempt,
-    Origin,
-    View,
-    attempt_at,
-    attempts_in,
-    code_of,
-    facts_of_process,
-    process_of,
-    views_of,
-)
-
-logger = logging.getLogger(__name__)
+from track.views import Attempt, Origin, View, attempts_in, code_of
 
 
 class Reader(TrialLookup):
@@ -243,7 +227,7 @@ class Reader(TrialLookup):
         """
         if at is not None:
             uid, batches = self.events_of(which)
-            return self._as_it_stood(uid, batches, at)
+            return trial_at(self, uid, batches, at)
         with self.looking_up([which]) as (_, found):
             return view_trial(found[0])
 
@@ -254,34 +238,7 @@ class Reader(TrialLookup):
 
     def view(self, which: str | Trial, *, at: When = None) -> View:
         """Return all there is of a trial, as it is or as it stood at a moment."""
-        return self._views((which, at))[0]
-
-    def _views(self, *sides: tuple[str | Trial, When]) -> list[View]:
-        """Return views of trials, for which the store is looked at once."""
-        several = [*dict.fromkeys(which for which, _ in sides)]
-        with self.looking_up(several) as (objects, trials):
-            found = dict(zip(several, trials, strict=True))
-            groups = {group.uid: group.name for group in objects.groups.values()}
-            status_in = self.protocol.repository.status_in
-            now = {
-                which: (view_trial(one), status_in(objects, one)) for which, one in found.items()
-            }
-            kept = {trial.uid: attempts_in(objects, trial) for trial in trials}
-        uids = {now[which][0].uid for which, at in sides if at is not None}
-        events = {uid: self.batches_of(uid) for uid in uids}
-        views: list[View] = []
-        facts: dict[ProcessId, dict[str, Any]] = {}
-        for which, at in sides:
-            trial, status = now[which]
-            if at is not None:
-                trial = self._as_it_stood(trial.uid, events[trial.uid], at)
-                status = trial.status
-                found_attempts = past.attempts(_decoded(events[trial.uid], to_moment(at)))
-            else:
-                found_attempts = kept[trial.uid]
-            group, attempts = groups.get(trial.group_id), self._with_facts(found_attempts, facts)
-            views.append(View(trial, status, group, attempts))
-        return views
+        return views_at(self, (which, at))[0]
 
     @contextmanager
     def _queried(self, kind: Kind, query: Query, at: When) -> Iterator[tuple[Objects, Query]]:
@@ -297,13 +254,6 @@ class Reader(TrialLookup):
                     yield now, query
                     return
         yield self.objects(at), query
-
-    def _as_it_stood(self, uid: str, batches: Iterable[Batch], at: When) -> Trial:
-        moment = to_moment(at)
-        objects = past.as_of(batches, position=moment.position, at_ns=moment.at_ns)
-        if not (objects.trials or objects.parts):
-            raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
-        return view_trial(self.find_in(objects, uid))
 
     def files(self, which: str | Trial, *, at: When = None) -> list[LoggedFile]:
         """Return the files that were logged about a trial, those of its folders among them."""
@@ -355,7 +305,7 @@ class Reader(TrialLookup):
 
     def events(self, after: int = 0, *, until: When = None) -> Iterator[Recorded]:
         """Yield the events of the store behind a position, up to a moment."""
-        return _decoded(self.protocol.journal.read_batches(after), to_moment(until))
+        return decoded(self.protocol.journal.read_batches(after), to_moment(until))
 
     def recent(self, count: int, which: str | Trial | None = None) -> list[Recorded]:
         """Return the last events of the store, or of a trial, oldest first."""
@@ -368,7 +318,7 @@ class Reader(TrialLookup):
 
     def history(self, which: str | Trial, *, until: When = None) -> Iterator[Recorded]:
         """Yield the events of a trial, up to a moment."""
-        return _decoded(self.events_of(which)[1], to_moment(until))
+        return decoded(self.events_of(which)[1], to_moment(until))
 
     def follow(self, after: int | None = None) -> Iterator[Recorded]:
         """Yield the events behind a position (by default: the last one), and wait for more."""
@@ -377,21 +327,12 @@ class Reader(TrialLookup):
 
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
         """Return the attempts at a trial, in the order in which they started."""
+        journal = self.protocol.journal
         if until is not None:
-            return self._with_facts(past.attempts(self.history(which, until=until)), {})
+            return with_facts(journal, past.attempts(self.history(which, until=until)))
         with self.looking_up([which]) as (objects, trials):
             found = attempts_in(objects, trials[0])
-        return self._with_facts(found, {})
-
-    def _with_facts(
-        self, attempts: Iterable[past.Attempt], facts: dict[ProcessId, dict[str, Any]]
-    ) -> list[Attempt]:
-        """Return attempts with facts of their processes, those known already too."""
-        attempts = [*attempts]
-        for process in map(process_of, attempts):
-            if process is not None and process not in facts:
-                facts[process] = facts_of_process(self.protocol.journal, process)
-        return views_of(attempts, facts)
+        return with_facts(journal, found)
 
     def provenance(self, which: str | Trial, path: str) -> list[Origin]:
         """Return who set a value of a trial, and to what, the last one last.
@@ -404,16 +345,7 @@ class Reader(TrialLookup):
             as in queries: ``status``, ``parameters.lr``, ``metadata.code``, ``metrics.loss`` or, at
             step 3, ``metrics.loss.3``
         """
-        with self.looking_up([which]) as (objects, trials):
-            uid, found = trials[0].uid, attempts_in(objects, trials[0])
-        _, batches = self.events_of(uid)
-        if parse_path(path)[0].text != "metrics":  # which are nearly all events of a long trial
-            batches = map(past.without_metrics, batches)
-        attempts = self._with_facts(found, {})
-        return [
-            Origin(*setting, attempt_at(attempts, setting.recorded))
-            for setting in past.assignments_of(_decoded(batches, NOW), path)
-        ]
+        return origins(self, which, path)
 
     def diff(
         self,
@@ -432,7 +364,7 @@ class Reader(TrialLookup):
         left_at, right_at
             the moments to look at them
         """
-        ours, theirs = self._views((left, left_at), (right, right_at))
+        ours, theirs = views_at(self, (left, left_at), (right, right_at))
         found = list(differences(code_of(ours.attempts), code_of(theirs.attempts)))
         return [*found, *differences_of_trials(ours.trial, theirs.trial)]
 
@@ -508,8 +440,3 @@ def open_store(uri: str | None = None) -> Reader:
         the URI cannot be used, or none is given
     """
     return Reader(open_for_reading(store_uri(uri)))
-
-
-def _decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
-    wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
-    return (recorded for batch in wanted for recorded in map(decode, *batch))

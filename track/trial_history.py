@@ -1,0 +1,102 @@
+"""Read how trials came about: views of them, their attempts, and the origins of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from track.errors import TrialDoesNotExist
+from track.events.codec import decode
+from track.events.types import Recorded
+from track.journals.journal import Batch, Journal
+from track.moment import NOW, Moment, When, to_moment
+from track.projections import history as past
+from track.projections.copies import view_trial
+from track.projections.paths import parse_path
+from track.structure import Trial
+from track.trial_lookup import TrialLookup
+from track.utils.process import ProcessId
+from track.views import (
+    Attempt,
+    Origin,
+    View,
+    attempt_at,
+    attempts_in,
+    facts_of_process,
+    process_of,
+    views_of,
+)
+
+
+def views_at(store: TrialLookup, *sides: tuple[str | Trial, When]) -> list[View]:
+    """Return views of trials, each as it is or at a moment; the store is looked at once."""
+    several = [*dict.fromkeys(which for which, _ in sides)]
+    with store.looking_up(several) as (objects, trials):
+        found = dict(zip(several, trials, strict=True))
+        groups = {group.uid: group.name for group in objects.groups.values()}
+        status_in = store.protocol.repository.status_in
+        now = {which: (view_trial(one), status_in(objects, one)) for which, one in found.items()}
+        kept = {trial.uid: attempts_in(objects, trial) for trial in trials}
+    uids = {now[which][0].uid for which, at in sides if at is not None}
+    events = {uid: store.batches_of(uid) for uid in uids}
+    views: list[View] = []
+    facts: dict[ProcessId, dict[str, Any]] = {}
+    for which, at in sides:
+        trial, status = now[which]
+        if at is not None:
+            trial = trial_at(store, trial.uid, events[trial.uid], at)
+            status = trial.status
+            found_attempts = past.attempts(decoded(events[trial.uid], to_moment(at)))
+        else:
+            found_attempts = kept[trial.uid]
+        attempts = with_facts(store.protocol.journal, found_attempts, facts)
+        views.append(View(trial, status, groups.get(trial.group_id), attempts))
+    return views
+
+
+def trial_at(store: TrialLookup, uid: str, batches: Iterable[Batch], at: When) -> Trial:
+    """Return a trial as it stood at a moment, given its events.
+
+    Raises
+    ------
+    TrialDoesNotExist
+        it did not exist yet
+    """
+    moment = to_moment(at)
+    objects = past.as_of(batches, position=moment.position, at_ns=moment.at_ns)
+    if not (objects.trials or objects.parts):
+        raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
+    return view_trial(store.find_in(objects, uid))
+
+
+def with_facts(
+    journal: Journal,
+    attempts: Iterable[past.Attempt],
+    facts: dict[ProcessId, dict[str, Any]] | None = None,
+) -> list[Attempt]:
+    """Return attempts with facts of their processes, and add those to the facts that are known."""
+    attempts, facts = [*attempts], {} if facts is None else facts
+    for process in map(process_of, attempts):
+        if process is not None and process not in facts:
+            facts[process] = facts_of_process(journal, process)
+    return views_of(attempts, facts)
+
+
+def origins(store: TrialLookup, which: str | Trial, path: str) -> list[Origin]:
+    """Return who set a value of a trial, and to what, the last one last."""
+    with store.looking_up([which]) as (objects, trials):
+        uid, found = trials[0].uid, attempts_in(objects, trials[0])
+    _, batches = store.events_of(uid)
+    if parse_path(path)[0].text != "metrics":  # which are nearly all events of a long trial
+        batches = map(past.without_metrics, batches)
+    attempts = with_facts(store.protocol.journal, found)
+    return [
+        Origin(*setting, attempt_at(attempts, setting.recorded))
+        for setting in past.assignments_of(decoded(batches, NOW), path)
+    ]
+
+
+def decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
+    """Yield the events of batches, up to a moment."""
+    wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
+    return (recorded for batch in wanted for recorded in map(decode, *batch))
