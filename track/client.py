@@ -6,13 +6,13 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from track import get_or_create
 from track.calls import read_arguments, unknown_attribute
 from track.configuration import choose, options
-from track.errors import NotRecordedWarning, TrackError, TrackWarning, TrialDoesNotExist, warn
+from track.errors import NotRecordedWarning, TrialDoesNotExist, warn
 from track.logger import TrialLogger
 from track.persistence import get_protocol
 from track.persistence.protocol import Protocol
-from track.projections.finding import latest_revision
 from track.projections.report import ORPHANS, dumps
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
@@ -137,17 +137,7 @@ class TrackClient:
             self._tell_if_it_stays("project", self.project.name, name)
             return self.project
         wanted = Project(**kwargs) if project is None else project
-        if not wanted.name:
-            raise AssertionError("a project needs a name: set_project(name=…)")
-        if get_only:
-            found = self.protocol.get_project(wanted)
-            if found is None:
-                raise RuntimeError(
-                    f"the project {wanted.name!r} does not exist: create it, or omit get_only"
-                )
-            self.project = found
-        else:
-            self.project = self.protocol.new_project(wanted)
+        self.project = get_or_create.project_like(self.protocol, wanted, get_only=get_only)
         self.group = None
         return self.project
 
@@ -193,24 +183,8 @@ class TrackClient:
             raise AssertionError("a trial group needs a name: set_group(name=…)")
         if wanted.project_id is None and wanted._uid is None:
             wanted.project_id = self._project_uid(get_only)
-        found = self.protocol.get_trial_group(wanted) if get_only else None
-        if get_only and found is None:
-            # The process that started this one may have given the uid of the group.
-            found = self.protocol.get_trial_group(TrialGroup(_uid=wanted.name))
-            if found is None:
-                raise RuntimeError(
-                    f"the trial group {wanted.name!r} does not exist: create it, or omit get_only"
-                )
-        if found is None:
-            found = self.protocol.new_trial_group(wanted) or self.protocol.get_trial_group(wanted)
-        assert found is not None  # it was inserted, or existed before
-        current = self.logger
-        if current is not None and not current.is_delayed and not current.is_over:
-            warn(
-                f"the current trial already exists outside the group {found.name!r}: call "
-                "set_group before new_trial",
-                NotRecordedWarning,
-            )
+        found = get_or_create.group_like(self.protocol, wanted, get_only=get_only)
+        get_or_create.warn_of_trial_outside(self.logger, found)
         self.group = found
         return found
 
@@ -223,14 +197,8 @@ class TrackClient:
         return self.set_project(name=ORPHANS).uid
 
     def _tell_if_it_stays(self, kind: str, name: Any, wanted: Any) -> None:
-        if name == wanted or self._is_prepared:
-            return
-        why = ", which was used because none was set" if name == ORPHANS else ""
-        warn(
-            f"the {kind} is still {name!r}{why}: call set_{kind} before anything else, or use "
-            "force=True to change it from now on",
-            NotRecordedWarning,
-        )
+        if name != wanted and not self._is_prepared:
+            get_or_create.warn_that_it_stays(kind, name)
 
     # The trial
 
@@ -282,7 +250,7 @@ class TrackClient:
                     NotRecordedWarning,
                 )
             return current
-        self._check_that_none_runs(current)
+        get_or_create.check_that_none_runs(current)
         parameters = kwargs.pop("parameters", None)
         trial = Trial(**{"version": self._version, **kwargs})
         created = TrialLogger(trial, self.protocol, partial(self._insert, trial))
@@ -296,25 +264,12 @@ class TrackClient:
         over = self.logger is None or self.logger.is_over
         return None if over or force else self.logger
 
-    @staticmethod
-    def _check_that_none_runs(current: TrialLogger | None) -> None:
-        if current is not None and current.is_running:
-            raise TrackError(
-                f"the trial {current.uid} is still running: call finish() or leave its block, "
-                "or use force=True to have both"
-            )
-
     def _insert(self, trial: Trial, parameters: Mapping[str, Any] | None = None) -> None:
         if trial.project_id is None:
             trial.project_id = self._project_uid()
         if trial.group_id is None and self.group is not None:
             trial.group_id = self.group.uid
-        before, trial.parameters = trial.parameters, {**trial.parameters, **(parameters or {})}
-        try:
-            self.protocol.new_trial(trial, auto_increment=True)
-        except Exception:
-            trial.parameters = before  # as if it had not been attempted
-            raise
+        get_or_create.insert_trial(self.protocol, trial, parameters)
 
     def set_trial(
         self, trial: Trial | str | None = None, force: bool = False, **kwargs: Any
@@ -343,30 +298,17 @@ class TrackClient:
             another trial is running, and ``force`` is not given
         """
         if isinstance(trial, str):
-            trial = _wanted_trial({"uid": trial})
+            trial = get_or_create.trial_from({"uid": trial})
+        elif [*kwargs] == ["name"] and trial is None:
+            trial = get_or_create.trial_named(self.protocol, kwargs["name"], self.project)
         elif trial is None:
-            trial = self._named(**kwargs) if [*kwargs] == ["name"] else _wanted_trial(kwargs)
+            trial = get_or_create.trial_from(kwargs)
         current = self._current(force)
         if current is not None and (self._is_prepared or trial.uid == current.trial.uid):
             return current
-        self._check_that_none_runs(current)
-        self.logger = TrialLogger(self._fetch(trial), self.protocol)
+        get_or_create.check_that_none_runs(current)
+        self.logger = TrialLogger(get_or_create.existing_trial(self.protocol, trial), self.protocol)
         return self.logger
-
-    def _named(self, name: str) -> Trial:
-        project = {} if self.project is None else {"project_id": self.project.uid}
-        found = latest_revision(name, self.protocol.fetch_trials({"name": name, **project}))
-        if found.note:
-            warn(found.note, TrackWarning)
-        return found.trial
-
-    def _fetch(self, wanted: Trial) -> Trial:
-        for found in self.protocol.get_trial(wanted) or ():
-            if found.uid == wanted.uid:
-                return found
-        raise TrialDoesNotExist(
-            f"no trial {wanted.uid} in this store; if it is archived, restore it first"
-        )
 
     def set_version(
         self, version: str | None = None, version_fun: Callable[[], str] | None = None
@@ -478,7 +420,11 @@ class TrackClient:
             omit details that only programs need
         """
         current = self.logger or self.new_trial()
-        trial = current.trial if current.is_delayed else self._fetch(current.trial)
+        trial = (
+            current.trial
+            if current.is_delayed
+            else get_or_create.existing_trial(self.protocol, current.trial)
+        )
         print(dumps(to_json(trial, short), indent=2))  # noqa: T201 - documented to print
 
     def save(self, file_name_override: str | None = None) -> None:
@@ -499,15 +445,6 @@ class TrackClient:
         self.protocol.close()
 
     get_device = staticmethod(get_device)
-
-
-def _wanted_trial(kwargs: dict[str, Any]) -> Trial:
-    names = {"hash": "_hash"}
-    uid = kwargs.pop("uid", None)
-    trial = Trial(**{names.get(name, name): value for name, value in kwargs.items()})
-    if uid is not None:
-        trial.uid = uid
-    return trial
 
 
 __all__ = ["TrackClient", "TrialDoesNotExist"]
