@@ -28,8 +28,9 @@ from track.projections.trials import stream_of
 from track.structure import AnyStatus, Trial
 from track.trial_summary import (
     TrialSummary,
-    check_column,
+    detach,
     matching,
+    set_times,
     sort_trials,
     to_condition,
 )
@@ -261,9 +262,7 @@ class Glance:
         if conditions:
             chosen = [*matching(chosen, conditions, self._now)]
         if sort:
-            path = sort.lstrip("-")
-            check_column(path, f"trials cannot be sorted by {path!r}", self._now)
-            chosen = sort_trials(chosen, sort)
+            chosen = sort_trials(chosen, sort, self._now)
         return chosen
 
     def _is_in(self, summary: TrialSummary, group: str) -> bool:
@@ -328,12 +327,6 @@ def _names_of_groups(objects: Objects) -> dict[str, str | None]:
 def _summarize(known: Known, status: AnyStatus | None, group: str | None) -> TrialSummary:
     """Return a trial at a glance, which shares nothing with it: it may go on changing."""
     summary = TrialSummary(known.trial, status, group, archived=bool(known.is_archived))
-    summary.tags, summary.metadata = to_plain(summary.tags), to_plain(summary.metadata)
-    summary.parameters, summary.metrics = to_plain(summary.parameters), to_plain(summary.metrics)
-    summary.created = None if known.created is None else known.created * 1e-9
-    attempts = [] if known.attempts is None else known.attempts.found
-    if attempts:
-        last = attempts[-1].finished_at
-        summary.start = attempts[0].started_at * 1e-9
-        summary.end = None if last is None else last * 1e-9
+    set_times(summary, known)
+    detach(summary)
     return summary

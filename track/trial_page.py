@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any, NamedTuple
 
-from track.projections.copies import to_plain
 from track.projections.index import Known
 from track.projections.objects import Objects
 from track.projections.rows import last_values
@@ -17,8 +16,10 @@ from track.trial_summary import (
     Condition,
     TrialSummary,
     check_column,
+    detach,
     last_value,
     matching,
+    set_times,
     sort_trials,
     summarize_metric,
 )
@@ -81,12 +82,10 @@ def page_of(
     candidates = (one for one in summaries if archived is None or one.archived is archived)
     found = [*matching(candidates, where, summaries)]
     if sort:
-        path = sort.lstrip("-")
-        check_column(path, f"trials cannot be sorted by {path!r}", summaries)
-        found = sort_trials(found, sort)
+        found = sort_trials(found, sort, summaries)
     chosen = [*islice(found, offset, None if limit is None else offset + limit)]
     for summary in chosen:
-        _detach(summary)
+        detach(summary)
     return Page(objects.position, len(found), chosen, uids)
 
 
@@ -128,13 +127,4 @@ class _UnreadSummary(TrialSummary):
         self.__dict__.clear()
         self.__class__ = TrialSummary  # type: ignore[assignment]
         self.__init__(known.trial, status, group, archived=bool(known.is_archived))  # type: ignore[misc]
-        found = [] if known.attempts is None else known.attempts.found
-        times = [known.created, *((found[0].started_at, found[-1].finished_at) if found else ())]
-        seconds = [None if at is None else at * 1e-9 for at in [*times, None, None]]
-        self.created, self.start, self.end = seconds[:3]
-
-
-def _detach(summary: TrialSummary) -> None:
-    """Read all of a summary, and have it share nothing with the trial, which may change."""
-    summary.tags, summary.parameters = to_plain(summary.tags), to_plain(summary.parameters)
-    summary.metadata, summary.metrics = to_plain(summary.metadata), to_plain(summary.metrics)
+        set_times(self, known)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
 from track.errors import QueryError
+from track.projections.copies import to_plain
+from track.projections.index import Known
 from track.projections.paths import BRACKETS, Key, hint, look_up, parse_path
 from track.projections.query import check_path, check_paths, execute_query
 from track.projections.series import Series
@@ -78,6 +80,21 @@ class TrialSummary:
         self.end: float | None = None
         self.failure = first_line_of(trial.failure)
         self.archived, self.partial = archived, is_part(trial)
+
+
+def set_times(summary: TrialSummary, known: Known) -> None:
+    """Note in a summary when its trial was created, first started and last ended."""
+    found = [] if known.attempts is None else known.attempts.found
+    times = (found[0].started_at, found[-1].finished_at) if found else (None, None)
+    summary.created, summary.start, summary.end = (
+        None if at is None else at * 1e-9 for at in (known.created, *times)
+    )
+
+
+def detach(summary: TrialSummary) -> None:
+    """Have a summary share nothing with its trial, which may change."""
+    summary.tags, summary.parameters = to_plain(summary.tags), to_plain(summary.parameters)
+    summary.metadata, summary.metrics = to_plain(summary.metadata), to_plain(summary.metrics)
 
 
 def first_line_of(failure: Mapping[str, Any] | None) -> str | None:
@@ -253,12 +270,28 @@ def check_column(path: str, what: str, summaries: Collection[TrialSummary]) -> N
     check_path(path, what, summaries)
 
 
-def sort_trials(summaries: list[TrialSummary], path: str) -> list[TrialSummary]:
+def sort_trials(
+    summaries: list[TrialSummary], path: str, known: Collection[TrialSummary]
+) -> list[TrialSummary]:
     """Sort trials by the value at a path, largest first if the path begins with ``-``.
 
     Trials without a value there, or with NaN, come last.
+
+    Parameters
+    ----------
+    summaries, path
+        what is sorted, and by what
+    known
+        trials of which some must have a value there
+
+    Raises
+    ------
+    QueryError
+        no known trial has a value at the path
     """
-    first, *names = parse_path(path.lstrip("-"))
+    column = path.lstrip("-")
+    check_column(column, f"trials cannot be sorted by {column!r}", known)
+    first, *names = parse_path(column)
     values = {one.uid: _below(getattr(one, first.text, None), names) for one in summaries}
     keys = {uid: _sort_key(value) for uid, value in values.items()}
     there = [summary for summary in summaries if not keys[summary.uid][0]]

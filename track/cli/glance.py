@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from track.cli.listing import attempt_lines, points_of, sampled
+from track.cli.listing import POINTS, attempt_lines, points_of, sampled
 from track.cli.plots import plot
 from track.display.columns import Column, choose_columns
 from track.display.texts import UNCUT, short_uids, shown
 from track.projections.trials import OWN_METADATA
 from track.reader import Reader
 from track.structure import Trial
-from track.trial_summary import check_column, last_value, matching, sort_trials
+from track.trial_summary import last_value, matching, sort_trials
 from track.views import View
 
 _NARROWEST = 36
@@ -22,9 +22,6 @@ _NARROWEST = 36
 
 _LABELS = 12
 """Characters beside a plot for the bounds of its values."""
-
-_POINTS = 8
-"""Points of a curve per column of characters."""
 
 
 class Glance(NamedTuple):
@@ -63,9 +60,7 @@ def look(reader: Reader, where: Sequence[str], sort: str, count: int, width: int
     counts = Counter(summary.status or "new" for summary in known)
     chosen = [*matching(known, where)]
     if known:
-        path = sort.lstrip("-")
-        check_column(path, f"trials cannot be sorted by {path!r}", known)
-        chosen = sort_trials(chosen, sort)
+        chosen = sort_trials(chosen, sort, known)
     shown_ones = chosen[:count]
     uids = short_uids(summary.uid for summary in known)
     columns, _, _ = choose_columns(shown_ones, uids, width, [sort.lstrip("-")])
@@ -104,7 +99,7 @@ def curves(trial: Trial, width: int, height: int = 8) -> list[str]:
 
 def _block(name: str, values: object, width: int, height: int) -> list[str]:
     area = max(1, width - _LABELS)
-    points = points_of(sampled(values, _POINTS * area))
+    points = points_of(sampled(values, POINTS * area))
     title = f"{shown(name, width // 2)}  {shown(last_value(values), width // 2 - 2)}"
     return [title, *(plot([points], area, height) if points else [])]
 

@@ -44,7 +44,7 @@ from track.views import Attempt
 _LINE = 40
 """Points in the sparkline of a metric."""
 
-_POINTS = 8
+POINTS = 8
 """Points of a curve per column of characters: two columns of dots, with two extremes each."""
 
 _FULL = 0xFF
@@ -288,7 +288,7 @@ def plot_verb(
     names = dict.fromkeys(_metric_named(name, found) for name in metric) if metric else known
     for name in names:
         # More points would hardly change a dot.
-        most = None if as_json else _POINTS * width
+        most = None if as_json else POINTS * width
         metrics = [trial.metrics.get(name) for trial in found]
         curves = [points_of(m if most is None else sampled(m, most)) for m in metrics]
         if as_json:
