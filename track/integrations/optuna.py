@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
-from track.client import TrackClient
-from track.integrations.run import Run, settled
-from track.persistence.protocol import Protocol
+from track.integrations.run import Run
+from track.integrations.trainings import ManyRuns
 
 UID = "track_uid"
 """The attribute under which a trial of Optuna has the uid of the one that was logged for it."""
 
 
-class TrackCallback:
+class TrackCallback(ManyRuns):
     """Logs each trial of a study, in a project of the study's name.
 
     Parameters
@@ -38,20 +36,10 @@ class TrackCallback:
     def __init__(
         self, to: Any = None, *, metrics: str | list[str] | None = None, **settings: Any
     ) -> None:
-        self.to = settled(to)
-        self.metrics = [metrics] if isinstance(metrics, str) else metrics
-        self.settings = settings
-        self._runs: dict[tuple[str, int], Run] = {}
+        super().__init__(to, settings)
+        self._runs: dict[tuple[str, int], Run]
         """By study and number of the trial."""
-        self._protocol: Protocol | None = None
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        own = ("_runs", "_protocol", "_lock")
-        return {name: value for name, value in vars(self).items() if name not in own}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _runs={}, _protocol=None, _lock=threading.Lock())
+        self.metrics = [metrics] if isinstance(metrics, str) else metrics
 
     def track(self, objective: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Return an objective whose trials are there, and running, while it runs."""
@@ -120,10 +108,5 @@ class TrackCallback:
 
     def _make(self, study: str, number: int) -> Run:
         with self._lock:
-            if self._protocol is None:
-                client = self.to if isinstance(self.to, TrackClient) else TrackClient(self.to)
-                self._protocol = client.protocol
-                if not isinstance(self.to, TrackClient):
-                    self._protocol.forgive_failed_writes()
-            client = TrackClient(self._protocol)
+            client = self._client()
         return Run(client, **{"project": study, "name": f"trial {number}", **self.settings})

@@ -11,7 +11,46 @@ from track.integrations.run import Run, settled
 from track.persistence.protocol import Protocol
 
 
-class Trainings:
+class ManyRuns:
+    """Runs that are under way at once, on a store that is opened once for all of them.
+
+    Parameters
+    ----------
+    to
+        where to log, see :class:`track.integrations.run.Run`
+    settings
+        further arguments of :class:`~track.integrations.run.Run`
+
+    Notes
+    -----
+    A copy, and what arrives in another process, has no runs yet.
+    """
+
+    def __init__(self, to: Any, settings: dict[str, Any]) -> None:
+        self.to = settled(to)
+        self.settings = settings
+        self._runs: dict[Any, Any] = {}
+        self._protocol: Protocol | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = ("_runs", "_protocol", "_lock")
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _runs={}, _protocol=None, _lock=threading.Lock())
+
+    def _client(self) -> TrackClient:
+        """Return a client of its own for a run; its caller holds the lock."""
+        if self._protocol is None and isinstance(self.to, TrackClient):
+            self._protocol = self.to.protocol
+        elif self._protocol is None:
+            self._protocol = TrackClient(self.to).protocol
+            self._protocol.forgive_failed_writes()
+        return TrackClient(self._protocol)
+
+
+class Trainings(ManyRuns):
     """What makes a trial for each training.
 
     Parameters
@@ -31,19 +70,9 @@ class Trainings:
     """
 
     def __init__(self, to: Any = None, **settings: Any) -> None:
-        self.to = settled(to)
-        self.settings = settings
-        self._runs: dict[int, tuple[Any, Run]] = {}
+        super().__init__(to, settings)
+        self._runs: dict[int, tuple[Any, Run]]
         """By model, which is kept so that no other one has its identity."""
-        self._protocol: Protocol | None = None
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        own = ("_runs", "_protocol", "_lock")
-        return {name: value for name, value in vars(self).items() if name not in own}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _runs={}, _protocol=None, _lock=threading.Lock())
 
     def begin(self, model: Any) -> Run:
         """Return a run for the training of a model. What this thread trained before is over."""
@@ -59,13 +88,8 @@ class Trainings:
         return run
 
     def _store(self) -> Any:
-        """Return where to log; a store that is named by its URI is opened once."""
-        if not isinstance(self.to, (str, type(None))):
-            return self.to
-        if self._protocol is None:
-            self._protocol = TrackClient(self.to).protocol
-            self._protocol.forgive_failed_writes()
-        return TrackClient(self._protocol)
+        """Return where to log: a client of one's own, or that which was given, with its trial."""
+        return self._client() if isinstance(self.to, (str, type(None))) else self.to
 
     def run_of(self, model: Any) -> Run | None:
         """Return the run of the training of a model, None if that was not begun."""
