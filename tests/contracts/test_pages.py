@@ -2,23 +2,12 @@
 
 import json
 
-import pytest
 from starlette.testclient import TestClient
 
-from tests.contracts.test_protocols import BACKENDS
 from track import TrackClient
-from track.reader import Reader
 from track.ui.app import make_app
 from track.ui.security import Rules
 from track.ui.store import Store
-
-
-@pytest.fixture(params=[name for name in BACKENDS if name != "multiplexer"])
-def reader(request, tmp_path):
-    store = BACKENDS[request.param](tmp_path)
-    reader = Reader(store)
-    yield reader
-    reader.close()
 
 
 def fill(reader):

@@ -5,22 +5,12 @@ import math
 
 import pytest
 
-from tests.contracts.test_protocols import BACKENDS
 from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
 from track.errors import QueryError, TrialDoesNotExist
 from track.events.types import MetricsLogged, StatusChanged, TrialCreated
 from track.moment import Moment
-from track.reader import Reader
 from track.structure import Status
-
-
-@pytest.fixture(params=[name for name in BACKENDS if name != "multiplexer"])
-def reader(request, tmp_path):
-    store = BACKENDS[request.param](tmp_path)
-    reader = Reader(store)
-    yield reader
-    reader.close()
 
 
 @pytest.fixture

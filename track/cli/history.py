@@ -21,12 +21,13 @@ from track.cli.common import (
 )
 from track.cli.subjects import Subjects
 from track.display.texts import shown
-from track.errors import MissingPackage, QueryError
+from track.errors import QueryError
 from track.events.types import CATALOGUE, Recorded
 from track.moment import Moment, to_moment
 from track.projections.paths import hint
 from track.projections.trials import stream_of
 from track.reader import Reader
+from track.ui import save_page
 from track.utils.files import replacing
 
 _WRITES_WITHIN_S = 10.0
@@ -68,13 +69,7 @@ def report_verb(
 
 
 def _save_page(reader: Reader, path: str, trials: tuple[str, ...], at: str | None) -> None:
-    try:
-        from track.ui.saved import saved_page
-    except ModuleNotFoundError as error:
-        raise MissingPackage(
-            f"{error.name} is not installed: pip install 'track-journal[ui]'"
-        ) from error
-    page = saved_page(reader, trials, at=at)
+    page = save_page(reader, trials, at=at)
     with replacing(path, _WRITES_WITHIN_S, encoding="utf-8") as file:
         file.write(page)
 

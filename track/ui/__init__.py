@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from track.errors import MissingPackage
 
 if TYPE_CHECKING:
+    from track.moment import When
     from track.reader import Reader
     from track.ui.server import Page
 
@@ -19,12 +22,8 @@ def make_page(reader: Reader, host: str, port: int, *, write: bool = False) -> P
     MissingPackage
         starlette or uvicorn is not installed
     """
-    try:
+    with _needing_the_extra():
         from track.ui.server import Page
-    except ModuleNotFoundError as error:
-        raise MissingPackage(
-            f"the page needs {error.name}: pip install 'track-journal[ui]'"
-        ) from error
     return Page(reader, host, port, write=write)
 
 
@@ -33,3 +32,26 @@ def open_page(reader: Reader, host: str, port: int) -> Page:
     page = make_page(reader, host, port)
     page.start()
     return page
+
+
+def save_page(reader: Reader, trials: Sequence[str] = (), *, at: When = None) -> str:
+    """Return one HTML file that shows a store, see :func:`track.ui.saved.saved_page`.
+
+    Raises
+    ------
+    MissingPackage
+        starlette is not installed
+    """
+    with _needing_the_extra():
+        from track.ui.saved import saved_page
+    return saved_page(reader, trials, at=at)
+
+
+@contextmanager
+def _needing_the_extra() -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise MissingPackage(
+            f"the page needs {error.name}: pip install 'track-journal[ui]'"
+        ) from error
