@@ -15,12 +15,14 @@ from starlette.responses import Response
 
 from track.errors import QueryError
 from track.moment import When
+from track.projections.rows import little_endian
 from track.reader import Reader
+from track.ui.answers import to_json
 from track.ui.app import STATIC
 from track.ui.comparing import get_columns
 from track.ui.series import Wanted, piece
 from track.ui.store import Store
-from track.ui.trials import get_store, get_trial, get_trials
+from track.ui.trials import get_store, get_trial, row
 
 MOST_TRIALS = 1000
 _ALL_POINTS = 500_000
@@ -67,46 +69,34 @@ def saved_page(
     TrialDoesNotExist
         there is no such trial
     """
-    store = Store(reader)
-    with store.glance(at) as glance:
-        chosen = {glance.find(which).uid for which in trials}
-    return _page(_answers(store, chosen, at, most_trials))
+    return _page(_answers(Store(reader), trials, at, most_trials))
 
 
-def _answers(store: Store, chosen: set[str], at: When, most_trials: int) -> dict[str, Any]:
+def _answers(store: Store, trials: Sequence[str], at: When, most_trials: int) -> dict[str, Any]:
     moment = [] if at is None else [("at", str(at))]
 
-    def ask(get: Callable[[Store, Request], Response], uid: str = "", **query: Any) -> Any:
-        return json.loads(bytes(get(store, _request(uid, [*query.items(), *moment])).body))
+    def ask(get: Callable[[Store, Request], Response], uid: str = "") -> Any:
+        return json.loads(bytes(get(store, _request(uid, moment)).body))
 
-    rows: list[dict[str, Any]] = []
-    for archived in (0, 1) if chosen else (0,):
-        rows += _all_rows(ask, archived, chosen)
-    if len(rows) > most_trials:
-        raise QueryError(
-            f"a saved report holds up to {most_trials} trials, and here are {len(rows)}: "
-            "name those it is about"
-        )
-    series = _all_series(store, rows, at)
+    with store.glance(at) as glance:
+        uids = {glance.find(which).uid for which in trials}
+        chosen = [one for one in glance.all if one.uid in uids] if uids else glance.trials()
+        if len(chosen) > most_trials:
+            raise QueryError(
+                f"a saved report holds up to {most_trials} trials, and here are {len(chosen)}: "
+                "name those it is about"
+            )
+        # Whoever names an archived trial wants to see it.
+        rows = json.loads(to_json([{**row(one, []), "archived": False} for one in chosen]))
     answers = {
         "store": {**ask(get_store), "writable": False},
         "columns": ask(get_columns),
-        "rows": [{**row, "archived": False} for row in rows],
+        "rows": rows,
         "trials": {row["uid"]: ask(get_trial, row["uid"]) for row in rows},
-        "series": series,
+        "series": _all_series(store, rows, at),
     }
     answers["store"]["counts"] = {**answers["store"]["counts"], "trials": len(rows)}
     return answers
-
-
-def _all_rows(ask: Any, archived: int, chosen: set[str]) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    offset, total = 0, 1
-    while offset < total:
-        window = ask(get_trials, offset=offset, limit=1000, archived=archived)
-        rows += [row for row in window["rows"] if not chosen or row["uid"] in chosen]
-        offset, total = offset + 1000, window["total"]
-    return rows
 
 
 def _all_series(store: Store, rows: list[dict[str, Any]], at: When) -> list[dict[str, Any]]:
@@ -120,7 +110,7 @@ def _all_series(store: Store, rows: list[dict[str, Any]], at: When) -> list[dict
                 part = piece(row["uid"], metric, values, Wanted(most, None, None))
                 if part is not None:
                     head, columns = part
-                    data = b"".join(column.tobytes() for column in columns)
+                    data = b"".join(map(little_endian, columns))
                     found.append({"head": head, "data": b64encode(data).decode()})
     return found
 
