@@ -9,7 +9,9 @@ from track.integrations.packages import need
 from track.integrations.run import Run
 from track.logger import TrialLogger
 
-_tracking = need("accelerate.tracking", install="accelerate")
+_tracking = need(
+    "accelerate.tracking", names=("GeneralTracker", "on_main_process"), install="accelerate"
+)
 _on_main_process = _tracking.on_main_process
 
 

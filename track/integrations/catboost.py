@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from track.integrations.trainings import Trainings
@@ -15,13 +16,12 @@ class TrackCallback(Trainings):
     another trial, and ``with TrackCallback(…) as callback:`` ends the last.
     """
 
-    _last = 0
-
     def after_iteration(self, info: Any) -> bool:
-        run = self.run_of(self) if info.iteration > self._last else None
-        if run is None:
-            run = self.begin(self)
-        self._last = info.iteration
+        thread = threading.current_thread()
+        run = self.run_of(thread)
+        if run is None or info.iteration <= run.last_step:
+            run = self.begin(thread)
+        run.last_step = info.iteration
         run.start_once()
         values = {
             f"{data}/{metric}": history[-1]

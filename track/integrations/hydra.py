@@ -12,18 +12,19 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 from track.integrations.packages import need
-from track.integrations.run import Run, settled
+from track.integrations.trainings import ManyRuns
 
-_callback = need("hydra.experimental.callback", install="hydra-core")
+_callback = need("hydra.experimental.callback", names=["Callback"], install="hydra-core")
 
 _UID = "ORION_TRIAL_ID"
 _BACKEND = "TRACK_LOG_BACKEND_NAME"
 
 
-class TrackCallback(_callback.Callback):  # type: ignore[misc,name-defined]  # of Hydra
+class TrackCallback(ManyRuns, _callback.Callback):  # type: ignore[misc,name-defined]  # of Hydra
     """Makes a trial for each job, with its configuration as parameters.
 
     Parameters
@@ -39,41 +40,40 @@ class TrackCallback(_callback.Callback):  # type: ignore[misc,name-defined]  # o
     are kept with their traceback.
     """
 
-    def __init__(self, to: str | None = None, **settings: Any) -> None:
-        self.to = settled(to)
-        self.settings = settings
-        self._run: Run | None = None
+    def __init__(self, to: Any = None, **settings: Any) -> None:
+        super().__init__(to, **settings)
         self._before: dict[str, str | None] = {}
+        """Variables of the environment, as they were before the job."""
 
     def on_job_start(self, config: Any, **kwargs: Any) -> None:
-        name = _get(config, "hydra", "job", "name")
-        run = self._run = Run(self.to, **{"name": name, **self.settings})
+        run = self.begin(threading.get_ident(), name=_get(config, "hydra", "job", "name"))
         run.configure({key: config[key] for key in config if key != "hydra"})
         overrides = _get(config, "hydra", "overrides", "task")
         run.describe({"overrides": [] if overrides is None else list(overrides)})
         run.start()
-        known = {_UID: run.uid}
-        if self.to is not None:
-            known[_BACKEND] = self.to
+        known = {_UID: run.uid, _BACKEND: self.to}
         self._before = {variable: os.environ.get(variable) for variable in known}
-        os.environ.update({variable: value for variable, value in known.items() if value})
+        _set(known)
 
     def on_job_end(self, config: Any, job_return: Any, **kwargs: Any) -> None:
-        for variable, value in self._before.items():
-            if value is None:
-                os.environ.pop(variable, None)
-            else:
-                os.environ[variable] = value
-        run, self._run = self._run, None
-        if run is None:
-            return
+        _set(self._before)
+        thread = threading.get_ident()
         result = getattr(job_return, "_return_value", None)
         if isinstance(result, BaseException):
-            run.finish(type(result), result, result.__traceback__)
+            self.end(thread, type(result), result, result.__traceback__)
             return
-        if isinstance(result, (int, float)) and not isinstance(result, bool):
+        run = self.run_of(thread)
+        if run is not None and isinstance(result, (int, float)) and not isinstance(result, bool):
             run.log({"result": result})
-        run.finish()
+        self.end(thread)
+
+
+def _set(variables: dict[str, str | None]) -> None:
+    for variable, value in variables.items():
+        if value is None:
+            os.environ.pop(variable, None)
+        else:
+            os.environ[variable] = value
 
 
 def _get(config: Any, *names: str) -> Any:

@@ -8,8 +8,12 @@ from typing import Any
 from track.integrations.packages import need
 from track.integrations.run import Run
 
-_base = need("ignite.handlers.base_logger", install="pytorch-ignite")
-_distributed = need("ignite.distributed", install="pytorch-ignite")
+_base = need(
+    "ignite.handlers.base_logger",
+    names=("BaseLogger", "BaseOutputHandler", "BaseOptimizerParamsHandler"),
+    install="pytorch-ignite",
+)
+_distributed = need("ignite.distributed", names=["get_rank"], install="pytorch-ignite")
 
 
 class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ignite

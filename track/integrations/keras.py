@@ -8,7 +8,7 @@ from typing import Any
 from track.integrations.packages import need
 from track.integrations.run import Run
 
-_callbacks = need("keras.callbacks", install="keras")
+_callbacks = need("keras.callbacks", names=["Callback"], install="keras")
 
 
 class TrackCallback(_callbacks.Callback):  # type: ignore[misc,name-defined]  # of Keras

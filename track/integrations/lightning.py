@@ -12,9 +12,17 @@ from track.integrations.run import Run
 from track.logger import TrialLogger
 
 _loggers = need(
-    "lightning.pytorch.loggers.logger", "pytorch_lightning.loggers.logger", install="lightning"
+    "lightning.pytorch.loggers.logger",
+    "pytorch_lightning.loggers.logger",
+    names=["Logger"],
+    install="lightning",
 )
-_utilities = need("lightning.pytorch.utilities", "pytorch_lightning.utilities", install="lightning")
+_utilities = need(
+    "lightning.pytorch.utilities",
+    "pytorch_lightning.utilities",
+    names=["rank_zero_only"],
+    install="lightning",
+)
 _rank_zero_only = _utilities.rank_zero_only
 
 

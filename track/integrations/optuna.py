@@ -36,9 +36,7 @@ class TrackCallback(ManyRuns):
     def __init__(
         self, to: Any = None, *, metrics: str | list[str] | None = None, **settings: Any
     ) -> None:
-        super().__init__(to, settings)
-        self._runs: dict[tuple[str, int], Run]
-        """By study and number of the trial."""
+        super().__init__(to, **settings)
         self.metrics = [metrics] if isinstance(metrics, str) else metrics
 
     def track(self, objective: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -46,7 +44,7 @@ class TrackCallback(ManyRuns):
 
         @wraps(objective)
         def tracked(trial: Any) -> Any:
-            run = self._begin(trial.study.study_name, trial.number)
+            run = self._run_of(trial.study, trial)
             try:
                 return objective(trial)
             except Exception as error:
@@ -62,19 +60,14 @@ class TrackCallback(ManyRuns):
 
     def log(self, trial: Any, values: Mapping[str, Any], step: Any = None) -> None:
         """Log metrics of a trial that runs; call it when its parameters are suggested."""
-        run = self._runs.get((trial.study.study_name, trial.number))
-        if run is None:
-            run = self._begin(trial.study.study_name, trial.number)
+        run = self._run_of(trial.study, trial)
         if run.uid is None:
             run.configure(trial.params)
         run.start_once()
         run.log(values, step)
 
     def __call__(self, study: Any, trial: Any) -> None:
-        with self._lock:
-            run = self._runs.pop((study.study_name, trial.number), None)
-        if run is None:
-            run = self._make(study.study_name, trial.number)
+        run = self._run_of(study, trial)
         run.configure(trial.params)
         state = trial.state.name
         run.start_once()
@@ -89,24 +82,20 @@ class TrackCallback(ManyRuns):
         if state == "PRUNED":
             with run.guest("the tag"):
                 run.trial.add_tags("pruned")
-        if state == "FAIL":
-            error = run.error or RuntimeError("the objective failed")
-            run.finish(type(error), error, error.__traceback__)
-        else:
-            run.finish()
+        error = run.error or RuntimeError("the objective failed")
+        failure = (type(error), error, error.__traceback__) if state == "FAIL" else ()
+        self.end(_key(study, trial), *failure)
+
+    def _run_of(self, study: Any, trial: Any) -> Run:
+        key = _key(study, trial)
+        named = {"project": study.study_name, "name": f"trial {trial.number}"}
+        return self.run_of(key) or self.begin(key, **named)
 
     def _names(self, count: int) -> list[str]:
         if self.metrics is not None:
             return self.metrics
         return ["value"] if count == 1 else [f"value_{index}" for index in range(count)]
 
-    def _begin(self, study: str, number: int) -> Run:
-        run = self._make(study, number)
-        with self._lock:
-            self._runs[study, number] = run
-        return run
 
-    def _make(self, study: str, number: int) -> Run:
-        with self._lock:
-            client = self._client()
-        return Run(client, **{"project": study, "name": f"trial {number}", **self.settings})
+def _key(study: Any, trial: Any) -> tuple[str, int]:
+    return study.study_name, trial.number

@@ -15,7 +15,7 @@ from track.integrations.run import settled
 from track.journals.forwarding import ForwardingJournal
 from track.persistence.journaled import JournaledProtocol
 
-_journal = need("optuna.storages.journal", install="'optuna>=4'")
+_journal = need("optuna.storages.journal", names=["BaseJournalBackend"], install="'optuna>=4'")
 
 
 class TrackBackend(_journal.BaseJournalBackend):  # type: ignore[misc,name-defined]  # of Optuna

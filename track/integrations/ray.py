@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from track.integrations.packages import need
-from track.integrations.run import Run, settled
+from track.integrations.run import Run
+from track.integrations.trainings import ManyRuns
 
-_logger = need("ray.tune.logger", install="'ray[tune]'")
+_logger = need("ray.tune.logger", names=["LoggerCallback"], install="'ray[tune]'")
 
 _BOOKKEEPING = frozenset(
     (
@@ -19,7 +20,7 @@ _BOOKKEEPING = frozenset(
 """What Ray adds to each result."""
 
 
-class TrackCallback(_logger.LoggerCallback):  # type: ignore[misc,name-defined]  # of Ray
+class TrackCallback(ManyRuns, _logger.LoggerCallback):  # type: ignore[misc,name-defined]  # of Ray
     """Logs each trial of Ray Tune as a trial, in the process of the tuner.
 
     Parameters
@@ -30,49 +31,28 @@ class TrackCallback(_logger.LoggerCallback):  # type: ignore[misc,name-defined] 
         further arguments of :class:`track.integrations.run.Run`
     """
 
-    def __init__(self, to: str | None = None, **settings: Any) -> None:
-        self.to = settled(to)
-        self.settings = settings
-        self._runs: dict[str, Run] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_runs": {}}
-
-    def get_state(self) -> dict[str, Any]:
-        """Return which trials are which, for a tuner that is restored."""
-        return {"uids": {trial_id: run.uid for trial_id, run in self._runs.items()}}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Continue the trials that a tuner had."""
-        for trial_id, uid in (state.get("uids") or {}).items():
-            self._runs[trial_id] = Run(self.to, **{**self.settings, "uid": uid})
-
     def log_trial_start(self, trial: Any) -> None:
-        run = self._runs.get(trial.trial_id)
-        if run is None:
-            run = Run(self.to, **{"name": str(trial), "run_id": trial.trial_id, **self.settings})
-            self._runs[trial.trial_id] = run
-        run.configure(trial.config)
-        run.start_once()
+        self._run_of(trial)
 
     def log_trial_result(self, iteration: int, trial: Any, result: dict[str, Any]) -> None:
-        if trial.trial_id not in self._runs:
-            self.log_trial_start(trial)
         values = {
             name: value
             for name, value in result.items()
             if name not in _BOOKKEEPING and not name.startswith("config/")
         }
-        self._runs[trial.trial_id].log(values, result.get("training_iteration", iteration))
+        self._run_of(trial).log(values, result.get("training_iteration", iteration))
 
     def log_trial_end(self, trial: Any, failed: bool = False) -> None:
-        run = self._runs.get(trial.trial_id)
-        if run is None:
-            return
-        if failed:
-            run.finish(RuntimeError, RuntimeError(_failure_of(trial)))
-        else:
-            run.finish()
+        error = RuntimeError(_failure_of(trial))
+        self.end(trial.trial_id, *((RuntimeError, error) if failed else ()))
+
+    def _run_of(self, trial: Any) -> Run:
+        run = self.run_of(trial.trial_id)
+        if run is None:  # or the tuner was restored, which keeps the ids of its trials
+            run = self.begin(trial.trial_id, name=str(trial), run_id=trial.trial_id)
+            run.configure(trial.config)
+            run.start_once()
+        return run
 
 
 def _failure_of(trial: Any) -> str:

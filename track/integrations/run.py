@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
@@ -16,6 +17,7 @@ from track.loggable import loggable
 from track.logger import TrialLogger
 from track.persistence.deferred import anchored
 from track.structure import canonical
+from track.utils.forking import ForkSafeLock
 
 RUN_ID = "run_id"
 """The metadata under which a trial has the name that its run had before there was a trial."""
@@ -77,14 +79,17 @@ class Run:
         """What ended the training, where the library keeps that to itself."""
         self.first_step = 0
         """What steps are counted from, where a training continues another one."""
+        self.last_step = 0
+        """The last that there was, where nothing else tells trainings apart."""
         self.thread = 0
-        """Which thread it is of, where a library trains in several."""
+        """Which thread it began in."""
         self.missed: dict[str, int] = {}
         """What could not be recorded, and how often."""
         self._parameters, self._facts = split(parameters, self.volatile)
         self._trial: TrialLogger | None = None
         self._is_unusable = False
         self._ends_here = self._was_started = False
+        self._lock = ForkSafeLock(threading.RLock)
 
     def __getstate__(self) -> dict[str, Any]:
         # The logger of a trial inserts it when it is pickled, with what is known.
@@ -116,10 +121,11 @@ class Run:
         TrackError
             the store cannot be used
         """
-        if self._trial is None:
-            self._trial = self._open()
-            self._take(self._parameters)
-        return self._trial
+        with self._lock:
+            if self._trial is None:
+                self._trial = self._open()
+                self._take(self._parameters)
+            return self._trial
 
     def _open(self) -> TrialLogger:
         if isinstance(self.to, TrialLogger):
@@ -175,13 +181,14 @@ class Run:
 
     def _ready(self) -> TrialLogger:
         """Return the logger of the trial, which is inserted by now."""
-        trial = self.trial
-        trial.insert()
-        self.uid = trial.trial.uid
-        if self._facts:
-            facts, self._facts = self._facts, {}
-            trial.log_metadata(facts)
-        return trial
+        with self._lock:
+            trial = self.trial
+            trial.insert()
+            self.uid = trial.trial.uid
+            if self._facts:
+                facts, self._facts = self._facts, {}
+                trial.log_metadata(facts)
+            return trial
 
     def start(self) -> None:
         """Start the trial, unless it is running.
@@ -191,18 +198,28 @@ class Run:
         TrackError
             the store cannot be used; training has not begun
         """
-        trial = self._ready()
-        if not trial.is_running:
-            trial.start()
-            self._ends_here = self._was_started = True
+        here = threading.get_ident()
+        with self._lock:
+            trial = self._ready()
+            if not trial.is_running:
+                trial.start()
+                self._ends_here = self._was_started = True
+                self.thread = here
+            elif self._ends_here and self.thread != here:
+                warn(
+                    f"two trainings log to trial {self.uid} at once: "
+                    "make a callback or logger for each of them",
+                    NotRecordedWarning,
+                )
 
     def start_once(self) -> None:
         """Start the trial if it was not yet; training may be under way, so nothing is raised."""
-        if not self._was_started:
-            self._was_started = True
-            with self.guest("the start"):
-                self._usable()
-                self.start()
+        with self._lock:
+            if not self._was_started:
+                self._was_started = True
+                with self.guest("the start"):
+                    self._usable()
+                    self.start()
 
     def log(self, values: Mapping[Any, Any], step: Any = None) -> None:
         """Log metrics: all that can be logged."""
@@ -232,8 +249,10 @@ class Run:
         exc_tb: TracebackType | None = None,
     ) -> None:
         """End the trial if it was started here, and tell what could not be recorded."""
-        if self._ends_here and self._trial is not None:
-            self._ends_here = self._was_started = False
+        with self._lock:
+            ends, self._ends_here = self._ends_here, False
+            self._was_started = self._was_started and not ends
+        if ends and self._trial is not None:
             with self.guest("the end"):
                 self._trial.finish(exc_type, exc_val, exc_tb)
         self.tell()

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from track.client import TrackClient
+from track.integrations.packages import need
 from track.integrations.run import Run
 from track.loggable import plain
 from track.logger import TrialLogger
@@ -173,6 +174,7 @@ class TrackCallback:
         max_propagation_depth: int | None = 1,
         **settings: Any,
     ) -> None:
+        need("sklearn.callback", install="'scikit-learn>=1.9'")
         self.run = Run(to, **settings)
         self.scoring = scoring
         self._depth = max_propagation_depth

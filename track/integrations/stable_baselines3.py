@@ -7,7 +7,7 @@ from typing import Any
 from track.integrations.packages import need
 from track.integrations.run import Run
 
-_logger = need("stable_baselines3.common.logger", install="stable-baselines3")
+_logger = need("stable_baselines3.common.logger", names=["KVWriter"], install="stable-baselines3")
 
 
 class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of Stable-Baselines3

@@ -9,6 +9,7 @@ from typing import Any
 from track.client import TrackClient
 from track.integrations.run import Run, settled
 from track.persistence.protocol import Protocol
+from track.utils.forking import ForkSafeLock
 
 
 class ManyRuns:
@@ -26,21 +27,27 @@ class ManyRuns:
     A copy, and what arrives in another process, has no runs yet.
     """
 
-    def __init__(self, to: Any, settings: dict[str, Any]) -> None:
+    def __init__(self, to: Any = None, **settings: Any) -> None:
         self.to = settled(to)
         self.settings = settings
-        self._runs: dict[Any, Any] = {}
+        self._runs: dict[Any, Run] = {}
+        """By whatever tells the trainings of a library apart."""
         self._protocol: Protocol | None = None
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        own = ("_runs", "_protocol", "_lock")
-        return {name: value for name, value in vars(self).items() if name not in own}
+        return {**vars(self), "_runs": {}, "_protocol": None}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state, _runs={}, _protocol=None, _lock=threading.Lock())
+    def begin(self, key: Any, **settings: Any) -> Run:
+        """Return a run for what begins. What was known by its key before is over."""
+        with self._lock:
+            over = self._runs.pop(key, None)
+            run = self._runs[key] = Run(self._store(), **{**settings, **self.settings})
+        if over is not None:
+            over.finish()
+        return run
 
-    def _client(self) -> TrackClient:
+    def _store(self) -> Any:
         """Return a client of its own for a run; its caller holds the lock."""
         if self._protocol is None and isinstance(self.to, TrackClient):
             self._protocol = self.to.protocol
@@ -49,9 +56,26 @@ class ManyRuns:
             self._protocol.forgive_failed_writes()
         return TrackClient(self._protocol)
 
+    def run_of(self, key: Any) -> Run | None:
+        """Return the run that began with a key, None if none did."""
+        return self._runs.get(key)
+
+    def end(
+        self,
+        key: Any,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """End the run that began with a key, if one did."""
+        with self._lock:
+            run = self._runs.pop(key, None)
+        if run is not None:
+            run.finish(exc_type, exc_val, exc_tb)
+
 
 class Trainings(ManyRuns):
-    """What makes a trial for each training.
+    """What makes a trial for each training; its key is the model.
 
     Parameters
     ----------
@@ -69,39 +93,20 @@ class Trainings(ManyRuns):
     estimator train by themselves.
     """
 
-    def __init__(self, to: Any = None, **settings: Any) -> None:
-        super().__init__(to, settings)
-        self._runs: dict[int, tuple[Any, Run]]
-        """By model, which is kept so that no other one has its identity."""
-
-    def begin(self, model: Any) -> Run:
+    def begin(self, key: Any, **settings: Any) -> Run:
         """Return a run for the training of a model. What this thread trained before is over."""
         thread = threading.get_ident()
-        with self._lock:
-            run = Run(self._store(), **self.settings)
-            run.thread = thread
-            over = [key for key, (_, other) in self._runs.items() if other.thread == thread]
-            ended = [self._runs.pop(key)[1] for key in over]
-            self._runs[id(model)] = model, run
-        for other in ended:
-            other.finish()
+        over = [known for known, run in list(self._runs.items()) if run.thread == thread]
+        run = super().begin(key, **settings)
+        run.thread = thread
+        for known in over:
+            if known != key:
+                self.end(known)
         return run
 
     def _store(self) -> Any:
         """Return where to log: a client of one's own, or that which was given, with its trial."""
-        return self._client() if isinstance(self.to, (str, type(None))) else self.to
-
-    def run_of(self, model: Any) -> Run | None:
-        """Return the run of the training of a model, None if that was not begun."""
-        known = self._runs.get(id(model))
-        return None if known is None else known[1]
-
-    def end(self, model: Any) -> None:
-        """End the training of a model, if it was begun."""
-        with self._lock:
-            known = self._runs.pop(id(model), None)
-        if known is not None:
-            known[1].finish()
+        return super()._store() if isinstance(self.to, (str, type(None))) else self.to
 
     def finish(
         self,
@@ -110,11 +115,8 @@ class Trainings(ManyRuns):
         exc_tb: TracebackType | None = None,
     ) -> None:
         """End every training that is still under way."""
-        with self._lock:
-            runs = [run for _, run in self._runs.values()]
-            self._runs.clear()
-        for run in runs:
-            run.finish(exc_type, exc_val, exc_tb)
+        for key in list(self._runs):
+            self.end(key, exc_type, exc_val, exc_tb)
 
     def __enter__(self) -> Any:
         return self

@@ -12,7 +12,9 @@ from track.integrations.packages import need
 from track.integrations.run import Run
 from track.persistence.utils import without_password
 
-_callbacks = need("transformers.trainer_callback", install="transformers")
+_callbacks = need(
+    "transformers.trainer_callback", names=["TrainerCallback"], install="transformers"
+)
 _integrations = need("transformers.integrations", install="transformers")
 
 _ALWAYS = (

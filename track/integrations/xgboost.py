@@ -10,8 +10,8 @@ from typing import Any
 from track.integrations.packages import need
 from track.integrations.trainings import Trainings
 
-_callback = need("xgboost.callback", install="xgboost")
-_collective = need("xgboost.collective", install="xgboost")
+_callback = need("xgboost.callback", names=["TrainingCallback"], install="xgboost")
+_collective = need("xgboost.collective", names=["get_rank"], install="xgboost")
 
 
 class TrackCallback(Trainings, _callback.TrainingCallback):  # type: ignore[misc,name-defined]

@@ -53,7 +53,7 @@ def pause_for_forks(owner: Pausable) -> None:
 
 
 class ForkSafeLock(AbstractContextManager[None]):
-    """A lock that is free in a forked child, even if it was held in the parent.
+    """A lock that is free in a forked child, even if it was held in the parent, and in a copy.
 
     Parameters
     ----------
@@ -70,6 +70,9 @@ class ForkSafeLock(AbstractContextManager[None]):
 
     def renew_after_fork(self) -> None:
         self._lock = self._make()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return ForkSafeLock, (self._make,)
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock; return whether it was free in time."""

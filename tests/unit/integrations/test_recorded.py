@@ -3,46 +3,63 @@
 import copy
 import os
 import pickle
-from types import MappingProxyType, SimpleNamespace
+import re
+from types import SimpleNamespace
 
 import pytest
 
+from tests.unit.integrations.courses import (
+    Arguments,
+    Base,
+    RayTrial,
+    environment,
+    on_rank,
+    state,
+)
 from track import TrackClient
 from track.errors import MissingPackage, NotRecordedWarning
 from track.structure import Status
-
-
-class Base:
-    """Any base class of a framework."""
-
-    def __init__(self, *args, **kwargs):
-        pass
 
 
 def always(function):
     return function
 
 
-def on_rank(rank):
-    """Make what Lightning and Accelerate call `rank_zero_only` and `on_main_process`."""
+SUBCLASSES = {
+    "accelerate": "accelerate.tracking.GeneralTracker",
+    "hydra": "hydra.experimental.callback.Callback",
+    "ignite": "ignite.handlers.base_logger.BaseLogger",
+    "keras": "keras.callbacks.Callback",
+    "lightning": "lightning.pytorch.loggers.logger.Logger",
+    "ray": "ray.tune.logger.LoggerCallback",
+    "stable_baselines3": "stable_baselines3.common.logger.KVWriter",
+    "transformers": "transformers.trainer_callback.TrainerCallback",
+    "xgboost": "xgboost.callback.TrainingCallback",
+}
+"""What the integration of each framework is a subclass of."""
 
-    def decorate(function):
-        return lambda *args, **kwargs: function(*args, **kwargs) if rank[0] == 0 else None
 
-    return decorate
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("accelerate", "hydra", "ignite", "keras", "lightning", "ray", "stable_baselines3"),
-        *("transformers", "xgboost"),
-    ],
-)
+@pytest.mark.parametrize("name", SUBCLASSES)
 def test_a_framework_that_is_not_there(integration, name):
-    """One line says what to install, also where a version lacks what is needed."""
-    with pytest.raises(MissingPackage, match="pip install"):
+    """One line says what to install."""
+    with pytest.raises(MissingPackage, match=f"this needs {name}.*pip install"):
         integration(name, **{name: {"__path__": []}, "pytorch_lightning": {"__path__": []}})
+
+
+@pytest.mark.parametrize(("name", "base"), SUBCLASSES.items())
+def test_a_version_without_a_hook(integration, name, base):
+    """One line says what it has not, and how to get it."""
+    module = base.rpartition(".")[0].replace(".", "__")
+    with pytest.raises(MissingPackage, match=f"pip install --upgrade.*has no {re.escape(base)}"):
+        integration(name, **{module: {}, "pytorch_lightning": {"__path__": []}})
+
+
+def test_scikit_learn_before_it_had_callbacks(integration):
+    """The other functions work there."""
+    module = integration("sklearn", sklearn={"__path__": []})
+    with pytest.raises(MissingPackage, match=r"scikit-learn>=1\.9"):
+        module.TrackCallback("file:r.json")
+    assert module.log_estimator
 
 
 # Lightning
@@ -85,17 +102,13 @@ def test_lightning_fits_and_tests(lightning, trials):
     assert trial.status == Status.Completed
 
 
-def test_lightning_on_other_ranks(lightning, tmp_path):
-    """Every method is called there, too, and nothing happens."""
+def test_lightning_on_other_ranks(lightning):
+    """They have no trial, but names for the folder of checkpoints."""
     make, rank = lightning
     rank[0] = 1
     logger = make("file:r.json")
     assert logger.experiment is None
-    logger.log_hyperparams({"lr": 0.1})
-    logger.log_metrics({"loss": 1}, 0)
-    logger.finalize("failed")
     assert logger.version
-    assert not (tmp_path / "r.json").exists()
 
 
 def test_lightning_in_odd_orders(lightning, trials):
@@ -115,22 +128,6 @@ def test_lightning_in_odd_orders(lightning, trials):
 
 
 # Transformers
-
-
-class Arguments:
-    learning_rate = 5e-5
-    output_dir = None
-    warmup = 3
-    __dataclass_fields__ = MappingProxyType(
-        {name: SimpleNamespace(name=name) for name in ("learning_rate", "output_dir", "warmup")}
-    )
-
-    def to_dict(self):
-        return {"learning_rate": 5e-5, "output_dir": "o", "warmup": 4, "hub_token": "hf_x"}
-
-
-def state(step=0, *, zero=True, **more):
-    return SimpleNamespace(is_world_process_zero=zero, global_step=step, **more)
 
 
 @pytest.fixture
@@ -254,13 +251,6 @@ def test_keras(integration, trials):
 # Boosting
 
 
-def environment(model, iteration, end=3, results=(("valid", "auc", 0.5, True),)):
-    return SimpleNamespace(
-        model=model, params={"depth": 2}, iteration=iteration, begin_iteration=0,
-        end_iteration=end, evaluation_result_list=list(results),
-    )  # fmt: skip
-
-
 def test_lightgbm(integration, trials):
     """Results are tuples of four, five or six, by version; the callback is in a set there."""
     callback = integration("lightgbm").TrackCallback("file:r.json")
@@ -269,7 +259,7 @@ def test_lightgbm(integration, trials):
     model = Base()
     for iteration in range(3):
         results = [("valid", "auc", 0.5, True), ("cv", "l2", 1.0, False, 0.25)]
-        callback(environment(model, iteration, results=results))
+        callback(environment(model, iteration, end=3, results=results))
     callback(environment(Base(), 1, results=()))
     callback.finish()
     first, second = trials()
@@ -289,12 +279,11 @@ def test_xgboost_on_ranks_and_without_its_first_hook(integration, trials):
         xgboost__collective={"get_rank": lambda: rank[0]},
     )
     callback = module.TrackCallback("file:r.json")
-    model = SimpleNamespace(
-        num_boosted_rounds=lambda: 2,
-        save_config=lambda: (
-            '{"learner": {"objective": {"name": "o"}, "gradient_booster":'
-            ' {"name": "b", "tree_train_param": {"eta": "0.5", "max_depth": "3"}}}}'
-        ),
+    model = Base()
+    model.num_boosted_rounds = lambda: 2
+    model.save_config = lambda: (
+        '{"learner": {"objective": {"name": "o"}, "gradient_booster":'
+        ' {"name": "b", "tree_train_param": {"eta": "0.5", "max_depth": "3"}}}}'
     )
     assert callback.before_training(model=model) is model
     assert callback.after_iteration(model, 0, {"d": {"auc": [0.1, 0.2]}}) is False
@@ -412,17 +401,6 @@ def test_stable_baselines3(integration, trials):
     assert trial.parameters == {"lr": 0.1}
 
 
-class RayTrial:
-    def __init__(self, trial_id, lr):
-        self.trial_id, self.config = trial_id, {"lr": lr}
-
-    def __str__(self):
-        return f"train_{self.trial_id}"
-
-    def get_error(self):
-        return RuntimeError("boom")
-
-
 def test_ray(integration, trials):
     """The iteration that it names is the tuner's; a restored tuner goes on with its trials."""
     module = integration("ray", ray__tune__logger={"LoggerCallback": Base})
@@ -434,7 +412,6 @@ def test_ray(integration, trials):
     )
     callback.log_trial_result(18, two, {"loss": 2, "training_iteration": 1, "done": False})
     restored = pickle.loads(pickle.dumps(module.TrackCallback("file:r.json")))
-    restored.set_state(callback.get_state())
     restored.log_trial_start(one)
     restored.log_trial_result(46, one, {"loss": 3, "training_iteration": 2})
     restored.log_trial_end(one)

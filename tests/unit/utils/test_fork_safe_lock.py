@@ -1,5 +1,7 @@
 """A lock that a forked child can take, whoever held it in the parent."""
 
+import copy
+import pickle
 import threading
 
 import pytest
@@ -51,3 +53,14 @@ for make in (threading.Lock, threading.RLock):
 def test_a_forked_child_can_take_it():
     """Be it held by a thread that the child does not have, or by the one that forked."""
     assert run_program(FORK) == ["0", "0"]
+
+
+@pytest.mark.parametrize("make", [threading.Lock, threading.RLock])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda lock: pickle.loads(pickle.dumps(lock))])
+def test_a_copy_is_free(make, copied):
+    """Whoever has the lock that was copied."""
+    lock = ForkSafeLock(make)
+    with lock:
+        other = copied(lock)
+        assert other.acquire(blocking=False)
+        other.release()
