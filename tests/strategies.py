@@ -26,6 +26,7 @@ from track.events.types import (
     Redacted,
     SearchLogged,
     StatusChanged,
+    SystemSampled,
     TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
@@ -155,6 +156,7 @@ _FIELDS: dict[type[Any], list[st.SearchStrategy[Any]]] = {
     TrialRedacted: [],
     Redacted: [],
     SearchLogged: [st.lists(values, max_size=2)],
+    SystemSampled: [names, integers, st.none() | integers, values],
 }
 assert _FIELDS.keys() == CATALOGUE.keys()
 

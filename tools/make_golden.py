@@ -43,6 +43,7 @@ from track.events.types import (  # noqa: E402
     Redacted,
     SearchLogged,
     StatusChanged,
+    SystemSampled,
     TagsAdded,
     TrialAddedToGroup,
     TrialAddedToProject,
@@ -141,6 +142,7 @@ WRITES: list[list[tuple[int, Event]]] = [
     [(OTHER, Redacted()), (OTHER, TrialRedacted())],
     [(TRIAL, TrialArchived())],
     [(stream_id("search", "s"), SearchLogged([{"op_code": 0, "worker_id": "w"}]))],
+    [(stream_id("system", "0123abcd_0"), SystemSampled("here", 4711, 0, {"host.load_1m": 0.5}))],
 ]
 """Events by the append that writes them: one of every type, of every kind of value."""
 

@@ -7,19 +7,21 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from copy import copy
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from track.calls import read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
+from track.file_logger import FileLogger
 from track.loggable import log_each
+from track.machine.sampler import Sampling
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
 from track.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
 from track.running import LogSignalHandler, final_status
 from track.structure import AnyStatus, Status, Trial, canonical
 from track.timing import BlockTimer
-from track.versioning import executed_file
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -42,7 +44,7 @@ os.register_at_fork(before=_insert_waiting)
 
 
 @with_attributes_of(Trial)
-class TrialLogger(BlockTimer):
+class TrialLogger(FileLogger, BlockTimer):
     """Unified logger interface. Make one with :class:`~track.client.TrackClient`.
 
     Parameters
@@ -78,6 +80,7 @@ class TrialLogger(BlockTimer):
         self._started_in = 0
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
+        self._sampling = Sampling(partial(protocol.log_trial_system_metrics, trial))
 
     if TYPE_CHECKING:
 
@@ -130,6 +133,7 @@ class TrialLogger(BlockTimer):
                 self._start = None
                 _waiting.discard(self)
                 self.protocol.set_trial_status(self.trial, Status.Running)
+                self._sampling.start_if_asked()
 
     def may_be(self, given: dict[str, Any]) -> bool:
         """Return whether the trial is the one that is given, or can still become that one."""
@@ -311,46 +315,27 @@ class TrialLogger(BlockTimer):
         self.insert()
         self.protocol.log_trial_metadata(self.trial, aggregator, **kwargs)
 
-    def log_code(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Keep the executed file, or another one, as the metadata ``code``.
+    # Output and the machine
 
-        Its name, size and SHA-256 are recorded; its content is kept where the backend keeps such.
+    def log_system_metrics(self, interval: float = 15.0) -> None:
+        """Sample this process and its machine from now on, until the trial finishes.
+
+        ``track.open(…).system_metrics(trial)``, ``track show`` and ``track ui`` show the samples:
+        processor, memory, disks, network and GPUs. They are no metrics of the trial. With the
+        option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``) each trial does so from its start.
+
+        Parameters
+        ----------
+        interval
+            between two samples, in seconds, at least 0.1
 
         Raises
         ------
-        TrackError
-            the program was not started from a file, or it cannot be read
+        MissingPackage
+            psutil is not installed
         """
-        from track.persistence.artifacts import file_facts
-
-        source = executed_file() if path is None else os.fspath(path)
-        if source is None:
-            raise TrackError("no executed file was found: pass one to log_code(path)")
-        self.log_metadata(code=file_facts(source, self.protocol.keep_content))
-
-    def log_file(self, path: str | os.PathLike[str]) -> None:
-        """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`.
-
-        Its name is its path in the working folder or, if it is elsewhere, its whole path.
-        ``track.open(…).open_file(trial, name)`` and ``track get`` give its content back.
-        """
-        from track.persistence.artifacts import file_facts
-
-        self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))
-
-    def log_directory(self, path: str | os.PathLike[str]) -> None:
-        """Keep all files under a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
-
-        The SHA-256 of the folder is that of its files' names and hashes.
-        """
-        from track.persistence.artifacts import directory_facts
-
-        self._log_facts("directory", directory_facts(os.fspath(path), self.protocol.keep_content))
-
-    def _log_facts(self, kind: str, facts: dict[str, Any]) -> None:
-        self.log_metadata({f"{kind}:{facts['name']}": facts})
-
-    # Output
+        self.insert()
+        self._sampling.start(interval)
 
     def capture_output(self, output_size: int = 50) -> None:
         """Capture the standard output until the trial finishes.
@@ -413,6 +398,7 @@ class TrialLogger(BlockTimer):
             self._signals.remove()
             self._signals = None
         self._release_output()
+        self._sampling.stop()
         if self._interrupted and exc_type is not None:
             return  # the exception is how the signal, recorded already, takes its course
         status = final_status(exc_type, exc_val)

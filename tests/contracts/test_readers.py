@@ -194,6 +194,22 @@ def test_each_start_is_an_attempt(told):
     assert [one.number for one in reader.attempts(uid, until=Moment(at_ns=first.last_at))] == [1]
 
 
+def test_the_machines_of_a_trial(told):
+    """By process, as they were at a moment, and beside the events of the trial."""
+    reader, uid = told
+    events = len([*reader.history("mine")])
+    for rank, load in ((0, 0.5), (1, 0.75), (0, 1.0)):
+        reader.protocol.log_trial_system_metrics(reader.trial(uid), {"host.load_1m": load}, rank)
+    first, second = reader.system_metrics("mine")
+    assert [*first.values["host.load_1m"]] == [0.5, 1.0]
+    assert (second.rank, [*second.values["host.load_1m"]]) == (1, [0.75])
+    position = next(one.position for one in reader.events() if one.at == second.times[0])
+    earlier = reader.system_metrics(uid, at=Moment(position=position))
+    assert [[*found.times] for found in earlier] == [[first.times[0]], [*second.times]]
+    assert reader.system_metrics("other") == []
+    assert len([*reader.history("mine")]) == events
+
+
 def test_the_provenance_of_a_value(told):
     """Who set it, when, in which attempt, and what was there before."""
     reader, uid = told

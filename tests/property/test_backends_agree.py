@@ -254,6 +254,7 @@ class BackendsMachine(RuleBasedStateMachine):
         self.call("log_trial_metadata", trial, aggregator, **values)
         self.call("log_trial_arguments", trial, **values)
         self.call("add_trial_tags", trial, **values)
+        self.call("log_trial_system_metrics", trial, {"host.load_1m": 0.5})
 
     @precondition(lambda self: not self.has_much)  # everything that is compared gets slow
     @rule(trial=TRIALS, name=NAMES)

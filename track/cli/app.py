@@ -36,6 +36,7 @@ VERBS = {
     "show": ("listing", "show everything about a trial"),
     "plot": ("listing", "plot metrics of trials"),
     "ui": ("page", "show a store in a browser"),
+    "system": ("system", "show the machines of a trial"),
     "top": ("top", "watch trials live in the terminal"),
     "report": ("history", "print the report as JSON, or save it as a page"),
     "log": ("history", "print the events of a trial or of the store"),

@@ -21,6 +21,7 @@ _PACKAGES = {
     "lmdb": "lmdb",
     "psycopg2-binary": "cockroach",
     "cryptography": "secure",
+    "psutil": "system",
     "click": "cli",
     "rich": "cli",
     "pyarrow": "parquet",

@@ -12,6 +12,7 @@ from track.events.types import (
     TrialCreated,
 )
 from track.projections.objects import Objects
+from track.projections.system import system_stream
 from track.projections.trials import stream_of, trial_of
 from track.structure import Trial
 
@@ -32,7 +33,7 @@ class Subjects:
 
     def __init__(self, objects: Objects, only: Trial | None = None) -> None:
         trials = [*objects.trials.values(), *objects.parts.values()] if only is None else [only]
-        self._trials = {stream_of(trial.uid): trial.uid for trial in trials}
+        self._trials = {each: trial.uid for trial in trials for each in _streams_of(trial.uid)}
         self._labels: dict[int, str] = {}
         if only is None:
             for stream, subject in objects.by_stream.items():
@@ -41,7 +42,8 @@ class Subjects:
         names = shortened([shown(trial.name or "", 10**6) for trial in trials], _LONGEST)
         uids = short_uids(trial.uid for trial in (*objects.trials.values(), *trials))
         for trial, name in zip(trials, names, strict=True):
-            self._labels[stream_of(trial.uid)] = f"{uids[trial.uid]} {name}".rstrip()
+            for each in _streams_of(trial.uid):
+                self._labels[each] = f"{uids[trial.uid]} {name}".rstrip()
         self._width = max(map(shown_width, self._labels.values()), default=0)
 
     def trial_of(self, recorded: Recorded) -> str | None:
@@ -61,14 +63,20 @@ class Subjects:
         event = recorded.event
         if isinstance(event, TrialCreated):
             uid = trial_of(event).uid
-            self._trials[recorded.stream] = uid
-            short = short_uids(self._trials.values())[uid]
-            self._labels[recorded.stream] = f"{short} {shown(event.name or '', _LONGEST)}".rstrip()
+            self._trials.update(dict.fromkeys(_streams_of(uid), uid))
+            short = short_uids({*self._trials.values()})[uid]
+            label = f"{short} {shown(event.name or '', _LONGEST)}".rstrip()
+            self._labels.update(dict.fromkeys(_streams_of(uid), label))
         elif isinstance(event, (ProjectCreated, GroupCreated)):
             kind = type(event).__name__.removesuffix("Created")
             self._labels[recorded.stream] = _label_of(kind, event.name)
         elif isinstance(event, ProcessDescribed):
             self._labels[recorded.stream] = _label_of("process", f"{event.host} {event.pid}")
+
+
+def _streams_of(uid: str) -> tuple[int, int]:
+    """Return the streams of a trial and of its machines."""
+    return stream_of(uid), system_stream(uid)
 
 
 def _label_of(kind: str, name: str | None) -> str:

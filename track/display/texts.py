@@ -52,6 +52,19 @@ def duration(seconds: float | None) -> str | None:
     return f"{seconds * 1000:.3g}ms"
 
 
+def amount(value: float, name: str) -> str:
+    """Format a measurement whose name says its unit, as ``host.memory_bytes``."""
+    if name.endswith(("_percent", ".percent")):
+        return f"{value:.3g} %"
+    unit = "B/s" if name.endswith("_bytes_per_s") else "B" if name.endswith("_bytes") else ""
+    if not unit:
+        return f"{value:.4g}"
+    for size, prefix in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:.3g} {prefix}{unit}"
+    return f"{value:.3g} {unit}"
+
+
 def ago(epoch_s: float | None) -> str | None:
     """Format a time as the duration since then."""
     return None if epoch_s is None else f"{duration(max(0.0, time.time() - epoch_s))} ago"

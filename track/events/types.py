@@ -175,6 +175,18 @@ class SearchLogged(NamedTuple):
     operations: list[Any]
 
 
+class SystemSampled(NamedTuple):
+    """Stream: the machines of the trial. What one process saw of its machine, as numbers by name.
+
+    ``rank`` is the number of the process among those that train together, None if it has none.
+    """
+
+    host: str
+    pid: int
+    rank: int | None
+    values: dict[str, float]
+
+
 class Unknown(NamedTuple):
     """An event this version does not know: kept by journals, skipped by projections.
 
@@ -209,6 +221,7 @@ Event = (
     | TrialRedacted
     | Redacted
     | SearchLogged
+    | SystemSampled
     | Unknown
 )
 
@@ -243,6 +256,7 @@ CATALOGUE: dict[type[Any], Kind] = {
     TrialRedacted: Kind(20, 1),
     Redacted: Kind(21, 1),
     SearchLogged: Kind(22, 1),
+    SystemSampled: Kind(23, 1),
 }
 
 

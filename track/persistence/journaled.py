@@ -25,6 +25,7 @@ from track.events.types import (
     MetricsLogged,
     ProjectCreated,
     Recorded,
+    SystemSampled,
     TrialAddedToGroup,
     TrialAddedToProject,
     TrialFinished,
@@ -66,6 +67,7 @@ from track.projections.copies import to_plain
 from track.projections.history import as_of
 from track.projections.objects import Objects
 from track.projections.report import render_report
+from track.projections.system import system_stream
 from track.projections.trials import UPDATE_COUNT, stream_of
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
@@ -97,9 +99,7 @@ class JournaledProtocol(Protocol):
         self.eager = eager
         self._buffer_on_error = False
         self.producer = Producer(journal)
-        """Who records here."""
         self.repository = self._make_repository(journal)
-        """Who decides and answers."""
         self._streams: dict[tuple[str | None, int | str], int] = {}
         """(hash, revision) -> stream of the trials known to exist."""
         self._group_commands = GroupCommands()
@@ -324,6 +324,13 @@ class JournaledProtocol(Protocol):
 
         return sink
 
+    def log_trial_system_metrics(
+        self, trial: Trial, values: dict[str, float], rank: int | None = None
+    ) -> None:
+        self._stream_of(trial)
+        event = SystemSampled(os.uname().nodename, os.getpid(), rank, values)
+        self.producer.record(system_stream(trial.uid), event)
+
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
     ) -> None:
@@ -419,13 +426,7 @@ class JournaledProtocol(Protocol):
         return as_of(self.journal.read_batches(), position=position, at_ns=at_ns)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
-        """Put everything recorded on stable storage.
-
-        Parameters
-        ----------
-        file_name_override
-            write the report there, too
-        """
+        """Put what was recorded on stable storage; write the report to a file, if one is named."""
         self.journal.sync()
         if file_name_override is not None:
             self.write_report(os.path.abspath(file_name_override))

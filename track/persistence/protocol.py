@@ -195,6 +195,22 @@ class Protocol:
         """
         raise self._missing("log_trial_metrics")
 
+    def log_trial_system_metrics(
+        self, trial: Trial, values: dict[str, float], rank: int | None = None
+    ) -> None:
+        """Save what this process measured of its machine just now. The trial stays as it is.
+
+        Parameters
+        ----------
+        trial
+            trial that the process works on
+        values
+            name and value of each measurement
+        rank
+            number of the process among those that train together
+        """
+        raise self._missing("log_trial_system_metrics")
+
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         """Return what a trial that logs over and over gives its metrics to.
 
@@ -362,7 +378,8 @@ CHANGES = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
     *("keep_content", "log_late_start", "log_trial_arguments", "log_trial_chrono_finish"),
     *("log_trial_chrono_start", "log_trial_finish", "log_trial_metadata", "log_trial_metrics"),
-    *("log_trial_start", "restore_trial", "set_group_metadata", "set_trial_status"),
+    *("log_trial_start", "log_trial_system_metrics", "restore_trial", "set_group_metadata"),
+    "set_trial_status",
 )
 """Methods that change something, whatever others do."""
 

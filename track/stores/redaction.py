@@ -19,6 +19,7 @@ from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore, is_digest
 from track.persistence.file_store import remake_report
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
+from track.projections.system import system_stream
 from track.projections.trials import stream_of
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
 from track.utils.files import sync_folder
@@ -132,7 +133,7 @@ class _Erasure:
     Attributes
     ----------
     trials, streams
-        the streams of the trials; and also of the processes that ran them
+        the streams of the trials; and also of the machines and the processes that ran them
     digests
         the SHA-256 of the files that only these trials logged
 
@@ -144,7 +145,7 @@ class _Erasure:
 
     def __init__(self, journal: Journal, uids: Sequence[str]) -> None:
         self.trials = {stream_of(uid): uid for uid in uids}
-        self.streams = {*self.trials}
+        self.streams = {*self.trials, *map(system_stream, uids)}
         self.digests: set[str] = set()
         self._changed: set[tuple[int, int]] = set()
         """The producer and the sequence of the events with content to erase."""

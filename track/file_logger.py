@@ -1,0 +1,59 @@
+"""Log the files that belong to a trial."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from track.errors import TrackError
+from track.persistence.protocol import Protocol
+from track.versioning import executed_file
+
+
+class FileLogger:
+    """What a :class:`~track.logger.TrialLogger` does with files."""
+
+    protocol: Protocol
+
+    def log_metadata(self, values: Any = None, /, aggregator: Any = None, **kwargs: Any) -> None:
+        """Log arbitrary data about the trial."""
+        raise NotImplementedError
+
+    def log_code(self, path: str | os.PathLike[str] | None = None) -> None:
+        """Keep the executed file, or another one, as the metadata ``code``.
+
+        Its name, size and SHA-256 are recorded; its content is kept where the backend keeps such.
+
+        Raises
+        ------
+        TrackError
+            the program was not started from a file, or it cannot be read
+        """
+        from track.persistence.artifacts import file_facts
+
+        source = executed_file() if path is None else os.fspath(path)
+        if source is None:
+            raise TrackError("no executed file was found: pass one to log_code(path)")
+        self.log_metadata(code=file_facts(source, self.protocol.keep_content))
+
+    def log_file(self, path: str | os.PathLike[str]) -> None:
+        """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`.
+
+        Its name is its path in the working folder or, if it is elsewhere, its whole path.
+        ``track.open(…).open_file(trial, name)`` and ``track get`` give its content back.
+        """
+        from track.persistence.artifacts import file_facts
+
+        self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))
+
+    def log_directory(self, path: str | os.PathLike[str]) -> None:
+        """Keep all files under a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
+
+        The SHA-256 of the folder is that of its files' names and hashes.
+        """
+        from track.persistence.artifacts import directory_facts
+
+        self._log_facts("directory", directory_facts(os.fspath(path), self.protocol.keep_content))
+
+    def _log_facts(self, kind: str, facts: dict[str, Any]) -> None:
+        self.log_metadata({f"{kind}:{facts['name']}": facts})

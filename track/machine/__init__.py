@@ -1,0 +1,1 @@
+"""Measure what this process, its container, its host and its GPUs do."""

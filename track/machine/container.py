@@ -1,0 +1,144 @@
+"""Measure the control group that limits this process, as a container or a batch job does.
+
+The host's numbers mislead there: a job that may use 8 GB is killed on a host with 500 GB free. The
+files are those of control groups version 2 (``Documentation/admin-guide/cgroup-v2.rst`` of Linux)
+and of version 1 (``Documentation/admin-guide/cgroup-v1/``).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from track.machine.rates import Rates
+
+_NO_LIMIT = 2**62
+"""Version 1 says this, or a little more, where memory has no limit."""
+
+
+class Memory(NamedTuple):
+    """A limit in bytes, and the files that say how much of it is used."""
+
+    limit: int
+    used: str
+    details: str
+    reclaimable: str
+    """The detail that is not needed: files in memory, which the kernel drops when it must."""
+
+
+class Cpu(NamedTuple):
+    """A limit in cores, and the time that was used."""
+
+    cores: float
+    used: str
+    field: str
+    """The line of the file; empty if the file has one number only"""
+    unit_s: float
+
+
+class Container:
+    """Measures how much of its limits this process uses; at least one of them is not None.
+
+    Parameters
+    ----------
+    memory, cpu
+        what is limited
+    """
+
+    def __init__(self, memory: Memory | None, cpu: Cpu | None) -> None:
+        self.memory, self.cpu = memory, cpu
+        self._rates = Rates()
+        self()
+
+    def __call__(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        if self.memory is not None:
+            spare = _fields(self.memory.details).get(self.memory.reclaimable, 0)
+            used = float(max(0, int(_text(self.memory.used)) - spare))
+            found["container.memory_bytes"] = used
+            found["container.memory_percent"] = 100.0 * used / self.memory.limit
+        if self.cpu is not None:
+            text, field = self.cpu.used, self.cpu.field
+            used = _fields(text)[field] if field else int(_text(text))
+            share = 100.0 * used * self.cpu.unit_s / self.cpu.cores
+            found |= self._rates.since_last({"container.cpu_percent": share})
+        return found
+
+
+def find_container(root: str = "/") -> Container | None:
+    """Return the control group that limits this process, None if there is none.
+
+    Parameters
+    ----------
+    root
+        the folder that holds ``proc`` and ``sys``
+    """
+    groups: dict[str, str] = {}
+    with suppress(OSError):
+        for line in _text(os.path.join(root, "proc/self/cgroup")).splitlines():
+            _, controllers, path = line.split(":", 2)
+            groups.update(dict.fromkeys(controllers.split(","), path))
+    base = os.path.join(root, "sys/fs/cgroup")
+    memory, cpu = _memory(base, groups), _cpu(base, groups)
+    return None if memory is None and cpu is None else Container(memory, cpu)
+
+
+def _memory(base: str, groups: dict[str, str]) -> Memory | None:
+    for folder in _folders(base, groups.get("")):
+        limit = _number(f"{folder}/memory.max")
+        if limit is not None:
+            used, details = f"{folder}/memory.current", f"{folder}/memory.stat"
+            return Memory(limit, used, details, "inactive_file")
+    for folder in _folders(f"{base}/memory", groups.get("memory")):
+        limit = _number(f"{folder}/memory.limit_in_bytes")
+        if limit is not None and limit < _NO_LIMIT:
+            used, details = f"{folder}/memory.usage_in_bytes", f"{folder}/memory.stat"
+            return Memory(limit, used, details, "total_inactive_file")
+    return None
+
+
+def _cpu(base: str, groups: dict[str, str]) -> Cpu | None:
+    for folder in _folders(base, groups.get("")):
+        with suppress(OSError, ValueError):
+            quota, period = map(int, _text(f"{folder}/cpu.max").split())
+            return Cpu(quota / period, f"{folder}/cpu.stat", "usage_usec", 1e-6)
+    for folder in _folders(f"{base}/cpu", groups.get("cpu")):
+        quota_us = _number(f"{folder}/cpu.cfs_quota_us")
+        period_us = _number(f"{folder}/cpu.cfs_period_us")
+        if quota_us and period_us and quota_us > 0:
+            used = os.path.join(f"{base}/cpuacct", os.path.relpath(folder, f"{base}/cpu"))
+            return Cpu(quota_us / period_us, f"{used}/cpuacct.usage", "", 1e-9)
+    return None
+
+
+def _folders(base: str, group: str | None) -> Iterator[str]:
+    """Yield the folder of a control group and those of the groups around it.
+
+    Inside a container, the path of the group may be the host's: only the outermost is there then.
+    """
+    path = (group or "/").strip("/")
+    while path:
+        yield os.path.join(base, path)
+        path = os.path.dirname(path)
+    yield base
+
+
+def _number(path: str) -> int | None:
+    """Return the number in a file, None if it is not there or says that there is no limit."""
+    try:
+        return int(_text(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _fields(path: str) -> dict[str, int]:
+    """Return the lines of a file that are a name and a number."""
+    lines = (line.split() for line in _text(path).splitlines())
+    return {line[0]: int(line[1]) for line in lines}
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="ascii") as file:
+        return file.read(1 << 16).strip()

@@ -1,0 +1,133 @@
+"""Sample the machine from time to time while a trial runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from track.configuration import options
+from track.errors import TrackError
+from track.machine.sources import Source, find_sources, require_psutil
+
+logger = logging.getLogger(__name__)
+
+SHORTEST_INTERVAL_S = 0.1
+
+_LONGEST_SAMPLE_S = 5.0
+"""How long the end of a trial waits for a driver that does not answer."""
+
+
+class Sampler:
+    """Measures the machine in a thread of its own, and hands each sample to a function.
+
+    The thread ends with the process, whatever else happens; a forked child has none. It never holds
+    a lock that a log call waits for.
+
+    Parameters
+    ----------
+    record
+        is called with the sample, name -> value, in the thread
+    interval_s
+        between two samples
+
+    Raises
+    ------
+    MissingPackage
+        psutil is not installed
+    TrackError
+        the interval is shorter than :data:`SHORTEST_INTERVAL_S`
+    """
+
+    def __init__(self, record: Callable[[dict[str, float]], None], interval_s: float) -> None:
+        if not interval_s >= SHORTEST_INTERVAL_S:
+            raise TrackError(
+                f"system metrics every {interval_s} s are too many: the shortest interval is "
+                f"{SHORTEST_INTERVAL_S} s"
+            )
+        require_psutil()
+        self._record = record
+        self._interval_s = interval_s
+        self._stop = threading.Event()
+        self._pid = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="track-sampler", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Take a last sample, and return when it is recorded."""
+        if self._pid == os.getpid() and threading.current_thread() is not self._thread:
+            self._stop.set()
+            self._thread.join(_LONGEST_SAMPLE_S)
+
+    def _run(self) -> None:
+        sources = dict(find_sources())
+        is_over = False
+        while not is_over:
+            is_over = self._stop.wait(self._interval_s)
+            sample = _measure(sources)
+            try:
+                self._record(sample)
+            except (TrackError, OSError, NotImplementedError) as error:
+                logger.warning("system metrics are no longer recorded: %s", error)
+                return
+
+
+class Sampling:
+    """Samples the machine for one trial, when somebody asks for it.
+
+    Parameters
+    ----------
+    record
+        takes a sample and ``rank=``, see ``Protocol.log_trial_system_metrics``
+    """
+
+    def __init__(self, record: Callable[..., None]) -> None:
+        self._record = record
+        self._sampler: Sampler | None = None
+
+    def start(self, interval_s: float) -> None:
+        """Take a sample every so often from now on."""
+        self.stop()
+        self._sampler = Sampler(partial(self._record, rank=rank_of_this_process()), interval_s)
+
+    def start_if_asked(self) -> None:
+        """Take samples as often as the option ``system.interval`` says, if it is set."""
+        interval = options("system.interval", "0")
+        try:
+            interval_s = float(interval)
+        except ValueError:
+            raise TrackError(
+                f"system.interval (TRACK_SYSTEM_INTERVAL) is {interval!r}: give seconds, or 0 for "
+                "no system metrics"
+            ) from None
+        if interval_s:
+            self.start(interval_s)
+
+    def stop(self) -> None:
+        """Take a last sample, if any were taken."""
+        if self._sampler is not None:
+            self._sampler.stop()
+            self._sampler = None
+
+
+def rank_of_this_process() -> int | None:
+    """Return the number that the launcher of a distributed training gave to this process."""
+    for variable in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
+        rank = os.environ.get(variable, "")
+        if rank.isdecimal():
+            return int(rank)
+    return None
+
+
+def _measure(sources: dict[str, Source]) -> dict[str, float]:
+    """Return what all sources measure; those that fail are left out from now on."""
+    sample: dict[str, float] = {}
+    for name, source in list(sources.items()):
+        try:
+            sample.update(source())
+        except Exception:  # noqa: PERF203 - drivers fail in ways of their own, and others do not
+            logger.warning("the %s can no longer be measured", name, exc_info=True)
+            del sources[name]
+    return sample

@@ -1,0 +1,59 @@
+"""Fold what was sampled of machines into columns."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from math import nan
+from typing import NamedTuple
+
+from track.events.codec import stream_id
+from track.events.types import Recorded, SystemSampled
+
+
+class SystemMetrics(NamedTuple):
+    """What one process saw of its machine while it worked on a trial.
+
+    Attributes
+    ----------
+    host, pid
+        which process it was
+    rank
+        its number among those that train together, None if it has none
+    times
+        when it was sampled, in nanoseconds since 1970-01-01 UTC, ascending: int64
+    values
+        name of a metric -> its values at these times, float64; NaN where it could not be measured
+    """
+
+    host: str
+    pid: int
+    rank: int | None
+    times: array[int]
+    values: dict[str, array[float]]
+
+
+def system_stream(uid: str) -> int:
+    """Return the stream of what was sampled of the machines of a trial."""
+    return stream_id("system", uid)
+
+
+def system_metrics(events: Iterable[Recorded]) -> list[SystemMetrics]:
+    """Return what was sampled, by process, in the order in which they began."""
+    found: dict[tuple[str, int, int | None], SystemMetrics] = {}
+    for recorded in events:
+        event = recorded.event
+        if not isinstance(event, SystemSampled):
+            continue  # what was redacted
+        source = event.host, event.pid, event.rank
+        metrics = found.setdefault(source, SystemMetrics(*source, array("q"), {}))
+        samples = len(metrics.times)
+        metrics.times.append(max(recorded.at, metrics.times[-1]) if samples else recorded.at)
+        for column in metrics.values.values():
+            column.append(nan)
+        for name, value in event.values.items():
+            if not isinstance(value, float):
+                continue  # no version of this library wrote that
+            column = metrics.values.setdefault(name, array("d", [nan]) * (samples + 1))
+            column[-1] = value
+    return [*found.values()]
