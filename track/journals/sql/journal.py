@@ -40,7 +40,7 @@ from track.journals.journal import (
     ExclusiveJournal,
     PartialDuplicate,
 )
-from track.journals.sql.reading import read_in_batches, read_some
+from track.journals.sql.reading import Request, read_in_batches
 from track.journals.sql.rewrite import forget_snapshots, rewrite_some
 from track.journals.sql.rows import Rows
 from track.journals.sql.schema import APPEND, DECIDE, is_there, prepare
@@ -272,10 +272,10 @@ class SQLJournal(ExclusiveJournal):
     # Reading
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        return read_in_batches(self._work, self._log, None, after)
+        return read_in_batches(self._work, self._sessions, self._log, None, after)
 
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
-        return read_in_batches(self._work, self._log, stream, after)
+        return read_in_batches(self._work, self._sessions, self._log, stream, after)
 
     def head(self) -> int:
         rows = self._ask("SELECT head FROM logs WHERE log = %(log)s")
@@ -293,7 +293,7 @@ class SQLJournal(ExclusiveJournal):
 
     def fingerprint(self, position: int) -> bytes | None:
         """Return bytes that tell the event at a position from any other one, None for no event."""
-        (positions, payloads), _ = self._work(partial(read_some, self._log, None, position - 1, 1))
+        (positions, payloads), _ = self._work(Request(self._log, None, position - 1, 1).ask)
         # Not the payload itself: caches keep this, and what is in it may be erased one day.
         return blake2b(payloads[0], digest_size=32).digest() if position in positions else None
 

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
 from itertools import accumulate
+from typing import NamedTuple
+
+import psycopg2
+from psycopg2.extensions import cursor
 
 from track.journals.journal import Batch
 from track.journals.sql.schema import PART_BYTES
-from track.journals.sql.session import Session
+from track.journals.sql.session import Session, Sessions
 
 READ_BYTES = 2**22
 """About how many bytes are read at once: only the last event may go beyond."""
@@ -39,44 +43,84 @@ the next ones are, there is no more of them than fits into memory."""
 _SELECT_ALL = _SELECT.format("")
 _SELECT_STREAM = _SELECT.format(" AND stream = %(stream)s")
 
-Work = Callable[[Callable[[Session], tuple[Batch, int]]], tuple[Batch, int]]
+Found = tuple[Batch, int]
+"""Events, and how many bytes they are about."""
+
+Work = Callable[[Callable[[Session], Found]], Found]
 """Calls a function with a session, again until a server has answered."""
 
+_Answers = Generator["Found | None", None, None]
 
-def read_in_batches(work: Work, log: str, stream: int | None, after: int) -> Iterator[Batch]:
+
+class Request(NamedTuple):
+    """Some of the next events behind a position, of the whole log or of one stream."""
+
+    log: str
+    stream: int | None
+    after: int
+    limit: int
+
+    def send(self, session: Session) -> cursor:
+        """Ask a server for them."""
+        values = self._asdict() | {"part_bytes": PART_BYTES, "most_bytes": READ_BYTES}
+        return session.send(_SELECT_ALL if self.stream is None else _SELECT_STREAM, values)
+
+    def receive(self, sent: cursor, session: Session) -> Found:
+        """Wait for the answer."""
+        ((positions, lengths, data, size, in_parts),) = session.rows(sent)
+        if positions is None:
+            return ([], []), 0
+        data, ends = bytes(data), [*accumulate(lengths)]
+        payloads = [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+        for position in in_parts or ():
+            index = bisect_left(positions, position)
+            payloads[index] = join_parts(self.log, position, payloads[index], session)
+        return (positions, payloads), size
+
+    def ask(self, session: Session) -> Found:
+        """Ask a server for them, and wait for the answer."""
+        return self.receive(self.send(session), session)
+
+
+def read_in_batches(
+    work: Work, sessions: Sessions, log: str, stream: int | None, after: int
+) -> Iterator[Batch]:
     """Yield what is behind a position, of the whole log or of one stream."""
-    limit = _FIRST_ROWS
-    while True:
-        (positions, payloads), size = work(partial(read_some, log, stream, after, limit))
-        if positions:
-            yield positions, payloads
-        if len(positions) < limit and size < READ_BYTES:
-            return
-        after = positions[-1]
-        limit = min(_MOST_ROWS, 1 + READ_BYTES * len(positions) // (1 + size))
+    request = Request(log, stream, after, _FIRST_ROWS)
+    answers = _nothing()
+    try:
+        while True:
+            (positions, payloads), size = next(answers, None) or work(request.ask)
+            is_last = len(positions) < request.limit and size < READ_BYTES
+            if not is_last:
+                limit = min(_MOST_ROWS, 1 + READ_BYTES * len(positions) // (1 + size))
+                request = request._replace(after=positions[-1], limit=limit)
+                answers = _ask_ahead(sessions, request)
+                next(answers)
+            if positions:
+                yield positions, payloads
+            if is_last:
+                return
+    finally:
+        answers.close()
 
 
-def read_some(
-    log: str, stream: int | None, after: int, limit: int, session: Session
-) -> tuple[Batch, int]:
-    """Return the next events behind a position, and how many bytes that is about."""
-    ((positions, lengths, data, size, in_parts),) = session.execute(
-        _SELECT_ALL if stream is None else _SELECT_STREAM,
-        log=log,
-        stream=stream,
-        after=after,
-        limit=limit,
-        part_bytes=PART_BYTES,
-        most_bytes=READ_BYTES,
-    )
-    if positions is None:
-        return ([], []), 0
-    data, ends = bytes(data), [*accumulate(lengths)]
-    payloads = [data[end - length : end] for end, length in zip(ends, lengths, strict=True)]
-    for position in in_parts or ():
-        index = bisect_left(positions, position)
-        payloads[index] = join_parts(log, position, payloads[index], session)
-    return (positions, payloads), size
+def _nothing() -> _Answers:
+    yield from ()
+
+
+def _ask_ahead(sessions: Sessions, request: Request) -> _Answers:
+    """Send a request before its answer is wanted, so that the server works meanwhile.
+
+    It yields None when that was sent, and the answer next; nothing if there was none: then the
+    request is to be made again by those who know how to wait for a server.
+    """
+    found = None
+    with suppress(psycopg2.Error), sessions.one() as session:
+        sent = request.send(session)
+        yield None
+        found = request.receive(sent, session)
+    yield found
 
 
 def join_parts(log: str, position: int, first: bytes, session: Session) -> bytes:

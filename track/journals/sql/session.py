@@ -188,19 +188,25 @@ class Session:
 
     def execute(self, statement: str | bytes, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement, with values for its ``%(name)s``, and return the rows that it gives."""
-        with self._run(statement, values) as cursor:
-            return [] if cursor.description is None else cursor.fetchall()
+        return self.rows(self.send(statement, values))
 
     def change(self, statement: str | bytes, **values: Any) -> int:
         """Run a statement, as :meth:`execute` does, and return how many rows it changed."""
-        with self._run(statement, values) as cursor:
-            return cursor.rowcount
+        cursor = self.send(statement, values)
+        wait(self._connection, self.answer_s)
+        return cursor.rowcount
 
-    def _run(self, statement: str | bytes, values: dict[str, Any]) -> extensions.cursor:
+    def send(self, statement: str | bytes, values: Mapping[str, Any]) -> extensions.cursor:
+        """Send a statement, and return that whose rows :meth:`rows` will wait for."""
         cursor = self._connection.cursor()
         cursor.execute(statement, values or None)
-        wait(self._connection, self.answer_s)
         return cursor
+
+    def rows(self, cursor: extensions.cursor) -> list[tuple[Any, ...]]:
+        """Wait for the answer to the statement that was sent, and return its rows."""
+        wait(self._connection, self.answer_s)
+        with cursor:
+            return [] if cursor.description is None else cursor.fetchall()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
