@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -109,7 +109,8 @@ class Overview:
         """Give when what happened, and all there is now; nobody else touches it meanwhile."""
         with self._turn, self._repository.read_state() as now:
             self._now = now
-            next(self._checkpoints.catching_up(now.position), None)
+            for _ in self._checkpoints.extending_timeline(now.position):
+                pass
             yield self._checkpoints.timeline, now
 
     def prepare(self) -> Iterator[None]:
@@ -117,14 +118,20 @@ class Overview:
 
         Who does not call it waits for it at the first :meth:`glance` at a moment.
         """
-        is_done = False
-        while not is_done:
+        return self._in_parts(self._checkpoints.catching_up)
+
+    def prepare_timeline(self) -> Iterator[None]:
+        """Get ready for :meth:`timeline` in the same way, which takes less."""
+        return self._in_parts(self._checkpoints.extending_timeline)
+
+    def _in_parts(self, work: Callable[[int], Iterator[None]]) -> Iterator[None]:
+        """Do what there is to do up to now, and yield where others may have their turn."""
+        while True:
             with self._turn, self._repository.read_state() as now:
                 self._now = now
                 until_s = time.monotonic() + _PART_S
-                is_done = all(
-                    time.monotonic() < until_s for _ in self._checkpoints.catching_up(now.position)
-                )
+                if all(time.monotonic() < until_s for _ in work(now.position)):
+                    return
             yield
 
     def _summaries_now(self, objects: Objects) -> list[TrialSummary]:

@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect
@@ -99,6 +101,41 @@ def test_a_curve_grows_and_events_come_until_they_are_paused(look, tmp_path, wri
         with other.expect_response(lambda answer: "/api/series" in answer.url):
             pass  # the curve is fetched again as it grows
         other.close()
+
+
+def test_of_a_live_curve_only_what_changed_is_fetched(look, tmp_path, write):
+    """And a fetch that takes longer than the next change is not given up for it."""
+    from track import TrackClient
+
+    uri = f"file:{tmp_path}/live.json"
+    with TrackClient(uri) as client:
+        client.set_project(name="live")
+        with client.new_trial(name="done", parameters={"lr": 1}) as trial:
+            trial.log_metrics(step=0, loss=1.0)
+            trial.log_metrics(step=1, loss=0.5)
+    with serve_written(uri, write) as served:
+        tab = look(served.url)
+        page = tab.go("#/charts")
+        expect(page.locator(".chart canvas")).to_be_visible()
+        expect(page.locator(".live-status")).to_have_text("Live")
+        asked, given_up = [], []
+        page.on("requestfailed", lambda request: given_up.append(request.url))
+
+        def answer_late(route):
+            query = parse_qs(urlsplit(route.request.url).query)
+            asked.append(query["trial"])
+            time.sleep(1.2)
+            route.continue_()
+
+        page.route("**/api/series*", answer_late)
+        for _ in range(3):
+            with page.expect_response(lambda answer: "/api/series" in answer.url) as answer:
+                pass
+            assert answer.value.ok
+        assert not given_up
+        done = page.evaluate("fetch('api/trials?where=name=done').then((a) => a.json())")
+        assert not any(done["rows"][0]["uid"] in uids for uids in asked)
+        page.unroute_all(behavior="wait")
 
 
 def serve_written(uri, write):

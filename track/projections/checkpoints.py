@@ -120,8 +120,7 @@ class Checkpoints:
 
     def catching_up(self, last: int) -> Iterator[None]:
         """Do as :meth:`catch_up`, and yield after each part of it: the rest may be done later."""
-        for batch in self._read(self.timeline.position, last):
-            self.timeline.add(batch)
+        yield from self.extending_timeline(last)
         for positions, payloads in self._read(self._front.position, last):
             step = self._every  # which grows on the way
             for start in range(0, len(payloads), step):
@@ -130,6 +129,12 @@ class Checkpoints:
                 if self._front.events - self._kept[-1].events >= self._every:
                     self._keep()
                 yield
+
+    def extending_timeline(self, last: int) -> Iterator[None]:
+        """Extend the timeline alone, and yield after each part of that."""
+        for batch in self._read(self.timeline.position, last):
+            self.timeline.add(batch)
+            yield
 
     def at(self, moment: Moment) -> Objects:
         """Return every object as it stood at a moment that was caught up with.

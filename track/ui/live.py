@@ -115,15 +115,15 @@ class _Messages:
 
 def changes(store: Store, after: int | None) -> tuple[dict[str, Any] | None, int, dict[str, int]]:
     """Return what changed behind a position, None if nothing did; up to where; and all counts."""
+    begin = None if after is None else store.place_before(after)
     with store.glance() as glance:
         objects, head, counts = glance.objects, glance.position, glance.counts()
-        if after is None or after == head:
+        if after is None or begin is None or after == head:
             store.handed_out(head)
             return None, head, counts
         if after > head:  # it is another store by now
             store.handed_out(head)
             return {**_message(head, None, {}), "reset": True, "counts": counts}, head, counts
-        begin = store.place_before(after)
         kinds: dict[str, int] = {}
         streams: set[int] = set()
         count, last = 0, after

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from track.errors import TrackError, TrialDoesNotExist
-from track.moment import When
+from track.moment import Moment, When, to_moment
 from track.overview import Glance
 from track.persistence.protocol import Protocol
 from track.persistence.utils import without_password
@@ -22,6 +22,8 @@ from track.structure import Trial
 
 _MOST_HANDED_OUT = 4096
 _REST_S = 0.05
+_PAUSE_S = 0.002
+"""Who waits for a lock gets it only if it stays free for a moment."""
 
 
 class Store:
@@ -65,14 +67,23 @@ class Store:
     @contextmanager
     def glance(self, at: When = None) -> Iterator[Glance]:
         """Wait for the turn of this thread, and give all there is now, or at a moment."""
+        if to_moment(at) != Moment():
+            self._let_others(self.reader.overview.prepare())
         with self._turn, self.reader.overview.glance(at) as glance:
             yield glance
 
     @contextmanager
     def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
         """Wait for the turn of this thread, and give when what happened, and all there is now."""
+        self._let_others(self.reader.overview.prepare_timeline())
         with self._turn, self.reader.overview.timeline() as found:
             yield found
+
+    @staticmethod
+    def _let_others(parts: Iterator[None]) -> None:
+        """Do what takes long, and let other requests have their turn after each part of it."""
+        for _ in parts:
+            time.sleep(_PAUSE_S)
 
     def find(self, objects: Objects, which: str) -> Trial:
         """Return the trial that is meant, if something is left of it that can be shown."""
@@ -117,7 +128,7 @@ class Store:
         """
         if position in self._handed_out:
             return position
-        with self.reader.overview.timeline() as (timeline, _):
+        with self.timeline() as (timeline, _):
             return timeline.before(position)
 
     # The past

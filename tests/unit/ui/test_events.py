@@ -1,9 +1,14 @@
 """Events, moments, origins, differences and files, as the page gets them."""
 
+import threading
+import time
+
 import pytest
 
 import track
-from tests.unit.ui.conftest import page_of
+from tests.unit.ui.conftest import fill, page_of
+from track.journals.memory import MemoryJournal
+from track.persistence.journaled import JournaledProtocol
 from track.reader import Reader
 
 
@@ -74,6 +79,48 @@ def test_moments_are_what_began_and_ended_trials(get, reader):
     of_trial = get("/api/moments", trial="wider")
     assert of_trial["first"]["position"] == history[0].position
     assert of_trial["last"]["position"] == history[-1].position
+
+
+class SlowJournal(MemoryJournal):
+    """A journal that is read a few events at a time, and slowly once it is told to be slow."""
+
+    def __init__(self):
+        super().__init__()
+        self.is_slow = False
+        self.began = threading.Event()
+
+    def read_batches(self, after=0):
+        for positions, payloads in super().read_batches(after):
+            for start in range(0, len(payloads), 4):
+                if self.is_slow:
+                    self.began.set()
+                    time.sleep(0.06)
+                yield positions[start : start + 4], payloads[start : start + 4]
+
+
+def test_other_answers_come_while_the_timeline_is_made():
+    """The first look at a long history does not keep the list of trials waiting."""
+    journal = SlowJournal()
+    protocol = JournaledProtocol(journal)
+    client = track.TrackClient(protocol)
+    fill(client)
+    page, order = page_of(Reader(protocol)), []
+    assert page.get("/api/trials").json()["total"] == 3
+    journal.is_slow = True
+
+    def ask_for_moments():
+        assert page.get("/api/moments").json()["marks"]
+        order.append("moments")
+
+    asking = threading.Thread(target=ask_for_moments)
+    asking.start()
+    assert journal.began.wait(20)
+    assert page.get("/api/trials").json()["total"] == 3
+    order.append("trials")
+    asking.join()
+    assert order == ["trials", "moments"]
+    journal.is_slow = False
+    client.close()
 
 
 def test_an_empty_store_is_shown():

@@ -14,7 +14,12 @@ import { filters } from "./table.js";
 
 /** @typedef {import("./api.js").Row} Row */
 /** @typedef {import("./api.js").Series} Series */
-/** @typedef {{chart: Chart, series: Map<string, Series>, isSeen: boolean, isStale: boolean, asking: Latest<any>}} Card */
+/**
+ * A chart and what it draws. `stale` are the trials of which something else is to be fetched, and
+ * `asked` those that are being fetched.
+ * @typedef {{chart: Chart, series: Map<string, Series>, isSeen: boolean, stale: Set<string>,
+ *   asked: Set<string>, asking: Latest<any>}} Card
+ */
 
 const MOST_RECENT = 10;
 const MOST_LINES = 60;
@@ -42,7 +47,8 @@ export function mount(root, app) {
   /** @type {Latest<{rows: Row[], metrics: string[], position: number}>} */
   const asking = new Latest();
 
-  async function load() {
+  /** @param {boolean} [isOther] whether curves that are there are others now */
+  async function load(isOther = true) {
     const chosen = state.selected;
     try {
       const answer = await asking.ask((signal) => trialsOf(app, chosen, signal));
@@ -54,9 +60,9 @@ export function mount(root, app) {
         replace(panel.root, isEmpty && state.at === null ? emptyStore(app.store()?.uri ?? "") : blank("No trial to draw", "Choose trials in the table, or change the search."));
       }
       legend.show(rows, chosen.length > 0);
-      panel.show(rows, metrics);
+      panel.show(rows, metrics, isOther);
     } catch (error) {
-      replace(panel.root, failed(error, load));
+      replace(panel.root, failed(error, () => load()));
     }
   }
 
@@ -74,8 +80,8 @@ export function mount(root, app) {
     live(change) {
       if (state.at !== null) return;
       const isList = change.trials === null || Object.keys(change.kinds).some((kind) => /Trial|Status/.test(kind));
-      if (isList && state.selected.length === 0) load();
-      else panel.live(change);
+      panel.live(change);
+      if (isList && state.selected.length === 0) load(false);
     },
     unmount() {
       asking.cancel();
@@ -154,8 +160,9 @@ export class ChartPanel {
    * Show trials. What was drawn stays until the answers are there.
    * @param {Row[]} rows
    * @param {string[]} metrics
+   * @param {boolean} [isOther] whether curves that are there are others now
    */
-  show(rows, metrics) {
+  show(rows, metrics, isOther = true) {
     this.rows = new Map(rows.map((row) => [row.uid, row]));
     this.labels = labelsOf(rows);
     this.metrics = metrics;
@@ -164,7 +171,10 @@ export class ChartPanel {
       return;
     }
     this.#layOut();
-    this.#stale();
+    for (const card of this.cards.values()) {
+      for (const uid of card.series.keys()) if (!this.rows.has(uid)) card.series.delete(uid);
+      for (const uid of this.rows.keys()) if (isOther || !card.series.has(uid)) card.stale.add(uid);
+    }
     this.fetchSeen();
   }
 
@@ -219,7 +229,7 @@ export class ChartPanel {
     const known = this.cards.get(metric);
     if (known) return known;
     const chart = new Chart(metric, this.#chartHost(), optionsOf(this.app.state), this.sync);
-    const card = { chart, series: new Map(), isSeen: false, isStale: true, asking: new Latest() };
+    const card = { chart, series: new Map(), isSeen: false, stale: new Set(this.rows.keys()), asked: new Set(), asking: new Latest() };
     this.cards.set(metric, card);
     this.seeing.observe(chart.root);
     return card;
@@ -256,19 +266,12 @@ export class ChartPanel {
     this.fetchSeen();
   }
 
-  #stale() {
-    for (const card of this.cards.values()) {
-      card.isStale = true;
-      for (const uid of card.series.keys()) if (!this.rows.has(uid)) card.series.delete(uid);
-    }
-  }
-
   /** Follow the URL. @param {Set<string>} changed */
   changed(changed) {
     if (changed.has("metrics")) this.#layOut();
     const isFiner = changed.has("zoom") || changed.has("x");
     for (const card of this.cards.values()) {
-      if (isFiner) card.isStale = true;
+      if (isFiner) card.stale = new Set(this.rows.keys());
       if (card.isSeen) this.#draw(card);
     }
     if (isFiner || changed.has("metrics")) this.refetch();
@@ -281,8 +284,9 @@ export class ChartPanel {
     const touched = change.trials === null ? this.uids : change.trials.filter((uid) => this.rows.has(uid));
     if (touched.length === 0) return;
     for (const [metric, card] of this.cards) {
-      if (card.isSeen && card.chart.plot) this.#fetch(metric, card, touched);
-      else card.isStale = true;
+      for (const uid of touched) card.stale.add(uid);
+      // What is being fetched is not given up: it would never arrive where changes come faster.
+      if (card.isSeen && card.asked.size === 0) this.#fetch(metric, card);
     }
     if (Object.keys(change.kinds).some((kind) => /Metrics/i.test(kind))) this.#newMetrics();
   }
@@ -292,7 +296,7 @@ export class ChartPanel {
     try {
       const { rows, metrics } = await trialsOf(this.app, [...this.rows.keys()]);
       this.rows = new Map(rows.map((row) => [row.uid, row]));
-      if (metrics.some((name) => !this.metrics.includes(name))) this.show(rows, metrics);
+      if (metrics.some((name) => !this.metrics.includes(name))) this.show(rows, metrics, false);
     } catch {
       // the frame says that the server is gone; what was drawn stays
     }
@@ -300,15 +304,20 @@ export class ChartPanel {
 
   fetchSeen() {
     for (const [metric, card] of this.cards) {
-      if (!card.isSeen || !card.isStale) continue;
-      card.isStale = false;
-      this.#fetch(metric, card, [...this.rows.keys()]);
+      if (card.isSeen && card.stale.size > 0) this.#fetch(metric, card);
     }
   }
 
-  /** @param {string} metric @param {Card} card @param {string[]} uids */
-  async #fetch(metric, card, uids) {
+  /** Fetch what is stale, and what an earlier fetch asks for, whose place this one takes.
+   * @param {string} metric
+   * @param {Card} card
+   */
+  async #fetch(metric, card) {
     const { state } = this.app;
+    const uids = [...new Set([...card.asked, ...card.stale])].filter((uid) => this.rows.has(uid));
+    card.asked = new Set(uids);
+    card.stale = new Set();
+    if (uids.length === 0) return;
     const n = Math.round(Math.max(100, Math.min(1000, POINTS / Math.max(1, this.rows.size))));
     const range = this.#steps(card);
     try {
@@ -316,9 +325,12 @@ export class ChartPanel {
       if (!answer) return;
       for (const uid of uids) card.series.delete(uid);
       for (const series of answer.series) card.series.set(series.trial, series);
+      card.asked = new Set();
       this.#draw(card);
+      if (card.isSeen && card.stale.size > 0) this.#fetch(metric, card);
     } catch (error) {
-      card.isStale = true;
+      card.stale = new Set([...card.asked, ...card.stale]);
+      card.asked = new Set();
       card.chart.note.textContent = error instanceof Error ? error.message : String(error);
     }
   }

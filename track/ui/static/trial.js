@@ -31,7 +31,8 @@ export function mount(root, app) {
   const asking = new Latest();
   let drawn = "";
 
-  async function load() {
+  /** @param {boolean} [isOther] whether curves that are there are others now */
+  async function load(isOther = true) {
     try {
       const trial = await asking.ask((signal) => getJson(`trial/${encodeURIComponent(uid)}`, { at: state.at }, signal));
       if (!trial) return;
@@ -39,14 +40,14 @@ export function mount(root, app) {
       const written = JSON.stringify(trial);
       if (written === drawn) return;
       drawn = written;
-      replace(head, heading(app, trial, load));
+      replace(head, heading(app, trial, () => load()));
       drawFacts(trial);
-      panel.show([trial], Object.keys(trial.metrics));
+      panel.show([trial], Object.keys(trial.metrics), isOther);
     } catch (error) {
       const status = /** @type {any} */ (error).status;
       drawn = "";
       if (status === 404) replace(root, missing(app, messageOf(error)));
-      else if (!drawn && facts.querySelector(".skeleton")) replace(root, failed(error, load));
+      else if (!drawn && facts.querySelector(".skeleton")) replace(root, failed(error, () => load()));
     }
   }
 
@@ -71,7 +72,7 @@ export function mount(root, app) {
     live(change) {
       if (state.at !== null || (change.trials !== null && !change.trials.includes(uid))) return;
       panel.live(change);
-      load();
+      load(false);
     },
     unmount() {
       asking.cancel();
