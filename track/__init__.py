@@ -16,12 +16,12 @@ logging.getLogger("track").addHandler(logging.NullHandler())
 
 
 def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as track.open
-    """Open a store to look at it: its trials, their history, tables of them.
+    """Open a store to read its trials, their history, and tables of them.
 
     Parameters
     ----------
     uri
-        of any backend with a journal, as ``file:report.json``; by default the option
+        of any backend with a journal, for example ``file:report.json``; by default the option
         ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``), else the only store in this folder
 
     Returns
@@ -35,7 +35,7 @@ def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as trac
     BackendError
         the URI cannot be used, or none is given
     """
-    from track.reader import open_store  # training scripts do without
+    from track.reader import open_store  # training scripts do not need it
 
     return open_store(uri)
 

@@ -38,20 +38,20 @@ _INSTEAD = {
     "start_run": _TRIAL,
     "summary": "{}.log_metadata(best_loss=0.1)",
 }
-"""Name in other trackers -> what to write here, on a client or a trial."""
+"""Name in other trackers -> the equivalent here, on a client or a trial."""
 
 
 def unknown_attribute(owner: str, name: str, subject: str) -> str:
-    """Say that there is no such attribute, and what to write if another tracker has it.
+    """Return the message for a missing attribute, with the equivalent of another tracker's name.
 
     Parameters
     ----------
     owner
-        what does not have it
+        the name of the object that lacks it
     name
-        of the attribute
+        the name of the attribute
     subject
-        what a script calls the client or trial it has, or could have
+        the variable that scripts use for the client or trial
     """
     instead = _INSTEAD.get(name)
     hint = "" if instead is None else f": write {instead.format(subject)}"
@@ -59,12 +59,12 @@ def unknown_attribute(owner: str, name: str, subject: str) -> str:
 
 
 def read_arguments(args: Any, more: Mapping[str, Any] | None = None) -> tuple[Any, dict[Any, Any]]:
-    """Return what to give back for some arguments, and the dictionary of them.
+    """Return the arguments as given, or as parsed, and a dictionary of them.
 
     Raises
     ------
     TypeError
-        they are nothing that holds arguments
+        they are neither a parser nor a namespace nor a dictionary
     """
     if args is None:
         from argparse import Namespace
@@ -83,12 +83,12 @@ def read_arguments(args: Any, more: Mapping[str, Any] | None = None) -> tuple[An
 
 
 def values_of(call: str, first: Any, named: dict[str, Any]) -> dict[str, Any]:
-    """Return the named values of a call, and those of a dictionary in front of them.
+    """Return the named values of a call, and those of its dictionary argument.
 
     Raises
     ------
     TypeError
-        it is not a dictionary; the message says how to write the call
+        the argument is not a dictionary; the message shows how to write the call
     """
     if not isinstance(first, Mapping):
         raise TypeError(f"{call} takes names and values: write {call}(a=1) or {call}({{'a': 1}})")
@@ -96,10 +96,10 @@ def values_of(call: str, first: Any, named: dict[str, Any]) -> dict[str, Any]:
 
 
 class OfTrial:
-    """An attribute that a logger has from its trial; or one that neither has, but other trackers.
+    """An attribute that a logger delegates to its trial, or that only other trackers have.
 
-    A ``__getattr__`` would do as much, and make each log call an eighth slower: with one, Python
-    remembers no more where it found an attribute.
+    A ``__getattr__`` would do the same, but make each log call an eighth slower: Python does not
+    cache attribute lookups of classes that define one.
     """
 
     def __init__(self, name: str) -> None:
@@ -113,17 +113,17 @@ class OfTrial:
 
 
 def with_attributes_of(kind: Callable[[], object]) -> Callable[[type[_Class]], type[_Class]]:
-    """Give a class of loggers the public attributes of what they log, see :class:`OfTrial`.
+    """Add the public attributes of the logged objects to a class of loggers, see :class:`OfTrial`.
 
     Parameters
     ----------
     kind
-        makes one of what they log
+        makes one of the logged objects
     """
 
     def decorate(cls: type[_Class]) -> type[_Class]:
         for name in {*dir(kind()), *_INSTEAD}.difference(dir(cls)):
-            if not name.startswith("_") or name == "_hash":  # by which backends know a trial
+            if not name.startswith("_") or name == "_hash":  # by which backends identify a trial
                 setattr(cls, name, OfTrial(name))
         return cls
 

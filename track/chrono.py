@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 class ChronoContext:
     """Measures each passage through a ``with`` block, also one that ends with an exception.
 
-    It can be entered again and again, inside itself too, but by one thread at a time.
+    A timer can be used many times, also inside itself, but by only one thread at a time.
 
     Parameters
     ----------
     acc
-        what the seconds go to; when left out, statistics over every passage
+        receives the seconds; by default, statistics over all passages
     name
         name of the timer
     callback
-        called with the seconds of a passage once they are recorded
+        called with the seconds of a passage after they are recorded
     start_callback
         called before a passage starts, not timed
     end_callback
@@ -55,7 +55,7 @@ class ChronoContext:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        # The passage is taken off first, so that a callback that fails leaves nothing behind.
+        # End the passage first, so that a failing callback leaves nothing behind.
         start_s = self._starts_s.pop()
         if self.end_callback is not None:
             self.end_callback()
@@ -98,7 +98,7 @@ class ChronoContext:
         return int(self.acc.count)
 
     def to_json(self, short: bool = False) -> Any:
-        """Return what was recorded, as its container does."""
+        """Return the recorded values in the form of the report."""
         return self.acc.to_json(short)
 
     def __repr__(self) -> str:

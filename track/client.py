@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class TrackClient:
-    """A client, which tracks a single trial at a time.
+    """A client that tracks one trial at a time.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ class TrackClient:
 
     def __getstate__(self) -> dict[str, Any]:
         if self.logger is not None:
-            self.logger.insert()  # so that it is one trial, whoever logs to it
+            self.logger.insert()  # so that copies of the client log to the same trial
         return dict(vars(self))
 
     @property

@@ -20,7 +20,7 @@ _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class _None:
-    """The type of the value of an unset option; None will not do, since a file may say null."""
+    """The type of the value of an unset option, which differs from null in a file."""
 
     def __bool__(self) -> bool:
         return False

@@ -1,4 +1,4 @@
-"""Find projects, groups and trials in a backend, or make them, as a client is asked to."""
+"""Find or create the projects, groups and trials that a client asks for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from track.structure import Project, Trial, TrialGroup
 
 
 def project_like(protocol: Protocol, wanted: Project, *, get_only: bool) -> Project:
-    """Return the project that is wanted; one that is missing is made, unless ``get_only``."""
+    """Return a project, creating it if it is missing, unless ``get_only``."""
     if not wanted.name:
         raise AssertionError("a project needs a name: set_project(name=…)")
     if not get_only:
@@ -28,12 +28,12 @@ def project_like(protocol: Protocol, wanted: Project, *, get_only: bool) -> Proj
 
 
 def group_like(protocol: Protocol, wanted: TrialGroup, *, get_only: bool) -> TrialGroup:
-    """Return the group that is wanted; one that is missing is made, unless ``get_only``."""
+    """Return a group, creating it if it is missing, unless ``get_only``."""
     if not get_only:
         found = protocol.new_trial_group(wanted) or protocol.get_trial_group(wanted)
         assert found is not None  # it was inserted, or existed before
         return found
-    # The process that started this one may have given the uid of the group.
+    # The environment may name the group by its uid.
     found = protocol.get_trial_group(wanted) or protocol.get_trial_group(
         TrialGroup(_uid=wanted.name)
     )
@@ -45,17 +45,17 @@ def group_like(protocol: Protocol, wanted: TrialGroup, *, get_only: bool) -> Tri
 
 
 def insert_trial(protocol: Protocol, trial: Trial, parameters: Mapping[str, Any] | None) -> None:
-    """Record a new trial, whose revision is set, with more parameters."""
+    """Record a new trial with more parameters, and set its revision."""
     before, trial.parameters = trial.parameters, {**trial.parameters, **(parameters or {})}
     try:
         protocol.new_trial(trial, auto_increment=True)
     except Exception:
-        trial.parameters = before  # as if it had not been attempted
+        trial.parameters = before  # the trial is as before the failed call
         raise
 
 
 def trial_from(kwargs: dict[str, Any]) -> Trial:
-    """Return a trial that has the identity that is given: ``uid``, or ``hash`` and ``revision``."""
+    """Return a trial with the given identity: ``uid``, or ``hash`` and ``revision``."""
     names = {"hash": "_hash"}
     uid = kwargs.pop("uid", None)
     trial = Trial(**{names.get(name, name): value for name, value in kwargs.items()})
@@ -65,7 +65,7 @@ def trial_from(kwargs: dict[str, Any]) -> Trial:
 
 
 def trial_named(protocol: Protocol, name: str, project: Project | None) -> Trial:
-    """Return the latest revision of the trial with a name, in a project if there is one."""
+    """Return the latest revision of the trial with a name, in the given project if any."""
     among = {} if project is None else {"project_id": project.uid}
     found = latest_revision(name, protocol.fetch_trials({"name": name, **among}))
     if found.note:
@@ -74,12 +74,12 @@ def trial_named(protocol: Protocol, name: str, project: Project | None) -> Trial
 
 
 def existing_trial(protocol: Protocol, wanted: Trial) -> Trial:
-    """Return a trial as it is recorded.
+    """Return a trial as recorded in the store.
 
     Raises
     ------
     TrialDoesNotExist
-        it is not in the store, or archived
+        the trial is not in the store, or is archived
     """
     for found in protocol.get_trial(wanted) or ():
         if found.uid == wanted.uid:
@@ -90,7 +90,7 @@ def existing_trial(protocol: Protocol, wanted: Trial) -> Trial:
 
 
 def check_that_none_runs(current: TrialLogger | None) -> None:
-    """Refuse to leave a trial that is running."""
+    """Raise an error if the current trial is running."""
     if current is not None and current.is_running:
         raise TrackError(
             f"the trial {current.uid} is still running: call finish() or leave its block, "
@@ -99,7 +99,7 @@ def check_that_none_runs(current: TrialLogger | None) -> None:
 
 
 def warn_that_it_stays(kind: str, name: Any) -> None:
-    """Say that the project or the group is another one than the script asks for."""
+    """Warn that the project or group remains another one than the script asked for."""
     why = ", which was used because none was set" if name == ORPHANS else ""
     warn(
         f"the {kind} is still {name!r}{why}: call set_{kind} before anything else, or use "
@@ -109,7 +109,7 @@ def warn_that_it_stays(kind: str, name: Any) -> None:
 
 
 def warn_of_trial_outside(current: TrialLogger | None, group: TrialGroup) -> None:
-    """Say that a group that is set now comes too late for the current trial."""
+    """Warn that a group was set too late for the current trial."""
     if current is not None and not current.is_delayed and not current.is_over:
         warn(
             f"the current trial already exists outside the group {group.name!r}: call "

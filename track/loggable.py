@@ -1,6 +1,6 @@
-"""Convert values of any library to what can be logged: numbers, tensors, settings.
+"""Convert values of other libraries to values that can be logged: numbers, tensors, settings.
 
-Nothing is imported to recognise a value: what it can do, and what its type is called, is enough.
+Values are recognised by their methods and the names of their types, so nothing is imported.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from track.configuration import choose
 from track.errors import EncodingError, NotRecordedWarning, warn
 
 Sink = Callable[[Any, Any, dict[str, Any]], None]
-"""Takes step, aggregator and a dictionary of values."""
+"""A function that takes step, aggregator and a dictionary of values."""
 
 PLAIN = frozenset((bool, bytes, float, int, str, type(None)))
-"""Types of values that are taken as they are."""
+"""Types of values that need no conversion."""
 
 _MAX_DEPTH = 50
-"""How deep values may nest; one that contains itself has no end."""
+"""The maximum nesting of values; values that contain themselves exceed it."""
 
 
 class Loggable(NamedTuple):
-    """Values that can be logged, and those that cannot.
+    """The values that can be logged, and those that cannot.
 
     Attributes
     ----------
     taken
-        name and plain value of each that can
+        the plain values that can be logged, by name
     refused
-        name of each that cannot, and why
+        the reasons why the others cannot be logged, by name
     """
 
     taken: dict[str, Any]
@@ -42,37 +42,37 @@ def loggable(
     separator: str | None = "/",
     otherwise: Callable[[Any], Any] | None = None,
 ) -> Loggable:
-    """Return what can be logged of some values, one by one.
+    """Sort values into those that can be logged, as plain values, and those that cannot.
 
-    Numbers of NumPy, PyTorch, JAX and pandas, and their arrays of one element, are taken as the
-    number they hold; decimals and fractions as floats, durations as seconds, members of an Enum as
-    their value, paths as text, sets as sorted lists; dataclasses, named tuples and namespaces as
-    mappings. Values are never changed.
+    Numbers of NumPy, PyTorch, JAX and pandas, and their arrays of one element, become plain
+    numbers; decimals and fractions become floats, durations seconds, members of an Enum their
+    values, paths text, sets sorted lists; dataclasses, named tuples and namespaces become
+    mappings. The given values are not changed.
 
     Parameters
     ----------
     values
-        name and value of each; names that are no text become text
+        the values by name; names are converted to text
     separator
-        joins the names of mappings in mappings (``{"loss": {"train": 1}}`` is ``loss/train``);
+        joins the names of nested mappings (``{"loss": {"train": 1}}`` is ``loss/train``);
         None leaves them nested
     otherwise
-        what to log of a value that cannot be logged; by default it is refused
+        returns a replacement for a value that cannot be logged; by default it is refused
     """
     found = Loggable({}, {})
     for name, value in _items(values, separator):
         if name in found.taken or name in found.refused:
-            found.refused[name] = "the name is given twice; the first value is logged"
+            found.refused[name] = "the name occurs twice; the first value was logged"
             continue
         try:
             found.taken[name] = _plain(value, otherwise, 0)
-        except Exception as error:  # noqa: BLE001 - a value may fail in a way of its own
+        except Exception as error:  # noqa: BLE001 - values may raise anything
             found.refused[name] = str(error) or type(error).__name__
     return found
 
 
 def is_plain(values: Any) -> bool:
-    """Return whether values need no :func:`loggable`: their names are text, and no value is odd."""
+    """Return whether no value and no name needs a conversion by :func:`loggable`."""
     return (
         type(values) is dict
         and PLAIN.issuperset(map(type, values.values()))
@@ -81,15 +81,15 @@ def is_plain(values: Any) -> bool:
 
 
 def log_each(sink: Sink, values: Mapping[Any, Any], step: Any, aggregator: Any) -> None:
-    """Log all values that can be logged; then raise, or warn, if there are others.
+    """Log all values that can be logged; then raise or warn about the others.
 
     Parameters
     ----------
     sink
-        takes step, aggregator and a dictionary of values; it takes all of them or, with an
-        EncodingError, none
+        takes step, aggregator and a dictionary of values; it records either all of them or, with
+        an EncodingError, none
     values, step, aggregator
-        as of :meth:`track.logger.TrialLogger.log`
+        as for :meth:`track.logger.TrialLogger.log`
 
     Raises
     ------
@@ -109,12 +109,12 @@ def log_each(sink: Sink, values: Mapping[Any, Any], step: Any, aggregator: Any) 
 
 
 def _log_one_by_one(sink: Sink, values: Mapping[Any, Any], step: Any, how: Any) -> dict[str, str]:
-    """Log values one at a time, and return which could not be logged, and why."""
+    """Log values one at a time, and return the reasons why some could not be logged, by name."""
     refused = {}
     for name, value in values.items():
         try:
             sink(step, how, {name: value})
-        except EncodingError as error:  # noqa: PERF203 - each value is judged by itself
+        except EncodingError as error:  # noqa: PERF203 - each value may fail by itself
             refused[name] = str(error)
     return refused
 
@@ -127,29 +127,29 @@ def _tell(refused: Mapping[str, str]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """Return a value as it can be logged.
+    """Convert a value to one that can be logged.
 
     Raises
     ------
     TypeError
-        it cannot; or whatever the value raises when it is asked for its content
+        the value cannot be logged; whatever else the value raises is passed on
     """
     return _plain(value, None, 0)
 
 
 def refusal(refused: Mapping[str, str]) -> EncodingError:
-    """Return an error that names what was refused."""
+    """Return an error that names the refused values."""
     told = "; ".join(f"{name!r}: {why}" for name, why in refused.items())
     return EncodingError(f"cannot log {told}. Everything else was logged")
 
 
 def _items(values: Any, separator: str | None, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Yield the names and values of a mapping, and of those in it under joined names."""
+    """Yield the items of a mapping, those of nested mappings under joined names."""
     for name in values:
         try:
             value = values[name]
             inner = None if separator is None else _mapping(value)
-        except Exception as error:  # noqa: BLE001 - as of omegaconf, where a value is missing
+        except Exception as error:  # noqa: BLE001 - omegaconf raises for a missing value
             value, inner = _Unreadable(error), None
         if inner is None or depth >= _MAX_DEPTH:
             yield str(name), value
@@ -159,14 +159,14 @@ def _items(values: Any, separator: str | None, depth: int = 0) -> Iterator[tuple
 
 
 class _Unreadable:
-    """Stands for a value that could not even be looked at."""
+    """A placeholder for a value that could not be read."""
 
     def __init__(self, error: Exception) -> None:
         self.error = error
 
 
 def _mapping(value: object) -> Mapping[Any, Any] | None:
-    """Return what holds named values as a mapping; None for what does not."""
+    """Return a value as a mapping if it holds named values, else None."""
     kind = type(value)
     if kind in PLAIN:
         return None
@@ -212,7 +212,7 @@ def _key(name: Any) -> Any:
 
 
 def _is_sequence(value: Any) -> bool:
-    """Return whether a value is a list in all but name: of omegaconf, a deque, a range."""
+    """Return whether a value is like a list: a list of omegaconf, a deque, a range."""
     from collections.abc import Sequence
 
     if isinstance(value, (str, bytes, bytearray, memoryview)) or hasattr(value, "shape"):
@@ -221,7 +221,7 @@ def _is_sequence(value: Any) -> bool:
 
 
 def _scalar(value: Any, otherwise: Callable[[Any], Any] | None, depth: int) -> Any:
-    """Return the plain value that another one stands for."""
+    """Convert a value that is not a container to a plain one."""
     for kinds, convert in _conversions():
         if isinstance(value, kinds):
             return convert(value)
@@ -245,12 +245,12 @@ def _scalar(value: Any, otherwise: Callable[[Any], Any] | None, depth: int) -> A
 
 
 def _single(value: Any, shape: Any) -> Any:
-    """Return the one element of an array or a tensor."""
+    """Return the only element of an array or a tensor."""
     sizes = [int(size) for size in shape]
     if any(size != 1 for size in sizes):
         raise TypeError(
-            f"it is an array of shape {tuple(sizes)}, not one number; log its mean, or what you "
-            "want to see of it"
+            f"it is an array of shape {tuple(sizes)}, not one number; log its mean or another "
+            "number computed from it"
         )
     if type(value).__name__ in ("datetime64", "timedelta64"):
         kind = type(value).__name__
@@ -261,7 +261,7 @@ def _single(value: Any, shape: Any) -> Any:
 
 def _scalar_of_item(item: Any) -> Any:
     if getattr(item, "shape", None) == () and hasattr(type(item), "__float__"):
-        return float(item)  # of a number format that Python has not, as bfloat16
+        return float(item)  # of a type that Python lacks, such as bfloat16
     return plain(item)
 
 
@@ -269,10 +269,10 @@ _table: list[tuple[Any, Callable[[Any], Any]]] = []
 
 
 def _conversions() -> list[tuple[Any, Callable[[Any], Any]]]:
-    """Return how to take values of the standard library; the first match wins."""
+    """Return types of the standard library and their conversions; the first match wins."""
     if _table:
         return _table
-    # Few programs log such values, and `import track` is faster without these modules.
+    # Imported late: few programs log such values, and `import track` is faster without them.
     from datetime import date, time, timedelta
     from decimal import Decimal
     from enum import Enum

@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 
 _waiting: WeakSet[TrialLogger] = WeakSet()
-"""Those that were started here before their trial was inserted."""
+"""The loggers that were started before their trial was inserted."""
 
 
 def _insert_waiting() -> None:
-    """Insert what runs before a fork, since what the children log belongs to the same trial."""
+    """Insert running trials before a fork, so that the children log to the same trials."""
     for waiting in list(_waiting):
         if waiting.is_running:
             waiting.insert()
@@ -45,7 +45,7 @@ os.register_at_fork(before=_insert_waiting)
 
 @with_attributes_of(Trial)
 class TrialLogger(FileLogger, BlockTimer):
-    """Unified logger interface. Make one with :class:`~track.client.TrackClient`.
+    """A logger of one trial; :class:`~track.client.TrackClient` creates it.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ class TrialLogger(FileLogger, BlockTimer):
     protocol
         the storage protocol used to persist the log calls
     insertion
-        inserts the trial with its arguments, once they are known; None when it is inserted already
+        inserts the trial once its arguments are known; None if it is inserted already
 
     Notes
     -----
@@ -72,11 +72,11 @@ class TrialLogger(FileLogger, BlockTimer):
         self.stdout: RingOutputDecorator | None = None
         self._insertion = insertion
         self._start: float | None = None
-        """When the trial started, while that is not recorded."""
+        """The start of the trial until it is recorded."""
         self._sink: MetricsSink | None = None
         self._running = False
         self.is_over = False
-        """Whether the trial was finished here, and not started again since."""
+        """Whether the trial was finished here and not started again."""
         self._started_in = 0
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
@@ -91,7 +91,7 @@ class TrialLogger(FileLogger, BlockTimer):
         return [name for name in super().__dir__() if hasattr(self, name)]
 
     def __getstate__(self) -> dict[str, Any]:
-        # What a copy logs belongs to the same trial, so that must exist; it ends where it began.
+        # A copy logs to the same trial, so it must exist; only the original finishes it.
         self.insert()
         trial = copy(self.trial)
         trial.metrics, trial.chronos = {}, {}
@@ -117,7 +117,7 @@ class TrialLogger(FileLogger, BlockTimer):
         return self._running and self._started_in == os.getpid()
 
     def insert(self, parameters: dict[str, Any] | None = None) -> None:
-        """Insert the trial if it still waits for its arguments, and record its start if it has."""
+        """Insert the trial if it still waits for its arguments, and record its start if any."""
         if self._insertion is None and self._start is None:
             return
         with self._signals.holding_back() if self._signals else nullcontext():
@@ -136,7 +136,7 @@ class TrialLogger(FileLogger, BlockTimer):
                 self._sampling.start_if_asked()
 
     def may_be(self, given: dict[str, Any]) -> bool:
-        """Return whether the trial is the one that is given, or can still become that one."""
+        """Return whether the trial is the described one, or can still become it."""
         trial = self.trial
         known = {"name": trial.name, "version": trial.version, "parameters": trial.parameters}
         return all(
@@ -146,7 +146,7 @@ class TrialLogger(FileLogger, BlockTimer):
         )
 
     def complete(self, given: dict[str, Any]) -> None:
-        """Take over what is said of a trial that still waits for its arguments."""
+        """Complete the description of a trial that still waits for its arguments."""
         for name, value in given.items():
             said = getattr(self.trial, name)
             if name != "parameters":
@@ -157,8 +157,8 @@ class TrialLogger(FileLogger, BlockTimer):
     def log_arguments(self, args: Any = None, /, **kwargs: Any) -> None:
         """Log the trial arguments. This has no effect if the trial was already created.
 
-        The arguments identify a trial, so they cannot change once it exists; what is learnt later
-        belongs in :meth:`log_metadata`.
+        The arguments identify a trial, so they cannot change once it exists; use
+        :meth:`log_metadata` for later facts.
 
         Parameters
         ----------
@@ -181,9 +181,9 @@ class TrialLogger(FileLogger, BlockTimer):
         late = [name for name in kwargs if canonical(kwargs[name]) != canonical(known.get(name))]
         if late:
             warn(
-                f"the arguments {', '.join(late)} were not logged, as they identify a trial and "
-                "this one exists already: log them before any value, use new_trial for another "
-                "trial, or log_metadata for what is learnt later",
+                f"the arguments {', '.join(late)} were not logged, because arguments identify a "
+                "trial and this one already exists: log arguments before any value, use new_trial "
+                "for another trial, or log_metadata for later facts",
                 NotRecordedWarning,
             )
 
@@ -213,7 +213,7 @@ class TrialLogger(FileLogger, BlockTimer):
         status
             a :class:`~track.structure.Status` or :class:`~track.structure.CustomStatus`
         error
-            what went wrong, kept as text among the errors of the trial
+            the cause, added as text to the errors of the trial
         """
         self.insert()
         self.protocol.set_trial_status(self.trial, status, error)
@@ -234,19 +234,19 @@ class TrialLogger(FileLogger, BlockTimer):
         Parameters
         ----------
         values, how
-            a dictionary of metrics; or step and aggregator, if they are not named
+            a dictionary of metrics; or step and aggregator as positional arguments
         step
-            a value representing a training step (an epoch, a time, …); with one a metric is a
-            mapping step -> value, without it a list
+            the training step (an epoch, a time, …); with steps a metric is a mapping
+            step -> value, without them a list
         aggregator
-            how to accumulate the values instead, as ``RingAggregator.lazy(10)``
+            how to accumulate the values instead, for example ``RingAggregator.lazy(10)``
         kwargs
             name and value of each metric
 
         Raises
         ------
         EncodingError
-            a value cannot be logged; nothing was
+            a value cannot be logged; nothing was logged
         JournalError
             the values could not be recorded
         """
@@ -265,19 +265,19 @@ class TrialLogger(FileLogger, BlockTimer):
         *,
         aggregator: AggregatorFactory | None = None,
     ) -> None:
-        """Log metrics of any names: all that can be logged, see :func:`track.loggable.loggable`.
+        """Log all metrics that can be logged, see :func:`track.loggable.loggable`.
 
         Parameters
         ----------
         values
-            name and value of each metric; names of mappings in it are joined by ``/``
+            the values by name; the names of nested mappings are joined by ``/``
         step, aggregator
-            as of :meth:`log_metrics`
+            as for :meth:`log_metrics`
 
         Raises
         ------
         EncodingError
-            some values cannot be logged, all others were; with ``log.on_error = warn`` that is a
+            some values cannot be logged; the others were. With ``log.on_error = warn`` this is a
             :class:`~track.errors.NotRecordedWarning`
         JournalError
             the values could not be recorded
@@ -297,16 +297,16 @@ class TrialLogger(FileLogger, BlockTimer):
         Parameters
         ----------
         values
-            a dictionary of data; or the aggregator, if it is not named
+            a dictionary of data; or the aggregator as a positional argument
         aggregator
-            how to accumulate the values; by default the last one counts
+            how to accumulate the values; by default the last one is kept
         kwargs
-            name and value of each piece
+            name and value of each item
 
         Raises
         ------
         EncodingError
-            a value cannot be logged; nothing was
+            a value cannot be logged; nothing was logged
         """
         if isinstance(values, Mapping) or not (values is None or kwargs):
             kwargs = values_of("log_metadata", values, kwargs)
@@ -343,7 +343,7 @@ class TrialLogger(FileLogger, BlockTimer):
         Parameters
         ----------
         output_size
-            how many writes to keep: :attr:`stdout` shows them, and at the end they are logged as
+            the number of writes to keep: :attr:`stdout` returns them, and at the end they become
             the metadata ``stdout``
         """
         from track.utils.out import RingOutputDecorator
@@ -353,7 +353,7 @@ class TrialLogger(FileLogger, BlockTimer):
         sys.stdout = self.stdout
 
     def _release_output(self) -> None:
-        """Put the standard output back, unless somebody else captures it by now."""
+        """Restore the standard output, unless something else captures it by now."""
         if self.stdout is not None and sys.stdout is self.stdout:
             sys.stdout = self.stdout.stream
             self.log_metadata(stdout=self.stdout.output())
@@ -363,11 +363,11 @@ class TrialLogger(FileLogger, BlockTimer):
     def start(self) -> TrialLogger:
         """Start the trial, record the start time and set the status to running.
 
-        A trial that still waits for its arguments is recorded, with the time of its start, when
-        they are known or the first value is logged.
+        A trial that still waits for its arguments is recorded, with its start time, when they are
+        known or the first value is logged.
 
-        From here on an interrupt or a termination of the process is recorded before it takes its
-        course, if this is the main thread.
+        If this is the main thread, an interrupt or a termination of the process is recorded from
+        now on, and then takes its usual effect.
         """
         if self._running:
             return self
@@ -390,8 +390,8 @@ class TrialLogger(FileLogger, BlockTimer):
     ) -> None:
         """Finish the trial, record the end time and set the status.
 
-        Completed without an exception; Interrupted by a KeyboardInterrupt; else Exception, and its
-        type is added to the errors.
+        The status is Completed without an exception, Interrupted after a KeyboardInterrupt, and
+        Exception otherwise; the type of the exception is added to the errors.
         """
         self._running, self.is_over = False, True
         if self._signals is not None:
@@ -400,13 +400,13 @@ class TrialLogger(FileLogger, BlockTimer):
         self._release_output()
         self._sampling.stop()
         if self._interrupted and exc_type is not None:
-            return  # the exception is how the signal, recorded already, takes its course
+            return  # the exception is the effect of a signal that was recorded already
         status = final_status(exc_type, exc_val)
         error = exc_type if status is Status.Exception else None
         self._end(status, error, exc_type, exc_val, exc_tb)
 
     def interrupt(self, exc_val: BaseException | None = None) -> None:
-        """Record that the trial is being interrupted, and by what."""
+        """Record that the trial is interrupted, and the cause."""
         self._interrupted = True
         exc_type = None if exc_val is None else type(exc_val)
         self._end(Status.Interrupted, None, exc_type, exc_val)
@@ -426,11 +426,11 @@ class TrialLogger(FileLogger, BlockTimer):
         exc_tb: TracebackType | None,
     ) -> None:
         if self._started_in != os.getpid():
-            return  # a forked child leaves the block of its parent, whose trial goes on
+            return  # a forked child left the block of its parent, whose trial continues
         try:
             self.finish(exc_type, exc_val, exc_tb)
         except (TrackError, OSError) as error:
             if exc_val is None:
                 raise
-            # The exception of the block matters more than that it could not be recorded.
+            # The exception of the block must not be hidden by this one.
             warn(f"the end of trial {self.trial.uid} was not recorded: {error}", NotRecordedWarning)

@@ -1,7 +1,7 @@
 """Add logged values to metrics.
 
 A metric is a list of values, a :class:`~track.containers.series.StepSeries` (or a dictionary) of
-values by step, or an aggregator: whatever the first value logged under its name made it.
+values by step, or an aggregator: the first value logged under its name decides.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def add_values(
     metrics
         name -> metric
     step
-        of the values; None appends to a list
+        the step of the values; None appends to a list
     values
         name -> value
     spec
-        aggregator to give the values to instead
+        the aggregator to add the values to instead
     stamp
-        which event the values are from
+        the time and position of the event
     """
     for name, value in values.items():
         metric = metrics.get(name)
         if type(metric) is StepSeries and step is not None and spec is None:
-            metric.put(step, value, stamp)  # most are these
+            metric.put(step, value, stamp)  # most metrics are series
         elif isinstance(metric, Aggregator):
             _accumulate(metric, value)
         elif spec is not None:
@@ -53,7 +53,7 @@ def add_values(
                 metric.append(value)
             else:
                 metrics[name] = StepSeries([*enumerate(metric), (step, value)], stamp)
-        elif not isinstance(metric, MutableMapping):  # a trial was made with a bare number
+        elif not isinstance(metric, MutableMapping):  # may be a bare number
             metrics[name] = [metric]
             add_values(metrics, step, {name: value}, None, stamp)
         else:
@@ -71,14 +71,14 @@ def add_column(
     values: Sequence[Any],
     stamps: tuple[Sequence[int], Sequence[int]],
 ) -> None:
-    """Add many values to one metric, in order; as :func:`add_values` with each.
+    """Add many values to one metric in order, as :func:`add_values` does for each.
 
     Parameters
     ----------
     metrics, name
-        which metric
+        the metrics by name, and the name of the metric
     steps, values
-        what to add
+        the columns to add
     stamps
         the times and the positions of the events
     """
@@ -93,7 +93,7 @@ def add_column(
 
 
 def aggregate(values: dict[str, Any], name: str, value: Any, spec: list[Any]) -> None:
-    """Give a value to the aggregator of a name, made when there is none out of what there was."""
+    """Add a value to an aggregator, created from the earlier values if there is none."""
     current = values.get(name)
     if not isinstance(current, Aggregator):
         earlier = current
@@ -104,7 +104,7 @@ def aggregate(values: dict[str, Any], name: str, value: Any, spec: list[Any]) ->
 
 
 def accumulate(aggregator: Aggregator, earlier: Any) -> None:
-    """Give an aggregator what there was before it: values in a list, by step, or a single one."""
+    """Add earlier values to an aggregator: a list, a mapping of steps, or a single value."""
     if isinstance(earlier, (StepSeries, dict)):
         earlier = earlier.values()
     elif not isinstance(earlier, list):
@@ -114,14 +114,14 @@ def accumulate(aggregator: Aggregator, earlier: Any) -> None:
 
 
 def _accumulate(aggregator: Aggregator, value: Any) -> None:
-    """Give a value to an aggregator, unless it is of a kind (a text, say) that it cannot take."""
+    """Add a value to an aggregator, unless it is of a type (such as text) that it cannot take."""
     with suppress(TypeError, ValueError, OverflowError):
         aggregator.append(value)
 
 
 def _step_after(metric: Mapping[Any, Any]) -> int:
-    """Return the step of a value that was given none, in a metric that has some."""
+    """Return the step for a value without one in a metric that has steps."""
     if isinstance(metric, StepSeries) and metric.unstored() is not None:
-        last = metric.last_item()  # the largest: they grow
+        last = metric.last_item()  # the largest, since steps grow
         return 1 + max(-1, -1 if last is None else last[0])
     return 1 + max((step for step in metric if isinstance(step, int)), default=-1)

@@ -17,7 +17,7 @@ _SECONDS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 class Moment(NamedTuple):
-    """A position, or a wall time in nanoseconds since 1970-01-01 UTC; without either it is now."""
+    """A position, or a wall time in nanoseconds since 1970-01-01 UTC; without either, now."""
 
     position: int | None = None
     at_ns: int | None = None
@@ -32,7 +32,7 @@ When = int | float | str | datetime | Moment | None
 
 
 def to_moment(when: When) -> Moment:
-    """Return the moment that a value stands for.
+    """Convert a value to a moment.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def to_moment(when: When) -> Moment:
 def time_text(at_ns: int) -> str:
     """Write a time in nanoseconds since 1970-01-01 as ISO 8601 in UTC, as to_moment reads it.
 
-    All digits are written, so that reading up to this time includes what happened at it.
+    All digits are written, so that reading up to this time includes events at this time.
     """
     seconds, rest = divmod(at_ns, 10**9)
     whole = datetime.fromtimestamp(seconds, timezone.utc).replace(tzinfo=None)

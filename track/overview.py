@@ -38,18 +38,18 @@ from track.utils.process import ProcessId
 from track.views import View, attempts_in, facts_of_process, process_of, views_of
 
 _FRESH_S = 1.0
-"""For so long it is not asked again which trials are lost."""
+"""The time for which the lost trials are not determined again."""
 
 _PART_S = 0.05
 _MOST_CHOSEN = 16
-"""So many lists of trials are kept that were asked for."""
+"""The number of selections of trials that are kept."""
 
 _FEWEST_PAST, _PAST_EACH = 20_000, 4
-"""So many states of trials that were looked at are kept, in all and for each trial."""
+"""The number of past states that are kept: at least, and per trial."""
 
 
 class _Kept(NamedTuple):
-    """All trials as they are at a position, when that was made, and those that may get lost."""
+    """The trials at a position, the time of the read, and the running ones with their status."""
 
     position: int
     made_s: float
@@ -58,7 +58,7 @@ class _Kept(NamedTuple):
 
 
 class Overview:
-    """All trials of a store at a glance, kept between calls: a call costs what changed.
+    """Summaries of all trials of a store, kept between calls, so that a call costs what changed.
 
     Parameters
     ----------
@@ -74,21 +74,21 @@ class Overview:
         self._repository = repository
         self._turn = threading.RLock()
         self._summaries: dict[str, tuple[Any, TrialSummary]] = {}
-        """uid -> a state, and what the trial is like in it"""
+        """The state and the summary of each trial by uid."""
         self._kept: _Kept | None = None
         self.chosen: dict[Any, tuple[list[TrialSummary], list[TrialSummary]]] = {}
-        """What was asked for -> the trials it was asked of, and those that were found"""
+        """The trials that were searched and found, by the conditions."""
         self.counts: tuple[list[TrialSummary], dict[str, int]] | None = None
-        """Trials, and how many of them there are of each status"""
+        """The trials, and their number by status."""
         self._past: dict[Any, TrialSummary] = {}
-        """The same of trials as they stood, those that were looked at."""
+        """Summaries of past states, the last used one last."""
         self._facts: dict[ProcessId, dict[str, Any]] = {}
         self._now = Objects()
         self._checkpoints = Checkpoints(protocol.journal, self._metric_now)
 
     @contextmanager
     def glance(self, at: When = None) -> Iterator[Glance]:
-        """Give all there is now, or at a moment; nobody else touches it meanwhile."""
+        """Give the state of the store, now or at a moment, for exclusive use."""
         moment = to_moment(at)
         with self._turn, self._repository.read_state() as now:
             if moment == Moment():
@@ -106,7 +106,7 @@ class Overview:
 
     @contextmanager
     def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
-        """Give when what happened, and all there is now; nobody else touches it meanwhile."""
+        """Give the timeline and the current objects for exclusive use."""
         with self._turn, self._repository.read_state() as now:
             self._now = now
             for _ in self._checkpoints.extending_timeline(now.position):
@@ -114,9 +114,9 @@ class Overview:
             yield self._checkpoints.timeline, now
 
     def prepare(self) -> Iterator[None]:
-        """Get ready for looks at the past, in parts: nobody has to wait for all of it.
+        """Prepare reads of the past step by step, so that other callers wait for one step only.
 
-        Who does not call it waits for it at the first :meth:`glance` at a moment.
+        Otherwise the first :meth:`glance` at a moment does it all at once.
         """
         return self._in_parts(self._checkpoints.catching_up)
 
@@ -145,7 +145,7 @@ class Overview:
         names = _names_of_groups(objects)
         known, self._summaries = self._summaries, {}
         found, running = list[TrialSummary](), list[tuple[Trial, str]]()
-        len(objects.trials)  # has those read at once that are in a cache: they are asked for again
+        len(objects.trials)  # this reads all trials of the cache at once
         for one in objects.known_trials():
             if one.is_archived is None:
                 continue
@@ -164,7 +164,7 @@ class Overview:
         return found
 
     def _summaries_then(self, objects: Objects) -> list[TrialSummary]:
-        """Return all trials as they stood; most of them are as they were when last looked at."""
+        """Return all trials as they stood; most are unchanged since the last call."""
         names = _names_of_groups(objects)
         past, found = self._past, list[TrialSummary]()
         for one in objects.known_trials():
@@ -173,7 +173,7 @@ class Overview:
             trial, group = one.trial, names.get(one.trial.group_id)
             key = trial.uid, state_of(trial), group, one.is_archived
             summary = past.pop(key, None) or _summarize(one, trial.status, group)
-            past[key] = summary  # behind the others: it was used last
+            past[key] = summary  # moves it to the end, as the last used one
             found.append(summary)
         most = max(_FEWEST_PAST, _PAST_EACH * len(found))
         while len(past) > most:
@@ -181,25 +181,25 @@ class Overview:
         return found
 
     def facts_of(self, process: ProcessId) -> dict[str, Any]:
-        """Return what a process said of itself."""
+        """Return the facts that a process recorded about itself."""
         if process not in self._facts:
             self._facts[process] = facts_of_process(self._protocol.journal, process)
         return self._facts[process]
 
 
 class Glance:
-    """All there is in a store at one moment. It is good for as long as it is held.
+    """The state of a store at one moment. It is valid only within the block that gave it.
 
     Parameters
     ----------
     overview
-        whose it is
+        the overview that made it
     objects
         all objects
     trials
-        all trials, oldest first, archived ones and parts of others among them
+        all trials, oldest first, including archived and partial ones
     now
-        all trials there are by now: what is asked for must be there now, not then
+        the current trials: a path in a condition must exist in one of these
     """
 
     def __init__(
@@ -230,18 +230,18 @@ class Glance:
         Parameters
         ----------
         where
-            conditions, see :func:`track.trial_summary.to_condition`
+            the conditions, see :func:`track.trial_summary.to_condition`
         sort
-            the path to sort by, as ``metrics.loss``; the largest first with ``-`` before it
+            the path to sort by, for example ``metrics.loss``; ``-metrics.loss`` is descending
         archived
-            whether those that are archived are meant, and not the others
+            return the archived trials instead of the others
         project, group
-            uid of the one they are in
+            the uid of the project or group of the trials
 
         Raises
         ------
         QueryError
-            a condition makes no sense, or is about what no trial has
+            a condition is invalid, or its path exists in no trial
         """
         asked = (*where,), sort, archived, project, group
         kept = self._overview.chosen.pop(asked, None)
@@ -277,7 +277,7 @@ class Glance:
         return summary.group_id == group or (home is not None and summary.uid in home.trials)
 
     def counts(self) -> dict[str, int]:
-        """Return how many trials there are, how many are archived, and how many of each status."""
+        """Return the numbers of trials, of archived trials, and of trials of each status."""
         if self._overview.counts is None or self._overview.counts[0] is not self.all:
             counts = {"trials": 0, "archived": 0}
             for one in self.all:
@@ -289,12 +289,12 @@ class Glance:
         return self._overview.counts[1]
 
     def find(self, which: str) -> Trial:
-        """Return the trial that is meant, which is the projection's own.
+        """Find a trial by name, uid or uid prefix. It must not be changed.
 
         Raises
         ------
         TrialDoesNotExist
-            there is no such trial; the message names similar ones
+            the trial does not exist; the message names similar ones
         """
         trial = find_trial(self.objects, which).trial
         if self.objects.is_erased(trial.uid):
@@ -302,13 +302,13 @@ class Glance:
         return trial
 
     def summary(self, uid: str) -> TrialSummary:
-        """Return one trial at a glance."""
+        """Return the summary of a trial."""
         if self._by_uid is None:
             self._by_uid = {one.uid: one for one in self.all}
         return self._by_uid[uid]
 
     def view(self, which: str) -> View:
-        """Return all there is of a trial."""
+        """Return everything known about a trial."""
         trial = self.find(which)
         found = attempts_in(self.objects, trial)
         facts = {
@@ -322,7 +322,7 @@ class Glance:
         return View(view_trial(trial), status, name, views_of(found, facts))
 
     def series(self, which: str, metric: str) -> Any:
-        """Return a metric of a trial: a :class:`Series`, a list or a statistic; None without it."""
+        """Return a metric of a trial: a :class:`Series`, a list or a statistic; None if missing."""
         values = self.find(which).metrics.get(metric)
         return Series.of(values) if isinstance(values, StepSeries) else to_plain(values)
 
@@ -332,7 +332,7 @@ def _names_of_groups(objects: Objects) -> dict[str, str | None]:
 
 
 def _summarize(known: Known, status: AnyStatus | None, group: str | None) -> TrialSummary:
-    """Return a trial at a glance, which shares nothing with it: it may go on changing."""
+    """Return the summary of a trial, detached from it since the trial may change."""
     summary = TrialSummary(known.trial, status, group, archived=bool(known.is_archived))
     set_times(summary, known)
     detach(summary)

@@ -41,28 +41,27 @@ from track.views import Attempt, Origin, View, attempts_in, code_of
 
 
 class Reader(TrialLookup):
-    """A store, to look at. Nothing in it is ever changed; caches beside it may be written.
+    """Reads a store. It never changes the store, but may write caches beside it.
 
     Parameters
     ----------
     protocol
-        its backend, which must be one with a journal
+        the backend of the store, which must have a journal
     tell
-        is called with what is to be known about an answer, one sentence at a time; by default that
-        is logged, and what concerns damage is a :class:`~track.errors.DamageWarning`
+        called with notes about an answer, one sentence at a time; by default they are logged, and
+        notes about damage are raised as a :class:`~track.errors.DamageWarning`
 
     Notes
     -----
-    The metrics of the trials it gives are views, :class:`track.projections.series.Series`, of which
-    nothing is read but what is looked at.
+    The metrics of the returned trials are views (:class:`track.projections.series.Series`), which
+    read points only when they are used.
 
-    Wherever a trial is asked for by text, its uid can be cut short if no other one begins like it,
-    and its name does as well if it is the only one with it. Of several revisions of one trial, the
-    latest is meant. A time or position (``at``) is everything that
-    :func:`track.moment.to_moment` takes.
+    Trials can be given by uid, by a unique prefix of the uid, or by a unique name. Among several
+    revisions of one trial, the latest is used. A time or position (``at``) is anything that
+    :func:`track.moment.to_moment` accepts.
 
-    A trial whose creation can no longer be read, since the journal is damaged there, is found by
-    its uid and among all trials, with what was recorded later: part of it is better than nothing.
+    If the event that created a trial is damaged, the trial has what was recorded later, and is
+    found by its uid and in lists of all trials.
     """
 
     @cached_property
@@ -74,10 +73,10 @@ class Reader(TrialLookup):
         return Reader, (self.protocol, self.tell)
 
     def ui(self, host: str = "127.0.0.1", port: int = 0) -> Any:
-        """Show the store in a browser, live: return the page, which shows itself as its address.
+        """Show the store in a browser, live, and return the page, whose repr is its address.
 
-        It is served by a thread of this process until its ``close`` is called, and shows what
-        ``track ui`` does. See :class:`track.ui.server.Page`.
+        A thread of this process serves the page until its ``close`` is called, with the content of
+        ``track ui``. See :class:`track.ui.server.Page`.
 
         Raises
         ------
@@ -107,7 +106,7 @@ class Reader(TrialLookup):
         """Release the store."""
         self.protocol.close()
 
-    # What there is
+    # Objects
 
     def projects(self, query: Query = None, *, at: When = None) -> list[Project]:
         """Return the projects that match a query, oldest first.
@@ -115,7 +114,7 @@ class Reader(TrialLookup):
         Raises
         ------
         QueryError
-            the query makes no sense, or has a path that leads to nothing in any project
+            the query is invalid, or one of its paths exists in no project
         """
         with self._queried("project", query, at) as (objects, checked):
             return list_projects(map(copy_project, objects.find_projects(checked)))
@@ -126,7 +125,7 @@ class Reader(TrialLookup):
         Raises
         ------
         QueryError
-            the query makes no sense, or has a path that leads to nothing in any group
+            the query is invalid, or one of its paths exists in no group
         """
         with self._queried("group", query, at) as (objects, checked):
             return list_groups(map(copy_group, objects.find_groups(checked)))
@@ -134,12 +133,12 @@ class Reader(TrialLookup):
     def trials(
         self, query: Query = None, *, at: When = None, archived: bool = False
     ) -> list[Trial]:
-        """Return the trials that match a query, oldest first: those archived, or the others.
+        """Return the trials that match a query, oldest first, either archived ones or the others.
 
         Raises
         ------
         QueryError
-            the query makes no sense, or has a path that leads to nothing in any trial
+            the query is invalid, or one of its paths exists in no trial
         """
         with self._queried("trial", query, at) as (objects, checked):
             find = objects.find_archived if archived else objects.find_trials
@@ -161,30 +160,30 @@ class Reader(TrialLookup):
         columns: Iterable[str] = (),
         at: When = None,
     ) -> Page:
-        """Return a page of the list of trials: what ``track ls`` shows of them, and no series.
+        """Return a page of the list of trials: summaries as in ``track ls``, without series.
 
         Parameters
         ----------
         where
-            conditions that all hold: texts, as ``track ls --where`` takes them
+            conditions that must all hold: texts as for ``track ls --where``
             (``metrics.loss<0.1``: :func:`track.trial_summary.to_condition`), or pairs of a path and
             a condition of the query language
         sort
-            a path, as ``metrics.loss``, or ``-created`` for the largest first; by default, the
+            a path such as ``metrics.loss``, or ``-created`` for descending order; by default the
             oldest trial comes first
         offset, limit
-            which of the trials that match; by default, all
+            the range of matching trials to return; by default all
         archived
-            whether those that are archived are meant, and not the others; None for both
+            return archived trials instead of the others; None returns both
         columns
-            further paths that must lead to something in some trial
+            further paths that must exist in some trial
         at
-            the time or position to look at
+            the time or position of the state to read
 
         Raises
         ------
         QueryError
-            a condition makes no sense, or a path leads to nothing in any trial
+            a condition is invalid, or a path exists in no trial
         """
         with self._state(at) as objects:
             page = page_of(
@@ -203,7 +202,7 @@ class Reader(TrialLookup):
 
     @contextmanager
     def _state(self, at: When) -> Iterator[Objects]:
-        """Give all objects, as they are or as of a moment."""
+        """Give all objects, now or as of a moment."""
         if at is not None:
             yield self.objects(at)
             return
@@ -211,7 +210,7 @@ class Reader(TrialLookup):
             yield objects
 
     def status_in(self, objects: Objects, at: When = None) -> StatusOf:
-        """Return what tells the status of a trial among some objects: as it is, or as it was."""
+        """Return the function that computes the status of a trial, now or at a moment."""
         if at is not None:
             return lambda known: known.trial.status
         if self.is_local():
@@ -219,12 +218,12 @@ class Reader(TrialLookup):
         return lambda known: self.protocol.repository.status_in(objects, known.trial)
 
     def trial(self, which: str | Trial, *, at: When = None) -> Trial:
-        """Return a trial, as it is or as it stood at a moment.
+        """Return a trial, now or at a moment.
 
         Raises
         ------
         TrialDoesNotExist
-            there is no such trial; the message names similar ones
+            the trial does not exist; the message names similar ones
         """
         if at is not None:
             uid, batches = self.events_of(which)
@@ -233,22 +232,22 @@ class Reader(TrialLookup):
             return view_trial(found[0])
 
     def named(self, several: Iterable[str]) -> list[Trial]:
-        """Return some trials, each once."""
+        """Return the given trials without duplicates."""
         with self.looking_up([*several]) as (_, found):
             return [view_trial(trial) for trial in dict.fromkeys(found)]
 
     def view(self, which: str | Trial, *, at: When = None) -> View:
-        """Return all there is of a trial, as it is or as it stood at a moment."""
+        """Return everything known about a trial, now or at a moment."""
         return views_at(self, (which, at))[0]
 
     @contextmanager
     def _queried(self, kind: Kind, query: Query, at: When) -> Iterator[tuple[Objects, Query]]:
-        """Give all objects as of a moment, and a query whose paths lead to something in some."""
+        """Give all objects as of a moment, and a query whose paths have been checked."""
         if query is not None and not isinstance(query, Mapping):
             query = list(query)
         if at is None or query:
             with self.protocol.read_state() as now:
-                # What was not there yet at that moment is no mistake.
+                # A path may be missing at that moment if it exists now.
                 parts = now.parts.values() if kind == "trial" else ()
                 check_paths(query, kind, [*table(now, kind).values(), *parts])
                 if at is None:
@@ -257,55 +256,55 @@ class Reader(TrialLookup):
         yield self.objects(at), query
 
     def files(self, which: str | Trial, *, at: When = None) -> list[LoggedFile]:
-        """Return the files that were logged about a trial, those of its folders among them."""
+        """Return the logged files of a trial, including those in logged folders."""
         return list_files(files_of(self.trial(which, at=at)))
 
     def open_file(self, which: str | Trial, name: str | LoggedFile, *, at: When = None) -> BinaryIO:
-        """Open a file that was logged about a trial, to read its bytes.
+        """Open a logged file of a trial to read its bytes.
 
         Parameters
         ----------
         which
             the trial
         name
-            one of :meth:`files`, its name, the end of that, or how its SHA-256 begins
+            one of :meth:`files`, its name, the end of its name, or a prefix of its SHA-256
         at
-            the moment to look at the trial
+            the moment of the trial
 
         Raises
         ------
         ItemNotFound
-            no file is called so, or several are; or its content was not kept
+            no file matches, several match, or the content was not kept
         FileDamaged
-            what was kept is not what was logged
+            the kept content differs from what was logged
         """
         named = name if isinstance(name, LoggedFile) else find_file(self.files(which, at=at), name)
         return open_content(self.protocol.content, named)
 
     def damage(self) -> list[Damage]:
-        """Return the damaged ranges of a journal on this machine that were passed over so far."""
+        """Return the damaged ranges that were skipped so far in a journal on this machine."""
         journal = self.protocol.journal
         return journal.lost() if isinstance(journal, JournalOnDisk) else []
 
     def status(self, trial: Trial) -> AnyStatus | None:
-        """Return the status of a trial: lost, if it is said to run and its process is gone."""
+        """Return the status of a trial: lost if recorded as running while its process is gone."""
         return self.protocol.status_of(trial)
 
-    # How it came about
+    # History
 
     def objects(self, at: When = None) -> Objects:
-        """Return every object as it stood at a moment."""
+        """Return all objects as of a moment."""
         moment = to_moment(at)
         return self.protocol.as_of(position=moment.position, at_ns=moment.at_ns)
 
     def report(self, *, at: When = None) -> Iterator[str]:
-        """Yield the text of the report, of now or of a moment, in pieces."""
+        """Yield the text of the report, now or at a moment, in pieces."""
         objects = self.objects(at)
         self.tell_of_parts(part.uid for part in objects.parts.values())
         return render_report(objects)
 
     def events(self, after: int = 0, *, until: When = None) -> Iterator[Recorded]:
-        """Yield the events of the store behind a position, up to a moment."""
+        """Yield the events of the store after a position, up to a moment."""
         return decoded(self.protocol.journal.read_batches(after), to_moment(until))
 
     def recent(self, count: int, which: str | Trial | None = None) -> list[Recorded]:
@@ -315,19 +314,19 @@ class Reader(TrialLookup):
         last: deque[tuple[int, bytes]] = deque(maxlen=count)
         for batch in batches:
             last.extend(zip(*batch, strict=True))
-        return [decode(*place) for place in last]  # the others nobody wants to see
+        return [decode(*place) for place in last]  # only these need decoding
 
     def history(self, which: str | Trial, *, until: When = None) -> Iterator[Recorded]:
         """Yield the events of a trial, up to a moment."""
         return decoded(self.events_of(which)[1], to_moment(until))
 
     def follow(self, after: int | None = None) -> Iterator[Recorded]:
-        """Yield the events behind a position (by default: the last one), and wait for more."""
+        """Yield the events after a position, by default the last one, and wait for more."""
         journal = self.protocol.journal
         return journal.tail(journal.head() if after is None else after)
 
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
-        """Return the attempts at a trial, in the order in which they started."""
+        """Return the attempts at a trial in the order of their start."""
         journal = self.protocol.journal
         if until is not None:
             return with_facts(journal, past.attempts(self.history(which, until=until)))
@@ -340,7 +339,7 @@ class Reader(TrialLookup):
         return sampled_for(self, which, at)
 
     def provenance(self, which: str | Trial, path: str) -> list[Origin]:
-        """Return who set a value of a trial, and to what, the last one last.
+        """Return the events that set a value of a trial, oldest first.
 
         Parameters
         ----------
@@ -360,14 +359,14 @@ class Reader(TrialLookup):
         left_at: When = None,
         right_at: When = None,
     ) -> list[Difference]:
-        """Return what tells two trials apart, or one at two moments.
+        """Return the differences between two trials, or between two moments of one trial.
 
         Parameters
         ----------
         left, right
-            the trials, maybe the same
+            the trials, which may be the same one
         left_at, right_at
-            the moments to look at them
+            the moments of the two trials
         """
         ours, theirs = views_at(self, (left, left_at), (right, right_at))
         found = list(differences(code_of(ours.attempts), code_of(theirs.attempts)))
@@ -417,19 +416,19 @@ class Reader(TrialLookup):
         return chosen, groups, self.times_beside(chosen) if metrics else times
 
     def times(self, trials: Iterable[Trial]) -> dict[str, TrialTimes]:
-        """Return the start, the end and the logging times of trials, by uid."""
+        """Return the start, end and logging times of trials by uid."""
         return times_of(self.protocol.journal, [trial.uid for trial in trials])
 
     def times_beside(self, trials: Iterable[Trial]) -> dict[str, TrialTimes]:
-        """Return the same of those trials some of whose metrics do not say when they were logged.
+        """Return the times of those trials whose metrics lack the times of their values.
 
-        All others are series, which need not be looked up in the journal.
+        Other metrics are series, which hold the times themselves.
         """
         return self.times(trial for trial in trials if not has_all_times(trial))
 
 
 def open_store(uri: str | None = None) -> Reader:
-    """Open a store to look at it.
+    """Open a store to read it.
 
     Parameters
     ----------

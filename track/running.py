@@ -31,12 +31,12 @@ def final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
 
 
 class LoggerChronoContext:
-    """Times a block and records it. It may be entered again, inside itself too.
+    """A context manager that times a block and records it. It may be entered again, even nested.
 
     Parameters
     ----------
     sink
-        where to record it
+        where to record the times
     name
         name of the timer
     acc
@@ -48,7 +48,7 @@ class LoggerChronoContext:
     def __init__(self, sink: ChronoSink, name: str, acc: StatStream) -> None:
         self._start, self._finish = sink
         self._running: Any = None
-        """When the block was entered, and what this was before; None outside of it."""
+        """The time of entry and the previous value of this attribute; None outside the block."""
         self.name = name
         self.acc = acc
 
@@ -70,7 +70,7 @@ class LoggerChronoContext:
 
 
 def _exception_of(signum: int, frame: FrameType | None) -> BaseException:
-    """Return an exception that says which signal came, and where the program was."""
+    """Return an exception that names the signal and holds the traceback of the program."""
     traceback = None
     while frame is not None:
         traceback = TracebackType(traceback, frame, frame.f_lasti, frame.f_lineno or 0)
@@ -87,7 +87,7 @@ class _Logger(typing.Protocol):
 
 
 class LogSignalHandler(SignalHandler):
-    """Records Interrupted in a running trial, and hands the signal on to whoever had it before.
+    """Records a running trial as Interrupted, and passes the signal to the previous handler.
 
     Parameters
     ----------
@@ -100,11 +100,11 @@ class LogSignalHandler(SignalHandler):
         self.logger = logger
         self._waits = False
         self._held: list[Callable[[], None]] | None = None
-        """What came while it was held back."""
+        """The signal that arrived while recording was deferred."""
 
     @contextmanager
     def holding_back(self) -> Iterator[None]:
-        """Have what comes in a block be recorded after it: the trial is only half there."""
+        """Defer recording to the end of a block, in which the trial is incomplete."""
         self._held = []
         try:
             yield
@@ -120,7 +120,7 @@ class LogSignalHandler(SignalHandler):
         self._interrupt(signum, frame)
 
     def _interrupt(self, signum: int, frame: Any) -> None:
-        if self._waits:  # asked twice: do not keep anybody waiting
+        if self._waits:  # the second signal takes effect at once
             self.hand_on(signum, frame)
         else:
             self._waits = True
@@ -139,7 +139,7 @@ class LogSignalHandler(SignalHandler):
             self.hand_on(signum, frame)
 
     def atexit(self) -> None:
-        """Finish a trial that nobody finished: by the exception that ended the program, if any."""
+        """Finish an unfinished trial with the exception that ended the program, if any."""
         exception = getattr(sys, "last_value", None)
         try:
             self.logger.finish(None if exception is None else type(exception), exception)

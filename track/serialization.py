@@ -21,24 +21,24 @@ _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive times are stored as they a
 
 
 def to_json(obj: Any, short: bool = False) -> Any:
-    """Turn an object into what the report JSON shows of it.
+    """Convert an object to its form in the report JSON.
 
     Parameters
     ----------
     obj
         a project, group, trial, status, time, statistic, or a dictionary of such
     short
-        leave out what only machines need
+        leave out details that only programs need
 
     Returns
     -------
-    A dictionary for our objects (with their ``dtype``), a dictionary with string keys for a
-    dictionary. Lists, and what has no aspect, are returned as they are.
+    A dictionary with a ``dtype`` for objects of Track, a dictionary with string keys for a
+    dictionary. Lists and values without an aspect are returned unchanged.
     """
     for kinds, aspect in _TO_JSON:
         if isinstance(obj, kinds):
             return aspect.to_json(obj, short)
-    if type(obj).__name__ == "UUID":  # not worth importing its module
+    if type(obj).__name__ == "UUID":  # without importing its module
         return SerializerUUID().to_json(obj)
     if isinstance(obj, Mapping):
         return {str(key): to_json(item, short) for key, item in obj.items()}
@@ -46,7 +46,7 @@ def to_json(obj: Any, short: bool = False) -> Any:
 
 
 def from_json(obj: Any) -> Any:
-    """Turn what :func:`to_json` gave back into the object, by its ``dtype``."""
+    """Restore an object from the result of :func:`to_json`, by its ``dtype``."""
     if isinstance(obj, list):
         return [from_json(item) for item in obj]
     if not isinstance(obj, dict):
@@ -58,22 +58,22 @@ def from_json(obj: Any) -> Any:
 
 
 class SerializerAspect:
-    """How one kind of object is written and read."""
+    """Writes and reads one kind of object."""
 
     dtype: ClassVar[str | None] = None
-    """What marks its dictionaries, None when they are recognised by their place."""
+    """The ``dtype`` of its dictionaries, None if they are recognised by their place."""
 
     def to_json(self, obj: Any, short: bool = False) -> Any:
-        """Return what the report shows of an object."""
+        """Return the form of an object in the report."""
         raise NotImplementedError(f"{type(self).__name__} writes nothing")
 
     def from_json(self, obj: Any) -> Any:
-        """Return the object again."""
+        """Restore an object."""
         raise NotImplementedError(f"{type(self).__name__} reads nothing")
 
 
 class SerializerDatetime(SerializerAspect):
-    """A time is the seconds since 1970-01-01: on its own clock if it is naive, else in UTC."""
+    """Writes a time as seconds since 1970-01-01: of its own clock if it is naive, else UTC."""
 
     def to_json(self, obj: datetime, short: bool = False) -> float:
         return (obj - _EPOCH).total_seconds() if obj.tzinfo is None else obj.timestamp()
@@ -83,7 +83,7 @@ class SerializerDatetime(SerializerAspect):
 
 
 class SerializerUUID(SerializerAspect):
-    """A UUID is its usual text."""
+    """Writes a UUID as its usual text."""
 
     def to_json(self, obj: UUID, short: bool = False) -> str:
         return str(obj)
@@ -95,7 +95,7 @@ class SerializerUUID(SerializerAspect):
 
 
 class SerializerStatus(SerializerAspect):
-    """A status is its value and its name."""
+    """Writes a status as its value and name."""
 
     def to_json(self, obj: Status | CustomStatus, short: bool = False) -> dict[str, Any]:
         return {"value": obj.value, "name": obj.name}
@@ -105,7 +105,7 @@ class SerializerStatus(SerializerAspect):
 
 
 class SerializerStatStream(SerializerAspect):
-    """Statistics are their state in full, and avg, min, max, sd, count in short."""
+    """Writes statistics as their whole state; in short as avg, min, max, sd and count."""
 
     dtype = "statstream"
 
@@ -117,7 +117,7 @@ class SerializerStatStream(SerializerAspect):
 
 
 class SerializerChronoContext(SerializerAspect):
-    """A running or finished timer is what it accumulated."""
+    """Writes a timer as its accumulated values."""
 
     def to_json(self, obj: Aggregator | ChronoContext, short: bool = False) -> Any:
         return obj.to_json(short)
@@ -127,7 +127,7 @@ class SerializerChronoContext(SerializerAspect):
 
 
 class SerializerTrial(SerializerAspect):
-    """A trial, whole."""
+    """Writes a whole trial."""
 
     dtype = "trial"
     ignore_short: ClassVar[set[str]] = {"hash", "uid", "dtype", "project_id", "group_id"}
@@ -197,7 +197,7 @@ _TRIAL_KEYS = frozenset({*_TRIAL_FIELDS, "dtype", "uid", "hash", "revision", "ch
 
 
 def _with_unknown(metadata: Any, obj: dict[str, Any], known: frozenset[str]) -> Any:
-    """Return metadata with what a dictionary has besides the known keys, so that it is not lost."""
+    """Return metadata with the values of unknown keys added, so that they are not lost."""
     unknown = {key: value for key, value in obj.items() if key not in known}
     return {**unknown, **metadata} if unknown and isinstance(metadata, dict) else metadata
 
@@ -212,7 +212,7 @@ def _read_status(obj: Any) -> Any:
 
 
 class SerializerTrialGroup(SerializerAspect):
-    """A group, with the uids of its trials."""
+    """Writes a group with the uids of its trials."""
 
     dtype = "trial_group"
 
@@ -248,7 +248,7 @@ _GROUP_KEYS = frozenset({"dtype", "uid", "name", "description", "metadata", "pro
 
 
 class SerializerProject(SerializerAspect):
-    """A project, with its trials whole."""
+    """Writes a project with its whole trials."""
 
     dtype = "project"
 
@@ -279,7 +279,7 @@ _PROJECT_KEYS = frozenset({"dtype", "uid", "name", "description", "metadata", "t
 
 
 def _read_all(objects: Any, dtype: str) -> list[Any]:
-    """Read objects whose place says what they are."""
+    """Read objects whose type follows from their place."""
     return [from_json({"dtype": dtype, **obj}) for obj in objects or []]
 
 
@@ -294,7 +294,7 @@ def _by_uid(objects: Any) -> list[Any]:
 def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
     """Nest dotted keys: ``{'a.b': 1}`` becomes ``{'a': {'b': 1}}``.
 
-    A dotted key whose place is taken stays as it is, so that nothing is lost.
+    A dotted key that conflicts with another key stays as it is, so that nothing is lost.
     """
     if not any("." in key for key in flat):
         return flat
@@ -311,13 +311,13 @@ def unflatten(flat: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(nested: dict[str, Any], parents: list[str]) -> dict[str, Any] | None:
-    """Return the dictionary at the end of a path, made where missing, or None if it is blocked."""
+    """Return the dictionary at the end of a path, creating it, or None if a value is in the way."""
     place = nested
     for parent in parents:
         inner = place.get(parent, {})
         if not isinstance(inner, dict):
             return None
-        place[parent] = place = dict(inner)  # the caller's own stays as it is
+        place[parent] = place = dict(inner)  # the caller's dictionary must not change
     return place
 
 

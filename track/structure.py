@@ -128,7 +128,7 @@ class _Shown:
 
 
 class _Metrics:
-    """The metrics of a trial: its own, or read from its storage when they are needed.
+    """The metrics of a trial: its own, or read from its storage on demand.
 
     A trial that logs millions of values need not keep a copy of each.
     """
@@ -184,7 +184,7 @@ class Trial(_Metrics, _Shown):
 
     Notes
     -----
-    Trials are equal when their uid is.
+    Trials with the same uid are equal.
     """
 
     def __init__(  # noqa: PLR0917 - the documented signature
@@ -297,7 +297,7 @@ class TrialGroup(_Shown):
 
     Notes
     -----
-    Groups are equal when their uid is.
+    Groups with the same uid are equal.
     """
 
     def __init__(
@@ -355,7 +355,7 @@ class Project(_Shown):
 
     Notes
     -----
-    Projects are equal when their uid is.
+    Projects with the same uid are equal.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BlockTimer:
-    """What a :class:`~track.logger.TrialLogger` knows of times."""
+    """The timing methods of a :class:`~track.logger.TrialLogger`."""
 
     trial: Trial
     protocol: Protocol
@@ -50,8 +50,8 @@ class BlockTimer:
 
         Returns
         -------
-        A context manager that represents the timer; its ``as`` value holds the statistics of all
-        times measured under that name, and is what :meth:`show_eta` takes.
+        A context manager that times its block; its ``as`` value holds the statistics of all
+        times measured under that name, and can be passed to :meth:`show_eta`.
         """
         sink = self._chronos or self._open_chronos()
         if aggregator is not DEFAULT_CHRONO or start_callback or end_callback:
@@ -72,7 +72,7 @@ class BlockTimer:
         return self._chronos
 
     def set_eta_total(self, total: int | list[int] | tuple[int, ...]) -> None:
-        """Say how many iterations there will be: a number, or one for each nested loop."""
+        """Set the number of iterations: a number, or one for each nested loop."""
         from track.utils.eta import EstimatedTime
 
         self._eta = EstimatedTime(StatStream(0), total)
@@ -95,11 +95,11 @@ class BlockTimer:
         timer
             the ``as`` value of the chrono around one iteration
         msg
-            printed before it
+            the text to print before the estimate
         throttle
-            print only one in so many calls
+            print only once in this many calls
         every
-            print only so often, in seconds
+            print at most once in this many seconds
 
         Raises
         ------

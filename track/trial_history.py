@@ -1,4 +1,4 @@
-"""Read how trials came about: views of them, their attempts, and the origins of their values."""
+"""Read the history of trials: views, attempts, and the origins of values."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from track.views import (
 
 
 def views_at(store: TrialLookup, *sides: tuple[str | Trial, When]) -> list[View]:
-    """Return views of trials, each as it is or at a moment; the store is looked at once."""
+    """Return views of trials, each now or at a moment, from one read of the store."""
     several = [*dict.fromkeys(which for which, _ in sides)]
     with store.looking_up(several) as (objects, trials):
         found = dict(zip(several, trials, strict=True))
@@ -63,12 +63,12 @@ def sampled_for(store: TrialLookup, which: str | Trial, at: When) -> list[System
 
 
 def trial_at(store: TrialLookup, uid: str, batches: Iterable[Batch], at: When) -> Trial:
-    """Return a trial as it stood at a moment, given its events.
+    """Return a trial at a moment, given its events.
 
     Raises
     ------
     TrialDoesNotExist
-        it did not exist yet
+        the trial did not exist yet
     """
     moment = to_moment(at)
     objects = past.as_of(batches, position=moment.position, at_ns=moment.at_ns)
@@ -82,7 +82,7 @@ def with_facts(
     attempts: Iterable[past.Attempt],
     facts: dict[ProcessId, dict[str, Any]] | None = None,
 ) -> list[Attempt]:
-    """Return attempts with facts of their processes, and add those to the facts that are known."""
+    """Return attempts with the facts of their processes, and add these to the known facts."""
     attempts, facts = [*attempts], {} if facts is None else facts
     for process in map(process_of, attempts):
         if process is not None and process not in facts:
@@ -91,11 +91,11 @@ def with_facts(
 
 
 def origins(store: TrialLookup, which: str | Trial, path: str) -> list[Origin]:
-    """Return who set a value of a trial, and to what, the last one last."""
+    """Return the events that set a value of a trial, oldest first."""
     with store.looking_up([which]) as (objects, trials):
         uid, found = trials[0].uid, attempts_in(objects, trials[0])
     _, batches = store.events_of(uid)
-    if parse_path(path)[0].text != "metrics":  # which are nearly all events of a long trial
+    if parse_path(path)[0].text != "metrics":  # nearly all events of a long trial are metrics
         batches = map(past.without_metrics, batches)
     attempts = with_facts(store.protocol.journal, found)
     return [

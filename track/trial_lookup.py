@@ -1,4 +1,4 @@
-"""Find the trial that is meant in a store, and its events."""
+"""Find a trial and its events by name, uid or uid prefix."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from track.structure import Trial
 logger = logging.getLogger(__name__)
 
 _WHOLE_UID = re.compile("[0-9a-f]{64}_.+")
-"""A uid as Track makes them: nothing else has to be known to find its events."""
+"""A whole uid, whose events are found without other knowledge."""
 
 
 class TrialLookup:
-    """Finds trials in a store: what a :class:`~track.reader.Reader` needs first.
+    """Finds trials in a store; the base of :class:`~track.reader.Reader`.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class TrialLookup:
     def looking_up(
         self, several: Sequence[str | Trial], *, latest: bool = True
     ) -> Iterator[tuple[Objects, list[Trial]]]:
-        """Give the trials that are meant, and objects among which they are, maybe no others.
+        """Give the uids of trials, and objects that include these trials, possibly no others.
 
         Parameters
         ----------
@@ -63,28 +63,27 @@ class TrialLookup:
             yield objects, [self._meant(objects, *pair, latest=latest) for pair in pairs]
 
     def find_uid(self, which: str | Trial, *, latest: bool = True) -> str:
-        """Return the uid of a trial that exists.
+        """Return the uid of an existing trial.
 
         Parameters
         ----------
         which
             the trial
         latest
-            whether the latest of several revisions is meant
+            choose the latest of several revisions instead of raising an error
 
         Raises
         ------
         TrialDoesNotExist
-            there is no such trial, or several; the message names them
+            no trial or several trials match; the message names them
         """
         with self.looking_up([which], latest=latest) as (_, found):
             return found[0].uid
 
     def find_in(self, objects: Objects, which: str | Trial, *, latest: bool = True) -> Trial:
-        """Return the trial that is meant among some objects, which is the projection's own.
+        """Find a trial among some objects; it belongs to the projection, so do not change it.
 
-        What is to be known about it is told: that it is the latest of several revisions, or that
-        only part of it is left.
+        A note is given if it is the latest of several revisions, or only part of it is left.
         """
         return self._meant(objects, which, find_trial(objects, text_of(which)), latest=latest)
 
@@ -103,11 +102,11 @@ class TrialLookup:
         return found.trial
 
     def tell_of_parts(self, uids: Iterable[str]) -> None:
-        """Tell of each trial of which only part is left."""
+        """Give a note for each trial of which only part is left."""
         for uid in uids:
             self._tell(
-                f"only part of the trial {uid} is left: the event of its creation cannot be "
-                "read, which said its name, its project and its parameters",
+                f"only part of the trial {uid} is left: the event that created it, with its name, "
+                "project and parameters, is damaged",
                 DamageWarning,
             )
 
@@ -123,11 +122,11 @@ class TrialLookup:
         return list(self.protocol.journal.read_stream(stream_of(uid)))
 
     def events_of(self, which: str | Trial) -> tuple[str, Iterator[Batch]]:
-        """Return the uid and the events of a trial, without looking at any other if it is whole."""
+        """Return the uid and the events of a trial, if possible without reading other trials."""
         uid = text_of(which) if is_exact(which) else self.find_uid(which)
         batches = iter(self.protocol.journal.read_stream(stream_of(uid)))
         first = next(batches, None)
-        if first is None:  # who looks for it says that it is not there, and what there is
+        if first is None:  # the search raises an error that suggests other trials
             uid = self.find_uid(uid)
             return uid, iter(self.batches_of(uid))
         if not isinstance(decode(0, first[1][0]).event, TrialCreated):
@@ -136,10 +135,10 @@ class TrialLookup:
 
 
 def text_of(which: str | Trial) -> str:
-    """Return what a trial is asked for by."""
+    """Return the text to search for a trial."""
     return which.uid if isinstance(which, Trial) else which
 
 
 def is_exact(which: str | Trial) -> bool:
-    """Return whether a trial is meant that is found without knowing anything about the others."""
+    """Return whether a trial can be found without knowing the others."""
     return isinstance(which, Trial) or _WHOLE_UID.fullmatch(which) is not None

@@ -28,18 +28,18 @@ StatusOf = Callable[[Known], AnyStatus | None]
 
 
 class Page(NamedTuple):
-    """Some of the trials of a store that match.
+    """A page of the matching trials of a store.
 
     Attributes
     ----------
     position
-        of the last event that was taken into account
+        the position of the last event that was read
     total
-        how many trials match
+        the number of matching trials
     trials
-        those of the page, in their order
+        the trials of the page in order
     uids
-        of all trials in the store, archived ones among them
+        the uids of all trials in the store, including archived ones
     """
 
     position: int
@@ -59,16 +59,16 @@ def page_of(
     archived: bool | None = False,
     columns: Iterable[str] = (),
 ) -> Page:
-    """Return a page of all trials among some objects, see :meth:`track.reader.Reader.summaries`.
+    """Return a page of the trials among some objects, see :meth:`track.reader.Reader.summaries`.
 
     Parameters
     ----------
     objects
-        all there are
+        all objects
     status_of
         returns the status of a trial
     where, sort, offset, limit, archived, columns
-        as of that method
+        as for that method
     """
     names = {group.uid: group.name for group in objects.groups.values()}
     summaries: list[TrialSummary] = [
@@ -90,9 +90,9 @@ def page_of(
 
 
 class _UnreadSummary(TrialSummary):
-    """A summary of a trial, parts of which are read when they are looked at.
+    """A summary of a trial whose parts are read on demand.
 
-    It becomes an ordinary summary when anything is looked at that the body of the trial has.
+    It becomes an ordinary summary as soon as a part of the trial's body is used.
     """
 
     def __init__(self, known: Known, group: str | None, status_of: StatusOf) -> None:

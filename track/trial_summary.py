@@ -23,7 +23,7 @@ _CONDITION = re.compile(rf"\s*({_NAMES})\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*",
 _PATH = re.compile(rf"\s*(!?)\s*({_NAMES})\s*")
 _COLUMN = re.compile(rf"(?:{BRACKETS}|[^,])+")
 Condition = str | tuple[str, Any]
-"""As ``track ls --where`` takes it, or a path and a condition of the query language."""
+"""A text as for ``track ls --where``, or a path and a condition of the query language."""
 
 _OPERATORS = {"!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "~": "$regex"}
 
@@ -42,13 +42,13 @@ class TrialSummary:
     metrics
         the last value of each metric by name, or its statistics if the metric is aggregated
     curves
-        what there is to know of each metric without its points, by name: :class:`MetricSummary`
+        a :class:`MetricSummary` of each metric by name
     created, changed
         the times of creation and of the last change, in seconds since 1970-01-01; None if unknown
     start, end
         when the first attempt started and the last one ended, as far as that is known
     runtime
-        how long the trial took, in seconds; None while that is unknown
+        the duration in seconds, None if unknown
     failure
         the exception that ended the last attempt, in one line; None if there was none
     archived, partial
@@ -83,7 +83,7 @@ class TrialSummary:
 
 
 def set_times(summary: TrialSummary, known: Known) -> None:
-    """Note in a summary when its trial was created, first started and last ended."""
+    """Set the times when the trial of a summary was created, first started and last ended."""
     found = [] if known.attempts is None else known.attempts.found
     times = (found[0].started_at, found[-1].finished_at) if found else (None, None)
     summary.created, summary.start, summary.end = (
@@ -92,7 +92,7 @@ def set_times(summary: TrialSummary, known: Known) -> None:
 
 
 def detach(summary: TrialSummary) -> None:
-    """Have a summary share nothing with its trial, which may change."""
+    """Copy the values of a summary, since its trial may change."""
     summary.tags, summary.parameters = to_plain(summary.tags), to_plain(summary.parameters)
     summary.metadata, summary.metrics = to_plain(summary.metadata), to_plain(summary.metrics)
 
@@ -118,18 +118,18 @@ def last_value(values: Any) -> Any:
 
 
 class MetricSummary(NamedTuple):
-    """What there is to know of a metric without its points.
+    """A summary of the values of a metric.
 
     Attributes
     ----------
     last
-        the value that comes last; of a statistic, its mean
+        the last value; for statistics, the mean
     minimum, maximum
-        of the values that are numbers, None when there are none
+        the extremes of the numbers among the values, None without any
     length
-        how many values there are
+        the number of values
     step
-        of the last one, None where there are no steps
+        the step of the last value, None without steps
     """
 
     last: Any
@@ -140,7 +140,7 @@ class MetricSummary(NamedTuple):
 
 
 def summarize_metric(values: Any) -> MetricSummary:
-    """Return what there is to know of a metric; the points of long ones are not read for it."""
+    """Summarise the values of a metric without reading the points of long ones."""
     if isinstance(values, StepSeries):
         step, last = values.last_item() or (None, None)
         return MetricSummary(last, *values.extremes(), len(values), step)
@@ -175,9 +175,9 @@ def matching(
     Parameters
     ----------
     summaries, conditions
-        which they are chosen from, and how
+        the trials to choose from, and the conditions
     known
-        trials of which some must have what conditions are about; by default, the same
+        trials among which the paths of conditions must exist; by default the same trials
 
     Raises
     ------
@@ -280,9 +280,9 @@ def sort_trials(
     Parameters
     ----------
     summaries, path
-        what is sorted, and by what
+        the trials to sort, and the path
     known
-        trials of which some must have a value there
+        trials of which at least one must have a value at the path
 
     Raises
     ------

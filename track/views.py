@@ -18,30 +18,30 @@ from track.utils.process import ProcessId
 
 
 class Attempt(NamedTuple):
-    """One start of a trial.
+    """One run of a trial from a start.
 
     Attributes
     ----------
     number
         1 for the first
     started_at, last_at, finished_at
-        wall times in nanoseconds since 1970-01-01 UTC: of the start, of the last event, and of the
-        end, None if there was none
+        wall times in nanoseconds since 1970-01-01 UTC of the start, of the last event, and of the
+        end, None if the end was not recorded
     status
-        how it stands, None if it never said; lost if its process is gone
+        the status, None if none was recorded; lost if the process is gone
     events
-        how many were recorded in it
+        the number of recorded events
     producer
-        who recorded its start
+        the producer of its start
     process
-        which process it was, None if it did not say
+        the process, None if unknown
     facts
-        what that said of itself: ``command``, ``directory``, ``commit``, ``modified``, ``python``,
-        ``platform``, ``cpus``, ``environment``
+        the recorded facts about the process: ``command``, ``directory``, ``commit``,
+        ``modified``, ``python``, ``platform``, ``cpus``, ``environment``
     runtime
-        how long it took, in seconds, None if its end was not recorded
+        the duration in seconds, None if the end was not recorded
     failure
-        what ended it, None if nothing did: see :class:`~track.structure.Trial`
+        the exception or signal that ended it, None without one: see :class:`~track.structure.Trial`
     """
 
     number: int
@@ -58,18 +58,18 @@ class Attempt(NamedTuple):
 
 
 class View(NamedTuple):
-    """All there is of a trial.
+    """Everything known about a trial.
 
     Attributes
     ----------
     trial
-        as it is, or as it stood
+        the trial, now or at a moment
     status
-        as it is: lost, if it is said to run and its process is gone
+        the status: lost if the trial is recorded as running but its process is gone
     group
-        name of its group, None if there is none
+        the name of the group, None without one
     attempts
-        at it, in the order in which they started
+        the attempts in the order of their start
     """
 
     trial: Trial
@@ -79,16 +79,16 @@ class View(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """Where a value is from.
+    """The event that set a value.
 
     Attributes
     ----------
     value, replaced
-        what was set, and what was there before, None when there was nothing
+        the value, and the previous value, None without one
     recorded
-        the event that set it: its position, time, producer and content
+        the event: its position, time, producer and content
     attempt
-        the attempt it was part of, None if that is not known
+        the attempt that the event belongs to, None if unknown
     """
 
     value: Any
@@ -98,7 +98,7 @@ class Origin(NamedTuple):
 
 
 def status_of(attempt: past.Attempt) -> AnyStatus | None:
-    """Return how an attempt stands: lost, if its process is gone and its end was not recorded."""
+    """Return the status of an attempt: lost if its process is gone without a recorded end."""
     if attempt.process is None or attempt.finished_at is not None:
         return attempt.status
     trial = Trial(status=attempt.status, metadata={LAST_CHANGE: attempt.last_at * 1e-9})
@@ -106,13 +106,13 @@ def status_of(attempt: past.Attempt) -> AnyStatus | None:
 
 
 def attempts_in(objects: Objects, trial: Trial) -> list[past.Attempt]:
-    """Return the attempts at one of all objects, which may change afterwards."""
+    """Return copies of the attempts at a trial."""
     folded = objects.attempts.get(stream_of(trial.uid))
     return [] if folded is None else deepcopy(folded.found)
 
 
 def facts_of_process(journal: Journal, process: ProcessId) -> dict[str, Any]:
-    """Return what a process said of itself."""
+    """Return the facts that a process recorded about itself."""
     facts: dict[str, Any] = {}
     for batch in journal.read_stream(stream_id("process", process.name())):
         for recorded in map(decode, *batch):
@@ -122,14 +122,14 @@ def facts_of_process(journal: Journal, process: ProcessId) -> dict[str, Any]:
 
 
 def process_of(attempt: past.Attempt) -> ProcessId | None:
-    """Return which process an attempt was, None if it did not say."""
+    """Return the process of an attempt, None if unknown."""
     return None if attempt.process is None else ProcessId(*attempt.process)
 
 
 def views_of(
     attempts: Iterable[past.Attempt], facts: Mapping[ProcessId, dict[str, Any]]
 ) -> list[Attempt]:
-    """Return attempts as they are shown, in their order, given facts of all their processes."""
+    """Return attempts for display in order, given the facts of their processes."""
     found = []
     for number, attempt in enumerate(attempts, 1):
         process = process_of(attempt)
@@ -152,7 +152,7 @@ def views_of(
 
 
 def attempt_at(attempts: list[Attempt], recorded: Recorded) -> Attempt | None:
-    """Return the attempt that an event was part of."""
+    """Return the attempt that an event belongs to."""
     mine = [one for one in attempts if one.started_at <= recorded.at]
     by_producer = [one for one in mine if one.producer == recorded.producer]
     return next(reversed(by_producer or mine), None)

@@ -172,7 +172,7 @@ def test_any_name_is_a_name(client):
 
 def test_names_that_join_to_one_are_told_apart(client):
     """Which of the two is meant nobody can know: the first is kept, and that is said."""
-    with pytest.raises(EncodingError, match="'a/b': the name is given twice"):
+    with pytest.raises(EncodingError, match="'a/b': the name occurs twice"):
         client.log({"a": {"b": 1}, "a/b": 2})
     assert stored(client) == {"a/b": [1]}
 

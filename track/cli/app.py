@@ -26,7 +26,7 @@ from track.utils.printing import printable
 FAILURE, USAGE, NOT_FOUND, DAMAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 3, 4, 130, 141
 
 DAMAGE_MET = "track.damage_met"
-"""The key of the command's context under which verbs count the damaged ranges they met."""
+"""The key in the command's context of the number of damaged ranges."""
 
 _COMPLETES = "_TRACK_COMPLETE"
 """The environment variable that a shell sets to ask for completions."""
@@ -182,7 +182,7 @@ def _run(arguments: Sequence[str]) -> int:
         return PIPE_CLOSED
     except KeyboardInterrupt:
         return INTERRUPTED
-    except click.exceptions.Abort as error:  # a prompt met Ctrl-C or the end of input
+    except click.exceptions.Abort as error:  # Ctrl-C or the end of input at a prompt
         return INTERRUPTED if isinstance(error.__context__, KeyboardInterrupt) else FAILURE
     except (TrackError, OSError) as error:
         click.echo(f"track: {printable(_one_line(error))}", err=True)

@@ -28,7 +28,7 @@ from track.utils.progress import Progress, no_progress
 STORE_HELP = "The store: file:report.json, lmdb:…, socket:…, postgres:…"
 
 _NOTES = "track.notes"
-"""The key of the command's context under which the notes that were printed are kept."""
+"""The key of the printed notes in the command's context."""
 
 _REDRAWN_S = 0.1
 

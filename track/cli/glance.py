@@ -18,42 +18,42 @@ from track.trial_summary import last_value, matching, sort_trials
 from track.views import View
 
 _NARROWEST = 36
-"""The least width of a plot, in characters, with its labels."""
+"""The least width of a plot with its labels in characters."""
 
 _LABELS = 12
-"""Characters beside a plot for the bounds of its values."""
+"""The width of the labels beside a plot."""
 
 
 class Glance(NamedTuple):
     """The trials of a store that match some conditions, as a table."""
 
     position: int
-    """Of the last event that is taken into account."""
+    """The position of the last event that was read."""
     uids: list[str]
     statuses: list[str | None]
     columns: list[Column]
     matching: int
-    """How many trials match, those beyond the table among them."""
+    """The number of matching trials, including those beyond the table."""
     counts: dict[str, int]
-    """How many trials of the store, without those archived, have each status."""
+    """The number of trials by status, without archived ones."""
 
 
 def look(reader: Reader, where: Sequence[str], sort: str, count: int, width: int) -> Glance:
-    """Return what a store holds now.
+    """Return the current trials of a store.
 
     Parameters
     ----------
     reader
         the store
     where, sort, count
-        as of ``track ls``
+        as for ``track ls``
     width
-        the room for the table, in characters
+        the width of the table in characters
 
     Raises
     ------
     QueryError
-        a condition or the path to sort by makes no sense
+        a condition or the path to sort by is invalid
     """
     position = reader.protocol.journal.head()
     known = reader.summaries().trials
@@ -75,16 +75,16 @@ def look(reader: Reader, where: Sequence[str], sort: str, count: int, width: int
 
 
 def curves(trial: Trial, width: int, height: int = 8) -> list[str]:
-    """Return plots of all metrics of a trial, side by side where there is room.
+    """Return plots of all metrics of a trial, side by side if they fit.
 
     Parameters
     ----------
     trial
         from a :class:`~track.reader.Reader`
     width
-        the room, in characters
+        the available width in characters
     height
-        of each plot, in lines
+        the height of each plot in lines
     """
     beside = max(1, min(len(trial.metrics), width // _NARROWEST))
     each = max(10, width // beside - 2)
@@ -105,7 +105,7 @@ def _block(name: str, values: object, width: int, height: int) -> list[str]:
 
 
 def facts(view: View, width: int) -> list[str]:
-    """Return what is known of a trial besides its metrics, a value a line."""
+    """Return the other values of a trial, one per line."""
     trial = view.trial
     lines = [trial.uid, f"{view.status or 'new'}  {shown(trial.description or '', width)}".rstrip()]
     for section in ("parameters", "tags", "metadata", "chronos"):

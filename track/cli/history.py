@@ -113,7 +113,7 @@ def log_verb(
     with reading(store) as reader:
         begin = to_moment(since)
         end = reader.protocol.journal.head() if follow else 0
-        # Find the trial before printing anything: it may not exist.
+        # Find the trial before printing anything, since it may not exist.
         with reader.protocol.read_state() as objects:
             found = None if trial is None else reader.find_in(objects, trial)
             by_stream = Subjects(objects, found)
@@ -128,7 +128,7 @@ def log_verb(
         wanted = (event for event in events if _is_wanted(event, begin, types))
         printed = _print_events(_last(wanted, count), by_stream, as_json=as_json)
         if follow:
-            # Events that came while the past was read have been printed already.
+            # Events that arrived during the read have been printed already.
             coming = reader.follow(max(end, printed))
             coming = (event for event in coming if stream in (None, event.stream))
             coming = (event for event in coming if _is_wanted(event, begin, types))
@@ -185,7 +185,7 @@ def _print_events(events: Iterable[Recorded], by_stream: Subjects, *, as_json: b
     if as_json:
         from track.exchange.text import export_events
 
-        # Line by line, since a follower wants each event as it comes.
+        # Print line by line, so that followed events appear at once.
         for event in events:
             export_events([event], sys.stdout, trial_of=by_stream.trial_of)
             sys.stdout.flush()

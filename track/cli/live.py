@@ -19,7 +19,7 @@ from track.reader import Reader
 from track.utils.printing import printable
 
 _AGES_S = 5.0
-"""How old a picture may be while nothing is recorded: ages grow, and silent trials are lost."""
+"""The time after which the view is renewed without new events, for ages and lost trials."""
 
 _STYLES = {
     "running": "cyan",
@@ -32,14 +32,14 @@ _STYLES = {
 
 
 class Live(App[None]):
-    """The trials of a store above, what was logged of the chosen one below.
+    """A table of the trials of a store above the values of the selected one.
 
     Parameters
     ----------
     reader
         the store, which a thread of this application reads
     where, sort, count
-        as of ``track ls``
+        as for ``track ls``
     interval_s
         how often to look for new events
     """
@@ -87,13 +87,13 @@ class Live(App[None]):
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to look."""
+        """Start reading."""
         self._table.focus()
         self.read(self.size.width)
         self.set_interval(self.interval_s, self._tick)
 
     def on_resize(self) -> None:
-        """Draw again with the room there is now."""
+        """Draw again with the new width."""
         self._again()
 
     def _tick(self) -> None:
@@ -106,7 +106,7 @@ class Live(App[None]):
 
     @work(thread=True, exclusive=True, group="table")
     def read(self, width: int, *, only_news: bool = False) -> None:
-        """Read the store in a thread, so that keys are answered however long that takes."""
+        """Read the store in a thread, so that long reads do not block the keys."""
         try:
             if only_news and not self._has_news():
                 return
@@ -164,7 +164,7 @@ class Live(App[None]):
         return table.coordinate_to_cell_key(table.cursor_coordinate).row_key.value
 
     def on_data_table_row_highlighted(self) -> None:
-        """Show the trial below the cursor."""
+        """Show the trial at the cursor."""
         self._show_chosen()
 
     def _show_chosen(self) -> None:
@@ -177,7 +177,7 @@ class Live(App[None]):
 
     @work(thread=True, exclusive=True, group="trial")
     def read_trial(self, uid: str, width: int) -> None:
-        """Read a trial in a thread, and show it below."""
+        """Read a trial in a thread, and show it below the table."""
         try:
             if self._with_details:
                 lines = facts(self.reader.view(uid), width)
@@ -204,7 +204,7 @@ class Live(App[None]):
         field.focus()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Look for what was asked for."""
+        """Apply the entered conditions or path."""
         if self._asked == "where":
             self.where = [part.strip() for part in event.value.split(";") if part.strip()]
         else:
@@ -213,17 +213,17 @@ class Live(App[None]):
         self._again()
 
     def action_dismiss(self) -> None:
-        """Leave the question, without an answer."""
+        """Close the prompt without an answer."""
         self._input.remove_class("asked")
         self._table.focus()
 
     def action_details(self) -> None:
-        """Show what else is known of the trial in place of its curves, or these again."""
+        """Switch between the curves and the other values of the trial."""
         self._with_details = not self._with_details
         self._show_chosen()
 
     def action_pause(self) -> None:
-        """Stop looking for new events, or go on."""
+        """Pause or resume reading new events."""
         self._paused = not self._paused
         if self._glance is not None:
             self._said.update(self._summary(self._glance))

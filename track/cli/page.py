@@ -27,7 +27,7 @@ def ui_verb(*, store: str | None, host: str, port: int, no_browser: bool, write:
             import webbrowser
 
             webbrowser.open(page.url)
-        # What there is of a store lives long: to look through it again and again takes longer
-        # than what a slider is moved for.
+        # The data of a store lives long, and a full collection would take longer than the time
+        # between two moves of a slider.
         gc.set_threshold(50_000, 20, 100)
         page.run()

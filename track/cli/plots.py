@@ -40,7 +40,7 @@ def _bar(value: float, low: float, high: float) -> str:
 
 
 def _fraction(value: float, low: float, high: float) -> float:
-    # Halved first: the difference of two very large numbers may overflow.
+    # Halve first, since the difference of two very large numbers may overflow.
     return 0.5 if high == low else (value / 2 - low / 2) / (high / 2 - low / 2)
 
 

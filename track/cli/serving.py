@@ -72,7 +72,7 @@ def _page_beside(host: str, port: int, backend: JournaledProtocol) -> Iterator[N
     from track.reader import Reader, open_store
     from track.ui import open_page
 
-    # It does not keep clients waiting; a store in memory is nowhere else.
+    # A second reader does not block clients; a store in memory exists only here.
     is_elsewhere = backend.uri is not None and not backend.uri.startswith(("memory:", "none:"))
     reader = open_store(backend.uri) if is_elsewhere else Reader(backend)
     try:

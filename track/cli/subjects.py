@@ -17,7 +17,7 @@ from track.projections.trials import stream_of, trial_of
 from track.structure import Trial
 
 _LONGEST = 24
-"""Characters of a name, unless more are needed to tell it from the others."""
+"""The length of a shown name, unless more is needed to distinguish it."""
 
 
 class Subjects:

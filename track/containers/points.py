@@ -11,18 +11,18 @@ LARGEST = 2**63 - 1
 
 
 class Unusable(Exception):
-    """What is kept somewhere cannot be used; the message says why."""
+    """Stored data cannot be used; the message says why."""
 
 
 class Stamp(NamedTuple):
-    """Which event a value is from.
+    """The time and position of the event that recorded a value.
 
     Attributes
     ----------
     at
         wall time in nanoseconds since 1970-01-01 UTC
     position
-        of the event in its journal
+        the position of the event in its journal
     """
 
     at: int = 0
@@ -48,7 +48,7 @@ class Points(NamedTuple):
 
     @classmethod
     def empty(cls) -> Points:
-        """Return columns of no points."""
+        """Return empty columns."""
         return cls(array("q"), array("q"), array("q"), array("d"))
 
     def part(self, start: int, stop: int) -> Points:
@@ -69,7 +69,7 @@ class Points(NamedTuple):
 
 
 class Extreme(NamedTuple):
-    """One point of many."""
+    """The step and value of one point."""
 
     place: int
     step: int
@@ -78,22 +78,22 @@ class Extreme(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What there is to know of some points without reading them.
+    """Facts about points that can be known without reading them.
 
     Attributes
     ----------
     length
-        how many there are
+        the number of points
     first, last
-        the points at both ends
+        the first and the last point
     first_position, last_position
-        of their events
+        the positions of their events
     low, high
-        the points with the least and with the largest value, None when all are NaN
+        the points with the smallest and the largest value, None if all are NaN
     gap
         the first point whose value is NaN, None without one
     latest
-        the largest time: clocks may go backwards
+        the largest time, which may not be the last since clocks may go backwards
     """
 
     length: int
@@ -108,18 +108,18 @@ class Summary(NamedTuple):
 
 
 def summarize(points: Points) -> Summary:
-    """Return the summary of some points, of which there is at least one."""
+    """Return the summary of at least one point."""
     values = points.values
 
     def at(index: int) -> Extreme:
         return Extreme(index, points.steps[index], points.times[index], values[index])
 
-    # A NaN anywhere makes the sum one; infinities of both signs do, too, and then nothing is lost.
+    # Any NaN makes the sum NaN. So do infinities of both signs, which only costs the fast path.
     total = sum(values)
     low: float | None
     high: float | None
     gap = None
-    if total == total:  # noqa: PLR0124 - which NaN is not
+    if total == total:  # noqa: PLR0124 - false for NaN only
         low, high = min(values), max(values)
     else:
         numbers = [value for value in values if value == value]  # noqa: PLR0124 - the same
@@ -140,23 +140,23 @@ def summarize(points: Points) -> Summary:
 
 
 class Chunk(ABC):
-    """Consecutive points of a series that may have to be read from somewhere first."""
+    """Consecutive points of a series that may have to be read from storage."""
 
     @property
     @abstractmethod
     def summary(self) -> Summary:
-        """Return the summary of the points, without reading them."""
+        """Return the summary of the points without reading them."""
 
     @abstractmethod
     def points(self) -> Points:
-        """Return the points. Whoever changes them changes a copy."""
+        """Return the points, which must not be changed; change a copy instead."""
 
     @abstractmethod
     def values(self) -> array[float]:
-        """Return the values alone."""
+        """Return only the values."""
 
     def without_positions(self) -> Points:
-        """Return the points; of positions there may be none."""
+        """Return the points, possibly without positions."""
         return self.points()
 
 
@@ -181,27 +181,27 @@ class LoadedChunk(Chunk):
 
 
 class Stored(ABC):
-    """The first points of a series, kept somewhere else."""
+    """The first points of a series, kept in storage."""
 
     count: int
     last_step: int
     last_value: float
     low: float | None
-    """The least and the largest value that is a number, None if none is."""
+    """The smallest and the largest number among the values, None without any."""
     high: float | None
 
     @abstractmethod
     def chunks(self) -> list[Chunk]:
-        """Return the chunks that hold them, in order."""
+        """Return the chunks of the points in order."""
 
     def sample(self, n: int, first: Any, last: Any) -> Points | None:
-        """Return a sample of them from where they are; None if it is to be made of the chunks.
+        """Return a sample of the points from storage, None if it must be made from the chunks.
 
         Parameters
         ----------
         n
-            how many points are wanted, about
+            the approximate number of points
         first, last
-            steps to begin and to end with; None for those of the series
+            the first and last step; None for those of the series
         """
         return None

@@ -13,19 +13,19 @@ from track.containers.types import typecode
 class RingBuffer:
     """Keeps the last ``n`` numbers.
 
-    Memory is taken as numbers come in, so a large ``n`` costs nothing until it is used.
+    Memory is allocated as numbers are added, so a large ``n`` costs nothing until it is used.
 
     Parameters
     ----------
     n
         number of elements to keep
     dtype
-        their kind, by name (``float32``, ``int64``...) or by its code in :mod:`array`
+        the type of the numbers, by name (``float32``, ``int64``, …) or type code of :mod:`array`
 
     Raises
     ------
     ValueError
-        ``n`` is less than 1, or there is no such kind
+        ``n`` is less than 1, or the type is unknown
     """
 
     __slots__ = ("_next", "_values", "n")
@@ -36,7 +36,7 @@ class RingBuffer:
             raise ValueError(f"a ring needs at least 1 element, not {n}")
         self._values: array[Any] = array(typecode(dtype))
         self._next = 0
-        """Where the next element goes, which is where the oldest is once the ring is full."""
+        """The index of the next element; once the ring is full, that of the oldest one."""
 
     @property
     def dtype(self) -> str:
@@ -44,7 +44,7 @@ class RingBuffer:
         return self._values.typecode
 
     def append(self, value: float) -> None:
-        """Add a number, in place of the oldest one when the ring is full."""
+        """Add a number, replacing the oldest one if the ring is full."""
         if len(self._values) < self.n:
             self._values.append(value)
         else:
@@ -53,7 +53,7 @@ class RingBuffer:
 
     def last(self) -> Any:
         """Return the newest number, None when there is none."""
-        # The index -1 is the end of the array, which is where the newest is when 0 comes next.
+        # If the next index is 0, the index -1 is the end of the array, where the newest is.
         return self._values[self._next - 1] if self._values else None
 
     def to_list(self) -> list[Any]:
@@ -67,13 +67,13 @@ class RingBuffer:
         return iter(self._ordered())
 
     def _ordered(self) -> array[Any]:
-        # Until the ring is full the next place is just past the end, so the first part is empty.
+        # Until the ring is full, the next index is the length, so the first part is empty.
         return self._values[self._next :] + self._values[: self._next]
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, RingBuffer):
             return NotImplemented
-        # As bytes, so that a ring that holds a NaN still equals its copy.
+        # Compare bytes, so that a ring with a NaN equals its copy.
         return self._key() == other._key()
 
     def _key(self) -> tuple[int, str, bytes]:

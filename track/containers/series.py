@@ -1,4 +1,4 @@
-"""Hold values by step, with the time of each, in little memory."""
+"""Hold values by step, with the times of their events, in little memory."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 from track.containers.points import LARGEST, Chunk, LoadedChunk, Points, Stamp, Stored
 
 _NOTHING = Points.empty()
-"""What nothing is added to: most series in a store are not being logged."""
+"""The shared empty columns of series to which nothing was added, as most in a store."""
 
 
 class StepSeries(MutableMapping[Any, Any]):
-    """A mapping step -> value, equal to the dictionary with the same items.
+    """A mapping of steps to values, equal to the dictionary with the same items.
 
-    As long as steps are growing integers and values are floats (a metric, that is) it takes 32
-    bytes an item, or none for those that are stored; the first item that does not fit turns it into
-    a dictionary.
+    As long as steps are growing integers and values are floats, as in most metrics, it takes 32
+    bytes per item, or none for stored items; the first item that does not fit converts it to a
+    dictionary.
     """
 
     __slots__ = ("_items", "_stamps", "_stored", "_tail")
@@ -35,19 +35,19 @@ class StepSeries(MutableMapping[Any, Any]):
 
     @classmethod
     def of_stored(cls, stored: Stored) -> StepSeries:
-        """Return the series whose points are kept somewhere else."""
+        """Return a series whose points are kept in storage."""
         series = cls()
         series._stored = stored
         return series
 
     @classmethod
     def of_points(cls, points: Points) -> StepSeries:
-        """Return the series that keeps its items in these columns.
+        """Return a series that keeps its items in these columns.
 
         Raises
         ------
         ValueError
-            they are of other kinds, or not equally long
+            the columns have other types or different lengths
         """
         kinds = tuple(column.typecode for column in points)
         if kinds != ("q", "q", "q", "d") or len({len(column) for column in points}) != 1:
@@ -58,7 +58,7 @@ class StepSeries(MutableMapping[Any, Any]):
 
     @classmethod
     def of_items(cls, items: Iterable[tuple[Any, Any, Stamp]]) -> StepSeries:
-        """Return the series of items that fit in no columns."""
+        """Return a series of items that do not fit in columns."""
         series = cls()
         series._items, series._stamps = {}, {}
         for step, value, stamp in items:
@@ -70,10 +70,10 @@ class StepSeries(MutableMapping[Any, Any]):
         self.put(step, value, Stamp())
 
     def put(self, step: Any, value: Any, stamp: Stamp) -> None:
-        """Set an item, and say which event it is from."""
+        """Set an item with the stamp of its event."""
         if self._items is None:
             tail, last = self._tail, self._last_step()
-            # Exact types: True is no step, and 1 must not come back as 1.0.
+            # Exact types: True is not a step, and 1 must not become 1.0.
             if type(step) is int and type(value) is float and (last is None or step > last):
                 if tail is _NOTHING:
                     tail = self._tail = Points.empty()
@@ -83,7 +83,7 @@ class StepSeries(MutableMapping[Any, Any]):
                     pass
                 else:
                     at, position = stamp
-                    # Faster than calls of min(), once for each event of a replay.
+                    # Faster than min(), and done for each event of a replay.
                     tail.times.append(at if at < LARGEST else LARGEST)  # noqa: FURB136
                     tail.positions.append(position if position < LARGEST else LARGEST)  # noqa: FURB136
                     tail.values.append(value)
@@ -111,7 +111,7 @@ class StepSeries(MutableMapping[Any, Any]):
         self._tail, self._stored = _NOTHING, None
 
     def extend(self, steps: Sequence[Any], values: Sequence[Any]) -> None:
-        """Set many items in order."""
+        """Set many items in order without stamps."""
         self.extend_points(steps, values, [0] * len(steps), [0] * len(steps))
 
     def extend_points(
@@ -121,7 +121,7 @@ class StepSeries(MutableMapping[Any, Any]):
         times: Sequence[int],
         positions: Sequence[int],
     ) -> None:
-        """Set many items in order, and say which event each is from."""
+        """Set many items in order with the stamps of their events."""
         if self._items is None and self._fits(steps, values):
             try:
                 column = steps if isinstance(steps, array) else array("q", steps)
@@ -149,9 +149,9 @@ class StepSeries(MutableMapping[Any, Any]):
         return are_growing(steps)
 
     def chunks(self) -> list[Chunk] | None:
-        """Return the points in order, None when they are in no columns.
+        """Return the points in order, None if they are not in columns.
 
-        Those in memory are the series' own: it may append to them.
+        Chunks in memory belong to the series, which may append to them.
         """
         if self._items is not None:
             return None
@@ -159,7 +159,7 @@ class StepSeries(MutableMapping[Any, Any]):
         return [*stored, LoadedChunk(self._tail)] if self._tail.steps else stored
 
     def points(self) -> Points | None:
-        """Return all points, None when they are in no columns."""
+        """Return all points, None if they are not in columns."""
         chunks = self.chunks()
         if chunks is None:
             return None
@@ -171,19 +171,19 @@ class StepSeries(MutableMapping[Any, Any]):
         return joined
 
     def unstored(self) -> tuple[Stored | None, Points] | None:
-        """Return what is stored and what is not yet; None when it is in no columns."""
+        """Return the stored points and those in memory, None if they are not in columns."""
         return None if self._items is not None else (self._stored, self._tail)
 
     def keep_stored(self, stored: Stored) -> None:
-        """Forget the points in memory: all are kept somewhere else now."""
+        """Replace the points in memory by stored ones."""
         self._stored, self._tail = stored, _NOTHING
 
     def stamps(self) -> dict[Any, Stamp]:
-        """Return which event each item is from, where they are in no columns."""
+        """Return the stamps by step of items that are not in columns."""
         return self._stamps or {}
 
     def last_item(self) -> tuple[Any, Any] | None:
-        """Return the last step and its value, without reading the others; None without any."""
+        """Return the last step and its value without reading the others, None if empty."""
         if self._items is not None:
             step = next(reversed(self._items), None)
             return (step, self._items[step]) if self._items else None
@@ -192,7 +192,7 @@ class StepSeries(MutableMapping[Any, Any]):
         return None if self._stored is None else (self._stored.last_step, self._stored.last_value)
 
     def extremes(self) -> tuple[float | None, float | None]:
-        """Return the least and the largest value that is a number, None if none is."""
+        """Return the smallest and the largest number among the values, None without any."""
         if self._items is not None:
             numbers = [v for v in self._items.values() if isinstance(v, (int, float)) and v == v]  # noqa: PLR0124 - not a number is not
         else:
@@ -202,7 +202,7 @@ class StepSeries(MutableMapping[Any, Any]):
         return min(numbers, default=None), max(numbers, default=None)
 
     def to_dict(self) -> dict[Any, Any]:
-        """Return a dictionary of its own."""
+        """Return a new dictionary with the items."""
         return dict(self._pairs())
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
@@ -212,7 +212,7 @@ class StepSeries(MutableMapping[Any, Any]):
         return chain.from_iterable(zip(p.steps, p.values, strict=True) for p in points)
 
     def copy(self) -> StepSeries:
-        """Return a series of its own."""
+        """Return a copy."""
         twin = StepSeries()
         if self._tail.steps:
             twin._tail = self._tail.part(0, len(self._tail.steps))
@@ -277,7 +277,7 @@ class StepSeries(MutableMapping[Any, Any]):
 
 
 class _Items(ItemsView[Any, Any]):
-    """The items, read in the order of the series and not step by step."""
+    """The items, read in order instead of one by one."""
 
     _mapping: StepSeries
 
@@ -286,7 +286,7 @@ class _Items(ItemsView[Any, Any]):
 
 
 class _Values(ValuesView[Any]):
-    """The values, read in the order of the series and not step by step."""
+    """The values, read in order instead of one by one."""
 
     _mapping: StepSeries
 
@@ -297,7 +297,7 @@ class _Values(ValuesView[Any]):
 def are_growing(steps: Sequence[Any]) -> bool:
     """Return whether each number is larger than the one before."""
     if isinstance(steps, array) and len(steps) > 1 and steps[-1] - steps[0] == len(steps) - 1:
-        # Most count up by one, and comparing with that is ten times as fast.
+        # Most steps count up by one, which is ten times as fast to compare.
         return steps == array(steps.typecode, range(steps[0], steps[-1] + 1)) or all(
             map(lt, steps, islice(steps, 1, None))
         )
@@ -305,11 +305,11 @@ def are_growing(steps: Sequence[Any]) -> bool:
 
 
 def clamped(numbers: Sequence[int]) -> Sequence[int]:
-    """Return numbers as a column can hold them: no clock shows more, and no journal is longer."""
+    """Limit unsigned numbers to those that a column can hold; real ones are far smaller."""
     if isinstance(numbers, array) and numbers.typecode == "Q":
         column = array("q")
         column.frombytes(numbers.tobytes())
-        # As signed numbers the largest ones are negative.
+        # Larger numbers are negative when read as signed ones.
         return column if not column or min(column) >= 0 else [min(n, LARGEST) for n in numbers]
     if isinstance(numbers, (array, range)):
         return numbers
@@ -317,7 +317,7 @@ def clamped(numbers: Sequence[int]) -> Sequence[int]:
 
 
 def _index(steps: array[int], step: Any) -> int | None:
-    """Return where a step is, None when it is not there."""
+    """Return the index of a step, None if it is missing."""
     if not steps:
         return None
     try:

@@ -16,24 +16,24 @@ NUMPY_NAMES: Final = {
     "uint32": "I",
     "uint64": "Q",
 }
-"""The names users know, and the type codes of :mod:`array` they stand for."""
+"""The type codes of :mod:`array` by the names of NumPy."""
 
 TYPECODES: Final = frozenset("bBhHiIlLqQfd")
-"""Every type code of :mod:`array` that holds numbers."""
+"""All numeric type codes of :mod:`array`."""
 
 
 def typecode(dtype: str) -> str:
-    """Return the type code of a kind of number.
+    """Return the type code for the name or code of a type of numbers.
 
     Raises
     ------
     ValueError
-        there is no such kind
+        the type is unknown
     """
     code = NUMPY_NAMES.get(dtype, dtype)
     if code not in TYPECODES:
         raise ValueError(
-            f"{dtype!r} is not a kind of number: give one of {', '.join(NUMPY_NAMES)}, "
-            f"or a type code among {' '.join(sorted(TYPECODES))}"
+            f"{dtype!r} is not a numeric type: use one of {', '.join(NUMPY_NAMES)}, "
+            f"or one of the type codes {' '.join(sorted(TYPECODES))}"
         )
     return code

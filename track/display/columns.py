@@ -15,10 +15,10 @@ from track.projections.paths import leaves, parse_path, write_path
 from track.trial_summary import TrialSummary, value_at
 
 _LONGEST = 24
-"""Characters of a text in a column, unless more are needed to tell it from the others."""
+"""The length of a text in a column, unless more is needed to distinguish it."""
 
 _LEADING = 2
-"""The number of parameters before the first metric, if names tell the trials apart as well."""
+"""The number of parameters before the first metric, if names distinguish the trials, too."""
 
 _NAMED = 8
 """The number of hidden columns that are listed."""
@@ -43,13 +43,13 @@ class _Choice(NamedTuple):
     """The paths of possible columns."""
 
     first: list[str]
-    """Always shown."""
+    """Columns that are always shown."""
 
     wanted: list[str]
-    """Shown if they fit, in this order of preference."""
+    """Columns to show if they fit, in order of preference."""
 
     last: list[str]
-    """The same for all trials."""
+    """Paths with the same value for all trials."""
 
 
 def columns_of(
@@ -152,7 +152,7 @@ def _texts_of(summaries: Sequence[TrialSummary], section: str) -> dict[str, list
 
 
 def _differ(texts: list[str], summaries: Sequence[TrialSummary]) -> bool:
-    """Return whether values tell the trials apart; the values of a single trial always do."""
+    """Return whether values distinguish the trials; the values of a single trial always do."""
     return len(texts) < len(summaries) or len(set(texts)) > 1 or len(summaries) == 1
 
 

@@ -254,7 +254,7 @@ class CockRoachDB:
         found = {}
         for line in lines.splitlines() if isinstance(lines, str) else lines:
             name, colon, value = line.strip().partition(":")
-            # The title has a time in it.
+            # The title contains a time, and so a colon.
             if colon and not name.startswith(("*", "CockroachDB node starting")):
                 found[name.strip()] = value.strip()
         self.properties.update(found)
@@ -310,7 +310,7 @@ class CockRoachDB:
         Everyone must ask the same node: two nodes that are asked start two clusters.
         """
         command = [_find_program(), "init", "--insecure", f"--host={self.join[0]}"]
-        # What it says goes where the node prints: a failure shows what was printed last.
+        # Its output goes to the file of the node, so that a failure shows it.
         said = len(self._printed())
         asking = _spawn(command, self._output)
         try:
@@ -377,7 +377,7 @@ class CockRoachDB:
             try:
                 shutil.rmtree(self._folder)
             except OSError as error:
-                # There may be nobody to raise to, and the node has been stopped.
+                # Only warn: this may be the end of the process, and the node has stopped.
                 logger.warning("could not remove the data of %s: %s", self, error)
             if self._made_location:
                 with suppress(OSError):  # it has other files in it

@@ -1,7 +1,7 @@
 """Convert events to payloads and back: the envelope, schema versions and upcasters.
 
-A payload is one msgpack array of seven, ``[tag, version, stream, producer, sequence, at, body]``,
-whose first six items have a fixed width (``docs/format.md``): an envelope can be read without
+A payload is one msgpack array of seven items, ``[tag, version, stream, producer, sequence, at,
+body]``. The first six have a fixed width (``docs/format.md``), so an envelope can be read without
 parsing, and payloads of one shape can be read by the thousand (:mod:`track.events.columns`).
 """
 
@@ -20,19 +20,19 @@ ENVELOPE = Struct(">4sQBQBIBQ")
 """Array header, tag, version and a uint64 marker; then marked stream, producer, sequence, at."""
 
 NUMBER_AND_TIME = Struct(">IBQ")
-"""The end of an envelope: the sequence, and the marked time. All before it is a *prefix*, the same
-in all events of one kind that one producer records about one subject."""
+"""The end of an envelope: the sequence, and the marked time. Everything before it is a *prefix*,
+equal in all events of one kind that one producer records about one subject."""
 
 STREAM = slice(4, 12)
-"""Where a payload has its stream."""
+"""The position of the stream in a payload."""
 
 AT = slice(27, 35)
-"""Where a payload has its time."""
+"""The position of the time in a payload."""
 
 UINT64, UINT32 = 0xCF, 0xCE
 MAX_SEQUENCE = 2**32 - 1
 MAX_PAYLOAD = 2**24 - 1
-"""The longest payload in bytes, on every backend: the record header has 24 bits for it."""
+"""The longest payload in bytes on every backend, since record headers have 24 bits for it."""
 
 MAX_BODY = MAX_PAYLOAD - ENVELOPE.size
 PREFIX_SIZE = ENVELOPE.size - NUMBER_AND_TIME.size
@@ -40,7 +40,7 @@ PREFIX_SIZE = ENVELOPE.size - NUMBER_AND_TIME.size
 Upcaster = Callable[[list[Any]], list[Any]]
 
 UPCASTERS: dict[Kind, Upcaster] = {}
-"""For each outdated (tag, version): its fields -> those of the next version."""
+"""Functions from the fields of an outdated (tag, version) to those of the next version."""
 
 
 def stream_id(kind: str, uid: str) -> int:
@@ -51,7 +51,7 @@ def stream_id(kind: str, uid: str) -> int:
     kind
         ``project``, ``group``, ``trial``, ``process`` or ``search``
     uid
-        its uid
+        the uid of the subject
     """
     from hashlib import blake2b
 
@@ -60,35 +60,35 @@ def stream_id(kind: str, uid: str) -> int:
 
 
 def prefix_of(kind: type[Event], stream: int, producer: int) -> bytes:
-    """Return the prefix of the payloads of a kind of event, see :data:`NUMBER_AND_TIME`."""
+    """Return the payload prefix of a kind of event, see :data:`NUMBER_AND_TIME`."""
     envelope = ENVELOPE.pack(_HEADS[kind], stream, UINT64, producer, UINT32, 0, UINT64, 0)
     return envelope[:PREFIX_SIZE]
 
 
 class Encoder:
-    """Encodes events with one reused buffer. Not for two threads at once."""
+    """Encodes events with one reused buffer, for one thread at a time."""
 
     def __init__(self) -> None:
         self._pack: Callable[[list[Any]], bytes] = new_packer().pack
 
     def body(self, kind: type[Event], fields: list[Any]) -> bytes:
-        """Return the end of a payload, which follows its envelope.
+        """Return the body of a payload, which follows the envelope.
 
         Parameters
         ----------
         kind, fields
-            class of the event, one of the catalogue, and its fields in order
+            the class of the event, one of the catalogue, and its fields in order
 
         Raises
         ------
         EncodingError
-            a value cannot be logged (the message names its key), or all of it is too large
+            a value cannot be logged (the message names its key), or the body is too large
         """
         try:
             body = self._pack(fields)
-        except Exception:  # noqa: BLE001 - whatever it was, the careful way finds and names it
+        except Exception:  # noqa: BLE001 - the careful way below finds and names the cause
             body = pack_values(fields, kind._fields)
-        # Each level takes a byte, so what training loops log is not even looked at.
+        # Each level takes a byte, so short bodies need no check.
         if len(body) > MAX_DEPTH:
             _check(kind, fields, body)
         return body
@@ -107,7 +107,7 @@ class Encoder:
         Parameters
         ----------
         kind, fields
-            class of the event, and its fields in order
+            the class of the event, and its fields in order
         stream, producer, sequence, at
             see :class:`~track.events.types.Recorded`
 
@@ -127,7 +127,7 @@ class Encoder:
 
 
 def _check(kind: type[Event], fields: list[Any], body: bytes) -> None:
-    """Make sure that an event is neither nested too deeply nor too large."""
+    """Check that an event is neither nested too deeply nor too large."""
     check_depth(fields, kind._fields)
     if len(body) > MAX_BODY:
         raise EncodingError(
@@ -137,9 +137,9 @@ def _check(kind: type[Event], fields: list[Any], body: bytes) -> None:
 
 
 def fields_of(event: Event) -> list[Any]:
-    """Return the fields of an event as they are written: trailing ones that say nothing are not.
+    """Return the fields of an event as they are written, without trailing default values.
 
-    What was added to an event later has a default, and costs nothing where it is not used.
+    Fields that were added later have defaults, and take no space unless they are used.
     """
     fields: list[Any] = [*event]
     names, defaults = event._fields, event._field_defaults
@@ -154,7 +154,7 @@ def _head(kind: Kind) -> bytes:
 
 _HEADS = {event: _head(kind) for event, kind in CATALOGUE.items()}
 _CLASSES = {kind.tag: (kind.version, event) for event, kind in CATALOGUE.items()}
-"""tag -> current version of the schema, and the class."""
+"""The current schema version and the class of each tag."""
 
 
 _MARKERS = (0x97, UINT64, UINT64, UINT32, UINT64)
@@ -163,10 +163,10 @@ _new: Callable[[Any, Any], Any] = tuple.__new__
 
 
 def decode(position: int, payload: bytes) -> Recorded:
-    """Return the event of a payload, in today's shape.
+    """Return the event of a payload in the current version of its schema.
 
-    What cannot be understood (a newer event, bytes that are no event) comes back as
-    :class:`~track.events.types.Unknown` and is never an error: a journal keeps it.
+    A payload that cannot be understood (a newer event, or no event at all) becomes an
+    :class:`~track.events.types.Unknown`, not an error, since journals keep such payloads.
     """
     try:
         head, stream, mark_1, producer, mark_2, sequence, mark_3, at = _unpack_envelope(payload)
@@ -177,14 +177,14 @@ def decode(position: int, payload: bytes) -> Recorded:
         if len(payload) > ENVELOPE.size + MAX_DEPTH and is_too_deep(body):
             return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
         event = _revive_event(head[1], head[2], body)
-    except Exception:  # noqa: BLE001 - msgpack raises whatever it likes on bytes that are not ours
+    except Exception:  # noqa: BLE001 - msgpack may raise anything on foreign bytes
         return Recorded(position, 0, 0, 0, 0, Unknown(0, 0, payload))
     recorded: Recorded = _new(Recorded, (position, at, producer, sequence, stream, event))
     return recorded
 
 
 class Envelope(NamedTuple):
-    """What a payload says of its event without being parsed, see :class:`Recorded`."""
+    """The part of a payload that can be read without parsing, see :class:`Recorded`."""
 
     tag: int
     stream: int
@@ -194,7 +194,7 @@ class Envelope(NamedTuple):
 
 
 def envelope(payload: bytes) -> Envelope | None:
-    """Return the envelope of a payload, None when it is no event."""
+    """Return the envelope of a payload, None if it is not an event."""
     if len(payload) < ENVELOPE.size:
         return None
     head, stream, mark_1, producer, mark_2, sequence, mark_3, at = _unpack_envelope(payload)
@@ -204,12 +204,12 @@ def envelope(payload: bytes) -> Envelope | None:
 
 
 def identify(payload: bytes) -> tuple[int, int] | None:
-    """Return the producer and the sequence of a payload, None when it is no event."""
+    """Return the producer and the sequence of a payload, None if it is not an event."""
     return _identity_at(payload, 0, len(payload))
 
 
 def identify_record(record: Record) -> tuple[int, int] | None:
-    """Return the producer and the sequence in a record, None when it is no event's."""
+    """Return the producer and the sequence of a record, None if it does not hold an event."""
     if record[MASK_AT]:
         return identify(payload_of(record))
     return _identity_at(record, HEADER_SIZE, len(record) - OVERHEAD)
@@ -235,7 +235,7 @@ def _revive_event(tag: int, version: int, body: list[Any]) -> Event:
     if version != current:
         return Unknown(tag, version, body)
     if len(body) == len(kind._fields):
-        # In a third of the time: the constructor of a NamedTuple is a Python function.
+        # Takes a third of the time of the constructor, which is a Python function.
         event: Event = _new(kind, body)
         return event
     # A later writer of the same version may have added fields at the end.

@@ -1,10 +1,10 @@
 """Convert many payloads of one shape to columns, without parsing each.
 
-A training loop logs the same metrics over and over: payloads of equal length whose structural bytes
-(array and map headers, names, type markers) are all the same. :func:`decode_columns` compares those
-bytes for a thousand payloads in one operation, and gathers each number's bytes by their stride. It
-gives what decoding one by one would give, or None when it cannot; that equality is a tested law,
-and this module may be deleted without changing a result.
+A training loop logs the same metrics over and over. The payloads have equal length, and their
+structural bytes (array and map headers, names, type markers) are the same. :func:`decode_columns`
+compares these bytes for a thousand payloads in one operation, and gathers the bytes of each number
+by their stride. The result equals that of decoding one by one, or is None; a test checks that
+equality. This module only saves time.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _ENVELOPE_MASK = (
 )
 _STREAM, _PRODUCER, _AT = 4, 13, 27
 _MARKERS = (0xCF, 0xCE, 0xCF, 0x93)
-"""In front of producer, sequence and time, and of the three fields of the body."""
+"""The markers before producer, sequence and time, and before the fields of the body."""
 
 _FIXMAP, _FIXMAP_MOST, _FIXSTR, _FIXSTR_MOST = 0x80, 15, 0xA0, 31
 _FLOAT, _NIL, _FIXINT = b"\xcb", b"\xc0", 0x7F
 _STEP_WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _WIDTH = 8
 FEWEST = 8
-"""Fewer payloads than this are not worth a shape."""
+"""The least number of payloads for which computing a shape is worth it."""
 
 
 class Columns(NamedTuple):
@@ -42,7 +42,7 @@ class Columns(NamedTuple):
     streams, producers, times, steps
         one item per event
     metrics
-        name -> one float per event
+        one float per event, by name
     """
 
     streams: array[int]
@@ -53,14 +53,14 @@ class Columns(NamedTuple):
 
 
 class _Slot(NamedTuple):
-    """Where a big-endian number is in a payload."""
+    """The position and width of a big-endian number in a payload."""
 
     offset: int
     width: int
 
 
 class _Shape(NamedTuple):
-    """How to read payloads like one that was seen: ``payload & mask == structure``."""
+    """Describes payloads that are read alike: ``payload & mask == structure``."""
 
     mask: bytes
     structure: bytes
@@ -74,7 +74,7 @@ def is_metrics(payload: bytes) -> bool:
 
 
 def decode_columns(payloads: list[bytes]) -> Columns | None:
-    """Decode payloads at once, or return None when their lengths or shapes differ."""
+    """Decode payloads at once, or return None if their lengths or shapes differ."""
     if len(payloads) < FEWEST or len({*map(len, payloads)}) != 1:
         return None
     try:
@@ -84,7 +84,7 @@ def decode_columns(payloads: list[bytes]) -> Columns | None:
     if shape is None:
         return None
     joined, stride = b"".join(payloads), len(payloads[0])
-    # One AND of two long integers blanks the numbers of all payloads at once.
+    # One AND of two long integers clears the numbers of all payloads at once.
     mask, structure = _repeat(shape.mask, len(payloads)), _repeat(shape.structure, len(payloads))
     if int.from_bytes(joined, "big") & mask != structure:
         return None
@@ -106,7 +106,7 @@ def _repeat(pattern: bytes, count: int) -> int:
 
 
 def _gather(data: bytes, stride: int, slot: _Slot, typecode: str) -> array[Any]:
-    """Return the number that each stretch of ``stride`` bytes has in a slot."""
+    """Return the number in a slot of each ``stride`` bytes."""
     native = bytearray(len(data) // stride * _WIDTH)
     for byte in range(slot.width):
         place = slot.width - 1 - byte if sys.byteorder == "little" else _WIDTH - slot.width + byte
@@ -117,7 +117,7 @@ def _gather(data: bytes, stride: int, slot: _Slot, typecode: str) -> array[Any]:
 
 
 def _shape_of(payload: bytes) -> _Shape | None:
-    """Read the shape of ``[step, {name: float, …}, None]`` with an integer step, else None."""
+    """Return the shape of ``[step, {name: float, …}, None]`` with an integer step, else None."""
     position = ENVELOPE.size
     markers = payload[12], payload[21], payload[26], payload[position]
     if not payload.startswith(_HEAD) or markers != _MARKERS:
@@ -125,7 +125,7 @@ def _shape_of(payload: bytes) -> _Shape | None:
     step = _step_slot(payload, position + 1)
     if step is None:
         return None
-    # A small integer is its own marker, of which the highest bit says so.
+    # A small integer is its own marker, recognised by its highest bit.
     marker = b"\x80" if step.offset == position + 1 else b"\xff" + bytes(step.width)
     masks = [_ENVELOPE_MASK, b"\xff", marker, b"\xff"]
     position = step.offset + step.width
@@ -161,9 +161,9 @@ def _step_slot(payload: bytes, position: int) -> _Slot | None:
 def by_stream(
     columns: Columns, positions: Sequence[int]
 ) -> Iterator[tuple[int, Columns, array[int]]]:
-    """Split columns and positions into those of each stream.
+    """Split columns and positions by stream.
 
-    What happens to different trials commutes.
+    Events of different trials may be applied in any order.
     """
     column = array("Q", positions)
     streams = columns.streams

@@ -4,17 +4,17 @@
 
     magic 3 | version 1 | payload length 3 | mask 1 | rest 4 | header CRC 4 | payload | CRC 4
 
-Two properties carry the whole of recovery:
+Recovery relies on two properties:
 
-* The magic bytes never occur inside a payload (``mask`` sees to that), so an intact record found
-  anywhere is a record somebody appended, never a piece of another one.
+* The magic bytes never occur inside a payload (``mask`` ensures that), so an intact record found
+  anywhere was appended as a record and is not a piece of another one.
 * The closing CRC continues from :data:`SEED`, and a CRC-32 over data and its own checksum always
-  ends in that very value. A run of intact records therefore maps ``SEED`` to ``SEED``: one call
-  checks a megabyte.
+  has that value. So a run of intact records maps ``SEED`` to ``SEED``, and one call checks a
+  megabyte.
 
-A third one carries delivery: a header ends with its own CRC, so the closing CRC is the same
-whatever the header says. Payload and closing CRC are sealed where an event is recorded; to append
-the record elsewhere, its header alone is written anew.
+Delivery relies on a third one: a header ends with its own CRC, so the closing CRC does not depend
+on the header. Payload and closing CRC are made where an event is recorded; appending the record
+elsewhere only replaces its header.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ SEED = 0x2144DF1C
 
 _FIELDS = Struct("<3sBII")
 WORDS = Struct("<4xII4x")
-"""Of a header: the length and the mask as one number, and the rest."""
+"""The fields of a header: length and mask as one number, and the rest of the group."""
 _CRC = Struct("<I")
 HEADER_SIZE = WORDS.size
 MASK_AT = 7
-"""Offset of the mask in a header."""
+"""The offset of the mask in a header."""
 _REST_AT = 8
-"""Offset of the number of bytes of the group that follow, in a header."""
+"""The offset in a header of the number of remaining bytes of the group."""
 
 CRC_SIZE = _CRC.size
 OVERHEAD = HEADER_SIZE + CRC_SIZE
 MAX_LENGTH = 2**24 - 1
 MAX_GROUP = 2**26
-"""Bytes of one group of records: a reader holds a whole group before it can yield any of it."""
+"""The largest group of records in bytes, which a reader must hold as a whole."""
 
 
 Record = bytes
-"""A whole record, header included, as a writer made it."""
+"""A whole record with its header."""
 
 
 def _header(length: int, mask: int) -> bytes:
@@ -59,14 +59,14 @@ def _header(length: int, mask: int) -> bytes:
 
 
 _COMMON = 4096
-"""Payloads that are shorter have their headers kept; it bounds what is kept, any number does."""
+"""The length below which headers are cached, to limit the cache; any number does."""
 
 _plain_headers: dict[int, bytes] = {}
-"""Headers of lone unmasked records by payload length: most records have one of few lengths."""
+"""Headers of single unmasked records by payload length; few lengths are common."""
 
 
 def frame(payload: bytes) -> Record:
-    """Return the record of a payload that is appended alone.
+    """Return the record of a payload that is not part of a group.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def frame(payload: bytes) -> Record:
     Raises
     ------
     EncodingError
-        the payload was crafted to defeat the mask
+        the payload was crafted so that no mask works
     """
-    # Looking for one byte takes a tenth of the time of looking for three.
+    # Searching one byte takes a tenth of the time of searching three.
     if not (MAGIC[0] in payload and MAGIC in payload):
         length = len(payload)
         record = (_plain_headers.get(length) or _plain_header(length)) + payload
@@ -89,12 +89,12 @@ def frame(payload: bytes) -> Record:
 
 
 def framer(prefix: bytes) -> Callable[[bytes], bytes]:
-    """Return what frames payloads that begin alike: given the rest of one, it returns the record.
+    """Return a function that frames payloads with a common prefix, given the rest of each.
 
-    It does what :func:`frame` does with the whole payload, but for what can be done once.
+    Its result equals that of :func:`frame` for the whole payload, but takes less time.
     """
     starts: dict[int, tuple[bytes, int]] = {}
-    """Length of the rest -> what comes before it in a plain record, and the checksum of that."""
+    """The beginning of an unmasked record, and its checksum, by the length of the rest."""
 
     def start_of(length: int) -> tuple[bytes, int]:
         start = _plain_header(len(prefix) + length) + prefix
@@ -112,7 +112,7 @@ def framer(prefix: bytes) -> Callable[[bytes], bytes]:
             return frame(prefix + rest)
         return start + rest + crc.to_bytes(4, "little")
 
-    # What ends a prefix must not become a magic with what follows.
+    # The end of the prefix and the rest may form the magic together.
     ends_in_a_start = any(prefix.endswith(MAGIC[:size]) for size in range(1, len(MAGIC)))
     if ends_in_a_start or MAGIC in prefix:
         return lambda rest: frame(prefix + rest)
@@ -127,7 +127,7 @@ def _plain_header(length: int) -> bytes:
 
 
 def _frame_masked(payload: bytes) -> Record:
-    """Return the record with the smallest mask under which nothing in it misleads a reader."""
+    """Return the record with the smallest mask that removes the magic from it."""
     for mask in range(256):
         masked = xor(payload, mask)
         if MAGIC in masked:
@@ -136,22 +136,22 @@ def _frame_masked(payload: bytes) -> Record:
         crc = crc32(record, SEED)
         if not _ends_in_a_start(crc):
             return record + crc.to_bytes(4, "little")
-    # Each of the masks needs three bytes of its own in the payload to fail, so only a payload built
-    # for it gets here. Refusing it is better than giving up the guarantee for everybody.
+    # A payload that defeats a mask needs three bytes for it, so only a crafted one defeats them
+    # all. Refusing it is better than giving up the guarantee.
     raise EncodingError("the value was crafted so that no record can hold it: log it with log_file")
 
 
 def _ends_in_a_start(crc: int) -> bool:
     """Return whether a closing CRC ends with the bytes that begin a record.
 
-    If such a record was cut short by as much, the next one would complete it, and lack its start.
+    If such a record lost these bytes, those of the next record would complete it.
     """
     trailer = crc.to_bytes(4, "little")
     return any(trailer.endswith(START[:size]) for size in range(1, 5))
 
 
 def frame_group(payloads: Sequence[bytes]) -> bytes:
-    """Return the records of payloads that are appended together, all or none.
+    """Return the records of payloads that form a group, appended all or none.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def frame_group(payloads: Sequence[bytes]) -> bytes:
 
 
 def group(records: Sequence[Record]) -> bytes:
-    """Return records as they are appended together, all or none.
+    """Return records as a group, appended all or none.
 
     Raises
     ------
@@ -189,7 +189,7 @@ def _check_group(count: int, size: int) -> None:
 
 
 def alone(record: Record) -> Record:
-    """Return a record that belongs to no group."""
+    """Return a record that is not part of a group."""
     return record if record.startswith(_NONE_FOLLOWS, _REST_AT) else group([record])
 
 
@@ -202,12 +202,12 @@ def payload_of(record: Record) -> bytes:
 
 
 def are_sound(records: Sequence[Record], data: bytes) -> bool:
-    """Return whether records hold all that readers rely on, so that they may go into a journal.
+    """Return whether records have all properties that readers rely on.
 
     Parameters
     ----------
     records
-        what looks like records that are appended alone
+        the alleged records, not part of groups
     data
         all of their bytes
     """
@@ -222,7 +222,7 @@ def are_sound(records: Sequence[Record], data: bytes) -> bool:
 
 
 _AFTER_A_START = [START[:size] + START for size in range(1, 5)]
-"""A record that ends in what a record starts with, and the next one."""
+"""Matches the end of a record that may be the start of another one."""
 
 
 def xor(data: bytes, mask: int) -> bytes:

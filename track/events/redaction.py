@@ -1,7 +1,7 @@
 """Erase the content of an event, keeping its length, its producer and its time.
 
-Since every payload keeps its length, every position keeps its event, in a file, too. What is left
-over is taken by one more field, of the right size, that no reader looks at.
+Every payload keeps its length, so events keep their positions, even in a file. The space that
+remains is filled by an additional field of the right size, which readers ignore.
 """
 
 from __future__ import annotations
@@ -32,24 +32,23 @@ _FIXSTR, _FIXSTR_MOST = 0xA0, 31
 
 
 def redact(payload: bytes) -> bytes:
-    """Return a payload of the same length and envelope that says nothing of what was logged.
+    """Return a payload of the same length and envelope without the logged content.
 
-    That a trial was made, started, changed its status and ended is kept, and which process ran it,
-    as that is the structure of a log; every other event becomes a
-    :class:`~track.events.types.Redacted`.
+    The events that a trial was created, started, changed its status and ended remain, with the
+    process that ran it. Every other event becomes a :class:`~track.events.types.Redacted`.
 
     Raises
     ------
     JournalError
-        it is no event
+        the payload is not an event
     """
     event = decode(0, payload)
     if isinstance(event.event, Unknown) and not event.event.tag:
         raise JournalError("a payload that is not an event cannot be redacted")
     kept = _KEPT.get(type(event.event), _nothing)(event.event)
-    # An event of an older version may have been shorter than the least that is kept of it today.
+    # An event of an older version may be too short for the remaining fields.
     erased = _encoded(kept, event, len(payload)) or _encoded(Redacted(), event, len(payload))
-    assert erased is not None  # it has no fields
+    assert erased is not None  # it has no fields, so it always fits
     return erased
 
 
@@ -78,12 +77,12 @@ _KEPT: dict[type[Any], Callable[[Any], Event]] = {
     TrialRestored: lambda event: event,
     TrialRedacted: lambda event: event,
 }
-"""What is left of those events that are not erased as a whole."""
+"""The functions that erase a part of an event; other events are erased as a whole."""
 
 
 def _encoded(event: Event, of: Recorded, length: int) -> bytes | None:
-    """Return the payload of an event, filled up to a length; None if it is longer."""
-    # Whole first: what fills it up is then behind every field, and taken for none.
+    """Return the payload of an event, filled to a length, or None if it is too long."""
+    # All fields first, so that the filler comes after them and is not read as one.
     for fields in ([*event], fields_of(event)):
         payload = Encoder().encode(type(event), fields, of.stream, of.producer, of.sequence, of.at)
         missing = length - len(payload)
@@ -96,7 +95,7 @@ def _encoded(event: Event, of: Recorded, length: int) -> bytes | None:
 
 
 def _filler(size: int) -> bytes:
-    """Return a msgpack value of some size: nil, or a string of spaces."""
+    """Return a msgpack value of the given size: nil, or a string of spaces."""
     if size == 1:
         return _NIL
     if size <= 1 + _FIXSTR_MOST:

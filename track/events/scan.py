@@ -1,7 +1,7 @@
 """Find the records in the bytes of a journal, intact or damaged (``docs/format.md``).
 
-A run of sound records is followed from header to header and proved by one checksum. Where that
-fails, every record is checked by itself, and the next one is looked for byte by byte.
+A run of intact records is followed from header to header and verified by one checksum. If that
+fails, every record is checked by itself, and the next one is searched byte by byte.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from track.events.record import (
 )
 
 Beyond = Callable[[int], int | None]
-"""An offset in a journal -> where the first record at or behind it begins, None without one."""
+"""Returns the offset of the first record at or after an offset in a journal, or None."""
 
 
 class Damage(NamedTuple):
     """A range of bytes that holds no intact record.
 
-    ``torn``: cut short while it was written, never acknowledged. ``corrupt``: anything else.
+    The reason is ``torn`` (cut short while written, never acknowledged) or ``corrupt``.
     """
 
     start: int
@@ -42,24 +42,24 @@ class Damage(NamedTuple):
     reason: Literal["torn", "corrupt"]
 
     def joined(self, other: Damage) -> Damage:
-        """Return the range of both; what may have been acknowledged decides what is said of it."""
+        """Return the joined range, which is corrupt if either part is."""
         start, end = min(self.start, other.start), max(self.end, other.end)
         return Damage(start, end, max(self.reason, other.reason, key="torn corrupt".index))
 
 
 class Scan(NamedTuple):
-    """What a piece of a journal holds.
+    """The content of a piece of a journal.
 
     Attributes
     ----------
     ends, payloads
-        of the intact records, in order; ``ends`` are offsets just past each record
+        the end offsets and the payloads of the intact records, in order
     damage
-        the ranges in between
+        the damaged ranges between them
     consumed
-        offset up to which the journal is settled; what follows may still be in the writing
+        the offset up to which the journal is settled; the rest may still be being written
     at_end
-        whether nothing behind ``consumed`` can be settled before more is appended
+        whether nothing after ``consumed`` can be settled before more is appended
     """
 
     ends: list[int]
@@ -79,12 +79,12 @@ def scan(data: bytes, base: int = 0, beyond: Beyond | None = None) -> Scan:
     base
         their offset in the journal
     beyond
-        what finds the next record where ``data`` does not tell; None when the journal ends there
+        finds the next record after ``data``; None if the journal ends there
 
     Raises
     ------
     NewerFormat
-        a record has a later format version, and nothing in front of it can be settled
+        a record has a later format version, and nothing before it can be settled
     """
     ends, payloads = _walk(data)
     stop = ends[-1] if ends else 0
@@ -107,9 +107,9 @@ def scan(data: bytes, base: int = 0, beyond: Beyond | None = None) -> Scan:
 
 
 def _walk(data: bytes) -> tuple[list[int], list[bytes]]:
-    """Follow the sound headers from the start, up to the last settled record.
+    """Follow the sound headers from the start to the last settled record.
 
-    The caller proves or refutes the records with one checksum over all that was walked.
+    The caller verifies the records by one checksum over all of them.
     """
     ends: list[int] = []
     payloads: list[bytes] = []
@@ -151,7 +151,7 @@ _LONGEST_RUN = 4096
 
 
 def _walk_run(data: bytes, position: int, length: int) -> list[bytes]:
-    """Return the payloads from a position on, as far as all have the very same header."""
+    """Return the payloads from a position on while their headers are identical."""
     header = data[position : position + HEADER_SIZE]
     layout = Struct(f"{HEADER_SIZE}s{length}s{CRC_SIZE}x")
     payloads: list[bytes] = []
@@ -170,7 +170,7 @@ def _walk_run(data: bytes, position: int, length: int) -> list[bytes]:
 
 
 class _Found(NamedTuple):
-    """An intact record, or a stretch without one (``payload`` is None)."""
+    """An intact record, or a range without one (``payload`` is None)."""
 
     start: int
     end: int
@@ -180,7 +180,7 @@ class _Found(NamedTuple):
 
 
 class _Header(NamedTuple):
-    """A sound header without an intact record; its ``end`` and ``rest`` are what it claims."""
+    """A sound header without an intact record; its ``end`` and ``rest`` are claims."""
 
     version: int
     end: int
@@ -188,7 +188,7 @@ class _Header(NamedTuple):
 
 
 def _scan_carefully(data: bytes, position: int, base: int, beyond: Beyond | None) -> Scan:
-    """Check every record by itself, and find the next one past any damage."""
+    """Check every record by itself, and find the next one after any damage."""
     found: list[_Found] = []
     size, at_end, newer = len(data), beyond is None, 0
     while position < size:
@@ -199,9 +199,9 @@ def _scan_carefully(data: bytes, position: int, base: int, beyond: Beyond | None
             continue
         if record is not None and record.version > VERSION:
             newer = record.version
-            break  # what comes before it is readable
+            break  # return the readable records before it first
         if record is not None and record.end > size and beyond is not None:
-            break  # the rest of it is in the journal
+            break  # the rest of it must be read from the journal
         following = _following(data, position + 1, base, beyond)
         if following is None:
             at_end = True
@@ -216,7 +216,7 @@ def _scan_carefully(data: bytes, position: int, base: int, beyond: Beyond | None
 
 
 def _record_at(data: bytes, position: int) -> _Found | _Header | None:
-    """Return the intact record at a position, else what may be the header of one."""
+    """Return the intact record at a position, else a sound header if there is one."""
     size = len(data)
     start = position + HEADER_SIZE
     if start > size:
@@ -236,9 +236,9 @@ def _record_at(data: bytes, position: int) -> _Found | _Header | None:
 
 
 def records(data: bytes) -> list[tuple[int, bytes]]:
-    """Return the intact records of a piece that is known to be settled, and where each ends.
+    """Return the intact records of a settled piece with their end offsets.
 
-    Unlike :func:`scan` this asks for no whole groups, so the piece may begin and end in one.
+    Unlike :func:`scan`, this does not need whole groups at the ends of the piece.
     """
     found: list[tuple[int, bytes]] = []
     position = 0
@@ -253,12 +253,12 @@ def records(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def salvage(data: bytes) -> Iterator[bytes]:
-    """Yield what may be left of the payloads in a damaged range, whole or not."""
+    """Yield possible payloads in a damaged range, whole or partial."""
     headers = list(_headers(data, 0, len(data)))
     for position, header in headers:
         start, stop = position + HEADER_SIZE, header.end - CRC_SIZE
         yield xor(data[start:stop], data[position + MASK_AT])
-    if not headers:  # the damage may be that of the header
+    if not headers:  # the header may be damaged
         mask = data[MASK_AT] if data.startswith(MAGIC) and len(data) > MASK_AT else 0
         yield xor(data[HEADER_SIZE:-CRC_SIZE], mask)
 
@@ -271,16 +271,16 @@ def _newer_format(version: int, position: int) -> NewerFormat:
 
 
 def find_record(read: Callable[[int, int], bytes], window: int, position: int) -> int | None:
-    """Return where the next intact record, or one of a newer format, begins; None without one.
+    """Return the offset of the next intact record or record of a newer format, or None.
 
     Parameters
     ----------
     read
-        offset, size -> that piece of the journal, shorter only where the journal ends
+        returns a piece of the journal by offset and size, shorter only at its end
     window
-        how many bytes to read at a time; only a record that is larger is read at once
+        the number of bytes to read at a time, unless a record is larger
     position
-        the first offset at which it may begin
+        the first offset to consider
     """
     size = window = max(window, HEADER_SIZE)
     while True:
@@ -296,7 +296,7 @@ def find_record(read: Callable[[int, int], bytes], window: int, position: int) -
 
 
 def _following(data: bytes, position: int, base: int, beyond: Beyond | None) -> int | None:
-    """Return where the next record begins, see :func:`find_record`, maybe behind the data."""
+    """Return the offset of the next record, possibly after the data; see :func:`find_record`."""
     start, record = _next_record(data, position, at_end=beyond is None)
     if record is not None and _is_certain(record):
         return start
@@ -307,9 +307,9 @@ def _following(data: bytes, position: int, base: int, beyond: Beyond | None) -> 
 def _next_record(
     data: bytes, position: int, *, at_end: bool
 ) -> tuple[int, _Found | _Header | None]:
-    """Return where the first record begins that is certain, or may become so with more data.
+    """Return the offset of the first record that is certain, or may become so with more data.
 
-    Without one, return where to go on when there is more data, and None.
+    Without one, return the offset at which to continue with more data, and None.
     """
     size = len(data)
     while (found := data.find(MAGIC, position)) >= 0:
@@ -322,15 +322,15 @@ def _next_record(
 
 
 def _is_certain(record: _Found | _Header) -> bool:
-    """Return whether reading goes on at a record: it is intact, or of a newer format."""
+    """Return whether a record is intact or of a newer format, so that reading continues there."""
     return isinstance(record, _Found) or record.version > VERSION
 
 
 def _is_torn(data: bytes, start: int, end: int) -> bool:
-    """Return whether a stretch begins with a record cut short, and holds nothing else.
+    """Return whether a range begins with a record cut short and holds nothing else.
 
-    A header that does not promise more bytes than there are before the next one is of a record that
-    was written whole, so it may have been acknowledged.
+    If the header claims no more bytes than there are before the next record, its record was
+    written whole, so it may have been acknowledged.
     """
     headers = [*_headers(data, start, end)]
     begins = [*(position for position, _ in headers), end]
@@ -341,10 +341,10 @@ def _is_torn(data: bytes, start: int, end: int) -> bool:
 def _settle_groups(data: bytes, found: list[_Found], consumed: int, *, at_end: bool) -> Scan:
     """Drop the groups that were not written whole.
 
-    A group counts when the journal is settled up to its end and no record that is not part of it
-    begins before that end. (Damage inside a group that was written whole costs only itself.)
+    A group counts if the journal is settled up to its end and no foreign record begins before that
+    end. (Damage inside a group that was written whole costs only the damaged records.)
     """
-    # Whether a header begins before some offset, 15 more bytes tell.
+    # To know whether a header begins before an offset takes 15 more bytes.
     reach = consumed if at_end else min(consumed, len(data) - HEADER_SIZE + 1)
     settled: list[_Found] = []
     index = 0
@@ -380,7 +380,7 @@ def _settle_groups(data: bytes, found: list[_Found], consumed: int, *, at_end: b
 
 
 def _foreign_record(data: bytes, members: list[_Found], group_end: int) -> int | None:
-    """Return where something begins, before the end of a group, that names another end."""
+    """Return the offset of a record inside a group that names another end, or None."""
     for member in members:
         if member.payload is not None:
             if member.end + member.rest != group_end:
@@ -393,7 +393,7 @@ def _foreign_record(data: bytes, members: list[_Found], group_end: int) -> int |
 
 
 def _headers(data: bytes, start: int, end: int) -> Iterator[tuple[int, _Header]]:
-    """Yield the sound headers that begin in a stretch without intact records, and where."""
+    """Yield the sound headers, with their offsets, in a range without intact records."""
     position, last = start - 1, end + len(MAGIC) - 1
     while (position := data.find(MAGIC, position + 1, last)) >= 0:
         record = _record_at(data, position)
@@ -402,7 +402,7 @@ def _headers(data: bytes, start: int, end: int) -> Iterator[tuple[int, _Header]]
 
 
 def _merge(damage: list[Damage]) -> list[Damage]:
-    """Join ranges that touch."""
+    """Join adjacent ranges."""
     merged: list[Damage] = []
     for piece in damage:
         touches = merged and merged[-1].end == piece.start

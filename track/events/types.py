@@ -1,9 +1,9 @@
-"""Define the catalogue of events, as frozen typed facts.
+"""Define the catalogue of events.
 
 An event is an immutable tuple of plain values, named in the past tense. Its fields, in this order,
-are its body on disk (``docs/format.md``), so a class evolves by adding fields with defaults at its
-end; anything else is a new schema version with an upcaster in :mod:`track.events.codec`.
-Wire tags are numbers that are never reused; class names may change freely.
+are its body on disk (``docs/format.md``). So a class evolves by adding fields with defaults at its
+end; any other change is a new schema version with an upcaster in :mod:`track.events.codec`.
+Wire tags are numbers that are never reused; class names may change.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class GroupCreated(NamedTuple):
 
 
 class TrialCreated(NamedTuple):
-    """Stream: the trial. ``status`` is ``[name, value]``; chronos hold numbers or stat streams."""
+    """Stream: the trial. ``status`` is ``[name, value]``; chronos are numbers or stat streams."""
 
     hash: str
     revision: int
@@ -65,13 +65,13 @@ class TrialAddedToGroup(NamedTuple):
 
 
 class TrialStarted(NamedTuple):
-    """Stream: the trial. ``waited`` is how many seconds ago that was, if it is recorded later."""
+    """Stream: the trial. ``waited`` is the delay of the recording in seconds, if any."""
 
     waited: float | None = None
 
 
 class TrialFinished(NamedTuple):
-    """Stream: the trial. ``elapsed`` is in seconds; None when the start was not seen."""
+    """Stream: the trial. ``elapsed`` is in seconds; None if the start is unknown."""
 
     elapsed: float | None
     exception: str | None
@@ -86,7 +86,7 @@ class ChronoStarted(NamedTuple):
 
 
 class ChronoFinished(NamedTuple):
-    """Stream: the trial. ``elapsed`` is in seconds; None when the start was not seen."""
+    """Stream: the trial. ``elapsed`` is in seconds; None if the start is unknown."""
 
     name: str
     elapsed: float | None
@@ -107,7 +107,7 @@ class MetadataLogged(NamedTuple):
 
 
 class MetricsLogged(NamedTuple):
-    """Stream: the trial. Without a step each value is appended to its metric's list."""
+    """Stream: the trial. Without a step, each value is appended to the list of its metric."""
 
     step: Any
     values: dict[str, Any]
@@ -135,7 +135,7 @@ class GroupMetadataSet(NamedTuple):
 
 
 class Heartbeat(NamedTuple):
-    """Stream: the trial. A process that runs it is alive, see :mod:`track.utils.process`."""
+    """Stream: the trial. The process that runs it is alive, see :mod:`track.utils.process`."""
 
     host: str
     place: str
@@ -144,7 +144,7 @@ class Heartbeat(NamedTuple):
 
 
 class ProcessDescribed(NamedTuple):
-    """Stream: the process, see :meth:`track.utils.process.ProcessId.name`. What ran in it."""
+    """Stream: the process, see :meth:`track.utils.process.ProcessId.name`. Facts about it."""
 
     host: str
     place: str
@@ -154,23 +154,23 @@ class ProcessDescribed(NamedTuple):
 
 
 class TrialArchived(NamedTuple):
-    """Stream: the trial. It is in no listing and no report from here on."""
+    """Stream: the trial. Lists and reports leave it out from now on."""
 
 
 class TrialRestored(NamedTuple):
-    """Stream: the trial. It is no longer archived."""
+    """Stream: the trial. Lists and reports include it again."""
 
 
 class TrialRedacted(NamedTuple):
-    """Stream: the trial. What it held before was erased from the journal."""
+    """Stream: the trial. Its earlier content was erased from the journal."""
 
 
 class Redacted(NamedTuple):
-    """Stream: the same as before its content was erased. Who appended it and when is kept."""
+    """Stream: the same as before. Replaces an erased event; producer and time are unchanged."""
 
 
 class SearchLogged(NamedTuple):
-    """Stream: the search. What the library that runs it keeps of it; no trial is changed by it."""
+    """Stream: the search. The state of the library that runs it; trials do not depend on it."""
 
     operations: list[Any]
 
@@ -188,9 +188,9 @@ class SystemSampled(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """An event this version does not know: kept by journals, skipped by projections.
+    """An event that this version does not know, kept by journals and skipped by projections.
 
-    ``tag`` is 0 when the payload is not an event at all; ``body`` is then the payload itself.
+    If the payload is not an event at all, ``tag`` is 0 and ``body`` is the payload itself.
     """
 
     tag: int
@@ -227,7 +227,7 @@ Event = (
 
 
 class Kind(NamedTuple):
-    """What the wire says of an event class: its tag and the current version of its schema."""
+    """The wire tag of an event class and the current version of its schema."""
 
     tag: int
     version: int
@@ -261,20 +261,20 @@ CATALOGUE: dict[type[Any], Kind] = {
 
 
 class Recorded(NamedTuple):
-    """An event as a journal holds it.
+    """An event as stored in a journal.
 
     Attributes
     ----------
     position
-        place in the journal's total order; what it counts depends on the journal
+        the place in the total order of the journal; the unit depends on the journal
     at
-        wall time of the call, in nanoseconds since 1970-01-01 UTC
+        the wall time of the call, in nanoseconds since 1970-01-01 UTC
     producer, sequence
-        who appended the event and its running number there, together unique for ever
+        the writer of the event and its running number there, together unique for ever
     stream
-        which subject the event is about, see :func:`track.events.codec.stream_id`
+        the subject of the event, see :func:`track.events.codec.stream_id`
     event
-        what happened
+        the event itself
     """
 
     position: int

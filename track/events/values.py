@@ -1,8 +1,8 @@
 """Convert logged values to msgpack and back, without any loss.
 
-msgpack has no tuple, no integer beyond 64 bits, no lone surrogate, no date and no UUID: those
-travel as extension types (``docs/format.md`` lists them). NumPy and torch scalars are taken as
-numbers, subclasses of plain types as the plain type. Everything else is refused, by name.
+msgpack has no tuples, integers beyond 64 bits, lone surrogates, dates or UUIDs: these are stored as
+extension types (listed in ``docs/format.md``). NumPy and torch scalars become numbers, and
+instances of subclasses become plain types. An error names the key of any other value.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ EXT_DATETIME = 4
 EXT_UUID = 5
 
 MAX_TUPLE_DEPTH = 32
-"""How deep tuples may nest: each is a msgpack document in itself, decoded recursively."""
+"""The maximum nesting of tuples, each of which is a msgpack document, decoded recursively."""
 
 MAX_DEPTH = 100
-"""How deep values may nest. Whoever copies or prints them does so recursively, and one value that
-nobody can show would hide all others."""
+"""The maximum nesting of values. They are copied and printed recursively, and one value that cannot
+be shown would hide all others."""
 
 
 def extension(value: Any, depth: int = 0) -> Any:
-    """Say how msgpack shall write a value it does not know.
+    """Return a form that msgpack can write for a value that it does not know.
 
     Raises
     ------
     TypeError
-        there is no way to write it
+        the value cannot be written
     """
     if isinstance(value, tuple):
         if depth >= MAX_TUPLE_DEPTH:
@@ -53,7 +53,7 @@ _WRITTEN_AS_THEY_ARE = (bytes, list, dict, msgpack.ExtType, type(None), bool)
 
 
 def _plain(value: Any) -> Any:
-    """Return a value of a plain type that stands for one that is not."""
+    """Convert a value to a plain type."""
     for kinds, write in _writers():
         if isinstance(value, kinds):
             return write(value)
@@ -64,8 +64,8 @@ def _plain(value: Any) -> Any:
 
 @lru_cache
 def _writers() -> list[tuple[Any, Callable[[Any], Any]]]:
-    """Return how to write the kinds of values msgpack does not know; the first match wins."""
-    # Few programs log such values, and `import track` is faster without these modules.
+    """Return types that msgpack lacks and their conversions; the first match wins."""
+    # Imported late: few programs log such values, and `import track` is faster without them.
     from pathlib import PurePath
     from uuid import UUID
 
@@ -93,7 +93,7 @@ def _plain_scalar(value: float | str) -> Any:
 
 
 def _date(value: date) -> msgpack.ExtType:
-    # Subclasses may write themselves in their own way (and pandas.NaT is no date at all).
+    # Subclasses may have another isoformat (and pandas.NaT is not a date).
     plain = date(value.year, value.month, value.day)
     if isinstance(value, datetime):
         time = datetime.timetz(value)
@@ -102,7 +102,7 @@ def _date(value: date) -> msgpack.ExtType:
 
 
 def _array_scalar(value: Any) -> Any:
-    """Take a NumPy or torch scalar as the Python number it stands for."""
+    """Convert a NumPy or torch scalar to a Python number."""
     number = value.item()
     if type(number) in (bool, int, float, str, bytes, datetime, date):
         return number
@@ -110,21 +110,21 @@ def _array_scalar(value: Any) -> Any:
 
 
 def _pack_nested(values: list[Any], depth: int = 0) -> bytes:
-    # A Packer cannot be entered twice, and this is called from inside one.
+    # A Packer is not reentrant, and this is called from inside one.
     inner = partial(extension, depth=depth)
     packed: bytes = msgpack.Packer(strict_types=True, default=inner).pack(values)
     return packed
 
 
 def revive(code: int, data: bytes, depth: int = 0) -> Any:
-    """Turn an extension back into the value it stands for; an unknown one stays as it is.
+    """Convert an extension back to its value; an unknown one stays as it is.
 
-    So does a tuple that is nested deeper than anybody writes them: each level of decoding takes so
-    much of the stack that the process would end.
+    A tuple that is nested too deeply stays as it is, too: decoding it might overflow the stack and
+    end the process.
     """
     try:
         return _revive_known(code, data, depth)
-    except Exception:  # noqa: BLE001 - a user's own ExtType, say: what is in it is not ours to judge
+    except Exception:  # noqa: BLE001 - the content of a user's own ExtType may be anything
         return msgpack.ExtType(code, data)
 
 
@@ -141,7 +141,7 @@ def _revive_known(code: int, data: bytes, depth: int) -> Any:
     if code == EXT_DATETIME:
         text = data.decode()
         found = datetime.fromisoformat(text) if "T" in text else date.fromisoformat(text)
-        if found.isoformat() == text:  # later versions of Python take other spellings, too
+        if found.isoformat() == text:  # later versions of Python accept other spellings
             return found
     if code == EXT_UUID:
         from uuid import UUID
@@ -156,7 +156,7 @@ def unpack(data: bytes) -> Any:
     Raises
     ------
     ValueError
-        the bytes are not one msgpack value of ours
+        the bytes are not one valid msgpack value
     """
     return msgpack.unpackb(data, strict_map_key=False, ext_hook=revive)
 
@@ -167,14 +167,14 @@ def new_packer() -> msgpack.Packer:
 
 
 def pack_values(values: list[Any], names: tuple[str, ...]) -> bytes:
-    """Pack values that may be odd, or not loggable at all.
+    """Pack values that may need conversion or be impossible to log.
 
     Parameters
     ----------
     values
-        what to pack
+        the values to pack
     names
-        what each is called
+        the name of each
 
     Raises
     ------
@@ -195,19 +195,19 @@ def pack_values(values: list[Any], names: tuple[str, ...]) -> bytes:
 
 
 def check_depth(values: list[Any], names: tuple[str, ...]) -> None:
-    """Make sure that values do not nest too deeply.
+    """Check that values do not nest too deeply.
 
     Parameters
     ----------
     values
         the fields of an event
     names
-        what each is called
+        the name of each
 
     Raises
     ------
     EncodingError
-        one does; the message names its key
+        a value nests too deeply; the message names its key
     """
     if is_too_deep(values):
         why = ValueError("they are nested too deeply")
@@ -215,9 +215,9 @@ def check_depth(values: list[Any], names: tuple[str, ...]) -> None:
 
 
 def is_too_deep(values: list[Any]) -> bool:
-    """Return whether values, the fields of an event, nest deeper than anybody may write them."""
+    """Return whether the fields of an event nest deeper than allowed."""
     level: list[Any] = [values]
-    for _ in range(MAX_DEPTH + 2):  # the list of fields, and the dictionary of logged values
+    for _ in range(MAX_DEPTH + 2):  # two more for the list of fields and the dictionary of values
         inner: list[Any] = []
         for container in level:
             items = container.values() if isinstance(container, dict) else container
@@ -229,7 +229,7 @@ def is_too_deep(values: list[Any]) -> bool:
 
 
 def _tag_surrogates(value: Any) -> Any:
-    """Replace strings that UTF-8 cannot hold by an extension that can."""
+    """Replace strings that UTF-8 cannot encode by an extension type."""
     if isinstance(value, str):
         try:
             value.encode()
@@ -246,7 +246,7 @@ def _tag_surrogates(value: Any) -> Any:
 
 
 def _explain(fields: dict[str, Any], cause: Exception) -> EncodingError:
-    """Find which key msgpack choked on and say so in an error."""
+    """Return an error that names the key of the value that cannot be packed."""
     values = fields.pop("values", {})
     culprit = _find_culprit({**fields, **values}, "")
     if culprit is None:
@@ -261,7 +261,7 @@ def _explain(fields: dict[str, Any], cause: Exception) -> EncodingError:
 def _find_culprit(
     value: Any, path: str, depth: int = 0, tuples: int = 0
 ) -> tuple[str, Any, str] | None:
-    """Return the path of a value that cannot be logged, the value, and why; None without one."""
+    """Return the path of a value that cannot be logged, the value and the reason, or None."""
     tuples += isinstance(value, tuple)
     if depth > MAX_DEPTH or tuples > MAX_TUPLE_DEPTH:
         why = f"it is nested over {MAX_DEPTH} deep (tuples: {MAX_TUPLE_DEPTH}), or contains itself"
@@ -274,7 +274,7 @@ def _find_culprit(
 
 
 def _children(value: Any, path: str) -> list[tuple[str, Any]] | None:
-    """Return what a container contains and where; None for what is no container."""
+    """Return the paths and items of a container, None for other values."""
     if isinstance(value, (list, tuple)):
         return [(f"{path}[{index}]", item) for index, item in enumerate(value)]
     if isinstance(value, dict):
@@ -287,7 +287,7 @@ def _refusal(value: Any, path: str) -> tuple[str, Any, str] | None:
     try:
         _pack_nested([value])
     except UnicodeEncodeError:
-        return None  # that can be helped
-    except Exception as error:  # noqa: BLE001 - a value may fail in a way of its own
+        return None  # lone surrogates are handled elsewhere
+    except Exception as error:  # noqa: BLE001 - values may raise anything
         return path, value, str(error)
     return None

@@ -43,7 +43,7 @@ def write_event_file(
     path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
 ) -> None:
     """Write a run, replacing an existing file."""
-    with fresh_path(os.path.join(os.path.dirname(path), "track")) as fresh:  # not a name of theirs
+    with fresh_path(os.path.join(os.path.dirname(path), "track")) as fresh:  # not an event file
         _write_records(fresh, scalars, parameters, wall_time)
         os.replace(fresh, path)
 

@@ -34,11 +34,11 @@ def trials_frame(
 def metrics_frame(
     trials: Iterable[Trial], groups: Iterable[TrialGroup], times: TimesByUid | None = None
 ) -> Any:
-    """Return a ``pandas.DataFrame`` with a row per value, without an object for those of series."""
+    """Return a ``pandas.DataFrame`` with a row per value, without creating objects for series."""
     numpy, pandas = load("numpy", "pandas"), load("pandas", "pandas")
     pieces = [*_pieces(trials, [*groups], times)]
     others = [row for piece in pieces if isinstance(piece, list) for row in piece]
-    # pandas finds which types hold all of them.
+    # pandas chooses types that hold all of them.
     known = pandas.DataFrame(others, columns=METRIC_COLUMNS)
     has_series = any(isinstance(piece, tuple) for piece in pieces)
     if has_series and known["step"].isna().all():
@@ -64,7 +64,7 @@ def metrics_frame(
 def _pieces(
     trials: Iterable[Trial], groups: list[TrialGroup], times: TimesByUid | None
 ) -> Iterator[tuple[list[Any], Series] | list[MetricRow]]:
-    """Yield series with columns, each with what its rows have in common; and rows of the others."""
+    """Yield the series with the common cells of their rows, and the rows of other metrics."""
     names = group_names(groups)
     for trial in trials:
         about = [trial.uid, trial.project_id, names.get(trial.group_id, trial.group_id)]

@@ -25,7 +25,7 @@ from track.structure import Trial, TrialGroup
 METRICS_FILE, TRIALS_FILE = "metrics.parquet", "trials.parquet"
 
 _ROWS = 65_536
-"""The rows of a row group, which are in memory at a time."""
+"""The number of rows in a row group, which is held in memory."""
 
 _LARGEST = 2**63
 _EXACT = 2**53
@@ -108,7 +108,7 @@ def _metrics_batches(
     groups: Iterable[TrialGroup],
     times: TimesByUid | None,
 ) -> Iterator[Any]:
-    """Yield the values of all metrics: those of columns as they are, without an object for each."""
+    """Yield the values of all metrics, without creating objects for those in columns."""
     schema, groups = _metrics_schema(arrow), [*groups]
     names = group_names(groups)
     odd: list[MetricRow] = []
@@ -154,7 +154,7 @@ def _with_metric(trial: Trial, metric: str, values: Any) -> Trial:
 
 
 def _pieces(series: Series) -> Iterator[list[Chunk]]:
-    """Yield the chunks of a series, in pieces that are worth a group of rows."""
+    """Yield the chunks of a series in pieces of about one row group."""
     piece: list[Chunk] = []
     count = 0
     for chunk in series.chunks() or ():
@@ -191,7 +191,7 @@ def _columns_of(arrow: Any, labels: list[Any], points: list[Points], count: int)
     steps, times, _, values = zip(*points, strict=True)
     return [
         *labels,
-        column(arrow.int64(), steps).cast(number, safe=False),  # they are small enough
+        column(arrow.int64(), steps).cast(number, safe=False),  # they are exact as floats
         arrow.nulls(count, text),
         arrow.nulls(count, arrow.int64()),
         column(number, values),
@@ -252,7 +252,7 @@ def _column(arrow: Any, name: str, values: list[Any]) -> Any:
 
 
 def _typed(arrow: Any, values: list[Any]) -> Any:
-    """Return a column of the narrowest type that holds all of some values exactly."""
+    """Return a column of the narrowest type that holds all values exactly."""
     present = [value for value in values if value is not None]
     kinds = {type(value) for value in present}
     if kinds == {bool}:
@@ -265,7 +265,7 @@ def _typed(arrow: Any, values: list[Any]) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    """Return the float that is equal to a value; None without one."""
+    """Return the float that equals a value, None without one."""
     if not isinstance(value, (int, float)):
         return None
     try:

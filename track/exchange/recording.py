@@ -98,7 +98,7 @@ def _check(store: Protocol, projects: list[Project]) -> set[str]:
 
 
 def _events(projects: list[Project]) -> Iterator[Event]:
-    """Yield the events of which the given objects would be the result."""
+    """Yield the events that create the given objects."""
     for project in projects:
         check_dictionaries("project", project, "metadata")
         yield ProjectCreated(project.uid, project.description, project.metadata)
@@ -205,7 +205,7 @@ def _missing(values: Any, there: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def _add_members(store: Protocol, projects: list[Project], new: set[str]) -> None:
-    """Add trials to the projects and groups that they were not made in."""
+    """Add trials to further projects and groups than those in which they were created."""
     trials = {trial.uid: trial for trial in _trials(projects)}
     for project in projects:
         guests = {
@@ -218,7 +218,7 @@ def _add_members(store: Protocol, projects: list[Project], new: set[str]) -> Non
             for uid in sorted(guests - {trial.uid for trial in found.trials}):
                 store.add_project_trial(project, trials[uid])
     for group in _groups(projects):
-        members = trials.keys() & group.trials  # a report may name trials that it does not have
+        members = trials.keys() & group.trials  # a report may name missing trials
         in_store = store.get_trial_group(group) if members else None
         if in_store is not None:
             for uid in sorted(members - in_store.trials):

@@ -1,6 +1,6 @@
-"""Provide small tools that know nothing of trials: statistics, throttling, signals, output.
+"""Provide small tools that are independent of trials: statistics, throttling, signals, output.
 
-Nothing is imported here but the exception clients look for in this place.
+Only an exception that clients expect here is imported.
 """
 
 from __future__ import annotations

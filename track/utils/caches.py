@@ -39,9 +39,9 @@ def cache_of_user(name: str) -> str | None:
         os.makedirs(folder, mode=0o700, exist_ok=True)
         found = os.stat(folder)
         if found.st_uid != os.geteuid():
-            return None  # whose it is could put anything there
+            return None  # another user could put anything there
         if found.st_mode & 0o077:
-            os.chmod(folder, 0o700)  # what is kept is as secret as what it was made of
+            os.chmod(folder, 0o700)  # a cache is as secret as its store
     except OSError:
         return None
     digest = blake2b(os.fsencode(name), digest_size=16).hexdigest()

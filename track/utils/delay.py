@@ -48,8 +48,8 @@ class DelayedCall:
         Returns
         -------
         Any
-            the result of the function; later calls return, or raise, the same again and ignore
-            their arguments
+            the result of the function; later calls return the same result, or raise the same
+            error, and ignore their arguments
         """
         if not self._called:
             self.add_arguments(**kwargs)

@@ -1,6 +1,6 @@
 """Provide sockets whose traffic cannot be read or altered on the way.
 
-They shake hands as a relay's connection with AES does (:mod:`track.utils.handshake`). Then records
+They shake hands like connections of a relay with AES (:mod:`track.utils.handshake`). Then records
 follow: a length of 4 bytes, big-endian, and that many sealed bytes. An empty record marks the end.
 :mod:`track.utils.sealing` has the cryptography without a socket, and documents its guarantees.
 """
@@ -171,14 +171,14 @@ class EncryptedSocket(socket.socket):
             piece = super().recv(HELLO.size - len(hello))
             if not piece:
                 raise InsecureConnection(
-                    "the other end closed the connection before it was encrypted: it may be no "
-                    "encrypted one, or refuse this one"
+                    "the peer closed the connection before it was encrypted: it may not be an "
+                    "encrypted socket, or it may refuse this client"
                 )
             hello += piece
         return hello
 
     def _wait(self, event: int, within_s: float | None) -> None:
-        """Wait until something can be received, or sent."""
+        """Wait until data can be received or sent."""
         poll = select.poll()
         poll.register(self, event)
         if poll.poll(None if within_s is None else 1000 * max(0.0, within_s)):
@@ -188,13 +188,13 @@ class EncryptedSocket(socket.socket):
         raise TimeoutError("timed out")
 
     def _encrypted(self) -> Channel:
-        """Return the channel to the other end."""
+        """Return the channel to the peer."""
         if self._refusal:
             raise InsecureConnection(self._refusal)
         if self.fileno() < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         if self._channel is None:
-            raise OSError(errno.ENOTCONN, "not connected: use connect, or what accept returns")
+            raise OSError(errno.ENOTCONN, "not connected: use connect, or the result of accept")
         return self._channel
 
     # Receiving
@@ -202,22 +202,22 @@ class EncryptedSocket(socket.socket):
     def recv(self, buffersize: int, flags: int = 0, context: Any = None) -> bytes:
         """Receive up to buffersize bytes from the socket.
 
-        When no data is available, block until at least one byte is available or until the remote
-        end is closed. When the remote end is closed and all data is read, return the empty string.
+        Block until at least one byte is available. Return ``b""`` once the peer has finished
+        sending and all data is read.
 
         Parameters
         ----------
         buffersize
-            how many bytes, at most
+            the maximum number of bytes
         flags
-            nothing, or MSG_PEEK
+            0 or MSG_PEEK
         context
-            ignored, the older tracker had it
+            ignored, for compatibility with the older tracker
 
         Raises
         ------
         InsecureConnection
-            what arrived was altered, or the connection ended without the other end saying so
+            the data was altered, or the connection ended without an end mark
         """
         if buffersize < 0:
             raise ValueError("negative buffersize in recv")
@@ -238,11 +238,11 @@ class EncryptedSocket(socket.socket):
             return data
 
     def readsize(self) -> int:
-        """Return how many bytes are decrypted already: ``select`` does not know of them."""
+        """Return the number of bytes that are already decrypted, which ``select`` does not see."""
         return len(self._plain)
 
     def _receive(self, channel: Channel) -> None:
-        """Receive more of a record, and open it once it is there."""
+        """Receive more of a record, and decrypt it once it is complete."""
         size = _LENGTH.size
         if len(self._partial) >= size:
             (length,) = _LENGTH.unpack_from(self._partial)
@@ -263,7 +263,7 @@ class EncryptedSocket(socket.socket):
             self._ended = not self._plain
 
     def recv_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> int:
-        """Receive into a buffer; return how many bytes."""
+        """Receive into a buffer, and return the number of bytes."""
         view = _writable(buffer)
         if nbytes < 0:
             raise ValueError("negative buffersize in recv_into")
@@ -274,23 +274,23 @@ class EncryptedSocket(socket.socket):
         return len(data)
 
     def recvfrom(self, bufsize: int, flags: int = 0) -> tuple[bytes, Any]:
-        """Receive; the address is None, as of any stream."""
+        """Receive data; the address is None, as for any stream."""
         return self.recv(bufsize, flags), None
 
     def recvfrom_into(self, buffer: Buffer, nbytes: int = 0, flags: int = 0) -> tuple[int, Any]:
-        """Receive into a buffer; the address is None, as of any stream."""
+        """Receive into a buffer; the address is None, as for any stream."""
         return self.recv_into(buffer, nbytes, flags), None
 
     def recvmsg(
         self, bufsize: int, ancbufsize: int = 0, flags: int = 0
     ) -> tuple[bytes, list[Any], int, Any]:
-        """Receive; there is no ancillary data."""
+        """Receive data, without ancillary data."""
         return self.recv(bufsize, flags), [], 0, None
 
     def recvmsg_into(
         self, buffers: Iterable[Buffer], ancbufsize: int = 0, flags: int = 0
     ) -> tuple[int, list[Any], int, Any]:
-        """Receive into buffers, one after the other; there is no ancillary data."""
+        """Receive into buffers in turn, without ancillary data."""
         views = [_writable(buffer) for buffer in buffers]
         data = memoryview(self.recv(sum(map(len, views)), flags))
         size = len(data)
@@ -302,12 +302,12 @@ class EncryptedSocket(socket.socket):
     # Sending
 
     def send(self, data: Buffer, flags: int = 0) -> int:
-        """Send some of the data, and return how many bytes.
+        """Send some of the data, and return the number of bytes sent.
 
         Raises
         ------
         BlockingIOError, TimeoutError
-            there is no room: try again with the same data
+            the buffers are full: try again with the same data
         BrokenPipeError
             an earlier send ended in the middle of other data
         """
@@ -317,7 +317,7 @@ class EncryptedSocket(socket.socket):
             return self._send_record(view, self.gettimeout()) if view else 0
 
     def sendall(self, data: Buffer, flags: int = 0) -> None:
-        """Send all of the data; if only part of it can be sent, nothing else can be any more."""
+        """Send all of the data; after sending only part of it, nothing more can be sent."""
         _check_flags(flags, 0)
         view = rest = memoryview(data).cast("B")
         with self._sending:
@@ -330,12 +330,12 @@ class EncryptedSocket(socket.socket):
                 raise
 
     def _send_record(self, data: memoryview, within_s: float | None) -> int:
-        """Send the beginning of the data as a record; nothing is the end."""
+        """Send the beginning of the data as a record; an empty record is the end mark."""
         channel = self._encrypted()
         if self._unsendable:
             raise BrokenPipeError(errno.EPIPE, self._unsendable)
         if not self._unsent:
-            self._wait(select.POLLOUT, within_s)  # if there is no room at all, nothing has changed
+            self._wait(select.POLLOUT, within_s)  # a timeout here changes nothing
             self._taken = bytes(data[: MAX_RECORD - OVERHEAD])
             sealed = channel.seal(self._taken)
             self._unsent = memoryview(_LENGTH.pack(len(sealed)) + sealed)
@@ -346,7 +346,7 @@ class EncryptedSocket(socket.socket):
         return len(self._taken)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
-        """Send a file until its end; return how many bytes."""
+        """Send a file until its end, and return the number of bytes."""
         sent: int = self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined]
         return sent
 
@@ -357,17 +357,17 @@ class EncryptedSocket(socket.socket):
         flags: int = 0,
         address: Any = None,
     ) -> int:
-        """Send some of what is in the buffers, without ancillary data or an address."""
+        """Send some of the data in buffers, without ancillary data or an address."""
         if list(ancdata) or address is not None:
-            raise _unsupported("sendmsg with ancillary data or an address", "send bytes alone")
+            raise _unsupported("sendmsg with ancillary data or an address", "send only bytes")
         return self.send(b"".join(memoryview(buffer).cast("B") for buffer in buffers), flags)
 
     def sendto(self, *args: Any) -> NoReturn:
-        """Refuse: a stream has one address."""
+        """Raise an error, since a stream has only one address."""
         raise _unsupported("sendto", "use connect and send")
 
     def sendmsg_afalg(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Refuse: this is no socket of the kernel's cryptography."""
+        """Raise an error, since this is not a socket of the kernel's cryptography."""
         raise _unsupported("sendmsg_afalg", "use a plain socket")
 
     # The end
@@ -379,7 +379,7 @@ class EncryptedSocket(socket.socket):
         return super().dup()
 
     def shutdown(self, how: int) -> None:
-        """Shut down receiving, sending, or both; the other end is told that nothing more comes."""
+        """Shut down receiving, sending, or both; the end mark is sent before sending ends."""
         if how != socket.SHUT_RD:
             self._send_end()
         if how != socket.SHUT_WR:
@@ -387,7 +387,7 @@ class EncryptedSocket(socket.socket):
         super().shutdown(how)
 
     def _send_end(self) -> None:
-        """Say that nothing more comes, if nobody did, and nobody is in the middle of sending."""
+        """Send the end mark, unless it was sent or another send is incomplete."""
         if self._channel is None or self._unsendable or not self._sending.acquire(blocking=False):
             return
         try:
@@ -401,22 +401,22 @@ class EncryptedSocket(socket.socket):
             self._sending.release()
 
     def _real_close(self) -> None:
-        # What close does, once the last file of makefile is closed, too.
+        # Called by close once all files of makefile are closed.
         try:
-            with suppress(OSError):  # it is closed, whether the other end hears of it or not
+            with suppress(OSError):  # the socket is closed even if the peer cannot be told
                 self._send_end()
         finally:
             self._channel = None
             super()._real_close()  # type: ignore[misc]
 
     def detach(self) -> int:
-        """Return the descriptor, and leave it open; nothing there is encrypted by this object."""
+        """Return the descriptor without closing it; its traffic is no longer encrypted here."""
         self._channel = None
         return super().detach()
 
 
 def _writable(buffer: Buffer) -> memoryview:
-    # Checked before anything is received, which could not be received again.
+    # Check before receiving, since received data would be lost.
     view = memoryview(buffer).cast("B")
     if view.readonly:
         raise TypeError("a buffer to receive into must be writable")

@@ -56,7 +56,7 @@ def search(expression: Expression, text: str | bytes, within_s: float) -> bool:
             raise ValueError(str(error)) from error
     answer = _search_elsewhere(marshal.dumps((pattern, int(flags), text)), within_s)
     if isinstance(answer, str):
-        raise ValueError(answer)  # noqa: TRY004 - of the expression
+        raise ValueError(answer)  # noqa: TRY004 - the expression is at fault, not a type
     return bool(answer)
 
 
@@ -110,7 +110,7 @@ class _Worker:
                 stdin=its.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is for the parent
+                start_new_session=True,  # so that Ctrl-C reaches only the parent
             )
         renew_in_children(self)
 
@@ -121,13 +121,13 @@ class _Worker:
             _idle.remove(self)
 
     def ask(self, request: bytes, deadline: float) -> Any:
-        """Return whether an expression matched, or what is wrong with it."""
+        """Return whether the expression matched, or the error text."""
         left_s = deadline - time.monotonic()
         self._socket.settimeout(max(0.001, left_s))
         seconds = math.ceil(max(0.0, left_s)) + 1
         self._socket.sendall(self._head.pack(seconds, len(request)) + request)
         (length,) = self._length.unpack(self._receive(self._length.size, deadline))
-        return marshal.loads(self._receive(length, deadline))  # noqa: S302 - it is our own
+        return marshal.loads(self._receive(length, deadline))  # noqa: S302 - written by our own process
 
     def _receive(self, size: int, deadline: float) -> bytes:
         data = b""

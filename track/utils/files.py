@@ -107,8 +107,8 @@ def replacing(
     private
         make the content readable by its owner only, at every instant
     unless_done
-        give None, and replace nothing, if another process has replaced the file since, and entered
-        its block after this call began: it knew everything that this process knows
+        give None, and replace nothing, if another process that entered its block after this call
+        began has replaced the file: it knew everything that this process knows
 
     Raises
     ------
@@ -173,8 +173,8 @@ def _locked(
                 file.truncate()
                 yield file
                 return
-            # It took its place while this process waited for it. Whoever wrote the first one may
-            # have begun before; the next is made when that is done.
+            # Another process replaced the file while this one waited. The first such process may
+            # have begun before this call, so only a second replacement counts.
             if done is not None and not is_first and is_at(done, os.fstat(fd)):
                 yield None
                 return

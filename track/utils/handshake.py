@@ -1,10 +1,10 @@
 """Begin a connection, without a socket: exchange hellos and agree on a channel.
 
-The relay's connections begin like this, and encrypted sockets on their own.
+The connections of a relay and encrypted sockets begin in this way.
 
-A hello has a fixed size: magic, version, security layer, and 32 bytes that are new each time, with
-AES an X25519 public key. The digest of both hellos, the transcript, goes into everything that comes
-later: nothing of one connection means anything in another one.
+A hello has a fixed size: magic, version, security layer, and 32 bytes that are new each time (with
+AES, an X25519 public key). The digest of both hellos, the transcript, is part of everything that
+follows, so data of one connection is invalid in any other.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ LAYERS: dict[str | None, int] = {None: 0, "AES": 1, "TLS": 2}
 
 
 class Channel(Protocol):
-    """One end of a connection: what it seals, the other end opens, in the same order."""
+    """One end of a connection. The peer opens what this end seals, in the same order."""
 
     def seal(self, data: bytes) -> bytes:
-        """Return data as it travels."""
+        """Return data in the form in which it is sent."""
         ...
 
     def open(self, data: bytes) -> bytes:
-        """Return what was sealed.
+        """Return the data that the peer sealed.
 
         Raises
         ------
         InsecureConnection
-            that is not what the other end sealed next
+            the data is not what the peer sealed next
         """
         ...
 
 
 class CheckedChannel:
-    """A channel without secrets: it notices accidents, and nobody who means harm."""
+    """A channel without secrets, which detects accidents but not attacks."""
 
     def __init__(self) -> None:
         self._sealed = 0
@@ -72,28 +72,28 @@ def _checksum(data: bytes, counter: int) -> bytes:
 
 
 class Opening(NamedTuple):
-    """What one end brings to the beginning of a connection."""
+    """The state of one end at the beginning of a connection."""
 
     hello: bytes
-    """What it says first."""
+    """The hello to send."""
     layer: str | None
     exchange: KeyExchange | None
 
 
 class Agreed(NamedTuple):
-    """What both ends have after it."""
+    """The result of a handshake, equal at both ends."""
 
     channel: Channel
     transcript: bytes
 
 
 def check_layer(text: str | None) -> str | None:
-    """Return a security layer, from what a user may write.
+    """Return the security layer of a user's text.
 
     Raises
     ------
     BackendError
-        there is no such layer, or a package that it needs is missing
+        the layer is unknown, or a package that it needs is missing
     """
     layer = text.upper() if text and text.lower() not in ("none", "null") else None
     if layer not in LAYERS:
@@ -114,7 +114,7 @@ def _load_key_exchange() -> type[KeyExchange]:
 
 
 def begin(layer: str | None) -> Opening:
-    """Return what one end says first."""
+    """Return the opening of one end with a new hello."""
     exchange = None
     unique = os.urandom(32)
     if layer == "AES":
@@ -124,12 +124,12 @@ def begin(layer: str | None) -> Opening:
 
 
 def agree(mine: Opening, theirs: bytes, *, is_server: bool) -> Agreed:
-    """Return what both ends have, once each has the other's hello.
+    """Return the result of a handshake, given the hello of the peer.
 
     Raises
     ------
     InsecureConnection
-        the other end is something else, or wants another security layer
+        the peer is something else, or uses another version or security layer
     """
     magic, version, layer, unique = HELLO.unpack(theirs)
     peer = "client" if is_server else "server"

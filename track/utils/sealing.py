@@ -1,11 +1,11 @@
 """Encrypt a connection: agree on keys, seal and open data.
 
 Both ends make a new key pair for each connection (X25519), derive a key per direction (HKDF-SHA256)
-and number what they seal (AES-256-GCM, the number is the nonce), so that nothing can be altered,
-repeated, left out or put into another order without being noticed. There is no socket in here.
+and number what they seal (AES-256-GCM with the number as the nonce), so that altering, repeating,
+omitting or reordering data is noticed. This module has no sockets.
 
-None of this says *who* the other end is. Somebody who sits between both while they exchange keys
-can do so with each of them; whoever has to exclude that must bind a secret to the transcript.
+None of this proves who the peer is: an attacker in between can exchange keys with both ends. To
+exclude that, bind a secret to the transcript.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from track.errors import InsecureConnection
 from track.utils.forking import ForkSafeLock, renew_in_children
 
 OVERHEAD = 16
-"""How many bytes longer sealed data is."""
+"""The number of bytes that sealing adds."""
 
 KEY_SIZE = 32
-"""Bytes of a key, public or not."""
+"""The size of a key, public or private, in bytes."""
 
 _NONCE_SIZE = 12
 _LAST_NONCE = 2 ** (8 * _NONCE_SIZE) - 1
 
 FORKED = (
-    "this connection belongs to the process that forked this one, and using it here, too, would "
-    "give its secrets away: connect again"
+    "this connection belongs to the parent of this forked process, and using it here would reveal "
+    "its secrets: connect again"
 )
 ALTERED = "received data is not what the peer sent next: data was altered, repeated or lost"
 
 
 class _Single:
-    """What there must be one of: with a copy, one nonce would be used twice."""
+    """An object that cannot be copied, since a copy would use the same nonces again."""
 
     def __reduce__(self) -> NoReturn:
         raise TypeError(f"a {type(self).__name__} can be neither copied nor pickled")
@@ -50,7 +50,7 @@ class KeyExchange(_Single):
     Attributes
     ----------
     public
-        what the other end has to know, 32 bytes
+        the public key for the peer, 32 bytes
     """
 
     def __init__(self) -> None:
@@ -62,27 +62,27 @@ class KeyExchange(_Single):
         self._private = None
 
     def finish(self, peer_public: bytes, transcript: bytes, *, is_server: bool) -> EncryptedChannel:
-        """Return the channel to the other end. This can be done once.
+        """Return the channel to the peer. This can be called once.
 
         Parameters
         ----------
         peer_public
-            the public key of the other end
+            the public key of the peer
         transcript
-            what both ends said before, or its digest: with another one, nothing can be opened
+            the digest of what both ends sent before; with different ones, nothing can be opened
         is_server
-            which of both ends this is
+            whether this end is the server
 
         Raises
         ------
         InsecureConnection
-            that is no public key, or a weak one
+            the public key is invalid or weak
         RuntimeError
-            the key pair was used before, or in the process that forked this one
+            the key pair was used before, or belongs to the parent of this forked process
         """
         private, self._private = self._private, None
         if private is None:
-            raise RuntimeError("a key pair is for one connection of one process: make a new one")
+            raise RuntimeError("a key pair serves one connection of one process: make a new one")
         try:
             secret = private.exchange(X25519PublicKey.from_public_bytes(peer_public))
         except ValueError as error:
@@ -96,7 +96,7 @@ class KeyExchange(_Single):
 
 
 class _Direction(_Single):
-    """A key, how many nonces were used with it, and why no more may be."""
+    """The key of one direction, and the nonces used with it."""
 
     def __init__(self, key: bytes) -> None:
         self.cipher = AESGCM(key)
@@ -109,25 +109,25 @@ class _Direction(_Single):
         self.refusal = FORKED
 
     def next_nonce(self) -> bytes:
-        """Return a nonce that was never used. Whoever asks must hold the lock."""
+        """Return a nonce that was never used; the caller must hold the lock."""
         if self._count > _LAST_NONCE:
             self.refusal = "this connection was used too often: connect again"
         if self.refusal:
             raise InsecureConnection(self.refusal)
         nonce = self._count.to_bytes(_NONCE_SIZE, "big")
-        self._count += 1  # before it is used: whatever happens then, it is not used again
+        self._count += 1  # counted before its use, so that a failure cannot make it used twice
         return nonce
 
 
 class EncryptedChannel(_Single):
-    """One end of a connection: what it seals, the other end opens, in the same order.
+    """One end of a connection. The peer opens what this end seals, in the same order.
 
     Any thread may seal, and any thread may open.
 
     Parameters
     ----------
     sealing_key, opening_key
-        32 bytes each, which nothing else was or will be sealed with
+        32 bytes each, for this channel only
     """
 
     def __init__(self, sealing_key: bytes, opening_key: bytes) -> None:
@@ -135,24 +135,24 @@ class EncryptedChannel(_Single):
         self._opening = _Direction(opening_key)
 
     def seal(self, data: bytes | bytearray | memoryview) -> bytes:
-        """Return data as it travels: encrypted, numbered and authenticated.
+        """Encrypt, number and authenticate data.
 
         Raises
         ------
         InsecureConnection
-            this is a forked process, or all nonces were used
+            this is a forked process, or all nonces are used up
         """
         with self._sealing.lock:
             return self._sealing.cipher.encrypt(self._sealing.next_nonce(), data, None)
 
     def open(self, data: bytes | bytearray | memoryview) -> bytes:
-        """Return what was sealed.
+        """Return the data that the peer sealed.
 
         Raises
         ------
         InsecureConnection
-            that is not what the other end sealed next, or an earlier one was not; this is a forked
-            process, or all nonces were used
+            the data is not what the peer sealed next, or earlier data was not; this is a forked
+            process, or all nonces are used up
         """
         with self._opening.lock:
             nonce = self._opening.next_nonce()

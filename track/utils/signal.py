@@ -1,4 +1,4 @@
-"""Notice SIGINT, SIGTERM and the end of the process without taking them from anybody else."""
+"""Handle SIGINT, SIGTERM and the end of the process, and pass signals to other handlers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SIGNALS: dict[int, str] = {signal.SIGINT: "sigint", signal.SIGTERM: "sigterm"}
 
 
 class _Link:
-    """One installation for one signal: it knows who had the signal before.
+    """One installation for one signal, which knows the previous handler.
 
-    Each installation is an object of its own, so handlers form a chain even when they are removed
-    and installed again in any order. A link that lost its owner only passes the signal on.
+    Each installation is a separate object, so handlers form a chain even when they are removed
+    and installed again in any order. A link without an owner only passes the signal on.
     """
 
     def __init__(self, owner: SignalHandler, previous: _Handler) -> None:
@@ -34,17 +34,17 @@ class _Link:
             else:
                 getattr(self.owner, _SIGNALS[signum])(signum, frame)
         except KeyboardInterrupt as interrupt:
-            # Who reads the traceback wants to know where the program was, not how we came here.
+            # The traceback should show where the program was, not this handler.
             raise interrupt.with_traceback(None)  # noqa: B904 - it is the same one
 
     def put_back(self, signum: int) -> None:
-        """Give the signal back, unless somebody else took it from this link."""
+        """Restore the previous handler, unless another one was installed after this link."""
         previous = self.previous
         if signal.getsignal(signum) is self:
             signal.signal(signum, previous)
 
     def hand_on(self, signum: int, frame: FrameType | None) -> None:
-        """Put back the previous handler, and call it."""
+        """Restore the previous handler, and call it."""
         self.put_back(signum)
         if callable(self.previous):
             self.previous(signum, frame)
@@ -54,15 +54,15 @@ class _Link:
 
 
 _aside: dict[int, _Link] = {}
-"""The links that stepped aside while this process forks."""
+"""The links that are suspended while this process forks."""
 
 
 def _step_aside() -> None:
-    """Have a child be born with the handlers that were there before any link.
+    """Restore the handlers from before any link, so that a child is born with them.
 
-    A signal that reaches a child before it runs Python would only be noted by a handler in Python,
-    and such notes are dropped in new children: ``terminate()`` right after the start of a worker
-    would be without effect, and ``join()`` would wait for ever.
+    If a signal reaches a child before it runs Python, a handler in Python would only be noted, and
+    new children drop such notes: ``terminate()`` right after the start of a worker would have no
+    effect, and ``join()`` would wait for ever.
     """
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread may change handlers
@@ -85,11 +85,11 @@ os.register_at_fork(before=_step_aside, after_in_parent=_come_back, after_in_chi
 
 
 class SignalHandler:
-    """Base of what wants to act on SIGINT, SIGTERM and the end of the process.
+    """The base class of handlers of SIGINT, SIGTERM and the end of the process.
 
     Override :meth:`sigint`, :meth:`sigterm` and :meth:`atexit`, and end the first two with
-    :meth:`hand_on`, so that the signal keeps the effect it would have had. A forked child never
-    acts: the signals it gets go to whoever had them before.
+    :meth:`hand_on`, so that the signal keeps its usual effect. In a forked child, signals go to
+    the previous handlers only.
     """
 
     def __init__(self) -> None:
@@ -97,33 +97,33 @@ class SignalHandler:
         self._pid: int | None = None
 
     def sigint(self, signum: int, frame: FrameType | None) -> None:
-        """Act on an interrupt from the keyboard."""
+        """Handle an interrupt from the keyboard."""
         self.hand_on(signum, frame)
 
     def sigterm(self, signum: int, frame: FrameType | None) -> None:
-        """Act on a request to end."""
+        """Handle a request to terminate."""
         self.hand_on(signum, frame)
 
     def atexit(self) -> None:
-        """Act on the normal end of the interpreter."""
+        """Handle the normal end of the interpreter."""
 
     def install(self) -> None:
-        """Start to listen. Signals can only be had by the main thread; elsewhere they are left."""
+        """Install the handlers; signals only in the main thread, as Python requires."""
         if self._pid == os.getpid():
             return
         self._pid = os.getpid()
         self._links = {}
-        # A fork inherits the registration of its parent, and one is enough.
+        # A forked child inherits the registration of its parent, and one is enough.
         atexit.unregister(self._at_exit)
         atexit.register(self._at_exit)
         for signum in _SIGNALS:
-            # None is a handler that was not set from Python: it could neither be called nor be
-            # put back. An ignored signal ends nothing (a job in the background of a shell has
-            # its SIGINT ignored). Both stay as they are.
+            # None is a handler that was not set from Python, which can be neither called nor
+            # restored. An ignored signal ends nothing (shells have background jobs ignore SIGINT).
+            # Both are left alone.
             previous = signal.getsignal(signum)
             if previous in {None, signal.SIG_IGN}:
                 continue
-            # The link is complete before it can be called, for a signal may come at once.
+            # Register the link first, since a signal may arrive at once.
             link = self._links[signum] = _Link(self, previous)
             try:
                 signal.signal(signum, link)
@@ -132,7 +132,7 @@ class SignalHandler:
                 return
 
     def remove(self) -> None:
-        """Stop to listen and put back who had the signals, unless they have passed on since."""
+        """Remove the handlers and restore the previous ones, unless others replaced them."""
         if self._pid is None:
             return
         self._pid = None
@@ -146,7 +146,7 @@ class SignalHandler:
                 continue  # not the main thread: the link stays, and passes the signal on
 
     def hand_on(self, signum: int, frame: FrameType | None) -> None:
-        """Put back who had the signal before this handler, and give it the signal."""
+        """Restore the previous handler, and pass the signal to it."""
         link = self._links.pop(signum, None)
         if link is not None:
             link.owner = None

@@ -158,7 +158,7 @@ class StatStream:
             _observe(self._state, float(val))
 
     def _read(self) -> _State:
-        """Return a state that no other process changes in between two looks at it."""
+        """Return a consistent state that no other process changes."""
         if self._lock is None:
             state: _State = self._state
             return state
@@ -298,7 +298,7 @@ class StatStream:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, StatStream):
             return NotImplemented
-        # As bytes, so that a stream that met a NaN still equals its copy.
+        # Compare bytes, so that a stream with a NaN equals its copy.
         return _BYTES.pack(*_values(self._read())) == _BYTES.pack(*_values(other._read()))
 
     __hash__ = None  # type: ignore[assignment]  # it changes with every observation

@@ -1,4 +1,4 @@
-"""Call a function less often than it is asked for. The first call always goes through."""
+"""Limit how often a function is called. The first call is always made."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROUNDING_S = 1e-9
 
 
 class _Throttle(Generic[P, R]):
-    """Calls ``fun`` when it is due, and answers None otherwise."""
+    """Calls ``fun`` when it is due, and returns None otherwise."""
 
     def __init__(self, fun: Callable[P, R]) -> None:
         self.fun = fun
@@ -32,7 +32,7 @@ class ThrottleRepeatedCalls(_Throttle[P, R]):
     Parameters
     ----------
     fun
-        the function; what it returns is returned, None when it was not called
+        the function; calls return its result, or None if it was not called
     every
         1 for each call, 2 for every second one, and so on
 
@@ -55,7 +55,7 @@ class ThrottleRepeatedCalls(_Throttle[P, R]):
 
 
 class Throttler(ThrottleRepeatedCalls[P, R]):
-    """:class:`ThrottleRepeatedCalls` under its other name: one call in ``throttle`` is made."""
+    """:class:`ThrottleRepeatedCalls` with the parameter ``throttle`` instead of ``every``."""
 
     def __init__(self, fun: Callable[P, R], throttle: int = 1) -> None:
         super().__init__(fun, every=throttle)
@@ -67,9 +67,9 @@ class TimeThrottler(_Throttle[P, R]):
     Parameters
     ----------
     fun
-        the function; what it returns is returned, None when it was not called
+        the function; calls return its result, or None if it was not called
     every
-        seconds that pass between two calls, at least
+        the least time between two calls in seconds
 
     Raises
     ------
@@ -109,8 +109,8 @@ def throttled(
     Returns
     -------
     Callable
-        the throttled function, which answers None when it was not called; without a limit the
-        function itself
+        the throttled function, which returns None when ``fun`` was not called; without a limit,
+        ``fun`` itself
 
     Raises
     ------

@@ -17,14 +17,14 @@ _LOOK_S = 0.25
 
 
 class Wait:
-    """What somebody waits for.
+    """A wait of one call.
 
     Parameters
     ----------
     whom
-        for whom
+        the name of the peer
     reason
-        why there is no answer, as far as it is known
+        the reason for the wait, as far as known
     """
 
     def __init__(self, whom: object, reason: str) -> None:
@@ -33,12 +33,12 @@ class Wait:
         self._said_at = time.monotonic() + _PATIENCE_S
 
     def blame(self, error: OSError) -> None:
-        """Take note of what went wrong last."""
+        """Set the reason to an error."""
         reason = error.strerror or str(error)
         self.reason = reason[:1].lower() + reason[1:]
 
     def say(self) -> bool:
-        """Say it if it is time to. Whether it was said."""
+        """Log the wait if it is time to, and return whether it was logged."""
         if time.monotonic() < self._said_at:
             return False
         logger.warning("Waiting for %s (%s) …", self._whom, self.reason)
@@ -57,7 +57,7 @@ def waiting_for(whom: object, reason: str = "no answer yet") -> Iterator[Wait]:
 
 
 class _Sayer:
-    """A thread that looks after those who wait; it is started by the first one."""
+    """Logs long waits from a thread that the first wait starts."""
 
     def __init__(self) -> None:
         self.renew_after_fork()
