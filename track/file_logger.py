@@ -20,14 +20,14 @@ class FileLogger:
         raise NotImplementedError
 
     def log_code(self, path: str | os.PathLike[str] | None = None) -> None:
-        """Keep the executed file, or another one, as the metadata ``code``.
+        """Log the executed file, or another one, as the metadata ``code``.
 
-        Its name, size and SHA-256 are recorded; its content is kept where the backend keeps such.
+        Its name, size and SHA-256 are recorded, and its content if the backend keeps files.
 
         Raises
         ------
         TrackError
-            the program was not started from a file, or it cannot be read
+            the program was not started from a file, or the file cannot be read
         """
         from track.persistence.artifacts import file_facts
 
@@ -37,17 +37,17 @@ class FileLogger:
         self.log_metadata(code=file_facts(source, self.protocol.keep_content))
 
     def log_file(self, path: str | os.PathLike[str]) -> None:
-        """Keep a file as the metadata ``file:<name>``, see :meth:`log_code`.
+        """Log a file as the metadata ``file:<name>``, see :meth:`log_code`.
 
-        Its name is its path in the working folder or, if it is elsewhere, its whole path.
-        ``track.open(…).open_file(trial, name)`` and ``track get`` give its content back.
+        Its name is its path relative to the working folder or, outside of it, its whole path.
+        ``track.open(…).open_file(trial, name)`` and ``track get`` return its content.
         """
         from track.persistence.artifacts import file_facts
 
         self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))
 
     def log_directory(self, path: str | os.PathLike[str]) -> None:
-        """Keep all files under a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
+        """Log all files in a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
 
         The SHA-256 of the folder is that of its files' names and hashes.
         """
