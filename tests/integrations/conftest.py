@@ -6,8 +6,9 @@ import pytest
 
 
 @pytest.fixture
-def free_tcp_port():
-    """A port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+def free_tcp_ports():
+    """Two ports of this machine that nobody listens at."""
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], other.getsockname()[1]

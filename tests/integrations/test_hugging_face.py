@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.integrations.support import only_trial, run_program, trials_in
+from tests.integrations.support import only_trial, run_program
 from track.structure import Status
 
 pytestmark = pytest.mark.skipif(find_spec("torch") is None, reason="torch is not installed")
@@ -18,12 +18,11 @@ needs_accelerate = pytest.mark.skipif(
 )
 
 TRAINER = """
-import json, os, sys
+import json
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, Trainer, TrainerCallback, TrainingArguments
 import track.integrations.transformers
-
-mode = sys.argv[1]
+from tests.integrations.said import MODE, in_two_processes, maybe_die
 
 class Data(torch.utils.data.Dataset):
     def __len__(self):
@@ -34,36 +33,41 @@ class Data(torch.utils.data.Dataset):
 
 class Stop(TrainerCallback):
     def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == 5 and mode == "kill":
-            os.kill(os.getpid(), 9)
-        if state.global_step == 5 and mode == "fail":
+        maybe_die(state.global_step)
+        if state.global_step == 3 and MODE == "fail":
             raise ValueError("boom")
 
-torch.manual_seed(0)
-config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=16)
-arguments = TrainingArguments(
-    output_dir="out", num_train_epochs=2, per_device_train_batch_size=4, logging_steps=1,
-    eval_strategy="epoch", save_steps=2, report_to=["track"], disable_tqdm=True, use_cpu=True,
-    learning_rate=1e-3, hub_token="hf_" + "a1" * 12)
-trainer = Trainer(model=GPT2LMHeadModel(config), args=arguments, train_dataset=Data(),
-                  eval_dataset=Data(), callbacks=[Stop()])
-if mode == "evaluate":
-    print(json.dumps(trainer.evaluate()))
-else:
-    trainer.train(resume_from_checkpoint=mode == "resume")
-    print(json.dumps(trainer.state.log_history))
+def main(rank=0):
+    torch.manual_seed(0)
+    config = GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=10, n_positions=16)
+    arguments = TrainingArguments(
+        output_dir="out", num_train_epochs=2, per_device_train_batch_size=4, logging_steps=1,
+        eval_strategy="epoch", save_steps=2, report_to=["track"], disable_tqdm=True, use_cpu=True,
+        learning_rate=1e-3, hub_token="hf_" + "a1" * 12)
+    trainer = Trainer(model=GPT2LMHeadModel(config), args=arguments, train_dataset=Data(),
+                      eval_dataset=Data(), callbacks=[Stop()])
+    if MODE == "evaluate":
+        print(json.dumps(trainer.evaluate()))
+    else:
+        trainer.train(resume_from_checkpoint=MODE == "resumed")
+        if rank == 0:
+            print(json.dumps(trainer.state.log_history))
+
+if __name__ == "__main__":
+    in_two_processes(main) if MODE == "two" else main()
 """
 
 
-def train(mode, **options):
-    output = run_program(TRAINER, mode, TRACK_LOG_BACKEND_NAME="file:r.json", **options)
+def train(*arguments, **options):
+    output = run_program(TRAINER, *arguments, TRACK_LOG_BACKEND_NAME="file:r.json", **options)
     return None if options.get("killed") else json.loads(output.strip().splitlines()[-1])
 
 
 @needs_transformers
-def test_a_trainer_that_reports_to_track():
-    """By name, after one import: every value that the trainer logged."""
-    history = train("all")
+@pytest.mark.parametrize("mode", ["one", "two"])
+def test_a_trainer_that_reports_to_track(mode, free_tcp_ports):
+    """By name, after one import: every value that the first of its processes logged."""
+    history = train(mode, *map(str, free_tcp_ports))
     trial = only_trial("file:r.json")
     for name in ("loss", "grad_norm", "learning_rate"):
         expected = {entry["step"]: entry[name] for entry in history if name in entry}
@@ -77,19 +81,19 @@ def test_a_trainer_that_reports_to_track():
     assert trial.metadata["model_config"]["n_embd"] == 8
     assert trial.metadata["num_parameters"] > 0
     assert "a1a1" not in repr((trial.metadata, trial.parameters))
-    assert trial.status == Status.Completed
+    assert (trial.status, trial.attempts) == (Status.Completed, 1)
 
 
 @needs_transformers
 def test_a_killed_trainer_resumes_its_trial():
     """Its checkpoint knows which."""
-    train("kill", killed=True)
-    history = train("resume")
+    train("killed", killed=True)
+    history = train("resumed")
     trial = only_trial("file:r.json")
     assert list(trial.metrics["train/loss"]) == list(range(1, 9))
     expected = {entry["step"]: entry["loss"] for entry in history if "loss" in entry}
     assert (
-        trial.metrics["train/loss"].items() >= {k: v for k, v in expected.items() if k > 4}.items()
+        trial.metrics["train/loss"].items() >= {k: v for k, v in expected.items() if k > 2}.items()
     )
     assert (trial.status, trial.attempts) == (Status.Completed, 2)
 
@@ -113,12 +117,13 @@ def test_an_evaluation_without_a_training():
 
 
 ACCELERATED = """
-import json, os, sys
+import json
 import torch
 from accelerate import Accelerator
 import track.integrations.accelerate
+from tests.integrations.said import DIES_AT, MODE, in_two_processes, maybe_die
 
-def main():
+def main(rank=0):
     accelerator = Accelerator(log_with="track", cpu=True)
     accelerator.init_trackers(
         "p", {"lr": 0.1, "nested": {"output_dir": "x"}},
@@ -127,39 +132,30 @@ def main():
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model, optimizer = accelerator.prepare(model, optimizer)
     said = {}
-    for step in range(int(sys.argv[1]), 6):
+    for step in range(DIES_AT + 1 if MODE == "resumed" else 0, 6):
         loss = model(torch.ones(4, 2)).pow(2).mean()
         accelerator.backward(loss)
         optimizer.step()
         optimizer.zero_grad()
         said[step] = loss.item()
         accelerator.log({"loss": loss, "rank": accelerator.process_index}, step=step)
-        if step == 3 and "kill" in sys.argv:
-            os.kill(os.getpid(), 9)
+        maybe_die(step)
     if accelerator.is_main_process:
         tracker = accelerator.get_tracker("track")
         tracker.log_table("examples", columns=["a"], data=[[1]])
         print(json.dumps(said))
     accelerator.end_training()
 
-def launched(rank, port):
-    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2",
-                      MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
-    main()
-
 if __name__ == "__main__":
-    if "two" in sys.argv:
-        torch.multiprocessing.spawn(launched, (sys.argv[-1],), nprocs=2)
-    else:
-        main()
+    in_two_processes(main) if MODE == "two" else main()
 """
 
 
 @needs_accelerate
 def test_an_accelerator_killed_and_continued():
     """With one `run_id`, both processes log to one trial."""
-    run_program(ACCELERATED, "0", "kill", killed=True)
-    said = json.loads(run_program(ACCELERATED, "4").strip().splitlines()[-1])
+    run_program(ACCELERATED, "killed", killed=True)
+    said = json.loads(run_program(ACCELERATED, "resumed").strip().splitlines()[-1])
     trial = only_trial("file:r.json")
     assert list(trial.metrics["loss"]) == list(range(6))
     assert {s: trial.metrics["loss"][s] for s in (4, 5)} == {
@@ -172,10 +168,13 @@ def test_an_accelerator_killed_and_continued():
 
 
 @needs_accelerate
-def test_two_processes_of_an_accelerator_are_one_trial(free_tcp_port):
+def test_two_processes_of_an_accelerator_are_one_trial(free_tcp_ports):
     """Only the main one logs."""
-    run_program(ACCELERATED, "0", "two", str(free_tcp_port))
-    (trial,) = trials_in("file:r.json")
+    output = run_program(ACCELERATED, "two", *map(str, free_tcp_ports))
+    trial = only_trial("file:r.json")
+    said = json.loads(output.strip().splitlines()[-1])
+    assert trial.metrics["loss"] == {
+        int(step): pytest.approx(value) for step, value in said.items()
+    }
     assert set(trial.metrics["rank"].values()) == {0}
-    assert list(trial.metrics["loss"]) == list(range(6))
     assert (trial.status, trial.attempts) == (Status.Completed, 1)

@@ -23,7 +23,9 @@ ConfigStore.instance().store(name="config", node={
 @hydra.main(version_base=None, config_name="config")
 def main(config):
     client = TrackClient()
-    client.log({"loss": config.lr}, step=0)
+    client.log({"loss": config.lr, "process": os.getpid()}, step=0)
+    if config.lr == 0:
+        os.kill(os.getpid(), 9)
     client.close()
     if config.lr > 1:
         raise ValueError("boom")
@@ -34,10 +36,22 @@ if __name__ == "__main__":
 """
 
 
-def test_each_job_of_a_multirun_is_a_trial():
-    """Its configuration are its parameters, and what it returns is a result."""
-    run_program(PROGRAM, "--multirun", "lr=0.5,0.25")
-    trials = trials_in("file:r.json")
+needs_joblib = pytest.mark.skipif(
+    find_spec("hydra_plugins") is None or find_spec("hydra_plugins.hydra_joblib_launcher") is None,
+    reason="hydra-joblib-launcher is not installed",
+)
+
+
+@pytest.mark.parametrize(
+    "launcher", ["basic", pytest.param("joblib", marks=needs_joblib)], ids="{}".format
+)
+def test_each_job_of_a_multirun_is_a_trial(launcher):
+    """Its configuration are its parameters, and what it returns is a result, in any process."""
+    processes = ["hydra.launcher.n_jobs=2"] if launcher == "joblib" else []
+    run_program(PROGRAM, "--multirun", "lr=0.5,0.25", f"hydra/launcher={launcher}", *processes)
+    trials = sorted(trials_in("file:r.json"), key=lambda trial: -trial.parameters["lr"])
+    pids = {trial.metrics.pop("process")[0] for trial in trials}
+    assert len(pids) == (2 if launcher == "joblib" else 1)
     assert [trial.parameters for trial in trials] == [
         {"lr": lr, "model": {"depth": 2}} for lr in (0.5, 0.25)
     ]
@@ -56,3 +70,11 @@ def test_a_job_that_fails():
     assert trial.status == Status.Exception
     assert "ValueError: boom" in trial.failure["message"]
     assert trial.metrics["loss"] == {0: 2}
+
+
+def test_a_job_that_is_killed():
+    """Is not completed; what it logged is there. Another run of it is the next revision."""
+    run_program(PROGRAM, "lr=0", killed=True)
+    (trial,) = trials_in("file:r.json")
+    assert (trial.metrics["loss"], trial.parameters["lr"]) == ({0: 0}, 0)
+    assert trial.status != Status.Completed

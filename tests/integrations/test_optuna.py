@@ -8,7 +8,8 @@ from contextlib import nullcontext
 import pytest
 
 import track
-from tests.integrations.support import trials_in
+from tests.integrations.said import DIES_AT
+from tests.integrations.support import run_program, trials_in
 from tests.relays import served
 from track.structure import Status
 
@@ -156,6 +157,58 @@ def test_processes_that_search_together(kind, tmp_path):
         assert backend.read_logs(0)[3:] == backend.read_logs(3)
         with track.open(uri) as store:
             assert store.trials() == []
+
+
+SEARCH = """
+import optuna, os
+from tests.integrations.said import DIES_AT, MODE, in_two_processes, maybe_die
+from track.integrations.optuna import TrackCallback
+from track.integrations.optuna_storage import TrackBackend
+
+def main(rank=0):
+    storage = optuna.storages.JournalStorage(TrackBackend("file:r.json"))
+    study = optuna.create_study(study_name="s", storage=storage, load_if_exists=True)
+    callback = TrackCallback("file:r.json")
+
+    @callback.track
+    def objective(trial):
+        x = trial.suggest_float("x", -1, 1)
+        callback.log(trial, {"loss": x})
+        maybe_die(trial.number)
+        return x
+
+    study.optimize(objective, DIES_AT + 1, callbacks=[callback])
+
+if __name__ == "__main__":
+    in_two_processes(main) if MODE == "two" else main()
+"""
+
+
+def study_in(uri):
+    storage = optuna.storages.JournalStorage(TrackBackend(uri))
+    return optuna.load_study(study_name="s", storage=storage)
+
+
+def test_a_search_that_is_killed_and_continued():
+    """What was logged before is there, and the trial that was killed is not completed."""
+    run_program(SEARCH, "killed", killed=True)
+    run_program(SEARCH, "resumed")
+    study, found = study_in("file:r.json"), by_name("file:r.json")
+    assert len(found) == len(study.trials) == 2 * (DIES_AT + 1)
+    for known in study.trials:
+        trial = found[f"trial {known.number}"]
+        assert (trial.parameters, trial.metrics["loss"]) == (known.params, [known.params["x"]])
+        assert trial.metrics.get("value", []) == (known.values or [])
+        assert (trial.status == Status.Completed) == (known.state.name == "COMPLETE")
+    assert [known.number for known in study.trials if known.state.name != "COMPLETE"] == [DIES_AT]
+
+
+def test_two_processes_that_search_with_a_callback():
+    """In one store, which is the storage, too: each logs its own trials."""
+    run_program(SEARCH, "two", "0")
+    study = study_in("file:r.json")
+    assert len(study.trials) == 2 * (DIES_AT + 1)
+    check(study, "file:r.json")
 
 
 def test_storages_are_told_apart_and_travel(tmp_path):

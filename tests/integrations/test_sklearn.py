@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from tests.integrations.support import only_trial, trials_in
+from tests.integrations.support import only_trial, run_program, trials_in
 from track import TrackClient
 from track.structure import Status
 
@@ -86,7 +86,12 @@ def test_a_search_is_a_trial_for_each_candidate(search):
     client.close()
 
 
-@pytest.mark.skipif(find_spec("sklearn.callback") is None, reason="it has no callbacks")
+needs_callbacks = pytest.mark.skipif(
+    find_spec("sklearn.callback") is None, reason="it has no callbacks"
+)
+
+
+@needs_callbacks
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_callbacks_see_every_task_in_every_process(jobs):
     """They log from the worker that does the task, into one trial."""
@@ -100,3 +105,39 @@ def test_callbacks_see_every_task_in_every_process(jobs):
     done = {name: values for name, values in trial.metrics.items() if name.endswith("/done")}
     assert len(done) > 4
     assert trial.attempts == 1
+
+
+KILLED = """
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from tests.integrations.said import maybe_die
+from track.integrations.sklearn import TrackCallback
+
+fits = 0
+
+def scoring(estimator, X, y):
+    global fits
+    maybe_die(fits)
+    fits += 1
+    return estimator.score(X, y)
+
+callback = TrackCallback(
+    "file:r.json", run_id="one", scoring=scoring, max_propagation_depth=None)
+X, y = make_classification(120, 6, random_state=0)
+search = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, cv=2)
+search.set_callbacks(callback).fit(X, y)
+"""
+
+
+@needs_callbacks
+def test_a_search_that_is_killed_and_run_again():
+    """With one `run_id` it is one trial, which has what the first of them did."""
+    run_program(KILLED, "killed", killed=True)
+    killed = only_trial("file:r.json")
+    assert killed.status != Status.Completed
+    assert sum(map(len, killed.metrics.values())) > 0
+    run_program(KILLED, "resumed")
+    trial = only_trial("file:r.json")
+    assert (trial.uid, trial.status, trial.attempts) == (killed.uid, Status.Completed, 2)
+    assert set(killed.metrics) < set(trial.metrics)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+from collections.abc import Mapping
 from typing import Any
 
 from track.integrations.trainings import Trainings
@@ -11,7 +13,7 @@ _DEVIATION = 4
 
 
 class TrackCallback(Trainings):
-    """Logs the results of each iteration as ``<data set>/<metric>``.
+    """Logs the results of each iteration as ``<data set>/<metric>``, on the first of ``machines``.
 
     Its parameters are those of :class:`track.integrations.trainings.Trainings`.
     """
@@ -21,6 +23,8 @@ class TrackCallback(Trainings):
     before_iteration = False
 
     def __call__(self, env: Any) -> None:
+        if not _is_first(env.params):
+            return
         run = None if env.iteration == env.begin_iteration else self.run_of(env.model)
         if run is None:
             run = self.begin(env.model)
@@ -36,3 +40,19 @@ class TrackCallback(Trainings):
         run.log(values, env.iteration)
         if env.iteration + 1 >= env.end_iteration:
             self.end(env.model)
+
+
+def _is_first(params: Mapping[str, Any]) -> bool:
+    """Return whether this is the first of the machines that train a model; LightGBM knows no more.
+
+    Those on one host are told apart by their ports, those with one port by their addresses.
+    """
+    host, _, port = str(params.get("machines", "")).partition(",")[0].partition(":")
+    if port and port != str(params.get("local_listen_port", port)):
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))  # which works with addresses of this host, and without one
+        except OSError:
+            return False
+    return True

@@ -81,7 +81,7 @@ class TrackCallback(ManyRuns):
         run.describe({n: v for n, v in trial.user_attrs.items() if n != UID})
         if state == "PRUNED":
             with run.guest("the tag"):
-                run.trial.add_tags("pruned")
+                run.trial.add_tags(pruned=True)
         error = run.error or RuntimeError("the objective failed")
         failure = (type(error), error, error.__traceback__) if state == "FAIL" else ()
         self.end(_key(study, trial), *failure)

@@ -56,7 +56,9 @@ class TrackCallback(ManyRuns, _logger.LoggerCallback):  # type: ignore[misc,name
 
 
 def _failure_of(trial: Any) -> str:
+    """Return what Ray wrote of the errors of a trial, which it has nowhere else by now."""
     try:
-        return str(trial.get_error() or "the trial failed")
-    except Exception:  # noqa: BLE001 - of each version of Ray another way to tell
+        with open(trial.error_file, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except Exception:  # noqa: BLE001 - of each version of Ray another way to have none
         return "the trial failed"

@@ -101,7 +101,7 @@ def log_search(
         run = _run_of(TrackClient(client.protocol), search.estimator, settings)
         run.configure({**search.estimator.get_params(deep=True), **parameters})
         if index == best:
-            run.tags = {**run.tags, "best": None}
+            run.tags = {**run.tags, "best": True}
         run.start()
         for name, value, fold in _candidate(results, index):
             run.log({name: value}, fold)

@@ -4,6 +4,7 @@ import copy
 import os
 import pickle
 import re
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -270,6 +271,23 @@ def test_lightgbm(integration, trials):
     assert len(trials()) == 4
 
 
+def test_lightgbm_on_several_machines(integration, trials):
+    """The first of them logs, told by its port and its address."""
+    callback = integration("lightgbm").TrackCallback("file:r.json")
+    machines = "127.0.0.1:4000,127.0.0.1:4001,192.0.2.1:4000"
+    for distributed in (
+        {"machines": machines, "local_listen_port": 4000},
+        {"machines": machines, "local_listen_port": 4001},
+        {"machines": "192.0.2.1:4000,127.0.0.1:4000", "local_listen_port": 4000},
+    ):
+        called = environment(Base(), 0)
+        called.params = {"depth": 2, **distributed}
+        callback(called)
+    callback.finish()
+    (trial,) = trials()
+    assert trial.metrics == {"valid/auc": {0: 0.5}}
+
+
 def test_xgboost_on_ranks_and_without_its_first_hook(integration, trials):
     """Only rank zero logs; the model that is given is given back."""
     rank = [0]
@@ -415,6 +433,7 @@ def test_ray(integration, trials):
     restored.log_trial_start(one)
     restored.log_trial_result(46, one, {"loss": 3, "training_iteration": 2})
     restored.log_trial_end(one)
+    Path("error.txt").write_text("ValueError: boom", encoding="utf-8")
     callback.log_trial_end(two, failed=True)
     callback.log_trial_end(RayTrial("never", 0))
     first, second = trials()
@@ -422,3 +441,4 @@ def test_ray(integration, trials):
     assert second.metrics == {"loss": {1: 2}}
     assert [first.parameters, second.parameters] == [{"lr": 0.1}, {"lr": 0.2}]
     assert [first.status, second.status] == [Status.Completed, Status.Exception]
+    assert "ValueError: boom" in second.failure["message"]
