@@ -10,11 +10,17 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from math import inf
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
-from track.errors import GroupDoesNotExist, ItemNotFound, JournalClosed, ProjectDoesNotExist
+from track.errors import (
+    ConcurrentWrite,
+    GroupDoesNotExist,
+    ItemNotFound,
+    JournalClosed,
+    ProjectDoesNotExist,
+)
 from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.journal import ExclusiveJournal, Journal
@@ -33,6 +39,11 @@ from track.utils.forking import renew_in_children
 
 RECENTLY_S = 1.0
 """What comes in such a time is soon read: who was up to date then need not be before a decision."""
+
+_LOST_SECTIONS = 4
+"""So often may a section be lost in the middle of a decision before whoever decides is told."""
+
+_Decision = TypeVar("_Decision")
 
 Kind = Literal["project", "group", "trial", "archived"]
 """What there is; trials that are archived are only found when they are asked for."""
@@ -186,19 +197,38 @@ class LocalRepository(Repository):
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
     ) -> Precondition | None:
-        with self.exclusive_state() as objects:
-            unmet = first_unmet(objects, preconditions)
+        expected = tuple(preconditions)
+
+        def decide(objects: Objects) -> Precondition | None:
+            unmet = first_unmet(objects, expected)
             if unmet is None:
                 self._producer.record(stream, event)
             return unmet
 
+        if self._is_behind():
+            with self.read_state() as objects:
+                unmet = first_unmet(objects, expected)
+            if unmet is not None:
+                return unmet  # that does not take a section
+        return self._decide(decide)
+
     def update(self, kind: Kind, query: Query, event_of: Callable[[int], Event]) -> Any:
-        with self.exclusive_state() as objects:
+        def decide(objects: Objects) -> Any:
             uid = first_match(objects, kind, query)
             stream = stream_id(kind, uid)
             self._producer.record(stream, event_of(stream))
             with self.read_state() as updated:
                 return COPY[kind](table(updated, kind)[uid])
+
+        return self._decide(decide)
+
+    def _decide(self, decide: Callable[[Objects], _Decision]) -> _Decision:
+        """Decide something in a section, again if that was lost before anything was recorded."""
+        for _ in range(_LOST_SECTIONS):
+            with suppress(ConcurrentWrite), self.exclusive_state() as objects:
+                return decide(objects)
+        with self.exclusive_state() as objects:
+            return decide(objects)
 
     def find(self, kind: Kind, query: Query) -> list[Any]:
         with self.read_state() as objects:
@@ -286,6 +316,9 @@ class LocalRepository(Repository):
             finally:
                 self._now.leave()
 
+    def _is_behind(self) -> bool:
+        return time.monotonic() - self._caught_up_at > RECENTLY_S
+
     @contextmanager
     def exclusive_state(self) -> Iterator[Objects]:
         """Give the objects as they are now; no other process decides anything meanwhile."""
@@ -295,7 +328,7 @@ class LocalRepository(Repository):
                 "track.journals.journal.ExclusiveJournal"
             )
         with self._producer.busy():
-            if time.monotonic() - self._caught_up_at > RECENTLY_S:
+            if self._is_behind():
                 # Others wait for whoever is inside, and need not wait for all that is read here.
                 with self.read_state():
                     pass

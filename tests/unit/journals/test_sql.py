@@ -23,9 +23,9 @@ from track.errors import (
     JournalWriteError,
     NewerFormat,
 )
-from track.events.codec import MAX_PAYLOAD
+from track.events.codec import MAX_PAYLOAD, Encoder
 from track.events.record import MAX_GROUP
-from track.events.types import TrialStarted
+from track.events.types import MetricsLogged, TrialStarted
 from track.journals.producer import Producer
 from track.journals.sql import journal as journal_sql
 from track.journals.sql import rewrite
@@ -282,6 +282,22 @@ def test_a_rewrite_is_done_in_pieces_however_large_payloads_are(journal, monkeyp
     journal.rewrite([7], change, 10)
     assert len(sizes) == 10
     assert payloads_of(journal) == [*(one[:-1] + b"\x00" for one in payloads[:10]), payloads[10]]
+
+
+def test_payloads_that_are_kept_in_parts_are_rewritten_whole(journal):
+    """Whichever part the change is in; the others are as they were."""
+    encode = Encoder().encode
+    large = [
+        encode(MetricsLogged, [1, {"x": letter * (2 * PART_BYTES + 5)}, None], 7, 1, number, 1)
+        for number, letter in enumerate("ab", 1)
+    ]
+    journal.append([*large, *events(1, 3, 1)])
+
+    def change(payload):
+        return payload.replace(b"a", b"z") if len(payload) > PART_BYTES else payload
+
+    journal.rewrite([7], change, 3)
+    assert payloads_of(journal) == [change(large[0]), large[1], *events(1, 3, 1)]
 
 
 def test_what_an_earlier_version_kept_of_the_objects_is_erased_by_a_redaction(database):

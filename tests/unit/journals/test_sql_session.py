@@ -4,17 +4,23 @@ import logging
 import socket
 import struct
 import threading
+from collections import Counter
 from contextlib import suppress
 
 import pytest
 
 from tests.contracts.journal_contract import payloads_of
 from tests.databases import numbered_events as events
-from tests.databases import port_of
+from tests.databases import port_of, sql_journal
+from tests.proxy import Proxy
 from track.errors import JournalError, JournalUnreachable
+from track.events.codec import stream_id
+from track.events.types import ProjectCreated
+from track.journals.producer import Producer
 from track.journals.sql import session as sql_session
 from track.journals.sql.journal import SQLJournal
 from track.journals.sql.session import Servers
+from track.persistence.repository import LocalRepository, Precondition
 
 
 def refused(**login):
@@ -75,12 +81,60 @@ def test_connections_that_the_server_ended_are_replaced(open_journal, admin):
     assert journal.head() == 3
 
 
+def test_a_known_log_is_opened_with_few_statements(log):
+    """Each takes a round trip: a project is made, and another client finds it."""
+    statements = Counter()
+
+    def count(to_server, data):
+        statements["all"] += to_server and data.startswith(b"Q")
+        yield data
+
+    with Proxy(port_of("postgres")) as proxy:
+        for client in ("first", "second"):
+            proxy.spoil = count
+            journal = sql_journal("postgres", log, proxy.port)
+            repository = LocalRepository(journal, Producer(journal))
+            statements.clear()
+            unmet = repository.append_if(
+                stream_id("project", "p"),
+                ProjectCreated("p", None, {}),
+                [Precondition("project", "p", "absent")],
+            )
+            assert (unmet is None) == (client == "first")
+            assert statements["all"] <= (40 if client == "first" else 2)
+            journal.close()
+
+
+def test_a_cluster_that_knows_no_limit_for_idle_transactions_is_used_without(log):
+    """CockroachDB before 20.2 answers 22023; here a PostgreSQL is made to look like one."""
+    version = b"crdb_version\0CockroachDB CCL v20.1.0\0"
+    welcome = b"R" + struct.pack(">II", 8, 0)
+    asked = []
+
+    def disguise(to_server, data):
+        if to_server:
+            asked.append(b"SET idle_in_transaction" in data)
+            yield data.replace(b"timeout = 20000", b"timeout = 'bad'")
+        else:
+            status = b"S" + struct.pack(">I", 4 + len(version)) + version
+            yield data.replace(welcome, welcome + status)
+
+    with Proxy(port_of("postgres")) as proxy:
+        proxy.spoil = disguise
+        journal = sql_journal("postgres", log, proxy.port)
+        with journal.exclusive():
+            journal.append(events(1, 1, 1))
+        assert any(asked)
+        assert journal.head() == 1
+        journal.close()
+
+
 class Doorkeeper:
     """A server that turns everybody away with the same words."""
 
-    def __init__(self, words):
+    def __init__(self, words, severity):
         self.listener = socket.create_server(("127.0.0.1", 0))
-        fields = b"".join(b"%c%s\0" % field for field in ((b"S", b"FATAL"), (b"M", words)))
+        fields = b"".join(b"%c%s\0" % field for field in ((b"S", severity), (b"M", words)))
         self.answer = b"E" + struct.pack(">I", len(fields) + 5) + fields + b"\0"
         threading.Thread(target=self.serve, daemon=True).start()
 
@@ -102,13 +156,15 @@ class Doorkeeper:
         (b"the database system is in recovery mode", JournalUnreachable),
         (b"sorry, too many clients already", JournalUnreachable),
         (b"remaining connection slots are reserved", JournalUnreachable),
+        (b"server is not accepting clients", JournalUnreachable),
         (b'password authentication failed for user "me"', JournalError),
         (b"no pg_hba.conf entry for host", JournalError),
     ],
 )
-def test_what_passes_is_waited_for_and_what_does_not_is_told_at_once(words, error):
-    """The driver has no codes for that, only words."""
-    doorkeeper = Doorkeeper(words)
+@pytest.mark.parametrize("severity", ["FATAL", "ERROR", "СБОЙ"])
+def test_what_passes_is_waited_for_and_what_does_not_is_told_at_once(words, error, severity):
+    """The driver has no codes for that, only words; the severity of CockroachDB is another one."""
+    doorkeeper = Doorkeeper(words, severity.encode())
     address = doorkeeper.listener.getsockname()
     journal = SQLJournal(Servers([address], {"sslmode": "disable"}), "log", 0.1)
     with pytest.raises(JournalError, match=words.decode()[:20]) as caught:

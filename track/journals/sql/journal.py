@@ -253,7 +253,7 @@ class SQLJournal(ExclusiveJournal):
         session = self._sessions.take()
         try:
             self._prepare(session)
-            session.execute("BEGIN")
+            session.begin_to_hold()
             session.answer_s = within_s
             session.execute(
                 "SELECT name FROM locks WHERE log = %(log)s AND name = %(name)s FOR UPDATE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -9,6 +10,7 @@ from psycopg2 import errors
 
 from track.events.codec import envelope
 from track.journals.sql.reading import join_parts
+from track.journals.sql.rows import chunks, parts_of
 from track.journals.sql.schema import PART_BYTES
 from track.journals.sql.session import Session
 
@@ -25,6 +27,17 @@ _SELECT = """
         ORDER BY position LIMIT %(limit)s
     ) AS these
     WHERE size_before IS NULL OR size_before < %(most_bytes)s ORDER BY position
+"""
+
+_UPDATE_EVENTS = b"""
+    UPDATE events SET data = d.data, kind = d.kind::INT8
+    FROM (VALUES %s) AS d (position, kind, data)
+    WHERE events.log = %%(log)s AND events.position = d.position
+"""
+_UPDATE_PARTS = b"""
+    UPDATE event_parts SET data = d.data FROM (VALUES %s) AS d (position, part, data)
+    WHERE event_parts.log = %%(log)s AND event_parts.position = d.position
+        AND event_parts.part = d.part
 """
 
 
@@ -65,8 +78,22 @@ def rewrite_some(
             limit=_ROWS,
             most_bytes=_BYTES,
         )
+        events: list[bytes] = []
+        more: list[bytes] = []
         for position, parts, first in rows:
-            _rewrite_row(log, position, parts, bytes(first), change, session)
+            before = bytes(first) if parts == 1 else join_parts(log, position, first, session)
+            payload = change(before)
+            assert len(payload) == len(before)
+            if payload != before:
+                found = envelope(payload)
+                kind = b"NULL" if found is None else b"%d" % found.tag
+                events.append(
+                    b"(%d,%s,'\\x%s'::BYTEA)" % (position, kind, hexlify(payload[:PART_BYTES]))
+                )
+                more += parts_of(position, payload)
+        for update, changed in ((_UPDATE_EVENTS, events), (_UPDATE_PARTS, more)):
+            for chunk in chunks(changed):
+                session.execute(update % b",".join(chunk), log=log)
     return int(rows[-1][0]) if rows else last
 
 
@@ -74,36 +101,3 @@ def forget_snapshots(log: str, session: Session) -> None:
     """Delete what an earlier version kept of the objects: it would bring everything back."""
     with suppress(errors.UndefinedTable):  # databases made since have none
         session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=log)
-
-
-def _rewrite_row(  # noqa: PLR0917 - where, what and how
-    log: str,
-    position: int,
-    parts: int,
-    first: bytes,
-    change: Callable[[bytes], bytes],
-    session: Session,
-) -> None:
-    before = first if parts == 1 else join_parts(log, position, first, session)
-    after = change(before)
-    if after == before:
-        return
-    assert len(after) == len(before)
-    found = envelope(after)
-    session.execute(
-        "UPDATE events SET data = %(data)s, kind = %(kind)s "
-        "WHERE log = %(log)s AND position = %(position)s",
-        log=log,
-        position=position,
-        data=after[:PART_BYTES],
-        kind=None if found is None else found.tag,
-    )
-    for part in range(1, parts):
-        session.execute(
-            "UPDATE event_parts SET data = %(data)s "
-            "WHERE log = %(log)s AND position = %(position)s AND part = %(part)s",
-            log=log,
-            position=position,
-            part=part,
-            data=after[part * PART_BYTES : (part + 1) * PART_BYTES],
-        )

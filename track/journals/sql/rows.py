@@ -58,14 +58,15 @@ class Rows:
         self.identities = identities if len(identities) == self.size else None
         events = [_event(number, payload) for number, payload in enumerate(payloads, 1)]
         parts = [
-            _part(number, start // PART_BYTES, payload[start : start + PART_BYTES])
+            part
             for number, payload in enumerate(payloads, 1)
-            for start in range(PART_BYTES, len(payload), PART_BYTES)
+            if len(payload) > PART_BYTES
+            for part in parts_of(number, payload)
         ]
         self.statements = [
             insert % b",".join(chunk)
             for insert, rows in ((_INSERT_EVENTS, events), (_INSERT_PARTS, parts))
-            for chunk in _chunks(rows)
+            for chunk in chunks(rows)
         ]
 
 
@@ -95,11 +96,16 @@ def _event(number: int, payload: bytes) -> bytes:
     )
 
 
-def _part(number: int, part: int, data: bytes) -> bytes:
-    return b"(%d,%d,'\\x%s'::BYTEA)" % (number, part, hexlify(data))
+def parts_of(number: int, payload: bytes) -> list[bytes]:
+    """Return the rows of what does not fit into the row of an event."""
+    return [
+        b"(%d,%d,'\\x%s'::BYTEA)"
+        % (number, start // PART_BYTES, hexlify(payload[start : start + PART_BYTES]))
+        for start in range(PART_BYTES, len(payload), PART_BYTES)
+    ]
 
 
-def _chunks(rows: list[bytes]) -> Iterator[list[bytes]]:
+def chunks(rows: list[bytes]) -> Iterator[list[bytes]]:
     """Yield as many rows at a time as one statement should have."""
     chunk: list[bytes] = []
     size = 0

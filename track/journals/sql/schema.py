@@ -95,7 +95,7 @@ def prepare(session: Session, log: str) -> None:
     psycopg2.Error
         they cannot be made
     """
-    found = _version(session)
+    found, is_known = _look(session, log)
     if found < VERSION:
         _make(session, _MAKE_VERSIONS)
     for version, statements in enumerate(_MIGRATIONS[found:], found + 1):
@@ -106,9 +106,8 @@ def prepare(session: Session, log: str) -> None:
             "ON CONFLICT (version) DO NOTHING",
             version=version,
         )
-    if not session.execute("SELECT name FROM locks WHERE log = %(log)s", log=log):
-        for statement in _KNOW_LOG:
-            session.execute(statement, log=log, append=APPEND, decide=DECIDE)
+    for statement in () if is_known else _KNOW_LOG:
+        session.execute(statement, log=log, append=APPEND, decide=DECIDE)
 
 
 def is_there(session: Session, log: str) -> bool:
@@ -119,23 +118,26 @@ def is_there(session: Session, log: str) -> bool:
     NewerFormat
         a newer version of the package brought them up to date
     """
-    if not _version(session):
-        return False
-    return bool(session.execute("SELECT log FROM logs WHERE log = %(log)s", log=log))
+    return _look(session, log)[1]
 
 
-def _version(session: Session) -> int:
+def _look(session: Session, log: str) -> tuple[int, bool]:
+    """Return the version of the tables, 0 where some are missing, and whether they have a log."""
     try:
-        rows = session.execute("SELECT max(version) FROM schema_version")
+        rows = session.execute(
+            "SELECT max(version), (SELECT count(*) FROM locks WHERE log = %(log)s) "
+            "FROM schema_version",
+            log=log,
+        )
     except errors.UndefinedTable:
-        return 0
-    found: int = rows[0][0] or 0
-    if found > VERSION:
+        return 0, False
+    found, locks = rows[0]
+    if (found or 0) > VERSION:
         raise NewerFormat(
             f"the tables of the database have version {found}, this is Track for {VERSION}: "
             "upgrade the package 'track-journal'"
         )
-    return found
+    return found or 0, locks == len((APPEND, DECIDE))
 
 
 def _make(session: Session, statement: str) -> None:

@@ -7,6 +7,7 @@ server that fell silent be given up on. They commit each statement by itself, un
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import time
@@ -36,9 +37,12 @@ _MOST_IDLE = 2
 
 _PASSING = (
     *("starting up", "shutting down", "recovery", "terminating"),
-    *("too many", "connection slots"),
+    *("too many", "connection slots", "not accepting"),
 )
 """What a server says that refuses a connection for now."""
+
+
+_SAID_BY_A_SERVER = re.compile(r"(?:^|: )\w+:  \S", re.MULTILINE)
 
 
 class Silence(psycopg2.OperationalError):
@@ -215,6 +219,20 @@ class Session:
         yield
         self.execute("COMMIT")
 
+    def begin_to_hold(self) -> None:
+        """Begin a transaction that the server ends if this client is stopped, or vanishes.
+
+        The limit is that of the transaction: the connection may be a pool's, which others use next.
+        """
+        limit = f"idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}"
+        if self._connection.get_parameter_status("crdb_version") is None:
+            self.execute(f"BEGIN; SET LOCAL {limit}")
+        else:
+            # Not every CockroachDB knows this limit, which is no reason not to use it.
+            with suppress(errors.UndefinedObject, errors.InvalidParameterValue):
+                self.execute(f"SET {limit}")
+            self.execute("BEGIN")
+
     def reset(self) -> bool:
         """Leave a transaction that failed. Whether the session can be used again."""
         connection = self._connection
@@ -291,13 +309,6 @@ class Sessions:
             self.drop_idle()  # they have been so for longer
         session = Session(self.servers.connect(self._answer_s), self._answer_s)
         self._open.add(session)
-        try:
-            # Not every CockroachDB knows this limit, which is no reason not to use it.
-            with suppress(errors.UndefinedObject):
-                session.execute(f"SET idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}")
-        except BaseException:
-            self.drop(session)
-            raise
         return session
 
     def give_back(self, session: Session) -> None:
@@ -330,11 +341,12 @@ class Sessions:
 def _is_refusal(words: str) -> bool:
     """Return whether connecting failed for a reason that a retry will not change.
 
-    The driver gives no codes for what happens while it connects, only the server's words.
+    The driver gives no codes for what happens while it connects, only words: those of the server
+    behind a severity, which differs by server and language, and others where there is no server.
     """
     if "certificate" in words or "does not support SSL" in words:
         return True
-    return "FATAL" in words and not _is_passing(words)
+    return _SAID_BY_A_SERVER.search(words) is not None and not _is_passing(words)
 
 
 def _is_passing(words: str) -> bool:
