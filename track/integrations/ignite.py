@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 from track.integrations.packages import need
@@ -51,14 +50,9 @@ class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ig
         if _distributed.get_rank() == 0:
             self.run.finish()
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         if _distributed.get_rank() == 0:
-            self.run.finish(exc_type, exc_val, exc_tb)
+            self.run.finish(*exc_info)
 
     def _create_output_handler(self, *args: Any, **kwargs: Any) -> OutputHandler:
         return OutputHandler(*args, **kwargs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 from uuid import uuid4
 
@@ -242,19 +241,20 @@ class Run:
         with self.guest("a file"):
             self._usable().log_file(path)
 
-    def finish(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_val: BaseException | None = None,
-        exc_tb: TracebackType | None = None,
-    ) -> None:
-        """End the trial if it was started here, and tell what could not be recorded."""
+    def finish(self, *exc_info: Any) -> None:
+        """End the trial if it was started here, and tell what could not be recorded.
+
+        Parameters
+        ----------
+        exc_info
+            what ended the training, as from ``sys.exc_info()``, if that is an exception
+        """
         with self._lock:
             ends, self._ends_here = self._ends_here, False
             self._was_started = self._was_started and not ends
         if ends and self._trial is not None:
             with self.guest("the end"):
-                self._trial.finish(exc_type, exc_val, exc_tb)
+                self._trial.finish(*exc_info)
         self.tell()
 
     def tell(self) -> None:

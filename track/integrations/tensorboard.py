@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from types import TracebackType
 from typing import Any
 
 from track.integrations.run import Run
@@ -114,10 +113,5 @@ class SummaryWriter:
     def __enter__(self) -> SummaryWriter:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.run.finish(exc_type, exc_val, exc_tb)
+    def __exit__(self, *exc_info: object) -> None:
+        self.run.finish(*exc_info)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from types import TracebackType
 from typing import Any
 
 from track.client import TrackClient
@@ -60,18 +59,12 @@ class ManyRuns:
         """Return the run that began with a key, None if none did."""
         return self._runs.get(key)
 
-    def end(
-        self,
-        key: Any,
-        exc_type: type[BaseException] | None = None,
-        exc_val: BaseException | None = None,
-        exc_tb: TracebackType | None = None,
-    ) -> None:
-        """End the run that began with a key, if one did."""
+    def end(self, key: Any, *exc_info: Any) -> None:
+        """End the run that began with a key, if one did; with an exception, it failed."""
         with self._lock:
             run = self._runs.pop(key, None)
         if run is not None:
-            run.finish(exc_type, exc_val, exc_tb)
+            run.finish(*exc_info)
 
 
 class Trainings(ManyRuns):
@@ -108,23 +101,13 @@ class Trainings(ManyRuns):
         """Return where to log: a client of one's own, or that which was given, with its trial."""
         return super()._store() if isinstance(self.to, (str, type(None))) else self.to
 
-    def finish(
-        self,
-        exc_type: type[BaseException] | None = None,
-        exc_val: BaseException | None = None,
-        exc_tb: TracebackType | None = None,
-    ) -> None:
-        """End every training that is still under way."""
+    def finish(self, *exc_info: Any) -> None:
+        """End every training that is still under way; with an exception, they failed."""
         for key in list(self._runs):
-            self.end(key, exc_type, exc_val, exc_tb)
+            self.end(key, *exc_info)
 
     def __enter__(self) -> Any:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self.finish(exc_type, exc_val, exc_tb)
+    def __exit__(self, *exc_info: object) -> None:
+        self.finish(*exc_info)

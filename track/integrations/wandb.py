@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
 from fnmatch import fnmatchcase
-from types import SimpleNamespace, TracebackType
+from types import SimpleNamespace
 from typing import Any
 
 from track.errors import TrackError
@@ -232,13 +232,8 @@ class WandbRun:
     def __enter__(self) -> WandbRun:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc_val: BaseException | None,
-        exc_tb: TracebackType | None,
-    ) -> None:
-        self._run.finish(exc_type, exc_val, exc_tb)
+    def __exit__(self, *exc_info: object) -> None:
+        self._run.finish(*exc_info)
         _forget(self)
 
 
