@@ -48,22 +48,24 @@ def speed_rows(count: int, folder: Path) -> Iterator[Row]:
     yield Row("log_metrics(step=, loss=, acc=) on lmdb:", log["ratio"], "x limit", note=log["note"])
 
 
-def burst_speed(workers: int, count: int, folder: Path, uri: str) -> float:
-    """Return the events per second that processes append together to one new journal."""
-    outcomes = together("burst", workers, count, folder, uri)
+def shared_speed(measure: str, workers: int, count: int, folder: Path, uri: str) -> float:
+    """Return the events per second that processes record together in one new store."""
+    outcomes = together(measure, workers, count, folder, uri)
     ended = max(outcome["ended"] for outcome in outcomes)
     return count / (ended - min(outcome["began"] for outcome in outcomes))
 
 
 def sharing_rows(count: int, folder: Path) -> Iterator[Row]:
     """Measure what several processes do with one store, and what one does alone with a lock."""
-    for uri, least in ((FILE, 1.5), (LMDB, None)):
+    ends = ", until all are closed"
+    measures = (("burst", FILE, 1.5, ""), ("finished", FILE, 1.6, ends), ("burst", LMDB, None, ""))
+    for name, uri, least, until in measures:
         size = count // 2 if uri == FILE else count // 8
-        pairs = [[burst_speed(n, size, folder, uri) for n in (1, WORKERS)] for _ in range(3)]
+        pairs = [[shared_speed(name, n, size, folder, uri) for n in (1, WORKERS)] for _ in range(3)]
         ratio = median(many / one for one, many in pairs)
         one, many = (median(speeds) for speeds in zip(*pairs, strict=True))
         note = f"{many:,.0f} events/s, one: {one:,.0f}"
-        what = f"{WORKERS} processes to one, on {uri.partition(':')[0]}:"
+        what = f"{WORKERS} processes to one, on {uri.partition(':')[0]}:{until}"
         yield Row(what, ratio, "x", least, note, at_least=True)
     for uri, budget in ((FILE, 2000), (LMDB, None)):
         with tempfile.TemporaryDirectory(dir=folder) as inner:

@@ -176,6 +176,19 @@ def measure_burst(count: int, uri: str) -> dict[str, Any]:
     return {"began": began, "ended": monotonic()}
 
 
+def measure_finished(count: int, uri: str) -> dict[str, Any]:
+    """Log steps of a trial once told to, finish it, close the store, and say how long that took."""
+    trial = new_trial(uri).start()
+    log_metrics(trial, range(ROUND))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    began = monotonic()
+    log_metrics(trial, range(ROUND, count))
+    trial.finish()
+    trial.protocol.close()
+    return {"began": began, "ended": monotonic()}
+
+
 def measure_guarded(count: int, uri: str) -> dict[str, Any]:
     """Time conditional updates of a trial, as workers that share a list of trials make them."""
     trial = new_trial(uri)
@@ -250,6 +263,7 @@ MEASURES = {
     "interleaved": measure_interleaved,
     "history": measure_history,
     "burst": measure_burst,
+    "finished": measure_finished,
     "sweep": measure_sweep,
     "guarded": measure_guarded,
 }

@@ -13,6 +13,8 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from track.events.codec import ENVELOPE
@@ -173,20 +175,13 @@ def by_stream(
     places: dict[int, list[int]] = {}
     for index, stream in enumerate(streams):
         places.setdefault(stream, []).append(index)
+    _, producers, times, steps, metrics = columns
+    order = itemgetter(*chain.from_iterable(places.values()))
+    all_columns: list[array[Any]] = [column, producers, times, steps, *metrics.values()]
+    ordered = [array(each.typecode, order(each)) for each in all_columns]
+    end = 0
     for stream, indexes in places.items():
-        _, producers, times, steps, metrics = columns
-        yield (
-            stream,
-            Columns(
-                streams,
-                _pick(producers, indexes),
-                _pick(times, indexes),
-                _pick(steps, indexes),
-                {name: _pick(values, indexes) for name, values in metrics.items()},
-            ),
-            _pick(column, indexes),
-        )
-
-
-def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
-    return array(column.typecode, [column[index] for index in indexes])
+        start, end = end, end + len(indexes)
+        found, producers, times, steps, *values = (each[start:end] for each in ordered)
+        named = dict(zip(metrics, values, strict=True))
+        yield stream, Columns(streams, producers, times, steps, named), found

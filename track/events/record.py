@@ -20,6 +20,7 @@ elsewhere only replaces its header.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from struct import Struct
 from zlib import crc32
 
@@ -229,4 +230,9 @@ def xor(data: bytes, mask: int) -> bytes:
     """Return bytes masked, or unmasked again."""
     if not mask:
         return data
-    return data.translate(bytes(byte ^ mask for byte in range(256)))
+    return data.translate(_masked_bytes(mask))
+
+
+@cache
+def _masked_bytes(mask: int) -> bytes:
+    return bytes(byte ^ mask for byte in range(256))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from track.errors import JournalAbandoned, JournalClosed, JournalError
 from track.journals.thread_lock import ThreadLock
@@ -16,8 +16,14 @@ _CLOSED = -1
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _READ_FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
+_LOCK = "hhqqi"
+"""The C structure ``flock``: kind, origin, start, length, process."""
+
 _IN_USE_AT = 2**62
 """The byte, far behind any content, that everybody who has the file open holds a read lock on."""
+
+_REPORTS_AT = _IN_USE_AT + 1
+"""The same for those who see to it that there is a report."""
 
 
 class LockedFile:
@@ -85,6 +91,10 @@ class LockedFile:
         """Return whether the path still names the open file."""
         return is_at(self.path, os.fstat(self.descriptor()))
 
+    def modified_ns(self) -> int:
+        """Return when the file was last written to, in the time of its file system."""
+        return os.fstat(self.descriptor()).st_mtime_ns
+
     # The exclusive section
 
     def exclusive(self) -> AbstractContextManager[None]:
@@ -118,7 +128,7 @@ class LockedFile:
 
     def _say_in_use(self) -> None:
         try:
-            _lock_byte(self.fd, fcntl.F_RDLCK)
+            _lock_byte(self.fd, fcntl.F_RDLCK, _IN_USE_AT)
         except BlockingIOError as error:
             raise JournalError(
                 f"{self.path} is being rewritten by another process: try again when it is done"
@@ -135,13 +145,35 @@ class LockedFile:
             somebody else has it open
         """
         try:
-            _lock_byte(self.descriptor(), fcntl.F_WRLCK)
+            _lock_byte(self.descriptor(), fcntl.F_WRLCK, _IN_USE_AT)
         except BlockingIOError as error:
             raise JournalError(
                 f"{self.path} is in use by another client or process: end them and try again"
             ) from error
         except OSError:
             pass
+
+    # Who sees to it that there is a report
+
+    def will_report(self) -> None:
+        """Let others leave the report to this one, until :meth:`will_not_report`."""
+        with suppress(OSError):
+            _lock_byte(self.descriptor(), fcntl.F_RDLCK, _REPORTS_AT)
+
+    def will_not_report(self) -> None:
+        """Let nobody leave the report to this one any more, nor a child, which never writes it."""
+        with suppress(OSError):
+            _lock_byte(self.descriptor(), fcntl.F_UNLCK, _REPORTS_AT)
+
+    def will_others_report(self) -> bool:
+        """Return whether the report may be left to another client or process.
+
+        When several ask at once, each after :meth:`will_not_report`, one of them at least is told
+        that it may not.
+        """
+        with suppress(OSError):  # nobody says so where there are no such locks
+            return _lock_byte(self.descriptor(), fcntl.F_WRLCK, _REPORTS_AT, ask=True)
+        return False
 
     # Its end, and forks
 
@@ -181,6 +213,12 @@ def abandoned(path: str) -> JournalAbandoned:
     )
 
 
-def _lock_byte(fd: int, kind: int) -> None:
-    """Take a lock that belongs to the open file, as ``flock`` does, of another range than it."""
-    fcntl.fcntl(fd, fcntl.F_OFD_SETLK, struct.pack("hhqqi", kind, os.SEEK_SET, _IN_USE_AT, 1, 0))
+def _lock_byte(fd: int, kind: int, at: int, *, ask: bool = False) -> bool:
+    """Take a lock that belongs to the open file, as ``flock`` does, of another range than it.
+
+    With ``ask`` it takes none, and returns whether the lock of somebody else is in the way.
+    """
+    command = fcntl.F_OFD_GETLK if ask else fcntl.F_OFD_SETLK
+    lock = struct.pack(_LOCK, kind, os.SEEK_SET, at, 1, 0)
+    found, *_ = struct.unpack(_LOCK, fcntl.fcntl(fd, command, lock))
+    return bool(found != fcntl.F_UNLCK)

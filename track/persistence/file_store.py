@@ -107,6 +107,7 @@ def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
 
 def _import_report(path: str, journal_path: str) -> None:
     """Turn a report without a journal into a journal, whole or not at all."""
+    imported = os.stat(path)
     report = load_report(path)
     if not report:
         return
@@ -114,6 +115,7 @@ def _import_report(path: str, journal_path: str) -> None:
         try:
             import_report(report, Producer(journal).record)
             journal.sync()
+            os.utime(fresh, ns=(imported.st_atime_ns, imported.st_mtime_ns))  # the report is as new
             os.link(fresh, journal_path)
             sync_folder(journal_path)
         except FileExistsError:

@@ -12,10 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
 from track.errors import ConcurrentWrite, JournalError, StorageWarning, TrackError, warn
+from track.journals.file import FileJournal
 from track.journals.memory import MemoryJournal
 from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
 from track.persistence.file_store import JOURNAL_SUFFIX, open_store, remake_report
 from track.persistence.journaled import JournaledProtocol
+from track.persistence.repository import LocalRepository
 from track.persistence.storage import check_report, replacing_report
 from track.persistence.uri_options import local_settings
 from track.persistence.utils import check_options, parse_uri
@@ -29,8 +31,10 @@ _COST_IN_TIME = 20
 since the last one."""
 
 _SMALL, _BYTES_PER_S = 2**18, 2**24
-"""The size of a journal of which the first report costs nothing to speak of, and how much of one
-becomes a report in a second, before that was measured here."""
+"""The size of a journal of which a report costs nothing to speak of, and how much of one becomes a
+report in a second, before that was measured here."""
+
+_UNKNOWN = -1
 
 
 class MemoryProtocol(JournaledProtocol):
@@ -75,7 +79,19 @@ class FileProtocol(JournaledProtocol):
         super().__init__(self._file_journal, strict=strict, eager=eager, uri=uri)
         self._pid = os.getpid()
         self._reported = _Reported(time.monotonic())
+        # In this order: whoever leaves the report to this client from here on has recorded more.
+        self._covered = self._covered_at_start()
+        """How much of the journal the report is known to cover."""
+        self._file_journal.file.will_report()
         _open_protocols.add(self)
+
+    def _covered_at_start(self) -> int:
+        size = self._file_journal.upper_bound()
+        if self._file_journal.file.will_others_report():
+            return _UNKNOWN
+        # Whoever was to write the report may have been killed.
+        is_older = os.stat(self.path).st_mtime_ns < self._file_journal.file.modified_ns()
+        return _UNKNOWN if size and is_older else size
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Put everything recorded on stable storage and write the report.
@@ -92,8 +108,10 @@ class FileProtocol(JournaledProtocol):
                 check_report(path)
                 self._replace_report(path)
             elif self._file_journal.is_current():
+                size = self._file_journal.upper_bound()
                 self.producer.changed = False
                 self._replace_report(self.path)
+                self._covered = size
             else:
                 raise _abandoned(self.path)
 
@@ -127,12 +145,41 @@ class FileProtocol(JournaledProtocol):
         if os.getpid() == self._pid and self.producer.changed:
             self.commit()
 
+    def report_at_end(self) -> bool:
+        """Write the report, unless it is up to date or may be left to others.
+
+        A report that takes long is left to others who have the store open. The last of them finds
+        nobody to leave it to, and writes it for all.
+
+        Returns
+        -------
+        Whether it was left to others.
+        """
+        if os.getpid() != self._pid:
+            return False
+        journal = self._file_journal
+        journal.file.will_not_report()
+        size = journal.upper_bound()
+        if not journal.file.will_others_report():
+            if self.producer.changed or (size != self._covered and journal.is_current()):
+                self.commit()
+            return False
+        if self.producer.changed and (size <= _SMALL or self._reported.is_cheap(size)):
+            self.commit()
+            return False
+        journal.sync()
+        return True
+
     def close(self) -> None:
-        """Commit if anything was recorded, and release the journal."""
+        """See to it that there is a report of what was recorded, and release the journal."""
         if self in _open_protocols:
             _open_protocols.discard(self)
-            if self.eager:
-                self.commit_if_changed()
+            if self.eager and self.report_at_end():
+                assert isinstance(self.repository, LocalRepository)  # of a journal in a file
+                path = self._file_journal.path
+                self.repository.leave(lambda: FileJournal(path, writable=False))
+                self.journal.close()
+                return
         super().close()
 
     def __del__(self) -> None:
@@ -181,8 +228,8 @@ _left_behind: set[tuple[int, str]] = set()
 
 @atexit.register
 def _commit_all() -> None:
-    commits = [
-        (protocol.path, protocol.commit_if_changed)
+    commits: list[tuple[str, Callable[[], object]]] = [
+        (protocol.path, protocol.report_at_end)
         for protocol in list(_open_protocols)
         if protocol.eager
     ]
@@ -194,7 +241,7 @@ def _commit_all() -> None:
         warn(failure, StorageWarning)
 
 
-def _failure_of(commit: Callable[[], None], path: str) -> str | None:
+def _failure_of(commit: Callable[[], object], path: str) -> str | None:
     """Update a report, and return what there is to say if that failed."""
     try:
         commit()

@@ -10,7 +10,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from math import inf
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -182,6 +182,7 @@ class LocalRepository(Repository):
         self._now = State(journal)
         self._caught_up_at = -inf
         """When the objects were as new as the journal, in the time of the monotonic clock."""
+        self._reopen: Callable[[], Journal] | None = None
         self._state = threading.RLock()
         renew_in_children(self)
 
@@ -280,6 +281,9 @@ class LocalRepository(Repository):
             with self.read_state() as objects:
                 return _metrics_of(objects, uid)
         except JournalClosed:
+            if self._reopen is not None:
+                with closing(self._reopen()) as journal:
+                    return LocalRepository(journal, Producer(journal)).metrics(uid)
             # Closing brought the objects up to date.
             with self._producer.busy(), self._state:
                 objects = self._now.objects
@@ -291,6 +295,17 @@ class LocalRepository(Repository):
         """Leave a cache to whoever opens the journal next, if it is worth one."""
         with self.read_state():
             pass
+        self._now.release()
+
+    def leave(self, reopen: Callable[[], Journal]) -> None:
+        """Leave all that the events add up to, a cache as well, to others who have it open.
+
+        Parameters
+        ----------
+        reopen
+            opens the journal again to read what is asked for later
+        """
+        self._reopen = reopen
         self._now.release()
 
     def renew_after_fork(self) -> None:

@@ -15,6 +15,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any, NamedTuple
 
+from track.containers.points import Points
 from track.containers.series import StepSeries
 from track.projections.copies import to_plain
 from track.projections.objects import Objects
@@ -114,6 +115,13 @@ def _without_metrics(trial: Trial) -> Trial:
 
 def _render_metric(metric: Any) -> Iterator[str]:
     """Yield the text of a metric without ever holding all of it."""
+    chunks = metric.chunks() if isinstance(metric, StepSeries) else None
+    if chunks is not None:
+        yield "{"
+        for index, chunk in enumerate(chunks):
+            yield (", " if index else "") + _text_of(chunk.without_positions())
+        yield "}"
+        return
     if isinstance(metric, (StepSeries, dict)):
         items = (
             (str(step), value if type(value) is float else to_json(value))
@@ -130,6 +138,16 @@ def _render_metric(metric: Any) -> Iterator[str]:
     for index, block in enumerate(blocks):
         yield (", " if index else "") + dumps(block)[1:-1]
     yield brackets[1]
+
+
+def _text_of(points: Points) -> str:
+    """Write points as items of a JSON object, several times as fast as by way of a dictionary."""
+    steps, values = points.steps, points.values
+    if not isfinite(sum(values)):
+        return dumps(dict(zip(map(str, steps), values, strict=True)))[1:-1]
+    numbers: list[Any] = [None] * (2 * len(steps))
+    numbers[::2], numbers[1::2] = steps, values
+    return ('"%d": %r, ' * len(steps) % tuple(numbers))[:-2]
 
 
 def _blocks(items: Iterable[Any], make: type[Any]) -> Iterator[Any]:
