@@ -19,6 +19,7 @@ from track.events.types import (
     GroupCreated,
     GroupMetadataSet,
     Heartbeat,
+    MediaLogged,
     MetadataLogged,
     MetricsLogged,
     ProcessDescribed,
@@ -156,6 +157,7 @@ _FIELDS: dict[type[Any], list[st.SearchStrategy[Any]]] = {
     TrialRedacted: [],
     Redacted: [],
     SearchLogged: [st.lists(values, max_size=2)],
+    MediaLogged: [steps, values],
     SystemSampled: [names, integers, st.none() | integers, values],
 }
 assert _FIELDS.keys() == CATALOGUE.keys()

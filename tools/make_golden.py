@@ -36,6 +36,7 @@ from track.events.types import (  # noqa: E402
     GroupCreated,
     GroupMetadataSet,
     Heartbeat,
+    MediaLogged,
     MetadataLogged,
     MetricsLogged,
     ProcessDescribed,
@@ -142,6 +143,12 @@ WRITES: list[list[tuple[int, Event]]] = [
     [(OTHER, Redacted()), (OTHER, TrialRedacted())],
     [(TRIAL, TrialArchived())],
     [(stream_id("search", "s"), SearchLogged([{"op_code": 0, "worker_id": "w"}]))],
+    [
+        (
+            stream_id("media", "0123abcd_0"),
+            MediaLogged(3, {"note": [{"kind": "text", "mime": "text/plain", "data": b"hello"}]}),
+        )
+    ],
     [(stream_id("system", "0123abcd_0"), SystemSampled("here", 4711, 0, {"host.load_1m": 0.5}))],
 ]
 """Events by the append that writes them: one of every type, of every kind of value."""

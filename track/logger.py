@@ -15,8 +15,9 @@ from weakref import WeakSet
 from track.calls import read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.file_logger import FileLogger
-from track.loggable import log_each
+from track.loggable import is_plain, log_each
 from track.machine.sampler import Sampling
+from track.media_logger import MediaLogger, media_among
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
 from track.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
 from track.running import LogSignalHandler, final_status
@@ -44,7 +45,7 @@ os.register_at_fork(before=_insert_waiting)
 
 
 @with_attributes_of(Trial)
-class TrialLogger(FileLogger, BlockTimer):
+class TrialLogger(MediaLogger, FileLogger, BlockTimer):
     """A logger of one trial; :class:`~track.client.TrackClient` creates it.
 
     Parameters
@@ -270,7 +271,8 @@ class TrialLogger(FileLogger, BlockTimer):
         Parameters
         ----------
         values
-            the values by name; the names of nested mappings are joined by ``/``
+            the values by name; the names of nested mappings are joined by ``/``. Media of
+            ``track.media``, and lists of them, are logged beside the metrics
         step, aggregator
             as for :meth:`log_metrics`
 
@@ -282,6 +284,10 @@ class TrialLogger(FileLogger, BlockTimer):
         JournalError
             the values could not be recorded
         """
+        if not is_plain(values):
+            media, values = media_among(values)
+            if media:
+                self.log_media(media, step)
         log_each(self._sink or self._open_sink(), values, step, aggregator)
 
     def _open_sink(self) -> MetricsSink:

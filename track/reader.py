@@ -14,6 +14,7 @@ from track.events.codec import decode
 from track.events.scan import Damage
 from track.events.types import Recorded
 from track.journals.local import JournalOnDisk
+from track.media_reader import MediaReader
 from track.moment import When, to_moment
 from track.overview import Overview
 from track.persistence.liveness import derive_status
@@ -28,19 +29,17 @@ from track.projections.diff import Difference, differences, differences_of_trial
 from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
-from track.projections.system import SystemMetrics
 from track.projections.times import TrialTimes, has_all_times, times_in, times_of
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
-from track.trial_history import decoded, origins, sampled_for, trial_at, views_at, with_facts
-from track.trial_lookup import TrialLookup
+from track.trial_history import decoded, origins, trial_at, views_at, with_facts
 from track.trial_page import Page, StatusOf, page_of
 from track.trial_summary import Condition
 from track.views import Attempt, Origin, View, attempts_in, code_of
 
 
-class Reader(TrialLookup):
+class Reader(MediaReader):
     """Reads a store. It never changes the store, but may write caches beside it.
 
     Parameters
@@ -333,10 +332,6 @@ class Reader(TrialLookup):
         with self.looking_up([which]) as (objects, trials):
             found = attempts_in(objects, trials[0])
         return with_facts(journal, found)
-
-    def system_metrics(self, which: str | Trial, *, at: When = None) -> list[SystemMetrics]:
-        """Return what the processes of a trial measured of their machines, see `SystemMetrics`."""
-        return sampled_for(self, which, at)
 
     def provenance(self, which: str | Trial, path: str) -> list[Origin]:
         """Return the events that set a value of a trial, oldest first.

@@ -13,7 +13,6 @@ from track.moment import NOW, Moment, When, to_moment
 from track.projections import history as past
 from track.projections.copies import view_trial
 from track.projections.paths import parse_path
-from track.projections.system import SystemMetrics, system_metrics, system_stream
 from track.structure import Trial
 from track.trial_lookup import TrialLookup
 from track.utils.process import ProcessId
@@ -53,13 +52,6 @@ def views_at(store: TrialLookup, *sides: tuple[str | Trial, When]) -> list[View]
         attempts = with_facts(store.protocol.journal, found_attempts, facts)
         views.append(View(trial, status, groups.get(trial.group_id), attempts))
     return views
-
-
-def sampled_for(store: TrialLookup, which: str | Trial, at: When) -> list[SystemMetrics]:
-    """Return what was sampled of the machines of a trial, up to a moment."""
-    uid = store.find_uid(which)
-    batches = store.protocol.journal.read_stream(system_stream(uid))
-    return system_metrics(decoded(batches, to_moment(at)))
 
 
 def trial_at(store: TrialLookup, uid: str, batches: Iterable[Batch], at: When) -> Trial:

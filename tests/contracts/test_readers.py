@@ -3,12 +3,14 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
 from track.errors import QueryError, TrialDoesNotExist
 from track.events.types import MetricsLogged, StatusChanged, TrialCreated
+from track.media import Image, Text
 from track.moment import Moment
 from track.structure import Status
 
@@ -207,6 +209,27 @@ def test_the_machines_of_a_trial(told):
     earlier = reader.system_metrics(uid, at=Moment(position=position))
     assert [[*found.times] for found in earlier] == [[first.times[0]], [*second.times]]
     assert reader.system_metrics("other") == []
+    assert len([*reader.history("mine")]) == events
+
+
+def test_the_media_of_a_trial(told):
+    """Whatever fits an event, on every backend, as of a moment, and beside the trial's events."""
+    reader, uid = told
+    events = len([*reader.history("mine")])
+    picture = Image(np.random.default_rng(1).integers(0, 256, (200, 300, 3), np.uint8))
+    for step in range(2):
+        media = {"picture": [picture], "texts": [Text("one"), Text(f"two {step}")]}
+        reader.protocol.log_trial_media(reader.trial(uid), step, media)
+    found = reader.media("mine")
+    assert [(one.step, one.name, one.place) for one in found[3:]] == [
+        (1, "picture", 0),
+        (1, "texts", 0),
+        (1, "texts", 1),
+    ]
+    assert reader.content_of(found[3]) == picture.data
+    assert reader.content_of(found[5]) == b"two 1"
+    assert reader.media(uid, "texts", at=Moment(position=found[0].position)) == found[1:3]
+    assert reader.media("other") == []
     assert len([*reader.history("mine")]) == events
 
 

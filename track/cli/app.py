@@ -36,6 +36,7 @@ VERBS = {
     "show": ("listing", "show everything about a trial"),
     "plot": ("listing", "plot metrics of trials"),
     "ui": ("page", "show a store in a browser"),
+    "media": ("media", "list or save the images, tables and sounds of a trial"),
     "system": ("system", "show the machines of a trial"),
     "top": ("top", "watch trials live in the terminal"),
     "report": ("history", "print the report as JSON, or save it as a page"),

@@ -11,6 +11,7 @@ from track.events.types import (
     Recorded,
     TrialCreated,
 )
+from track.projections.media import media_stream
 from track.projections.objects import Objects
 from track.projections.system import system_stream
 from track.projections.trials import stream_of, trial_of
@@ -74,9 +75,9 @@ class Subjects:
             self._labels[recorded.stream] = _label_of("process", f"{event.host} {event.pid}")
 
 
-def _streams_of(uid: str) -> tuple[int, int]:
-    """Return the streams of a trial and of its machines."""
-    return stream_of(uid), system_stream(uid)
+def _streams_of(uid: str) -> tuple[int, ...]:
+    """Return the streams of a trial, and of what is kept beside it."""
+    return stream_of(uid), system_stream(uid), media_stream(uid)
 
 
 def _label_of(kind: str, name: str | None) -> str:

@@ -187,6 +187,17 @@ class SystemSampled(NamedTuple):
     values: dict[str, float]
 
 
+class MediaLogged(NamedTuple):
+    """Stream: the media of the trial. ``values`` are the media of each name, as lists of facts.
+
+    The facts of a medium are ``kind``, ``mime``, ``size``, ``sha256``; ``data`` unless its content
+    is kept elsewhere; ``caption`` and others if there are any.
+    """
+
+    step: Any
+    values: dict[str, list[dict[str, Any]]]
+
+
 class Unknown(NamedTuple):
     """An event that this version does not know, kept by journals and skipped by projections.
 
@@ -222,6 +233,7 @@ Event = (
     | Redacted
     | SearchLogged
     | SystemSampled
+    | MediaLogged
     | Unknown
 )
 
@@ -257,6 +269,7 @@ CATALOGUE: dict[type[Any], Kind] = {
     Redacted: Kind(21, 1),
     SearchLogged: Kind(22, 1),
     SystemSampled: Kind(23, 1),
+    MediaLogged: Kind(24, 1),
 }
 
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, TypeGuard
 
@@ -140,14 +141,34 @@ class ContentStore:
             raise TrackError(f"cannot log {path}: it is not a file")
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            return self._copy(path)
+            with open(path, "rb") as source:
+                return self._copy(source)
         except OSError as error:
             raise TrackError(f"cannot keep {path} in {self.root}: {error.strerror}") from error
 
-    def _copy(self, path: str) -> tuple[int, str]:
+    def keep_bytes(self, data: bytes) -> str:
+        """Keep some bytes, and return their SHA-256 in hexadecimal.
+
+        Raises
+        ------
+        TrackError
+            they cannot be written
+        """
+        digest = hashlib.sha256(data).hexdigest()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            if not self.path_of(digest).exists():
+                self._copy(BytesIO(data))
+        except OSError as error:
+            raise TrackError(
+                f"cannot keep {len(data)} bytes in {self.root}: {error.strerror}"
+            ) from error
+        return digest
+
+    def _copy(self, source: BinaryIO) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0
         with fresh_path(str(self.root / UNFINISHED)) as fresh:
-            with open(path, "rb") as source, open(fresh, "xb") as copy:
+            with open(fresh, "xb") as copy:
                 while chunk := source.read(_CHUNK):
                     digest.update(chunk)
                     size += len(chunk)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from track.errors import (
     JournalClosed,
@@ -18,8 +18,6 @@ from track.errors import (
 )
 from track.events.codec import decode, stream_id
 from track.events.types import (
-    ChronoFinished,
-    ChronoStarted,
     Event,
     GroupCreated,
     MetricsLogged,
@@ -34,9 +32,11 @@ from track.journals.buffered import buffer_failed_writes
 from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.metrics import add_values
+from track.persistence import sinks
 from track.persistence.commands import Change, GroupCommands, TrialCommands, command_named
 from track.persistence.deferred import travelling
 from track.persistence.liveness import Heartbeats
+from track.persistence.media import media_logged
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
@@ -57,7 +57,6 @@ from track.persistence.repository import (
 )
 from track.persistence.storage import check_report, write_report
 from track.persistence.validation import (
-    aggregator_for,
     check_dictionaries,
     check_key,
     check_uid,
@@ -65,11 +64,15 @@ from track.persistence.validation import (
 )
 from track.projections.copies import to_plain
 from track.projections.history import as_of
+from track.projections.media import media_stream
 from track.projections.objects import Objects
 from track.projections.report import render_report
 from track.projections.system import system_stream
 from track.projections.trials import UPDATE_COUNT, stream_of
 from track.structure import AnyStatus, Project, Trial, TrialGroup
+
+if TYPE_CHECKING:
+    from track.media import Medium
 
 
 class JournaledProtocol(Protocol):
@@ -313,16 +316,7 @@ class JournaledProtocol(Protocol):
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         stream = self._stream_of(trial)
         trial.read_metrics_from(partial(self.repository.metrics, trial.uid))
-        record = self.producer.recorder(stream, MetricsLogged)
-
-        def sink(step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]) -> None:
-            # Training loops wait for these lines, and their steps are nearly always integers.
-            if step.__class__ is not int:
-                check_key("the step", step)
-            spec = None if aggregator is None else aggregator_for(aggregator, values)
-            record([step, values, spec])
-
-        return sink
+        return sinks.metrics_sink(self.producer, stream)
 
     def log_trial_system_metrics(
         self, trial: Trial, values: dict[str, float], rank: int | None = None
@@ -330,6 +324,14 @@ class JournaledProtocol(Protocol):
         self._stream_of(trial)
         event = SystemSampled(os.uname().nodename, os.getpid(), rank, values)
         self.producer.record(system_stream(trial.uid), event)
+
+    def log_trial_media(
+        self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]
+    ) -> None:
+        check_key("the step", step)
+        self._stream_of(trial)
+        event = media_logged(self.content, step, media)
+        self.producer.record(media_stream(trial.uid), event)
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
@@ -388,17 +390,7 @@ class JournaledProtocol(Protocol):
     def chrono_sink(self, trial: Trial, **options: Any) -> ChronoSink:
         if options:
             return super().chrono_sink(trial, **options)
-        stream = self._stream_of(trial)
-        started = self.producer.recorder(stream, ChronoStarted)
-        finished = self.producer.recorder(stream, ChronoFinished)
-
-        def start(name: str) -> None:
-            started([name, None])
-
-        def finish(name: str, seconds: float, exc_type: Any, *_: Any) -> None:
-            finished([name, seconds, None if exc_type is None else str(exc_type)])
-
-        return ChronoSink(start, finish)
+        return sinks.chrono_sink(self.producer, self._stream_of(trial))
 
     def log_trial_chrono_finish(
         self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None

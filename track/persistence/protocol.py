@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +13,7 @@ from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.versioning import file_hash
 
 if TYPE_CHECKING:
+    from track.media import Medium
     from track.persistence.artifacts import ContentStore
 
 AggregatorFactory = Callable[[], Aggregator]
@@ -211,6 +212,12 @@ class Protocol:
         """
         raise self._missing("log_trial_system_metrics")
 
+    def log_trial_media(
+        self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]
+    ) -> None:
+        """Save media of a trial, some of each name. The trial passed in stays as it is."""
+        raise self._missing("log_trial_media")
+
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         """Return what a trial that logs over and over gives its metrics to.
 
@@ -377,8 +384,14 @@ DECISIONS = (
 CHANGES = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
     *("keep_content", "log_late_start", "log_trial_arguments", "log_trial_chrono_finish"),
-    *("log_trial_chrono_start", "log_trial_finish", "log_trial_metadata", "log_trial_metrics"),
-    *("log_trial_start", "log_trial_system_metrics", "restore_trial", "set_group_metadata"),
+    *("log_trial_chrono_start", "log_trial_finish", "log_trial_media", "log_trial_metadata"),
+    *(
+        "log_trial_metrics",
+        "log_trial_start",
+        "log_trial_system_metrics",
+        "restore_trial",
+        "set_group_metadata",
+    ),
     "set_trial_status",
 )
 """Methods that change something, whatever others do."""

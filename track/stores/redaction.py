@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 from track.errors import JournalError, TrialDoesNotExist
 from track.events.codec import decode, envelope, stream_id
 from track.events.redaction import redact as redact_payload
-from track.events.types import CATALOGUE, Heartbeat, MetadataLogged, TrialCreated, TrialRedacted
+from track.events.types import (
+    CATALOGUE,
+    Heartbeat,
+    MediaLogged,
+    MetadataLogged,
+    TrialCreated,
+    TrialRedacted,
+)
 from track.journals.file import FileJournal
 from track.journals.journal import Journal
 from track.journals.local import CACHE_SUFFIX, CACHE_SUFFIXES
@@ -19,6 +26,7 @@ from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore, is_digest
 from track.persistence.file_store import remake_report
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
+from track.projections.media import media_stream
 from track.projections.system import system_stream
 from track.projections.trials import stream_of
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
@@ -26,7 +34,8 @@ from track.utils.files import sync_folder
 from track.utils.process import ProcessId
 from track.utils.progress import Progress, no_progress
 
-_WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in (TrialCreated, MetadataLogged))
+_KINDS_WITH_FILES = (MediaLogged, MetadataLogged, TrialCreated)
+_WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in _KINDS_WITH_FILES)
 
 
 class Redaction(NamedTuple):
@@ -145,7 +154,8 @@ class _Erasure:
 
     def __init__(self, journal: Journal, uids: Sequence[str]) -> None:
         self.trials = {stream_of(uid): uid for uid in uids}
-        self.streams = {*self.trials, *map(system_stream, uids)}
+        self._own = {*self.trials, *map(system_stream, uids), *map(media_stream, uids)}
+        self.streams = {*self._own}
         self.digests: set[str] = set()
         self._changed: set[tuple[int, int]] = set()
         """The producer and the sequence of the events with content to erase."""
@@ -153,14 +163,14 @@ class _Erasure:
         others: set[str] = set()
         for _, payloads in journal.read_batches():
             for found, payload in zip(map(envelope, payloads), payloads, strict=True):
-                is_wanted = found is not None and found.stream in self.trials
+                is_wanted = found is not None and found.stream in self._own
                 if found is None or not (is_wanted or found.tag in _WITH_FILES):
                     continue
                 event = decode(0, payload).event
                 missing.pop(found.stream, None)
                 if isinstance(event, Heartbeat):
                     self.streams.add(stream_id("process", ProcessId(*event).name()))
-                elif isinstance(event, (TrialCreated, MetadataLogged)):
+                elif isinstance(event, _KINDS_WITH_FILES):
                     digests = self.digests if is_wanted else others
                     digests.update(_digests(event))
         self.digests -= others
@@ -186,12 +196,14 @@ class _Erasure:
 
 
 def _digests(value: Any) -> Iterator[str]:
-    """Yield the SHA-256 of every logged file in some metadata."""
-    if isinstance(value, (TrialCreated, MetadataLogged)):
+    """Yield the SHA-256 of every logged file and medium in an event or in a part of one."""
+    if isinstance(value, _KINDS_WITH_FILES):
         value = value.metadata if isinstance(value, TrialCreated) else value.values
     if isinstance(value, dict):
         digest = value.get("sha256")
         if is_digest(digest):
             yield digest
-        for item in value.values():
+        value = [*value.values()]
+    if isinstance(value, list):
+        for item in value:
             yield from _digests(item)

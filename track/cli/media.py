@@ -1,0 +1,83 @@
+"""Define the verb media, which lists and saves the media of a trial."""
+
+from __future__ import annotations
+
+import os
+import re
+from mimetypes import guess_extension
+
+import click
+
+from track.cli.common import (
+    TRIAL,
+    example,
+    json_option,
+    print_json,
+    print_table,
+    reading,
+    store_option,
+)
+from track.errors import ItemNotFound
+from track.projections.media import LoggedMedium
+from track.utils.files import replacing
+from track.utils.printing import printable
+
+_COLUMNS = ("step", "name", "kind", "bytes", "caption")
+_TIMEOUT_S = 30.0
+_UNSAFE = re.compile(r"[^\w.+-]+")
+_LONGEST_NAME = 80
+
+
+@click.command(
+    "media",
+    epilog=example(
+        "track media baseline",
+        "track media baseline -n samples",
+        "track media baseline -o pictures",
+    ),
+)
+@click.argument("trial", type=TRIAL)
+@store_option
+@click.option("-n", "--name", metavar="NAME", help="Only media logged under this name.")
+@click.option("-o", "--output", metavar="FOLDER", help="Save them as files in this folder.")
+@click.option(
+    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
+)
+@json_option
+def media_verb(
+    *,
+    trial: str,
+    store: str | None,
+    name: str | None,
+    output: str | None,
+    at: str | None,
+    as_json: bool,
+) -> None:
+    """List the images, tables, texts and sounds of a trial, or save them as files."""
+    with reading(store) as reader:
+        found = reader.media(trial, name, at=at)
+        if name is not None and not found:
+            names = ", ".join(dict.fromkeys(one.name for one in reader.media(trial, at=at)))
+            known = f"there are {names}" if names else "it has none"
+            raise ItemNotFound(f"the trial has no media named {name!r}: {known}")
+        if output is not None:
+            os.makedirs(output, exist_ok=True)
+            for medium in found:
+                path = os.path.join(output, file_name(medium))
+                with replacing(path, _TIMEOUT_S) as file:
+                    file.write(reader.content_of(medium))
+                click.echo(printable(path))
+            return
+    if as_json:
+        for medium in found:
+            print_json({key: value for key, value in medium._asdict().items() if key != "data"})
+        return
+    print_table(_COLUMNS, ([m.step, m.name, m.kind, m.size, m.caption] for m in found))
+
+
+def file_name(medium: LoggedMedium) -> str:
+    """Return what a medium is called as a file: names are data, and lead nowhere else."""
+    said = [medium.name] if medium.step is None else [medium.name, medium.step]
+    parts = [_UNSAFE.sub("-", str(part)).strip(".-")[:_LONGEST_NAME] for part in said]
+    kind = guess_extension(medium.mime.partition(";")[0]) or ".bin"
+    return "_".join([*parts, str(medium.position), str(medium.place)]) + kind

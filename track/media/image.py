@@ -1,0 +1,186 @@
+"""Take images and figures of any library as the bytes of a picture."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from io import BytesIO
+from typing import Any, ClassVar
+
+from track.media.medium import Medium, as_array, content_of, home_of
+
+_CHANNELS = {1: 0, 2: 4, 3: 2, 4: 6}
+"""Number of channels -> colour type of PNG: grey, grey and alpha, RGB, RGBA (RFC 2083, 4.1.1)."""
+
+_COMPRESSION = 1
+"""Of zlib: for photographs, more takes longer and saves nothing."""
+
+_SIGNATURES = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"BM", "image/bmp"),
+)
+_MOST_PIXELS = 2**16
+"""In a row or a column."""
+
+_WHITE = 255
+_HEADER = 24
+"""Bytes of a PNG up to its width and height."""
+
+
+class Image(Medium):
+    """A picture.
+
+    Parameters
+    ----------
+    image
+        an array or tensor of shape (height, width), (height, width, channels) or, of PyTorch and
+        where only that makes sense, (channels, height, width), with 1 to 4 channels; uint8, bool,
+        or floats from 0 to 1. Or an image of Pillow, a figure, the bytes or the path of a PNG,
+        JPEG, GIF, WebP, BMP or SVG file
+    caption
+        a line to be shown with it
+
+    Raises
+    ------
+    EncodingError
+        the value is none of these
+    """
+
+    kind: ClassVar[str] = "image"
+
+    __slots__ = ()
+
+    def __init__(self, image: Any, caption: str | None = None) -> None:
+        home = home_of(image)
+        if isinstance(image, Image):
+            super().__init__(image.data, image.mime, caption or image.caption, **image.facts)
+            return
+        if home == "PIL":
+            data = _saved(image, "save", format="PNG")
+        elif hasattr(image, "savefig"):
+            data = _saved(image, "savefig", format="png")
+        else:
+            found = content_of(image)
+            data = self._drawn(image) if found is None else found
+        mime = _type_of(data)
+        if mime is None:
+            raise self.refuse("these are no bytes of a PNG, JPEG, GIF, WebP, BMP or SVG file")
+        super().__init__(data, mime, caption, **_size_of(data, mime))
+
+    def _drawn(self, image: Any) -> bytes:
+        """Return an array as a PNG.
+
+        Raises
+        ------
+        EncodingError
+            it is no array, or its shape or its values are those of no picture
+        """
+        array = as_array(image)
+        if array is None:
+            raise self.refuse(
+                f"a {type(image).__name__} is no image; give an array, an image of Pillow, a "
+                "figure, or the bytes or the path of a picture"
+            )
+        array = _channels_last(array, is_torch=home_of(image) == "torch")
+        if array is None:
+            shape = tuple(getattr(image, "shape", ()))
+            raise self.refuse(
+                f"its shape {shape} is none of (height, width), (height, width, channels) and "
+                "(channels, height, width) with 1 to 4 channels"
+            )
+        if max(array.shape) > _MOST_PIXELS:
+            raise self.refuse(f"{max(array.shape)} pixels in a row are over {_MOST_PIXELS}")
+        return _png(self._eight_bit(array))
+
+    def _eight_bit(self, array: Any) -> Any:
+        kind = array.dtype.kind
+        if kind == "b":
+            return array.astype("uint8") * _WHITE
+        low, high = array.min(), array.max()
+        if kind == "f":
+            if not (low >= 0 and high <= 1):  # NaN is neither
+                raise self.refuse(
+                    f"floats of an image go from 0 to 1, these from {low:.6g} to {high:.6g}: scale "
+                    "them, or convert them to uint8"
+                )
+            return (array * _WHITE + 0.5).astype("uint8")
+        if low < 0 or high > _WHITE:
+            raise self.refuse(f"integers of an image go from 0 to 255, these from {low} to {high}")
+        return array.astype("uint8")
+
+
+class Figure(Image):
+    """A figure of matplotlib, as a picture; or anything else that an :class:`Image` can be.
+
+    A figure of plotly is kept as its JSON, which plotly shows again
+    (``plotly.io.from_json``).
+    """
+
+    kind: ClassVar[str] = "figure"
+
+    __slots__ = ()
+
+    def __init__(self, figure: Any, caption: str | None = None) -> None:
+        if home_of(figure) == "plotly" and hasattr(figure, "to_json"):
+            data = str(figure.to_json()).encode()
+            Medium.__init__(self, data, "application/vnd.plotly.v1+json", caption)
+        else:
+            super().__init__(figure, caption)
+
+
+def _channels_last(array: Any, *, is_torch: bool) -> Any:
+    """Return an array as one of (height, width, channels), None if it is no picture."""
+    match array.shape:
+        case (_, _):
+            array = array[:, :, None]
+        case (channels, _, last) if channels in _CHANNELS and (is_torch or last not in _CHANNELS):
+            array = array.transpose(1, 2, 0)
+        case (_, _, channels) if channels in _CHANNELS:
+            pass
+        case _:
+            return None
+    return array if array.size else None
+
+
+def _saved(picture: Any, method: str, **options: Any) -> bytes:
+    file = BytesIO()
+    getattr(picture, method)(file, **options)
+    return file.getvalue()
+
+
+def _png(array: Any) -> bytes:
+    """Return an array of (height, width, channels) in uint8 as a PNG (RFC 2083)."""
+    height, width, channels = array.shape
+    rows = memoryview(array.tobytes())
+    stride = width * channels
+    # Each row begins with the number of its filter: none.
+    lines = b"".join(
+        b"\0" + rows[start : start + stride] for start in range(0, height * stride, stride)
+    )
+    header = struct.pack(">IIBBBBB", width, height, 8, _CHANNELS[channels], 0, 0, 0)
+    chunks = (b"IHDR", header), (b"IDAT", zlib.compress(lines, _COMPRESSION)), (b"IEND", b"")
+    return _SIGNATURES[0][0] + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+def _type_of(data: bytes) -> str | None:
+    for signature, mime in _SIGNATURES:
+        if data.startswith(signature):
+            return mime
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    head = data[:1024].lstrip()
+    is_xml = head.startswith((b"<svg", b"<?xml", b"<!"))
+    return "image/svg+xml" if is_xml and b"<svg" in data[:4096] else None
+
+
+def _size_of(data: bytes, mime: str) -> dict[str, int]:
+    """Return width and height where they are easily had."""
+    if mime != "image/png" or len(data) < _HEADER:
+        return {}
+    width, height = struct.unpack(">II", data[16:_HEADER])
+    return {"width": width, "height": height}

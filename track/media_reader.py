@@ -1,0 +1,50 @@
+"""Read what is kept beside a trial: its media, and what was measured of its machines."""
+
+from __future__ import annotations
+
+from track.moment import When, to_moment
+from track.persistence.media import content_of
+from track.projections.media import LoggedMedium, media_in, media_stream
+from track.projections.system import SystemMetrics, system_metrics, system_stream
+from track.structure import Trial
+from track.trial_history import decoded
+from track.trial_lookup import TrialLookup
+
+
+class MediaReader(TrialLookup):
+    """What a :class:`~track.reader.Reader` knows of media and machines."""
+
+    def media(
+        self, which: str | Trial, name: str | None = None, *, at: When = None
+    ) -> list[LoggedMedium]:
+        """Return the media of a trial, in the order in which they were logged.
+
+        Parameters
+        ----------
+        which
+            the trial
+        name
+            of the media that are wanted; by default, all
+        at
+            the time or position to look at
+        """
+        batches = self.protocol.journal.read_stream(media_stream(self.find_uid(which)))
+        found = media_in(decoded(batches, to_moment(at)))
+        return [medium for medium in found if name in (None, medium.name)]
+
+    def content_of(self, medium: LoggedMedium) -> bytes:
+        """Return the content of one of :meth:`media`.
+
+        Raises
+        ------
+        ItemNotFound
+            it was kept on another machine
+        FileDamaged
+            what was kept is not what was logged
+        """
+        return content_of(self.protocol.content, medium)
+
+    def system_metrics(self, which: str | Trial, *, at: When = None) -> list[SystemMetrics]:
+        """Return what the processes of a trial measured of their machines, one item for each."""
+        batches = self.protocol.journal.read_stream(system_stream(self.find_uid(which)))
+        return system_metrics(decoded(batches, to_moment(at)))

@@ -1,0 +1,78 @@
+"""Turn media into the event that records them, and find their contents again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from track.errors import EncodingError
+from track.events.types import MediaLogged
+from track.persistence.artifacts import ContentStore
+from track.persistence.logged_files import LoggedFile, open_content
+from track.projections.media import LoggedMedium
+
+if TYPE_CHECKING:
+    from track.media import Medium
+
+MOST_BESIDE_CONTENTS = 2**16
+"""Bytes of a medium that is part of its event although the backend keeps contents elsewhere."""
+
+MOST_IN_AN_EVENT = 2**20
+"""The same where the backend keeps no contents."""
+
+
+def media_logged(
+    content: ContentStore | None, step: Any, media: Mapping[str, Sequence[Medium]]
+) -> MediaLogged:
+    """Return the event that records media; contents are kept before it is.
+
+    Raises
+    ------
+    EncodingError
+        the backend keeps no contents, and one is larger than :data:`MOST_IN_AN_EVENT`
+    TrackError
+        a content cannot be kept
+    """
+    values = {name: [_facts(content, name, medium) for medium in media[name]] for name in media}
+    return MediaLogged(step, values)
+
+
+def _facts(content: ContentStore | None, name: str, medium: Medium) -> dict[str, Any]:
+    data = medium.data
+    facts = {
+        **medium.facts,
+        "kind": medium.kind,
+        "mime": medium.mime,
+        "size": len(data),
+        "sha256": sha256(data).hexdigest(),
+    }
+    if medium.caption is not None:
+        facts["caption"] = medium.caption
+    if len(data) <= (MOST_IN_AN_EVENT if content is None else MOST_BESIDE_CONTENTS):
+        facts["data"] = data
+    elif content is None:
+        raise EncodingError(
+            f"cannot log {name!r}: it has {len(data)} bytes, and {MOST_IN_AN_EVENT} is the most "
+            "that a server or a database keeps; make it smaller, or log to a store on this machine"
+        )
+    else:
+        content.keep_bytes(data)
+    return facts
+
+
+def content_of(content: ContentStore | None, medium: LoggedMedium) -> bytes:
+    """Return the bytes of a medium.
+
+    Raises
+    ------
+    ItemNotFound
+        they are not here
+    FileDamaged
+        what is here is not what was logged
+    """
+    if medium.data is not None:
+        return medium.data
+    file = LoggedFile(medium.name, medium.size, medium.sha256, medium.kind)
+    with open_content(content, file) as opened:
+        return opened.read()
