@@ -140,7 +140,7 @@ def test_the_help_fits_a_terminal(track, monkeypatch, verb, columns):
 
 def test_the_types_of_events_are_told(track, store):
     """In the help, and to whoever gives another one."""
-    assert "Heartbeat, MetadataLogged" in " ".join(track("log", "--help").out.split())
+    assert "MediaLogged, MetadataLogged" in " ".join(track("log", "--help").out.split())
     result = track("log", "--type", "Unheard")
     assert result.code == USAGE
     assert "'StatusChanged'" in result.err
