@@ -48,9 +48,9 @@ NAMES = {
         "SerializerTrialGroup SerializerUUID"
     ),
     "track.exchange": (
-        "Added Copied copy_journal copy_store export_csv export_events export_json export_parquet "
-        "export_tensorboard export_trials_csv import_projects read_mlflow read_report "
-        "read_tensorboard"
+        "Added Copied ImportedRuns SourceRun copy_journal copy_store export_csv export_events "
+        "export_json export_parquet export_tensorboard export_trials_csv import_projects "
+        "import_runs read_report read_runs"
     ),
     "track.exchange.copying": "Copied copy_journal copy_store",
     "track.exchange.tables": "MetricRow cell metric_rows trial_rows",

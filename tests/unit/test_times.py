@@ -13,7 +13,6 @@ from track import TrackClient
 from track.aggregators.aggregator import RingAggregator, StatAggregator
 from track.cli.app import run
 from track.events.types import MetricsLogged, TrialFinished, TrialStarted
-from track.exchange import read_tensorboard
 from track.structure import Trial
 
 UTC = "datetime64[ns, UTC]"
@@ -129,11 +128,12 @@ def test_exports_have_the_same_times():
     for table in (arrow, pq.read_table("tables/metrics.parquet")):
         assert list(table["time"].to_pandas()) == list(frame["time"])
     assert pq.read_table("tables/trials.parquet")["start"].to_pandas()[0] == trials["start"][0]
-    (project,) = read_tensorboard("runs")
-    (found,) = project.trials
+    assert run(["import", "runs", "-s", "file:again.json"]) == 0
+    with track.open("file:again.json") as store:
+        again = store.to_pandas(metrics=True)["time"]
     numbers = frame[[isinstance(value, (int, float)) for value in frame["value"]]]["time"]
-    ends = [found.metadata[name] for name in ("start_time", "end_time")]
-    assert ends == pytest.approx([numbers.min().timestamp(), numbers.max().timestamp()], abs=1e-3)
+    for found, expected in ((again.min(), numbers.min()), (again.max(), numbers.max())):
+        assert found.timestamp() == pytest.approx(expected.timestamp(), abs=1e-3)
 
 
 def test_what_was_there_at_the_start_has_the_time_of_the_creation():

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from track.projections.trials import stream_of
 from track.reader import Reader
 from track.structure import Project, Trial, TrialGroup
 from track.trial_page import page_of
+from track.utils.printing import printable
 from track.utils.progress import Progress, with_progress
 
 _TABLES = {
@@ -28,7 +30,8 @@ _TABLES = {
 }
 _IN_FOLDERS = ("parquet", "tensorboard")
 _FORMATS = (*_TABLES, "json", "ndjson")
-_SOURCES = ("report", "tensorboard", "mlflow")
+_REPORT = "report"
+_SOURCES = (_REPORT, "mlflow", "tensorboard", "wandb")
 
 
 @click.command(
@@ -109,6 +112,7 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
     "import",
     epilog=example(
         "track import mlruns -s file:report.json",
+        "track import wandb -s file:report.json",
         "track import runs --from tensorboard -s lmdb:store.lmdb",
     ),
 )
@@ -122,27 +126,45 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
     type=click.Choice(_SOURCES),
     help="The tool that wrote SOURCE; detected by default.",
 )
-def import_verb(*, source: str, store: str, tool: str | None) -> None:
-    """Import trials from a report JSON, TensorBoard or MLflow into a store.
+@click.option("--project", help="The project of runs whose tool has none: the folder's name.")
+def import_verb(*, source: str, store: str, tool: str | None, project: str | None) -> None:
+    """Import the runs of another tracker, or a report JSON, into a store.
 
-    Trials that the store already has are skipped, so importing twice adds nothing.
+    SOURCE is what MLflow, TensorBoard or Weights & Biases wrote: a folder of runs, one run, or a
+    database. What cannot be imported is listed at the end.
+
+    What the store already has is skipped: import again to add what is new.
     """
+    if not os.path.exists(source):
+        raise FileNotFoundError(f"{source} does not exist: check the path")
+    from track import exchange
+    from track.exchange.sources import tool_of
+
+    if tool is None and (tool := tool_of(source)) is None and os.path.isfile(source):
+        tool = _REPORT
+    if tool == _REPORT:
+        _import_report(source, store)
+        return
+    runs = exchange.read_runs(source, tool=tool, project=project)
+    first = [*islice(runs, 1)]  # fails on a bad source before the store is made
+    with writing(store) as protocol, progress("importing") as advance:
+        done = exchange.import_runs(protocol, chain(first, runs), progress=advance)
+    for problem in done.problems:
+        click.echo(f"track: {printable(problem)}", err=True)
+    click.echo(f"added {done.projects} projects, {done.groups} groups, {done.trials} trials")
+    click.echo(
+        f"continued {done.continued} trials; {done.events} events and {done.files} files in all, "
+        f"{len(done.problems)} problems"
+    )
+
+
+def _import_report(source: str, store: str) -> None:
     from track import exchange
 
-    projects: list[Project] = getattr(exchange, f"read_{tool or _tool_of(source)}")(source)
+    projects: list[Project] = exchange.read_report(source)
     with writing(store) as protocol, progress("importing") as advance:
         added = exchange.import_projects(protocol, projects, progress=advance)
     click.echo(f"added {added.projects} projects, {added.groups} groups, {added.trials} trials")
-
-
-def _tool_of(source: str) -> str:
-    """Return the tool that wrote a file or folder, judged by its files."""
-    if not os.path.exists(source):
-        raise FileNotFoundError(f"{source} does not exist: check the path")
-    if not os.path.isdir(source):
-        return "mlflow" if source.endswith((".db", ".sqlite", ".sqlite3")) else "report"
-    files = (name for _, _, names in os.walk(source) for name in names)
-    return "mlflow" if "meta.yaml" in files else "tensorboard"
 
 
 @click.command("copy", epilog=example("track copy file:report.json postgres://user@host/database"))

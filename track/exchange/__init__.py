@@ -1,15 +1,17 @@
 """Export from stores, import from other tools, and copy stores.
 
 Exports are CSV, JSON, JSON lines of events, Parquet and TensorBoard; imports are reports of old
-trackers, TensorBoard and MLflow. Optional packages are imported when they are used; an error names
-the extra to install if one is missing.
+trackers and the runs of other tools. Optional packages are imported when they are used; an error
+names the extra to install if one is missing.
 """
 
 from track.exchange.copying import Copied, copy_journal, copy_store
-from track.exchange.mlflow import read_mlflow
 from track.exchange.parquet import export_parquet
 from track.exchange.recording import Added, import_projects
-from track.exchange.tensorboard import export_tensorboard, read_tensorboard
+from track.exchange.runs import ImportedRuns, import_runs
+from track.exchange.source_run import SourceRun
+from track.exchange.sources import read_runs
+from track.exchange.tensorboard import export_tensorboard
 from track.exchange.text import (
     export_csv,
     export_events,
@@ -21,6 +23,8 @@ from track.exchange.text import (
 __all__ = [
     "Added",
     "Copied",
+    "ImportedRuns",
+    "SourceRun",
     "copy_journal",
     "copy_store",
     "export_csv",
@@ -30,7 +34,7 @@ __all__ = [
     "export_tensorboard",
     "export_trials_csv",
     "import_projects",
-    "read_mlflow",
+    "import_runs",
     "read_report",
-    "read_tensorboard",
+    "read_runs",
 ]

@@ -75,18 +75,23 @@ def copy_store(
     BackendError
         one of them has no journal
     """
-    copied = copy_journal(_journal(source), _journal(target), progress=progress)
+    copied = copy_journal(journal_of(source), journal_of(target), progress=progress)
     # A file is stored before its event, so the files of all copied events exist.
     files = _copy_files(source, target)
     target.commit()
     return copied._replace(files=files)
 
 
-def _journal(store: Protocol) -> Journal:
+def journal_of(store: Protocol) -> Journal:
+    """Return the journal of a store.
+
+    Raises
+    ------
+    BackendError
+        it has none
+    """
     if not isinstance(store, JournaledProtocol):
-        raise BackendError(
-            f"{type(store).__name__} has no journal to copy: give the store behind it"
-        )
+        raise BackendError(f"{type(store).__name__} has no journal: give the store behind it")
     return store.journal
 
 
@@ -126,6 +131,21 @@ def _batches(batches: Iterable[Batch], size: int) -> Iterator[tuple[int, list[by
                 batch, length = [], 0
     if batch:
         yield position, batch
+
+
+def append_missing(target: Journal, payloads: Iterable[bytes]) -> int:
+    """Append the events that a journal lacks, and return their number, see :func:`copy_journal`.
+
+    Parameters
+    ----------
+    target
+        the journal
+    payloads
+        events whose producers are known, in order
+    """
+    target = target.journal if isinstance(target, BufferedJournal) else target
+    batches = _batches((((0,), [payload]) for payload in payloads), _BATCH_BYTES)
+    return sum(_deliver(target, batch) for _, batch in batches)
 
 
 def _deliver(target: Journal, batch: list[bytes]) -> int:

@@ -6,15 +6,17 @@ Messages and checksums come from tensorboardX (the extra ``tensorboard``).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct, unpack
 from typing import Any, NamedTuple
 
-from track.errors import ImportFailed, NotRecordedWarning, warn
 from track.exchange.optional import load
 from track.utils.files import fresh_path
 
 EXTRA = "tensorboard"
+EVENT_FILE = "events.out.tfevents"
+"""The text that the names of TensorBoard's files contain."""
+
 HPARAMS = "hparams"
 """The plugin that stores the parameters of a run."""
 
@@ -71,28 +73,41 @@ def _write_records(
 # Reading
 
 
-def read_events(path: str) -> Iterator[Any]:
-    """Yield the messages of a file; skip an incomplete one at its end with a warning.
+def read_events(path: str, tell: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
+    """Yield the place and the message of each record of a file, up to the first damaged one.
 
-    Raises
-    ------
-    ImportFailed
-        the file cannot be read, or is damaged
+    What follows damage cannot be found, as no record can be told from the middle of another.
+
+    Parameters
+    ----------
+    path
+        the file
+    tell
+        called with what cannot be read
     """
     event = load("tensorboardX.proto.event_pb2", EXTRA).Event
     decode_error = load("google.protobuf.message", EXTRA).DecodeError
     at = 0
     try:
         with open(path, "rb") as file:
-            for at, message in _records(path, file):  # noqa: B007 - an error names it
-                yield event.FromString(message)
-    except decode_error as error:
-        raise _damaged(path, at) from error
+            for at, message in _records(file):
+                yield at, event.FromString(message)
+    except decode_error:
+        tell(f"{path} is damaged: only {at} bytes were read")
+    except _EndOfSense as end:
+        tell(f"{path} {end}")
     except OSError as error:
-        raise ImportFailed(f"cannot read {path}: {error.strerror}") from error
+        tell(f"cannot read {path}: {error.strerror}")
 
 
-def _records(path: str, file: Any) -> Iterator[tuple[int, bytes]]:
+class _EndOfSense(Exception):
+    """What follows cannot be read; the message says why and from where on."""
+
+    def __init__(self, why: str, start: int) -> None:
+        super().__init__(f"is {why}: only {start} bytes were read")
+
+
+def _records(file: Any) -> Iterator[tuple[int, bytes]]:
     checksum = load("tensorboardX.record_writer", EXTRA).masked_crc32c
     size = os.fstat(file.fileno()).st_size
     start = 0
@@ -101,26 +116,15 @@ def _records(path: str, file: Any) -> Iterator[tuple[int, bytes]]:
         if len(head) == _HEAD.size:
             length, sum_of_length = _HEAD.unpack(head)
             if checksum(_LENGTH.pack(length)) != sum_of_length:
-                raise _damaged(path, start)
+                raise _EndOfSense("damaged", start)
         end = start + _HEAD.size + length + _CHECKSUM.size
         if len(head) < _HEAD.size or end > size:
-            warn(
-                f"{path} is incomplete or still being written: only {start} bytes were read",
-                NotRecordedWarning,
-            )
-            return
+            raise _EndOfSense("incomplete or still being written", start)
         message = file.read(length)
         if _CHECKSUM.unpack(file.read(_CHECKSUM.size))[0] != checksum(message):
-            raise _damaged(path, start)
+            raise _EndOfSense("damaged", start)
         yield start, message
         start = end
-
-
-def _damaged(path: str, start: int) -> ImportFailed:
-    return ImportFailed(
-        f"{path} is not an event file of TensorBoard, or damaged at byte {start}: restore it, or "
-        "move it out of the folder"
-    )
 
 
 def number_of(value: Any) -> float | None:

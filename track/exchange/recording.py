@@ -16,8 +16,8 @@ from track.projections.copies import to_plain
 from track.structure import Project, Trial, TrialGroup
 from track.utils.progress import Progress, no_progress, with_progress
 
-START_TIME, END_TIME = "start_time", "end_time"
-"""The metadata keys of an imported trial's start and end, in seconds since 1970-01-01."""
+_START_TIME = "start_time"
+"""The metadata key of an imported trial's start, in seconds since 1970-01-01."""
 
 
 class Added(NamedTuple):
@@ -162,7 +162,7 @@ def _trials(projects: list[Project]) -> list[Trial]:
 
 
 def _age(trial: Trial) -> tuple[float, str, int]:
-    start, revision = trial.metadata.get(START_TIME), str(trial.revision)
+    start, revision = trial.metadata.get(_START_TIME), str(trial.revision)
     return (
         start if isinstance(start, (int, float)) else 0.0,
         trial.hash,

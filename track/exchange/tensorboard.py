@@ -1,4 +1,4 @@
-"""Export trials to TensorBoard, and import its runs (the extra ``tensorboard``)."""
+"""Export trials to TensorBoard (the extra ``tensorboard``)."""
 
 from __future__ import annotations
 
@@ -9,27 +9,15 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
-from track.errors import ImportFailed, NotRecordedWarning, warn
-from track.exchange.event_files import (
-    EXTRA,
-    Scalar,
-    number_of,
-    parameters_of,
-    read_events,
-    write_event_file,
-)
+from track.exchange.event_files import EVENT_FILE, EXTRA, Scalar, write_event_file
 from track.exchange.optional import load
-from track.exchange.recording import END_TIME, START_TIME
 from track.exchange.tables import TimesByUid, cell, flatten, group_names, metric_rows
 from track.projections.report import ORPHANS
 from track.projections.times import TrialTimes
 from track.projections.trials import LAST_CHANGE
-from track.structure import Project, Status, Trial, TrialGroup
+from track.structure import Trial, TrialGroup
 
-_EVENT_FILE = "events.out.tfevents"
-"""The text that the names of TensorBoard's files contain."""
-
-_OURS = f"{_EVENT_FILE}.0.track"
+_OURS = f"{EVENT_FILE}.0.track"
 _LARGEST = 2**63
 
 
@@ -128,94 +116,3 @@ def _hparams(trial: Trial) -> dict[str, Any]:
         name: value if isinstance(value, bool) or _number(value) is not None else cell(value)
         for name, value in flat.items()
     }
-
-
-# Reading
-
-
-def read_tensorboard(folder: str, *, project: str | None = None) -> list[Project]:
-    """Read every run below a folder as a trial of one project.
-
-    Parameters
-    ----------
-    folder
-        the folder that is given to ``tensorboard --logdir``
-    project
-        the name of the project; by default the name of the folder
-
-    Returns
-    -------
-    The project. A run is named by its path below the folder and belongs to the group of its parent
-    folder; its uid follows from the names of project and run. Runs without scalars and hparams are
-    skipped.
-
-    Raises
-    ------
-    ImportFailed
-        the folder does not exist, has no runs, or has a damaged file
-    MissingPackage
-        tensorboardX is not installed
-
-    Notes
-    -----
-    Scalars become metrics by step; if a step was logged again, its last value counts. Wall times of
-    single points are dropped: those of the first and the last point become ``start_time`` and
-    ``end_time`` in the metadata, and the time between is the trial's ``runtime``. hparams become
-    parameters. TensorBoard does not record how a run ended, so the status is ``FinishedGroup``.
-    Texts, images and histograms are skipped, and counted in a warning.
-    """
-    load("tensorboardX", EXTRA)
-    if not os.path.isdir(folder):
-        raise ImportFailed(f"{folder} is not a folder: give the log folder of TensorBoard")
-    found = Project(name=project or os.path.basename(os.path.abspath(folder)))
-    groups: dict[str, TrialGroup] = {}
-    for run, files in _runs(folder):
-        name = run or found.uid
-        trial = Trial(name=name, project_id=found.uid, status=Status.FinishedGroup)
-        trial.uid = f"{trial.compute_hash()}_0"
-        _read_run(trial, files)
-        if not trial.metrics and not trial.parameters:
-            continue
-        found.trials.add(trial)
-        if parent := os.path.dirname(run):
-            group = groups.setdefault(parent, TrialGroup(name=parent, project_id=found.uid))
-            trial.group_id = group.uid
-            group.trials.add(trial.uid)
-    if not found.trials:
-        raise ImportFailed(f"no TensorBoard scalars below {folder}: check the path")
-    found.groups = set(groups.values())
-    return [found]
-
-
-def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the path below a folder and the files of each run."""
-    for path, folders, names in os.walk(folder):
-        folders.sort()
-        files = [os.path.join(path, name) for name in sorted(names) if _EVENT_FILE in name]
-        if files:
-            run = os.path.relpath(path, folder).replace(os.sep, "/")
-            yield "" if run == os.curdir else run, files
-
-
-def _read_run(trial: Trial, files: list[str]) -> None:
-    times: list[float] = []
-    left_out = 0
-    for event in (event for file in files for event in read_events(file)):
-        for value in event.summary.value:
-            parameters, number = parameters_of(value), number_of(value)
-            if parameters is not None:
-                trial.parameters.update(parameters)
-            elif number is None:
-                left_out += 1
-            else:
-                trial.metrics.setdefault(value.tag, {})[event.step] = number
-                times.append(event.wall_time)
-    if times:
-        start, end = min(times), max(times)
-        trial.metadata.update({START_TIME: start, END_TIME: end})
-        trial.chronos["runtime"] = end - start
-    if left_out:
-        warn(
-            f"run {trial.name}: {left_out} values were skipped, as they are not scalars",
-            NotRecordedWarning,
-        )

@@ -1,6 +1,7 @@
 """Runs of TensorBoard: what is written is read back, by us and by TensorBoard itself."""
 
 import math
+import re
 import struct
 import sys
 
@@ -8,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.imported import added, imported
 from track.errors import ImportFailed, MissingPackage
-from track.exchange import export_tensorboard, import_projects, read_tensorboard
+from track.exchange import export_tensorboard, read_runs
 from track.persistence import get_protocol
+from track.reader import Reader
 from track.structure import Status, Trial, TrialGroup
 
 pytest.importorskip("tensorboardX")
@@ -19,8 +22,7 @@ LOSS = {0: 1.0, 1: 0.5, 10: 0.25}
 
 
 def only_trial(folder):
-    (project,) = read_tensorboard(str(folder))
-    (trial,) = project.trials
+    (trial,) = imported(folder)[1].values()
     return trial
 
 
@@ -73,14 +75,13 @@ def test_a_run_is_named_by_project_group_and_trial(tmp_path):
         Trial(_hash="ccc", metrics={"loss": LOSS}),
     ]
     export_tensorboard(trials, str(tmp_path), groups=[group])
-    (project,) = read_tensorboard(str(tmp_path), project="mine")
-    assert project.uid == "mine"
-    assert {trial.name for trial in project.trials} == {
-        *("p/a group/aaa_0", "p/bbb_0", "orphan/ccc_0")
-    }
-    groups = {group.uid: group for group in project.groups}
+    store = get_protocol("memory:")
+    _, found = imported(tmp_path, store, project="mine")
+    assert found.keys() == {"p/a group/aaa_0", "p/bbb_0", "orphan/ccc_0"}
+    groups = {group.uid: group for group in store.fetch_groups()}
     assert {group.name for group in groups.values()} == {"p/a group", "p", "orphan"}
-    for trial in project.trials:
+    for trial in found.values():
+        assert trial.project_id == "mine"
         assert groups[trial.group_id].trials == {trial.uid}
         assert trial.status is Status.FinishedGroup
         assert trial.metrics == {"loss": LOSS}
@@ -210,14 +211,22 @@ def test_scalars_may_be_tensors_too(tmp_path):
         tensor_event(3, 103.0, dtype=9, int64_val=[7]),
         tensor_event(4, 104.5, dtype=10, bool_val=[True]),
     )
-    trial = only_trial(tmp_path)
+    store = get_protocol("memory:")
+    (trial,) = imported(tmp_path, store)[1].values()
     assert trial.metrics == {"loss": {0: 0.5, 1: 0.1, 2: 0.25, 3: 7.0, 4: 1.0}}
-    assert trial.metadata == {"start_time": 100.0, "end_time": 104.5}
-    assert trial.chronos == {"runtime": 4.5}
+    (times,) = Reader(store).times([trial]).values()
+    assert times.metrics["loss"] == {
+        0: 100 * 10**9,
+        1: 101 * 10**9,
+        2: 102 * 10**9,
+        3: 103 * 10**9,
+        4: 1045 * 10**8,
+    }
+    assert times.started_at == 100 * 10**9
     assert trial.name == tmp_path.name, "a run in the folder itself has the name of the folder"
 
 
-def test_what_is_no_scalar_is_left_out_with_a_count(tmp_path, told):
+def test_what_is_no_scalar_is_left_out_with_a_count(tmp_path):
     """Texts, images, histograms, tensors with more than one number, and strange ones."""
     from tensorboardX.proto.event_pb2 import Event
     from tensorboardX.proto.summary_pb2 import Summary
@@ -233,8 +242,9 @@ def test_what_is_no_scalar_is_left_out_with_a_count(tmp_path, told):
         tensor_event(0, dtype=1, tensor_shape=shape, float_val=[1.0]),
         Event(summary=Summary(value=[image, Summary.Value(tag="loss", simple_value=0.5)])),
     )
-    assert only_trial(tmp_path).metrics == {"loss": {0: 0.5}}
-    assert "5 values were skipped, as they are not scalars" in told[0]
+    done, trials = imported(tmp_path)
+    assert [trial.metrics for trial in trials.values()] == [{"loss": {0: 0.5}}]
+    assert done.problems[0].endswith("are not imported (5 times)")
 
 
 def test_a_run_in_several_files_is_one_trial(tmp_path):
@@ -247,35 +257,42 @@ def test_a_run_in_several_files_is_one_trial(tmp_path):
     assert only_trial(tmp_path).metrics == {"loss": {1: 1.0, 5: 2.0, 2: 2.0}}
 
 
-def test_a_file_that_is_still_written_is_read_so_far(run, told):
-    """Wherever it ends; a warning says so."""
+def test_a_file_that_is_still_written_is_read_so_far(run):
+    """Wherever it ends; it is told."""
     folder, data = run.parent.parent, run.read_bytes()
     export_tensorboard([Trial(_hash="bbb", metrics={"loss": LOSS})], str(folder))
     seen = set()
     for length in range(1, len(data)):
         run.write_bytes(data[:length])
-        (project,) = read_tensorboard(str(folder))
-        found = [trial.metrics["loss"] for trial in project.trials if "aaa" in trial.name]
+        done, trials = imported(folder)
+        found = [
+            trial.metrics["loss"]
+            for name, trial in trials.items()
+            if "aaa" in name and trial.metrics
+        ]
         assert all(loss.items() <= LOSS.items() for loss in found)
         seen |= {len(loss) for loss in found}
+        assert len(done.problems) <= 1
     assert seen == {1, 2}
-    assert "incomplete" in told[0]
+    assert "incomplete" in done.problems[0]
 
 
-def test_damage_is_one_error_that_names_the_place(run):
-    """Every flipped byte is found, and nothing is made of the file."""
+def test_damage_costs_what_is_behind_it(run):
+    """Every flipped byte is found, and told with its place."""
     data = run.read_bytes()
     for place in range(len(data)):
         run.write_bytes(data[:place] + bytes([data[place] ^ 0x10]) + data[place + 1 :])
-        with pytest.raises(ImportFailed, match=r"tfevents.* damaged at byte \d+"):
-            read_tensorboard(str(run.parent))
+        done, trials = imported(run.parent)
+        (problem,) = done.problems
+        assert re.search(r"tfevents.* is damaged: only \d+ bytes were read", problem)
+        assert all(trial.metrics.get("loss", {}) != LOSS for trial in trials.values())
 
 
 def test_a_message_that_is_none_is_damage(tmp_path):
     """Though its checksum holds."""
     write_messages(tmp_path / "events.out.tfevents.1.host", b"\xff\xff\xff")
-    with pytest.raises(ImportFailed, match="damaged at byte 0"):
-        read_tensorboard(str(tmp_path))
+    (problem,) = imported(tmp_path)[0].problems
+    assert "damaged: only 0 bytes" in problem
 
 
 @pytest.mark.parametrize("name", ["missing", "empty", "file"])
@@ -284,28 +301,35 @@ def test_a_folder_without_runs_is_one_error(name, tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("x")
     with pytest.raises(ImportFailed, match=name):
-        read_tensorboard(str(tmp_path / name))
+        next(read_runs(str(tmp_path / name), tool="tensorboard"))
 
 
-def test_importing_twice_adds_nothing(run, tmp_path):
-    """Also once the run has logged more: what is there stays as it is."""
+def test_importing_again_adds_what_is_new(run, tmp_path):
+    """Of a file that grew, and of files that came."""
     store = get_protocol("memory:")
-    assert import_projects(store, read_tensorboard(str(tmp_path))) == (1, 1, 1)
+    whole = run.read_bytes()
+    run.write_bytes(whole[:-20])
+    done, _ = imported(tmp_path, store)
+    assert (done.projects, done.groups, done.trials) == (1, 1, 1)
+    run.write_bytes(whole)
+    assert added(imported(tmp_path, store)[0]) == (0, 0, 0, 1, 1, 0)
     write_messages(run.parent / "events.out.tfevents.9", tensor_event(99, dtype=1, float_val=[1]))
-    assert import_projects(store, read_tensorboard(str(tmp_path))) == (0, 0, 0)
+    done, trials = imported(tmp_path, store)
+    assert added(done) == (0, 0, 0, 1, 1, 0)
+    assert trials["p/aaa_0"].metrics == {"loss": {**LOSS, 99: 1.0}}
 
 
 def test_a_missing_package_is_named_with_its_remedy(tmp_path, monkeypatch):
     """By reading and by writing, before anything is written."""
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     with pytest.raises(MissingPackage, match=r"track-journal\[tensorboard\]"):
-        read_tensorboard(str(tmp_path))
+        imported(tmp_path, tool="tensorboard")
     with pytest.raises(MissingPackage, match=r"track-journal\[tensorboard\]"):
         export_tensorboard([Trial(_hash="aaa", metrics={"loss": LOSS})], str(tmp_path / "out"))
     assert [*tmp_path.iterdir()] == []
 
 
-def test_what_programs_write_is_read(tmp_path, told):
+def test_what_programs_write_is_read(tmp_path):
     """Through the class they use: nested runs, texts and histograms among the scalars, hparams."""
     from tensorboardX import SummaryWriter
 
@@ -317,14 +341,13 @@ def test_what_programs_write_is_read(tmp_path, told):
             writer.add_histogram("weights", [1.0, 2.0, 3.0], 0)
     with SummaryWriter(str(tmp_path / "tuned")) as writer:
         writer.add_hparams({"lr": 0.1, "name": "sgd", "n": 3}, {"accuracy": 0.5}, name="run")
-    (project,) = read_tensorboard(str(tmp_path), project="p")
-    trials = {trial.name: trial for trial in project.trials}
+    store = get_protocol("memory:")
+    done, trials = imported(tmp_path, store, project="p")
     assert trials.keys() == {"deep/first", "second", "tuned/run"}, "the run 'tuned' is empty"
     for name in ("deep/first", "second"):
         loss = trials[name].metrics["train/loss"]
         assert loss == {step: single(1 / (step + 1)) for step in range(3)}
-        assert trials[name].chronos == {"runtime": 2.0}
     assert trials["tuned/run"].parameters == {"lr": 0.1, "name": "sgd", "n": 3}
     assert trials["tuned/run"].metrics["accuracy"].popitem()[1] == 0.5
-    assert {group.name for group in project.groups} == {"deep", "tuned"}
-    assert "run second: 2 values" in told[-1]
+    assert {group.name for group in store.fetch_groups()} == {"deep", "tuned"}
+    assert any("second: texts, images" in problem for problem in done.problems)

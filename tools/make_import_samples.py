@@ -1,0 +1,144 @@
+"""Have other trackers write small runs, for the tests of importers.
+
+Run it in an environment that has them (``make test-integrations`` makes one)::
+
+    python tools/make_import_samples.py FOLDER
+
+Each tool logs the same few values into a folder of its name, without a network.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STEPS = 3
+CONFIG: dict[str, Any] = {"lr": 0.1, "optimizer": {"name": "sgd"}, "layers": [8, 4]}
+
+
+def loss_at(step: int) -> float:
+    """Return the loss that every tool logs at a step."""
+    return 1 / (step + 1)
+
+
+def make_wandb(folder: Path) -> None:
+    """Write a run that is resumed once, with a file, a picture and a histogram."""
+    import wandb
+
+    settings = wandb.Settings(
+        mode="offline",
+        silent=True,
+        disable_git=True,
+        save_code=False,
+        console="off",
+        host="host",
+        x_disable_meta=True,
+        x_save_requirements=False,
+    )
+    for part in range(2):
+        with wandb.init(
+            dir=folder,
+            project="digits",
+            entity="team",
+            id="run1",
+            name="first",
+            group="sweep",
+            notes="what for",
+            tags=["baseline"],
+            config=CONFIG,
+            resume="allow",
+            settings=settings,
+        ) as run:
+            for step in range(part * STEPS, (part + 1) * STEPS):
+                run.log({"loss": loss_at(step), "train": {"accuracy": step / 10}}, step=step)
+            run.config.update({"late": part}, allow_val_change=True)
+            if part == 0:
+                run.log({"weights": wandb.Histogram([1, 2, 2, 3], num_bins=2), "bad": float("nan")})
+            run.summary["best"] = 0.25
+            notes = Path(run.dir) / "notes.txt"
+            notes.write_text(f"part {part}\n")
+            run.save(str(notes), base_path=run.dir, policy="now")
+
+
+def make_trackio(folder: Path) -> None:
+    """Write two runs, one of which is resumed."""
+    os.environ["TRACKIO_DIR"] = str(folder)
+    import trackio
+
+    for name, resume in (("first", "never"), ("second", "never"), ("first", "must")):
+        trackio.init(
+            project="digits", name=name, group="sweep", config=CONFIG, resume=resume, embed=False
+        )
+        for step in range(STEPS):
+            trackio.log({"loss": loss_at(step), "train": {"accuracy": step / 10}})
+        trackio.finish()
+
+
+def make_sacred(folder: Path) -> None:
+    """Write a run that ends, and one that fails."""
+    from sacred import SETTINGS, Experiment
+    from sacred.observers import FileStorageObserver
+
+    SETTINGS.HOST_INFO.INCLUDE_GPU_INFO = False
+    SETTINGS.CAPTURE_MODE = "no"
+    for fails in (False, True):
+        experiment = Experiment("digits", save_git_info=False)
+        experiment.observers.append(FileStorageObserver(str(folder)))
+        experiment.add_config(fails=fails, **CONFIG)
+
+        @experiment.main
+        def main(_run: Any, fails: bool) -> float:
+            for step in range(STEPS):
+                _run.log_scalar("loss", loss_at(step), step)
+            notes = folder / "notes.txt"
+            notes.write_text("some notes\n")
+            _run.add_artifact(str(notes))
+            notes.unlink()
+            if fails:
+                raise ValueError("the loss is too high")
+            return 0.5
+
+        try:
+            experiment.run()
+        except ValueError as error:
+            print("sacred: as intended:", error)
+
+
+def make_dvclive(folder: Path) -> None:
+    """Write a run with a folder of its own."""
+    from dvclive import Live
+
+    with Live(str(folder / "dvclive"), save_dvc_exp=False, dvcyaml=None) as live:
+        live.log_params(CONFIG)
+        for step in range(STEPS):
+            live.log_metric("loss", loss_at(step), timestamp=True)
+            live.log_metric("train/accuracy", step / 10)
+            live.next_step()
+        live.summary["best"] = 0.25
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    "wandb": make_wandb,
+    "trackio": make_trackio,
+    "sacred": make_sacred,
+    "dvclive": make_dvclive,
+}
+
+
+def main(target: str, *names: str) -> None:
+    """Write the samples of some tools, by default of all."""
+    logging.disable(logging.INFO)
+    for name in names or MAKERS:
+        folder = Path(target).resolve() / name
+        folder.mkdir(parents=True)
+        MAKERS[name](folder)
+    for path in Path(target).rglob("debug*.log"):
+        path.unlink()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,199 @@
+"""Describe a run of another tool, as its importer found it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from track.errors import ImportFailed
+from track.events.types import Event
+from track.structure import AnyStatus, Status
+
+NS = 10**9
+
+_LARGEST_TEXT = 2**28
+"""The size of a file of text, in bytes, that is read as a whole."""
+
+
+class Entry(NamedTuple):
+    """An event of a log.
+
+    Attributes
+    ----------
+    sequence
+        where it is in the log: the numbers grow along a log, from 1, and stay the same when the log
+        grows, so that what was imported before is not imported again
+    at_ns
+        when it happened, in nanoseconds since 1970-01-01
+    event
+        what happened
+    """
+
+    sequence: int
+    at_ns: int
+    event: Event
+
+
+class Log(NamedTuple):
+    """Something that a tool only appends to: a file, a table, or the values of a metric.
+
+    Attributes
+    ----------
+    name
+        tells it from the other logs of its run
+    entries
+        its events, in order; they are read once, while they are recorded
+    """
+
+    name: str
+    entries: Iterable[Entry]
+
+
+@dataclass
+class SourceRun:
+    """A run of another tool, or a part of one that was resumed.
+
+    Attributes
+    ----------
+    key
+        tells the run from all others, of any tool: it begins with the name of the tool. Parts of
+        one run have the same key
+    part
+        tells the parts of a run apart
+    uid
+        the hash of the trial, None to compute it from the key
+    project, group
+        the names of the project and the group that the run belongs to
+    name, description, version
+        as of :class:`~track.structure.Trial`
+    parameters, tags, metadata
+        as known so far
+    status, error
+        how the run stands, and what ended it
+    started_ns, ended_ns
+        when it started and ended, in nanoseconds since 1970-01-01, None if that is not known
+    logs
+        what was logged in its course
+    files
+        the names of its files in the store -> their paths, inside the imported folder
+    problems
+        what could not be read -> how many times
+    """
+
+    key: str
+    project: str
+    part: str = ""
+    uid: str | None = None
+    group: str | None = None
+    name: str | None = None
+    description: str | None = None
+    version: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    status: AnyStatus = Status.FinishedGroup
+    error: str | None = None
+    started_ns: int | None = None
+    ended_ns: int | None = None
+    logs: list[Log] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, int] = field(default_factory=dict)
+
+    def miss(self, what: str, times: int = 1) -> None:
+        """Note what cannot be imported."""
+        self.problems[what] = self.problems.get(what, 0) + times
+
+    def add_files(self, folder: str, root: str, *, prefix: str = "") -> None:
+        """Add all files below a folder, except those that lie outside the imported one.
+
+        Parameters
+        ----------
+        folder
+            a folder inside the imported one
+        root
+            the imported folder
+        prefix
+            what the names begin with
+        """
+        for name, path in files_below(folder):
+            if not is_inside(path, root):
+                self.miss(f"the file {name} is a link that leads out of {root}: copy what it names")
+            elif os.path.isfile(path):
+                self.files[prefix + name] = path
+            else:
+                self.miss(f"{name} is not a file")
+
+
+class Unreadable(NamedTuple):
+    """Something of which no run could be made."""
+
+    where: str
+    why: str
+
+
+Source = SourceRun | Unreadable
+"""What importers yield."""
+
+
+def files_below(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the path of each file below a folder, with slashes in nested names."""
+    for inner, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            path = os.path.join(inner, name)
+            yield os.path.relpath(path, folder).replace(os.sep, "/"), path
+
+
+def is_inside(path: str, root: str) -> bool:
+    """Return whether a path, with all links followed, is below a folder."""
+    real, top = os.path.realpath(path), os.path.realpath(root)
+    return os.path.commonpath([real, top]) == top
+
+
+def read_text(path: str) -> str:
+    """Return the text in a file.
+
+    Raises
+    ------
+    ImportFailed
+        it cannot be read, is too large, or is not text
+    """
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            text = file.read(_LARGEST_TEXT + 1)
+    except (OSError, UnicodeError) as error:
+        raise ImportFailed(f"cannot read {path}: {error}") from error
+    if len(text) > _LARGEST_TEXT:
+        raise ImportFailed(f"cannot read {path}: it has more than {_LARGEST_TEXT} characters")
+    return text
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """Return the value of a JSON text, in which NaN and Infinity are numbers.
+
+    Raises
+    ------
+    ImportFailed
+        it is not JSON, or nested too deeply
+    """
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ImportFailed(f"cannot read {where}: {error}") from error
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """Return the object in a file of JSON.
+
+    Raises
+    ------
+    ImportFailed
+        see :func:`read_text` and :func:`parse_json`; or it holds something else
+    """
+    value = parse_json(read_text(path), path)
+    if not isinstance(value, dict):
+        raise ImportFailed(f"cannot read {path}: it does not hold names and values")
+    return value

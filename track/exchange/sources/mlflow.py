@@ -1,0 +1,101 @@
+"""Read MLflow: experiments are projects, runs are trials."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from track.events.types import MetricsLogged
+from track.exchange.source_run import Entry, Log, Source, SourceRun, Unreadable
+from track.exchange.sources.mlflow_stores import Point, Run, read_database, read_folder
+from track.structure import Status
+
+_STATUS = {
+    "RUNNING": Status.Running,
+    "SCHEDULED": Status.CreatedGroup,
+    "FINISHED": Status.Completed,
+    "FAILED": Status.Exception,
+    "KILLED": Status.Interrupted,
+}
+
+_WORDS = {"True": True, "False": False, "None": None}
+_MS = 10**6
+_REMOTE = re.compile("(?!file:)[a-z][a-z0-9+.-]+:/")
+
+
+def read_mlflow(path: str, _project: str) -> Iterator[Source]:
+    """Yield the runs of a folder of files (``mlruns``) or an SQLite database (``mlflow.db``).
+
+    Deleted experiments and runs are left out. The hash of a trial is the id of its run.
+
+    A metric with several values that all have step 0 was logged without steps, and becomes a list.
+    MLflow stores parameters as text: text that Python would write for a number, True, False or None
+    is converted back. Tags stay text. FINISHED becomes Completed, FAILED Exception, KILLED
+    Interrupted, RUNNING Running, and SCHEDULED CreatedGroup. Artifacts are taken if they are below
+    the folder of the store; else ``artifact_uri`` in the metadata says where they are.
+
+    Raises
+    ------
+    ImportFailed
+        the path does not hold an MLflow store, or the database cannot be read
+    MissingPackage
+        it is a folder, and pyyaml is not installed
+    """
+    is_folder = os.path.isdir(path)
+    root = path if is_folder else os.path.dirname(os.path.abspath(path))
+    for experiment in (read_folder if is_folder else read_database)(path):
+        if isinstance(experiment, Unreadable):
+            yield experiment
+            continue
+        for run in experiment.runs:
+            yield _source_run(experiment.name, run, root)
+
+
+def _source_run(project: str, run: Run, root: str) -> SourceRun:
+    is_over = run.end_ms is not None and run.status not in {"RUNNING", "SCHEDULED"}
+    source = SourceRun(
+        key=f"mlflow:{run.uid}",
+        uid=run.uid,
+        project=project,
+        name=run.name or run.tags.get("mlflow.runName"),
+        description=run.tags.get("mlflow.note.content"),
+        version=run.tags.get("mlflow.source.git.commit"),
+        parameters={name: _revive(text) for name, text in run.params.items()},
+        tags=run.tags,
+        status=_STATUS.get(run.status, Status.FinishedGroup),
+        started_ns=run.start_ms * _MS if run.start_ms else None,
+        ended_ns=run.end_ms * _MS if run.end_ms and is_over else None,
+        logs=[Log(name, _entries(name, points)) for name, points in run.metrics.items()],
+    )
+    for problem in run.problems:
+        source.miss(problem)
+    if run.artifacts:
+        source.metadata["artifact_uri"] = run.artifacts
+    if run.folder is not None:
+        source.add_files(run.folder, root)
+    elif run.artifacts and _REMOTE.match(run.artifacts):
+        source.miss(f"its artifacts, if any, are at {run.artifacts}, and were not imported")
+    return source
+
+
+def _entries(name: str, points: list[Point]) -> Iterator[Entry]:
+    has_steps = len(points) == 1 or any(point.step for point in points)
+    for place, at_ms, step, value in points:
+        logged = MetricsLogged(step if has_steps else None, {name: value}, None)
+        yield Entry(place, at_ms * _MS, logged)
+
+
+def _revive(text: str) -> Any:
+    """Return the value of a parameter before it became text."""
+    if text in _WORDS:
+        return _WORDS[text]
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        if repr(value) == text:
+            return value
+    return text

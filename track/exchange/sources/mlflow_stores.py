@@ -1,0 +1,227 @@
+"""Read an MLflow store: a folder of files or an SQLite database.
+
+What cannot be read of a run is passed over, and told among its problems.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from math import inf, nan
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, unquote
+
+from track.errors import ImportFailed
+from track.exchange.source_run import Unreadable, files_below, read_text
+from track.exchange.sources.yaml_files import read_yaml
+
+if TYPE_CHECKING:
+    from sqlite3 import Cursor
+
+DELETED = "deleted"
+
+_LARGEST = 1.7976931348623157e308
+"""MLflow writes this number into a database for infinity."""
+
+_STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
+"""The statuses by their numbers in folders of files."""
+
+
+class Point(NamedTuple):
+    """A value of a metric.
+
+    ``place`` counts those before it, ``at_ms`` is in milliseconds since 1970-01-01.
+    """
+
+    place: int
+    at_ms: int
+    step: int
+    value: float
+
+
+class Run(NamedTuple):
+    """A run; times are in milliseconds since 1970-01-01, points in the order of the store.
+
+    ``folder`` holds its artifacts, if it is known.
+    """
+
+    uid: str
+    name: str | None
+    status: str
+    start_ms: int | None
+    end_ms: int | None
+    artifacts: str | None
+    params: dict[str, str]
+    tags: dict[str, str]
+    metrics: dict[str, list[Point]]
+    folder: str | None
+    problems: list[str]
+
+
+class Experiment(NamedTuple):
+    """An experiment with its runs, without deleted ones."""
+
+    uid: str
+    name: str
+    runs: list[Run]
+
+
+# A folder of files
+
+
+def read_folder(path: str) -> Iterator[Experiment | Unreadable]:
+    """Yield the experiments of a folder of files, and what could not be read.
+
+    Raises
+    ------
+    ImportFailed
+        the folder has no experiments
+    """
+    found = False
+    for folder, meta in _folders_with_meta(path):
+        found = True
+        if isinstance(meta, Unreadable):
+            yield meta
+        elif meta.get("lifecycle_stage") != DELETED and "name" in meta:
+            runs = []
+            for inner, run in _folders_with_meta(folder):
+                if isinstance(run, Unreadable):
+                    yield run
+                elif run.get("lifecycle_stage") != DELETED and "run_id" in run:
+                    runs.append(_read_run(inner, run))
+            yield Experiment(str(meta.get("experiment_id")), str(meta["name"]), runs)
+    if not found:
+        raise _no_store(path, "none of its folders has a meta.yaml")
+
+
+def _folders_with_meta(path: str) -> Iterator[tuple[str, dict[str, Any] | Unreadable]]:
+    for name in sorted(os.listdir(path)):
+        meta_path = os.path.join(path, name, "meta.yaml")
+        if name.startswith(".") or not os.path.isfile(meta_path):
+            continue
+        try:
+            yield os.path.join(path, name), read_yaml(meta_path)
+        except ImportFailed as error:
+            yield os.path.join(path, name), Unreadable(meta_path, str(error))
+
+
+def _read_run(folder: str, meta: dict[str, Any]) -> Run:
+    problems: list[str] = []
+    artifacts = os.path.join(folder, "artifacts")
+    metrics = _texts(os.path.join(folder, "metrics"), problems)
+    return Run(
+        str(meta["run_id"]),
+        _text_or_none(meta.get("run_name")),
+        _STATUS.get(meta.get("status", 0), str(meta.get("status"))),
+        _whole(meta.get("start_time")),
+        _whole(meta.get("end_time")),
+        _text_or_none(meta.get("artifact_uri")),
+        _texts(os.path.join(folder, "params"), problems),
+        _texts(os.path.join(folder, "tags"), problems),
+        {name: [*_points(name, text, problems)] for name, text in metrics.items()},
+        artifacts if os.path.isdir(artifacts) else None,
+        problems,
+    )
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _text_or_none(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _texts(folder: str, problems: list[str]) -> dict[str, str]:
+    """Return the text of each file below a folder by its name."""
+    found = {}
+    for name, path in files_below(folder):
+        try:
+            found[name] = read_text(path)
+        except ImportFailed as error:  # noqa: PERF203 - each file is judged by itself
+            problems.append(str(error))
+    return found
+
+
+def _points(name: str, text: str, problems: list[str]) -> Iterator[Point]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line:
+            continue
+        try:
+            # The oldest stores have no steps; the newest have more fields after them.
+            at, value, *rest = line.split()
+            yield Point(number, int(at), int(rest[0]) if rest else 0, float(value))
+        except ValueError:
+            problems.append(f"line {number} of the metric {name} is not a point: {line[:80]!r}")
+
+
+# A database
+
+
+def read_database(path: str) -> Iterator[Experiment]:
+    """Yield the experiments of an SQLite database, without changing it.
+
+    Raises
+    ------
+    ImportFailed
+        the database is not MLflow's, or cannot be read
+    """
+    import sqlite3
+
+    try:
+        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as database:
+            ask = database.execute
+            for uid, name in ask(
+                "SELECT experiment_id, name FROM experiments WHERE lifecycle_stage != ? "
+                "ORDER BY experiment_id",
+                [DELETED],
+            ).fetchall():
+                yield Experiment(str(uid), str(name), [*_runs(ask, uid, os.path.dirname(path))])
+    except (sqlite3.Error, TypeError, ValueError) as error:
+        raise _no_store(path, error) from error
+
+
+def _runs(ask: Callable[..., Cursor], experiment: Any, folder: str) -> Iterator[Run]:
+    found = ask(
+        "SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs "
+        "WHERE experiment_id = ? AND lifecycle_stage != ? ORDER BY start_time, run_uuid",
+        [experiment, DELETED],
+    )
+    for uid, name, status, start, end, artifacts in found.fetchall():
+        params = ask("SELECT key, value FROM params WHERE run_uuid = ? ORDER BY rowid", [uid])
+        tags = ask("SELECT key, value FROM tags WHERE run_uuid = ? ORDER BY rowid", [uid])
+        metrics: dict[str, list[Point]] = {}
+        problems: list[str] = []
+        for key, at, step, value, is_nan in ask(
+            "SELECT key, timestamp, step, value, is_nan FROM metrics WHERE run_uuid = ? "
+            "ORDER BY rowid",
+            [uid],
+        ):
+            number = nan if is_nan else _INFINITIES.get(value, value)
+            points = metrics.setdefault(key, [])
+            try:
+                points.append(Point(len(points) + 1, int(at), int(step), float(number)))
+            except (TypeError, ValueError) as error:
+                problems.append(f"a point of the metric {key} is not a number: {error}")
+        about = (uid, name, status, start, end, artifacts, dict(params), dict(tags))
+        yield Run(*about, metrics, _local_path(artifacts, folder), problems)
+
+
+def _local_path(uri: Any, folder: str) -> str | None:
+    """Return the folder that an URI names, None if it is none of this machine."""
+    if not isinstance(uri, str) or not uri:
+        return None
+    path = unquote(uri.removeprefix("file://")) if uri.startswith("file:") else uri
+    path = os.path.join(folder, path)
+    return path if os.path.isdir(path) else None
+
+
+_INFINITIES = {_LARGEST: inf, -_LARGEST: -inf}
+
+
+def _no_store(path: str, why: object) -> ImportFailed:
+    return ImportFailed(
+        f"{path} is not an MLflow store ({why}): give its folder, usually mlruns, or its SQLite "
+        "database, usually mlflow.db"
+    )

@@ -1,0 +1,99 @@
+"""Read runs of TensorBoard (the extra ``tensorboard``)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from track.errors import ImportFailed
+from track.events.types import MetricsLogged
+from track.exchange.event_files import EVENT_FILE, EXTRA, number_of, parameters_of, read_events
+from track.exchange.optional import load
+from track.exchange.source_run import NS, Entry, Log, SourceRun
+from track.structure import Status
+
+_SMALLEST_RECORD = 16
+"""The bytes of a record without a message: places divided by it are still different."""
+
+
+def read_tensorboard(folder: str, project: str) -> Iterator[SourceRun]:
+    """Yield every run below a folder.
+
+    A run is named by its path below the folder, and belongs to the group of its parent folder.
+    Scalars become metrics by step, hparams parameters. TensorBoard does not record how a run ended,
+    so the status is ``FinishedGroup``. Texts, images and histograms are left out.
+
+    Raises
+    ------
+    ImportFailed
+        no file below the folder is one of TensorBoard
+    MissingPackage
+        tensorboardX is not installed
+    """
+    load("tensorboardX", EXTRA)
+    found = False
+    for run, files in _runs(folder):
+        found = True
+        source = SourceRun(
+            key=f"tensorboard:{project}/{run}",
+            project=project,
+            group=os.path.dirname(run) or None,
+            name=run or project,
+            status=Status.FinishedGroup,
+        )
+        has_scalars = False
+        for file in files:
+            has_scalars |= _describe(source, file)
+            source.logs.append(Log(os.path.basename(file), _entries(file)))
+        if has_scalars or source.parameters or source.problems:
+            yield source
+    if not found:
+        raise ImportFailed(f"no files of TensorBoard below {folder}: check the path")
+
+
+def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the path below a folder and the files of each run."""
+    for path, folders, names in os.walk(folder):
+        folders.sort()
+        files = [os.path.join(path, name) for name in sorted(names) if EVENT_FILE in name]
+        if files:
+            run = os.path.relpath(path, folder).replace(os.sep, "/")
+            yield "" if run == os.curdir else run, files
+
+
+def _describe(source: SourceRun, file: str) -> bool:
+    """Find all of a file but its scalars, and return whether it has any."""
+    has_scalars = False
+    for _, event in read_events(file, source.miss):
+        for value in event.summary.value:
+            parameters = parameters_of(value)
+            if parameters is not None:
+                source.parameters.update(parameters)
+            elif number_of(value) is None:
+                source.miss("texts, images and histograms are not imported")
+            else:
+                has_scalars = True
+                at_ns = _ns(event.wall_time)
+                source.started_ns = min(source.started_ns or at_ns, at_ns)
+    return has_scalars
+
+
+def _entries(file: str) -> Iterator[Entry]:
+    for start, event in read_events(file, _said_before):
+        values = {}
+        for value in event.summary.value:
+            if parameters_of(value) is None and (number := number_of(value)) is not None:
+                values[value.tag] = number
+        if values:
+            logged = MetricsLogged(event.step, values, None)
+            yield Entry(start // _SMALLEST_RECORD + 1, _ns(event.wall_time), logged)
+
+
+def _ns(seconds: Any) -> int:
+    """Return a wall time in nanoseconds, as near as floating point has it."""
+    return round(seconds * 1e6) * (NS // 10**6) if abs(seconds) < 2**33 else 0
+
+
+def _said_before(_: str) -> None:
+    """Tell nothing: the file is read for the second time."""

@@ -1,0 +1,331 @@
+"""Read the run folders of Weights & Biases, offline ones and others, by the standard library."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+from track.errors import ImportFailed
+from track.events.types import Event, MetricsLogged, SystemSampled
+from track.exchange.source_run import NS, Entry, Log, Source, SourceRun, Unreadable, parse_json
+from track.exchange.sources.protobuf import (
+    BadMessage,
+    Field,
+    double,
+    fields,
+    signed,
+    text,
+    time_ns,
+)
+from track.exchange.sources.wandb_log import MAGIC, read_records
+from track.structure import Status
+
+SUFFIX = ".wandb"
+
+_HISTORY, _SUMMARY, _CONFIG, _STATS, _ARTIFACT, _RUN, _EXIT = 2, 3, 5, 7, 8, 17, 18
+"""The fields of a record."""
+
+_RUN_CONFIG, _RUN_TAG, _RUN_STARTED, _RUN_GIT = 4, 10, 17, 21
+_RUN_METADATA = {7: "job_type", 12: "sweep_id", 13: "host"}
+
+_DEEPEST = 50
+"""How many names an item may have, one inside the other."""
+
+_LAST_S = 2**33
+
+_JSON = (8, 16)
+_TYPED: dict[int, Callable[[Field], Any]] = {
+    3: lambda _: None,
+    4: bool,
+    5: signed,
+    6: double,
+    7: lambda value: text(value) or "",
+}
+"""How to read the values of the fields that newer versions have in place of JSON."""
+
+
+def read_wandb(path: str, project: str) -> Iterator[Source]:
+    """Yield the runs in a folder ``wandb``, a run folder, or a ``.wandb`` file.
+
+    Nested settings stay nested; nested metrics have slashes in their names. A run that was resumed
+    is one trial with an attempt for each of its folders. The summary is in the metadata, and files
+    are kept, except those that ``wandb.save`` only linked.
+
+    Raises
+    ------
+    ImportFailed
+        there is no ``.wandb`` file
+    """
+    paths = sorted(_files(path))
+    if not paths:
+        raise ImportFailed(f"no {SUFFIX} files in {path}: give the folder wandb, or one in it")
+    root = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
+    runs: dict[str, list[_Part]] = {}
+    for each in paths:
+        try:
+            part = _read_file(each, project)
+        except (ImportFailed, OSError) as error:  # noqa: PERF203 - each file is judged by itself
+            yield Unreadable(each, str(error))
+        else:
+            runs.setdefault(part.run.key, []).append(part)
+    for parts in runs.values():
+        parts.sort(key=lambda part: (part.run.started_ns or 0, part.run.part))
+        yield from _resumed(parts, root)
+
+
+def _files(path: str) -> Iterator[str]:
+    if not os.path.isdir(path):
+        yield from [path] if path.endswith(SUFFIX) else []
+    for folder, _, names in os.walk(path):
+        yield from (os.path.join(folder, name) for name in names if name.endswith(SUFFIX))
+
+
+def _resumed(parts: list[_Part], root: str) -> Iterator[SourceRun]:
+    """Yield the parts of a run, all of which say what is known at the end of the last one."""
+    runs = [part.run for part in parts]
+    parameters = {name: value for run in runs for name, value in run.parameters.items()}
+    tags = {name: value for run in runs for name, value in run.tags.items()}
+    metadata = {name: value for run in runs for name, value in run.metadata.items()}
+    for number, part in enumerate(parts):
+        run = part.run
+        run.parameters, run.tags, run.metadata = parameters, tags, dict(metadata)
+        run.add_files(part.folder, root, prefix=f"{run.part}/" if number else "")
+        yield run
+
+
+def _read_file(path: str, project: str) -> _Part:
+    """Read all of a file but its history."""
+    part = _Part(path, project)
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:
+            raise ImportFailed(f"it does not begin as a {SUFFIX} file does")
+        file.seek(0)
+        for _, record in read_records(file, part.run.miss):
+            try:
+                part.read(record)
+            except BadMessage as error:  # noqa: PERF203 - and each record
+                part.run.miss(f"a record cannot be read: {error}")
+    part.finish()
+    return part
+
+
+class _Part:
+    """What is known of a run from one file."""
+
+    def __init__(self, path: str, project: str) -> None:
+        self.folder = os.path.join(os.path.dirname(path), "files")
+        name = os.path.basename(os.path.dirname(os.path.abspath(path)))
+        self.run = SourceRun(key="", project=project, part=name, status=Status.Running)
+        self._path = path
+        self._summary: dict[str, Any] = {}
+        self._last_ns = 0
+        self._id = self._entity = ""
+
+    def read(self, record: bytes) -> None:
+        """Take a record into account.
+
+        Raises
+        ------
+        BadMessage
+            it cannot be read
+        """
+        for number, value in fields(record):
+            if isinstance(value, bytes) and number in _READ:
+                _READ[number](self, value)
+
+    def finish(self) -> None:
+        """Conclude, behind the last record, what the run is.
+
+        Raises
+        ------
+        ImportFailed
+            the file does not say which run it is of
+        """
+        run = self.run
+        if not self._id:
+            raise ImportFailed("it does not say which run it is of")
+        run.key = f"wandb:{self._entity}/{run.project}/{self._id}"
+        sampled = partial(_sampled, host=run.metadata.get("host", ""))
+        run.logs.append(Log("history", _log(self._path, _HISTORY, _logged)))
+        run.logs.append(Log("system", _log(self._path, _STATS, sampled)))
+        run.parameters.pop("_wandb", None)
+        self._summary.pop("_wandb", None)
+        if self._summary:
+            run.metadata["summary"] = self._summary
+        if run.status is Status.Running:
+            run.miss("it has no end: it is still running, or its process was killed")
+        else:
+            run.ended_ns = max(self._last_ns, run.started_ns or 0)
+
+    def described(self, message: bytes) -> None:
+        """Take what the run is called, and where it belongs, into account."""
+        run = self.run
+        for number, value in fields(message):
+            if number == _RUN_CONFIG and isinstance(value, bytes):
+                self.configured(value)
+            elif number == _RUN_TAG:
+                run.tags[text(value) or ""] = None
+            elif number == _RUN_STARTED:
+                run.started_ns = self._last_ns = time_ns(value) or 0
+            elif number == _RUN_GIT and isinstance(value, bytes):
+                run.version = text(dict(fields(value)).get(2))
+            elif number in _RUN_METADATA and (said := text(value)):
+                run.metadata[_RUN_METADATA[number]] = said
+        parts = dict(fields(message))
+        self._id, self._entity = text(parts.get(1)) or "", text(parts.get(2)) or ""
+        run.project = text(parts.get(3)) or run.project
+        run.group, run.name = text(parts.get(6)), text(parts.get(8)) or self._id
+        run.description = text(parts.get(9))
+
+    def configured(self, message: bytes) -> None:
+        """Take settings into account."""
+        _update(self.run.parameters, message)
+
+    def summarized(self, message: bytes) -> None:
+        """Take the summary into account."""
+        _update(self._summary, message)
+
+    def logged(self, message: bytes) -> None:
+        """Take the time of logged values into account."""
+        self._last_ns = max(self._last_ns, _logged(message)[0])
+
+    def sampled(self, message: bytes) -> None:
+        """Take the time of a sample into account."""
+        self._last_ns = max(self._last_ns, _sampled(message, "")[0])
+
+    def used(self, message: bytes) -> None:
+        """Tell of an artifact."""
+        name = text(dict(fields(message)).get(5))
+        self.run.miss(f"the artifact {name} is not imported")
+
+    def exited(self, message: bytes) -> None:
+        """Take the end into account."""
+        said = dict(fields(message))
+        code = signed(said.get(1))
+        self.run.status = Status.Exception if code else Status.Completed
+        self.run.error = f"exit code {code}" if code else None
+        runtime_ns = signed(said.get(2)) * NS
+        self._last_ns = max(self._last_ns, (self.run.started_ns or 0) + runtime_ns)
+
+
+_READ = {
+    _HISTORY: _Part.logged,
+    _SUMMARY: _Part.summarized,
+    _CONFIG: _Part.configured,
+    _STATS: _Part.sampled,
+    _ARTIFACT: _Part.used,
+    _RUN: _Part.described,
+    _EXIT: _Part.exited,
+}
+
+
+# The logs
+
+
+def _log(path: str, wanted: int, event_of: Callable[[bytes], tuple[int, Event]]) -> Iterator[Entry]:
+    """Yield the events of the records of a kind; what cannot be read was told before."""
+    with open(path, "rb") as file:
+        for place, record in read_records(file):
+            with suppress(BadMessage):
+                for number, message in fields(record):
+                    if number == wanted and isinstance(message, bytes):
+                        yield Entry(place, *event_of(message))
+
+
+def _logged(message: bytes) -> tuple[int, Event]:
+    """Return what was logged; names that begin with an underscore are W&B's own."""
+    values = _items(message, 1)
+    step = values.pop("_step", None)
+    if not isinstance(step, (int, float)):
+        step = signed(dict(fields(_bytes(dict(fields(message)).get(2)))).get(1))
+    at_ns = _seconds(values.pop("_timestamp", None))
+    flat = {name: value for name, value in _flat(values, "") if not name.startswith("_")}
+    return at_ns, MetricsLogged(step, flat, None)
+
+
+def _sampled(message: bytes, host: str) -> tuple[int, Event]:
+    """Return what was measured of the machine."""
+    values = {
+        name: float(value)
+        for name, value in _items(message, 3).items()
+        if isinstance(value, (int, float))
+    }
+    at_ns = time_ns(dict(fields(message)).get(2)) or 0
+    return at_ns, SystemSampled(host, 0, None, values)
+
+
+# Names and values
+
+
+def _update(values: dict[str, Any], message: bytes) -> None:
+    """Set the items of a message in nested values, and remove those that it says are gone."""
+    for number, item in fields(message):
+        names, value = _item(_bytes(item))
+        if number in (1, 2) and names:
+            inner = _inner(values, names)
+            if number == 1:
+                inner[names[-1]] = value
+            else:
+                inner.pop(names[-1], None)
+
+
+def _items(message: bytes, wanted: int) -> dict[str, Any]:
+    """Return the items in a field of a message, nested as their names say."""
+    values: dict[str, Any] = {}
+    for number, item in fields(message):
+        if number == wanted:
+            names, value = _item(_bytes(item))
+            if names:
+                _inner(values, names)[names[-1]] = value
+    return values
+
+
+def _inner(values: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """Return the innermost of nested values that the last name is one of, made if missing."""
+    for name in names[:-1]:
+        if not isinstance(values.get(name), dict):
+            values[name] = {}
+        values = values[name]
+    return values
+
+
+def _item(message: bytes) -> tuple[list[str], Any]:
+    """Return the names of an item, from the outermost to its own, and its value."""
+    names: list[str] = []
+    value = None
+    for number, said in fields(message):
+        if number in (1, 2):
+            names.append(text(said) or "")
+        elif number in _JSON:
+            try:
+                value = parse_json(_bytes(said), "a value")
+            except ImportFailed as error:
+                raise BadMessage(str(error)) from error
+        elif number in _TYPED:
+            value = _TYPED[number](said)
+    return names[:_DEEPEST], value
+
+
+def _flat(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield names with slashes, and values; histograms and pictures are values."""
+    for name, value in values.items():
+        if isinstance(value, dict) and "_type" not in value:
+            yield from _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, dict) and value["_type"] == "histogram":
+            yield f"{prefix}{name}", {"counts": value.get("values"), "edges": value.get("bins")}
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _seconds(value: Any) -> int:
+    """Return a time in seconds in nanoseconds, 0 for what is none."""
+    if isinstance(value, (int, float)) and abs(value) < _LAST_S:
+        return round(value * 1e6) * 1000
+    return 0
+
+
+def _bytes(value: Field | None) -> bytes:
+    return value if isinstance(value, bytes) else b""
