@@ -226,7 +226,7 @@ class Reader(MediaReader):
         """
         if at is not None:
             uid, batches = self.events_of(which)
-            return trial_at(self, uid, batches, at)
+            return trial_at(self, uid, [*batches], at)
         with self.looking_up([which]) as (_, found):
             return view_trial(found[0])
 

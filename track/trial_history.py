@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from track.errors import TrialDoesNotExist
@@ -54,8 +54,8 @@ def views_at(store: TrialLookup, *sides: tuple[str | Trial, When]) -> list[View]
     return views
 
 
-def trial_at(store: TrialLookup, uid: str, batches: Iterable[Batch], at: When) -> Trial:
-    """Return a trial at a moment, given its events.
+def trial_at(store: TrialLookup, uid: str, batches: Collection[Batch], at: When) -> Trial:
+    """Return a trial at a moment, given its events in something that can be read twice.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def trial_at(store: TrialLookup, uid: str, batches: Iterable[Batch], at: When) -
         the trial did not exist yet
     """
     moment = to_moment(at)
-    objects = past.as_of(batches, position=moment.position, at_ns=moment.at_ns)
+    objects = past.as_of(batches, position=moment.position, ends=_ends(batches, moment))
     if not (objects.trials or objects.parts):
         raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
     return view_trial(store.find_in(objects, uid))
@@ -96,7 +96,13 @@ def origins(store: TrialLookup, which: str | Trial, path: str) -> list[Origin]:
     ]
 
 
-def decoded(batches: Iterable[Any], until: Moment) -> Iterator[Recorded]:
+def decoded(batches: Iterable[Batch], until: Moment) -> Iterator[Recorded]:
     """Yield the events of batches, up to a moment."""
-    wanted = past.until(batches, position=until.position, at_ns=until.at_ns)
+    if until.at_ns is not None:
+        batches = [*batches]  # which are read twice
+    wanted = past.until(batches, position=until.position, ends=_ends(batches, until))
     return (recorded for batch in wanted for recorded in map(decode, *batch))
+
+
+def _ends(batches: Iterable[Batch], moment: Moment) -> dict[int, int] | None:
+    return None if moment.at_ns is None else past.ends_by(batches, moment.at_ns)

@@ -8,7 +8,7 @@ from track.events.codec import Encoder
 from track.journals.memory import MemoryJournal
 from track.moment import Moment
 from track.projections.checkpoints import Checkpoints
-from track.projections.history import as_of
+from track.projections.history import as_of, ends_by
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.trials import stream_of
@@ -74,5 +74,8 @@ def test_the_past_at_hand_is_that_of_a_replay(story, more, at_of, data):
                 moment = Moment(position=position)
             else:
                 moment = Moment(at_ns=at_of(position))
-            expected = as_of(journal.read_batches(), position=moment.position, at_ns=moment.at_ns)
+            ends = None
+            if moment.at_ns is not None:
+                ends = ends_by(journal.read_batches(), moment.at_ns)
+            expected = as_of(journal.read_batches(), position=moment.position, ends=ends)
             assert seen(checkpoints.at(moment)) == seen(expected)

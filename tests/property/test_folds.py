@@ -43,7 +43,7 @@ from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
 from track.persistence.cache import Cache
 from track.projections.copies import copy_group, copy_project, copy_trial
-from track.projections.history import as_of
+from track.projections.history import as_of, ends_by
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.report import ORPHANS, dumps, render_report
@@ -362,14 +362,19 @@ def batches(happened):
 
 @given(STORIES, st.data())
 def test_the_past_is_the_fold_of_its_events(story, data):
-    """As of a position means all events up to it; as of a time, all that were recorded by then."""
+    """As of a position is all up to it; as of a time, each subject up to its last event by then."""
     # What is erased later is not shown as it was.
     happened = recorded([(place, one) for place, one in story if type(one) is not TrialRedacted])
     position = data.draw(st.integers(0, len(happened) + 1))
     assert dump(as_of(batches(happened), position=position)) == dump(fold(happened[:position]))
     at = data.draw(st.sampled_from([0, *(one.at for one in happened)]))
-    by_then = [one for one in happened if one.at <= at]
-    assert dump(as_of(batches(happened), at_ns=at)) == dump(fold(by_then))
+    by_then = [
+        one
+        for index, one in enumerate(happened)
+        if any(later.stream == one.stream and later.at <= at for later in happened[index:])
+    ]
+    ends = ends_by(batches(happened), at)
+    assert dump(as_of(batches(happened), ends=ends)) == dump(fold(by_then))
     assert dump(as_of(batches(happened))) == dump(fold(happened))
 
 

@@ -63,7 +63,7 @@ from track.persistence.validation import (
     trial_created,
 )
 from track.projections.copies import to_plain
-from track.projections.history import as_of
+from track.projections.history import as_of, ends_by
 from track.projections.media import media_stream
 from track.projections.objects import Objects
 from track.projections.report import render_report
@@ -415,7 +415,8 @@ class JournaledProtocol(Protocol):
 
     def as_of(self, *, position: int | None = None, at_ns: int | None = None) -> Objects:
         """Return every object as it stood at a position or a time, see :mod:`track.projections`."""
-        return as_of(self.journal.read_batches(), position=position, at_ns=at_ns)
+        ends = None if at_ns is None else ends_by(self.journal.read_batches(), at_ns)
+        return as_of(self.journal.read_batches(), position=position, ends=ends)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Put what was recorded on stable storage; write the report to a file, if one is named."""

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
 from track.containers.series import StepSeries
-from track.journals.journal import Batch, Journal
+from track.journals.journal import Journal
 from track.moment import Moment
-from track.projections.history import until
+from track.projections.history import between, ends_by, until
 from track.projections.objects import Objects
 from track.projections.projection import fold
 from track.projections.rows import Entry, Owner, Row, RowWriter
@@ -121,7 +121,7 @@ class Checkpoints:
     def catching_up(self, last: int) -> Iterator[None]:
         """Do as :meth:`catch_up`, and yield after each part of it: the rest may be done later."""
         yield from self.extending_timeline(last)
-        for positions, payloads in self._read(self._front.position, last):
+        for positions, payloads in between(self._journal, self._front.position, last):
             step = self._every  # which grows on the way
             for start in range(0, len(payloads), step):
                 stop = start + step
@@ -132,7 +132,7 @@ class Checkpoints:
 
     def extending_timeline(self, last: int) -> Iterator[None]:
         """Extend the timeline alone, and yield after each part of that."""
-        for batch in self._read(self.timeline.position, last):
+        for batch in between(self._journal, self.timeline.position, last):
             self.timeline.add(batch)
             yield
 
@@ -146,18 +146,20 @@ class Checkpoints:
             end = self.timeline.position
             return self._at_position(end if position is None else min(position, end))
         whole, some = self.timeline.up_to(moment.at_ns)
-        between = [*until(self._read(whole, some), at_ns=moment.at_ns)]
-        places = [place for positions, _ in between for place in positions]
+        ends = ends_by(between(self._journal, whole, some), moment.at_ns)
+        by_then = [*until(between(self._journal, whole, some), ends=ends)]
+        places = [place for positions, _ in by_then for place in positions]
         if not places:
             return self._at_position(whole)
         count = sum(
-            bisect_right(positions, places[-1]) for positions, _ in self._read(whole, places[-1])
+            bisect_right(positions, places[-1])
+            for positions, _ in between(self._journal, whole, places[-1])
         )
         if count == len(places):  # clocks agree, so it is a position as well
             return self._at_position(places[-1])
         objects = self._near(whole)
-        fold(objects, self._read(objects.position, whole))
-        fold(objects, between)
+        fold(objects, between(self._journal, objects.position, whole))
+        fold(objects, by_then)
         return self._without_erased(objects)
 
     def _at_position(self, position: int) -> Objects:
@@ -167,23 +169,12 @@ class Checkpoints:
             objects = self._states.pop(max(known))
         else:
             objects = self._near(position)
-        fold(objects, self._read(objects.position, position))
+        fold(objects, between(self._journal, objects.position, position))
         objects.changed = {}
         self._states[position] = self._without_erased(objects)
         while len(self._states) > _MOST_STATES:
             del self._states[next(iter(self._states))]
         return objects
-
-    def _read(self, after: int, last: int) -> Iterator[Batch]:
-        """Yield the events behind a position, up to another one."""
-        if after >= last:
-            return
-        for positions, payloads in self._journal.read_batches(after):
-            stop = bisect_right(positions, last)
-            if stop:
-                yield positions[:stop], payloads[:stop]
-            if stop < len(positions):
-                return
 
     def _without_erased(self, objects: Objects) -> Objects:
         """Hide what was erased later: nothing is left of it that could be shown."""

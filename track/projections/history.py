@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
@@ -23,14 +24,24 @@ from track.events.types import (
     TrialFinished,
     TrialRedacted,
 )
-from track.journals.journal import Batch
+from track.journals.journal import Batch, Journal
 from track.projections.attempts import Attempt, attempts
 from track.projections.copies import to_plain
 from track.projections.objects import Objects
 from track.projections.paths import look_up, parse_path
 from track.projections.projection import fold
 
-__all__ = ["Assignment", "Attempt", "as_of", "assignments_of", "attempts", "until"]
+__all__ = [
+    "Assignment",
+    "Attempt",
+    "as_of",
+    "assignments_of",
+    "attempts",
+    "between",
+    "ends_by",
+    "is_within",
+    "until",
+]
 
 _REDACTED_TAG = bytes([CATALOGUE[TrialRedacted].tag])
 """The second byte of events of this type."""
@@ -38,10 +49,46 @@ _REDACTED_TAG = bytes([CATALOGUE[TrialRedacted].tag])
 # As of a moment
 
 
+def ends_by(batches: Iterable[Batch], at_ns: int) -> dict[int, int]:
+    """Return where each stream ended at a time: stream -> position of the last event by then.
+
+    Clocks go backwards, and those of several machines disagree. So whatever was recorded of a
+    subject before the last of its events by then belongs to that moment, too, whatever its time.
+
+    Parameters
+    ----------
+    batches
+        as a journal yields them
+    at_ns
+        wall time in nanoseconds since 1970-01-01 UTC
+    """
+    ends: dict[int, int] = {}
+    for positions, payloads in batches:
+        for position, found in zip(positions, map(envelope, payloads), strict=True):
+            if found is not None and found.at <= at_ns:
+                ends[found.stream] = position
+    return ends
+
+
+def between(journal: Journal, after: int, last: int) -> Iterator[Batch]:
+    """Yield the events behind a position, up to another one."""
+    if after >= last:
+        return
+    for positions, payloads in journal.read_batches(after):
+        stop = bisect_right(positions, last)
+        if stop:
+            yield positions[:stop], payloads[:stop]
+        if stop < len(positions):
+            return
+
+
 def until(
-    batches: Iterable[Batch], *, position: int | None = None, at_ns: int | None = None
+    batches: Iterable[Batch],
+    *,
+    position: int | None = None,
+    ends: Mapping[int, int] | None = None,
 ) -> Iterator[Batch]:
-    """Yield the events up to a position, or those recorded up to a time, both included.
+    """Yield the events up to a position, or up to the ends of their streams, both included.
 
     Parameters
     ----------
@@ -49,9 +96,8 @@ def until(
         as a journal yields them
     position
         of the last event wanted
-    at_ns
-        wall time in nanoseconds since 1970-01-01 UTC. Clocks of several producers may disagree, so
-        a later event can be left out while one behind it is taken.
+    ends
+        the same for each stream, see :func:`ends_by`; of others nothing is wanted
     """
     for positions, payloads in batches:
         is_last = position is not None and positions[-1] > position
@@ -59,7 +105,7 @@ def until(
             index
             for index, (place, payload) in enumerate(zip(positions, payloads, strict=True))
             if (position is None or place <= position)
-            and (at_ns is None or _was_recorded_by(payload, at_ns))
+            and (ends is None or is_within(ends, place, payload))
         ]
         if kept:
             yield [positions[index] for index in kept], [payloads[index] for index in kept]
@@ -67,13 +113,17 @@ def until(
             return
 
 
-def _was_recorded_by(payload: bytes, at_ns: int) -> bool:
+def is_within(ends: Mapping[int, int], position: int, payload: bytes) -> bool:
+    """Return whether an event is not behind the end of its stream."""
     found = envelope(payload)
-    return found is not None and found.at <= at_ns
+    return found is not None and position <= ends.get(found.stream, 0)
 
 
 def as_of(
-    batches: Iterable[Batch], *, position: int | None = None, at_ns: int | None = None
+    batches: Iterable[Batch],
+    *,
+    position: int | None = None,
+    ends: Mapping[int, int] | None = None,
 ) -> Objects:
     """Return every object as it stood at a position or a time, see :func:`until`.
 
@@ -81,7 +131,7 @@ def as_of(
     """
     objects, erased = Objects(), set[int]()
     watched = _noting_erased(batches, erased)
-    fold(objects, until(watched, position=position, at_ns=at_ns))
+    fold(objects, until(watched, position=position, ends=ends))
     deque(watched, maxlen=0)  # what is behind the moment
     for stream in erased & {*objects.by_stream, *objects.parts}:
         objects.archive(objects.trial_on(stream), erased=True)

@@ -240,8 +240,8 @@ class Series(Mapping[Any, Any]):
         position
             of the last event wanted
         at_ns
-            wall time in nanoseconds since 1970-01-01 UTC. Where a clock went backwards, a point can
-            be left out while one behind it is taken
+            wall time in nanoseconds since 1970-01-01 UTC, of the last point wanted. Where a clock
+            went backwards, those before that point are taken whatever their times
 
         Raises
         ------
@@ -255,19 +255,12 @@ class Series(Mapping[Any, Any]):
             summary = chunk.summary
             if position is not None and summary.first_position > position:
                 break
-            in_time = at_ns is None or summary.latest <= at_ns
-            if in_time and (position is None or summary.last_position <= position):
+            if position is None or summary.last_position <= position:
                 chunks.append(chunk)
                 continue
             points = chunk.points()
-            if position is not None:
-                points = points.part(0, bisect_right(points.positions, position))
-            if at_ns is not None:
-                kept = [index for index, at in enumerate(points.times) if at <= at_ns]
-                points = Points(*(_pick(column, kept) for column in points))
-            if points.steps:
-                chunks.append(LoadedChunk(points))
-        return Series(chunks)
+            chunks.append(LoadedChunk(points.part(0, bisect_right(points.positions, position))))
+        return Series(chunks if at_ns is None else _until_time(chunks, at_ns))
 
     def sample(self, n: int, *, first: Any = None, last: Any = None) -> Series:
         """Return about ``n`` of the points at most, among them every extreme.
@@ -337,6 +330,18 @@ class _Items(ItemsView[Any, Any]):
 def _of_columns(*columns: array[Any]) -> Series:
     points = Points(*columns)
     return Series([LoadedChunk(points)] if points.steps else [])
+
+
+def _until_time(chunks: list[Chunk], at_ns: int) -> list[Chunk]:
+    """Return the chunks up to the last point recorded by a time."""
+    for index in reversed(range(len(chunks))):
+        if chunks[index].summary.latest <= at_ns:
+            return chunks[: index + 1]
+        points = chunks[index].points()
+        by_then = (n for n in range(len(points.times), 0, -1) if points.times[n - 1] <= at_ns)
+        if count := next(by_then, 0):
+            return [*chunks[:index], LoadedChunk(points.part(0, count))]
+    return []
 
 
 def _pick(column: array[Any], indexes: list[int]) -> array[Any]:

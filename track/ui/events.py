@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
@@ -12,7 +12,8 @@ from starlette.responses import Response
 from track.events.codec import decode
 from track.events.types import CATALOGUE, Recorded
 from track.journals.journal import Journal
-from track.moment import Moment, to_moment
+from track.moment import to_moment
+from track.projections.history import between, ends_by, is_within
 from track.projections.objects import Objects
 from track.projections.timeline import Mark, Stretch, Timeline
 from track.projections.trials import stream_of
@@ -34,18 +35,24 @@ _LABELS = {"TrialCreated": "created", "TrialStarted": "started", "TrialFinished"
 
 
 class Wanted(NamedTuple):
-    """Which events: between two positions, up to a moment, of a subject, of some kinds."""
+    """Which events: between two positions, of a subject, of some kinds.
+
+    Behind a position, only those up to the ends of their streams.
+    """
 
     after: int
     before: int
-    until: Moment
     stream: int | None
     tags: frozenset[bytes]
+    whole: int
+    ends: Mapping[int, int]
 
     def has(self, position: int, payload: bytes) -> bool:
-        """Return whether an event may be wanted; its time is not looked at."""
+        """Return whether an event is wanted."""
         is_there = self.after < position < self.before
-        return is_there and (not self.tags or payload[_TAG] in self.tags)
+        if not is_there or (self.tags and payload[_TAG] not in self.tags):
+            return False
+        return position <= self.whole or is_within(self.ends, position, payload)
 
 
 def get_events(store: Store, request: Request) -> Response:
@@ -62,11 +69,14 @@ def get_events(store: Store, request: Request) -> Response:
         before = known.integer("before", timeline.position + 1)
         if until.position is not None:
             before = min(before, until.position + 1)
+        journal, whole, ends = store.reader.protocol.journal, timeline.position, dict[int, int]()
+        if until.at_ns is not None:
+            whole, some = timeline.up_to(until.at_ns)
+            before = min(before, some + 1)
+            ends = ends_by(between(journal, whole, some), until.at_ns)
         tags = frozenset(bytes((_TAGS[kind],)) for kind in kinds)
-        wanted = Wanted(known.integer("after", 0), before, until, stream, tags)
-        found = (_forwards if is_forward else _backwards)(
-            store.reader.protocol.journal, timeline, wanted, limit
-        )
+        wanted = Wanted(known.integer("after", 0), before, stream, tags, whole, ends)
+        found = (_forwards if is_forward else _backwards)(journal, timeline, wanted, limit)
         events = [event(objects, one) for one in found.events]
     return answer({"events": events, "first": found.first, "last": found.last, "more": found.more})
 
@@ -128,22 +138,19 @@ def _read(journal: Journal, wanted: Wanted, after: int) -> Iterator[Any]:
 
 
 def _decoded(wanted: Wanted, positions: Any, payloads: list[bytes]) -> list[Recorded]:
-    at_ns = wanted.until.at_ns
     some = (pair for pair in zip(positions, payloads, strict=True) if wanted.has(*pair))
-    events = (decode(*pair) for pair in some)
-    return [one for one in events if at_ns is None or one.at <= at_ns]
+    return [decode(*pair) for pair in some]
 
 
 def _between(journal: Journal, wanted: Wanted, after: int, last: int, most: int) -> list[Recorded]:
     """Return the last events that are wanted in a stretch."""
-    in_time = wanted.until.at_ns is not None
-    found: deque[tuple[int, bytes]] = deque(maxlen=None if in_time else most)
+    found: deque[tuple[int, bytes]] = deque(maxlen=most)
     for positions, payloads in _read(journal, wanted, after):
         pairs = zip(positions, payloads, strict=True)
         found.extend(pair for pair in pairs if pair[0] <= last and wanted.has(*pair))
         if positions[-1] >= last:
             break
-    return _decoded(wanted, [p for p, _ in found], [payload for _, payload in found])[-most:]
+    return [decode(*pair) for pair in found]
 
 
 def event(objects: Objects, recorded: Recorded) -> dict[str, Any]:
@@ -179,7 +186,8 @@ def get_moments(store: Store, request: Request) -> Response:
         if which is not None:
             stream = stream_of(store.find(objects, which).uid)
             marks = [mark for mark in marks if mark.stream == stream]
-            wanted = Wanted(0, timeline.position + 1, Moment(), stream, frozenset())
+            end = timeline.position
+            wanted = Wanted(0, end + 1, stream, frozenset(), end, {})
             ends = _backwards(store.reader.protocol.journal, timeline, wanted, 1).events
             if marks and ends:
                 first = marks[0].position, marks[0].at

@@ -91,6 +91,8 @@ def work(journal):
 )
 def test_whatever_statement_fails_all_is_there_once(code, done, log):
     """Transactions are tried again from their beginning, and what was done is found."""
+    with closing(sql_journal("postgres", log)) as journal:
+        journal.prepare()  # the tables, of which the errors are another matter
     at, faults = 0, None
     with Proxy(port_of("postgres")) as proxy:
         while faults is None or faults.seen > at:

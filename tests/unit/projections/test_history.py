@@ -4,6 +4,9 @@ import time
 
 import pytest
 
+import track
+from track.errors import TrialDoesNotExist
+from track.events.codec import Encoder
 from track.events.types import (
     MetricsLogged,
     StatusChanged,
@@ -12,6 +15,7 @@ from track.events.types import (
 )
 from track.persistence import make_local
 from track.projections.history import as_of, until
+from track.projections.trials import stream_of
 from track.structure import Project, Status, Trial
 
 
@@ -49,6 +53,34 @@ def test_events_can_be_read_behind_a_position(store):
     assert positions == sorted(set(positions))
 
 
+def test_a_clock_that_goes_back_in_a_run_takes_nothing_from_it(tmp_path):
+    """Wherever somebody looks, what came before in the trial belongs to the moment, too."""
+    uri = f"file:{tmp_path}/store.json"
+    store, encode = make_local(uri), Encoder().encode
+    trial = Trial(_hash="a")
+    stream = stream_of(trial.uid)
+    nothing = dict.fromkeys(TrialCreated._fields) | {"tags": [], "errors": []}
+    dictionaries = {key: {} for key in ("parameters", "metadata", "metrics", "chronos")}
+    created = TrialCreated(**nothing | dictionaries | {"hash": "a", "revision": 0})
+    logged = [MetricsLogged(step, {"loss": 0.5}, None) for step in range(3)]
+    story = [(created, 10), (StatusChanged("Running", 101, None), 5)]
+    story += zip(logged, (6, 7, 11), strict=True)
+    for sequence, (event, at) in enumerate(story, 1):
+        store.journal.append([encode(type(event), [*event], stream, 1, sequence, at * 10**17)])
+    store.close()
+    with track.open(uri) as reader:
+        for at, steps in ((5, None), (6, [0]), (7, [0, 1]), (10, [0, 1]), (11, [0, 1, 2])):
+            then = reader.trial(trial.uid, at=at * 10**17)
+            assert [*then.metrics.get("loss", {})] == (steps or [])
+            assert then.status is Status.Running
+            (whole,) = reader.trials(at=at * 10**17)
+            assert [*whole.metrics.get("loss", {})] == (steps or [])
+            events = [*reader.history(trial.uid, until=at * 10**17)]
+            assert len(events) == 2 + len(steps or [])
+        with pytest.raises(TrialDoesNotExist, match="did not exist yet"):
+            reader.trial(trial.uid, at=4 * 10**17)
+
+
 def test_a_position_is_a_moment(store):
     """Each event of a trial leads to the state right behind it."""
     statuses = [
@@ -76,7 +108,7 @@ def test_both_limits_apply(store):
     third = everything[0][0][2]
     (found,) = until(everything, position=third)
     assert [*map(list, found)] == [list(everything[0][0][:3]), everything[0][1][:3]]
-    assert list(until(everything, position=third, at_ns=0)) == []
+    assert list(until(everything, position=third, ends={})) == []
     assert as_of(everything, position=third).position == third
 
 
