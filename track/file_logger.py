@@ -11,7 +11,7 @@ from track.versioning import executed_file
 
 
 class FileLogger:
-    """What a :class:`~track.logger.TrialLogger` does with files."""
+    """The methods of a :class:`~track.logger.TrialLogger` that log files."""
 
     protocol: Protocol
 

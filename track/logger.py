@@ -324,16 +324,16 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
     # Output and the machine
 
     def log_system_metrics(self, interval: float = 15.0) -> None:
-        """Sample this process and its machine from now on, until the trial finishes.
+        """Sample this process and its machine from now on until the trial finishes.
 
         ``track.open(…).system_metrics(trial)``, ``track show`` and ``track ui`` show the samples:
-        processor, memory, disks, network and GPUs. They are no metrics of the trial. With the
-        option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``) each trial does so from its start.
+        processor, memory, disks, network and GPUs. They are kept apart from its metrics. With
+        the option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``), trials are sampled from their start.
 
         Parameters
         ----------
         interval
-            between two samples, in seconds, at least 0.1
+            the time between two samples in seconds, at least 0.1
 
         Raises
         ------

@@ -121,11 +121,11 @@ class Overview:
         return self._in_parts(self._checkpoints.catching_up)
 
     def prepare_timeline(self) -> Iterator[None]:
-        """Get ready for :meth:`timeline` in the same way, which takes less."""
+        """Prepare :meth:`timeline` in the same way, which takes less time."""
         return self._in_parts(self._checkpoints.extending_timeline)
 
     def _in_parts(self, work: Callable[[int], Iterator[None]]) -> Iterator[None]:
-        """Do what there is to do up to now, and yield where others may have their turn."""
+        """Do some work up to the current position in steps, and yield between them."""
         while True:
             with self._turn, self._repository.read_state() as now:
                 self._now = now

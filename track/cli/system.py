@@ -1,4 +1,4 @@
-"""Define the verb system, which shows what was measured of the machines of a trial."""
+"""Define the verb system, which shows the measurements of the machines of a trial."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from track.projections.system import SystemMetrics
 
 _COLUMNS = ("measured", "over time", "mean", "most", "last")
 _FEWEST_POINTS, _MOST_POINTS, _WIDTH, _BESIDE = 8, 40, 100, 72
-"""Characters of a curve, of the output where it is no terminal, and of what is beside a curve."""
+"""The width of a curve, of output that is not a terminal, and of the text beside a curve."""
 
 
 @click.command("system", epilog=example("track system baseline", "track system baseline --json"))
@@ -35,7 +35,7 @@ _FEWEST_POINTS, _MOST_POINTS, _WIDTH, _BESIDE = 8, 40, 100, 72
 )
 @json_option
 def system_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
-    """Show what the processes of a trial measured of their machines."""
+    """Show the measurements of the machines of a trial."""
     with reading(store) as reader:
         found = reader.system_metrics(trial, at=at)
     if as_json:
@@ -45,7 +45,7 @@ def system_verb(*, trial: str, store: str | None, at: str | None, as_json: bool)
         return
     if not found:
         click.echo(
-            "nothing was measured: log_system_metrics() of a trial starts it, or "
+            "nothing was measured: call log_system_metrics() of the trial, or set "
             "TRACK_SYSTEM_INTERVAL=15 in the environment"
         )
         return

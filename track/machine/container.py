@@ -1,8 +1,8 @@
 """Measure the control group that limits this process, as a container or a batch job does.
 
-The host's numbers mislead there: a job that may use 8 GB is killed on a host with 500 GB free. The
-files are those of control groups version 2 (``Documentation/admin-guide/cgroup-v2.rst`` of Linux)
-and of version 1 (``Documentation/admin-guide/cgroup-v1/``).
+The host's numbers would mislead: a job with a limit of 8 GB is killed on a host with 500 GB free.
+The files are those of control groups version 2 (``Documentation/admin-guide/cgroup-v2.rst`` of
+Linux) and of version 1 (``Documentation/admin-guide/cgroup-v1/``).
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from typing import NamedTuple
 from track.machine.rates import Rates
 
 _NO_LIMIT = 2**62
-"""Version 1 says this, or a little more, where memory has no limit."""
+"""The least limit that means no limit in version 1."""
 
 
 class Memory(NamedTuple):
-    """A limit in bytes, and the files that say how much of it is used."""
+    """A limit in bytes, and the files that tell how much is used."""
 
     limit: int
     used: str
     details: str
     reclaimable: str
-    """The detail that is not needed: files in memory, which the kernel drops when it must."""
+    """The part that the kernel can drop: files in memory."""
 
 
 class Cpu(NamedTuple):
-    """A limit in cores, and the time that was used."""
+    """A limit in cores, and the file with the used time."""
 
     cores: float
     used: str
     field: str
-    """The line of the file; empty if the file has one number only"""
+    """The line of the file; empty if the file has only one number."""
     unit_s: float
 
 
@@ -44,7 +44,7 @@ class Container:
     Parameters
     ----------
     memory, cpu
-        what is limited
+        the limits, None for none
     """
 
     def __init__(self, memory: Memory | None, cpu: Cpu | None) -> None:
@@ -116,7 +116,7 @@ def _cpu(base: str, groups: dict[str, str]) -> Cpu | None:
 def _folders(base: str, group: str | None) -> Iterator[str]:
     """Yield the folder of a control group and those of the groups around it.
 
-    Inside a container, the path of the group may be the host's: only the outermost is there then.
+    Inside a container, the path may be that of the host; then only the outermost folder exists.
     """
     path = (group or "/").strip("/")
     while path:
@@ -126,7 +126,7 @@ def _folders(base: str, group: str | None) -> Iterator[str]:
 
 
 def _number(path: str) -> int | None:
-    """Return the number in a file, None if it is not there or says that there is no limit."""
+    """Return the number in a file, None if the file is missing or means no limit."""
     try:
         return int(_text(path))
     except (OSError, ValueError):
@@ -134,7 +134,7 @@ def _number(path: str) -> int | None:
 
 
 def _fields(path: str) -> dict[str, int]:
-    """Return the lines of a file that are a name and a number."""
+    """Return the numbers in a file by name."""
     lines = (line.split() for line in _text(path).splitlines())
     return {line[0]: int(line[1]) for line in lines}
 

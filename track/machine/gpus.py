@@ -19,7 +19,7 @@ Source = Callable[[], dict[str, float]]
 
 
 def find_gpus(root: str = "/") -> Iterator[tuple[str, Source]]:
-    """Yield what measures the GPUs of each maker that are found here.
+    """Yield a source for the GPUs of each maker that were found.
 
     Parameters
     ----------
@@ -36,9 +36,9 @@ def find_gpus(root: str = "/") -> Iterator[tuple[str, Source]]:
 
 
 class _Nvidia:
-    """Measures those GPUs of NVIDIA that CUDA would show to this process, by their numbers in NVML.
+    """Measures the GPUs of NVIDIA that CUDA shows to this process, by their numbers in NVML.
 
-    ``devices`` are number and handle of each: none without a driver or the package.
+    ``devices`` are the number and handle of each GPU, empty without a driver or the package.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class _Nvidia:
             named = [name for uuid, name in uuids.items() if uuid.startswith(wanted)]
             found = [wanted] if wanted in handles else named
             if not found:
-                break  # CUDA, too, stops at the first that it does not know
+                break  # CUDA also stops at the first unknown one
             self.devices.append((found[0], handles[found[0]]))
 
     def __call__(self) -> dict[str, float]:
@@ -86,7 +86,7 @@ class _Nvidia:
 
 
 def amd_cards(root: str = "/") -> list[str]:
-    """Return the folders of the GPUs of AMD, whose driver says how they are in files."""
+    """Return the folders in which AMD's driver describes its GPUs."""
     pattern = os.path.join(root, "sys/class/drm/card*/device/gpu_busy_percent")
     return sorted(map(os.path.dirname, glob(pattern)))
 
@@ -107,13 +107,13 @@ def _measure_amd(cards: list[str]) -> dict[str, float]:
 
 
 def _take(found: dict[str, float], name: str, path: str, unit: float = 1.0) -> None:
-    """Add the number in a file, if there is one."""
+    """Add the number in a file if it exists."""
     with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
         found[name] = int(file.read(64)) * unit
 
 
 def measure_apple() -> dict[str, float]:
-    """Return how busy the GPU of an Apple processor is, which needs no rights."""
+    """Return how busy the GPU of an Apple processor is, which needs no special rights."""
     output = subprocess.run(  # noqa: S603 - a constant command, found like any other program
         _IOREG,
         stdin=subprocess.DEVNULL,

@@ -1,4 +1,4 @@
-"""Turn counters into rates."""
+"""Convert counters to rates."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from time import monotonic
 
 
 class Rates:
-    """Remembers counters, to say by how much they grow each second.
+    """Remembers counters to compute their growth per second.
 
     Parameters
     ----------
@@ -21,9 +21,9 @@ class Rates:
         self._at = clock()
 
     def since_last(self, counters: dict[str, float]) -> dict[str, float]:
-        """Return the rates of the counters that the last call had, too.
+        """Return the rates of the counters that the last call had as well.
 
-        A counter that went back, because a process ended or a device was reset, has the rate 0.
+        A counter that decreased, because a process ended or a device was reset, has the rate 0.
         """
         now = self._clock()
         seconds, self._at = now - self._at, now

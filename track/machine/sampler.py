@@ -17,21 +17,21 @@ logger = logging.getLogger(__name__)
 SHORTEST_INTERVAL_S = 0.1
 
 _LONGEST_SAMPLE_S = 5.0
-"""How long the end of a trial waits for a driver that does not answer."""
+"""The time that the end of a trial waits for a driver that does not answer."""
 
 
 class Sampler:
-    """Measures the machine in a thread of its own, and hands each sample to a function.
+    """Measures the machine in a separate thread, and passes each sample to a function.
 
-    The thread ends with the process, whatever else happens; a forked child has none. It never holds
-    a lock that a log call waits for.
+    The thread ends with the process, and forked children have none. It never holds a lock that a
+    log call waits for.
 
     Parameters
     ----------
     record
-        is called with the sample, name -> value, in the thread
+        called in the thread with each sample, a dictionary of values
     interval_s
-        between two samples
+        the time between two samples in seconds
 
     Raises
     ------
@@ -75,12 +75,12 @@ class Sampler:
 
 
 class Sampling:
-    """Samples the machine for one trial, when somebody asks for it.
+    """Samples the machine for one trial on request.
 
     Parameters
     ----------
     record
-        takes a sample and ``rank=``, see ``Protocol.log_trial_system_metrics``
+        records a sample, given with ``rank=``, see ``Protocol.log_trial_system_metrics``
     """
 
     def __init__(self, record: Callable[..., None]) -> None:
@@ -88,12 +88,12 @@ class Sampling:
         self._sampler: Sampler | None = None
 
     def start(self, interval_s: float) -> None:
-        """Take a sample every so often from now on."""
+        """Start to take samples at an interval."""
         self.stop()
         self._sampler = Sampler(partial(self._record, rank=rank_of_this_process()), interval_s)
 
     def start_if_asked(self) -> None:
-        """Take samples as often as the option ``system.interval`` says, if it is set."""
+        """Start to take samples if the option ``system.interval`` is set."""
         interval = options("system.interval", "0")
         try:
             interval_s = float(interval)
@@ -106,14 +106,14 @@ class Sampling:
             self.start(interval_s)
 
     def stop(self) -> None:
-        """Take a last sample, if any were taken."""
+        """Take a last sample if samples are being taken."""
         if self._sampler is not None:
             self._sampler.stop()
             self._sampler = None
 
 
 def rank_of_this_process() -> int | None:
-    """Return the number that the launcher of a distributed training gave to this process."""
+    """Return the rank of this process in a distributed training, None without one."""
     for variable in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
         rank = os.environ.get(variable, "")
         if rank.isdecimal():
@@ -122,12 +122,12 @@ def rank_of_this_process() -> int | None:
 
 
 def _measure(sources: dict[str, Source]) -> dict[str, float]:
-    """Return what all sources measure; those that fail are left out from now on."""
+    """Return the measurements of all sources, and remove those that fail."""
     sample: dict[str, float] = {}
     for name, source in list(sources.items()):
         try:
             sample.update(source())
-        except Exception:  # noqa: PERF203 - drivers fail in ways of their own, and others do not
+        except Exception:  # noqa: PERF203 - drivers may raise anything
             logger.warning("the %s can no longer be measured", name, exc_info=True)
             del sources[name]
     return sample

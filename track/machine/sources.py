@@ -1,4 +1,4 @@
-"""Find out what can be measured here, and measure processes and the host."""
+"""Find the available sources of measurements, and measure processes and the host."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     import psutil
 
 Source = Callable[[], dict[str, float]]
-"""Returns what it measures now, by name."""
+"""Returns the current measurements by name."""
 
 _LOOK_FOR_CHILDREN_EVERY_S = 60.0
-"""Finding the children means looking through all processes of the host: some milliseconds."""
+"""The time between searches for children, which take some milliseconds."""
 
 
 def require_psutil() -> None:
-    """Make sure that the machine can be measured.
+    """Check that psutil is installed.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def require_psutil() -> None:
 
 
 def find_sources(root: str = "/") -> Iterator[tuple[str, Source]]:
-    """Yield what can be measured here, each source with its name.
+    """Yield the available sources with their names.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def find_sources(root: str = "/") -> Iterator[tuple[str, Source]]:
 
 
 class ProcessTree:
-    """Measures this process and its children, which are looked for once a minute."""
+    """Measures this process and its children, which are searched once a minute."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process
@@ -80,7 +80,7 @@ class ProcessTree:
                     threads += process.num_threads()
                     seconds += times.user + times.system
                 alive += 1
-            except (psutil.NoSuchProcess, psutil.AccessDenied):  # noqa: PERF203 - any of them may end
+            except (psutil.NoSuchProcess, psutil.AccessDenied):  # noqa: PERF203 - any process may have ended
                 pass
         return self._rates.since_last({"process.cpu_percent": 100.0 * seconds}) | {
             "process.memory_bytes": float(memory),
@@ -90,7 +90,7 @@ class ProcessTree:
 
 
 class Host:
-    """Measures the machine as a whole; for a container, the one that it runs on."""
+    """Measures the whole machine; in a container, its host."""
 
     def __init__(self) -> None:
         self._rates = Rates()

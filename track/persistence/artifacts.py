@@ -14,25 +14,25 @@ from track.errors import FileDamaged, ItemNotFound, TrackError
 from track.utils.files import fresh_path
 
 CONTENT_SUFFIX = ".files"
-"""Of the folder beside a store on disk."""
+"""The suffix of the folder beside a store on disk."""
 
 UNFINISHED = ".incoming"
-"""With what the names of copies in that folder begin that are still made."""
+"""The prefix of incomplete copies in that folder."""
 
 _CHUNK = 2**20
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 Keep = Callable[[str], tuple[int, str]]
-"""Keeps the content of a file, and returns its size in bytes and its SHA-256 in hexadecimal."""
+"""Stores the content of a file, and returns its size in bytes and its SHA-256."""
 
 
 def is_digest(value: Any) -> TypeGuard[str]:
-    """Return whether a value is a SHA-256, as files are kept under."""
+    """Return whether a value is a SHA-256 in hexadecimal."""
     return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def name_of(path: str) -> str:
-    """Return what a file or folder is called: its path in the working folder, else its whole path.
+    """Return the name of a file or folder: its path in the working folder, else its whole path.
 
     Files of different folders are different files, even if the last parts of their paths are equal.
     """
@@ -42,20 +42,20 @@ def name_of(path: str) -> str:
 
 
 def file_facts(path: str, keep: Keep) -> dict[str, Any]:
-    """Keep a file and return its name, size and SHA-256."""
+    """Store a file and return its name, size and SHA-256."""
     size, digest = keep(path)
     return {"name": name_of(path), "size": size, "sha256": digest}
 
 
 def directory_facts(path: str, keep: Keep) -> dict[str, Any]:
-    """Keep all files under a folder and return its name, size, SHA-256 and files.
+    """Store all files in a folder and return its name, size, SHA-256 and files.
 
-    The SHA-256 is that of the lines ``<hash>  <name>`` of its files, in order, as sha256sum prints.
+    The SHA-256 is computed from the sorted lines of its files, ``<hash>  <name>`` as by sha256sum.
 
     Raises
     ------
     TrackError
-        the path is not a folder, or a file in it cannot be kept
+        the path is not a folder, or a file in it cannot be stored
     """
     root = Path(path)
     if not root.is_dir():
@@ -75,42 +75,42 @@ def directory_facts(path: str, keep: Keep) -> dict[str, Any]:
 
 
 class ContentStore:
-    """A folder of files named by what they hold: ``ab/cdef…`` holds what hashes to ``abcdef…``.
+    """A folder of files named by their SHA-256: ``ab/cdef…`` has the hash ``abcdef…``.
 
     Parameters
     ----------
     root
-        the folder, made when there is something to keep
+        the folder, created when the first file is stored
     """
 
     def __init__(self, root: str) -> None:
         self.root = Path(root)
 
     def path_of(self, digest: str) -> Path:
-        """Return where a content is, or would be.
+        """Return the path of a content, which may not exist.
 
         Raises
         ------
         ValueError
-            it is no SHA-256, so the path may be that of any other file
+            the digest is not a SHA-256, so the path could be that of any file
         """
         if not is_digest(digest):
             raise ValueError(f"a SHA-256 has 64 hexadecimal digits, this is {digest!r}")
         return self.root / digest[:2] / digest[2:]
 
     def open(self, digest: str) -> BinaryIO:
-        """Open what hashes to a SHA-256, to read it.
+        """Open the content with a SHA-256 to read it.
 
         Raises
         ------
         ItemNotFound
-            it is not here
+            the content is missing
         FileDamaged
-            what is here hashes to something else
+            the content has another hash
         """
         path = self.path_of(digest)
         try:
-            file = open(path, "rb")  # noqa: SIM115 - whoever asked for it closes it
+            file = open(path, "rb")  # noqa: SIM115 - the caller closes it
         except FileNotFoundError:
             raise ItemNotFound(
                 f"the content {path} is missing: copy {self.root} with the store when you move it"
@@ -125,12 +125,12 @@ class ContentStore:
         return file
 
     def keep(self, path: str) -> tuple[int, str]:
-        """Keep the content of a file.
+        """Store the content of a file.
 
         Returns
         -------
-        Its size in bytes and its SHA-256, in hexadecimal: of what was copied, should the file
-        change meanwhile.
+        The size in bytes and the SHA-256 of the copy, in hexadecimal; the file may change
+        meanwhile.
 
         Raises
         ------
@@ -177,6 +177,6 @@ class ContentStore:
                 os.fsync(copy.fileno())
             target = self.path_of(digest.hexdigest())
             target.parent.mkdir(exist_ok=True)
-            # The same content is the same file: replacing it by itself harms nobody.
+            # Files of this name have the same content, so replacing one is harmless.
             os.replace(fresh, target)
         return size, digest.hexdigest()

@@ -1,9 +1,8 @@
 """Cache the result of replaying a journal in one SQLite file.
 
-It is a projection like any other: a checkpoint that is never trusted. Everything in it has a
-checksum, the fingerprint of the event at its checkpoint tells whether the journal is still the one
-it was made from, and whatever is wrong with it, the journal is replayed instead
-(``docs/format.md``). Nobody waits for it: who finds it locked does without.
+The cache is a checkpoint that is never trusted. Everything in it has a checksum, and the
+fingerprint of the event at its checkpoint identifies the journal. If anything is wrong with it, the
+journal is replayed (``docs/format.md``). A process that finds the cache locked does without it.
 """
 
 from __future__ import annotations
@@ -37,15 +36,15 @@ from track.projections.stored import Directory, StoredObjects
 from track.utils.forking import renew_in_children
 
 if TYPE_CHECKING:
-    import sqlite3  # programs that only log need not wait for it
+    import sqlite3  # programs that only log need no SQLite
 
 logger = logging.getLogger(__name__)
 
 APPLICATION = 0x54524B43
-"""What marks the file as ours, in the header of SQLite."""
+"""The application id of caches in the header of SQLite."""
 
 _PATIENCE_MS = 1000
-"""How long somebody who reads waits for the end of a transaction."""
+"""The time that readers wait for the end of a transaction."""
 
 _SCHEMA = """
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, crc INTEGER, data BLOB) WITHOUT ROWID;
@@ -63,22 +62,22 @@ CREATE INDEX chunks_of_axis ON chunks (axis);
 _HEADER_BYTES = 100
 
 _ROWS = 512
-"""Rows that are read at a time, unless somebody sees to it that they stay."""
+"""The number of rows to read at a time, unless the cache is pinned."""
 
 Fingerprint = Callable[[int], bytes | None]
 Replay = Callable[[str, str], Points | None]
-"""Returns the points of a metric of a trial, given their names, from the journal."""
+"""Returns the points of a metric from the journal, given the trial and the metric."""
 
 
 class Cache:
-    """The cache in one file.
+    """A cache in one file.
 
     Parameters
     ----------
     path
-        where it is, or will be
+        the path of the file
     replay
-        where points are from that turn out to be damaged
+        returns points that are damaged in the cache
     """
 
     def __init__(self, path: str, replay: Replay) -> None:
@@ -90,13 +89,13 @@ class Cache:
         self._is_ours = False
         self._inherited: list[Any] = []
         self.mark = NOTHING
-        """Which file it is, and its checkpoint, that the objects in memory are based on"""
+        """The mark of the file and the checkpoint from which the objects were loaded"""
         self.directory = Directory()
         self.next_series = 0
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        # A connection belongs to the process that made it, and must not be closed in another.
+        # A connection must not be closed in another process than the one that opened it.
         self._inherited.append(self._connection)
         self._connection = None
         self._turn = threading.RLock()
@@ -106,19 +105,19 @@ class Cache:
     def load(
         self, fingerprint: Fingerprint, recover: Callable[[Objects, Unusable], Objects]
     ) -> Objects | None:
-        """Return the objects as of the checkpoint; None when there are none yet.
+        """Return the objects as of the checkpoint, None if the cache is new.
 
         Parameters
         ----------
         fingerprint
-            returns what tells the event at a position of the journal from any other
+            returns the fingerprint of the event at a position of the journal
         recover
             see :class:`~track.projections.stored.StoredObjects`
 
         Raises
         ------
         Unusable
-            it is damaged, of another version, or not of this journal as it is now
+            the cache is damaged, of another version, or of another journal
         """
         if not os.path.exists(self.path):
             return None
@@ -141,12 +140,12 @@ class Cache:
         return objects
 
     def pin(self) -> None:
-        """Let nobody change it until :meth:`unpin`.
+        """Keep other processes from changing the cache until :meth:`unpin`.
 
         Raises
         ------
         Moved
-            somebody did already
+            another process has already changed it
         """
         with self._used() as connection:
             if not connection.in_transaction:
@@ -158,7 +157,7 @@ class Cache:
                 raise
 
     def unpin(self) -> None:
-        """Let others change it."""
+        """Let other processes change the cache again."""
         with self._turn:
             if self._connection is not None and self._connection.in_transaction:
                 self._connection.execute("COMMIT")
@@ -170,7 +169,7 @@ class Cache:
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
-        """Give a connection that sees the file as it is at one moment."""
+        """Give a connection in a read transaction."""
         with self._used() as connection:
             was_pinned = connection.in_transaction
             if not was_pinned:
@@ -193,12 +192,12 @@ class Cache:
         return StoredSeries(self, owner, *values)
 
     def recover(self, series: StoredSeries, error: Unusable) -> Points:
-        """Return the points of a series from the journal, since they cannot be had from here.
+        """Return the points of a series from the journal, since the cache cannot be used.
 
         Raises
         ------
         Unusable
-            they are not there, either
+            the journal does not have them either
         """
         logger.info("the cache %s is not used: %s", self.path, error)
         if not isinstance(error, Busy):
@@ -214,7 +213,7 @@ class Cache:
         Raises
         ------
         Unusable
-            they are not there, or damaged
+            the chunks are missing or damaged
         """
         with self._used() as connection:
             found = connection.execute(
@@ -228,7 +227,7 @@ class Cache:
                 break
             key = Key(series.number, part, axis, crc)
             chunk = StoredChunk(series, key, summary, series.count - left)
-            if chunk.summary.length > left:  # somebody appended more meanwhile
+            if chunk.summary.length > left:  # another process has appended points meanwhile
                 chunks.append(LoadedChunk(chunk.points().part(0, left)))
             else:
                 chunks.append(chunk)
@@ -251,7 +250,7 @@ class Cache:
     def read_axis(
         self, axis: int, *, positions: bool = True
     ) -> tuple[array[int], array[int], array[int]]:
-        """Return the steps, times and, if they are wanted, positions that some chunks share."""
+        """Return the steps, times and, if wanted, positions that chunks share."""
         with self._used() as connection:
             found = connection.execute(
                 "SELECT crc, data FROM axes WHERE id = ?", (axis,)
@@ -264,16 +263,16 @@ class Cache:
     # Writing
 
     def save(self, objects: Objects, fingerprint: Fingerprint) -> None:
-        """Add what changed in the objects since they were loaded or saved, in one transaction.
+        """Save the objects that changed since they were loaded or saved, in one transaction.
 
         Raises
         ------
         Busy
-            somebody else writes it
+            another process is writing the cache
         Moved
-            somebody else wrote it meanwhile: load it again
+            another process has written the cache: load it again
         Unusable
-            it cannot be written
+            the cache cannot be written
         """
         mark = fingerprint(objects.position)
         if mark is None:
@@ -297,12 +296,12 @@ class Cache:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
-        # From here on, the points are in the cache, and the objects need not have them.
+        # From now on, the points are read from the cache.
         transaction.settle()
         objects.changed = {}
 
     def discard(self) -> None:
-        """Remove the file, if it is ours, and still the one that was looked at."""
+        """Remove the file if it is a cache, and still the one that was opened."""
         self.release()
         self.mark, self.directory = NOTHING, Directory()
         with suppress(OSError, Foreign):
@@ -313,7 +312,7 @@ class Cache:
                     os.unlink(path)
 
     def release(self) -> None:
-        """Close the file; it is opened again when it is needed."""
+        """Close the file; it is opened again on demand."""
         with self._turn:
             if self._connection is not None:
                 self._connection.close()
@@ -345,7 +344,7 @@ class Cache:
         if not os.path.exists(self.path):
             if not create:
                 raise Unusable("it is not there any more")
-            # SQLite would let fewer people read it than the umask does.
+            # SQLite would create it with fewer permissions than the umask allows.
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
         import sqlite3
@@ -360,7 +359,7 @@ class Cache:
         try:
             _wait(connection, _PATIENCE_MS)
             self._check_whose(connection)
-            # A cache that is lost with the power is made again; a process that dies loses nothing.
+            # A cache lost in a power failure is made again; the death of a process loses nothing.
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("PRAGMA cache_size = -8000")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
@@ -369,7 +368,7 @@ class Cache:
             if version != VERSION:
                 if not create or version != 0:
                     raise Unusable("it was made by another version")  # noqa: TRY301 - as above
-                # Of smaller ones, chunks that are not full leave a sixth empty.
+                # Chunks that are not full would leave a sixth of smaller pages empty.
                 connection.execute("PRAGMA page_size = 16384")
                 connection.executescript(
                     f"BEGIN IMMEDIATE; PRAGMA application_id = {APPLICATION}; "
@@ -382,9 +381,10 @@ class Cache:
         return connection
 
     def _check_whose(self, connection: sqlite3.Connection) -> None:
-        """Make sure that the file is ours to change.
+        """Check that the file is a cache that may be changed.
 
-        SQLite is asked: whoever opens and closes a file lifts all locks of this process on it.
+        SQLite checks it, since closing another descriptor of the file would drop all locks of this
+        process on it.
         """
         import sqlite3
 
@@ -392,7 +392,7 @@ class Cache:
             (application,) = connection.execute("PRAGMA application_id").fetchone()
             (pages,) = connection.execute("PRAGMA page_count").fetchone()
         except sqlite3.DatabaseError as error:
-            if "not a database" in str(error):  # so nobody in this process has a lock
+            if "not a database" in str(error):  # so this process has no lock on it
                 _check_header(self.path)
             raise
         if pages and application != APPLICATION:

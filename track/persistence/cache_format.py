@@ -29,19 +29,19 @@ _NONE = b"\xff" * _EXTREME.size
 
 
 class Foreign(Unusable):
-    """A file that is not ours to change."""
+    """A file that must not be changed, since it is not a cache of this version."""
 
 
 class Busy(Unusable):
-    """Somebody else writes it."""
+    """Another process is writing the cache."""
 
 
 class Moved(Unusable):
-    """Somebody else wrote it since it was loaded, or it is another file now."""
+    """Another process has written or replaced the cache since it was loaded."""
 
 
 class Key(NamedTuple):
-    """Where a chunk is, and the checksum of its values."""
+    """The location of a chunk, and the checksum of its values."""
 
     series: int
     part: int
@@ -49,12 +49,12 @@ class Key(NamedTuple):
     crc: int
 
     def packed(self) -> bytes:
-        """Return what the checksums begin with."""
+        """Return the key as bytes for checksums."""
         return b"%d,%d,%d" % self[:3]
 
 
 def checksum(*parts: bytes) -> int:
-    """Return the CRC-32 of bytes that follow each other."""
+    """Return the CRC-32 of concatenated bytes."""
     crc = 0
     for part in parts:
         crc = crc32(part, crc)
@@ -62,32 +62,32 @@ def checksum(*parts: bytes) -> int:
 
 
 def check(crc: Any, *parts: Any) -> None:
-    """Make sure that what was read is what was written.
+    """Check the checksum of data.
 
     Raises
     ------
     Unusable
-        it is not
+        the data is damaged
     """
     if not all(type(part) is bytes for part in parts) or checksum(*parts) != crc:
         raise Unusable("it is damaged")
 
 
 class Checkpoint(NamedTuple):
-    """What is known of a cache as a whole."""
+    """The state of a whole cache."""
 
     versions: list[int]
     file: bytes
-    """Random bytes: another file has others"""
+    """Random bytes that identify the file"""
     position: int
     fingerprint: bytes
-    """Of the event there"""
+    """The fingerprint of the event at the position"""
     rows: int
     next_series: int
     events: int
     failed_events: list[int]
     unbound: list[list[Any]]
-    """Streams about nothing, and what is known of each"""
+    """The state of streams without a known subject"""
 
     @property
     def mark(self) -> tuple[bytes, int]:
@@ -95,17 +95,17 @@ class Checkpoint(NamedTuple):
         return self.file, self.position
 
     def packed(self) -> bytes:
-        """Return it as bytes."""
+        """Return the checkpoint as bytes."""
         data: bytes = new_packer().pack([*self])
         return data
 
 
 NOTHING = b"", 0
-"""The mark of a cache in which nothing is yet."""
+"""The mark of an empty cache."""
 
 
 def read_checkpoint(connection: sqlite3.Connection) -> Checkpoint | None:
-    """Return what is known of a cache as a whole; None when nothing was saved yet."""
+    """Return the checkpoint of a cache, None if nothing was saved yet."""
     found = connection.execute("SELECT crc, data FROM checkpoint").fetchone()
     if found is None:
         return None
@@ -117,7 +117,7 @@ def read_checkpoint(connection: sqlite3.Connection) -> Checkpoint | None:
 
 
 ENTRIES = 4096
-"""Rows that a full part of the directory is of."""
+"""The number of rows in a full part of the directory."""
 
 _TYPECODES = "BQQQ"
 
@@ -128,12 +128,12 @@ def pack_entries(columns: Iterable[array[int]]) -> bytes:
 
 
 def read_directory(connection: sqlite3.Connection, count: int) -> Directory:
-    """Return which rows there are.
+    """Return the directory of all rows.
 
     Raises
     ------
     Unusable
-        it is damaged
+        the directory is damaged
     """
     directory = Directory()
     found = connection.execute("SELECT part, crc, data FROM directory ORDER BY part")
@@ -161,14 +161,14 @@ def crcs_of(number: int, head: bytes, metrics: bytes, body: bytes) -> bytes:
 
 
 def read_rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Row]:
-    """Return some rows.
+    """Return rows by number.
 
     Raises
     ------
     Unusable
-        some are missing, or damaged
+        rows are missing or damaged
     """
-    if len(numbers) > numbers[-1] - numbers[0] > 0:  # neighbours, in their order
+    if len(numbers) > numbers[-1] - numbers[0] > 0:  # consecutive numbers
         where, values = "BETWEEN ? AND ?", [numbers[0], numbers[-1]]
     else:
         where, values = f"IN ({','.join('?' * len(numbers))})", [*numbers]
@@ -180,7 +180,7 @@ def read_rows(connection: sqlite3.Connection, numbers: Sequence[int]) -> list[Ro
     for number, *parts, crcs in found:
         try:
             is_whole = crcs == crcs_of(number, *parts)
-        except TypeError:  # no bytes
+        except TypeError:  # not bytes
             is_whole = False
         if not is_whole:
             raise Unusable("it is damaged")
@@ -210,7 +210,7 @@ def _as_range(column: array[int]) -> bytes | None:
 
 
 def unpack_axis(data: bytes, *, positions: bool) -> tuple[array[int], array[int], array[int]]:
-    """Return the steps, the times and, if they are wanted, the positions that are in some bytes."""
+    """Return steps, times and, if wanted, positions from bytes."""
     count, *kinds = _AXIS.unpack_from(data)
     offset, columns = _AXIS.size, []
     for kind, is_wanted in (*zip(kinds, (True, positions), strict=True), (_AS_THEY_ARE, True)):
@@ -228,7 +228,7 @@ def unpack_axis(data: bytes, *, positions: bool) -> tuple[array[int], array[int]
 
 
 def _spread(first: int, stride: int, count: int) -> array[int]:
-    """Return an arithmetic progression, as an array of the caller's own."""
+    """Return an arithmetic progression as a new array."""
     column = array("q")
     column.frombytes(_progression(first, stride, count))
     return column
@@ -236,16 +236,16 @@ def _spread(first: int, stride: int, count: int) -> array[int]:
 
 @lru_cache(maxsize=128)
 def _progression(first: int, stride: int, count: int) -> bytes:
-    """Return an arithmetic progression as bytes; trials of a sweep have the same steps."""
+    """Return an arithmetic progression as bytes; it is cached, since sweeps repeat steps."""
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return array("q", range(first, first + stride * count, stride)).tobytes()
-    # Whoever has it already gets the same in a fortieth of the time.
+    # NumPy takes a fortieth of the time.
     return bytes((numpy.arange(count, dtype="=i8") * stride + first).tobytes())
 
 
 SUMMARY_BYTES = _SUMMARY.size + 5 * _EXTREME.size
-"""Of a summary as bytes."""
+"""The layout of a summary as bytes."""
 
 
 def summary_to_bytes(summary: Summary) -> bytes:
@@ -257,7 +257,7 @@ def summary_to_bytes(summary: Summary) -> bytes:
 
 
 def summary_from_bytes(data: bytes) -> Summary:
-    """Return the summary that some bytes are."""
+    """Return a summary from bytes."""
     length, first_position, last_position, latest = _SUMMARY.unpack_from(data)
     first, last, *others = (
         Extreme(*values) for values in _EXTREME.iter_unpack(data[_SUMMARY.size :])
@@ -273,12 +273,12 @@ def pack_summary(key: Key, summary: Summary) -> bytes:
 
 
 def unpack_summary(key: Key, data: bytes) -> Summary:
-    """Return the summary of a chunk.
+    """Return the summary of a chunk after checking it.
 
     Raises
     ------
     Unusable
-        it is damaged
+        the summary is damaged
     """
     crc, data = data[: _CRC.size], data[_CRC.size :]
     if crc != _CRC.pack(checksum(key.packed(), b"%d" % key.crc, data)):

@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     import sqlite3
 
 VERSION = 3
-"""Of the tables."""
+"""The version of the tables."""
 
 CHUNK = 4096
-"""Points of a full chunk."""
+"""The number of points in a full chunk."""
 
 
 class Source(Protocol):
-    """Where the points of series are read: the cache they are in."""
+    """The cache from which the points of series are read."""
 
     mark: tuple[bytes, int]
     directory: Directory
@@ -45,7 +45,7 @@ class Source(Protocol):
         """Return the chunks that hold the points of a series."""
 
     def recover(self, series: StoredSeries, error: Unusable) -> Points:
-        """Return the points of a series from the journal, since they cannot be had from here."""
+        """Return the points of a series from the journal, since the cache cannot be used."""
 
     def read_values(self, key: Key) -> array[float]:
         """Return the values of a chunk."""
@@ -53,27 +53,27 @@ class Source(Protocol):
     def read_axis(
         self, axis: int, *, positions: bool = True
     ) -> tuple[array[int], array[int], array[int]]:
-        """Return the steps, times and, if they are wanted, positions that some chunks share."""
+        """Return the steps, times and, if wanted, positions that chunks share."""
 
 
 class Transaction:
-    """What is written at a time."""
+    """The writes of one transaction."""
 
     def __init__(self, connection: sqlite3.Connection, cache: Source, objects: Objects) -> None:
         self._connection = connection
         self._cache = cache
         self._objects = objects
         self._file = cache.mark[0] or os.urandom(8)
-        # Series of another file have other numbers, whatever took its place.
+        # The numbers of series differ between files, even at the same path.
         self._next_series = cache.next_series or int.from_bytes(os.urandom(5), "big") << 20
         self._numbers = cache.directory.by_name()
         self._entries: dict[int, Entry] = {}
-        """Those that the directory does not have yet, or not any more"""
+        """The entries that are not in the directory, or differ there"""
         self._stored: list[tuple[StepSeries, StoredSeries]] = []
         self._axes: dict[tuple[bytes, ...], int] = {}
 
     def write(self, fingerprint: bytes) -> None:
-        """Write the rows of what changed, and then the checkpoint."""
+        """Write the rows of the changed objects, and then the checkpoint."""
         objects, execute = self._objects, self._connection.execute
         writer = RowWriter(objects, self._store)
         for subject in objects.changed.values():
@@ -112,7 +112,7 @@ class Transaction:
             self._connection.execute("REPLACE INTO directory VALUES (?, ?, ?)", row)
 
     def settle(self) -> None:
-        """Have the objects look for their points in the cache, which is what was written now."""
+        """Let the objects read their points from the cache."""
         for number, entry in sorted(self._entries.items()):
             self._cache.directory.put(number, entry)
         self._cache.mark, self._cache.next_series = self._mark, self._next_series
@@ -135,7 +135,7 @@ class Transaction:
         return stored.to_values()
 
     def _append(self, stored: StoredSeries, tail: Points) -> StoredSeries:
-        """Write points behind those that are stored; small chunks join what is behind them."""
+        """Append points to a stored series, merging small chunks at its end with them."""
         count = stored.count + len(tail.steps)
         last_step, last_value = tail.steps[-1], tail.values[-1]
         small, part = [*stored.small], stored.parts
@@ -196,20 +196,20 @@ class Transaction:
 
 
 class StoredSeries(Stored):
-    """The points of a series that are in a cache.
+    """The points of a series in a cache.
 
     Parameters
     ----------
     cache, number
-        where they are
+        the cache, and the number of the series
     owner
-        uid of the trial, and name of the metric
+        the uid of the trial, and the name of the metric
     count, last_step, last_value
-        how many there are, and the last one
+        the number of points, and the last point
     parts, small
-        how many chunks that makes, and how many points the last ones have that are not full
+        the number of chunks, and the sizes of the last chunks that are not full
     low, high
-        the least and the largest value that is a number, None if none is
+        the smallest and the largest number among the values, None without any
     """
 
     def __init__(  # noqa: PLR0917 - the values that are kept of it, in their order
@@ -231,7 +231,7 @@ class StoredSeries(Stored):
         self.low, self.high = low, high
 
     def to_values(self) -> list[Any]:
-        """Return the values that find it again."""
+        """Return the values to find the series."""
         last = [self.last_step, self.last_value]
         return [self.number, self.count, *last, self.parts, self.small, self.low, self.high]
 
@@ -245,7 +245,7 @@ class StoredSeries(Stored):
 
 
 class StoredChunk(Chunk):
-    """Points in a cache, read when they are asked for."""
+    """Points in a cache, read on demand."""
 
     def __init__(self, series: StoredSeries, key: Key, summary: bytes, start: int) -> None:
         self._series = series

@@ -22,28 +22,28 @@ _TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 class Cockroach(ForwardedProtocol):
     """Storage in a CockroachDB cluster or a PostgreSQL database, shared by many machines.
 
-    What is logged is kept in a spool on this machine and sent in the background, so nothing that
-    is logged waits for the network, or is lost while the database is away. Whatever needs an
-    answer (new projects, groups and trials, conditional updates, queries), the end of a trial and
+    Logged values are kept in a spool on this machine and sent in the background, so logging never
+    waits for the network, and loses nothing while the database is away. Calls that need an answer
+    (new projects, groups and trials, conditional updates, queries), the end of a trial and
     :meth:`commit` wait until the database has everything.
 
     Parameters
     ----------
     uri
-        ``cockroach://user:password@host:port,host:port/database``; ``postgres:`` is the same, with
+        ``cockroach://user:password@host:port,host:port/database``; ``postgres:`` is the same with
         other defaults (CockroachDB: port 26257, user ``root``, database ``defaultdb``). Options:
 
-        - ``log``: which of the logs of the database, ``track`` by default
-        - ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``: as of libpq
-        - ``spool``: folder for what the database has not acknowledged; by default
+        - ``log``: the name of the log in the database, ``track`` by default
+        - ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``: as for libpq
+        - ``spool``: the folder for events that the database has not acknowledged; by default
           ``$XDG_STATE_HOME/track/spool``
-        - ``durability`` of that: process, interval, always
+        - ``durability`` of the spool: process, interval, always
         - ``timeout``: seconds to wait for a database that does not answer, 30 by default
-        - ``lock_timeout``: seconds to wait for others who are deciding something
+        - ``lock_timeout``: seconds to wait for the exclusive section
     strict
-        forces the storage to be correct: trials and groups must belong to what exists
+        require that the projects and groups of new trials and groups exist
     eager
-        the end of a trial waits until the database has everything
+        wait at the end of a trial until the database has everything
 
     Raises
     ------
@@ -52,7 +52,7 @@ class Cockroach(ForwardedProtocol):
 
     Notes
     -----
-    Nothing connects before the first answer is needed. The tables are made then.
+    It connects, and creates its tables, when the first answer is needed.
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
@@ -63,18 +63,18 @@ class Cockroach(ForwardedProtocol):
 
 
 def sync(uri: str) -> int:
-    """Send what processes that are gone could not send to a database.
+    """Send the events that dead processes could not send to a database.
 
-    Every client of the database does the same, so this is for when there will be none.
+    Every client of the database does the same, so this is only needed without further clients.
 
     Parameters
     ----------
     uri
-        the store, as :class:`Cockroach` takes it
+        the URI of the store, as for :class:`Cockroach`
 
     Returns
     -------
-    How many events were sent.
+    The number of events sent.
 
     Raises
     ------
@@ -89,12 +89,12 @@ def sync(uri: str) -> int:
 
 
 def open_journal(uri: str, *, writable: bool = True) -> SQLJournal:
-    """Return the journal of a database, with no spool in front of it."""
+    """Return the journal of a database without a spool."""
     return _open(uri, remote_settings(uri, ("log", *_TLS)), writable=writable)[0]
 
 
 def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple[SQLJournal, Spool]:
-    """Return the journal of a URI, and the spool in front of it."""
+    """Return the journal of a URI and its spool."""
     try:
         from track.journals.sql.journal import SQLJournal
         from track.journals.sql.session import Servers
@@ -121,7 +121,7 @@ def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple
 
 
 def _servers(uri: str) -> tuple[list[tuple[str, int]], dict[str, str]]:
-    """Return the hosts and ports of a URI, and how to log in there."""
+    """Return the hosts and ports of a URI, and the parameters of logins."""
     parts = parse_uri(uri)
     is_cockroach = parts["scheme"] == "cockroach"
     default_port = 26257 if is_cockroach else 5432

@@ -1,7 +1,7 @@
-"""Turn each updating call of the Protocol into the event that it records.
+"""Convert each updating call of the Protocol to the event that it records.
 
-The methods have the names and the parameters of the Protocol's, but for the object that is updated:
-whoever records the event says which one that is, or has it found by a query.
+The methods have the names and the parameters of the Protocol's, except for the updated object,
+which the caller knows or finds by a query.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from track.structure import AnyStatus
 
 
 class Change(NamedTuple):
-    """What an update records, and what this process does once that is recorded."""
+    """The event of an update, and the action after it is recorded."""
 
     event_of: Callable[[int], Event]
-    """Gives the event, from the stream of its subject."""
+    """Returns the event for the stream of its subject."""
     then: Callable[[int], None] | None = None
-    """Is called with the stream afterwards."""
+    """Called with the stream after the event is recorded."""
     ends_trial: bool = False
 
 
@@ -56,9 +56,9 @@ class TrialCommands:
     Parameters
     ----------
     producer
-        who records their events
+        the producer of the events
     heartbeats
-        of the trials that this process runs
+        the heartbeats of the trials that this process runs
     """
 
     def __init__(self, producer: Producer, heartbeats: Heartbeats) -> None:
@@ -66,7 +66,7 @@ class TrialCommands:
         self._heartbeats = heartbeats
         self._timers = Timers()
         self.waited_s: dict[int, float] = {}
-        """Stream of a trial whose start is recorded next -> how long ago it was."""
+        """The delay of a start that is recorded next, by stream of the trial."""
 
     def _sync(self, _: int) -> None:
         self._producer.journal.sync_if_interval()
@@ -165,12 +165,12 @@ def _text(value: Any) -> str | None:
 
 
 def command_named(commands: GroupCommands | TrialCommands, name: str) -> Callable[..., Change]:
-    """Return the command of a name that somebody passed in.
+    """Return the command with a name that a caller gave.
 
     Raises
     ------
     AttributeError
-        there is none
+        no command has this name
     """
     known = [command for command in dir(commands) if not command.startswith("_")]
     if name not in known:

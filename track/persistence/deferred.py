@@ -1,4 +1,4 @@
-"""Provide a backend that can be pickled, and is opened where it is used."""
+"""Provide a backend that can be pickled, and is opened on first use."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from track.utils.forking import ForkSafeLock
 _IN_MEMORY = ("memory", "none")
 _ON_DISK = ("", "file", "lmdb")
 _FILES = re.compile("(?P<name>spool|ca|sslrootcert|sslcert|sslkey)=(?P<path>.+)", re.DOTALL)
-"""Options that name files of this machine."""
+"""The options that name files of this machine."""
 
 
 Opener = Callable[[str], Protocol] | str
 
 _ANY = "track.persistence.registry:get_protocol"
-"""Opens whatever URI is known in a process."""
+"""Opens the backend of a URI."""
 
 
 class DeferredProtocol(Protocol):
-    """A backend that is opened when it is first used, in whatever process that is.
+    """A backend that is opened on first use, in the process that uses it.
 
     Parameters
     ----------
     uri
-        of the store
+        the URI of the store
     opens
-        opens it: a class or a function, or ``module:attribute`` of one
+        a class or a function that opens it, or ``module:attribute`` of one
     forgiving
         whether failed writes become warnings, see :meth:`Protocol.forgive_failed_writes`
     """
@@ -48,11 +48,11 @@ class DeferredProtocol(Protocol):
 
     @property
     def opened(self) -> Protocol:
-        """Return the backend, which is opened at the first call."""
+        """Return the backend, opening it at the first call."""
         if self._opened is None:
             with self._lock:
                 if self._opened is None:
-                    assert self.uri is not None  # it was given
+                    assert self.uri is not None  # set by the constructor
                     opened = _load(self._opens)(self.uri)
                     if self._forgiving:
                         opened.forgive_failed_writes()
@@ -60,7 +60,7 @@ class DeferredProtocol(Protocol):
         return self._opened
 
     def __getattr__(self, name: str) -> Any:
-        # Only called for what not every backend has, as `journal`.
+        # Only called for attributes that not every backend has, such as `journal`.
         if name.startswith("_"):
             raise AttributeError(name)
         return getattr(self.opened, name)
@@ -101,7 +101,7 @@ def _load(opens: Opener) -> Callable[[str], Protocol]:
 
 
 def _to_opened(name: str) -> Callable[..., Any]:
-    """Make a method that calls the backend itself."""
+    """Make a method that calls the opened backend."""
 
     def call(self: DeferredProtocol, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.opened, name)(*args, **kwargs)
@@ -118,23 +118,23 @@ for _name in vars(Protocol):
 
 
 def travelling(protocol: Protocol, forgiving: bool, strict: bool, eager: bool) -> tuple[Any, ...]:
-    """Return how to make a backend anew, as ``__reduce__`` does.
+    """Return a callable and arguments that open a backend again, as for ``__reduce__``.
 
     Parameters
     ----------
     protocol
         the backend
     forgiving
-        whether its failed writes become warnings
+        whether failed writes become warnings
     strict, eager
-        as of its class, if that is called with a URI and them; else its URI says all there is
+        the arguments of its class, if it takes them besides a URI
 
     Raises
     ------
     TrackError
-        nobody else can open the store
+        no other process can open the store
     """
-    from inspect import signature  # `import track` is faster without
+    from inspect import signature  # `import track` is faster without it
 
     uri = protocol.uri
     if uri is None or parse_uri(uri)["scheme"] in _IN_MEMORY:
@@ -150,14 +150,14 @@ def travelling(protocol: Protocol, forgiving: bool, strict: bool, eager: bool) -
 
 
 def anchored(uri: str, path: str | None = None) -> str:
-    """Return a URI that names the same store, whatever the working folder is.
+    """Return a URI of the same store that does not depend on the working folder.
 
     Parameters
     ----------
     uri
-        to make absolute
+        the URI
     path
-        of the store, where its backend knows that
+        the path of the store, if its backend knows it
     """
     if uri == "none":
         return uri
@@ -165,13 +165,13 @@ def anchored(uri: str, path: str | None = None) -> str:
     head, mark, query = uri.partition("?")
     if parts["scheme"] in _ON_DISK:
         there = os.path.abspath(parts["path"]) if path is None else path
-        if not set("?#") & set(there):  # which a URI cannot say
+        if not set("?#") & set(there):  # which a URI cannot contain
             head = f"{parts['scheme'] or 'file'}:{there}"
     return head + mark + "&".join(_absolute(option) for option in query.split("&"))
 
 
 def _absolute(option: str) -> str:
-    from urllib.parse import quote, unquote  # `import track` is faster without
+    from urllib.parse import quote, unquote  # `import track` is faster without it
 
     found = _FILES.fullmatch(option)
     if found is None:

@@ -7,21 +7,21 @@ from typing import Any
 from track.persistence.masking import hide_in_text
 
 _MOST_OF_A_MESSAGE, _MOST_OF_A_TRACEBACK = 2_000, 16_000
-"""Characters that are kept."""
+"""The number of characters that are kept."""
 
 _MOST_LOOKED_AT = 2**18
-"""Characters that are searched for secrets: what is left of them in the end is far less."""
+"""The number of characters that are searched for secrets before cutting."""
 
 
 def failure_of(exc_type: Any, exc_val: Any, exc_tb: Any) -> dict[str, str] | None:
-    """Return the message and the traceback of an exception, without secrets; None for none.
+    """Return the message and the traceback of an exception without secrets, None for none.
 
-    ``message`` begins with the type of the exception; ``traceback`` is what Python would print,
-    with what led to it. Both are cut in the middle where they are long.
+    ``message`` begins with the type of the exception; ``traceback`` is the text that Python would
+    print, including causes. Long texts are cut in the middle.
     """
     if not isinstance(exc_val, BaseException) or _is_a_good_end(exc_val):
         return None
-    from traceback import TracebackException  # nothing else here needs it
+    from traceback import TracebackException  # imported only when needed
 
     try:
         with_progress = TracebackException(exc_type, exc_val, exc_tb or exc_val.__traceback__)
@@ -29,7 +29,7 @@ def failure_of(exc_type: Any, exc_val: Any, exc_tb: Any) -> dict[str, str] | Non
             "".join(with_progress.format_exception_only()),
             "".join(with_progress.format()),
         )
-    except Exception as error:  # noqa: BLE001 - no exception is so odd that the end is not recorded
+    except Exception as error:  # noqa: BLE001 - the end must be recorded for any exception
         message = text = f"{type(exc_val).__qualname__} (which cannot be shown: {error!r})"
     return {
         "message": _cut(message, _MOST_OF_A_MESSAGE),

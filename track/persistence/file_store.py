@@ -1,7 +1,7 @@
 """Open the store of a report file: find, create or import its journal.
 
-The store is the journal. A report that is missing is made again, unless it is said (by the option
-``log.file.missing_report = start_over``) that whoever deletes it wants to begin anew.
+The store is the journal. A missing report is written again, unless the option
+``log.file.missing_report = start_over`` means that deleting the report starts the store over.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ JOURNAL_SUFFIX = ".journal"
 
 
 def open_store(path: str, durability: Durability, lock_timeout_s: float) -> FileJournal:
-    """Open the journal beside a report, making, importing or setting aside what there is.
+    """Open the journal beside a report, after creating, importing or setting it aside.
 
     Raises
     ------
     BackendError
-        the option ``log.file.missing_report`` has a value that is unknown
+        the option ``log.file.missing_report`` has an unknown value
     NotAReport
-        something else stands at the path, or nothing can be made there
+        something else is at the path, or the report cannot be created
     JournalError
         the journal cannot be opened
     """
@@ -47,8 +47,8 @@ def open_store(path: str, durability: Durability, lock_timeout_s: float) -> File
         if not os.path.exists(journal_path):
             _import_report(path, journal_path)
         journal = FileJournal(journal_path, durability, lock_timeout_s)
-        # Somebody may have deleted the report since the first line. Who sets a journal aside is in
-        # its exclusive section: past it, this one is current or abandoned.
+        # The report may have been deleted since the first line. A journal is set aside in its
+        # exclusive section: after entering it, this journal is either current or abandoned.
         with suppress(JournalAbandoned), journal.exclusive():
             if os.path.exists(path):
                 return journal
@@ -56,14 +56,14 @@ def open_store(path: str, durability: Durability, lock_timeout_s: float) -> File
 
 
 def remake_report(path: str, lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> None:
-    """Write the report of the journal that is there, whoever uses it meanwhile.
+    """Write the report of an existing journal, which may be in use.
 
     Raises
     ------
     JournalError
         the journal cannot be opened or read
     ReportWriteError
-        the disk is full, say; the report that was there is still there
+        writing failed, because the disk is full, say; the old report is unchanged
     """
     with closing(FileJournal(path + JOURNAL_SUFFIX, "process", lock_timeout_s)) as journal:
         repository = LocalRepository(journal, Producer(journal))
@@ -72,7 +72,7 @@ def remake_report(path: str, lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> No
 
 
 def _rebuild(path: str, journal_path: str, lock_timeout_s: float) -> None:
-    """Make the report again, and tell whoever deleted it why the store is not empty."""
+    """Write the report again, and log why the store is not empty."""
     if os.path.getsize(journal_path):
         remake_report(path, lock_timeout_s)
         warn(
@@ -84,17 +84,17 @@ def _rebuild(path: str, journal_path: str, lock_timeout_s: float) -> None:
 
 
 def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
-    """Move a journal whose report was deleted out of the way; only one process does."""
+    """Rename a journal whose report was deleted, in only one process."""
     journal = FileJournal(journal_path, "process", lock_timeout_s)
     try:
         with journal.exclusive():
             if os.path.exists(path) or os.path.getsize(journal_path) == 0:
-                return  # others were faster, or there is nothing to set aside
+                return  # another process has done it, or there is nothing to set aside
             stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
             aside = f"{journal_path}.abandoned-{stamp}"
             os.rename(journal_path, aside)
     except JournalAbandoned:
-        return  # somebody else was faster
+        return  # another process was faster
     finally:
         journal.close()
     warn(
@@ -106,7 +106,7 @@ def _set_aside(path: str, journal_path: str, lock_timeout_s: float) -> None:
 
 
 def _import_report(path: str, journal_path: str) -> None:
-    """Turn a report without a journal into a journal, whole or not at all."""
+    """Import a report without a journal into a new journal, all or nothing."""
     imported = os.stat(path)
     report = load_report(path)
     if not report:

@@ -76,14 +76,14 @@ if TYPE_CHECKING:
 
 
 class JournaledProtocol(Protocol):
-    """Storage on an event journal.
+    """A backend on an event journal.
 
     Parameters
     ----------
     journal
-        where the events go
+        the journal of the events
     strict
-        refuse trials and groups whose project or group is unknown
+        refuse trials and groups whose project or group does not exist
     eager
         commit at the end of each trial
     """
@@ -104,13 +104,13 @@ class JournaledProtocol(Protocol):
         self.producer = Producer(journal)
         self.repository = self._make_repository(journal)
         self._streams: dict[tuple[str | None, int | str], int] = {}
-        """(hash, revision) -> stream of the trials known to exist."""
+        """The streams of the trials known to exist, by hash and revision."""
         self._group_commands = GroupCommands()
         self._heartbeats = Heartbeats(self.producer)
         self._trial_commands = TrialCommands(self.producer, self._heartbeats)
 
     def _make_repository(self, journal: Journal) -> Repository:
-        """Return who decides and answers."""
+        """Return the repository that makes decisions and answers queries."""
         return LocalRepository(journal, self.producer)
 
     def forgive_failed_writes(self) -> None:
@@ -125,7 +125,7 @@ class JournaledProtocol(Protocol):
         return self
 
     def __deepcopy__(self, memo: Any) -> JournaledProtocol:
-        return self  # copies in one process share what is open, as its threads do
+        return self  # copies in one process share it, like its threads
 
     def __reduce__(self) -> tuple[Any, ...]:
         return travelling(self, self._buffer_on_error, self.strict, self.eager)
@@ -136,11 +136,11 @@ class JournaledProtocol(Protocol):
     # Reading and deciding
 
     def read_state(self) -> AbstractContextManager[Objects]:
-        """Give the objects as they are now; nobody else touches them meanwhile."""
+        """Give the current objects for exclusive use."""
         return self.repository.read_state()
 
     def exclusive_state(self) -> AbstractContextManager[Objects]:
-        """Give the objects as they are now; nobody else decides anything meanwhile."""
+        """Give the current objects; no decisions are made elsewhere meanwhile."""
         return self.repository.exclusive_state()
 
     def status_of(self, trial: Trial) -> AnyStatus | None:
@@ -271,18 +271,18 @@ class JournaledProtocol(Protocol):
             self._commit_at_end()
 
     def _project_of(self, child: TrialGroup | Trial) -> list[Precondition]:
-        """Return what is expected of the project that something is made in."""
+        """Return the precondition that the project of a new object exists."""
         if not self.strict or child.project_id is None:
             return []
         return [Precondition("project", child.project_id, "present")]
 
     def _stream_of(self, trial: Trial) -> int:
-        """Return the stream of a trial that exists.
+        """Return the stream of an existing trial.
 
         Raises
         ------
         TrialDoesNotExist
-            it was never inserted here
+            the trial was never inserted
         """
         key = trial._hash, trial.revision
         return self._streams.get(key) or self._find_stream(key, trial.uid)
@@ -308,7 +308,7 @@ class JournaledProtocol(Protocol):
         event = self._record(self._stream_of(trial), change)
         assert isinstance(event, MetricsLogged)  # by construction
         if step is not None and aggregator is None:
-            # The trial passed in shows plain dictionaries, as fetched trials do.
+            # Metrics of the given trial are plain dictionaries, like those of fetched trials.
             for name in kwargs:
                 trial.metrics.setdefault(name, {})
         add_values(trial.metrics, step, kwargs, event.aggregator)
@@ -356,7 +356,7 @@ class JournaledProtocol(Protocol):
 
     def log_late_start(self, trial: Trial, waited_s: float) -> None:
         self._trial_commands.waited_s[self._stream_of(trial)] = waited_s
-        self.log_trial_start(trial)  # which subclasses of our users may have extended
+        self.log_trial_start(trial)  # which users' subclasses may extend
 
     def log_trial_finish(
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
@@ -401,8 +401,8 @@ class JournaledProtocol(Protocol):
     # The journal as a whole
 
     def events(self, after: int = 0) -> Iterator[Recorded]:
-        """Yield every event behind a position of the journal."""
-        with self.producer.busy():  # a signal handler that wants to end a trial waits its turn
+        """Yield every event after a position of the journal."""
+        with self.producer.busy():  # a signal handler that ends a trial must wait
             batches = self.journal.read_batches(after)
         for positions, payloads in batches:
             yield from map(decode, positions, payloads)
@@ -414,12 +414,12 @@ class JournaledProtocol(Protocol):
         return [recorded for batch in batches for recorded in map(decode, *batch)]
 
     def as_of(self, *, position: int | None = None, at_ns: int | None = None) -> Objects:
-        """Return every object as it stood at a position or a time, see :mod:`track.projections`."""
+        """Return all objects as of a position or a time, see :mod:`track.projections`."""
         ends = None if at_ns is None else ends_by(self.journal.read_batches(), at_ns)
         return as_of(self.journal.read_batches(), position=position, ends=ends)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
-        """Put what was recorded on stable storage; write the report to a file, if one is named."""
+        """Sync everything recorded to stable storage, and write the report if a file is named."""
         self.journal.sync()
         if file_name_override is not None:
             self.write_report(os.path.abspath(file_name_override))

@@ -32,32 +32,32 @@ from track.serialization import (
 from track.structure import Project, Trial, TrialGroup
 
 Record = Callable[[int, Event], None]
-"""Takes a stream and an event of it."""
+"""Records an event of a stream."""
 
 _NUMBERS = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
 
 
 def import_report(report: list[Any], record: Record) -> None:
-    """Record the events of which a report is the result.
+    """Record the events that produce a report.
 
     Parameters
     ----------
     report
         the projects, as JSON
     record
-        what takes each event
+        records each event
 
     Raises
     ------
     ValueError
-        something in the report makes no sense; the message says what, and where it is
+        the report is invalid; the message names the problem and its place
     """
     importer = _Importer(record)
     projects = []
     for number, raw in enumerate(report, start=1):
         with _inside("project", raw.get("name") or raw.get("uid"), number):
             projects.append(importer.import_project(raw))
-    # An object may name a project that comes later in the file.
+    # An object may refer to a project that comes later in the file.
     for number, (raw, project) in enumerate(zip(report, projects, strict=True), start=1):
         with _inside("project", project.uid, number):
             importer.import_contents(raw, project)
@@ -65,7 +65,7 @@ def import_report(report: list[Any], record: Record) -> None:
 
 @contextmanager
 def _inside(kind: str, name: Any = None, number: int | None = None) -> Iterator[None]:
-    """Have an error in the block say where in the report it is."""
+    """Add the place in the report to an error in the block."""
     try:
         yield
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -79,12 +79,12 @@ def _inside(kind: str, name: Any = None, number: int | None = None) -> Iterator[
 
 
 class _Importer:
-    """Records what a report shows, each object once.
+    """Records the objects of a report, each once.
 
     Parameters
     ----------
     record
-        what takes each event
+        records each event
     """
 
     def __init__(self, record: Record) -> None:
@@ -92,7 +92,7 @@ class _Importer:
         self._seen: dict[tuple[str, str], Any] = {}
 
     def import_project(self, raw: dict[str, Any]) -> Project:
-        """Record the project itself, and return it."""
+        """Record a project without its contents, and return it."""
         project = SerializerProject().from_json({**raw, "trials": None, "groups": None})
         uid = check_uid("project", project.uid)
         check_dictionaries("project", project, "metadata")
@@ -128,7 +128,7 @@ class _Importer:
         group = SerializerTrialGroup().from_json(raw)
         uid = check_uid("trial group", group.uid)
         check_dictionaries("trial group", group, "metadata")
-        self._is_new("trial group", uid, object())  # which equals nothing: one project has it
+        self._is_new("trial group", uid, object())  # equals nothing: only one project may have it
         event = GroupCreated(uid, group.name, group.description, group.metadata, project.uid)
         self._record(stream_id("group", uid), event)
         return group
@@ -141,12 +141,12 @@ class _Importer:
             self._record(stream_id("project", project.uid), TrialAddedToProject(trial.uid))
 
     def _record_trial(self, stream: int, event: TrialCreated) -> None:
-        """Record a trial; if it is larger than an event can be, with one event for each value."""
+        """Record a trial, with one event per value if it is too large for one event."""
         try:
             self._record(stream, event)
         except EncodingError:
             values = list(_metric_values(event.metrics))
-            # The changes count, too, and the count shall end where it was.
+            # These events count as changes, and the final count must be that of the report.
             count = event.metadata.get(UPDATE_COUNT, 0) - len(values)
             metrics = {name: _emptied(metric) for name, metric in event.metrics.items()}
             metadata = {**event.metadata, UPDATE_COUNT: count}
@@ -155,12 +155,12 @@ class _Importer:
                 self._record(stream, MetricsLogged(step, {name: value}, None))
 
     def _is_new(self, kind: str, uid: str, content: Any) -> bool:
-        """Return whether an object is new, and remember it.
+        """Return whether an object is new, and note it.
 
         Raises
         ------
         ValueError
-            something else was seen under its uid
+            another object has the same uid
         """
         earlier = self._seen.setdefault((kind, uid), content)
         if earlier is not content and _text(earlier) != _text(content):
@@ -169,7 +169,7 @@ class _Importer:
 
 
 def _text(content: Any) -> str:
-    """Write something out, so that a NaN equals a NaN."""
+    """Return a text for comparisons, in which NaN equals NaN."""
     return json.dumps(content, sort_keys=True, default=id)
 
 
@@ -193,7 +193,7 @@ def _check_dtype(raw: Any, dtype: str) -> None:
 
 def _read_trial(raw: Any) -> Trial:
     _check_dtype(raw, SerializerTrial.dtype)
-    # Read by themselves first, so that an error says which of them it is about.
+    # Read each by itself first, so that an error names it.
     if isinstance(chronos := raw.get("chronos"), dict):
         for name, chrono in chronos.items():
             with _inside("chrono", name):
@@ -223,7 +223,7 @@ def _trial_event(trial: Trial, project: Project) -> TrialCreated:
 
 
 def _metric_values(metrics: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, step and value of everything that metrics hold."""
+    """Yield the name, step and value of every value of metrics."""
     for name, metric in metrics.items():
         if isinstance(metric, dict):
             yield from ((name, step, value) for step, value in metric.items())
@@ -236,7 +236,7 @@ def _emptied(metric: Any) -> Any:
 
 
 def _revive_metric(metric: Any) -> Any:
-    """Undo what JSON did to a metric: steps became text, and so did numbers that are not finite."""
+    """Restore the steps and non-finite numbers of a metric, which JSON stores as text."""
     if isinstance(metric, list):
         return [_revive_number(value) for value in metric]
     if isinstance(metric, dict):
@@ -250,7 +250,7 @@ def _revive_metric(metric: Any) -> Any:
 
 
 def _revive_step(text: str) -> Any:
-    """Return the number that is written like this, else the text."""
+    """Return the number that a text represents, else the text."""
     for kind in (int, float):
         try:
             number = kind(text)

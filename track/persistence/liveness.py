@@ -17,35 +17,35 @@ from track.utils.forking import renew_in_children
 from track.utils.process import ProcessId, is_alive, this_process
 
 INTERVAL_NS = 30 * 10**9
-"""Time between two heartbeats, at least: they come with log calls, there is no thread for them."""
+"""The least time between heartbeats, which are recorded by log calls."""
 
 LOST_AFTER_S = 600.0
-"""Silence after which a trial is lost that a machine other than this one runs."""
+"""The silence after which a trial on another machine is lost."""
 
 
 class Heartbeats:
-    """Records that this process is alive, in each trial that it runs.
+    """Records heartbeats of this process in each trial that it runs.
 
     Parameters
     ----------
     producer
-        where to record it
+        records the heartbeats
     """
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
         self._heartbeat: Heartbeat | None = None
-        """Of this process; None before it has run a trial."""
+        """The heartbeat of this process, None before it has run a trial."""
         self._running: set[int] = set()
-        """Streams of the trials that this process started and has not finished."""
+        """The streams of the trials that this process runs."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        # The trials are the parent's, whatever the child logs about them.
+        # The trials are run by the parent, even if the child logs to them.
         self._running, self._heartbeat = set(), None
 
     def start(self, stream: int) -> None:
-        """Record a first heartbeat of a trial, and further ones from now on."""
+        """Record the first heartbeat of a trial, and further ones from now on."""
         if self._heartbeat is None:
             self._introduce(this_process())
         if not self._running:
@@ -54,26 +54,26 @@ class Heartbeats:
         self._record(stream)
 
     def _introduce(self, process: ProcessId) -> None:
-        """Record what there is to know of this process, once."""
+        """Record the facts about this process, once."""
         self._heartbeat = Heartbeat(*process)
         if yes_or_no("process.facts", str(options("process.facts", "yes"))):
             described = ProcessDescribed(*process, facts_of_this_process())
             self._producer.record(stream_id("process", process.name()), described)
 
     def stop(self, stream: int) -> None:
-        """Record no more heartbeats of a trial."""
+        """Stop recording heartbeats of a trial."""
         self._running.discard(stream)
         if not self._running:
             self._producer.stop_reminding()
 
     def beat(self) -> None:
-        """Record a heartbeat of each trial that runs here."""
+        """Record a heartbeat of each running trial."""
         self._remind_later()
         for stream in list(self._running):
             self._record(stream)
 
     def _record(self, stream: int) -> None:
-        assert self._heartbeat is not None  # some trial was started
+        assert self._heartbeat is not None  # set when a trial starts
         self._producer.record(stream, self._heartbeat)
 
     def _remind_later(self) -> None:
@@ -81,19 +81,19 @@ class Heartbeats:
 
 
 def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatus | None:
-    """Return the status of a trial: what was recorded, or that it is lost.
+    """Return the status of a trial: lost, or the recorded one.
 
     Parameters
     ----------
     trial
-        as it was recorded
+        the recorded trial
     heartbeats
-        one of each process that ran it -> wall time of the last one, in nanoseconds
+        the wall time of the last heartbeat of each process in nanoseconds
 
     Returns
     -------
-    :data:`~track.structure.LOST` for a running trial whose processes all died. A process of another
-    machine counts as dead when it was silent for the option ``trial.lost_after``, in seconds.
+    :data:`~track.structure.LOST` for a running trial whose processes all died. A process on another
+    machine counts as dead after a silence of ``trial.lost_after`` seconds.
     """
     status = trial.status
     if status is None or not heartbeats or not is_running(status):
@@ -108,5 +108,5 @@ def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatu
 
 
 def is_running(status: AnyStatus) -> bool:
-    """Return whether a trial of a status is being run, or was when that was set."""
+    """Return whether a status means that the trial is running."""
     return Status.RunningGroup.value <= status.value < Status.ErrorGroup.value

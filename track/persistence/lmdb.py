@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class LMDBProtocol(JournaledProtocol):
-    """Storage in an LMDB environment.
+    """A backend in an LMDB environment.
 
     Parameters
     ----------
@@ -23,14 +23,14 @@ class LMDBProtocol(JournaledProtocol):
         ``lmdb:///there/my_store.lmdb``. Options: ``durability`` (process, interval, always) and
         ``lock_timeout`` in seconds.
     strict
-        forces the storage to be correct: trials and groups must belong to what exists
+        require that the projects and groups of new trials and groups exist
     eager
-        there is no report to keep up to date: ``commit(file_name_override=…)`` writes one
+        has no effect on reports, which only ``commit(file_name_override=…)`` writes
 
     Raises
     ------
     BackendError
-        the URI has an option, or a value, that is unknown; or the package lmdb is missing
+        the URI has an unknown option or value, or the package lmdb is missing
     JournalError
         the path is something else, or cannot be opened
     """

@@ -27,18 +27,18 @@ from track.structure import Trial
 from track.utils.signal import SignalHandler
 
 _COST_IN_TIME = 20
-"""A report is written at the end of a trial if it costs less than one part in so many of the time
-since the last one."""
+"""A report is written at the end of a trial if that takes less than the time since the last one
+divided by this."""
 
 _SMALL, _BYTES_PER_S = 2**18, 2**24
-"""The size of a journal of which a report costs nothing to speak of, and how much of one becomes a
-report in a second, before that was measured here."""
+"""The size of a journal whose report is always cheap, and the rate of rendering in bytes per second
+that is assumed until one was measured."""
 
 _UNKNOWN = -1
 
 
 class MemoryProtocol(JournaledProtocol):
-    """Storage that ends with the process. ``commit`` writes a report only where it is told to."""
+    """A backend in memory. ``commit`` writes a report only to a given path."""
 
     def __init__(self, uri: str = "memory:", strict: bool = True, eager: bool = True) -> None:
         check_options(uri, parse_uri(uri)["query"], ())
@@ -46,10 +46,9 @@ class MemoryProtocol(JournaledProtocol):
 
 
 class FileProtocol(JournaledProtocol):
-    """Local file storage to manage experiments.
+    """A backend in a local file.
 
-    What is recorded goes to ``<path>.journal`` at once; ``<path>`` itself is the report, the
-    journal's visible face.
+    Events are recorded in ``<path>.journal`` at once; ``<path>`` is the report of the journal.
 
     Parameters
     ----------
@@ -58,17 +57,17 @@ class FileProtocol(JournaledProtocol):
         ``file:///there/my_file.json``. Options: ``durability`` (process, interval, always) and
         ``lock_timeout`` in seconds.
     strict
-        forces the storage to be correct: trials and groups must belong to what exists
+        require that the projects and groups of new trials and groups exist
     eager
-        eagerly update the report file: at the end of each trial and of the process, not only when
-        told to commit
+        update the report at the end of each trial and of the process, instead of only by
+        ``commit``
 
     Raises
     ------
     NotAReport
-        the path is a folder, a file that is not ours, or cannot be written
+        the path is a folder, a file that is not a report, or cannot be written
     BackendError
-        the URI has an option, or a value, that is unknown
+        the URI has an unknown option or value
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
@@ -94,14 +93,14 @@ class FileProtocol(JournaledProtocol):
         return _UNKNOWN if size and is_older else size
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
-        """Put everything recorded on stable storage and write the report.
+        """Sync everything recorded to stable storage, and write the report.
 
         Parameters
         ----------
         file_name_override
-            write the report there instead
+            write the report to this path instead
         """
-        with self.producer.busy():  # a signal handler that wants to commit too waits for the end
+        with self.producer.busy():  # a signal handler that commits must wait
             self.journal.sync()
             if file_name_override is not None:
                 path = os.path.abspath(file_name_override)
@@ -117,8 +116,8 @@ class FileProtocol(JournaledProtocol):
 
     def _replace_report(self, path: str) -> None:
         journal, began = self._file_journal, time.monotonic()
-        # Who waited for another process catches up then: reports never go backwards. Of many that
-        # wait, one writes the report for all: what they recorded is in the journal already.
+        # A process that waited catches up first, so reports never go backwards. If many wait, one
+        # writes the report for all, since their events are in the journal already.
         with replacing_report(path, journal.file.lock_timeout_s, unless_done=True) as file:
             if file is None:
                 self._reported = self._reported._replace(at=time.monotonic())
@@ -136,12 +135,12 @@ class FileProtocol(JournaledProtocol):
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
         super().log_trial_finish(trial, exc_type, exc_val, exc_tb)
-        # The signal that interrupts a trial may end the process without its exit functions.
+        # A signal may end the process without running its exit functions.
         if self.eager and exc_type is not None and issubclass(exc_type, KeyboardInterrupt):
             self.commit_if_changed()
 
     def commit_if_changed(self) -> None:
-        """Commit, unless nothing was recorded here since the last time or since a fork."""
+        """Commit if anything was recorded here since the last commit or fork."""
         if os.getpid() == self._pid and self.producer.changed:
             self.commit()
 
@@ -183,22 +182,22 @@ class FileProtocol(JournaledProtocol):
         super().close()
 
     def __del__(self) -> None:
-        # A collection comes at any moment, in the middle of a commit too, so it must not commit.
+        # Garbage collection may run during a commit, so it must not commit itself.
         if getattr(self, "_pid", None) == os.getpid() and self.eager and self.producer.changed:
             _left_behind.add((self._pid, self.path))
 
 
 class _Reported(NamedTuple):
-    """The last report that was written here.
+    """The last report that this process wrote.
 
     Attributes
     ----------
     at
-        when, in the time of the monotonic clock; when the store was opened, before the first one
+        the monotonic time of writing, or of opening the store before the first one
     cost_s
-        how long that took
+        the duration of writing in seconds
     size
-        of the journal then, 0 before the first one
+        the size of the journal then, 0 before the first one
     """
 
     at: float
@@ -206,7 +205,7 @@ class _Reported(NamedTuple):
     size: int = 0
 
     def is_cheap(self, size: int) -> bool:
-        """Return whether a report costs little compared with the time since the last one."""
+        """Return whether a report is cheap compared with the time since the last one."""
         if not self.size and size <= _SMALL:
             return True
         cost_s = self.cost_s * size / self.size if self.size else size / _BYTES_PER_S
@@ -219,11 +218,11 @@ def make_local(uri: str, strict: bool = True, eager: bool = True) -> JournaledPr
     return (MemoryProtocol if scheme in ("memory", "none") else FileProtocol)(uri, strict, eager)
 
 
-# What happens when the process ends
+# The end of the process
 
 _open_protocols: WeakSet[FileProtocol] = WeakSet()
 _left_behind: set[tuple[int, str]] = set()
-"""Process and path of reports whose protocol was collected before it could commit."""
+"""The process and the path of reports whose protocol was collected before a commit."""
 
 
 @atexit.register
@@ -237,12 +236,12 @@ def _commit_all() -> None:
         if pid == os.getpid() and os.path.exists(path + JOURNAL_SUFFIX):
             commits.append((path, partial(remake_report, path)))
     failures = [failure for path, commit in commits if (failure := _failure_of(commit, path))]
-    for failure in failures:  # there is no caller left to raise to
+    for failure in failures:  # there is no caller to raise to
         warn(failure, StorageWarning)
 
 
 def _failure_of(commit: Callable[[], object], path: str) -> str | None:
-    """Update a report, and return what there is to say if that failed."""
+    """Update a report, and return a message if that failed."""
     try:
         commit()
     except (TrackError, OSError) as error:
@@ -252,12 +251,12 @@ def _failure_of(commit: Callable[[], object], path: str) -> str | None:
 
 def _abandoned(path: str) -> JournalError:
     return JournalError(
-        f"{path} was started over by another process while this one logged to it: what was "
-        f"logged here is in the journal that was set aside beside it, if it was not deleted"
+        f"{path} was started over by another process while this one logged to it: the values "
+        "logged here are in the journal set aside beside it, unless that was deleted"
     )
 
 
-# Guards for methods of one's own on a local backend
+# Guards for methods of users' local backends
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -268,15 +267,15 @@ def lock_guard(readonly: bool, atomic: bool = False) -> Callable[[_Function], _F
     Parameters
     ----------
     readonly
-        only bring the backend up to date before the call; otherwise the call also runs in the
-        exclusive section, where no other process decides anything, and the report is saved after
+        only bring the backend up to date before the call; otherwise, also run the call in the
+        exclusive section, and save the report after it
     atomic
-        refuse to change a trial or group that somebody else changed since it was fetched
+        refuse to change a trial or group that was changed elsewhere since it was fetched
 
     Raises
     ------
     ConcurrentWrite
-        by an atomic call whose first argument is out of date
+        raised by an atomic call if its first argument is out of date
     """
 
     def decorate(fun: _Function) -> _Function:
@@ -326,7 +325,7 @@ def lock_atomic_write(fun: _Function) -> _Function:
 
 
 class LockFileRemover(SignalHandler):
-    """Removes a lock file of one's own when the process ends or is told to.
+    """Removes a user's lock file when the process ends or is terminated.
 
     Track's own locks belong to the kernel and need no removal.
 
@@ -342,7 +341,7 @@ class LockFileRemover(SignalHandler):
         self.install()
 
     def remove(self) -> None:
-        """Remove the lock file, and stop watching over it."""
+        """Remove the lock file and the signal handlers."""
         self._unlink()
         super().remove()
 

@@ -12,23 +12,23 @@ from track.persistence.artifacts import ContentStore, is_digest
 from track.structure import Trial
 
 _FEWEST_DIGITS = 4
-"""Of a SHA-256, for the rest of it to be left out."""
+"""The least length of a SHA-256 prefix."""
 
 
 class LoggedFile(NamedTuple):
-    """A file that was logged about a trial.
+    """A file that was logged for a trial.
 
     Attributes
     ----------
     name
-        its path in the folder where the script ran, or its whole path; of a file that an earlier
-        version logged, the last part of it
+        its path relative to the folder of the script, or its whole path; for a file logged by an
+        earlier version, only the last part
     size
-        in bytes
+        the size in bytes
     sha256
-        of its content, in hexadecimal
+        the SHA-256 of its content, in hexadecimal
     kind
-        how it was logged: ``file``, ``directory`` or ``code``
+        the method of logging: ``file``, ``directory`` or ``code``
     """
 
     name: str
@@ -38,7 +38,7 @@ class LoggedFile(NamedTuple):
 
 
 def files_of(trial: Trial) -> list[LoggedFile]:
-    """Return the files that were logged about a trial, those of its folders among them."""
+    """Return the logged files of a trial, including those in logged folders."""
     found: list[LoggedFile] = []
     for key, facts in trial.metadata.items():
         kind, _, name = str(key).partition(":")
@@ -54,30 +54,30 @@ def files_of(trial: Trial) -> list[LoggedFile]:
 
 
 def _file(name: str, facts: Any, kind: str) -> Iterator[LoggedFile]:
-    """Yield a file, unless these are not the facts of one: metadata may be called anything."""
+    """Yield a file if these are facts of one, since metadata may have any name."""
     if isinstance(facts, dict) and is_digest(facts.get("sha256")):
         size = facts.get("size")
         yield LoggedFile(name, size if isinstance(size, int) else 0, facts["sha256"], kind)
 
 
 def find_files(files: Sequence[LoggedFile], wanted: str) -> tuple[list[LoggedFile], str]:
-    """Return the file that is meant, or all files of the folder that is meant.
+    """Find a file, or all files of a folder.
 
     Parameters
     ----------
     files
-        that were logged
+        the logged files
     wanted
-        a name, the end of it, that of a folder, or how a SHA-256 begins
+        a name, the end of a name, a folder, or a prefix of a SHA-256
 
     Returns
     -------
-    The files, and what their names begin with if it is a folder.
+    The files, and the common prefix of their names if it is a folder.
 
     Raises
     ------
     ItemNotFound
-        none is called so, or several are; the message names them
+        no file or several files match; the message names them
     """
     found = [file for file in files if file.name == wanted]
     folder = wanted.rstrip("/") + "/"
@@ -102,7 +102,7 @@ def find_files(files: Sequence[LoggedFile], wanted: str) -> tuple[list[LoggedFil
 
 
 def find_file(files: Sequence[LoggedFile], wanted: str) -> LoggedFile:
-    """Return the file that is meant, see :func:`find_files`; a folder is none."""
+    """Find a single file, see :func:`find_files`."""
     found, folder = find_files(files, wanted)
     if folder:
         names = ", ".join(file.name for file in found[:3])
@@ -111,14 +111,14 @@ def find_file(files: Sequence[LoggedFile], wanted: str) -> LoggedFile:
 
 
 def open_content(content: ContentStore | None, file: LoggedFile) -> BinaryIO:
-    """Open what was logged, to read it.
+    """Open the content of a logged file to read it.
 
     Raises
     ------
     ItemNotFound
-        it was not kept
+        the content was not kept
     FileDamaged
-        what was kept is not what was logged
+        the kept content differs from what was logged
     """
     if content is None:
         raise ItemNotFound(
@@ -129,20 +129,20 @@ def open_content(content: ContentStore | None, file: LoggedFile) -> BinaryIO:
 
 
 def paths_of(files: Sequence[LoggedFile], folder: str, output: str | None) -> list[str]:
-    """Return where files are to be written, see :func:`find_files`.
+    """Return the paths at which to write files, see :func:`find_files`.
 
     Parameters
     ----------
     files, folder
-        which ones
+        the result of :func:`find_files`
     output
-        a path for the file or the folder, or a folder to put the file into; by default they go
-        where their names say, below the working folder
+        a path for the file or the folder, or a folder to put the file into; by default, the names
+        are used as paths below the working folder
 
     Raises
     ------
     TrackError
-        a name leads out of the folder it is to be written into: names are data
+        a name would lead out of the target folder, since logged names are untrusted
     """
     if folder:
         root = _place(folder.rstrip("/")) if output is None else ""
@@ -155,7 +155,7 @@ def paths_of(files: Sequence[LoggedFile], folder: str, output: str | None) -> li
 
 
 def _place(name: str) -> str:
-    """Return where something belongs; if it was logged by its whole path, that is the last part."""
+    """Return the relative path for a name, which is the last part of a whole path."""
     return os.path.basename(name) if os.path.isabs(name) else name
 
 

@@ -1,7 +1,7 @@
 """Mask secrets in command lines and errors before they are recorded.
 
-The name of an option decides by its last words, so that ``--hf-token`` is a secret while
-``--tokenizer``, ``--max-tokens`` and ``--token-type`` are not; a value decides by its form.
+The last words of an option decide, so ``--hf-token`` is a secret while ``--tokenizer``,
+``--max-tokens`` and ``--token-type`` are not. A value is a secret by its form.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ _SECRET = frozenset(
     )
 )
 _KEY = frozenset(["access", "account", "api", "auth", "encryption", "private", "secret", "signing"])
-"""Words before ``key`` that make a secret of it."""
+"""Words before ``key`` that mean a secret."""
 
 _FLAG = frozenset(["disable", "enable", "has", "is", "no", "skip", "use", "with", "without"])
-"""First words of options that say yes or no."""
+"""First words of boolean options."""
 
 _OF_TEXT = frozenset(
     ("bos", "cls", "end", "eos", "image", "mask", "pad", "sep", "special", "start", "stop", "unk")
 )
-"""Words before ``token`` that make a part of a text of it."""
+"""Words before ``token`` that mean a part of a text."""
 
 _WORD = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 _NAME = r"[A-Za-z_][\w.\-]{0,80}"
@@ -56,7 +56,7 @@ _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----[^-]*(?:-----
 
 
 def hide_secrets(command: list[str]) -> list[str]:
-    """Return a command line without what its options, or its values, show to be secrets."""
+    """Return a command line without secrets, recognised by options or values."""
     shown, hide_next = [], False
     for argument in command:
         name, equals, _ = argument.partition("=")
@@ -73,7 +73,7 @@ def hide_secrets(command: list[str]) -> list[str]:
 
 
 def names_a_secret(name: str) -> bool:
-    """Return whether what has a name, be it of an option or a variable, is a secret by it."""
+    """Return whether the name of an option or a variable means a secret."""
     words = [word.lower() for word in _WORD.findall(name)] or [""]
     before = words[-2] if len(words) > 1 else ""
     if words[-1] == "key":
@@ -84,9 +84,9 @@ def names_a_secret(name: str) -> bool:
 
 
 def hide_in_text(text: str) -> str:
-    """Return a text without passwords in URIs, what is named as a secret, and keys of known forms.
+    """Return a text without passwords in URIs, named secrets, and keys of known forms.
 
-    What has neither a name nor a form cannot be found.
+    Secrets with neither a name nor a known form cannot be found.
     """
     text = _USER_INFO.sub(HIDDEN, text)
     text = _QUERY.sub(_hide_value, text)

@@ -20,15 +20,15 @@ from track.structure import Project, Trial, TrialGroup
 
 
 class ProtocolMultiplexer(Protocol):
-    """Hands every change to several backends; the first one answers.
+    """Passes every change to several backends; the first one answers queries.
 
-    The first backend also decides what has to be decided (the revision of a new trial, the trial a
-    query finds), and the others follow. An exception of any of them goes to the caller.
+    The first backend also makes the decisions (the revision of a new trial, the trial that a query
+    finds), and the others follow. Exceptions of any backend are raised.
 
     Parameters
     ----------
     backends
-        at least one
+        the backends, at least one
     """
 
     def __init__(self, *backends: Protocol) -> None:
@@ -38,7 +38,7 @@ class ProtocolMultiplexer(Protocol):
         self.backends = backends
 
     def when_idle(self, callback: Callable[[], None]) -> None:
-        # Each backend in turn waits for its own idleness before it asks the next.
+        # Each backend waits until it is idle before it asks the next one.
         for backend in self.backends:
             callback = partial(backend.when_idle, callback)
         callback()
@@ -99,18 +99,18 @@ class ProtocolMultiplexer(Protocol):
         end_callback: Callable[[], Any] | None = None,
     ) -> None:
         first, *others = self.backends
-        for backend in others:  # without the callbacks, which are called once
+        for backend in others:  # without the callbacks, which must be called only once
             backend.log_trial_chrono_start(_reference(trial), name, aggregator)
         first.log_trial_chrono_start(trial, name, aggregator, start_callback, end_callback)
 
 
 def _to_all(name: str) -> Callable[..., Any]:
-    """Make a method that hands a change to every backend."""
+    """Make a method that passes a change to every backend."""
 
     def change(self: ProtocolMultiplexer, *args: Any, **kwargs: Any) -> Any:
         first, *others = self.backends
         result = getattr(first, name)(*args, **kwargs)
-        # A change also shows in the objects passed in; it must show there once.
+        # A change is also applied to the given objects, which must happen only once.
         args = tuple(map(_reference, args))
         kwargs = {key: _reference(value) for key, value in kwargs.items()}
         for backend in others:
@@ -121,7 +121,7 @@ def _to_all(name: str) -> Callable[..., Any]:
 
 
 def _to_first(name: str) -> Callable[..., Any]:
-    """Make a method that asks the first backend."""
+    """Make a method that calls only the first backend."""
 
     def ask(self: ProtocolMultiplexer, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.backends[0], name)(*args, **kwargs)
@@ -137,7 +137,7 @@ def _like_protocol(method: Callable[..., Any], name: str) -> Callable[..., Any]:
 
 
 def _reference(value: Any) -> Any:
-    """Return an object that only says which one is meant."""
+    """Return a copy of an object with nothing but its identity."""
     if isinstance(value, Trial):
         return Trial(_hash=value.hash, revision=value.revision)
     if isinstance(value, TrialGroup):

@@ -1,4 +1,4 @@
-"""Define the calls of a storage backend."""
+"""Define the calls of storage backends."""
 
 from __future__ import annotations
 
@@ -23,32 +23,32 @@ MetricsSink = Callable[[Any, AggregatorFactory | None, dict[str, Any]], None]
 
 
 class ChronoSink(NamedTuple):
-    """Where the timed blocks of a trial are recorded."""
+    """Records the timed blocks of a trial."""
 
     start: Callable[[str], None]
-    """Is called with the name of a chrono as it starts."""
+    """Called with the name of a chrono as it starts."""
     finish: Callable[..., None]
-    """Is called with its name, its seconds, and type, value and traceback of an exception."""
+    """Called with its name, its seconds, and the type, value and traceback of an exception."""
 
 
 DEFAULT_CHRONO: AggregatorFactory = StatAggregator.lazy(0)
-"""Every time counts: avg, min, max, sd and count of all."""
+"""Keeps avg, min, max, sd and count of all times."""
 
 DEFAULT_METADATA: AggregatorFactory = ValueAggregator.lazy()
-"""The last value counts."""
+"""Keeps the last value."""
 
 
 class Protocol:
-    """Base class of storage backends; extend it to bring your own.
+    """The base class of storage backends; extend it to write your own.
 
     Parameters
     ----------
     uri
-        where the backend keeps things, as given to :class:`~track.client.TrackClient`
+        the URI of the store, as given to :class:`~track.client.TrackClient`
     """
 
     content: ContentStore | None = None
-    """Where the contents of logged files are, if the backend keeps them."""
+    """The contents of logged files, if the backend keeps them."""
 
     def __init__(self, uri: str | None = None) -> None:
         self.uri = uri
@@ -58,7 +58,7 @@ class Protocol:
 
         Returns
         -------
-        The project passed in, or the one that has its uid already.
+        The given project, or the existing one with its uid.
         """
         raise self._missing("new_project")
 
@@ -71,12 +71,12 @@ class Protocol:
 
         Returns
         -------
-        The group passed in; None if its uid exists.
+        The given group, None if its uid exists.
 
         Raises
         ------
         ProjectDoesNotExist
-            its project is unknown
+            its project does not exist
         """
         raise self._missing("new_trial_group")
 
@@ -90,23 +90,23 @@ class Protocol:
         Parameters
         ----------
         trial
-            definition used for the insert
+            the trial to insert
         auto_increment
             if its uid exists, take the next revision of its hash
 
         Returns
         -------
-        The trial passed in; None if its uid exists and auto_increment is False.
+        The given trial, None if its uid exists and auto_increment is False.
 
         Raises
         ------
         ProjectDoesNotExist, GroupDoesNotExist
-            its project or group is unknown
+            its project or group does not exist
         """
         raise self._missing("new_trial")
 
     def get_trial(self, trial: Trial) -> list[Trial] | None:
-        """Fetch all revisions of the given trial's hash, or None when its uid does not exist."""
+        """Fetch all revisions of the given trial's hash, or None if its uid does not exist."""
         raise self._missing("get_trial")
 
     def add_project_trial(self, project: Project, trial: Trial) -> None:
@@ -126,13 +126,13 @@ class Protocol:
         raise self._missing("log_trial_start")
 
     def log_late_start(self, trial: Trial, waited_s: float) -> None:
-        """Record that a trial started so many seconds ago; by default, that it starts."""
+        """Record that a trial started some seconds ago; by default, record that it starts."""
         self.log_trial_start(trial)
 
     def log_trial_finish(
         self, trial: Trial, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
-        """Record that a trial ended, and how long it took."""
+        """Record the end and the duration of a trial."""
         raise self._missing("log_trial_finish")
 
     def log_trial_chrono_start(
@@ -143,16 +143,16 @@ class Protocol:
         start_callback: Callable[[], Any] | None = None,
         end_callback: Callable[[], Any] | None = None,
     ) -> None:
-        """Start timing something.
+        """Start a chrono.
 
         Parameters
         ----------
         trial
-            trial the time belongs to
+            the trial of the chrono
         name
-            what is timed
+            the name of the chrono
         aggregator
-            how the elapsed times are accumulated
+            how to accumulate the elapsed times
         start_callback, end_callback
             called when the timer starts and when it ends
         """
@@ -161,7 +161,7 @@ class Protocol:
     def log_trial_chrono_finish(
         self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
     ) -> None:
-        """Stop timing something and record the elapsed time, in seconds."""
+        """Stop a chrono, and record the elapsed time in seconds."""
         raise self._missing("log_trial_chrono_finish")
 
     def log_trial_arguments(self, trial: Trial, **kwargs: Any) -> None:
@@ -171,7 +171,7 @@ class Protocol:
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
     ) -> None:
-        """Save metadata of a trial. The trial passed in stays as it is."""
+        """Save metadata of a trial. The given trial does not change."""
         raise self._missing("log_trial_metadata")
 
     def log_trial_metrics(
@@ -181,16 +181,16 @@ class Protocol:
         aggregator: AggregatorFactory | None = None,
         **kwargs: Any,
     ) -> None:
-        """Save metrics of a trial, and add them to the metrics of the trial passed in.
+        """Save metrics of a trial, and add them to the metrics of the given trial.
 
         Parameters
         ----------
         trial
-            trial the metrics belong to
+            the trial of the metrics
         step
-            when it was (an epoch, a time, …); None appends to a list
+            the step (an epoch, a time, …); None appends to a list
         aggregator
-            how the values are accumulated instead
+            how to accumulate the values instead
         kwargs
             name and value of each metric
         """
@@ -219,13 +219,13 @@ class Protocol:
         raise self._missing("log_trial_media")
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
-        """Return what a trial that logs over and over gives its metrics to.
+        """Return a function for a trial that logs metrics many times.
 
         Returns
         -------
-        A function of step, aggregator and a dictionary of metrics, that does what
-        :meth:`log_trial_metrics` does; whether the trial passed in keeps the values too is the
-        backend's choice, as long as its ``metrics`` show them.
+        A function of step, aggregator and a dictionary of metrics that does the same as
+        :meth:`log_trial_metrics`. Whether the given trial keeps the values, too, is the backend's
+        choice, as long as its ``metrics`` show them.
         """
 
         def sink(step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]) -> None:
@@ -234,19 +234,19 @@ class Protocol:
         return sink
 
     def chrono_sink(self, trial: Trial, **options: Any) -> ChronoSink:
-        """Return what a trial that times blocks over and over, by itself, gives its times to.
+        """Return functions for a trial that times blocks many times.
 
         Parameters
         ----------
         trial
-            trial the times belong to
+            the trial of the times
         options
-            aggregator and callbacks, as of :meth:`log_trial_chrono_start`
+            the aggregator and callbacks, as for :meth:`log_trial_chrono_start`
 
         Returns
         -------
-        Functions that do what :meth:`log_trial_chrono_start` and :meth:`log_trial_chrono_finish`
-        do. A backend may measure the seconds again.
+        Functions that do the same as :meth:`log_trial_chrono_start` and
+        :meth:`log_trial_chrono_finish`. A backend may measure the seconds itself.
         """
 
         def finish(name: str, _seconds: float, *exc_info: Any) -> None:
@@ -261,12 +261,12 @@ class Protocol:
     def archive_trial(self, trial: Trial) -> None:
         """Leave a trial out of listings and reports, until it is restored.
 
-        It keeps its uid, its events and what is still logged about it.
+        It keeps its uid and its events, and can still be logged to.
         """
         raise self._missing("archive_trial")
 
     def restore_trial(self, trial: Trial) -> None:
-        """Show a trial again that was archived."""
+        """Show an archived trial again."""
         raise self._missing("restore_trial")
 
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
@@ -290,16 +290,16 @@ class Protocol:
         raise self._missing("fetch_projects")
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
-        """Update the first trial that matches a query, before anybody else can.
+        """Update the first trial that matches a query, atomically.
 
         Parameters
         ----------
         query
-            what to look for
+            the query
         attr
-            name of the method that updates it, as ``set_trial_status``
+            the name of the updating method, such as ``set_trial_status``
         *args, **kwargs
-            its further arguments
+            the further arguments of the method
 
         Returns
         -------
@@ -308,9 +308,9 @@ class Protocol:
         Raises
         ------
         ItemNotFound
-            nothing matches
+            no trial matches
         AttributeError
-            there is no such method
+            the method does not exist
         """
         raise self._missing("fetch_and_update_trial")
 
@@ -321,18 +321,18 @@ class Protocol:
         raise self._missing("fetch_and_update_group")
 
     def commit(self, **kwargs: Any) -> None:
-        """Persist every change; by default do nothing, for backends that always do."""
+        """Persist every change; by default do nothing, for backends that always persist."""
 
     def close(self) -> None:
-        """Release what the backend holds."""
+        """Release the resources of the backend."""
 
     def status_of(self, trial: Trial) -> AnyStatus | None:
-        """Return the status of a trial as it is now, whatever the trial passed says.
+        """Return the current status of a trial, regardless of the given object.
 
         Returns
         -------
-        :data:`~track.structure.LOST` for a trial that is said to run while its process is dead; a
-        backend that keeps no heartbeats cannot know, and returns what was set.
+        :data:`~track.structure.LOST` for a trial that is recorded as running but whose process is
+        dead. A backend without heartbeats cannot know, and returns the recorded status.
         """
         for found in self.get_trial(trial) or ():
             if found.uid == trial.uid:
@@ -340,26 +340,26 @@ class Protocol:
         return None
 
     def when_idle(self, callback: Callable[[], None]) -> None:
-        """Call a function now or, when this thread is in the middle of a call, at its end.
+        """Call a function now, or after the current call of this thread.
 
-        Signal handlers record through it: they come between any two steps of their thread.
+        Signal handlers record through it, since they may interrupt any step of their thread.
         """
         callback()
 
     def forgive_failed_writes(self) -> None:
-        """Warn instead of raising, from now on, if something logged cannot be written.
+        """From now on, warn instead of raising if a logged event cannot be written.
 
-        A backend that has a journal keeps it in memory, and writes it as soon as it can. What is
-        decided, say a new trial or a conditional update, is recorded when its call returns, or the
-        call raises.
+        A backend with a journal keeps the event in memory, and writes it as soon as possible. A
+        decision, such as a new trial or a conditional update, is recorded when its call returns,
+        or the call raises.
         """
 
     def keep_content(self, path: str) -> tuple[int, str]:
-        """Keep the content of a file; warn where the backend has no place for it.
+        """Store the content of a file, or warn if the backend keeps no files.
 
         Returns
         -------
-        Its size in bytes and its SHA-256, in hexadecimal.
+        The size in bytes and the SHA-256, in hexadecimal.
         """
         if self.content is not None:
             return self.content.keep(path)
@@ -379,7 +379,7 @@ DECISIONS = (
     *("fetch_and_update_group", "fetch_and_update_trial"),
     *("new_project", "new_trial", "new_trial_group"),
 )
-"""Methods that change something if others have not done so before."""
+"""Methods that make a decision."""
 
 CHANGES = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
@@ -394,10 +394,10 @@ CHANGES = (
     ),
     "set_trial_status",
 )
-"""Methods that change something, whatever others do."""
+"""Methods that change something without a decision."""
 
 QUESTIONS = (
     *("fetch_archived_trials", "fetch_groups", "fetch_projects", "fetch_trials"),
     *("get_project", "get_trial", "get_trial_group", "status_of"),
 )
-"""Methods that change nothing."""
+"""Methods that only read."""

@@ -27,7 +27,7 @@ ENVIRONMENT = (
     "VIRTUAL_ENV",
     "WORLD_SIZE",
 )
-"""The variables that are taken down; the others may hold secrets."""
+"""The environment variables to record; others may hold secrets."""
 
 _GIT = ("git", "status", "--porcelain=v2", "--branch", "--untracked-files=no")
 _GIT_TIMEOUT_S = 2.0
@@ -35,20 +35,20 @@ _COMMIT = "# branch.oid "
 
 
 def facts_of_this_process() -> dict[str, Any]:
-    """Return what :func:`gather_facts` said when this process asked for the first time."""
+    """Return the result of the first call of :func:`gather_facts` in this process."""
     return _facts_of(os.getpid())
 
 
 @lru_cache(1)
 def _facts_of(_pid: int) -> dict[str, Any]:
-    # Git takes some milliseconds, and programs with a client for each of a thousand trials exist.
+    # Git takes some milliseconds, and a program may have a client for each of many trials.
     return gather_facts()
 
 
 def gather_facts() -> dict[str, Any]:
     """Return the command, the folder, the versions, the git commit and some of the environment.
 
-    Arguments that look like passwords, tokens or keys are left out.
+    Arguments that look like passwords, tokens or keys are masked.
     """
     return {
         "command": hide_secrets(sys.orig_argv),
@@ -62,11 +62,11 @@ def gather_facts() -> dict[str, Any]:
 
 
 def git_facts(folder: str) -> dict[str, Any]:
-    """Return the commit that is checked out in a folder, and whether tracked files were changed.
+    """Return the commit of a folder, and whether tracked files were modified.
 
     Returns
     -------
-    ``commit`` and ``modified``; nothing where there is no git, no repository or no commit.
+    ``commit`` and ``modified``; empty without git, a repository or a commit.
     """
     import subprocess
 

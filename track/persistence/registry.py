@@ -14,18 +14,18 @@ Opener = Callable[[str], Protocol]
 
 
 class Backend(NamedTuple):
-    """One kind of storage. What is named as ``module:attribute`` is imported when it is needed."""
+    """One kind of storage. A ``module:attribute`` is imported when it is needed."""
 
     opens: str | Opener
     """Opens a URI."""
     reads: str | None = None
-    """Opens a URI of a store that exists, to look at it; None where ``opens`` does that, too."""
+    """Opens the URI of an existing store to read it; None if ``opens`` does that, too."""
     sends: str | None = None
-    """Sends what dead processes left in spools for a URI, and returns how many events that were."""
+    """Sends the spools of dead processes for a URI, and returns the number of events."""
     journal: str | None = None
     """Opens the journal at a path, for stores on this machine's disk."""
     is_database: bool = False
-    """Whether its events are rows of a table."""
+    """Whether its events are rows of a database table."""
 
 
 _FILE = Backend(
@@ -52,7 +52,7 @@ _DATABASE = Backend(
 )
 
 ENTRY_POINTS = "track.backends"
-"""Entry-point group in which other packages name their backends."""
+"""The entry-point group for backends of other packages."""
 
 _BACKENDS: dict[str, Backend] = {
     "": _FILE,
@@ -65,20 +65,20 @@ _BACKENDS: dict[str, Backend] = {
     "postgresql": _DATABASE,
     "socket": _RELAY,
 }
-"""Scheme -> backend."""
+"""The backends by scheme."""
 
 _warned_of_none = False
 
 
 def register(name: str, backend: Opener) -> None:
-    """Make a backend of your own known.
+    """Register a backend.
 
     Parameters
     ----------
     name
-        scheme of its URIs: ``byob`` for ``byob://…``
+        the scheme of its URIs: ``byob`` for ``byob://…``
     backend
-        subclass of :class:`~track.persistence.protocol.Protocol`, or any function, that takes a URI
+        a subclass of :class:`~track.persistence.protocol.Protocol`, or a function of a URI
 
     Raises
     ------
@@ -97,13 +97,13 @@ def get_protocol(uri: str) -> Protocol:
     ----------
     uri
         ``file:report.json`` or a plain path, ``lmdb:store.lmdb``, ``cockroach://host/database``,
-        ``postgres://host/database``, ``socket://host:port``, ``memory:``, ``none``, or one of a
-        backend that was registered
+        ``postgres://host/database``, ``socket://host:port``, ``memory:``, ``none``, or the URI of
+        a registered backend
 
     Raises
     ------
     BackendError
-        nobody knows the scheme, or its backend cannot be used
+        the scheme is unknown, or its backend cannot be used
     """
     if uri == "none":
         _warn_of_none()
@@ -114,12 +114,12 @@ def get_protocol(uri: str) -> Protocol:
 
 
 def backend_of(uri: str) -> Backend:
-    """Return what is known of the backend of a URI.
+    """Return the row of the backend of a URI.
 
     Raises
     ------
     BackendError
-        nobody knows the scheme, or its backend cannot be loaded
+        the scheme is unknown, or its backend cannot be loaded
     """
     scheme = parse_uri(uri)["scheme"]
     backend = _BACKENDS.get(scheme) or _find_entry_point(scheme)
@@ -137,7 +137,7 @@ def make_local(uri: str, strict: bool = True, eager: bool = True) -> Protocol:
 
 
 def load(name: str) -> Any:
-    """Return what a ``module:attribute`` names."""
+    """Return the object of a ``module:attribute``."""
     module, _, attribute = name.partition(":")
     return getattr(import_module(module), attribute)
 
@@ -158,7 +158,7 @@ def _find_entry_point(scheme: str) -> Backend | None:
 
 
 def _warn_of_none() -> None:
-    global _warned_of_none  # noqa: PLW0603 - said once in the life of the process
+    global _warned_of_none  # noqa: PLW0603 - warned once per process
     if not _warned_of_none:
         _warned_of_none = True
         warn(

@@ -1,4 +1,4 @@
-"""Provide what backends behind a server share: a spool here, and the journal there."""
+"""Provide the base of backends with a local spool and a remote journal."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from track.persistence.uri_options import RemoteSettings
 
 
 class ForwardedProtocol(JournaledProtocol):
-    """Storage on a journal far away.
+    """A backend on a remote journal.
 
     Parameters
     ----------
     uri
-        as the user gave it
+        the URI as the user gave it
     forwarding
-        the journal, behind the spool where what is logged waits for it
+        the remote journal behind its spool
     strict, eager
-        as of :class:`~track.persistence.journaled.JournaledProtocol`
+        as for :class:`~track.persistence.journaled.JournaledProtocol`
     """
 
     def __init__(
@@ -36,27 +36,25 @@ class ForwardedProtocol(JournaledProtocol):
         super().__init__(self.forwarding, strict=strict, eager=eager, uri=uri)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
-        """Return once the server has everything, also what dead processes left behind here.
+        """Wait until the server has everything, including the spools of dead processes.
 
         Parameters
         ----------
         file_name_override
-            write the report to a file of this machine, too
+            write the report to this local path, too
 
         Raises
         ------
         JournalUnreachable
-            it does not answer; the message says where everything is kept
+            the server does not answer; the message names the spool
         """
-        with self.producer.busy():  # a signal handler that wants to end a trial waits its turn
-            super().commit(
-                file_name_override, **kwargs
-            )  # what waited in memory is in the spool now
+        with self.producer.busy():  # a signal handler that ends a trial must wait
+            super().commit(file_name_override, **kwargs)  # moves events from memory to the spool
             self.forwarding.drain()
 
 
 def send_left_behind(spool: Spool, far: Journal, settings: RemoteSettings) -> int:
-    """Send what processes that are gone could not send, and return how many events that were.
+    """Send the spools of dead processes, and return the number of events.
 
     Raises
     ------

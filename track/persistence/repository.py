@@ -1,7 +1,7 @@
-"""Decide and answer calls on a store, in this process or at a server.
+"""Make decisions and answer queries on a store, in this process or at a server.
 
-A decision is an event that is recorded only if what is expected of the store holds at that moment:
-a trial does not exist yet, or it is the first one that matches a query.
+A decision is an event that is recorded only if its preconditions hold at that moment: a trial does
+not exist yet, or it is the first one that matches a query.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from track.structure import AnyStatus, Trial
 from track.utils.forking import renew_in_children
 
 RECENTLY_S = 1.0
-"""What comes in such a time is soon read: who was up to date then need not be before a decision."""
+"""Objects read within this time are recent enough to begin a decision."""
 
 _LOST_SECTIONS = 4
 """So often may a section be lost in the middle of a decision before whoever decides is told."""
@@ -46,18 +46,18 @@ _LOST_SECTIONS = 4
 _Decision = TypeVar("_Decision")
 
 Kind = Literal["project", "group", "trial", "archived"]
-"""What there is; trials that are archived are only found when they are asked for."""
+"""The kinds of objects; archived trials are a kind of their own."""
 
 Expected = Literal["absent", "present", "first"]
 
 
 class Precondition(NamedTuple):
-    """What must hold for an event to be recorded."""
+    """A condition for an event to be recorded."""
 
     kind: Kind
     uid: Any
     expected: Expected
-    """There is none of this uid; there is one; it is the first of those that match the query."""
+    """The uid does not exist; it exists; it is the first match of the query."""
     query: Query = None
 
 
@@ -67,67 +67,67 @@ COPY: Mapping[Kind, Callable[[Any], Any]] = {
     "trial": copy_trial,
     "archived": copy_trial,
 }
-"""How to make a fresh object of each kind, for somebody who may change it."""
+"""The functions that copy an object of each kind for callers."""
 
 
 class Repository(ABC):
-    """Decides what is recorded, and answers what was."""
+    """Makes decisions and answers queries."""
 
     @abstractmethod
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
     ) -> Precondition | None:
-        """Record an event if all that is expected holds, in one step.
+        """Record an event if all preconditions hold, atomically.
 
         Returns
         -------
-        The first expectation that does not hold; None when the event was recorded.
+        The first precondition that does not hold, None if the event was recorded.
         """
 
     @abstractmethod
     def update(self, kind: Kind, query: Query, event_of: Callable[[int], Event]) -> Any:
-        """Update the first object that matches, in one step.
+        """Update the first object that matches, atomically.
 
         Parameters
         ----------
         kind, query
-            which trial or group
+            the kind of object, and the query
         event_of
-            gives the event to record, from the stream of the object
+            returns the event to record for the stream of the object
 
         Returns
         -------
-        A fresh copy of what was updated.
+        A copy of the updated object.
 
         Raises
         ------
         ItemNotFound
-            nothing matches
+            no object matches
         """
 
     @abstractmethod
     def find(self, kind: Kind, query: Query) -> list[Any]:
-        """Return fresh copies of the objects that match, oldest first."""
+        """Return copies of the objects that match, oldest first."""
 
     def home(self, kind: Literal["project", "group"], uid: Any) -> Any:
-        """Return a fresh copy of the project or group with a uid, None if there is none.
+        """Return a copy of the project or group with a uid, None if it does not exist.
 
-        What belongs to it may be read when somebody looks at it, and is as it was here.
+        Its members may be read on demand, but as of now.
         """
         found = self.find(kind, {"uid": uid})
         return found[0] if found else None
 
     @abstractmethod
     def knows(self, kind: Kind, uid: Any) -> bool:
-        """Return whether there is an object with a uid, or part of one."""
+        """Return whether a uid exists, possibly of a partial trial."""
 
     @abstractmethod
     def revisions(self, uid: str) -> list[Any] | None:
-        """Return all trials with the hash of a trial, oldest first; None when it does not exist."""
+        """Return all revisions of a trial, oldest first, None if it does not exist."""
 
     @abstractmethod
     def next_revision(self, digest: str) -> int:
-        """Return a revision that no trial with a hash has yet."""
+        """Return the next free revision of a hash."""
 
     @abstractmethod
     def status_of(self, uid: str, stream: int) -> AnyStatus | None:
@@ -135,53 +135,53 @@ class Repository(ABC):
 
     @abstractmethod
     def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:
-        """Return the status of a trial among the current objects, see :meth:`status_of`."""
+        """Return the status of one of the current objects, see :meth:`status_of`."""
 
     @abstractmethod
     def metrics(self, uid: str) -> dict[str, Any]:
-        """Return the metrics of a trial, in plain containers."""
+        """Return the metrics of a trial in plain containers."""
 
     @abstractmethod
     def exclusive_state(self) -> AbstractContextManager[Objects]:
-        """Give every object as it is now; nobody else decides anything meanwhile."""
+        """Give the current objects; no decisions are made elsewhere meanwhile."""
 
     @abstractmethod
     def looking_up(
         self, wanted: Sequence[str]
     ) -> AbstractContextManager[tuple[Objects, list[Found]]]:
-        """Find trials as people name them, and give objects among which these are, as they are now.
+        """Find trials by name, uid or prefix, and give current objects that include them.
 
         Raises
         ------
         TrialDoesNotExist
-            one of them does not exist, or may be several; the message names them
+            no trial or several trials match a text; the message names them
         """
 
     @abstractmethod
     def read_state(self) -> AbstractContextManager[Objects]:
-        """Give every object as it is now; nobody else touches them meanwhile."""
+        """Give the current objects for exclusive use."""
 
     @abstractmethod
     def close(self) -> None:
-        """Release what is held."""
+        """Release resources."""
 
 
 class LocalRepository(Repository):
-    """The store itself, whose journal this process opened.
+    """The repository of a journal that this process has open.
 
     Parameters
     ----------
     journal
-        where the events go
+        the journal of the events
     producer
-        who records them
+        the producer of new events
     """
 
     def __init__(self, journal: Journal, producer: Producer) -> None:
         self._producer = producer
         self._now = State(journal)
         self._caught_up_at = -inf
-        """When the objects were as new as the journal, in the time of the monotonic clock."""
+        """The monotonic time of the last catch-up."""
         self._reopen: Callable[[], Journal] | None = None
         self._state = threading.RLock()
         renew_in_children(self)
@@ -284,7 +284,7 @@ class LocalRepository(Repository):
             if self._reopen is not None:
                 with closing(self._reopen()) as journal:
                     return LocalRepository(journal, Producer(journal)).metrics(uid)
-            # Closing brought the objects up to date.
+            # Closing also brings the objects up to date.
             with self._producer.busy(), self._state:
                 objects = self._now.objects
                 if uid not in objects.trials:
@@ -292,7 +292,7 @@ class LocalRepository(Repository):
                 return _metrics_of(objects, uid)
 
     def close(self) -> None:
-        """Leave a cache to whoever opens the journal next, if it is worth one."""
+        """Write the cache for the next process, if it is worth it."""
         with self.read_state():
             pass
         self._now.release()
@@ -309,20 +309,20 @@ class LocalRepository(Repository):
         self._now.release()
 
     def renew_after_fork(self) -> None:
-        # Was some thread of the parent in the middle of a fold? Then start over.
+        # If a thread of the parent was in the middle of a fold, start over.
         if not self._state.acquire(blocking=False):
             self._now.forget()
         self._state = threading.RLock()
 
     @contextmanager
     def looking_up(self, wanted: Sequence[str]) -> Iterator[tuple[Objects, list[Found]]]:
-        """Find trials as people name them among the objects as they are now."""
+        """Find trials by name, uid or prefix among the current objects."""
         with self.read_state() as objects:
             yield objects, [find_trial(objects, which) for which in wanted]
 
     @contextmanager
     def read_state(self) -> Iterator[Objects]:
-        """Give the objects as they are now; nobody else touches them meanwhile."""
+        """Give the current objects for exclusive use."""
         with self._producer.busy(), self._state:
             objects = self._now.enter()
             self._caught_up_at = time.monotonic()
@@ -336,7 +336,7 @@ class LocalRepository(Repository):
 
     @contextmanager
     def exclusive_state(self) -> Iterator[Objects]:
-        """Give the objects as they are now; no other process decides anything meanwhile."""
+        """Give the current objects; no other process makes decisions meanwhile."""
         if not isinstance(self.journal, ExclusiveJournal):
             raise TypeError(
                 f"nothing can be decided in a {type(self.journal).__name__}: derive it from "
@@ -344,7 +344,7 @@ class LocalRepository(Repository):
             )
         with self._producer.busy():
             if self._is_behind():
-                # Others wait for whoever is inside, and need not wait for all that is read here.
+                # Catch up before entering, since others wait for the section.
                 with self.read_state():
                     pass
             with self.journal.exclusive(), self.read_state() as objects:
@@ -356,7 +356,7 @@ def _metrics_of(objects: Objects, uid: str) -> dict[str, Any]:
 
 
 def table(objects: Objects, kind: Kind) -> dict[str, Any]:
-    """Return the objects of a kind, by uid."""
+    """Return the objects of a kind by uid."""
     tables: dict[Kind, dict[str, Any]] = {
         "project": objects.projects,
         "group": objects.groups,
@@ -383,7 +383,7 @@ def first_match(objects: Objects, kind: Kind, query: Query) -> str:
     Raises
     ------
     ItemNotFound
-        nothing does
+        no object matches
     """
     found = next(matches(objects, kind, query), None)
     if found is None:
@@ -393,7 +393,7 @@ def first_match(objects: Objects, kind: Kind, query: Query) -> str:
 
 
 def first_unmet(objects: Objects, preconditions: Iterable[Precondition]) -> Precondition | None:
-    """Return the first expectation that does not hold, None when all do."""
+    """Return the first precondition that does not hold, None if all hold."""
     for precondition in preconditions:
         kind, uid, expected, query = precondition
         if expected == "first":
@@ -412,7 +412,7 @@ def exists_already(unmet: Precondition | None) -> bool:
     Raises
     ------
     ProjectDoesNotExist, GroupDoesNotExist
-        it was not made because what it would belong to does not
+        its project or group does not exist
     """
     if unmet is None:
         return False
@@ -422,14 +422,14 @@ def exists_already(unmet: Precondition | None) -> bool:
 
 
 def no_project(uid: Any) -> ProjectDoesNotExist:
-    """Return the error that a project does not exist."""
+    """Return the error for a missing project."""
     return ProjectDoesNotExist(
         f"no project {uid!r} in this store: insert it with new_project first"
     )
 
 
 def no_group(uid: Any) -> GroupDoesNotExist:
-    """Return the error that a trial group does not exist."""
+    """Return the error for a missing trial group."""
     return GroupDoesNotExist(
         f"no trial group {uid!r} in this store: insert it with new_trial_group first"
     )

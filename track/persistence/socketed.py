@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    # Clients need not wait for asyncio to be imported.
+    # Clients do not need asyncio.
     if name in ("ServerSignalHandler", "SocketServer", "start_track_server"):
         from track.relay import server as socket_server
 

@@ -24,12 +24,12 @@ _HEAD = 4096
 
 
 def check_report(path: str) -> None:
-    """Make sure that a report may be written to a path.
+    """Check that a report may be written to a path.
 
     Raises
     ------
     NotAReport
-        the path is a folder, or a file that does not begin as a report does
+        the path is a folder, or a file that does not begin like a report
     """
     if os.path.isdir(path):
         raise NotAReport(f"{path} is a folder: choose the path of a file for the report")
@@ -62,7 +62,7 @@ def load_report(path: str) -> list[dict[str, Any]]:
     Raises
     ------
     NotAReport
-        it is not a list of projects
+        the file is not a list of projects
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -87,7 +87,7 @@ def read_projects(path: str) -> list[Project]:
     Raises
     ------
     NotAReport
-        it is not a list of projects
+        the file is not a list of projects
     """
     try:
         return [SerializerProject().from_json(project) for project in load_report(path)]
@@ -96,7 +96,7 @@ def read_projects(path: str) -> list[Project]:
 
 
 def create_report(path: str) -> None:
-    """Create an empty report, whole from its first moment, unless there is a file already.
+    """Create an empty report atomically, unless a file exists.
 
     Raises
     ------
@@ -119,19 +119,18 @@ def create_report(path: str) -> None:
 def replacing_report(
     path: str, timeout_s: float = DEFAULT_LOCK_TIMEOUT, *, unless_done: bool = False
 ) -> Iterator[Any]:
-    """Give a text file that becomes the report when the block ends well.
+    """Give a text file that replaces the report if the block ends without an error.
 
-    One process at a time is inside for one path, so that who renders inside the block never
-    replaces a newer report by an older one. The mode of the file that was there is kept.
-    With ``unless_done`` it gives None if another process did it since, see
-    :func:`~track.utils.files.replacing`.
+    Only one process at a time is inside the block for a path, so a report rendered there never
+    replaces a newer one. The mode of the replaced file is kept. With ``unless_done``, give None if
+    another process has replaced the report meanwhile, see :func:`~track.utils.files.replacing`.
 
     Raises
     ------
     NotAReport
         the folder is missing
     ReportWriteError
-        the disk is full, say; the report that was there is still there
+        writing failed, because the disk is full, say; the old report is unchanged
     LockTimeout
         another process stayed inside for too long
     """
@@ -162,7 +161,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "track")
 
 @dataclass
 class LocalStorage:
-    """The objects of a report file, by UUID, to be looked at, changed and written back.
+    """The objects of a report file by UUID, to read, change and write back.
 
     Parameters
     ----------
@@ -211,12 +210,12 @@ class LocalStorage:
         return self._group_names
 
     def get_current_version_tag(self, obj: Any) -> int:
-        """Return how often an object has been changed."""
+        """Return the number of changes of an object."""
         count: int = obj.metadata.get(UPDATE_COUNT, 0)
         return count
 
     def get_previous_version_tag(self, obj: Any) -> int:
-        """Return how often an object had been changed when it was last read."""
+        """Return the number of changes of an object when it was last read."""
         return self._old_rev_tags.get(obj.uid, 0)
 
     def reload(self, filename: str | None = None) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 
 class Timers:
-    """Measures how long trials and chronos take. Those of one name nest; each thread has its own.
+    """Measures trials and chronos. Chronos of one name can be nested; each thread has its own.
 
-    (A trial may be finished by another thread than the one that started it; a chrono may not.)
+    (A trial may be finished by another thread, but a chrono may not.)
     """
 
     def __init__(self) -> None:
@@ -20,11 +20,11 @@ class Timers:
     def start(
         self, stream: int, name: str | None, callback: Any = None, waited_s: float = 0.0
     ) -> None:
-        """Start the timer of a chrono, or of the trial when the name is None, as if earlier."""
+        """Start the timer of a chrono, or of the trial if the name is None."""
         self._running[_key(stream, name)].append((perf_counter() - waited_s, callback))
 
     def stop(self, stream: int, name: str | None) -> tuple[float | None, Any]:
-        """Return the seconds since a timer started (None if it did elsewhere), and its callback."""
+        """Return the seconds of a timer (None if it was started elsewhere), and its callback."""
         now = perf_counter()
         running = self._running[_key(stream, name)]
         if not running:

@@ -18,11 +18,11 @@ from track.persistence.utils import check_options, parse_uri
 from track.utils.mounts import network_file_system
 
 RELAY_PORT = 8123
-"""Where a server of the socket backend listens, unless its URI says otherwise."""
+"""The default port of servers."""
 
 
 class LocalSettings(NamedTuple):
-    """What the URI of a store on disk says, and the options that apply to it."""
+    """The settings of a store on disk, from its URI and the configuration."""
 
     path: str
     durability: Durability
@@ -35,13 +35,13 @@ def local_settings(uri: str) -> LocalSettings:
     Raises
     ------
     BackendError
-        it names no file, or has an option, or a value, that is unknown
+        the URI names no file, or has an unknown option or value
     """
     parts = parse_uri(uri)
     if not parts["path"]:
         raise BackendError(f"{uri!r} names no file: use {parts['scheme'] or 'file'}:<path>")
     given = check_options(uri, parts["query"], ("durability", "lock_timeout"))
-    path = os.path.realpath(parts["path"])  # a link to a store is that store
+    path = os.path.realpath(parts["path"])  # links lead to the same store
     _warn_of_network(path)
     return LocalSettings(
         path,
@@ -51,15 +51,15 @@ def local_settings(uri: str) -> LocalSettings:
 
 
 class RemoteSettings(NamedTuple):
-    """What the URI of a store behind a server says, and the options that apply to it."""
+    """The settings of a store behind a server, from its URI and the configuration."""
 
     spool: str
-    """The folder for what the server has not acknowledged yet."""
+    """The folder for events that the server has not acknowledged."""
     durability: Durability
     timeout_s: float
     lock_timeout_s: float
     given: dict[str, str]
-    """The options of the URI that this kind of store knows."""
+    """The options of this kind of store."""
 
 
 def remote_settings(uri: str, known: Iterable[str]) -> RemoteSettings:
@@ -68,14 +68,14 @@ def remote_settings(uri: str, known: Iterable[str]) -> RemoteSettings:
     Parameters
     ----------
     uri
-        what to read
+        the URI
     known
-        options of this kind of store, beside those of every one
+        the options of this kind of store besides the common ones
 
     Raises
     ------
     BackendError
-        it has an option, or a value, that is unknown
+        the URI has an unknown option or value
     """
     shared = ("durability", "lock_timeout", "spool", "timeout")
     given = check_options(uri, parse_uri(uri)["query"], (*shared, *known))
@@ -89,7 +89,7 @@ def remote_settings(uri: str, known: Iterable[str]) -> RemoteSettings:
 
 
 def _state_folder() -> str:
-    """Return where spools are kept by default, see the XDG base directory specification."""
+    """Return the default folder of spools, see the XDG base directory specification."""
     state = os.environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):
         state = os.path.expanduser("~/.local/state")
@@ -97,14 +97,14 @@ def _state_folder() -> str:
 
 
 def spool_of(folder: str, *store: str) -> str:
-    """Return the folder for the spools of one store, below that for those of all.
+    """Return the folder for the spools of one store in the folder of all spools.
 
     Parameters
     ----------
     folder
-        for all
+        the folder of all spools
     store
-        what tells it from others; no secrets, since they become part of the name
+        texts that identify the store; no secrets, since they become part of the name
     """
     from hashlib import blake2b
 
@@ -114,12 +114,12 @@ def spool_of(folder: str, *store: str) -> str:
 
 
 def yes_or_no(name: str, text: str | None) -> bool | None:
-    """Return whether an option is on, None when it is not given.
+    """Return whether an option is on, None if it is not given.
 
     Raises
     ------
     BackendError
-        it says something else
+        the option has another value
     """
     if text is None:
         return None
@@ -146,7 +146,7 @@ def seconds_of(name: str, text: str | float) -> float:
     Raises
     ------
     BackendError
-        it is none
+        the value is not a number of seconds
     """
     try:
         seconds = float(text)
@@ -161,7 +161,7 @@ _looked_at: set[str] = set()
 
 
 def _warn_of_network(path: str) -> None:
-    """Say, once for each folder, that a journal is where its promises do not hold."""
+    """Warn, once per folder, of a journal on a network file system."""
     folder = os.path.dirname(path)
     if folder in _looked_at or not os.path.isdir(folder):
         return

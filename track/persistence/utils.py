@@ -9,10 +9,10 @@ from typing import Any
 from track.errors import BackendError
 
 PATH_SCHEMES = frozenset({"", "file", "lmdb", "memory", "none"})
-"""Schemes behind which comes a path: ``file://a.json`` is ``a.json``, not a host of that name."""
+"""The schemes of paths: ``file://a.json`` is ``a.json``, not a host of that name."""
 
 IGNORED_OPTIONS = frozenset({"objective"})
-"""Options that clients put on a URI for themselves."""
+"""The options that clients use themselves."""
 
 
 _URI = re.compile(
@@ -20,22 +20,22 @@ _URI = re.compile(
     r"(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#(?P<fragment>.*))?",
     re.DOTALL,
 )
-"""Takes every text apart, as RFC 3986 does; ``urlsplit`` refuses or changes some names of files."""
+"""Matches any text, as in RFC 3986; ``urlsplit`` refuses or changes some file names."""
 
 
 def parse_uri(uri: str) -> dict[str, Any]:
-    """Take a backend URI apart.
+    """Parse a backend URI.
 
     Returns
     -------
-    ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; where the URI has
-    an authority (``//`` and more behind the scheme) also ``address``, ``port``, ``username`` and
-    ``password`` (text, or None). In the URI of a file the path begins with the authority.
+    ``scheme``, ``path``, ``query`` (a dictionary), ``fragment`` and ``params``; if the URI has an
+    authority (after ``//``), also ``address``, ``port``, ``username`` and ``password`` (text, or
+    None). In the URI of a file, the path begins with the authority.
     """
     from urllib.parse import parse_qsl
 
     match = _URI.fullmatch(uri)
-    assert match is not None  # whatever it is, it is a path
+    assert match is not None  # the expression matches any text
     scheme, authority, path, query, fragment = match.groups(default="")
     scheme = scheme.lower()
     parts: dict[str, Any] = {
@@ -69,21 +69,21 @@ def _parse_authority(netloc: str) -> dict[str, str | None]:
 
 
 def check_port(shown: str, text: str, *, least: int = 1) -> int:
-    """Return the number of a port.
+    """Return the number of a port from text.
 
     Parameters
     ----------
     shown
-        the URI it is from, as it can be shown
+        the URI for messages, without a password
     text
-        what that says
+        the text of the port
     least
-        0 where any free port will do
+        the least number, 0 to allow any free port
 
     Raises
     ------
     BackendError
-        it is none
+        the text is not a port
     """
     if not text.isdecimal() or not least <= int(text) < 2**16:
         raise BackendError(f"{shown!r} has no port number but {text!r}")
@@ -91,12 +91,12 @@ def check_port(shown: str, text: str, *, least: int = 1) -> int:
 
 
 def check_options(uri: str, options: Mapping[str, str], known: Iterable[str]) -> dict[str, str]:
-    """Return the options of a URI that its backend knows.
+    """Return the options of a URI after checking their names.
 
     Raises
     ------
     BackendError
-        there is one that nobody knows
+        an option is unknown
     """
     known = sorted(known)
     for name in options:
@@ -111,7 +111,7 @@ def check_options(uri: str, options: Mapping[str, str], known: Iterable[str]) ->
 
 
 def without_password(uri: str) -> str:
-    """Return a URI as it can be shown."""
+    """Return a URI without its password."""
     head, at, tail = uri.rpartition("@")
     scheme, slashes, userinfo = head.partition("://")
     return f"{scheme}{slashes}{userinfo.partition(':')[0]}{at}{tail}" if at else uri

@@ -1,4 +1,4 @@
-"""Refuse values that no replay could use, before they are recorded."""
+"""Refuse values that a replay could not use, before they are recorded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def aggregator_for(factory: Any, values: dict[str, Any]) -> list[Any]:
     Raises
     ------
     TypeError
-        the factory makes no aggregator that events can name
+        the factory does not make a known aggregator
     EncodingError
         the aggregator does not take one of the values
     """
@@ -39,12 +39,12 @@ def _check_value(aggregator: Aggregator, key: str, value: Any) -> None:
 
 
 def check_key(what: str, value: Any) -> None:
-    """Make sure that a value can be the key of a dictionary.
+    """Check that a value can be the key of a dictionary.
 
     Raises
     ------
     EncodingError
-        it cannot
+        the value cannot be a key
     """
     try:
         hash(value)
@@ -60,7 +60,7 @@ def check_status(status: AnyStatus) -> tuple[str, int]:
     Raises
     ------
     EncodingError
-        the name is no text, or the value is no whole number
+        the name is not text, or the value is not an integer
     """
     name, value = getattr(status, "name", None), getattr(status, "value", None)
     if not isinstance(name, str) or not isinstance(value, int):
@@ -76,7 +76,7 @@ def check_uid(kind: str, uid: Any) -> str:
     Raises
     ------
     EncodingError
-        it is no text
+        the uid is not text
     """
     if not isinstance(uid, str):
         raise EncodingError(f"the name, or the uid, of a {kind} must be a text, not {uid!r}")
@@ -84,12 +84,12 @@ def check_uid(kind: str, uid: Any) -> str:
 
 
 def check_dictionaries(kind: str, obj: Any, *names: str) -> None:
-    """Make sure that some attributes of a project, group or trial are dictionaries.
+    """Check that some attributes of a project, group or trial are dictionaries.
 
     Raises
     ------
     EncodingError
-        one is something else
+        an attribute is not a dictionary
     """
     for name in names:
         value = getattr(obj, name)
@@ -105,7 +105,7 @@ def trial_created(trial: Trial, digest: str, revision: int | str) -> TrialCreate
     status = None if trial.status is None else check_status(trial.status)
     event = TrialCreated(
         digest,
-        revision,  # type: ignore[arg-type]  # clients also make revisions that are no numbers
+        revision,  # type: ignore[arg-type]  # revisions of users may be of other types
         trial.name,
         trial.description,
         trial.tags,

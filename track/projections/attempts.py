@@ -1,4 +1,4 @@
-"""Derive the attempts at a trial: each start, its process, and its end."""
+"""Derive the attempts at a trial: their starts, processes and ends."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from track.structure import AnyStatus, get_status
 
 
 class Attempt:
-    """One start of a trial, and what came of it.
+    """One run of a trial from a start.
 
     Attributes
     ----------
     producer
-        who recorded the start
+        the producer of the start
     started_at
-        when, in nanoseconds since 1970-01-01 UTC
+        the time of the start in nanoseconds since 1970-01-01 UTC
     process
-        which process that was, None when it did not say
+        the process, None if unknown
     last_at
-        when its last event was recorded
+        the time of the last event
     events
-        how many there are
+        the number of events
     finished_at
-        when its end was recorded, None if it was not
+        the time of the recorded end, None without one
     status
-        what it set last, None if it set none
+        the last recorded status, None without one
     runtime
-        how long it took, in seconds, None if its end was not recorded
+        the duration in seconds, None if the end was not recorded
     failure
-        what ended it, None if nothing did: see :class:`~track.structure.Trial`
+        the exception or signal that ended it, None without one: see :class:`~track.structure.Trial`
     """
 
     def __init__(self, producer: int, began: int) -> None:
@@ -49,7 +49,7 @@ class Attempt:
         return f"Attempt({vars(self)})"
 
     def apply(self, recorded: Recorded) -> None:
-        """Take an event of it into account."""
+        """Apply an event of this attempt."""
         event = recorded.event
         self.events += 1
         self.last_at = recorded.at
@@ -66,7 +66,7 @@ class Attempt:
                 self.runtime = (recorded.at - self.started_at) * 1e-9
 
     def to_values(self) -> list[Any]:
-        """Return plain values that say all of it."""
+        """Return the content as plain values."""
         status = None if self.status is None else [self.status.name, self.status.value]
         process = None if self.process is None else [*self.process]
         bounds = [self.started_at, self.last_at, self.finished_at]
@@ -74,7 +74,7 @@ class Attempt:
 
     @classmethod
     def of_values(cls, values: list[Any]) -> Attempt:
-        """Return the attempt of which :meth:`to_values` said so."""
+        """Restore an attempt from the result of :meth:`to_values`."""
         producer, began, last_at, finished_at, events, process, status, *end = values
         attempt = cls(producer, began)
         attempt.last_at, attempt.finished_at, attempt.events = last_at, finished_at, events
@@ -85,15 +85,15 @@ class Attempt:
 
 
 class AttemptsOf:
-    """The attempts at one trial, in the order in which they started.
+    """The attempts at one trial in the order of their start.
 
-    An event belongs to the last attempt that its producer began; that of another producer (a second
-    thread, say) to the last one there is.
+    An event belongs to the last attempt of its producer; if that has none (a second thread, for
+    example), it belongs to the last attempt of all.
     """
 
     def __init__(self, values: Iterable[list[Any]] = ()) -> None:
         self._values = [*values]
-        """Of attempts that nobody asked for yet."""
+        """The values of attempts that were not used yet."""
         self._found: list[Attempt] = []
         self._by_producer: dict[int, Attempt] = {}
 
@@ -107,14 +107,14 @@ class AttemptsOf:
         return self._found
 
     def to_values(self) -> list[list[Any]]:
-        """Return plain values that say all of it."""
+        """Return the content as plain values."""
         return self._values or [attempt.to_values() for attempt in self._found]
 
     def __repr__(self) -> str:
         return repr(self.found)
 
     def apply(self, recorded: Recorded) -> None:
-        """Take the next event of the trial into account."""
+        """Apply the next event of the trial."""
         found = self.found
         if isinstance(recorded.event, TrialStarted):
             found.append(Attempt(recorded.producer, started_at(recorded, recorded.event)))
@@ -123,7 +123,7 @@ class AttemptsOf:
             self._by_producer.get(recorded.producer, found[-1]).apply(recorded)
 
     def apply_many(self, producers: Sequence[int], times: Sequence[int]) -> None:
-        """Take events into account that say nothing of attempts: who recorded each, and when."""
+        """Apply events that do not start or end attempts, given their producers and times."""
         if producers.count(producers[0]) == len(producers):
             producers, times, count = producers[:1], times[-1:], len(times)
         else:
@@ -136,7 +136,7 @@ class AttemptsOf:
 
 
 def attempts(events: Iterable[Recorded]) -> list[Attempt]:
-    """Return the attempts at a trial, given its events, in their order."""
+    """Return the attempts at a trial, given its events in order."""
     folded = AttemptsOf()
     for recorded in events:
         folded.apply(recorded)

@@ -1,9 +1,9 @@
-"""Keep all objects as of some positions, so that other moments are quick to reach.
+"""Keep all objects as of some positions, so that other moments are reached quickly.
 
-A replay folds all events before a moment. Here the objects are kept as they were at some positions,
-as rows (:mod:`track.projections.rows`) of what changed from each to the next, and only the events
-behind the last one are folded in. Points of series are not kept again: what a series was is the
-beginning of what it is.
+A replay folds all events before a moment. Instead, checkpoints hold the objects at some positions
+as rows (:mod:`track.projections.rows`), each only those that changed since the one before, and only
+the events after the nearest checkpoint are folded. Points are not stored again, since a series at
+an earlier time is the beginning of the current one.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from track.projections.timeline import Timeline
 from track.projections.trials import stream_of
 
 EVERY = 4096
-"""So many events there are from one checkpoint to the next, at least."""
+"""The least number of events between two checkpoints."""
 
 MOST = 256
-"""Of more checkpoints, every second one is dropped."""
+"""The number of checkpoints above which every second one is dropped."""
 
 MOST_BYTES = 2**26
-"""The same, when their rows are longer than this together."""
+"""The total size of rows above which every second checkpoint is dropped."""
 
 _MOST_STATES = 4
-"""Objects that are kept as they are at some position, to go on from there."""
+"""The number of states in memory from which folds continue."""
 
 _MOST_RECOVERED = 64
 
 Present = Callable[[Owner], Any]
-"""Returns a metric of a trial as it is now, None where there is none."""
+"""Returns the current metric of a trial, None without one."""
 
 
 class _Checkpoint(NamedTuple):
-    """What there is to know at a position beside the rows."""
+    """The state at a position besides the rows."""
 
     position: int
     events: int
@@ -54,7 +54,7 @@ class _Checkpoint(NamedTuple):
 
 
 class _Version(NamedTuple):
-    """A row, what the directory has of it, and the position of the checkpoint it came with."""
+    """A row, its directory entry, and the position of its checkpoint."""
 
     position: int
     row: Row
@@ -62,7 +62,7 @@ class _Version(NamedTuple):
 
 
 class _RowsThere:
-    """The rows of a checkpoint, see :class:`track.projections.stored.Rows`."""
+    """The rows as of a checkpoint, see :class:`track.projections.stored.Rows`."""
 
     def __init__(self, versions: Iterable[_Version]) -> None:
         self.directory = Directory()
@@ -76,16 +76,16 @@ class _RowsThere:
 
 
 class Checkpoints:
-    """The objects of a journal at any moment.
+    """Gives the objects of a journal at any moment.
 
     Parameters
     ----------
     journal
-        whose events they are of
+        the journal
     present
-        finds the metrics that there are now
+        finds the current metrics
     every, most_bytes
-        see the constants of this module
+        replace the constants of this module
     """
 
     def __init__(
@@ -102,27 +102,27 @@ class Checkpoints:
         self._every = every
         self._most_bytes = most_bytes
         self._front = Objects()
-        """Up to here everything was folded."""
+        """The objects up to which everything was folded."""
         self._kept: list[_Checkpoint] = [_Checkpoint(0, 0, [], [])]
         self._rows: list[list[_Version]] = []
-        """Of each subject, in the order in which they were made, its rows"""
+        """The rows of each subject, in the order of creation."""
         self._numbers: dict[int, int] = {}
-        """name of a subject -> the number of its rows, from 1 on"""
+        """The number of each subject, from 1 on, by its name."""
         self._bytes = 0
         self._states: dict[int, Objects] = {}
-        """position -> objects as they were there; the last one used comes last"""
+        """States in memory by position, the last used one last."""
         self._recovered: dict[tuple[Owner, int], Points] = {}
 
     def catch_up(self, last: int) -> None:
-        """Take in what was appended, up to a position that :data:`Present` knows, too."""
+        """Process new events, up to a position that :data:`Present` has reached, too."""
         for _ in self.catching_up(last):
             pass
 
     def catching_up(self, last: int) -> Iterator[None]:
-        """Do as :meth:`catch_up`, and yield after each part of it: the rest may be done later."""
+        """Do the work of :meth:`catch_up` in steps, and yield after each."""
         yield from self.extending_timeline(last)
         for positions, payloads in between(self._journal, self._front.position, last):
-            step = self._every  # which grows on the way
+            step = self._every  # it may grow meanwhile
             for start in range(0, len(payloads), step):
                 stop = start + step
                 fold(self._front, [(positions[start:stop], payloads[start:stop])])
@@ -131,15 +131,15 @@ class Checkpoints:
                 yield
 
     def extending_timeline(self, last: int) -> Iterator[None]:
-        """Extend the timeline alone, and yield after each part of that."""
+        """Extend only the timeline in steps, and yield after each."""
         for batch in between(self._journal, self.timeline.position, last):
             self.timeline.add(batch)
             yield
 
     def at(self, moment: Moment) -> Objects:
-        """Return every object as it stood at a moment that was caught up with.
+        """Return all objects as of a moment, after :meth:`catch_up` has reached it.
 
-        They are those of :func:`track.projections.history.as_of`, and good until the next call.
+        They equal the result of :func:`track.projections.history.as_of`, valid until the next call.
         """
         if moment.at_ns is None:
             position = moment.position
@@ -155,7 +155,7 @@ class Checkpoints:
             bisect_right(positions, places[-1])
             for positions, _ in between(self._journal, whole, places[-1])
         )
-        if count == len(places):  # clocks agree, so it is a position as well
+        if count == len(places):  # the clocks agree, so the time is also a position
             return self._at_position(places[-1])
         objects = self._near(whole)
         fold(objects, between(self._journal, objects.position, whole))
@@ -177,7 +177,7 @@ class Checkpoints:
         return objects
 
     def _without_erased(self, objects: Objects) -> Objects:
-        """Hide what was erased later: nothing is left of it that could be shown."""
+        """Hide trials that were erased later, since their content is gone."""
         for stream in self.timeline.erased & {*objects.by_stream, *objects.parts}:
             trial = objects.trial_on(stream)
             if not objects.is_erased(trial.uid):
@@ -190,7 +190,7 @@ class Checkpoints:
         return bisect_right(self._kept, position, key=itemgetter(0)) - 1
 
     def _near(self, position: int) -> Objects:
-        """Return the objects of the last checkpoint up to a position."""
+        """Return the objects of the last checkpoint at or before a position."""
         checkpoint = self._kept[self._index(position)]
         rows = _RowsThere(self._versions_at(checkpoint.position))
         objects = StoredObjects(rows, self._find, _refuse)
@@ -204,12 +204,12 @@ class Checkpoints:
     def _versions_at(self, position: int) -> Iterator[_Version]:
         for versions in self._rows:
             index = bisect_right(versions, position, key=itemgetter(0))
-            if not index:  # it was made later, and so were those behind it
+            if not index:  # it was created later, like those after it
                 return
             yield versions[index - 1]
 
     def _keep(self) -> None:
-        """Make a checkpoint of where the front is."""
+        """Make a checkpoint of the current front."""
         front, stored = self._front, list[tuple[StepSeries, Stored]]()
 
         def store(owner: Owner, series: StepSeries) -> list[Any] | None:
@@ -240,7 +240,7 @@ class Checkpoints:
             self._thin()
 
     def _thin(self) -> None:
-        """Drop every second checkpoint, but the last one, and have them be twice as far apart."""
+        """Drop every second checkpoint except the last one, and double their distance."""
         self._every *= 2
         left = [*self._kept[:0:-2]][::-1]
         self._kept = [self._kept[0], *left]
@@ -261,7 +261,7 @@ class Checkpoints:
         return _Beginning(self, owner, *values)
 
     def points_of(self, owner: Owner, count: int, position: int) -> list[Chunk]:
-        """Return the first points of a series, as it was at a position."""
+        """Return the first points of a series as of a position."""
         series = self._present(owner)
         if isinstance(series, StepSeries) and len(series) >= count:
             chunks = _first(series.chunks() or (), count, position)
@@ -270,10 +270,10 @@ class Checkpoints:
         if (owner, count) not in self._recovered:
             self._recover(owner[0], position)
         points = self._recovered.get((owner, count))
-        return [] if points is None else [LoadedChunk(points)]  # they were erased meanwhile
+        return [] if points is None else [LoadedChunk(points)]  # the points were erased meanwhile
 
     def _recover(self, uid: str, position: int) -> None:
-        """Replay a trial whose series are no longer what they were."""
+        """Replay a trial whose current series do not continue the earlier ones."""
         objects = Objects()
         fold(objects, until(self._journal.read_stream(stream_of(uid)), position=position))
         trial = objects.trials.get(uid) or objects.parts[stream_of(uid)]
@@ -286,16 +286,16 @@ class Checkpoints:
 
 
 class _Beginning(Stored):
-    """The first points of a series of which there may be more by now.
+    """The first points of a series that may have grown since.
 
     Parameters
     ----------
     checkpoints, owner
-        where it is found
+        the checkpoints and the trial and metric of the series
     position
-        by which it was so
+        the position of the state
     count, last_step, last_value, low, high
-        how many points there are, the last one, and the extreme values
+        the number of points, the last point, and the extreme values
     """
 
     def __init__(  # noqa: PLR0917 - the values that are kept of it, in their order
@@ -318,7 +318,7 @@ class _Beginning(Stored):
 
 
 def _first(chunks: Iterable[Chunk], count: int, position: int) -> list[Chunk]:
-    """Return chunks of so many points, the first ones; none when those came after a position."""
+    """Return chunks of the first points, none if they were added after a position."""
     found: list[Chunk] = []
     for chunk in chunks:
         length = chunk.summary.length
@@ -339,5 +339,5 @@ def _size(row: Row) -> int:
 
 
 def _refuse(objects: Objects, error: Unusable) -> Objects:
-    """Raise what is no reason to do without: these rows are in memory."""
+    """Raise the error: rows in memory cannot be unusable."""
     raise error

@@ -12,7 +12,7 @@ from track.structure import Project, Trial, TrialGroup
 
 
 def copy_trial(trial: Trial) -> Trial:
-    """Return a fresh trial: metrics are plain lists and dictionaries, chronos copies."""
+    """Return a copy of a trial: metrics become lists and dictionaries, chronos are copied."""
     copied = Trial(
         trial._hash,
         trial.revision,
@@ -34,9 +34,9 @@ def copy_trial(trial: Trial) -> Trial:
 
 
 def view_trial(trial: Trial) -> Trial:
-    """Return a fresh trial whose metrics are views, see :class:`~track.projections.series.Series`.
+    """Return a copy of a trial whose metrics are views: :class:`~track.projections.series.Series`.
 
-    What they hold is read when somebody looks at it.
+    Points are read when they are used.
     """
     twin = copy(trial)
     metrics, twin.metrics = trial.metrics, {}
@@ -49,7 +49,7 @@ def view_trial(trial: Trial) -> Trial:
 
 
 def copy_group(group: TrialGroup) -> TrialGroup:
-    """Return a fresh group, with the uids of its trials."""
+    """Return a copy of a group with the uids of its trials."""
     return TrialGroup(
         group._uid,
         group.name,
@@ -61,7 +61,7 @@ def copy_group(group: TrialGroup) -> TrialGroup:
 
 
 def copy_project(project: Project) -> Project:
-    """Return a fresh project, with fresh groups and trials."""
+    """Return a copy of a project with copies of its groups and trials."""
     return Project(
         name=project.name,
         description=project.description,

@@ -15,16 +15,16 @@ _OWN = OWN_METADATA | {"heartbeat"}
 
 
 class Difference(NamedTuple):
-    """A value that is not the same on both sides.
+    """A value that differs between the two sides.
 
     Attributes
     ----------
     path
-        where it is, as in queries: ``parameters.lr``, ``metrics.loss``
+        the path of the value, as in queries: ``parameters.lr``, ``metrics.loss``
     left, right
-        what is there, None where there is nothing; of a metric, the last value
+        the values, None if missing; for a metric, the last values
     first
-        of a metric, the first step (or place in a list) at which the two differ
+        for a metric, the first step (or index in a list) at which the two differ
     """
 
     path: str
@@ -34,13 +34,13 @@ class Difference(NamedTuple):
 
 
 def differences(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[Difference]:
-    """Yield what is not the same in two dictionaries, however deep it is."""
+    """Yield the differences between two nested dictionaries."""
     for key in {**left, **right}:
         yield from _compare(str(key), left.get(key), right.get(key))
 
 
 def differences_of_trials(left: Trial, right: Trial) -> Iterator[Difference]:
-    """Yield what is not the same in two trials: what they were given first, then what came out."""
+    """Yield the differences between two trials, inputs before results."""
     for name in _SECTIONS:
         yield from _compare(name, getattr(left, name), getattr(right, name))
     yield from _compare("chronos", _plain(left.chronos), _plain(right.chronos))
@@ -81,7 +81,7 @@ def _last(items: dict[Any, Any]) -> Any:
 
 
 def _items(metric: Any) -> dict[Any, Any] | None:
-    """Return a metric as step (or place) -> value; nothing for one that is aggregated."""
+    """Return a metric as a mapping of steps or indexes to values, None if it is aggregated."""
     if metric is None:
         return {}
     if isinstance(metric, list):
@@ -99,5 +99,5 @@ def _smaller(step: Any, other: Any) -> Any:
 
 
 def _same(left: Any, right: Any) -> bool:
-    # Not a number is the same as not a number, here.
+    # NaN counts as equal to NaN here.
     return type(left) is type(right) and (left == right or repr(left) == repr(right))

@@ -12,23 +12,23 @@ from track.projections.trials import stream_of
 from track.structure import Trial
 
 _FEWEST_DIGITS = 4
-"""Of a uid, for the rest of it to be left out."""
+"""The least length of a uid prefix."""
 
 _SIMILAR = 3
-"""How many trials are suggested in the place of one that does not exist."""
+"""The number of suggestions for a missing trial."""
 
 
 class Found(NamedTuple):
-    """A trial that was meant.
+    """The result of a search for a trial.
 
     Attributes
     ----------
     trial
-        the projection's own, or what is left of it
+        the trial, or what is left of it; it belongs to the projection
     revisions
-        uids of all that fit: if there are several, they are revisions, and this is the latest one
+        the uids of all matches; several matches are revisions, of which ``trial`` is the latest
     note
-        says that, None if there is nothing to say
+        a sentence about further revisions, None without any
     """
 
     trial: Trial
@@ -37,18 +37,18 @@ class Found(NamedTuple):
 
 
 def find_trial(objects: Objects, wanted: str) -> Found:
-    """Return the trial that is meant: of the revisions of one, the latest.
+    """Find a trial; among revisions of one trial, choose the latest.
 
     Raises
     ------
     TrialDoesNotExist
-        there is no such trial, or several; the message names them
+        no trial or several trials match; the message names them
     """
     if wanted in objects.trials:
         return Found(objects.trials[wanted], [wanted])
     if (part := objects.parts.get(stream_of(wanted))) is not None:
         known = copy_trial(part)
-        known.uid = wanted  # nobody else knows it any more
+        known.uid = wanted  # only the caller still knows the uid
         return Found(known, [wanted])
     everything = [*objects.trials.values(), *objects.parts.values()]
     trials = [trial for trial in everything if not objects.is_erased(trial.uid)]
@@ -58,7 +58,7 @@ def find_trial(objects: Objects, wanted: str) -> Found:
         found = found or [trial for trial in everything if _is_short_for(wanted, trial)]
     if found:
         return latest_revision(wanted, found)
-    # Each once: revisions have the same name.
+    # Without duplicates, since revisions have the same name.
     names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
     similar = get_close_matches(wanted, names, _SIMILAR)
     hint = (
@@ -68,12 +68,12 @@ def find_trial(objects: Objects, wanted: str) -> Found:
 
 
 def latest_revision(wanted: str, found: list[Trial]) -> Found:
-    """Return the latest of some trials that were all called the same, the oldest first.
+    """Return the latest of the trials that match a text, given oldest first.
 
     Raises
     ------
     TrialDoesNotExist
-        there are none, or they are not revisions of one
+        there are none, or they are not revisions of one trial
     """
     if not found:
         raise TrialDoesNotExist(

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 _REDACTED_TAG = bytes([CATALOGUE[TrialRedacted].tag])
-"""The second byte of events of this type."""
+"""The tag of redactions, which is the second byte of their payloads."""
 
 # As of a moment
 
@@ -95,9 +95,9 @@ def until(
     batches
         as a journal yields them
     position
-        of the last event wanted
+        the position of the last event to yield
     ends
-        the same for each stream, see :func:`ends_by`; of others nothing is wanted
+        the same for each stream, see :func:`ends_by`; other streams are left out
     """
     for positions, payloads in batches:
         is_last = position is not None and positions[-1] > position
@@ -125,23 +125,23 @@ def as_of(
     position: int | None = None,
     ends: Mapping[int, int] | None = None,
 ) -> Objects:
-    """Return every object as it stood at a position or a time, see :func:`until`.
+    """Return all objects as of a position or a time, see :func:`until`.
 
-    What was erased later is not shown: nothing is left of it that could be.
+    Trials that were erased later are hidden, since their content is gone.
     """
     objects, erased = Objects(), set[int]()
     watched = _noting_erased(batches, erased)
     fold(objects, until(watched, position=position, ends=ends))
-    deque(watched, maxlen=0)  # what is behind the moment
+    deque(watched, maxlen=0)  # the events after the moment
     for stream in erased & {*objects.by_stream, *objects.parts}:
         objects.archive(objects.trial_on(stream), erased=True)
     return objects
 
 
 def _noting_erased(batches: Iterable[Batch], erased: set[int]) -> Iterator[Batch]:
-    """Yield batches, and note the streams of the trials that were erased."""
+    """Yield batches, and collect the streams of erased trials."""
     for batch in batches:
-        # Few are of this type, and to unpack all the others would take longer than anything else.
+        # Test the tag first: few events are redactions, and unpacking all would be slow.
         found = [envelope(payload) for payload in batch[1] if payload[1:2] == _REDACTED_TAG]
         erased.update(one.stream for one in found if one is not None)
         yield batch
@@ -151,7 +151,7 @@ def _noting_erased(batches: Iterable[Batch], erased: set[int]) -> Iterator[Batch
 
 
 def without_metrics(batch: Batch) -> Batch:
-    """Return the events of a batch that log no metrics."""
+    """Return the events of a batch except logged metrics."""
     kept = [pair for pair in zip(*batch, strict=True) if not is_metrics(pair[1])]
     return [position for position, _ in kept], [payload for _, payload in kept]
 
@@ -162,11 +162,11 @@ class Assignment(NamedTuple):
     Attributes
     ----------
     value
-        as it was then: of a metric without a step, the last value
+        the value after the event; for a metric without steps, the last value
     replaced
-        what was there before, None when there was nothing
+        the previous value, None without one
     recorded
-        the event: what, when, by whom
+        the event
     """
 
     value: Any
@@ -175,14 +175,14 @@ class Assignment(NamedTuple):
 
 
 def assignments_of(events: Iterable[Recorded], path: str) -> list[Assignment]:
-    """Return who set a value of a trial, given its events, in their order.
+    """Return the events that set a value of a trial, given its events in order.
 
     Parameters
     ----------
     events
-        of the trial
+        the events of the trial
     path
-        as in queries: ``status``, ``parameters.lr``, ``metadata.code``, ``metrics.loss`` or, at
+        a path: ``status``, ``parameters.lr``, ``metadata.code``, ``metrics.loss`` or, at
         step 3, ``metrics.loss.3``
     """
     first, *keys = parse_path(path)
@@ -193,7 +193,7 @@ def assignments_of(events: Iterable[Recorded], path: str) -> list[Assignment]:
         objects.apply(recorded)
         if not _may_set(recorded.event, section, [key.text for key in keys]):
             continue
-        for trial in (*objects.trials.values(), *objects.parts.values()):  # there is one
+        for trial in (*objects.trials.values(), *objects.parts.values()):  # there is exactly one
             is_there, value = look_up(getattr(trial, section, None), keys)
             if is_there and value is not None:
                 before = found[-1].value if found else None
@@ -232,7 +232,7 @@ def _may_set(event: Any, section: str, keys: list[str]) -> bool:
 
 
 def _latest(value: Any) -> Any:
-    """Return a value as it is to be shown: of a series, the last one."""
+    """Return the value to show, which is the last one for a series."""
     if isinstance(value, StepSeries):
         last = value.last_item()
         return None if last is None else last[1]

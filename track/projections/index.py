@@ -13,23 +13,23 @@ from track.structure import Project, Trial, TrialGroup
 
 
 class ArchivedFrom(NamedTuple):
-    """Uids of the projects and groups that show a trial, once it is no longer archived."""
+    """The uids of the projects and groups of an archived trial, for its restoration."""
 
     projects: set[str]
     groups: set[str]
 
 
 class Known(NamedTuple):
-    """A trial among all objects, and what else is known of it.
+    """A trial and everything else known about it.
 
     Attributes
     ----------
     trial
-        the projection's own
+        the trial, which belongs to the projection
     heartbeats, attempts, created
         see :class:`Objects`
     is_archived
-        whether it is archived; None if so, and nothing is left of it
+        whether the trial is archived; None if it is also erased
     """
 
     trial: Trial
@@ -40,44 +40,44 @@ class Known(NamedTuple):
 
 
 class Index:
-    """Every project, group and trial, as of :attr:`position`, and what finds them."""
+    """All projects, groups and trials as of :attr:`position`, and their indexes."""
 
     def __init__(self) -> None:
         self.position = 0
         self.events = 0
-        """How many events were folded in, or found to mean nothing here."""
+        """The number of events that were folded or skipped."""
         self.projects: dict[str, Project] = {}
         self.groups: dict[str, TrialGroup] = {}
         self.trials: dict[str, Trial] = {}
         self.parts: dict[int, Trial] = {}
-        """stream -> what is left of a trial whose creation cannot be read, see :func:`is_part`"""
+        """Partial trials, whose creation cannot be read, by stream: see :func:`is_part`"""
         self.revisions: dict[str, list[str]] = {}
-        """hash -> uids of its trials, oldest first"""
+        """The uids of the trials with a hash, oldest first"""
         self.archived: dict[str, ArchivedFrom | None] = {}
-        """uid of an archived trial -> where it belongs, None if it was erased; nothing shows it"""
+        """The places of archived trials by uid, None for erased ones"""
         self.by_group: dict[Any, list[str]] = {}
-        """group_id -> uids of the trials made in it, oldest first"""
+        """The uids of the trials created in a group by its uid, oldest first"""
         self.heartbeats: dict[int, dict[Heartbeat, int]] = {}
-        """stream of a trial -> a heartbeat of each process that ran it -> when its last one was"""
+        """The time of the last heartbeat of each process by stream of the trial"""
         self.failed_events: list[int] = []
-        """Positions of events whose values made no sense where they stood."""
+        """The positions of events that could not be applied."""
         self.by_stream: dict[int, Any] = {}
-        """stream -> the project, group or trial it is about"""
+        """The project, group or trial of each stream"""
         self.started: dict[tuple[int, str | None], int] = {}
-        """When trials and chronos started, for those whose end does not know how long they took."""
+        """The start times of trials and chronos, for ends without a duration."""
         self.created: dict[str, int] = {}
-        """uid of a trial -> when it was created, in nanoseconds since 1970-01-01 UTC"""
+        """The times of creation in nanoseconds since 1970-01-01 UTC by uid of the trial"""
         self.attempts: dict[int, AttemptsOf] = {}
-        """stream -> the attempts at the trial it is about"""
+        """The attempts at a trial by its stream"""
         self.changed: dict[int, Project | TrialGroup | Trial] = {}
-        """What changed since somebody emptied it, by ``id``; in the order of the first change"""
+        """The changed subjects by ``id``, in order of the first change"""
         self.stream_of: dict[int, int] = {}
         """The reverse of ``by_stream``, by ``id``"""
         self.unbound: set[int] = set()
-        """Streams about nothing that is known here, of which something is known nevertheless"""
+        """Streams without a known subject that have other state, such as heartbeats"""
 
     def subjects(self) -> Iterator[Project | TrialGroup | Trial]:
-        """Yield everything that there is, each kind oldest first."""
+        """Yield all projects, groups and trials, each kind oldest first."""
         yield from self.projects.values()
         yield from self.groups.values()
         yield from self.trials.values()
@@ -89,7 +89,7 @@ class Index:
             self.changed[id(subject)] = subject
 
     def touch_stream(self, stream: int) -> None:
-        """Note that something about the subject of a stream changed."""
+        """Note that the subject of a stream changed."""
         subject = self.by_stream.get(stream)
         if subject is None:
             self.unbound.add(stream)
@@ -97,7 +97,7 @@ class Index:
             self.touch(subject)
 
     def bind(self, stream: int, subject: Project | TrialGroup | Trial) -> None:
-        """Note which subject a stream is about from now on."""
+        """Set the subject of a stream."""
         previous = self.by_stream.get(stream)
         if previous is not None:
             del self.stream_of[id(previous)]
@@ -108,7 +108,7 @@ class Index:
         self.touch(subject)
 
     def trial_on(self, stream: int) -> Any:
-        """Return the trial that an event of a trial is about: if it is not known, a part of it."""
+        """Return the trial of a stream, creating a partial one if it is unknown."""
         subject = self.by_stream.get(stream)
         if subject is not None:
             return subject
@@ -119,7 +119,7 @@ class Index:
         return part
 
     def add_trial(self, trial: Trial) -> None:
-        """Add a trial, and index it."""
+        """Add a trial to the objects and indexes."""
         uid = trial.uid
         self.trials[uid] = trial
         self.revisions.setdefault(trial.hash, []).append(uid)
@@ -131,21 +131,21 @@ class Index:
         return (trial for trial in found if trial.uid not in self.archived)
 
     def find_parts(self, query: Query, *, archived: bool = False) -> Iterator[Trial]:
-        """Yield what is left of trials whose creation cannot be read, as far as that matches."""
+        """Yield the partial trials that match."""
         found = _find({part.uid: part for part in self.parts.values()}, None, query)
         shown = (part for part in found if not self.is_erased(part.uid))
         return (part for part in shown if (part.uid in self.archived) is archived)
 
     def find_archived(self, query: Query) -> Iterator[Trial]:
-        """Yield the archived trials that match, oldest first, but those that were erased."""
+        """Yield the archived trials that match, oldest first, without erased ones."""
         return _find(self.trials, [uid for uid in self.trials if self.archived.get(uid)], query)
 
     def is_erased(self, uid: str) -> bool:
-        """Return whether a trial was erased: nothing is left that a list could show."""
+        """Return whether a trial was erased."""
         return uid in self.archived and self.archived[uid] is None
 
     def archive(self, trial: Trial, *, erased: bool = False) -> None:
-        """Have no project and no group show a trial; unless it is erased, note which did."""
+        """Remove a trial from its projects and groups, noting them unless it is erased."""
         self.touch(trial)
         archived_from = ArchivedFrom(set(), set())
         for project in self.projects.values():
@@ -162,7 +162,7 @@ class Index:
             self.archived[trial.uid] = None
 
     def find_revisions(self, uid: str) -> list[Trial]:
-        """Return the trials that have the hash of one, oldest first; none if that is not shown."""
+        """Return the revisions of a trial, oldest first, or none if the trial is not shown."""
         if uid not in self.trials or uid in self.archived:
             return []
         uids = self.with_hash(self.trials[uid].hash)
@@ -173,11 +173,11 @@ class Index:
         return self.revisions.get(trial_hash, [])
 
     def known_trials(self) -> Iterator[Known]:
-        """Yield all trials, oldest first, and then parts of others; they are not kept for it."""
+        """Yield all trials, oldest first, then partial ones, without loading them for good."""
         return map(self.known, (*self.trials.values(), *self.parts.values()))
 
     def known(self, trial: Trial) -> Known:
-        """Return a trial, and what else is known of it."""
+        """Return a trial with everything else known about it."""
         stream, uid = stream_of(trial.uid), trial.uid
         beats, attempts = self.heartbeats.get(stream, {}), self.attempts.get(stream)
         is_archived = None if self.is_erased(uid) else uid in self.archived
@@ -192,7 +192,7 @@ class Index:
         return _find(self.projects, _uid_condition(query), query)
 
     def _candidates(self, query: Query) -> Iterable[str] | None:
-        """Return uids among which all matching trials are, None when any may match."""
+        """Return uids that include all matching trials, None if any trial may match."""
         uids = _uid_condition(query)
         if uids is None and isinstance(query, Mapping) and isinstance(query.get("group_id"), str):
             return self.by_group.get(query["group_id"], ())

@@ -1,6 +1,6 @@
-"""Copy projects and groups such that their members are read when they are touched.
+"""Copy projects and groups whose members are read on demand.
 
-Whoever begins to log asks for its project, and needs none of the thousands of trials in there.
+A script that begins to log asks for its project, but needs none of its thousands of trials.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from track.structure import Project, TrialGroup
 
 
 class _LaterProject(Project):
-    """A project whose groups and trials are read together. It is an ordinary one then."""
+    """A project whose groups and trials are read on first use; then it becomes an ordinary one."""
 
     def __getattr__(self, name: str) -> Any:
         if "_read" not in self.__dict__ or name not in ("groups", "trials"):
@@ -32,7 +32,7 @@ class _LaterProject(Project):
 
 
 class _LaterGroup(TrialGroup):
-    """A group the uids of whose trials are read later. It is an ordinary one then."""
+    """A group whose trial uids are read on first use; then it becomes an ordinary one."""
 
     def __getattr__(self, name: str) -> Any:
         if "_read" not in self.__dict__ or name != "trials":
@@ -51,20 +51,20 @@ class _LaterGroup(TrialGroup):
 
 
 def _whole(home: Any) -> Any:
-    """Return a project or group that has read what belongs to it."""
+    """Return a project or group after reading its members."""
     getattr(home, "trials")  # noqa: B009 - for its effect
     return home
 
 
 def copy_project_later(project: Project, read: Callable[[], Project]) -> Project:
-    """Return a fresh project, of which what belongs to it is read later.
+    """Return a copy of a project whose members are read on demand.
 
     Parameters
     ----------
     project
-        what is copied
+        the project to copy
     read
-        returns a copy of it with all that belongs to it
+        returns a copy with all members
     """
     metadata = to_plain(project.metadata)
     later = _LaterProject(name=project.name, description=project.description, metadata=metadata)
@@ -74,7 +74,7 @@ def copy_project_later(project: Project, read: Callable[[], Project]) -> Project
 
 
 def copy_group_later(group: TrialGroup, read: Callable[[], TrialGroup]) -> TrialGroup:
-    """Return a fresh group in the same way."""
+    """Return a copy of a group in the same way."""
     fields = group._uid, group.name, group.description, to_plain(group.metadata)
     later = _LaterGroup(*fields, project_id=group.project_id)
     del later.trials

@@ -46,19 +46,19 @@ from track.projections.trials import (
 from track.structure import Project, Trial, TrialGroup, get_status
 
 FOLDS_VERSION = 8
-"""Raised whenever the same events fold into something else than before: old snapshots are void."""
+"""The version of the folds; increment it when the same events give another result."""
 
 _NS = 1e-9
 
 
 class Objects(Index):
-    """Every project, group and trial, as of :attr:`position`.
+    """All projects, groups and trials as of :attr:`position`.
 
-    The objects in here are the projection's own: hand out copies (:func:`copy_trial` and so on).
+    The objects belong to the projection: give only copies (:func:`copy_trial`, …) to callers.
     """
 
     def apply(self, recorded: Recorded) -> None:
-        """Fold one event in. Unknown events, and events of unknown subjects, change nothing."""
+        """Apply one event. Unknown events, and events of unknown subjects, change nothing."""
         if recorded.position <= self.position:
             return
         self.find_stream(recorded.stream)
@@ -73,11 +73,11 @@ class Objects(Index):
                 fold(self, recorded, recorded.event)
         except Unusable:
             raise
-        except Exception:  # noqa: BLE001 - whatever is wrong with one event, the others stay readable
+        except Exception:  # noqa: BLE001 - an invalid event must not make the others unreadable
             insort(self.failed_events, recorded.position)
 
     def apply_columns(self, columns: Columns, positions: Sequence[int]) -> None:
-        """Fold in many metrics events at once; the same as applying each, in order."""
+        """Apply many events with metrics at once, with the same result as one by one."""
         if positions[-1] <= self.position:
             return
         parts = [*by_stream(columns, positions)]
@@ -98,7 +98,7 @@ class Objects(Index):
                     add_column(trial.metrics, name, rows.steps, values, stamps)
 
     def find_stream(self, stream: int) -> None:
-        """Have what an event is about among the objects, if it is kept somewhere else."""
+        """Load the subject of a stream if it is kept in storage."""
 
 
 # Folds: one function per event type, (objects, recorded, event) -> None.
@@ -142,12 +142,12 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
 
 
 def _check_identity(uid: Any, *parents: Any) -> None:
-    """Make sure that an object can be found, and sorted among others, before it is anywhere.
+    """Check that an object can be indexed and sorted, before it is added.
 
     Raises
     ------
     TypeError
-        it cannot
+        a uid has the wrong type
     """
     if not isinstance(uid, str):
         raise TypeError(f"a uid must be a text, not {type(uid).__name__}")
@@ -192,7 +192,7 @@ def _heartbeat(objects: Objects, recorded: Recorded, event: Heartbeat) -> None:
 
 
 def _touched(fold: Callable[[Objects, Trial, Recorded, Any], None]) -> Callable[..., None]:
-    """Make a fold over a trial: find it, count the change, note when it was."""
+    """Make a fold over a trial that finds it, counts the change and notes its time."""
 
     def touch_and_fold(objects: Objects, recorded: Recorded, event: Any) -> None:
         trial = objects.trial_on(recorded.stream)
@@ -245,7 +245,7 @@ def _chrono_finished(
 
 
 def _chrono_of(trial: Trial, name: str, spec: AggregatorSpec) -> Aggregator:
-    """Return what accumulates the times of a chrono, made of the plain numbers there may be."""
+    """Return the aggregator of a chrono, created from its plain numbers if necessary."""
     chrono = trial.chronos.get(name)
     if isinstance(chrono, Aggregator):
         return chrono
@@ -255,7 +255,7 @@ def _chrono_of(trial: Trial, name: str, spec: AggregatorSpec) -> Aggregator:
 
 
 def build_chrono(spec: AggregatorSpec) -> Aggregator:
-    """Return what accumulates the times of a chrono: every time counts unless it says otherwise."""
+    """Return a new aggregator of a chrono; by default it counts all times."""
     return StatAggregator(skip_obs=0) if spec is None else build(*spec)
 
 

@@ -18,7 +18,7 @@ from track.containers.series import StepSeries
 from track.errors import QueryError
 
 BRACKETS = r"""\[(?:"(?:[^"\\]|\\.)*"|'[^']*'|-?[0-9]+)\]"""
-"""The regular expression for a key in brackets."""
+"""A regular expression for a key in brackets."""
 
 _BRACKETS = re.compile(f"({BRACKETS})")
 _PLAIN = re.compile(r"""[^\s.,\[\]"'=!<>~]+""")
@@ -28,11 +28,11 @@ _INTEGER = re.compile("-?[0-9]{1,20}")
 _FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}(?:e[+-]?[0-9]{1,3})?")
 
 _MOST_JOINED = 32
-"""The most dots in a name that more keys follow; it bounds the cost of queries by others."""
+"""The most keys that are joined to one name, which limits the cost of queries."""
 
 _SECTIONS = ("parameters", "metrics", "metadata", "tags", "chronos")
 _BY_STEP = ("metrics", "chronos")
-"""Below a name in these sections there are steps or statistics, not names."""
+"""The sections whose names are followed by steps or statistics, not by names."""
 
 _HINTS = 3
 _LISTED = 8
@@ -87,7 +87,7 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
         if isinstance(place, int) and -len(value) <= place < len(value):
             return look_up(value[place], keys[1:])
     elif isinstance(value, Mapping):
-        # Dots and brackets may be part of a name; the longest match wins.
+        # Dots and brackets may be part of a name, so try the longest name first.
         for length in (len(keys), *range(min(len(keys) - 1, _MOST_JOINED), 0, -1)):
             name = "".join(key.written for key in keys[:length]).removeprefix(".")
             for known in (
@@ -115,7 +115,7 @@ def _as_number(text: str) -> Any:
 
 
 def is_known(path: str, items: Collection[Any]) -> bool:
-    """Return whether any of the objects has a value at a path; a step need not be reached yet."""
+    """Return whether any of the objects has a value at a path, apart from steps not reached yet."""
     first, *keys = parse_path(path)
     return any(_leads_on(getattr(item, first.text, None), keys) for item in items)
 

@@ -14,32 +14,32 @@ from track.journals.journal import Batch, Journal
 _LONGEST_RUN = 2048
 
 FEWEST_MIXED = 4 * FEWEST
-"""Fewer events than this are not worth sorting by their trials."""
+"""The least number of events that are worth sorting by trial."""
 
 
 class Projection(Protocol):
-    """A fold of events, and how far it got.
+    """A fold of events, with the position it has reached.
 
     Applying an event at or before :attr:`position` changes nothing, so replaying is always safe.
     """
 
     position: int
-    """The checkpoint: position of the last event applied."""
+    """The position of the last event applied."""
 
     def apply(self, recorded: Recorded) -> None:
-        """Fold one event in."""
+        """Apply one event."""
 
     def apply_columns(self, columns: Columns, positions: Sequence[int]) -> None:
-        """Fold in many events, each of which is at one of ``positions``."""
+        """Apply many events, given with their positions."""
 
 
 def catch_up(projection: Projection, journal: Journal) -> None:
-    """Fold in what was appended since the projection's checkpoint."""
+    """Apply the events after the position of a projection."""
     fold(projection, journal.read_batches(projection.position))
 
 
 def fold(projection: Projection, batches: Iterable[Batch]) -> None:
-    """Fold in events, as a journal yields them."""
+    """Apply the batches of events of a journal."""
     for positions, payloads in batches:
         for start, end in _runs(payloads):
             piece = positions[start:end], payloads[start:end]
@@ -49,7 +49,7 @@ def fold(projection: Projection, batches: Iterable[Batch]) -> None:
 
 
 def _fold_alike(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> bool:
-    """Fold in events if all of them are of one shape. Whether they are."""
+    """Apply events if all of them have one shape, and return whether they have."""
     columns = decode_columns(payloads)
     if columns is not None:
         projection.apply_columns(columns, positions)
@@ -59,7 +59,7 @@ def _fold_alike(projection: Projection, positions: Sequence[int], payloads: list
 def _stretches(
     positions: Sequence[int], payloads: list[bytes]
 ) -> Iterator[tuple[Sequence[int], list[bytes]]]:
-    """Yield events in their order: metrics that follow each other, and what is between them."""
+    """Yield runs of consecutive metrics events and the events between them, in order."""
     if len(payloads) < FEWEST_MIXED:
         yield positions, payloads
         return
@@ -70,10 +70,10 @@ def _stretches(
 
 
 def _fold_mixed(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> None:
-    """Fold in events of several shapes.
+    """Apply events of several shapes.
 
-    Where they are metrics of several trials, those of each trial are folded in together: what
-    happens to different trials commutes.
+    Metrics of several trials are sorted by trial and applied together, since events of different
+    trials may be applied in any order.
     """
     if len(payloads) >= FEWEST_MIXED and is_metrics(payloads[0]):
         by_stream: dict[bytes, tuple[list[int], list[bytes]]] = {}
@@ -100,12 +100,12 @@ def _fold_each(projection: Projection, positions: Sequence[int], payloads: list[
 
 
 def _runs(payloads: list[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield bounds of payloads of equal length, as long as a cache likes them, and of the rest."""
+    """Yield the bounds of runs of payloads of equal length, limited to the processor's cache."""
     start = end = 0
     for _, group in groupby(map(len, payloads)):
         first, end = end, end + len(list(group))
         if end - first < FEWEST:
-            continue  # not worth a look at their shape: they join what is around them
+            continue  # too few to compute a shape, so they join their neighbours
         if start < first:
             yield start, first
         for start in range(first, end, _LONGEST_RUN):

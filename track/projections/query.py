@@ -1,9 +1,9 @@
 """Match objects with queries, which are dictionaries of conditions.
 
 A query maps dotted paths to values or to ``{operator: operand}``. The first name of a path is an
-attribute of the object, the others are keys of dictionaries (``metrics.loss.3``: at step 3) or
-places in lists (``metrics.loss.-1``: the last one), see :mod:`track.projections.paths`; what is
-missing is None. A condition that cannot apply to what it finds (``None < 3``) does not match.
+attribute of the object. The others are keys of dictionaries (``metrics.loss.3``: at step 3) or
+indexes of lists (``metrics.loss.-1``: the last value), see :mod:`track.projections.paths`. A
+missing value is None. A condition that does not apply to a value (``None < 3``) does not match.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from track.structure import Status
 from track.utils.expressions import Expression, is_short, search
 
 _LONGEST_SEARCH_S = 10.0
-"""How long one text may be searched for a regular expression."""
+"""The time limit for searching one text in seconds."""
 
 _MOST_CONDITIONS, _MOST_NESTED = 1000, 40
-"""In a query whose size is limited."""
+"""The limits for queries of limited size."""
 
 Query = Mapping[str, Any] | Iterable[tuple[str, Any]] | None
 
@@ -47,40 +47,40 @@ def execute_query(obj: Any, query: Query) -> bool:
     try:
         return _holds_all(obj, query)
     except NotSearchedYet:
-        return False  # whoever limits queries looks again
+        return False  # the watch repeats the query later
 
 
 class NotSearchedYet(Exception):
-    """A long search is wanted, and happens later."""
+    """A regular expression needs a long search, which is done later."""
 
 
 class Watch(Protocol):
-    """Whoever limits what queries cost."""
+    """Limits the cost of queries."""
 
     def check(self) -> None:
-        """Raise an error if it was too much already. This is called for each condition."""
+        """Raise an error if the query has cost too much. Called for each condition."""
 
     def has(self, expression: Expression, text: str | bytes) -> bool:
-        """Return whether an expression that may take long is found in a text.
+        """Return whether an expression that may take long matches a text.
 
         Raises
         ------
         NotSearchedYet
-            it is not known yet, so that the object does not match for now
+            the result is not known yet, so the object does not match for now
         """
 
 
 watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
-"""Watches over the queries of this thread."""
+"""The watch over the queries of the current thread."""
 
 
 def check_size(query: Query) -> None:
-    """Check that a query is one of a reasonable size.
+    """Check the size of a query.
 
     Raises
     ------
     QueryError
-        it has too many conditions, or is nested too deeply
+        the query has too many conditions, or is nested too deeply
     """
     waiting: list[tuple[Any, int]] = [(query, 1)]
     count = 0
@@ -107,16 +107,15 @@ def _holds_all(obj: Any, query: Query) -> bool:
 
 
 def check_paths(query: Query, kind: str, items: Collection[Any]) -> None:
-    """Make sure that each path of a query leads to something in some object.
+    """Check that each path of a query exists in some object.
 
-    People who look are told of a name that nothing has; programs that search get no match. What is
-    asked for with ``{"$exists": False}`` need not be anywhere, and steps need not have been
-    reached.
+    This catches misspelt names for interactive users; programs get no match instead. Paths with
+    ``{"$exists": False}`` may be missing, and steps may not have been reached yet.
 
     Raises
     ------
     QueryError
-        one does not; the message says what may have been meant
+        a path does not exist; the message suggests others
     """
     for path, condition in _conditions(query):
         if path in ("$and", "$or"):
@@ -130,21 +129,21 @@ def check_paths(query: Query, kind: str, items: Collection[Any]) -> None:
 
 
 def check_path(path: str, what: str, items: Collection[Any]) -> None:
-    """Make sure that a path leads to something in some object.
+    """Check that a path exists in some object.
 
     Parameters
     ----------
     path
-        below an attribute that all of them have
+        a path below an attribute of all objects
     what
-        is told, when it does not
+        the beginning of the error message
     items
-        the objects; where there are none, every path will do
+        the objects; without any, every path is accepted
 
     Raises
     ------
     QueryError
-        it does not
+        the path does not exist
     """
     if len(parse_path(path)) > 1 and items and not is_known(path, items):
         raise QueryError(f"{what}: {hint(path, items)}")
@@ -167,7 +166,7 @@ def _matches(obj: Any, path: str, condition: Any) -> bool:
 
 
 def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
-    """Return whether there is something at a path, and what."""
+    """Return whether a path exists, and its value."""
     first, *keys = parse_path(path)
     name = "uid" if first.text == "_uid" else first.text
     try:
@@ -218,7 +217,7 @@ def _apply(name: str, value: Any, operand: Any) -> bool:
 
 
 def _is(value: Any, wanted: Any) -> bool:
-    # A status of the user's own is equal to its name by itself.
+    # A custom status is already equal to its name.
     by_name = isinstance(value, Status) and isinstance(wanted, str) and str(value) == wanted
     return by_name or bool(value == wanted)
 
@@ -229,7 +228,7 @@ def _is_in(value: Any, operand: Iterable[Any]) -> bool:
         if value == item:
             return True
         if isinstance(item, str):
-            text = str(value) if text is None else text  # of a large value that takes long
+            text = str(value) if text is None else text  # slow for a large value, so done once
             if text == item:
                 return True
     return False
@@ -249,12 +248,12 @@ def _has(value: Any, pattern: Any) -> bool:
 
 
 def search_within(expression: Expression, text: str | bytes, seconds: float) -> bool:
-    """Return whether an expression is found in a text.
+    """Return whether an expression matches anywhere in a text.
 
     Raises
     ------
     QueryError
-        it takes too long, or is none
+        the search takes too long, or the expression is invalid
     """
     try:
         return search(expression, text, seconds)

@@ -1,8 +1,8 @@
 """Write the report JSON from state, piece by piece.
 
-The report is a list of projects with their groups and trials, as
-:mod:`track.serialization` writes them, and valid JSON whatever was logged: NaN and the infinities
-are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
+The report is a list of projects with their groups and trials in the form of
+:mod:`track.serialization`. It is valid JSON for any logged values: NaN and the infinities become
+the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from track.serialization import to_json
 from track.structure import Project, Trial
 
 REPORT_VERSION = 1
-"""Raised whenever the same objects are written as another text than before."""
+"""The version of the text; increment it when the same objects are written differently."""
 
 ORPHANS = "orphan"
-"""The project under which trials made without one are shown."""
+"""The project of trials without one in the report."""
 
 _MOST_BITS = 10_000
-"""Python refuses to write longer integers in decimal digits."""
+"""The size of integers above which Python refuses to convert them to text."""
 
 _BLOCK = 8192
-"""Items of a long list or series that are written at a time."""
+"""The number of items of a list or series that are written at a time."""
 
 
 class _Order(NamedTuple):
-    """When each was made: its place among all."""
+    """The ranks of objects in the order of creation."""
 
     trials: dict[str, int]
     groups: dict[str, int]
@@ -45,14 +45,14 @@ class _Order(NamedTuple):
 def render_report(
     objects: Objects, text_of: Callable[[Trial], Iterable[str]] | None = None
 ) -> Iterator[str]:
-    """Yield the text of the report: projects, groups and trials in the order they were made.
+    """Yield the text of the report, with projects, groups and trials in the order of creation.
 
     Parameters
     ----------
     objects
-        what the report is of
+        the objects to write
     text_of
-        returns the text of a trial, in pieces; by default :func:`render_trial`
+        returns the text of a trial in pieces; by default :func:`render_trial`
     """
     text_of = text_of or render_trial
     order = _Order(
@@ -95,7 +95,7 @@ def _render_project(
 
 
 def render_trial(trial: Trial) -> Iterator[str]:
-    """Yield the text of a trial in full."""
+    """Yield the text of a whole trial."""
     metrics = trial.metrics
     head = to_json(_without_metrics(trial))
     tail = {key: head.pop(key) for key in ("chronos", "errors", "status", "failure") if key in head}
@@ -114,7 +114,7 @@ def _without_metrics(trial: Trial) -> Trial:
 
 
 def _render_metric(metric: Any) -> Iterator[str]:
-    """Yield the text of a metric without ever holding all of it."""
+    """Yield the text of a metric in pieces."""
     chunks = metric.chunks() if isinstance(metric, StepSeries) else None
     if chunks is not None:
         yield "{"
@@ -159,14 +159,14 @@ def _blocks(items: Iterable[Any], make: type[Any]) -> Iterator[Any]:
 def dumps(value: Any, indent: int | None = None) -> str:
     """Write any value as valid JSON text."""
     try:
-        # Most values are plain; the copy that makes them so costs more than the text.
+        # Most values are plain, and converting the others first would cost more than the text.
         return json.dumps(value, allow_nan=False, indent=indent)
     except (ValueError, TypeError):
         return json.dumps(plain(value), allow_nan=False, indent=indent)
 
 
 def plain(value: Any) -> Any:
-    """Copy a value into what JSON can hold."""
+    """Convert a value to one that JSON can represent."""
     value = to_json(value) if not isinstance(value, Mapping) else value
     if isinstance(value, float):
         return value if isfinite(value) else _NOT_FINITE.get(value, "NaN")

@@ -1,8 +1,8 @@
 """Convert projects, groups and trials to rows of bytes and back, for the cache.
 
-A row has three parts. The *head* is what must be known of a subject before anything is decided: who
-it is, and where it belongs. The *metrics* are where the series of a trial are, and what a list
-shows of them. The *body* is everything else. Each is unpacked when it is looked at.
+A row has three parts. The *head* has the identity of a subject and its place, which decisions need.
+The *metrics* have the locations of a trial's series and the summaries that lists show. The *body*
+has everything else. Each part is unpacked when it is used.
 """
 
 from __future__ import annotations
@@ -22,44 +22,44 @@ from track.projections.trials import LAST_CHANGE, UPDATE_COUNT, is_part, stream_
 from track.structure import Project, Trial, TrialGroup, get_status
 
 _PLAIN, _AGGREGATOR, _SERIES, _STORED, _FLOATS = range(5)
-"""How a value is written: as itself, an aggregator, items with stamps, a stored series, floats."""
+"""Forms of a value: plain, an aggregator, items with stamps, a stored series, floats."""
 
 _FEWEST_FLOATS = 64
-"""From how many floats on a list is worth an array."""
+"""The least number of floats that are stored as an array."""
 
 PROJECT, GROUP, TRIAL, PART = range(4)
-"""What a row is of."""
+"""The kinds of subjects of rows."""
 
 NO_STREAM = 2**64 - 1
-"""Stands for the stream of a subject that no event is about any more."""
+"""The stream of a subject without events."""
 
 _NOTHING = b"\x90"
 """An empty list."""
 
 Subject = Project | TrialGroup | Trial
 Owner = tuple[str, str]
-"""Uid of a trial, and the name of one of its metrics."""
+"""The uid of a trial, and the name of one of its metrics."""
 
 StoreSeries = Callable[[Owner, StepSeries], list[Any] | None]
-"""Stores a series and returns what it takes to find it again; None if it has no columns."""
+"""Stores a series and returns the values to find it, None if it is not in columns."""
 
 FindSeries = Callable[[Owner, list[Any]], Stored]
-"""Returns the stored series that is found with such values."""
+"""Returns the stored series for such values."""
 
 
 class Entry(NamedTuple):
-    """What a directory of rows has of each.
+    """The entry of a row in the directory.
 
     Attributes
     ----------
     kind
-        of what it is
+        the kind of the subject
     name
-        64 bits that tell it from the others of its kind
+        64 bits that identify the subject among those of its kind
     stream
-        of the events about it, :data:`NO_STREAM` if there are none
+        the stream of its events, :data:`NO_STREAM` if there are none
     digest
-        64 bits that the revisions of a trial have in common
+        64 bits that the revisions of a trial share
     """
 
     kind: int
@@ -69,7 +69,7 @@ class Entry(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What is kept of a subject: a number from 1 on, and three parts in msgpack."""
+    """The stored form of a subject: a number from 1 on, and three parts in msgpack."""
 
     number: int
     head: bytes
@@ -78,26 +78,26 @@ class Row(NamedTuple):
 
 
 def name_of(kind: int, uid: str) -> int:
-    """Return the 64 bits that tell a subject from the others of its kind."""
+    """Return 64 bits that identify a subject among those of its kind."""
     return stream_id(("project", "group", "trial", "part")[kind], uid)
 
 
 def digest_of(trial_hash: str) -> int:
-    """Return the 64 bits that the revisions of a trial have in common."""
+    """Return 64 bits that the revisions of a trial share."""
     return stream_id("hash", trial_hash)
 
 
 class RowWriter:
-    """Writes the rows of subjects as they are now.
+    """Writes the rows of subjects in their current state.
 
     Parameters
     ----------
     objects
-        among which they are
+        all objects
     store
-        stores their series
+        stores the series
     alone
-        whether trials are written without where they belong
+        whether trials are written without their projects and groups
     """
 
     def __init__(self, objects: Objects, store: StoreSeries, *, alone: bool = False) -> None:
@@ -110,7 +110,7 @@ class RowWriter:
             self._started.setdefault(stream, []).append([name, at])
 
     def row(self, subject: Subject) -> tuple[Entry, tuple[bytes, bytes, bytes]]:
-        """Return what the directory has of a subject, and the parts of its row."""
+        """Return the directory entry of a subject and the parts of its row."""
         uid = subject.uid
         stream, digest = self._objects.stream_of.get(id(subject)), 0
         metrics: list[Any] = []
@@ -133,7 +133,7 @@ class RowWriter:
         return entry, (self._pack(head), self._pack(metrics), self._pack(body))
 
     def known_of(self, stream: int | None) -> list[Any]:
-        """Return what is known of a stream whatever it is about."""
+        """Return the state of a stream that does not depend on its subject."""
         if stream is None:
             return [[], [], None]
         beats = self._objects.heartbeats.get(stream, {})
@@ -147,14 +147,14 @@ class RowWriter:
     def _trial(self, trial: Trial) -> tuple[list[Any], list[Any], list[Any]]:
         objects, uid, status = self._objects, trial.uid, trial.status
         projects, groups = ([], []) if self._alone else homes_of(objects, trial)
-        # Nothing is known of where an erased trial belongs.
+        # The place of an erased trial is unknown.
         homes = [*map(sorted, objects.archived[uid] or ())] if uid in objects.archived else None
         head = [trial._hash, trial.revision, trial.group_id, trial.project_id, trial.name]
         head += [None if status is None else [status.name, status.value]]
         head += [projects, groups, homes, objects.created.get(uid)]
         metrics = self._values(uid, trial.metrics)
         found = [[name, *written] for name, *written in metrics if written[0] == _STORED]
-        # What is no column may be large, so it is where nobody looks for a list.
+        # Metrics without columns may be large, so they go to the body, which lists do not read.
         others = [] if len(found) == len(metrics) else metrics
         body = [
             *(trial.description, trial.tags, trial.version, trial.parameters),
@@ -182,7 +182,7 @@ class RowWriter:
     def _pack(self, values: list[Any]) -> bytes:
         try:
             return self._pack_fast(values)
-        except Exception:  # noqa: BLE001 - the careful way knows what to do, or says what is wrong
+        except Exception:  # noqa: BLE001 - the careful way below handles or names the cause
             return pack_values(values, ())
 
 
@@ -194,9 +194,9 @@ def homes_of(objects: Objects, trial: Trial) -> tuple[list[str], list[str]]:
 
 
 class UnreadTrial(Trial):
-    """A trial of which parts are unpacked when they are looked at.
+    """A trial whose parts are unpacked on demand.
 
-    It becomes an ordinary trial when everything but its metrics was.
+    It becomes an ordinary trial once everything but its metrics is unpacked.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -212,7 +212,7 @@ class UnreadTrial(Trial):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         self.read()
-        return self.__reduce_ex__(protocol)  # that of a trial, which it is by now
+        return self.__reduce_ex__(protocol)  # it is an ordinary trial by now
 
     def __repr__(self) -> str:
         self.read()
@@ -229,7 +229,7 @@ class UnreadTrial(Trial):
         description, tags, version, parameters = plain
         identity = known["_hash"], known["revision"], known["name"], description, tags, version
         self.__dict__.clear()
-        self.__class__ = Trial  # type: ignore[assignment]  # as if it had been made only now
+        self.__class__ = Trial  # type: ignore[assignment]  # it becomes an ordinary trial
         self.__init__(  # type: ignore[misc]
             *(*identity, known["group_id"], known["project_id"], parameters),
             *(_revive(uid, metadata, find), metrics, _revive(uid, chronos, find)),
@@ -247,11 +247,11 @@ def unread_trial(own: list[Any], row: Row, find: FindSeries) -> Trial:
     Parameters
     ----------
     own
-        what the head has of the trial itself
+        the part of the head about the trial itself
     row
-        the others of its parts
+        the row
     find
-        finds stored series
+        returns stored series
     """
     trial = UnreadTrial.__new__(UnreadTrial)
     known = trial.__dict__
@@ -259,15 +259,15 @@ def unread_trial(own: list[Any], row: Row, find: FindSeries) -> Trial:
     known["name"], status = own[4:6]
     known["status"] = None if status is None else get_status(*status)
     known["_packed"], known["_find"], known["_source"] = row.body, find, None
-    # Nothing is in there if there are no metrics, or others than those in columns.
+    # The part is empty if there are no metrics, or any that are not in columns.
     known["_packed_metrics"] = None if row.metrics == _NOTHING else row.metrics
     return trial
 
 
 def state_of(trial: Trial) -> Any:
-    """Return what tells the state of a trial from its others: equal ones are equal.
+    """Return a value that changes whenever a trial changes.
 
-    If nobody looked at it yet, those are the bytes that it is unpacked from.
+    For an unread trial, this is the bytes that it will be unpacked from.
     """
     known = trial.__dict__
     if "_packed" in known and "_metrics" not in known:
@@ -284,7 +284,7 @@ def last_values(trial: Trial) -> dict[str, Any] | None:
 
 
 _LAST_VALUE = 3
-"""Where the last value is among what finds a stored series."""
+"""The index of the last value among the values that find a stored series."""
 
 
 def _revive(uid: str, items: Iterable[list[Any]], find: FindSeries) -> dict[str, Any]:
@@ -304,7 +304,7 @@ def _revive_value(find: FindSeries, owner: Owner, kind: int, *written: Any) -> A
 
 
 def little_endian(column: array[Any]) -> bytes:
-    """Return the bytes of a column, the same on every machine."""
+    """Return the bytes of a column in little-endian order."""
     if sys.byteorder == "big":
         column = column[:]
         column.byteswap()
@@ -312,7 +312,7 @@ def little_endian(column: array[Any]) -> bytes:
 
 
 def from_little_endian(typecode: str, data: bytes | memoryview) -> array[Any]:
-    """Return the column of some bytes."""
+    """Return the column stored in bytes."""
     column: array[Any] = array(typecode)
     column.frombytes(data)
     if sys.byteorder == "big":

@@ -11,9 +11,9 @@ _NS = 1e9
 
 
 def started_at(recorded: Recorded, event: TrialStarted) -> int:
-    """Return when a trial started, which may be recorded later, in nanoseconds.
+    """Return the start of a trial in nanoseconds, which may be before its event.
 
-    What an event says is not to be trusted: a wait that is none, or longer than time, is left out.
+    The wait in the event may be invalid or impossibly long, and is ignored then.
     """
     waited = event.waited
     if not isinstance(waited, (int, float)) or not waited > 0:
@@ -22,7 +22,7 @@ def started_at(recorded: Recorded, event: TrialStarted) -> int:
 
 
 def add_runtime(trial: Trial, elapsed: float) -> None:
-    """Add how long an attempt took to what the attempts before it took."""
+    """Add the duration of an attempt to those of the earlier attempts."""
     before = trial.chronos.get("runtime")
     others = {name: chrono for name, chrono in trial.chronos.items() if name != "runtime"}
     total = elapsed + before if isinstance(before, (int, float)) else elapsed
@@ -30,5 +30,5 @@ def add_runtime(trial: Trial, elapsed: float) -> None:
 
 
 def known_failure(failure: Any) -> dict[str, str] | None:
-    """Return what an event says of a failure; a redaction may leave something else in its place."""
+    """Return the failure in an event, None if it is invalid, as after a redaction."""
     return failure if isinstance(failure, dict) else None

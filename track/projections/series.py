@@ -13,18 +13,18 @@ from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, 
 from track.containers.series import StepSeries
 
 _FEWEST_BUCKETS = 4
-"""One chunk in so many of the points that are asked for is a bucket of its own."""
+"""With fewer chunks than a quarter of the buckets, a sample is made from the points."""
 
 
 class FloatColumn(array):  # type: ignore[type-arg]  # arrays take no type argument in Python 3.10
-    """An array of floats; called, as ``values()`` of a mapping is, it is iterated."""
+    """An array of floats that can also be called, like ``values()`` of a mapping."""
 
     def __call__(self) -> FloatColumn:
         return self
 
 
 class ExactColumn(list[Any]):
-    """A list of values of any type, which can be called, too."""
+    """A list of values of any type that can also be called."""
 
     def __call__(self) -> ExactColumn:
         return self
@@ -33,26 +33,26 @@ class ExactColumn(list[Any]):
 class Series(Mapping[Any, Any]):
     """The values of a metric by step: a read-only mapping, equal to the dictionary of its items.
 
-    It is a view of columns that are read from the store when they are touched. Its length, its last
-    value and a sample of it need none of them.
+    It is a view of columns that are read from the store on demand. Its length, its last value and a
+    sample need no columns.
 
     Attributes
     ----------
     steps
-        in the order of the series: an ``array`` of n 64-bit integers (typecode ``q``), growing
+        the steps in order: an ``array`` of n 64-bit integers (typecode ``q``), growing
     times
-        when each value was logged: an ``array`` of n 64-bit integers (``q``), nanoseconds since
+        the times of logging: an ``array`` of n 64-bit integers (``q``), nanoseconds since
         1970-01-01 UTC. Clocks may go backwards, and so may these
     values
-        an ``array`` of n 64-bit floats (``d``). As of other mappings, it can be called
+        an ``array`` of n 64-bit floats (``d``), which can also be called as a method
 
     Notes
     -----
-    NumPy, Arrow and pandas take these as they are, without a Python object per value:
-    ``numpy.frombuffer(series.values)``. Changing one changes this view, and nothing else.
+    NumPy, Arrow and pandas use these without a Python object per value:
+    ``numpy.frombuffer(series.values)``. Changing an array changes only this view.
 
-    A metric whose steps are no growing integers, or whose values are not all floats, is exact, too:
-    then ``steps`` and ``values`` are lists, in the order of a dictionary in which it was logged.
+    If steps are not growing integers, or values are not all floats, ``steps`` and ``values`` are
+    lists of the exact values in the order of logging.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Series(Mapping[Any, Any]):
 
     @classmethod
     def of(cls, series: StepSeries) -> Series:
-        """Return a view of a series as it is now."""
+        """Return a view of the current state of a series."""
         parts = series.unstored()
         if parts is None:
             return cls((), series.copy())
@@ -80,7 +80,7 @@ class Series(Mapping[Any, Any]):
 
     @classmethod
     def of_list(cls, values: Sequence[Any]) -> Series:
-        """Return a view of values that were logged without a step: their places are the steps."""
+        """Return a view of values without steps, which uses their indexes as steps."""
         return cls((), StepSeries.of_items((i, v, Stamp()) for i, v in enumerate(values)))
 
     # Columns
@@ -133,7 +133,7 @@ class Series(Mapping[Any, Any]):
         return stored + sum(chunk.summary.length for chunk in self._tail)
 
     def __getitem__(self, step: Any) -> Any:
-        """Return the value at a step; of a slice, the series of the steps in it."""
+        """Return the value at a step, or the series of the steps in a slice."""
         if isinstance(step, slice):
             if step.step is not None:
                 raise ValueError("a slice of a series has no stride: use sample() to thin it out")
@@ -150,7 +150,7 @@ class Series(Mapping[Any, Any]):
         raise KeyError(step)
 
     def _between(self, start: Any, stop: Any) -> Series:
-        """Return the series of the steps from one on and before another."""
+        """Return the series of steps from ``start`` to before ``stop``."""
         if self._exact is not None:
             kept = [
                 (step, value, self._exact.stamps()[step])
@@ -184,7 +184,7 @@ class Series(Mapping[Any, Any]):
             return NotImplemented
         return len(self) == len(other) and dict(self.items()) == dict(other.items())
 
-    __hash__ = None  # type: ignore[assignment]  # as a dictionary
+    __hash__ = None  # type: ignore[assignment]  # like a dictionary
 
     def __repr__(self) -> str:
         return f"Series({self.to_dict()!r})"
@@ -195,12 +195,12 @@ class Series(Mapping[Any, Any]):
         return _of_columns, tuple(self.points())
 
     def to_dict(self) -> dict[Any, Any]:
-        """Return a dictionary of its own."""
+        """Return a new dictionary with the items."""
         return dict(self.items())
 
     @property
     def last(self) -> Any:
-        """Return the last value, None without any, without reading the others."""
+        """Return the last value without reading the others, None if empty."""
         if self._exact is not None:
             item = self._exact.last_item()
             return None if item is None else item[1]
@@ -209,20 +209,20 @@ class Series(Mapping[Any, Any]):
         return self._stored.last_value if self._stored is not None and self._stored.count else None
 
     def points(self) -> Points:
-        """Return its points, read anew; none of a series that has no columns."""
+        """Return a new copy of the points, empty for a series without columns."""
         points = Points.empty()
         for chunk in self._chunks:
             points.add(chunk.points())
         return points
 
     def chunks(self) -> Sequence[Chunk] | None:
-        """Return the pieces that it is read in; None when it has no columns."""
+        """Return the chunks of the series, None if it has no columns."""
         return None if self._exact is not None else self._chunks
 
-    # Less of it
+    # Parts
 
     def begins(self, count: int) -> Series:
-        """Return the series of so many of the first points: as it was when it had no more."""
+        """Return the series of the first ``count`` points, as it was when it had no more."""
         chunks: list[Chunk] = []
         for chunk in self._chunks:
             length = chunk.summary.length
@@ -233,12 +233,12 @@ class Series(Mapping[Any, Any]):
         return Series(chunks)
 
     def until(self, *, position: int | None = None, at_ns: int | None = None) -> Series:
-        """Return the series as it stood at a position of the journal, or at a time.
+        """Return the series as of a position of the journal, or a time.
 
         Parameters
         ----------
         position
-            of the last event wanted
+            the position of the last event to include
         at_ns
             wall time in nanoseconds since 1970-01-01 UTC, of the last point wanted. Where a clock
             went backwards, those before that point are taken whatever their times
@@ -246,7 +246,7 @@ class Series(Mapping[Any, Any]):
         Raises
         ------
         ValueError
-            it has no columns, so a value may have taken the place of an earlier one
+            the series has no columns, so values may have replaced earlier ones
         """
         if self._exact is not None:
             raise ValueError("this series does not hold its earlier states: read its journal")
@@ -263,20 +263,20 @@ class Series(Mapping[Any, Any]):
         return Series(chunks if at_ns is None else _until_time(chunks, at_ns))
 
     def sample(self, n: int, *, first: Any = None, last: Any = None) -> Series:
-        """Return about ``n`` of the points at most, among them every extreme.
+        """Return a sample of at most about ``n`` points that includes all extremes.
 
         Parameters
         ----------
         n
-            how many points are wanted, at least 2
+            the approximate number of points, at least 2
         first, last
-            the steps to begin and to end with, both included; by default, those of the series
+            the first and the last step, both included; by default those of the series
 
         Returns
         -------
-        A series of the first and the last point, and of the points with the least and the largest
-        value of each of ``n / 2`` buckets of neighbours. A bucket with NaN in it keeps the first of
-        them, so that gaps stay gaps. A series that is no longer than ``n`` is returned as it is.
+        A series of the first and the last point, and of the points with the smallest and the
+        largest value of each of ``n / 2`` buckets of neighbours. A bucket with NaN keeps the first
+        NaN, so that gaps stay visible. A series no longer than ``n`` is returned unchanged.
 
         Raises
         ------
@@ -315,7 +315,7 @@ class Series(Mapping[Any, Any]):
 
 
 class _Items(ItemsView[Any, Any]):
-    """The items, read piece by piece."""
+    """The items, read chunk by chunk."""
 
     _mapping: Series
 
@@ -349,7 +349,7 @@ def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
 
 
 def _behind(step: Any) -> Any:
-    """Return what is just behind a step."""
+    """Return the least number after a step."""
     if isinstance(step, float):
         return nextafter(step, inf)
     return step + 1 if isinstance(step, int) else step
@@ -359,12 +359,12 @@ def _is_between(step: Any, start: Any, stop: Any) -> bool:
     try:
         return bool((start is None or step >= start) and (stop is None or step < stop))
     except TypeError:
-        return False  # a text is between no numbers
+        return False  # a text cannot be compared with numbers
 
 
 def _thinned(series: StepSeries | None, n: int) -> StepSeries:
-    """Return about so many items, in their order, among them both ends and the extremes."""
-    assert series is not None  # what has no columns has items
+    """Return about ``n`` items in order, including both ends and the extremes."""
+    assert series is not None  # a series without columns has items
     items = [*series.items()]
     buckets = max(1, n // 2)
     kept = {0, len(items) - 1}
@@ -385,7 +385,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _grouped(summaries: list[Any], buckets: int) -> Iterator[list[Any]]:
-    """Yield neighbours, in about so many groups of about as many points each."""
+    """Yield groups of neighbouring chunks with about equal numbers of points."""
     size = sum(summary.length for summary in summaries) / buckets
     group: list[Any] = []
     done = number = 0
@@ -400,7 +400,7 @@ def _grouped(summaries: list[Any], buckets: int) -> Iterator[list[Any]]:
 
 
 def _extremes(group: list[Any]) -> Iterator[Extreme]:
-    """Yield the least and the largest of the points of some chunks, and the first that is NaN."""
+    """Yield the smallest and the largest point of some chunks, and the first NaN."""
     lows = [summary.low for summary in group if summary.low is not None]
     highs = [summary.high for summary in group if summary.high is not None]
     gaps = [summary.gap for summary in group if summary.gap is not None]
@@ -411,7 +411,7 @@ def _extremes(group: list[Any]) -> Iterator[Extreme]:
 
 
 def _bucketed(series: Series, buckets: int) -> Points:
-    """Return both ends, and the extremes of so many stretches of a series that is not long."""
+    """Return both ends of a short series, and the extremes of each bucket."""
     chunks = series._chunks  # noqa: SLF001 - a part of that class
     steps, times, _, values = series._loaded()  # noqa: SLF001 - the same
     has_gaps = any(chunk.summary.gap is not None for chunk in chunks)
@@ -419,7 +419,7 @@ def _bucketed(series: Series, buckets: int) -> Points:
     places = {0, count - 1}
     for bucket in range(buckets):
         start, stop = bucket * count // buckets, (bucket + 1) * count // buckets
-        # In a list, each number is made an object once, and not once for each of these calls.
+        # A list creates the object of each number once instead of in each of these calls.
         part = values[start:stop].tolist()
         if has_gaps:
             nans = (place for place, value in enumerate(part) if value != value)  # noqa: PLR0124 - which NaN is not

@@ -1,8 +1,8 @@
 """Convert objects to bytes and back, to send the result of a replay.
 
-A snapshot is a cache, and never trusted: it has checksums, the version of the folds that made it,
-and the fingerprint of the last event in it, which tells whether the journal is still the one it was
-made from. What is wrong with one is a reason to replay, and nothing else (``docs/format.md``).
+A snapshot is never trusted: it has checksums, the version of the folds, and the fingerprint of its
+last event, which identifies the journal. If anything is wrong with it, the journal is replayed
+(``docs/format.md``).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from track.projections.objects import FOLDS_VERSION, Objects
 from track.structure import Project, Trial, TrialGroup, get_status
 
 VERSION = 4
-"""Of the format of snapshots."""
+"""The version of the format."""
 
 MAGIC = b"TJS\xc1"
 _HEADER = Struct("<4sIIQII")
-"""Magic, version, version of the folds, length of the document, its CRC, that of the columns."""
+"""Magic, version, version of the folds, length and CRC of the document, CRC of the columns."""
 
 _HEADER_CRC = Struct("<I")
 
@@ -38,10 +38,10 @@ Fingerprint = Callable[[int], bytes | None]
 
 _PROJECT, _GROUP, _TRIAL = range(3)
 _PLAIN, _AGGREGATOR, _SERIES, _COLUMNS, _FLOATS = range(5)
-"""How a value is written: as itself, an aggregator, a dictionary of steps, two columns, one."""
+"""Forms of a value: plain, an aggregator, a dictionary of steps, two columns, one column."""
 
 _FEWEST_FLOATS = 64
-"""From how many floats on a list is worth a column."""
+"""The least number of floats that are stored as a column."""
 
 
 class Refused(Exception):
@@ -49,10 +49,10 @@ class Refused(Exception):
 
 
 def pack(objects: Objects, fingerprint: Fingerprint) -> list[Part]:
-    """Return a snapshot, in parts: a header, a document, and the columns it refers to.
+    """Return the parts of a snapshot: a header, a document, and the columns of the document.
 
-    The columns are views of the objects' own memory, so nothing may be applied to the objects
-    before the parts are written.
+    The columns are views of the memory of the objects, so the objects must not change before the
+    parts are written.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def pack(objects: Objects, fingerprint: Fingerprint) -> list[Part]:
     try:
         document = writer.document(objects, fingerprint_digest)
     except Exception as error:
-        # Events of another program may have made what no value of ours is; nothing else can be.
+        # Only events of another program can contain such values.
         raise Refused(f"a value cannot be packed: {error}") from error
     columns = [_little_endian(column) for column in writer.columns]
     crc = 0
@@ -82,14 +82,14 @@ def unpack_objects(file: BinaryIO, fingerprint: Fingerprint) -> Objects:
     Parameters
     ----------
     file
-        where it begins
+        a file at the beginning of the snapshot
     fingerprint
-        what the journal has at a position now
+        returns the current fingerprint of the journal at a position
 
     Raises
     ------
     Refused
-        it is damaged, of another version, or not of this journal as it is now
+        the snapshot is damaged, of another version, or of another journal
     """
     header = file.read(_HEADER.size)
     if _HEADER_CRC.pack(crc32(header)) != file.read(_HEADER_CRC.size):
@@ -113,9 +113,9 @@ def _read_columns(file: BinaryIO, counts: list[list[Any]], expected_crc: int) ->
     crc, columns = 0, []
     for typecode, count in counts:
         columns.append(array(typecode, [0]) * count)
-        # Straight into its place: reading takes longer than anything else here.
+        # Read directly into the column, since reading takes most of the time.
         content = memoryview(columns[-1]).cast("B")
-        file.readinto(content)  # type: ignore[attr-defined]  # every binary file has it
+        file.readinto(content)  # type: ignore[attr-defined]  # all binary files have it
         crc = crc32(content, crc)
     if crc != expected_crc:
         raise Refused("it is damaged")
@@ -133,7 +133,7 @@ def _little_endian(column: array[Any]) -> memoryview:
 
 
 class _Writer:
-    """Objects -> a document, and the columns of numbers it refers to by index."""
+    """Converts objects to a document, and columns that it refers to by index."""
 
     def __init__(self) -> None:
         self.columns: list[array[Any]] = []
@@ -173,10 +173,10 @@ class _Writer:
     def _packed(self, values: list[Any]) -> bytes:
         try:
             return self._pack(values)
-        except Exception:  # noqa: BLE001 - the careful way knows what to do, or says what is wrong
+        except Exception:  # noqa: BLE001 - the careful way below handles or names the cause
             return pack_values(values, ())
 
-    # Each is packed by itself, so that its values are not nested deeper than in their events.
+    # Pack each object by itself, so that values are not nested deeper than in their events.
 
     def _project(self, project: Project) -> bytes:
         groups = sorted(group.uid for group in project.groups)
@@ -234,7 +234,7 @@ def _name_of(subject: Project | TrialGroup | Trial) -> tuple[int, str]:
 
 
 class _Reader:
-    """A document and its columns -> objects."""
+    """Converts a document and its columns to objects."""
 
     def __init__(self, columns: list[array[Any]]) -> None:
         self._columns = columns

@@ -1,4 +1,4 @@
-"""Read objects from rows when they are needed, so that a store opens quickly."""
+"""Read objects from rows on demand, so that a store opens quickly."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from track.structure import Project, Trial, TrialGroup
 
 
 class Directory:
-    """Which rows there are, by number: the first one is 1."""
+    """The entries of all rows, by number from 1 on."""
 
     def __init__(self) -> None:
         self.kinds = array("B")
@@ -49,11 +49,11 @@ class Directory:
         return Entry(self.kinds[index], names, streams, digests)
 
     def columns(self) -> tuple[array[int], ...]:
-        """Return what :class:`Entry` has of each row."""
+        """Return the fields of all entries as columns."""
         return self.kinds, self.names, self.streams, self.digests
 
     def put(self, number: int, entry: Entry) -> None:
-        """Note what a row is of: the next one, or one that there is already."""
+        """Set the entry of an existing row or of the next one."""
         for column, value in zip(self.columns(), entry, strict=True):
             if number > len(column):
                 column.append(value)
@@ -61,20 +61,20 @@ class Directory:
                 column[number - 1] = value
 
     def extend(self, columns: Iterable[array[int]]) -> None:
-        """Add more rows, as columns of what :class:`Entry` has of each."""
+        """Add entries, given as columns of their fields."""
         for column, more in zip(self.columns(), columns, strict=True):
             column.extend(more)
 
     def by_name(self) -> dict[int, int]:
-        """Return the number of each row by the name of what it is of."""
+        """Return the row numbers by name."""
         return dict(zip(self.names, count_up(1), strict=False))
 
     def by_stream(self) -> dict[int, int]:
-        """Return the number of each row by the stream of what it is of."""
+        """Return the row numbers by stream."""
         return dict(zip(self.streams, count_up(1), strict=False))
 
     def with_digest(self, digest: int) -> list[int]:
-        """Return the numbers of the rows with a digest."""
+        """Return the row numbers with a digest."""
         found = [0]
         with suppress(ValueError):
             while True:
@@ -82,44 +82,44 @@ class Directory:
         return found[1:]
 
     def of_kind(self, *kinds: int) -> list[int]:
-        """Return the numbers of the rows of some kinds."""
+        """Return the row numbers of some kinds."""
         wanted = self.kinds.tobytes().translate(bytes(kind in kinds for kind in range(256)))
         return [*compress(range(1, len(wanted) + 1), wanted)]
 
 
 Written = tuple[Entry, tuple[bytes, ...]]
-"""What a directory has of a row, and the parts of that."""
+"""The directory entry of a row, and the parts of the row."""
 
 
 class Rows(Protocol):
-    """Where rows are read."""
+    """A source of rows."""
 
     directory: Directory
 
     def read(self, numbers: Iterable[int]) -> Iterator[Row]:
-        """Yield some rows, in their order.
+        """Yield rows in the order of their numbers.
 
         Raises
         ------
         Unusable
-            they are not there, or not any more
+            the rows do not exist, or no longer exist
         """
 
 
 class StoredObjects(Objects):
-    """Every project, group and trial: those trials that nobody asked for yet are in rows.
+    """All projects, groups and trials, where unused trials are still in rows.
 
-    It becomes ordinary objects when all were asked for.
+    It becomes ordinary objects once all trials are loaded.
 
     Parameters
     ----------
     rows
-        where they are read. What is in them may change when this has what they had
+        the source of the rows
     find
-        finds stored series
+        returns stored series
     recover
-        is called when rows cannot be read any more: it returns all objects as they are here, from
-        somewhere else, or raises the error
+        called when rows cannot be read any more: it returns all objects in the same state from
+        another source, or raises the error
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class StoredObjects(Objects):
         self._end = len(directory)
         self._by_name, self._by_stream = directory.by_name(), directory.by_stream()
         self._loaded: dict[int, Any] = {}
-        """The subject of each row that was read"""
+        """The subjects of the rows that were read, by number"""
         groups_of: list[tuple[Project, list[str]]] = []
         for row in rows.read(directory.of_kind(PROJECT, GROUP)):
             subject, own = self._add(row)
@@ -140,30 +140,30 @@ class StoredObjects(Objects):
                 groups_of.append((subject, own[0]))
         for project, uids in groups_of:
             project.groups = {self.groups[uid] for uid in uids}
-        # Parts of a trial whose creation turned up are nothing any more.
+        # Partial trials whose creation was found later no longer exist.
         parts = {number: directory[number].stream for number in directory.of_kind(PART)}
         self._load([n for n, stream in parts.items() if self._by_stream[stream] <= n])
 
-    # What is asked for
+    # Reading on demand
 
     def find_stream(self, stream: int) -> None:
         if stream not in self.by_stream:
             self._need([self._by_stream.get(stream, 0)])
 
     def is_stored(self, uid: Any) -> bool:
-        """Return whether there is a row of a trial."""
+        """Return whether a trial is in a row."""
         return isinstance(uid, str) and 0 < self._number(uid) <= self._end
 
     def _number(self, uid: str) -> int:
         return self._by_name.get(name_of(TRIAL, uid), 0)
 
     def read_trial(self, uid: Any) -> Trial:
-        """Return a trial that nobody asked for yet.
+        """Read a trial from its row.
 
         Raises
         ------
         KeyError
-            there is none
+            no row has this trial
         """
         if self.is_stored(uid):
             self._need([self._number(uid)])
@@ -176,7 +176,7 @@ class StoredObjects(Objects):
         found = Objects.with_hash(self, trial_hash)
         if type(self) is not StoredObjects:
             return found
-        found.sort(key=lambda uid: self._number(uid) or inf)  # each in turn, as they were made
+        found.sort(key=lambda uid: self._number(uid) or inf)  # in the order of creation
         return found
 
     def find_groups(self, query: Query) -> Iterator[TrialGroup]:
@@ -190,10 +190,10 @@ class StoredObjects(Objects):
     def _candidates(self, query: Query) -> Iterable[str] | None:
         if isinstance(query, Mapping) and "group_id" in query:
             self.read_all()
-        return Objects._candidates(self, query)  # noqa: SLF001 - it may have become one of those
+        return Objects._candidates(self, query)  # noqa: SLF001 - this may have become an ordinary object
 
     def known_trials(self) -> Iterator[Known]:
-        """Yield all trials, oldest first, without keeping those that nobody asked for."""
+        """Yield all trials, oldest first, without keeping those in rows."""
         seen: set[str] = set()
         try:
             for known in self._in_rows():
@@ -223,7 +223,7 @@ class StoredObjects(Objects):
             )
 
     def written(self, write: Callable[[Any], Written]) -> list[Written]:
-        """Return the rows of everything as it is now; those that nobody asked for are copied."""
+        """Return the current rows of all objects, copying those that were not read."""
         try:
             return [*self._written(write)]
         except Unusable as error:
@@ -246,7 +246,7 @@ class StoredObjects(Objects):
         yield from map(write, (*made, *self.parts.values()))
 
     def read_all(self) -> None:
-        """Read every trial that nobody asked for yet, and bring them into their order."""
+        """Read all trials from rows, and sort them by creation."""
         self._need(self._rows_of_trials())
         if type(self) is StoredObjects:
             trials = [self._loaded[number] for number in self._rows_of_trials()]
@@ -256,7 +256,7 @@ class StoredObjects(Objects):
         return [number for number in self._rows.directory.of_kind(TRIAL) if number <= self._end]
 
     def _become(self, trials: dict[str, Trial]) -> None:
-        """Turn into ordinary objects, with all trials."""
+        """Become ordinary objects with all trials."""
         asked = self.trials
         dict.clear(asked)
         dict.update(asked, trials)
@@ -277,7 +277,7 @@ class StoredObjects(Objects):
             self._replace(error)
 
     def _replace(self, error: Unusable) -> None:
-        """Replace the content with that of objects that are not read from rows."""
+        """Replace the content by objects that are not read from rows."""
         objects = self._recover(self, error)
         self.__dict__.update(vars(objects), trials=self.trials)
         self._become(objects.trials)
@@ -287,7 +287,7 @@ class StoredObjects(Objects):
             self._add(row)
 
     def _add(self, row: Row) -> tuple[Any, list[Any]]:
-        """Take in the subject of a row, and return it and what its head has of it alone."""
+        """Add the subject of a row, and return it with its own part of the head."""
         kind, stream, beats, started, attempts, *own = unpack(row.head)
         if kind in (TRIAL, PART):
             subject: Any = unread_trial(own, row, self._find)
@@ -325,7 +325,7 @@ class StoredObjects(Objects):
             self.groups[group].trials.add(uid)
 
     def know(self, stream: int, known: list[Any]) -> None:
-        """Take in what is known of a stream whatever it is about."""
+        """Add the state of a stream that does not depend on its subject."""
         beats, started, attempts = known
         if beats:
             self.heartbeats[stream] = {Heartbeat(*beat): at for *beat, at in beats}
@@ -336,14 +336,14 @@ class StoredObjects(Objects):
 
 
 class _Trials(dict[str, Trial]):
-    """Trials by uid, read when they are asked for: one by one, or all when somebody goes on."""
+    """Trials by uid, read on demand: one by one, or all at once when iterated."""
 
     def __init__(self, owner: StoredObjects) -> None:
         super().__init__()
         self._owner = ref(owner)
 
     def _unread(self) -> StoredObjects | None:
-        """Return whose they are, None if all of them were read."""
+        """Return the objects of these trials, None if all trials were read."""
         owner = self._owner()
         return owner if type(owner) is StoredObjects else None
 
@@ -377,7 +377,7 @@ class _Trials(dict[str, Trial]):
     def __eq__(self, other: object) -> bool:
         return dict.__eq__(self._whole(), other)
 
-    __hash__ = None  # as a dictionary
+    __hash__ = None  # like a dictionary
 
     def keys(self) -> Any:
         return dict.keys(self._whole())
@@ -396,5 +396,5 @@ class _Trials(dict[str, Trial]):
 
 
 def _plain(trials: dict[str, Trial]) -> dict[str, Trial]:
-    """Return those of some trials that were asked for."""
+    """Return the trials that were read."""
     return {uid: dict.__getitem__(trials, uid) for uid in dict.__iter__(trials)}

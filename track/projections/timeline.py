@@ -1,4 +1,4 @@
-"""Map times to positions: where events of a time are, and where trials begin and end."""
+"""Map times to positions of events, and find where trials begin and end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from track.events.types import CATALOGUE, TrialCreated, TrialFinished, TrialReda
 from track.journals.journal import Batch
 
 _STRETCH = 2048
-"""Events that are found together."""
+"""The number of events in a stretch."""
 
 _KINDS: dict[int, type[Any]] = {
     CATALOGUE[kind].tag: kind for kind in (TrialCreated, TrialStarted, TrialFinished)
@@ -21,7 +21,7 @@ _REDACTED = CATALOGUE[TrialRedacted].tag
 _WATCHED = {*_KINDS, _REDACTED}
 
 _TAG = 1
-"""The byte of a payload that has its tag."""
+"""The index of the tag in a payload."""
 
 
 class Stretch(NamedTuple):
@@ -30,11 +30,11 @@ class Stretch(NamedTuple):
     Attributes
     ----------
     after, last
-        the position behind which they are, and that of the last one
+        the position after which they begin, and the position of the last one
     events
-        how many there are
+        the number of events
     earliest, latest
-        of their times: clocks may go backwards
+        the extremes of their times, since clocks may go backwards
     """
 
     after: int
@@ -45,16 +45,16 @@ class Stretch(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """An event that made, started or ended a trial.
+    """An event that created, started or ended a trial.
 
     Attributes
     ----------
     position, at
-        where it is, and when that was, in nanoseconds since 1970-01-01 UTC
+        the position of the event, and its time in nanoseconds since 1970-01-01 UTC
     kind
-        its class
+        the class of the event
     stream
-        of the trial
+        the stream of the trial
     """
 
     position: int
@@ -64,19 +64,19 @@ class Mark(NamedTuple):
 
 
 class Timeline:
-    """Where the events of a journal are, and when they were recorded."""
+    """The positions and times of the events of a journal."""
 
     def __init__(self) -> None:
         self.position = 0
         self.stretches: list[Stretch] = []
         self.marks: list[Mark] = []
         self.erased: set[int] = set()
-        """Streams of trials that were erased"""
+        """The streams of erased trials"""
         self.first = self.last = (0, 0)
-        """Position and time of the first event, and of the last one; 0 without any"""
+        """The position and time of the first and the last event; 0 without any"""
 
     def add(self, batch: Batch) -> None:
-        """Take in events that come next."""
+        """Add the next events."""
         positions, payloads = batch
         for start in range(0, len(payloads), _STRETCH):
             self._add(positions[start : start + _STRETCH], payloads[start : start + _STRETCH])
@@ -86,8 +86,8 @@ class Timeline:
         if ends:
             self.first = self.first if self.first[0] else (positions[0], ends[0].at)
             self.last = positions[-1], ends[-1].at
-        # As bytes they have the same order as numbers. Of what is no event there is no time, and
-        # bounds that are too wide do no harm.
+        # As bytes they sort like numbers. Payloads that are not events have no time, and too wide
+        # bounds do no harm.
         times = [payload[AT] for payload in payloads]
         bounds = int.from_bytes(min(times), "big"), int.from_bytes(max(times), "big")
         new = Stretch(self.position, positions[-1], len(payloads), *bounds)
@@ -109,24 +109,24 @@ class Timeline:
                     self.marks.append(Mark(positions[index], found.at, kind, found.stream))
 
     def before(self, position: int) -> int:
-        """Return the last position, up to this one, behind which events can be read."""
+        """Return the last stretch boundary at or before a position."""
         index = bisect_right(self.stretches, position, key=attrgetter("last"))
         if index < len(self.stretches):
             return self.stretches[index].after
         return self.position
 
     def backwards(self, position: int) -> Iterator[Stretch]:
-        """Yield the stretches that have events up to a position, the last one first."""
+        """Yield the stretches with events up to a position, the last one first."""
         index = bisect_left(self.stretches, position, key=attrgetter("last"))
         yield from reversed(self.stretches[: index + 1])
 
     def up_to(self, at_ns: int) -> tuple[int, int]:
-        """Return where the events of a time end, if clocks agree.
+        """Return two positions between which the events up to a time end.
 
         Returns
         -------
-        The position up to which all events were recorded by then, of whole stretches; and the one
-        from which on none was. Between them some may have been.
+        The position up to which all events were recorded by then, and the position from which on
+        none was. Some of those in between may have been.
         """
         whole = 0
         for stretch in self.stretches:

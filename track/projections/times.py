@@ -22,7 +22,7 @@ from track.projections.trials import stream_of
 from track.structure import Trial
 
 _FEW = 16
-"""For more trials than these, reading all events takes fewer steps than finding those of each."""
+"""The number of trials from which reading all events is faster than finding those of each."""
 
 
 class TrialTimes:
@@ -31,12 +31,12 @@ class TrialTimes:
     Attributes
     ----------
     started_at
-        when it started first, None if it never did
+        the first start, None without one
     finished_at
-        when it ended last, None if it did not, or not since it was started again
+        the last end, None without one since the last start
     metrics
-        name -> times, as a metric has values: by step or in a list; of a metric that is aggregated,
-        those of all values that went in
+        the times of values by name of the metric, by step or in a list like the values; for an
+        aggregated metric, the times of all values that it received
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class TrialTimes:
         self._aggregated: set[str] = set()
 
     def apply(self, recorded: Recorded) -> None:
-        """Fold in one event of the trial."""
+        """Apply one event of the trial."""
         event, at = recorded.event, recorded.at
         if isinstance(event, MetricsLogged):
             for name in event.values:
@@ -60,7 +60,7 @@ class TrialTimes:
             self.finished_at = at
 
     def apply_columns(self, rows: Columns) -> None:
-        """Fold in many events that logged the same metrics, each with a step."""
+        """Apply many events that logged the same metrics, each with a step."""
         for name in rows.metrics:
             if name in self._aggregated:
                 self.metrics[name].extend(rows.times)
@@ -78,21 +78,21 @@ class TrialTimes:
             add_values(self.metrics, step, {name: at})
 
     def along(self, metric: str, points: Sequence[tuple[Any, int | None, Any]]) -> list[int | None]:
-        """Return when each value of a metric was logged, None where that is not known.
+        """Return the time at which each value of a metric was logged, None if unknown.
 
         Parameters
         ----------
         metric
-            its name
+            the name of the metric
         points
-            step, index in a list, and value; one of the first two is None, or both of what is no
-            list, and then the last time counts
+            step, index in a list, and value of each; for a statistic, both step and index are
+            None, and the last time counts
         """
         times = self.metrics.get(metric)
         if not isinstance(times, list):
             by_step = dict(times or {})
             return [by_step.get(place if step is None else step) for step, place, _ in points]
-        # An aggregator may have kept the last ones alone.
+        # An aggregator may have kept only the last values.
         first = max(0, len(times) - len(points)) if metric in self._aggregated else 0
         known = dict(enumerate(times[first:]))
         last = times[-1] if times else None
@@ -100,19 +100,19 @@ class TrialTimes:
 
 
 class Times:
-    """The times of all trials of which events are folded in, by stream."""
+    """The times of trials by stream."""
 
     def __init__(self) -> None:
         self.position = 0
         self.by_stream: dict[int, TrialTimes] = {}
 
     def apply(self, recorded: Recorded) -> None:
-        """Fold in one event."""
+        """Apply one event."""
         self.position = recorded.position
         self._of(recorded.stream).apply(recorded)
 
     def apply_columns(self, columns: Columns, positions: Sequence[int]) -> None:
-        """Fold in many events at once."""
+        """Apply many events at once."""
         self.position = positions[-1]
         for stream, rows, _ in by_stream(columns, positions):
             self._of(stream).apply_columns(rows)
@@ -122,7 +122,7 @@ class Times:
 
 
 def times_of(journal: Journal, uids: Iterable[str]) -> dict[str, TrialTimes]:
-    """Return the times of trials by uid, as far as the journal has events of them."""
+    """Return the times of the trials that have events in the journal, by uid."""
     streams = {uid: stream_of(uid) for uid in uids}
     times = Times()
     if len(streams) > _FEW:
@@ -135,7 +135,7 @@ def times_of(journal: Journal, uids: Iterable[str]) -> dict[str, TrialTimes]:
 
 
 def times_in(objects: Objects, trial: Trial) -> TrialTimes:
-    """Return when a trial started and ended, as its attempts among all objects say."""
+    """Return the start and end of a trial from its attempts."""
     times, attempts = TrialTimes(), objects.attempts.get(stream_of(trial.uid))
     if attempts is not None and attempts.found:
         times.started_at = attempts.found[0].started_at
@@ -144,7 +144,7 @@ def times_in(objects: Objects, trial: Trial) -> TrialTimes:
 
 
 def has_all_times(trial: Trial) -> bool:
-    """Return whether all metrics of a trial are series, which have the time of each value."""
+    """Return whether all metrics of a trial are series, which hold the times of their values."""
     return all(isinstance(metric, Series) for metric in trial.metrics.values())
 
 

@@ -16,30 +16,30 @@ from track.structure import Trial, get_status
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
 OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
-"""What the storage keeps in the metadata of a trial."""
+"""The metadata keys that the storage maintains."""
 
 PART = "partial"
-"""The revision of a trial of which only part is left."""
+"""The revision of a partial trial."""
 
 _PART_UID = re.compile(f"[0-9a-f]{{16}}_{PART}")
 
 
 def is_part(trial: Trial) -> bool:
-    """Return whether only part of a trial is left: the event of its creation cannot be read.
+    """Return whether only part of a trial is left, because its creation cannot be read.
 
-    Nothing is known of it but what was recorded later. Its uid is made of its stream.
+    Such a trial has only what was recorded later, and a uid made from its stream.
     """
     return trial.revision == PART
 
 
 def stream_of(uid: str) -> int:
-    """Return the stream of a trial, or of the part that is left of one."""
+    """Return the stream of a trial or of a partial trial."""
     return int(uid[:16], 16) if _PART_UID.fullmatch(uid) else stream_id("trial", uid)
 
 
 def trial_of(event: TrialCreated, stamp: Stamp = Stamp()) -> Trial:  # noqa: B008 - a tuple
     """Return the trial as it was created."""
-    # The event has the trial's fields, in order; it must not change when the trial does.
+    # The event has the fields of the trial in order; copies keep it independent of the trial.
     fields: list[Any] = [copy(field) for field in event]
     failure = fields.pop()
     trial = Trial(*fields)
