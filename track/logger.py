@@ -328,7 +328,8 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
 
         ``track.open(…).system_metrics(trial)``, ``track show`` and ``track ui`` show the samples:
         processor, memory, disks, network and GPUs. They are kept apart from its metrics. With
-        the option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``), trials are sampled from their start.
+        the option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``), each trial is sampled from its
+        start.
 
         Parameters
         ----------
