@@ -1,7 +1,7 @@
-"""Turn failed writes of a journal into warnings (the option ``log.on_error = warn``).
+"""Report failed writes of a journal as warnings (the option ``log.on_error = warn``).
 
-Only what a client logs may wait in memory. What is decided, in an exclusive section, is recorded
-when its call returns, or raises; so is what is delivered for others, who forget it then.
+Only logged events of a client may wait in memory. Decisions, in an exclusive section, are recorded
+when their call returns, or the call raises; so are delivered events, which their sender forgets.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from track.utils.forking import renew_in_children
 logger = logging.getLogger(__name__)
 
 MAX_WAITING = 100_000
-"""Appends kept in memory while the journal cannot be written."""
+"""The number of appends to keep in memory while the journal cannot be written."""
 
 
 class BufferedJournal(LayeredJournal):
-    """Keeps what could not be appended, and appends it before whatever comes next.
+    """Keeps failed appends in memory, and repeats them before the next append.
 
     Parameters
     ----------
     journal
-        the journal to write to, which raises
+        the journal to write to
     max_waiting
         the number of appends kept in memory while the journal cannot be written
 
@@ -43,14 +43,14 @@ class BufferedJournal(LayeredJournal):
         self.max_waiting = max_waiting
         self.dropped = 0
         self._waiting: deque[Sequence[bytes]] = deque()
-        """What each append brought that could not be written, oldest first."""
+        """The payloads of failed appends, oldest first."""
         self._reported: set[str] = set()
         self._untold: list[str] = []
         self._lock = threading.Lock()
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        # What waits was logged in the parent, which still has it.
+        # The parent still has the waiting events.
         self._waiting.clear()
         self._lock = threading.Lock()
 
@@ -69,7 +69,7 @@ class BufferedJournal(LayeredJournal):
             self._waiting.append(payloads)
 
     def _retry(self) -> JournalWriteError | None:
-        """Write what waits, oldest first; return why the rest of it cannot be written."""
+        """Write the waiting events, oldest first, and return an error if some remain."""
         late, error = 0, None
         while self._waiting and (error := self._try_append(self._waiting[0])) is None:
             late += len(self._waiting.popleft())
@@ -84,7 +84,7 @@ class BufferedJournal(LayeredJournal):
         except JournalSyncError as error:
             self._report("sync", str(error))
         except JournalWriteError as error:
-            self._report(f"write {error.errno}", f"{error}. The event is kept in memory for now")
+            self._report(f"write {error.errno}", f"{error}. It is kept in memory for now")
             return error
         return None
 
@@ -135,24 +135,24 @@ class BufferedJournal(LayeredJournal):
 
 
 class ExclusiveBufferedJournal(ExclusiveLayer, BufferedJournal):
-    """Nothing that is decided waits in memory."""
+    """A buffered journal whose decisions do not wait in memory."""
 
     journal: ExclusiveJournal
 
     def _before_section(self) -> None:
-        # Who decides has to know what was logged here before.
+        # A decision must know what was logged here before.
         with self._lock:
             error = self._retry()
         self._tell()
         if error is not None:
             raise JournalWriteError(
                 error.errno,
-                f"nothing was decided, as what was logged before is still in memory: {error}",
+                f"nothing was decided, because earlier events are still in memory: {error}",
             ) from error
 
 
 def buffer_failed_writes(journal: Journal) -> BufferedJournal:
-    """Put a buffer in front of a journal, through which it can be decided in as before."""
+    """Put a buffer in front of a journal, which keeps its exclusive section if it has one."""
     if isinstance(journal, ExclusiveJournal):
         return ExclusiveBufferedJournal(journal)
     return BufferedJournal(journal)

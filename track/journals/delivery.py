@@ -9,11 +9,11 @@ from typing import TypeVar
 from track.journals.journal import Journal, PartialDuplicate
 
 _LATE_ARRIVALS = 5
-"""How often a part of a batch may turn out to have arrived meanwhile."""
+"""The number of retries after a part of a batch has arrived meanwhile."""
 
 _Item = TypeVar("_Item")
 Identify = Callable[[_Item], "tuple[int, int] | None"]
-"""Returns the producer and the sequence of an event; None when it is no event."""
+"""Returns the producer and the sequence of an event, None if it is not an event."""
 
 
 def deliver(
@@ -25,27 +25,27 @@ def deliver(
     is_new: bool = False,
     turn: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> int:
-    """Have a journal take what it lacks of a batch, and return how many events that were.
+    """Append the events of a batch that a journal lacks, and return their number.
 
     Parameters
     ----------
     target
         the journal
     batch
-        events in their order, in any form
+        events in order, in any form
     identify
-        tells who recorded one
+        returns the producer and the sequence of one
     append
-        appends events to the target as of :meth:`~track.journals.journal.Journal.append_foreign`
+        appends events to the target as for :meth:`~track.journals.journal.Journal.append_foreign`
     is_new
-        whether nothing of the batch can have arrived
+        whether no event of the batch can have arrived before
     turn
-        keeps others out who deliver to the same target, if it does not do so itself
+        excludes other deliveries to the same target, if it does not do so itself
 
     Raises
     ------
     JournalError
-        it was not delivered, or not as a whole: deliver it again
+        the batch was not delivered completely: deliver it again
     """
     late_arrivals = 0
     while True:
@@ -54,8 +54,8 @@ def deliver(
                 lacking = batch if is_new else missing(batch, identify, target.last_sequence)
                 append(lacking)
                 return len(lacking)
-        except PartialDuplicate:  # noqa: PERF203 - one more attempt for each
-            # What a connection carried that was lost may arrive after it was looked for.
+        except PartialDuplicate:  # noqa: PERF203 - each attempt may fail
+            # Data of a lost connection may arrive after the check for it.
             late_arrivals += 1
             if late_arrivals > _LATE_ARRIVALS:
                 raise
@@ -65,9 +65,9 @@ def deliver(
 def missing(
     batch: Sequence[_Item], identify: Identify[_Item], last_sequence: Callable[[int], int]
 ) -> list[_Item]:
-    """Return the events of a batch that have not arrived, each once; what is no event may have.
+    """Return the events of a batch that have not arrived, without duplicates.
 
-    The sequences of a producer grow along a journal, so what has arrived ends with the last one.
+    The sequences of a producer grow along a journal, so a target has all events up to the last one.
     """
     found = []
     last: dict[int, int] = {}

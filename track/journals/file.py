@@ -1,9 +1,9 @@
 """Keep a journal in one append-only file (``docs/format.md``).
 
 An append is ONE ``write(2)`` on an ``O_APPEND`` descriptor. The kernel serialises such writes, so
-processes need no lock to append, and what was written belongs to the kernel: it survives the death
-of the process. Readers use ``pread`` and never disturb writers. Decisions are serialised by
-``flock`` on the file itself, which the kernel releases when its holder dies.
+processes need no lock to append, and written data survives the death of the process. Readers use
+``pread`` and never disturb writers. Decisions are serialised by ``flock`` on the file itself, which
+the kernel releases when its holder dies.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from track.journals.sequences import Sequences
 from track.journals.streams import Run
 
 _WINDOW = 2**20
-"""Bytes read at a time by default; more only when one record or group is larger."""
+"""The number of bytes to read at a time by default, unless a record or group is larger."""
 
 _FINGERPRINT = 128
-"""Bytes that tell one event from any other: the end of its record, checksum included."""
+"""The number of bytes that identify an event: the end of its record with the checksum."""
 
 
 class FileJournal(JournalOnDisk):
-    """One file; the position of an event is the offset just past its record.
+    """A journal in one file; the position of an event is the offset just past its record.
 
     Parameters
     ----------
     path
-        the file, created when missing
+        the file, created if missing
     durability
-        ``process``: the kernel writes back when it likes; ``interval``: also an fsync about every
+        ``process``: the kernel decides when to write; ``interval``: also an fsync about every
         second while events arrive, and on :meth:`sync`; ``always``: an fsync before each return
     lock_timeout_s
-        how long to wait for the exclusive section
+        the time to wait for the exclusive section
     writable
-        False for a journal that is only read, maybe somebody else's
+        False for a journal that is only read
 
     Raises
     ------
@@ -64,7 +64,7 @@ class FileJournal(JournalOnDisk):
         self._sequences = Sequences()
         self._always = durability == "always"
         self.window = _WINDOW
-        """How many bytes to read at a time."""
+        """The number of bytes to read at a time."""
 
     def append(self, payloads: Sequence[bytes]) -> None:
         self._write(frame(payloads[0]) if len(payloads) == 1 else frame_group(payloads))
@@ -84,7 +84,7 @@ class FileJournal(JournalOnDisk):
 
     def event_writer(self, prefix: bytes) -> Callable[[bytes], None]:
         if self._always:
-            return super().event_writer(prefix)  # beside a sync nothing else costs anything
+            return super().event_writer(prefix)  # a sync costs far more than anything else
         frame_rest, file, os_write = framer(prefix), self.file, os.write
 
         def write(rest: bytes) -> None:
@@ -99,12 +99,12 @@ class FileJournal(JournalOnDisk):
         return write
 
     def _refused(self, error: OSError) -> JournalWriteError:
-        """Return what to raise when nothing could be written.
+        """Return the error for an append that wrote nothing.
 
         Raises
         ------
         JournalClosed
-            it was not tried
+            the journal was closed
         """
         self.file.descriptor()
         return JournalWriteError(
@@ -114,10 +114,10 @@ class FileJournal(JournalOnDisk):
         )
 
     def _cut_short(self, written: int, size: int) -> JournalWriteError:
-        # Others may have appended behind the fragment, so it cannot be taken back. It holds no
-        # intact record: readers report it as torn and go on behind it.
+        # Others may have appended after the fragment, so it cannot be removed. It holds no intact
+        # record: readers report it as torn and continue after it.
         return JournalWriteError(
-            errno.ENOSPC,  # the usual reason; the next write would say
+            errno.ENOSPC,  # the usual reason; the next write would tell
             f"only {written} of {size} bytes could be appended to {self.path}: free some space "
             "on the disk. The event was not recorded, the journal keeps working",
         )
@@ -127,15 +127,15 @@ class FileJournal(JournalOnDisk):
             yield found.ends, found.payloads
 
     def read_records(self, after: int = 0) -> Iterator[tuple[list[int], list[Record]]]:
-        """Yield the records behind a position, as they are, and where each ends."""
+        """Yield the records after a position, and the end of each."""
         for start, data, found in self._scans(after):
             ends = [end - start for end in found.ends]
             sizes = [len(payload) + OVERHEAD for payload in found.payloads]
             yield found.ends, [data[e - size : e] for e, size in zip(ends, sizes, strict=True)]
 
     def _scans(self, after: int) -> Iterator[tuple[int, bytes, Scan]]:
-        """Yield pieces that hold records: where each begins, its bytes, and what is in it."""
-        # Up to the end as it is now: whoever logs meanwhile must not keep a reader busy.
+        """Yield pieces of the journal: the offset, the bytes and the scan of each."""
+        # Read up to the current end, so that writers cannot keep a reader busy for ever.
         window, end = self.window, self.upper_bound()
         beyond = partial(find_record, self._read, self.window)
         while data := self._read(after, min(window, max(0, end - after))):

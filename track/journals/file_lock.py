@@ -1,4 +1,4 @@
-"""Lock a file that many processes have open, so that one at a time has its turn."""
+"""Lock a file that many processes have open."""
 
 from __future__ import annotations
 
@@ -20,24 +20,23 @@ _LOCK = "hhqqi"
 """The C structure ``flock``: kind, origin, start, length, process."""
 
 _IN_USE_AT = 2**62
-"""The byte, far behind any content, that everybody who has the file open holds a read lock on."""
+"""The byte, far after any content, on which all who have the file open hold a read lock."""
 
 _REPORTS_AT = _IN_USE_AT + 1
 """The same for those who see to it that there is a report."""
 
 
 class LockedFile:
-    """A file open for reading and appending, made when missing; or one that is only read.
+    """A file open for reading and appending, created if missing; or a file that is only read.
 
-    Whoever is inside :meth:`exclusive` holds the file's ``flock``, which the kernel frees when its
-    holder dies.
+    :meth:`exclusive` holds the ``flock`` of the file, which the kernel frees when its holder dies.
 
     Parameters
     ----------
     path
         the file
     lock_timeout_s
-        how long to wait for the exclusive section
+        the time to wait for the exclusive section
     writable
         whether to append to it
 
@@ -63,7 +62,7 @@ class LockedFile:
         try:
             fd = os.open(self.path, self._flags, 0o666)
             if self._flags == _FLAGS and os.fstat(fd).st_size == 0:
-                sync_folder(self.path)  # whoever made it may have died before this line
+                sync_folder(self.path)  # its creator may have died before this line
         except OSError as error:
             raise JournalError(
                 f"cannot open the journal {self.path}: {error.strerror}; choose a path whose "
@@ -72,12 +71,12 @@ class LockedFile:
         return fd
 
     def descriptor(self) -> int:
-        """Return the descriptor.
+        """Return the descriptor of the file.
 
         Raises
         ------
         JournalClosed
-            there is none any more
+            the file was closed
         """
         if self.fd == _CLOSED:
             raise closed(self.path)
@@ -103,9 +102,9 @@ class LockedFile:
         Raises
         ------
         LockTimeout
-            somebody else stayed inside for too long
+            another thread or process stayed inside for too long
         JournalAbandoned
-            the path names another file, or none, by now
+            the path no longer names this file
         """
         return self._section.entered(self._lock, self._unlock)
 
@@ -124,7 +123,7 @@ class LockedFile:
         if self.fd != _CLOSED:
             fcntl.flock(self.fd, fcntl.LOCK_UN)
 
-    # Who else has it open
+    # Other users of the file
 
     def _say_in_use(self) -> None:
         try:
@@ -134,15 +133,15 @@ class LockedFile:
                 f"{self.path} is being rewritten by another process: try again when it is done"
             ) from error
         except OSError:
-            pass  # some sandboxes know no such locks; only those who rewrite a journal ask for them
+            pass  # some sandboxes lack such locks, which only rewriting a journal needs
 
     def claim(self) -> None:
-        """Keep everybody else from opening the file, until it is closed.
+        """Keep others from opening the file until it is closed.
 
         Raises
         ------
         JournalError
-            somebody else has it open
+            another client or process has it open
         """
         try:
             _lock_byte(self.descriptor(), fcntl.F_WRLCK, _IN_USE_AT)
@@ -185,7 +184,7 @@ class LockedFile:
             os.close(fd)
 
     def __del__(self) -> None:
-        # Programs that make a client for each of a thousand trials seldom close them.
+        # Programs with a client for each of many trials seldom close them.
         if hasattr(self, "fd"):
             self.close()
 
@@ -201,12 +200,12 @@ class LockedFile:
 
 
 def closed(path: str) -> JournalClosed:
-    """Return the error of a journal that is used after its end."""
+    """Return the error for using a closed journal."""
     return JournalClosed(f"the journal {path} was closed: open it again to use it")
 
 
 def abandoned(path: str) -> JournalAbandoned:
-    """Return the error of a journal that is not at its path any more."""
+    """Return the error for a journal that is no longer at its path."""
     return JournalAbandoned(
         f"{path} was moved or deleted by a process that started the store over: open a new client "
         "to log into the new store"

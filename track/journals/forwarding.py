@@ -1,10 +1,10 @@
-"""Store and forward: a journal that is far away, behind a spool that is here.
+"""Store and forward: put a local spool in front of a remote journal.
 
-What is logged goes to the spool and is acknowledged; a thread sends it on. Who needs an answer
-(a decision, a read) first sends what is left by itself, so everybody reads what they wrote.
+Logged events go to the spool and are acknowledged; a thread sends them. A call that needs an answer
+(a decision, a read) first sends the rest itself, so clients read their own writes.
 
-Delivery is exactly once. What was sent without an acknowledgement may have arrived, so before it is
-sent again the far journal is asked for the last event of each of its producers.
+Delivery is exactly once. Events sent without an acknowledgement may have arrived, so before sending
+them again, the last event of each producer is requested from the remote journal.
 """
 
 from __future__ import annotations
@@ -42,32 +42,32 @@ from track.utils.forking import renew_in_children
 logger = logging.getLogger(__name__)
 
 _PAUSE_S = 0.1
-"""Between two looks at the spool: what is logged meanwhile travels together."""
+"""The time between looks at the spool, whose events are sent together."""
 
 _LONGEST_PAUSE_S = 10.0
-"""Between two attempts to reach a far journal that cannot be reached."""
+"""The longest time between attempts to reach the remote journal."""
 
 _LOOK_AROUND_S = 10.0
-"""Between two looks for spools whose processes are gone."""
+"""The time between searches for spools of dead processes."""
 
 _LEAST_BATCH_BYTES, _SLOW_S = 2**17, 0.25
-"""The smallest batch, as long as batches take less time than this."""
+"""Batches that take longer than this may grow beyond the smallest size."""
 
 _SHARE = 0.02
-"""The part of a processor that the thread may take: the program logs to do something else."""
+"""The part of a processor that the thread may use, since the program has other work."""
 
 
 class Forwarder:
-    """Sends what is in a spool to a far journal.
+    """Sends the events of a spool to a remote journal.
 
     Parameters
     ----------
     spool
-        of this process
+        the spool of this process
     far
-        the journal
+        the remote journal
     timeout_s
-        how long to wait for another thread that is sending
+        the time to wait for another thread that is sending
     """
 
     def __init__(self, spool: Spool, far: Journal, timeout_s: float) -> None:
@@ -75,13 +75,13 @@ class Forwarder:
         self.far = far
         self.thread: threading.Thread | None = None
         self._timeout_s = timeout_s
-        self._chance = random.SystemRandom()  # not the generator whose seed the user may have set
+        self._chance = random.SystemRandom()  # independent of the user's random seed
         self._batch_bytes = _LEAST_BATCH_BYTES
         self._in_step = True
-        """Whether nothing that is in the spool can have arrived."""
+        """Whether no event in the spool can have arrived."""
         self._closed = False
         self._orphaned = False
-        """Whether the thread is to send what is left, and release everything, when it ends."""
+        """Whether the thread must send the rest and release everything when it ends."""
         self.renew_after_fork()
         renew_in_children(self)
         _forwarders.add(self)
@@ -94,22 +94,22 @@ class Forwarder:
         self._ending = threading.Event()
         self._look_around_at = 0.0
 
-    # By whoever needs an answer
+    # In the foreground
 
     def drain(self, *, look_around: bool = False) -> None:
-        """Return once everything that was logged here before is in the far journal.
+        """Wait until all events logged here are in the remote journal.
 
         Parameters
         ----------
         look_around
-            also send what processes left behind that are gone; the first call does
+            also send the spools of dead processes, as the first call does
 
         Raises
         ------
         JournalUnreachable
-            the far journal did not take it in time; the message says where it is kept
+            the remote journal did not take them in time; the message names the spool
         AuthenticationError, InsecureConnection
-            nor will it; the message says where it is kept, too
+            the remote journal refuses this client; the message names the spool
         """
         look_around = look_around or not self._look_around_at
         until = self.spool.end
@@ -142,12 +142,12 @@ class Forwarder:
 
     def _kept(self) -> str:
         return (
-            f"What was logged is safe in {self.spool.folder}: it is sent as soon as the server "
+            f"All logged events are safe in {self.spool.folder} and are sent as soon as the server "
             "answers, by this process or the next one"
         )
 
     def _send_batch(self) -> bool:
-        """Send the oldest batch. Whether there was one."""
+        """Send the oldest batch, and return whether there was one."""
         batch = self.spool.oldest(self._batch_bytes)
         if not batch:
             return False
@@ -156,7 +156,7 @@ class Forwarder:
         self._deliver(batch, is_new=in_step)
         self.spool.forget()
         self._in_step = True
-        # Others wait for a large batch, but the slower the journal is, the more they pay for small.
+        # Large batches make others wait, but small ones are inefficient on a slow journal.
         slow = time.monotonic() - began > _SLOW_S
         size = self._batch_bytes * 2 if slow else self._batch_bytes // 2
         self._batch_bytes = min(max(size, _LEAST_BATCH_BYTES), BATCH_BYTES)
@@ -166,12 +166,12 @@ class Forwarder:
         return deliver(self.far, batch, identify_record, self.far.append_records, is_new=is_new)
 
     def send_left_behind(self) -> int:
-        """Send what processes left in the folder that are gone, and return how many events.
+        """Send the spools of dead processes in the folder, and return the number of events.
 
         Raises
         ------
         JournalUnreachable
-            the far journal does not answer; everything stays where it is
+            the remote journal does not answer; nothing is lost
         """
         self._look_around_at = time.monotonic() + _LOOK_AROUND_S
         sent, problems = 0, list[str]()
@@ -190,7 +190,7 @@ class Forwarder:
         except JournalUnreachable:
             raise
         except JournalError as error:
-            # That is none of the business of whoever wants to send something else.
+            # This must not prevent sending other events.
             problems.append(f"the events left in {spool.folder} cannot be sent: {error}")
         finally:
             spool.close()
@@ -204,7 +204,7 @@ class Forwarder:
             if self.thread is not None or self._ending.is_set():
                 return
             thread = threading.Thread(target=self._run, name="track forwarder", daemon=True)
-            with suppress(RuntimeError):  # the interpreter is ending, and drains everything then
+            with suppress(RuntimeError):  # the interpreter is ending, which sends everything
                 thread.start()
                 self.thread = thread
 
@@ -215,11 +215,11 @@ class Forwarder:
             try:
                 with self._sending:
                     if self._ending.is_set():
-                        break  # whoever waited for the end has closed the spool meanwhile
+                        break  # the spool was closed while this thread ended
                     sent = self._send_batch()
                     if time.monotonic() >= self._look_around_at:
                         self.send_left_behind()
-            except Exception as error:  # noqa: BLE001 - nobody else would send what comes later
+            except Exception as error:  # noqa: BLE001 - the thread must survive to send later events
                 failures += 1
                 if failures == 1:
                     logger.warning("%s. %s", error, self._kept())
@@ -238,18 +238,18 @@ class Forwarder:
     # The end
 
     def close(self) -> None:
-        """Send what is left, and release everything.
+        """Send the remaining events, and release everything.
 
         Raises
         ------
         JournalUnreachable
-            it could not be sent, and is left to the next process
+            they could not be sent, and are left to the next process
         """
         if self._begin_to_end():
             self._finish()
 
     def abandon(self) -> None:
-        """Do what :meth:`close` does, later and in the background: nobody has the journal now."""
+        """Close in the background, since nothing refers to the journal any more."""
         if self._begin_to_end():
             self._orphaned = True
             if self.thread is None:
@@ -258,7 +258,7 @@ class Forwarder:
                 _orphans.add(self.thread)
 
     def _begin_to_end(self) -> bool:
-        """Tell the thread to end. Whether it was not told before."""
+        """Tell the thread to end, and return whether this is the first time."""
         if self._closed:
             return False
         self._closed = True
@@ -276,7 +276,7 @@ class Forwarder:
                 finally:
                     self._sending.release()
             else:
-                self._orphaned = True  # the thread is in the middle of something, and does it
+                self._orphaned = True  # the thread is busy, and closes later
 
     def _release(self) -> None:
         try:
@@ -286,8 +286,8 @@ class Forwarder:
 
 
 def pause_after(failures: int) -> float:
-    """Return how long to wait after so many failures in a row, in seconds."""
-    # Bounded: after some hours there would be no number for it.
+    """Return the time to wait in seconds after a number of failures in a row."""
+    # Limit the exponent, which would overflow after some hours.
     doublings = min(failures, 32)
     return min(_LONGEST_PAUSE_S, _PAUSE_S * 2.0**doublings)
 
@@ -296,20 +296,20 @@ _forwarders: WeakSet[Forwarder] = WeakSet()
 
 
 _orphans: WeakSet[threading.Thread] = WeakSet()
-"""Those that send what is left of journals that nobody has any more."""
+"""The forwarders of journals without references that still send events."""
 
 
 @atexit.register
 def _close_all() -> None:
     for thread in list(_orphans):
         if thread.is_alive():
-            thread.join()  # nothing in it waits for ever
+            thread.join()  # all its waits have time limits
     _finish_all([forwarder.close for forwarder in list(_forwarders)])
 
 
 def _finish_all(finishes: list[Callable[[], None]]) -> None:
     failures = [failure for finish in finishes if (failure := _failure_of(finish))]
-    for failure in failures:  # there is nobody left to raise to
+    for failure in failures:  # there is no caller to raise to
         warn(failure, StorageWarning)
 
 
@@ -322,16 +322,16 @@ def _failure_of(finish: Callable[[], None]) -> str | None:
 
 
 class ForwardingJournal(LayeredJournal):
-    """A journal whose appends do not wait for it.
+    """A remote journal whose appends do not wait for it.
 
     Parameters
     ----------
     far
-        the journal that everything goes to, in the end
+        the remote journal
     spool
-        where it waits for that
+        keeps events until the remote journal has them
     timeout_s
-        how long whoever needs an answer waits for another thread that is sending
+        the time to wait for another thread that is sending
     """
 
     def __init__(self, far: Journal, spool: Spool, timeout_s: float) -> None:
@@ -347,28 +347,28 @@ class ForwardingJournal(LayeredJournal):
         return self.journal
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        # What Spool.append does, without a call: training loops wait for these lines.
+        # Like Spool.append without its call, since training loops wait for these lines.
         spool = self._spool
         with spool.appending:
             (spool.current or spool.begin()).append(payloads)
 
     def drain_mine(self) -> None:
-        """Return once the far journal has everything that was logged here before.
+        """Wait until the remote journal has all events logged here.
 
         Raises
         ------
         JournalUnreachable
-            it did not take it in time; the message says where it is kept
+            it did not take them in time; the message names the spool
         """
         self._forwarder.drain()
 
     def drain(self) -> None:
-        """Return once the far journal has everything, also what dead processes left behind.
+        """Wait until the remote journal has everything, including the spools of dead processes.
 
         Raises
         ------
         JournalUnreachable
-            it did not take it in time; the message says where it is kept
+            it did not take them in time; the message names the spool
         """
         self._forwarder.drain(look_around=True)
 
@@ -385,6 +385,6 @@ class ForwardingJournal(LayeredJournal):
 
 
 class ExclusiveForwardingJournal(ExclusiveLayer, ForwardingJournal):
-    """One whose far journal can be decided in: there, appends wait for it."""
+    """A forwarding journal with an exclusive section, in which appends wait."""
 
     journal: ExclusiveJournal

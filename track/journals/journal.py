@@ -1,20 +1,20 @@
 """Define the contract of a journal: the append-only store of every event.
 
-What every journal promises, whatever it is made of (``tests/contracts`` checks each line):
+Every journal promises the following, on any medium (``tests/contracts`` checks each line):
 
 * **Order.** A journal is a total order. Positions only grow, every reader sees the same sequence,
-  and ``read(after=p)`` continues exactly behind the event at position ``p`` (0: from the start).
+  and ``read(after=p)`` continues exactly after the event at position ``p`` (0: from the start).
 * **Atomicity.** ``append`` adds all of its payloads, in order and contiguous, or none of them.
 * **Acknowledgement.** When ``append`` returns, its events survive the death of this process, and
-  what ``durability`` says beyond that. When it raises, they were not acknowledged: an error that is
+  more according to ``durability``. When it raises, they were not acknowledged: an error that is
   not a :class:`~track.journals.journal.JournalSyncError` also means that no reader will see them.
-* **Sharing.** Any number of threads and processes append and read at once. ``append`` waits for
-  nobody's exclusive section. A forked child goes on using the journal it inherited.
+* **Sharing.** Any number of threads and processes append and read at once. ``append`` never waits
+  for an exclusive section. A forked child can continue to use the journal it inherited.
 * **Decisions.** At most one thread of one process is inside the ``exclusive()`` of an
-  :class:`ExclusiveJournal`; what is appended inside it was decided on all that had been appended by
-  other exclusive sections.
-* **Damage.** A reader yields exactly the intact events, in order, whatever happened to the rest,
-  and says once what it skipped.
+  :class:`ExclusiveJournal`; events appended inside it were decided with the knowledge of all events
+  of earlier exclusive sections.
+* **Damage.** A reader yields exactly the intact events, in order, whatever happened to the others,
+  and reports once what it skipped.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ Batch = tuple[Sequence[int], list[bytes]]
 Durability = Literal["process", "interval", "always"]
 DURABILITIES = ("process", "interval", "always")
 SYNC_INTERVAL_NS = 10**9
-"""Time between two syncs under ``durability=interval``."""
+"""The time between syncs with ``durability=interval``."""
 
 DEFAULT_LOCK_TIMEOUT = 30.0
-"""Seconds to wait for an exclusive section."""
+"""The default time to wait for an exclusive section in seconds."""
 
 DEFAULT_TIMEOUT = 30.0
-"""Seconds to wait for a server that does not answer."""
+"""The default time to wait for a server in seconds."""
 
 
 class JournalSyncError(JournalWriteError):
@@ -51,19 +51,19 @@ class JournalSyncError(JournalWriteError):
 
 
 class PartialDuplicate(JournalWriteError):
-    """Some of the events are in the journal already, and some are not; none was added."""
+    """Some of the events, but not all, are in the journal already; none was added."""
 
 
 class Journal(ABC):
-    """An append-only, totally ordered store of payloads. The module says what it promises.
+    """An append-only, totally ordered store of payloads. The module documents its promises.
 
-    A journal appends, reads and closes. All else works on any journal as it is here, and is a
-    method for those that know a faster way.
+    A journal appends, reads and closes. The other methods work on any journal, and are overridden
+    by journals that have a faster way.
     """
 
     sync_due_ns: float = inf
-    """Wall time, in nanoseconds, from which on a writer should :meth:`sync`; inf for never. A sync
-    makes it later; writers need not notice at once."""
+    """The wall time in nanoseconds after which a writer should :meth:`sync`; inf for never. A sync
+    makes it later; writers may notice late."""
 
     @abstractmethod
     def append(self, payloads: Sequence[bytes]) -> None:
@@ -72,111 +72,111 @@ class Journal(ABC):
         Raises
         ------
         JournalWriteError
-            they were not appended, or (:class:`JournalSyncError`) not synced
+            the payloads were not appended, or (:class:`JournalSyncError`) not synced
         JournalClosed
             the journal was closed
         JournalUnreachable
-            its server does not answer: whether they were appended is not known
+            the server does not answer: they may or may not have been appended
         ConcurrentWrite
-            in an exclusive section that was lost: somebody else decided something meanwhile
+            the exclusive section was lost, and another process made a decision meanwhile
         """
 
     def event_writer(self, prefix: bytes) -> Callable[[bytes], None]:
-        """Return what appends payloads that begin alike, one by one, given the rest of each.
+        """Return a function that appends payloads with a common prefix, given the rest of each.
 
-        It does what :meth:`append` does with the whole payload, and raises what that raises. A
-        journal overrides it if there is something that it can do once for all of them.
+        It does the same as :meth:`append` with the whole payload, and raises the same errors.
+        Journals override it to prepare what the payloads share.
         """
         return lambda rest: self.append((prefix + rest,))
 
     def append_foreign(self, payloads: Sequence[bytes]) -> None:
-        """Append what was recorded before, somewhere else, and was decided by nobody.
+        """Append events that were recorded elsewhere without a decision.
 
-        In an exclusive section, too, this is no part of what is decided there.
+        In an exclusive section, they do not count as decided there.
 
         Raises
         ------
         PartialDuplicate
-            some of it arrived before; a journal that cannot tell appends it again
+            some of them arrived before; a journal that cannot know appends them again
         JournalError
-            as of :meth:`append`
+            as for :meth:`append`
         """
         self.append(payloads)
 
     def append_records(self, records: Sequence[Record]) -> None:
-        """Do what :meth:`append_foreign` does, given whole records as a journal in a file has them.
+        """Append foreign events given as whole records, see :meth:`append_foreign`.
 
-        A journal that is made of records, or hands them on, writes them as they are.
+        A journal of records, or one that forwards them, writes their bytes unchanged.
         """
         self.append_foreign([*map(payload_of, records)])
 
     @abstractmethod
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        """Yield what was appended behind a position, all that was there when the reading began.
+        """Yield the events after a position that exist when reading begins.
 
-        What is appended meanwhile may come, too, or with the next reading.
+        Events appended meanwhile may be included.
         """
 
     def sync(self) -> None:  # noqa: B027 - what is as stable as it gets needs nothing
-        """Return when all that was appended is on stable storage."""
+        """Sync all appended events to stable storage."""
 
     def sync_if_interval(self) -> None:  # noqa: B027 - a journal without durabilities has nothing to do
-        """Note that what was just appended is worth a sync where ``durability`` is ``interval``."""
+        """Note that a sync is due now if ``durability`` is ``interval``."""
 
     @abstractmethod
     def close(self) -> None:
-        """Sync and release what is held. Closing twice is fine; appending afterwards is not."""
+        """Sync and release the journal. It may be closed twice, but not appended to afterwards."""
 
     def last_sequence(self, producer: int) -> int:
-        """Return the number of a producer's last event in here, 0 when there is none.
+        """Return the number of a producer's last event in this journal, 0 without any.
 
-        The sequences of a producer grow along the journal, so whoever sends its events again can
-        leave out those up to this one. A journal that many producers write to has a faster way.
+        The sequences of a producer grow along the journal, so events up to this number can be
+        skipped when they are sent again. Journals with many producers have a faster way.
         """
         sequences = (item.sequence for item in self.read() if item.producer == producer)
         return max(sequences, default=0)
 
     def cache_source(self) -> CacheSource | None:
-        """Return what a cache of this journal is made with, None where there is none."""
+        """Return the source for a cache of this journal, None if it has no cache."""
         return None
 
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
-        """Yield what was appended about one subject behind a position.
+        """Yield the events of one stream after a position.
 
-        A journal in which that is found without reading all of it has a faster way.
+        Journals that find them without reading everything have a faster way.
         """
         for batch in self.read_batches(after):
             yield from of_stream(stream, after, batch)
 
     def read(self, after: int = 0) -> Iterator[Recorded]:
-        """Yield the events behind a position, as :meth:`read_batches` does."""
+        """Yield the events after a position, see :meth:`read_batches`."""
         for positions, payloads in self.read_batches(after):
             yield from map(decode, positions, payloads)
 
     def head(self) -> int:
-        """Return the position of the last event, 0 when there is none."""
+        """Return the position of the last event, 0 without any."""
         last = 0
         for positions, _ in self.read_batches():
             last = positions[-1]
         return last
 
     def upper_bound(self) -> int:
-        """Return a position that is not before the last event, at little cost."""
+        """Return a position at or after the last event, at little cost."""
         return self.head()
 
     def tail(
         self, after: int = 0, *, timeout_s: float | None = None, poll_s: float = 0.05
     ) -> Iterator[Recorded]:
-        """Yield the events behind a position and then wait for more.
+        """Yield the events after a position, and then wait for more.
 
         Parameters
         ----------
         after
-            position to continue from
+            the position to continue from
         timeout_s
             stop after this long without a new event; None waits for ever
         poll_s
-            how often to look
+            the time between looks
         """
         quiet_since = time.monotonic()
         for batch in self.follow(after, poll_s=poll_s):
@@ -187,9 +187,9 @@ class Journal(ABC):
                 return
 
     def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
-        """Yield what is behind a position, and then what comes; None when nothing does for a while.
+        """Yield the events after a position, and then new ones; None when there are none for now.
 
-        A journal that is told of news has a better way than to look for them every ``poll_s``.
+        Journals that are notified of events have a better way than to look every ``poll_s``.
         """
         while True:
             for batch in self.read_batches(after):
@@ -200,7 +200,7 @@ class Journal(ABC):
 
 
 class ExclusiveJournal(Journal):
-    """A journal in which decisions can be made, as one process at a time can be alone in it."""
+    """A journal with an exclusive section, in which decisions are made."""
 
     @abstractmethod
     def exclusive(self) -> AbstractContextManager[None]:
@@ -209,25 +209,25 @@ class ExclusiveJournal(Journal):
         Raises
         ------
         LockTimeout
-            somebody else stayed inside it for too long
+            another thread or process stayed inside for too long
         """
 
 
 class CacheSource(Protocol):
-    """A journal whose contents may be cached in a file of this machine."""
+    """A journal whose content may be cached in a local file."""
 
     def cache_path(self) -> str | None:
-        """Return where the cache may be, None for nowhere."""
+        """Return the path for the cache, None for no cache."""
 
     def fingerprint(self, position: int) -> bytes | None:
-        """Return bytes that tell the event at a position from any other one, None for no event."""
+        """Return bytes that identify the event at a position, None without an event."""
 
     def is_damaged(self) -> bool:
-        """Return whether anything was met that may have been an event once."""
+        """Return whether damage was found that may have been an event."""
 
 
 def of_stream(stream: int, after: int, batch: Batch) -> Iterator[Batch]:
-    """Yield the events of a batch that are of a stream and behind a position, if there are any."""
+    """Yield the events of a batch that belong to a stream and come after a position."""
     found = [
         (position, payload)
         for position, payload in zip(*batch, strict=True)
@@ -243,7 +243,7 @@ def check_durability(word: str) -> Durability:
     Raises
     ------
     BackendError
-        there is no such durability
+        the durability is unknown
     """
     for known in DURABILITIES:
         if word == known:

@@ -1,4 +1,4 @@
-"""Pass everything that a journal does not do itself to another one behind it."""
+"""Provide a base for journals in front of another one."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from track.utils.forking import renew_in_children
 
 
 class LayeredJournal(Journal):
-    """Asks the journal behind it, so that nothing it knows is answered by a default.
+    """Passes all calls to the journal behind it.
 
     Parameters
     ----------
     journal
-        the one behind
+        the journal behind
     """
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
 
     def renew_after_fork(self) -> None:
-        """Do nothing: what is to be renewed is behind."""
+        """Do nothing, since the journal behind renews itself."""
 
     def _behind(self) -> Journal:
-        """Return the journal behind, which has all that an answer must know of."""
+        """Return the journal behind, after it has all events that an answer needs."""
         return self.journal
 
     def append(self, payloads: Sequence[bytes]) -> None:
@@ -67,24 +67,24 @@ class LayeredJournal(Journal):
 
 
 class ExclusiveLayer(LayeredJournal, ExclusiveJournal):
-    """Has what is decided recorded by the journal behind it, before the call returns."""
+    """Records decisions in the journal behind it before the call returns."""
 
     journal: ExclusiveJournal
 
     _decider = 0
-    """The thread in the exclusive section, 0 for none of this process."""
+    """The thread of this process in the exclusive section, 0 for none."""
 
     def renew_after_fork(self) -> None:
         super().renew_after_fork()
         self._decider = 0
 
     def _before_section(self) -> None:
-        """Have the journal behind know what was logged here before, or raise."""
+        """Pass earlier events to the journal behind, or raise."""
         self._behind()
 
     def append(self, payloads: Sequence[bytes]) -> None:
         if self._decider == get_ident():
-            # It overtakes nothing of its thread: events of one producer arrive in their order.
+            # Earlier events of this thread are there, so events of one producer stay in order.
             self._behind().append(payloads)
         else:
             super().append(payloads)
@@ -93,7 +93,7 @@ class ExclusiveLayer(LayeredJournal, ExclusiveJournal):
     def exclusive(self) -> Iterator[None]:
         if self._decider != get_ident():
             self._before_section()
-        renew_in_children(self)  # a child that is forked inside is not
+        renew_in_children(self)  # a forked child is not inside
         with self.journal.exclusive():
             before, self._decider = self._decider, get_ident()
             try:

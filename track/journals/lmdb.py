@@ -1,8 +1,8 @@
 """Keep a journal in an LMDB environment (``docs/format.md``).
 
-Positions count the events from 1 and are keys, as big-endian numbers, so the order of the keys is
-that of the journal. An append is one transaction, and the kernel has it when it returns. Readers
-see the journal as it was when they began, copy a batch, and are in nobody's way.
+Positions count the events from 1 and are keys, as big-endian numbers, so the keys have the order of
+the journal. An append is one transaction, which the kernel has when it returns. Readers see a
+snapshot, copy a batch, and block nobody.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _BATCH_BYTES = 2**20
 _BATCH_EVENTS = 4096
 
 VERSION = 1
-"""Of what is in an environment, see ``docs/format.md``."""
+"""The version of the content of environments, see ``docs/format.md``."""
 
 _FORMAT = b"format"
 _KEY = Struct(">cQ")
 _PRODUCER, _EVENT = b"p", b"t"
-"""First bytes of keys. Events come last, so that the last key is that of the last event."""
+"""The first bytes of keys. Events sort last, so the last key is that of the last event."""
 
 _SEQUENCE = Struct(">Q")
 _CHECKSUM_BYTES = 4
@@ -46,19 +46,19 @@ _Result = TypeVar("_Result")
 
 
 class LMDBJournal(JournalOnDisk):
-    """One environment, in a single file; the position of an event is its number.
+    """A journal in one LMDB file; the position of an event is its number.
 
     Parameters
     ----------
     path
-        the file, created when missing; LMDB keeps its locks in another one beside it
+        the file, created if missing; LMDB keeps its locks in another file beside it
     durability
-        as of :class:`~track.journals.local.JournalOnDisk`; but when power fails, only
-        ``always``, in every process that writes, leaves an environment that is surely intact
+        as for :class:`~track.journals.local.JournalOnDisk`; but only ``always``, in all processes
+        that write, protects the environment from a power failure
     lock_timeout_s
-        how long to wait for the exclusive section, and for the turn to append
+        the time to wait for the exclusive section, and for the turn to append
     writable
-        False for a journal that is only read, and must be one; LMDB may make its locks anew
+        False for an existing journal that is only read; LMDB may create its lock file
 
     Raises
     ------
@@ -75,7 +75,7 @@ class LMDBJournal(JournalOnDisk):
         writable: bool = True,
     ) -> None:
         if not writable and os.path.isfile(path) and os.path.getsize(path) == 0:
-            raise _no_journal(os.path.abspath(path))  # LMDB would make one of it
+            raise _no_journal(os.path.abspath(path))  # LMDB would create an environment there
         super().__init__(LockedFile(path, lock_timeout_s), durability)
         self._environment = environments.take(self.file, syncs=durability == "always")
         self._given_back = False
@@ -164,7 +164,7 @@ class LMDBJournal(JournalOnDisk):
         while after < run.last:
             piece = self._read(partial(self._take, after, run.last - after))
             if not piece:
-                break  # somebody replaced the environment by another one
+                break  # another process replaced the environment
             found += piece
             after = found[-1][0]
         return self._checked(found)
@@ -180,7 +180,7 @@ class LMDBJournal(JournalOnDisk):
         return positions, payloads
 
     def _take(self, after: int, most: int, transaction: Any) -> list[tuple[int, bytes]]:
-        """Return the positions and values behind a position, as many as make a batch."""
+        """Return the positions and values of a batch after a position."""
         cursor = transaction.cursor()
         if not cursor.set_range(_KEY.pack(_EVENT, after + 1)):
             return []
@@ -227,7 +227,7 @@ def _no_journal(path: str) -> JournalError:
 
 
 def _with_checksum(payload: bytes) -> bytes:
-    """Return what is stored of a payload: itself and its checksum."""
+    """Return the stored form of a payload: the payload and its checksum."""
     if len(payload) > MAX_PAYLOAD:
         raise EncodingError(f"a payload of {len(payload)} bytes is over the limit of {MAX_PAYLOAD}")
     return payload + crc32(payload).to_bytes(_CHECKSUM_BYTES, "little")

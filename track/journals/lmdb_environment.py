@@ -1,8 +1,8 @@
 """Share LMDB environments in this process: one for each file, reopened when needed.
 
-LMDB forbids a process to have a file open twice, to use what it inherited by a fork, and to change
-the size of a map that some transaction uses. Therefore: one :class:`Environment` per file, shared
-by all journals; transactions only inside it, short, one at a time; and wherever a map is too small,
+LMDB forbids a process to have a file open twice, to use an environment inherited by a fork, and to
+resize a map that a transaction uses. So there is one :class:`Environment` per file, shared by all
+journals; transactions run only inside it, briefly and one at a time; and if a map is too small,
 broken or inherited, the environment is closed and opened again between two transactions.
 """
 
@@ -24,7 +24,7 @@ from track.utils.files import flock_within, is_at
 from track.utils.forking import pause_for_forks
 
 _SMALLEST_MAP = 2**26
-"""Bytes of address space, not of disk: a map that is too small is made anew, twice as large."""
+"""The initial map in bytes of address space, not of disk; it is doubled when full."""
 
 _MAP_UNIT = 2**20
 _MAX_READERS = 1024
@@ -32,7 +32,7 @@ _NO_FD = -1
 
 _Result = TypeVar("_Result")
 Transaction = Callable[[Any], _Result]
-"""What to do in a transaction, which it is given."""
+"""A function to run in a transaction, which it receives."""
 
 
 class Environment:
@@ -43,7 +43,7 @@ class Environment:
         self.identity = os.fstat(file.descriptor())
         self.users = 0
         self.syncs = False
-        """Whether each commit is on stable storage when it returns."""
+        """Whether each commit is synced to stable storage."""
         self._is_over = False
         self._environment: Any = None
         self._inherited: Any = None
@@ -61,22 +61,22 @@ class Environment:
     # Transactions
 
     def read(self, look: Transaction[_Result]) -> _Result:
-        """Return what a function makes of a transaction that sees what is there now."""
+        """Return the result of a function in a read transaction."""
         with self._gate:
             return self._transact(look, write=False)
 
     def write(self, change: Transaction[None], timeout_s: float) -> bool:
-        """Make a change, all of it or nothing, once it is this thread's turn.
+        """Make a change atomically, once it is this thread's turn.
 
         Returns
         -------
-        Whether it was its turn in time.
+        Whether its turn came in time.
         """
         turn = self._turn
         if not turn.acquire(timeout=timeout_s):
             return False
         try:
-            # LMDB has a lock of its own for writers, but who waits for that one cannot give up.
+            # LMDB has its own lock for writers, but waiting for it has no timeout.
             if self._lock_fd == _NO_FD:
                 with self._gate:
                     self._opened()
@@ -92,7 +92,7 @@ class Environment:
         return True
 
     def _transact(self, work: Transaction[_Result], *, write: bool) -> _Result:
-        """Work in a transaction; if the environment is in its way, reopen it and try again."""
+        """Run a function in a transaction, reopening the environment if necessary."""
         if self._working:
             raise lmdb.Error("a signal handler cannot use it while its thread is in another call")
         while True:
@@ -118,12 +118,12 @@ class Environment:
     # Opening and closing
 
     def open(self, *, syncs: bool) -> None:
-        """Make sure that it can be opened; if asked to, sync each commit from now on.
+        """Check that the environment can be opened; with ``syncs``, sync each commit from now on.
 
         Raises
         ------
         JournalError
-            the file is no environment, or damaged
+            the file is not an environment, or is damaged
         """
         with self._gate:
             if syncs and not self.syncs:
@@ -152,7 +152,7 @@ class Environment:
     def _open(self) -> Any:
         size, locks = os.path.getsize(self.path), self.path + "-lock"
         if not size:
-            # The locks of a journal that was deleted are left to those who still have it open.
+            # The lock file may belong to a deleted journal that others still have open.
             _remove(locks)
         had_locks = os.path.exists(locks)
         at_least = max(self._map_size, 2 * size)
@@ -164,16 +164,16 @@ class Environment:
                 subdir=False,
                 mode=0o666,
                 max_readers=_MAX_READERS,
-                max_spare_txns=0,  # a spare one would hold a reader's slot across forks
+                max_spare_txns=0,  # a spare transaction would hold a reader's slot across forks
                 sync=self.syncs,
                 metasync=self.syncs,
             )
         except lmdb.InvalidError:
             if not had_locks:
-                _remove(locks)  # nobody wants them beside a file that is something else
+                _remove(locks)  # no lock file beside a file that is not an environment
             raise
         try:
-            environment.reader_check()  # processes that were killed while they read
+            environment.reader_check()  # frees the slots of readers that were killed
             self._check_length(environment)
             if self._lock_fd == _NO_FD:
                 self._lock_fd = os.open(locks, os.O_RDWR | os.O_CLOEXEC)
@@ -183,7 +183,7 @@ class Environment:
         return environment
 
     def _check_length(self, environment: Any) -> None:
-        # To touch a page behind the end of the file would kill the process.
+        # Reading a page after the end of the file would kill the process.
         needed = (environment.info()["last_pgno"] + 1) * environment.stat()["psize"]
         missing = needed - os.path.getsize(self.path)
         if missing > 0:
@@ -195,14 +195,14 @@ class Environment:
             environment.close()
 
     def close(self) -> None:
-        """Release the file for good, once no other thread is writing."""
+        """Release the file for good, after other threads have finished writing."""
         with self._turn, self._gate:
             self._is_over = True
             self._close()
             self._forget_lock_file()
 
     def _forget_lock_file(self) -> None:
-        # After the environment: closing any descriptor of its lock file drops LMDB's own locks.
+        # Close it last, since closing any descriptor of the lock file drops LMDB's locks.
         fd, self._lock_fd = self._lock_fd, _NO_FD
         if fd != _NO_FD:
             os.close(fd)
@@ -210,15 +210,15 @@ class Environment:
     # Forks
 
     def pause(self) -> None:
-        """Finish the transaction under way, and begin none."""
+        """Finish the current transaction, and begin no other."""
         self._gate.acquire()
 
     def resume(self) -> None:
-        """Go on with transactions."""
+        """Resume transactions."""
         self._gate.release()
 
     def renew(self) -> None:
-        """Have nothing open that is the parent's; what is needed will be opened."""
+        """Drop what the parent has open; it is opened again on demand."""
         self._renew_locks()
         self._inherited, self._environment = self._environment or self._inherited, None
         self._forget_lock_file()
@@ -230,23 +230,23 @@ def _remove(path: str) -> None:
 
 
 class _Registry:
-    """Which environments this process has, by file."""
+    """The environments of this process by file."""
 
     def __init__(self) -> None:
         self._lock = RLock()
         self._environments: list[Environment] = []
         self._dropped: deque[Environment] = deque()
-        """One entry for each use that ended without anybody giving it back."""
+        """One entry for each use that ended without ``give_back``."""
         pause_for_forks(self)
 
     def take(self, file: LockedFile, *, syncs: bool) -> Environment:
-        """Return the environment of a file, for one more user."""
+        """Return the environment of a file for another user."""
         with self._lock:
             self._settle()
             environment = self._find(file)
             environment.users += 1
             try:
-                with file.exclusive():  # of those who find an empty file, one makes it one of LMDB
+                with file.exclusive():  # only one process initialises an empty file
                     environment.open(syncs=syncs)
             except BaseException:
                 self._end_use(environment)
@@ -262,14 +262,14 @@ class _Registry:
         return self._environments[-1]
 
     def give_back(self, environment: Environment) -> None:
-        """End the use of an environment; when nobody uses it any more, close it."""
+        """End a use of an environment, and close it after the last one."""
         with self._lock:
             self._end_use(environment)
 
     def drop(self, environment: Environment) -> None:
-        """End the use of an environment, now or with the next call.
+        """End a use of an environment, now or with the next call.
 
-        This is for finalizers, which run in the middle of anything and must wait for nothing.
+        For finalizers, which may run anywhere and must not wait.
         """
         self._dropped.append(environment)
         if self._lock.acquire(blocking=False):
@@ -289,7 +289,7 @@ class _Registry:
             environment.close()
 
     def pause(self) -> None:
-        # In this order, which is that of take and give_back.
+        # Use the lock order of take and give_back.
         self._lock.acquire()
         for environment in self._environments:
             environment.pause()

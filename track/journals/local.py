@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 CACHE_SUFFIX = ".cache"
 INDEX_SUFFIX = ".streams"
 CACHE_SUFFIXES = (CACHE_SUFFIX, f"{CACHE_SUFFIX}-journal", INDEX_SUFFIX)
-"""Of files beside a journal that may be deleted at any time; the second one is SQLite's."""
+"""The suffixes of deletable files beside a journal; the second one is SQLite's."""
 
 
 class JournalOnDisk(ExclusiveJournal):
@@ -41,26 +41,26 @@ class JournalOnDisk(ExclusiveJournal):
     Parameters
     ----------
     file
-        where it is
+        the file
     durability
-        ``process``: the kernel writes back when it likes; ``interval``: also a sync about every
+        ``process``: the kernel decides when to write; ``interval``: also a sync about every
         second while events arrive, and on :meth:`sync`; ``always``: a sync before each return
     """
 
     unit = "positions"
-    """What its positions count, and so what the bounds of damage are."""
+    """The unit of positions and of the bounds of damage."""
 
     def __init__(self, file: LockedFile, durability: Durability) -> None:
         self.file = file
         self.path = file.path
         self.durability = durability
         self.damage: list[Damage] = []
-        """The damaged ranges met so far, in the order in which they are in the journal."""
+        """The damaged ranges found so far, in the order of the journal."""
         self.tells_damage = True
-        """Whether to warn of each, as nobody else will tell."""
+        """Whether to warn of each damaged range."""
         self._streams = Streams()
         self._owed = False
-        """Whether a milestone was passed inside the exclusive section."""
+        """Whether a sync is due after the exclusive section."""
         if durability == "interval":
             self.sync_due_ns = 0
 
@@ -80,7 +80,7 @@ class JournalOnDisk(ExclusiveJournal):
         if self.durability != "interval":
             return
         if self.file.is_inside():
-            self._owed = True  # others wait for the section, and need not wait for the disk
+            self._owed = True  # others wait for the section, so sync after it
         else:
             self.sync()
 
@@ -106,9 +106,9 @@ class JournalOnDisk(ExclusiveJournal):
             self.file.close()
 
     def _report(self, piece: Damage) -> None:
-        """Note a damaged range, and say so if some of it was not known.
+        """Note a damaged range, and report it if it is new.
 
-        A reader that comes back may meet the rest of a range: those that touch become one.
+        A later read may find the rest of a range; adjacent ranges are joined.
         """
         whole = piece
         first = bisect_left(self.damage, piece.start, key=attrgetter("end"))
@@ -127,19 +127,18 @@ class JournalOnDisk(ExclusiveJournal):
             warn(f"{where} intact record (damaged): see `track verify`", DamageWarning)
 
     def lost(self) -> list[Damage]:
-        """Return the damaged ranges met so far.
+        """Return the damaged ranges found so far.
 
-        What a crash cut short is not among them: nobody was told that such events are recorded,
-        and those of other ranges may be missed.
+        Torn ranges are not included, since their events were never acknowledged.
         """
         return [piece for piece in self.damage if piece.reason == "corrupt"]
 
     @abstractmethod
     def salvage(self, piece: Damage) -> list[bytes]:
-        """Return what may be left of the payloads in a damaged range."""
+        """Return possible payloads in a damaged range."""
 
     def unsettled(self, head: int) -> Damage | None:
-        """Return the range behind the last event, which is at ``head``, if anything is there."""
+        """Return the range after the last event at ``head``, if it is not empty."""
         return None
 
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
@@ -147,56 +146,56 @@ class JournalOnDisk(ExclusiveJournal):
 
     @abstractmethod
     def record_size(self, payload: bytes) -> int:
-        """Return by how much the position grows with a payload."""
+        """Return the growth of the position by a payload."""
 
     @abstractmethod
     def read_run(self, run: Run) -> Batch:
-        """Return the events behind a position up to another one."""
+        """Return the events of a run."""
 
     def cache_source(self) -> CacheSource:
         return self
 
     @abstractmethod
     def fingerprint(self, position: int) -> bytes | None:
-        """Return bytes that tell the event at a position from any other one, None for no event."""
+        """Return bytes that identify the event at a position, None without an event."""
 
     def cache_path(self) -> str | None:
-        """Return where the cache of what is in here may be, None for nowhere."""
+        """Return the path for the cache, None for no cache."""
         return place_of_cache(self.path + CACHE_SUFFIX)
 
     def is_damaged(self) -> bool:
-        """Return whether anything was met that may have been an event once."""
+        """Return whether damage was found that may have been an event."""
         return bool(self.lost())
 
     def load_index(self) -> BinaryIO | None:
-        """Open the index of streams, unchecked; None when there is none."""
+        """Open the index of streams unchecked, None without one."""
         return self.load_cache(INDEX_SUFFIX)
 
     def save_index(self, parts: Iterable[bytes | memoryview]) -> None:
-        """Keep an index of streams in place of the last one."""
+        """Replace the index of streams."""
         self.save_cache(INDEX_SUFFIX, parts)
 
     def load_cache(self, suffix: str) -> BinaryIO | None:
-        """Open a cache beside the journal, unchecked; None when there is none."""
+        """Open a cache beside the journal unchecked, None without one."""
         try:
             return open(self.path + suffix, "rb")
         except FileNotFoundError:
             return None
 
     def save_cache(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
-        """Keep a cache in place of the last one.
+        """Replace a cache.
 
         Raises
         ------
         JournalError
             the journal is damaged
         LockTimeout
-            another process is at it
+            another process is replacing it
         OSError
-            the disk is full, say
+            writing failed, because the disk is full, say
         """
         if self.lost():
             raise JournalError(f"{self.path} is damaged, and a cache would hide that")
-        # Who reads it checks it, so it need not survive a loss of power whole.
+        # Readers check it, so it need not survive a power failure.
         with replacing(self.path + suffix, timeout_s=0, durably=False) as file:
             file.writelines(parts)

@@ -1,4 +1,4 @@
-"""Keep a journal in memory: the reference of the contract, for tests and throw-away runs."""
+"""Keep a journal in memory, as the reference of the contract and for temporary runs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _BATCH = 4096
 
 
 class MemoryJournal(ExclusiveJournal):
-    """A list of payloads; positions count them from 1. It ends with the process.
+    """A journal in a list; positions count the payloads from 1. It ends with the process.
 
-    A forked child goes on with a copy of its own.
+    A forked child has a copy.
     """
 
     def __init__(self) -> None:

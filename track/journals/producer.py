@@ -24,13 +24,13 @@ from track.journals.journal import Journal
 from track.utils.forking import renew_in_children
 
 Record = Callable[[list[Any]], None]
-"""Appends an event, given its fields, in order."""
+"""Appends an event, given its fields in order."""
 
 
 class _Identity:
-    """One producer: a random id, and how many events it has recorded.
+    """A producer: a random id, and the number of events it has recorded.
 
-    As a context it is busy: what a signal handler wants from its thread waits until the end.
+    As a context manager, it defers the recording of signal handlers until the end.
     """
 
     __slots__ = ("busy", "decider", "deferred", "encoder", "id", "recorded")
@@ -40,14 +40,14 @@ class _Identity:
         self.recorded = 0
         self.encoder = Encoder()
         self.busy = 0
-        """How many calls of this thread are under way, one inside the other."""
+        """The nesting depth of the current calls of this thread."""
         self.deferred: list[Callable[[], None]] = []
         self.decider: _Identity | None = None
-        """Who the thread is in events that somebody else appends."""
+        """The identity of the thread in events that another process appends."""
 
     def encode(self, stream: int, event: Event, at: int) -> bytes:
         """Return the payload of the next event."""
-        # Its number is spent even if it is not appended: a failed write may have reached the disk.
+        # A number is spent even if the append fails: a failed write may have reached the disk.
         self.recorded += 1
         kind, fields = type(event), fields_of(event)
         return self.encoder.encode(kind, fields, stream, self.id, self.recorded, at)
@@ -65,30 +65,30 @@ class _Identity:
             self.run_deferred()
 
     def run_deferred(self) -> None:
-        """Do what waited until the thread is idle."""
+        """Call the functions that were deferred until the thread is idle."""
         while self.deferred:
             self.deferred.pop(0)()
 
 
 class Producer:
-    """Appends events to a journal, each thread under an identity of its own.
+    """Appends events to a journal, with a separate identity for each thread.
 
-    The pair of producer and sequence is unique for ever, and the sequences of one producer grow
-    along the journal: a receiver that remembers each producer's last one can drop what it has
-    already. Since no two threads share an identity, none waits for another; a forked child takes
-    new ones.
+    The pair of producer and sequence is unique for ever, and the sequences of a producer grow along
+    the journal. So a receiver that remembers the last one of each producer can drop duplicates.
+    Threads have different identities, so they never wait for each other; a forked child takes new
+    ones.
     """
 
     def __init__(self, journal: Journal) -> None:
         self.changed = False
-        """Whether anything was recorded since somebody last set this to False."""
+        """Whether anything was recorded since this was last set to False."""
         self._recorders: WeakSet[_Recorder] = WeakSet()
         self.write_to(journal)
         self.stop_reminding()
         renew_in_children(self)
 
     def write_to(self, journal: Journal) -> None:
-        """Append to a journal from now on, under new identities."""
+        """Append to another journal from now on, with new identities."""
         self.journal = journal
         self.forget_threads()
 
@@ -98,31 +98,31 @@ class Producer:
         self.forget_threads()
 
     def forget_threads(self) -> None:
-        """Have each thread take a new identity."""
+        """Give each thread a new identity."""
         self._threads = threading.local()
         for recorder in list(self._recorders):
             recorder.threads = threading.local()
 
     def remind(self, at_ns: float, callback: Callable[[], None]) -> None:
-        """Have a function called behind the first event from a wall time on, in its thread."""
+        """Call a function after the first event after a wall time, in the thread of the event."""
         self._reminder_ns = at_ns
         self._remind = callback
         self.due_ns: float = 0
-        """Wall time from which on there may be something to do behind an event."""
+        """The wall time after which there may be work after an event."""
 
     def stop_reminding(self) -> None:
-        """Call no function any more."""
+        """Cancel the reminder."""
         self.remind(inf, _nothing)
 
     def busy(self) -> AbstractContextManager[None]:
-        """Have what a signal handler wants from this thread wait until the block ends."""
+        """Defer the recording of signal handlers of this thread until the end of the block."""
         return self.identity()
 
     def encode(self, stream: int, event: Event) -> bytes:
         """Return the payload of an event that another process appends, stamped with the time.
 
-        It has an identity of its own: whoever gets it must not conclude that all that this thread
-        recorded before has arrived there.
+        It has a separate identity, so that its receiver does not conclude that all earlier events
+        of this thread have arrived.
 
         Raises
         ------
@@ -135,10 +135,10 @@ class Producer:
         return usual.decider.encode(stream, event, time_ns())
 
     def when_idle(self, callback: Callable[[], None]) -> None:
-        """Call a function now, or once this thread is done with what it does here.
+        """Call a function now, or when this thread has finished its current call.
 
-        A signal handler comes between any two steps of its thread: what it records then could get
-        ahead of an event that is numbered but not yet written.
+        A signal handler may interrupt any step of its thread, and must not record anything before
+        an event that has a number but is not written yet.
         """
         identity = self.identity()
         if identity.busy:
@@ -147,7 +147,7 @@ class Producer:
             callback()
 
     def record(self, stream: int, event: Event) -> None:
-        """Append one event, stamped with the present time.
+        """Append one event with the current time.
 
         Raises
         ------
@@ -167,21 +167,21 @@ class Producer:
                 self.do_what_is_due(at)
 
     def recorder(self, stream: int, kind: type[Event]) -> Record:
-        """Return what records events of one kind about one subject, as :meth:`record` does.
+        """Return a function that records events of one kind and stream, as :meth:`record` does.
 
         Parameters
         ----------
         stream
-            whom the events are about
+            the stream of the events
         kind
-            their class, one of the catalogue
+            their class in the catalogue
         """
         recorder = _Recorder(self, stream, kind)
         self._recorders.add(recorder)
         return recorder.record
 
     def append_records(self, records: Sequence[bytes]) -> None:
-        """Append what others recorded, as it is; it is in the journal when this returns.
+        """Append foreign records unchanged; they are in the journal when this returns.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class Producer:
         self._append_for_others(self.journal.append_records, records)
 
     def append_decided(self, payloads: Sequence[bytes]) -> None:
-        """Append what was decided for others in the exclusive section that this thread is in.
+        """Append events decided for others in the exclusive section of this thread.
 
         Raises
         ------
@@ -209,17 +209,17 @@ class Producer:
             self.journal.sync()
 
     def do_what_is_due(self, at: int) -> None:
-        """Sync the journal and remind whoever wants it, if it is time, and note when it will be."""
+        """Sync the journal and call the reminder if they are due, and note the next time."""
         if at >= self.journal.sync_due_ns:
             self.journal.sync()
         if at >= self._reminder_ns:
             self._remind()
         self.due_ns = min(self.journal.sync_due_ns, self._reminder_ns)
-        # Another thread may have asked to be reminded since the line before last.
+        # Another thread may have set a reminder meanwhile.
         self.due_ns = min(self.due_ns, self._reminder_ns)
 
     def identity(self) -> _Identity:
-        """Return who this thread is, made when it records for the first time."""
+        """Return the identity of this thread, created when it first records."""
         try:
             identity: _Identity = self._threads.identity
         except AttributeError:
@@ -228,9 +228,9 @@ class Producer:
 
 
 class _Recorder:
-    """Records events of one kind about one subject: all that a training loop waits for.
+    """Records events of one kind and stream, as fast as training loops need.
 
-    What is the same in all of them is prepared once for each thread.
+    What these events share is prepared once per thread.
     """
 
     __slots__ = ("__weakref__", "_kind", "_producer", "_stream", "threads")
@@ -262,7 +262,7 @@ class _Recorder:
                 identity.run_deferred()
 
     def _get_ready(self) -> tuple[_Identity, Callable[..., bytes], Callable[[bytes], None]]:
-        """Prepare what this thread needs for each event."""
+        """Prepare the parts that events of this thread share."""
         identity = self._producer.identity()
         prefix = prefix_of(self._kind, self._stream, identity.id)
         write = self._producer.journal.event_writer(prefix)
@@ -274,4 +274,4 @@ _number_and_time = NUMBER_AND_TIME.pack
 
 
 def _nothing() -> None:
-    """Do what there is to do when nobody wants to be reminded."""
+    """Do nothing: the reminder of a producer without one."""

@@ -1,4 +1,4 @@
-"""Know the last sequence of each producer, for journals without an index of it."""
+"""Track the last sequence of each producer, for journals without an index of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Sequences:
         self._turn = ForkSafeLock()
 
     def last(self, journal: Journal, producer: int) -> int:
-        """Return the number of a producer's last event, 0 when there is none."""
+        """Return the number of a producer's last event, 0 without any."""
         with self._turn:
             for positions, payloads in journal.read_batches(self._position):
                 for name, sequence in filter(None, map(identify, payloads)):

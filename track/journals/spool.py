@@ -1,9 +1,9 @@
 """Keep events in files until a remote journal has acknowledged them.
 
-All clients of one far journal on this machine share a folder. Each process that logs has a name of
-its own in it, a lock file ``<name>.lock`` that it holds as long as it lives, and journal files
-``<name>-<number>.journal``, which it fills one after the other. A lock that nobody holds says that
-its process is gone, and that somebody else may send what it left behind.
+All clients of one remote journal on this machine share a folder. Each process that logs has a
+unique name, a lock file ``<name>.lock`` that it holds while it lives, and journal files
+``<name>-<number>.journal``, which it fills one after the other. If a lock is free, its process is
+dead, and another one may send its events.
 """
 
 from __future__ import annotations
@@ -29,36 +29,36 @@ from track.utils.process import this_process
 logger = logging.getLogger(__name__)
 
 FILE_BYTES = 2**24
-"""Size at which the next file is begun, so that this one can go once all of it is acknowledged."""
+"""The size at which a new file is begun, so that acknowledged files can be removed."""
 
 BATCH_BYTES = 2**20
-"""How much to send at once, by default."""
+"""The default size of a batch to send."""
 
 _LOCK_SUFFIX = ".lock"
 _NO_LOCK = -1
 
 Mark = tuple[int, int]
-"""A place in a spool: the number of a file, and an offset in it."""
+"""A place in a spool: the number of a file, and an offset."""
 
 
 class Spool:
-    """What one process keeps for a far journal, oldest first.
+    """The events that one process keeps for a remote journal, oldest first.
 
-    Any thread may append. One thread at a time may send: look at the oldest batch, and forget it.
+    Any thread may append. One thread at a time may send: get the oldest batch, then forget it.
 
     Parameters
     ----------
     folder
-        where, made when it is needed
+        the folder, created when needed
     durability
-        of what is appended, as of a journal in a file
+        the durability of appends, as for a journal in a file
     """
 
     def __init__(self, folder: str, durability: Durability = "interval") -> None:
         self.folder = folder
         self.durability = durability
         self.on_begin: Callable[[], None] | None = None
-        """What to call whenever a new file was begun: there is something to send."""
+        """Called when a new file is begun, since there is something to send."""
         self._closed = False
         self._forget_everything()
         renew_in_children(self)
@@ -68,26 +68,26 @@ class Spool:
         self._name = ""
         self._lock_fd = _NO_LOCK
         self._full: deque[str] = deque()
-        """Paths of files that nothing is appended to any more."""
+        """The paths of full files."""
         self.current: FileJournal | None = None
-        """The file that is appended to, behind the full ones; None before there is one."""
+        """The current file, which comes after the full ones; None before the first append."""
         self._begun = 0
-        """How many files were begun: the number of the current one."""
+        """The number of files begun, which is that of the current file."""
         self._oldest: FileJournal | None = None
         """The full file that is being sent."""
         self._offset = 0
-        """How far the oldest file is acknowledged."""
+        """The offset up to which the oldest file is acknowledged."""
         self._next_offset = 0
 
     def renew_after_fork(self) -> None:
-        # What is in the files is the parent's. Closing its lock here leaves it with the parent.
+        # The files belong to the parent, which keeps its lock when it is closed here.
         if self._lock_fd != _NO_LOCK:
             os.close(self._lock_fd)
         self._forget_everything()
 
     @classmethod
     def left_behind(cls, folder: str) -> Iterator[Spool]:
-        """Yield the spools in a folder whose processes are gone; nobody else is given them."""
+        """Yield the spools of dead processes in a folder, claiming each of them."""
         for file in _files_in(folder):
             if not file.endswith(_LOCK_SUFFIX):
                 continue
@@ -97,7 +97,7 @@ class Spool:
             try:
                 fd = _claim(os.path.join(folder, file))
             except PermissionError:
-                continue  # it is another user's, who has a folder in common with this one
+                continue  # it belongs to another user with the same folder
             if fd is not None:
                 spool = cls(folder)
                 spool._take_over(name, fd)
@@ -114,12 +114,12 @@ class Spool:
     # Appending
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        """Append payloads, as :meth:`track.journals.journal.Journal.append` does.
+        """Append payloads, see :meth:`track.journals.journal.Journal.append` does.
 
         Raises
         ------
         JournalWriteError
-            they were not appended, or not synced
+            the payloads were not appended, or not synced
         JournalClosed
             the spool was closed
         """
@@ -127,7 +127,7 @@ class Spool:
             (self.current or self.begin()).append(payloads)
 
     def begin(self) -> FileJournal:
-        """Begin a new file, and return it. Whoever does must hold ``appending``."""
+        """Begin a new file, and return it. The caller must hold ``appending``."""
         if self._closed:
             raise JournalClosed("this journal was closed: open a new one to log more")
         try:
@@ -148,14 +148,14 @@ class Spool:
         return self.current
 
     def sync(self) -> None:
-        """Return when all that was appended is on stable storage."""
+        """Sync all appended events to stable storage."""
         current = self.current
         if current is not None:
-            with suppress(JournalClosed):  # closing it, when it was full, has synced it
+            with suppress(JournalClosed):  # it was synced when it was full and closed
                 current.sync()
 
     def sync_if_interval(self) -> None:
-        """Note that what was just appended is worth a sync, see the journal's."""
+        """Note that a sync is due, as a journal does."""
         current = self.current
         if current is not None:
             with suppress(JournalClosed):
@@ -171,22 +171,22 @@ class Spool:
 
     @property
     def acknowledged(self) -> Mark:
-        """Return the position of the first event that is still kept."""
+        """Return the position of the first event that is kept."""
         oldest = self._begun - len(self._full) + (self.current is None)
         return oldest, self._offset
 
     @property
     def is_empty(self) -> bool:
-        """Return whether no event is kept any more."""
+        """Return whether no events are kept."""
         return self.acknowledged >= self.end
 
     def oldest(self, size: int = BATCH_BYTES) -> list[Record]:
-        """Return the oldest records that were not forgotten; nothing when there are none.
+        """Return the oldest records that are kept, an empty list without any.
 
         Parameters
         ----------
         size
-            about how many bytes; what was appended as one is never parted
+            the approximate size in bytes; groups are not split
         """
         self._finish_current()
         while True:
@@ -202,13 +202,13 @@ class Spool:
             self._remove_oldest()
 
     def forget(self) -> None:
-        """Forget the batch that :meth:`oldest` returned: it is elsewhere now."""
+        """Forget the batch that :meth:`oldest` returned, after its delivery."""
         self._offset = self._next_offset
         if self._oldest is not None and self._offset == _size_of(self._oldest):
             self._remove_oldest()
 
     def _finish_current(self) -> None:
-        """Append to a new file from now on, if the current one is large."""
+        """Begin a new file with the next append if the current one is large."""
         with self.appending:
             current = self.current
             if current is not None and _size_of(current) >= FILE_BYTES:
@@ -220,18 +220,18 @@ class Spool:
     def _oldest_file(self) -> FileJournal | None:
         if self._full and self._oldest is None:
             self._oldest = FileJournal(self._full[0], "process")
-            self._oldest.tells_damage = False  # it is told when the file is kept
+            self._oldest.tells_damage = False  # it is reported when the file is kept
         return self._oldest if self._full else self.current
 
     def _remove_oldest(self) -> None:
         journal, self._oldest = self._oldest, None
-        assert journal is not None  # it was read to its end
+        assert journal is not None  # it has been read to its end
         rest = journal.unsettled(self._offset)
-        self._offset = self._next_offset = 0  # before the next line: others look at both
+        self._offset = self._next_offset = 0  # before the next line, since other threads read both
         path = self._full.popleft()
         journal.close()
         if rest or journal.lost():
-            # An acknowledged event may be among it, so somebody might want to have a look.
+            # The damaged range may contain an acknowledged event, so keep the file.
             os.rename(path, path + ".damaged")
             warn(f"what could not be read of {path} is kept in {path}.damaged", NotRecordedWarning)
         else:
@@ -240,7 +240,7 @@ class Spool:
     # The end
 
     def close(self) -> None:
-        """Remove the files if all was forgotten, else leave them to whoever comes next."""
+        """Remove the files if they are empty, else leave them to the next process."""
         with self.appending:
             self._closed = True
             current, self.current = self.current, None
@@ -278,7 +278,7 @@ def _size_of(journal: FileJournal) -> int:
 
 
 def _make_lock(folder: str) -> tuple[str, int]:
-    """Return a name that nobody else has, and the descriptor of its lock."""
+    """Return a unique name, and the descriptor of its lock."""
     while True:
         name = f"{_here()}-{os.getpid()}-{os.urandom(4).hex()}"
         fd = _claim(os.path.join(folder, name + _LOCK_SUFFIX))
@@ -287,7 +287,7 @@ def _make_lock(folder: str) -> tuple[str, int]:
 
 
 def _claim(path: str) -> int | None:
-    """Take a lock file, made when missing; None when somebody else has it, or removed it."""
+    """Take a lock file, created if missing; None if another process has or removed it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -300,7 +300,7 @@ def _claim(path: str) -> int | None:
 
 
 def _here() -> str:
-    """Return the name of this machine, as far as it can be part of that of a file."""
+    """Return the name of this machine in a form for file names."""
     return re.sub(r"[^\w.]", "_", this_process().host) or "unknown"
 
 
@@ -308,7 +308,7 @@ def _files_in(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
     except (FileNotFoundError, NotADirectoryError):
-        return []  # whoever wants to begin a spool there says so
+        return []  # beginning a spool there will report it
     except PermissionError as error:
         logger.info("cannot look for spools of dead processes in %s: %s", folder, error)
         return []

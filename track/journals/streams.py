@@ -1,8 +1,8 @@
-"""Index which events of a journal are about each subject, in a file beside it.
+"""Index the events of each stream of a journal, in a file beside it.
 
-The index is a cache, and never trusted: it has checksums, and the fingerprint of the last event it
-covers tells whether the journal is still the one it was made from (``docs/format.md``). What was
-appended later is found by reading, and kept in memory until it is worth a new index.
+The index is never trusted: it has checksums, and the fingerprint of its last event identifies the
+journal (``docs/format.md``). Later events are found by reading, and kept in memory until a new
+index is worth writing.
 """
 
 from __future__ import annotations
@@ -39,44 +39,44 @@ _HEADER_CRC = Struct("<I")
 _NUMBER_BYTES = 8
 
 _LONGEST_RUN = 4096
-"""Events that are read at a time, at most."""
+"""The largest number of events to read at a time."""
 
 FEWEST_NEW_EVENTS = 4096
-"""Fewer events than this are found again as fast as an index of them is written."""
+"""The least number of new events that are worth an index."""
 
 ONE_NEW_IN = 8
-"""An index is written anew as a whole, so it waits for one new event in so many."""
+"""An index is rewritten as a whole, so it waits for this part of new events."""
 
 Part = bytes | memoryview
 
 
 class Run(NamedTuple):
-    """Consecutive events of one stream: those behind a position, up to another one."""
+    """Consecutive events of one stream, after one position up to another."""
 
     after: int
     last: int
 
 
 class Indexed(Protocol):
-    """A journal that can read runs, and has a place for an index."""
+    """A journal that can read runs and store an index."""
 
     def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        """Yield what was appended behind a position."""
+        """Yield the events after a position."""
 
     def record_size(self, payload: bytes) -> int:
-        """Return by how much the position grows with a payload."""
+        """Return the growth of the position by a payload."""
 
     def read_run(self, run: Run) -> Batch:
         """Return the intact events of a run."""
 
     def fingerprint(self, position: int) -> bytes | None:
-        """Return what tells the event at a position from any other one."""
+        """Return bytes that identify the event at a position."""
 
     def load_index(self) -> BinaryIO | None:
-        """Open what :meth:`save_index` was given last, None when there is nothing."""
+        """Open the index that was saved last, None without one."""
 
     def save_index(self, parts: Iterable[Part]) -> None:
-        """Keep an index in place of the last one."""
+        """Replace the index."""
 
 
 class Streams:
@@ -89,13 +89,13 @@ class Streams:
     def renew_after_fork(self) -> None:
         self._turn = threading.Lock()
         self._kept: _Index | None = None
-        """What is on disk; None before anybody looked."""
+        """The index on disk, None before it was opened."""
         self._new = _NewEvents(0)
         self._due = FEWEST_NEW_EVENTS
-        """How many new events are worth an index."""
+        """The number of new events that are worth an index."""
 
     def read(self, journal: Indexed, stream: int, after: int) -> Iterator[Batch]:
-        """Yield the events of a stream behind a position."""
+        """Yield the events of a stream after a position."""
         with self._turn:
             runs = self._runs(journal, stream)
         for run in runs:
@@ -140,14 +140,14 @@ class Streams:
 
 
 class _NewEvents:
-    """The runs of each stream behind a position."""
+    """The runs of each stream after a position."""
 
     def __init__(self, position: int) -> None:
         self.position = position
-        """Up to where they are known."""
+        """The position up to which they are known."""
         self.events = 0
         self.bounds: dict[bytes, array[int]] = {}
-        """stream -> its runs, bound behind bound"""
+        """The bounds of the runs of each stream, in order"""
 
     def add(
         self, positions: Sequence[int], payloads: list[bytes], record_size: Callable[[bytes], int]
@@ -157,13 +157,13 @@ class _NewEvents:
         Parameters
         ----------
         positions, payloads
-            as the journal yields them
+            the events as the journal yields them
         extent
-            by how much the journal grows with a payload
+            returns the growth of the position by a payload
         """
         first = 0
-        # A run has nothing in it that is no event of the journal, such as what is left of an
-        # append that was cut short.
+        # A run contains only events of the journal, and nothing else such as the remains of a torn
+        # append.
         for stream, group in groupby(self._labels(positions, payloads, record_size)):
             end = first + sum(1 for _ in group)
             bounds = self.bounds.setdefault(stream[0], array("Q"))
@@ -177,7 +177,7 @@ class _NewEvents:
     def _labels(
         self, positions: Sequence[int], payloads: list[bytes], record_size: Callable[[bytes], int]
     ) -> Iterator[tuple[bytes, int]]:
-        """Yield the stream of each event, and how much is between the events up to there."""
+        """Yield the stream of each event, and the size of the gaps before it."""
         record_sizes = accumulate(map(record_size, payloads))
         for position, payload, behind in zip(positions, payloads, record_sizes, strict=True):
             yield payload[STREAM], position - behind
@@ -196,10 +196,10 @@ class _Refused(Exception):
 
 
 class _Index:
-    """An index that has nothing."""
+    """An empty index."""
 
     position = 0
-    """Up to where it goes."""
+    """The position up to which the index goes."""
     events = 0
 
     def runs(self, stream: int) -> Iterator[Run]:
@@ -208,7 +208,7 @@ class _Index:
         Raises
         ------
         _Refused
-            they are damaged
+            the index is damaged
         """
         return iter(())
 
@@ -218,12 +218,12 @@ class _Index:
 
 
 class _FileIndex(_Index):
-    """An index in a file, of which nothing is read but what is asked for.
+    """An index in a file, read on demand.
 
     Raises
     ------
     _Refused
-        it is damaged, of another version, or not of this journal as it is now
+        the index is damaged, of another version, or of another journal
     """
 
     def __init__(self, file: BinaryIO, journal: Indexed) -> None:
@@ -275,7 +275,7 @@ class _FileIndex(_Index):
 
 
 def _fingerprint_digest(journal: Indexed, position: int) -> bytes:
-    """Return what tells the event at a position from any other one, in 16 bytes."""
+    """Return 16 bytes that identify the event at a position."""
     from hashlib import blake2b
 
     found = journal.fingerprint(position)
@@ -285,10 +285,10 @@ def _fingerprint_digest(journal: Indexed, position: int) -> bytes:
 
 
 def _pack(kept: _Index, new: _NewEvents, fingerprint_digest: bytes) -> list[Part]:
-    """Return an index of what another one covers and of what came later, in parts."""
+    """Return the parts of an index of the events of another index and later ones."""
     merged = dict(kept.streams())
     for stream, bounds in new.bounds.items():
-        if len(stream) == _NUMBER_BYTES:  # what is shorter is no event
+        if len(stream) == _NUMBER_BYTES:  # shorter labels are not streams of events
             merged[stream] = merged.get(stream, array("Q")) + bounds
     streams, ends, crcs, end = array("Q"), array("Q"), array("Q"), 0
     parts: list[Part] = []

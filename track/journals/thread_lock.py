@@ -12,14 +12,14 @@ from track.utils.forking import renew_in_children
 
 
 class ThreadLock:
-    """The part of an exclusive section that threads share, around what processes share.
+    """The part of an exclusive section that excludes threads, around a lock among processes.
 
     Parameters
     ----------
     journal
-        whose section it is, for messages
+        the name of the journal, for messages
     timeout_s
-        how long a thread waits for another one
+        the time to wait for another thread
     """
 
     def __init__(self, journal: str, timeout_s: float) -> None:
@@ -35,12 +35,12 @@ class ThreadLock:
 
     @contextmanager
     def entered(self, enter: Callable[[], None], leave: Callable[[], None]) -> Iterator[None]:
-        """Enter the section as its only thread; the same thread may enter again.
+        """Enter the section as the only thread; the same thread may enter again.
 
         Parameters
         ----------
         enter, leave
-            called when the thread was outside, and when it will be: to lock out other processes
+            called at the outermost entry and exit, to lock out other processes
 
         Raises
         ------
@@ -58,7 +58,7 @@ class ThreadLock:
             try:
                 yield
             finally:
-                # A child forked inside got a new turn, and holds nothing.
+                # A child forked inside has a new lock, and holds nothing.
                 if self._turn is turn:
                     self._depth -= 1
                     if self._depth == 0:
@@ -71,7 +71,7 @@ class ThreadLock:
         return self._depth > 0 and self._holder == get_ident()
 
     def timed_out(self, holder: str) -> LockTimeout:
-        """Return the error of having waited in vain."""
+        """Return the error for waiting too long."""
         return LockTimeout(
             f"{holder} has held the exclusive section of {self._journal} for over "
             f"{self._timeout_s:g} s: it is stopped or stuck; resume or kill it and try again"

@@ -1,13 +1,14 @@
 """Keep a journal in tables of CockroachDB or PostgreSQL (``docs/format.md``).
 
-An append is one statement that moves the head of its log and inserts the events behind it. The row
+An append is one statement that moves the head of its log and inserts the events after it. The row
 of the head stays locked until the statement is committed, so positions have no gaps and become
-visible in their order: who polls by position misses nothing.
+visible in order: polling by position misses nothing.
 
-A section holds a row lock of its own, in a transaction that does nothing else, while what is
-decided inside is appended by itself, on condition that nobody else decided anything since. Appends
-therefore wait for nobody's section, each statement sees all that was committed before it, and a
-section whose lock was lost (with its connection, or in a cluster that moved the row) does no harm.
+An exclusive section holds a separate row lock, in a transaction that does nothing else. Events
+decided inside are appended by themselves, on condition that no other process made a decision
+meanwhile. So appends never wait for sections, each statement sees everything committed before it,
+and a section that lost its lock (with its connection, or because the cluster moved the row) does no
+harm.
 """
 
 from __future__ import annotations
@@ -63,10 +64,10 @@ from track.utils.waiting import waiting_for
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.5
 
 _TURNS = 16
-"""How many appends wait for their turn after one that others were in the way of."""
+"""The number of appends that take turns after a conflict."""
 
 _TURN_S = 10.0
-"""How long they wait: who holds it for longer was stopped."""
+"""The time to wait for a turn; a longer holder must have been stopped."""
 
 _ADVANCE = b"""
     WITH head AS (
@@ -80,28 +81,28 @@ _ADVANCE_IF_HELD = b"""
     )
 """
 _ADVANCED = b"WITH head AS (SELECT head - %(size)s AS head FROM logs WHERE log = %(log)s)"
-"""The first parts of statements that insert rows."""
+"""The beginnings of statements that insert rows."""
 
 _Result = TypeVar("_Result")
 
 
 class SQLJournal(ExclusiveJournal):
-    """One log of a database; the position of an event is its number.
+    """A journal in one log of a database; the position of an event is its number.
 
-    Nothing is sent before it must be: making the journal does not connect.
+    It connects on first use.
 
     Parameters
     ----------
     servers
-        where the database is
+        the servers of the database
     log
-        which of its logs, at most 255 characters; made when missing
+        the name of the log, at most 255 characters; created if missing
     timeout_s
-        how long to look for a server that answers, in seconds
+        the time to wait for a server in seconds
     lock_timeout_s
-        how long to wait for the exclusive section
+        the time to wait for the exclusive section in seconds
     writable
-        False for a log that is only read, and must be there
+        False for an existing log that is only read
     """
 
     def __init__(
@@ -118,21 +119,21 @@ class SQLJournal(ExclusiveJournal):
         self._log = log
         self._timeout_s = timeout_s
         self._lock_timeout_s = lock_timeout_s
-        # So that there is time for another connection, to another host maybe, after one that hangs.
+        # Leave time for another connection, possibly to another host, after one that hangs.
         self._answer_s = timeout_s / 2
         self._sessions = Sessions(servers, self._answer_s)
         self._prepared = False
         self._writable = writable
         self._silent_since: float | None = None
-        """Since when no server answers, in the time of the monotonic clock."""
+        """The monotonic time since which no server answers."""
         self._section = ThreadLock(self.name, lock_timeout_s)
         self._lock: Session | None = None
         """The session whose transaction holds the section."""
         self._decided = 0
-        """How many appends were made in sections, when this one was entered and by itself."""
+        """The number of decisions when this section was entered, and those made in it."""
         self._turns = 0
-        """How many of the next appends are to wait for their turn."""
-        self._chance = random.SystemRandom()  # not the generator whose seed the user may have set
+        """The number of further appends that take turns."""
+        self._chance = random.SystemRandom()  # independent of the user's random seed
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
@@ -162,7 +163,7 @@ class SQLJournal(ExclusiveJournal):
             )
 
     def _append(self, payloads: Sequence[bytes], guard: int | None) -> bool:
-        """Append payloads. Whether they are there now: maybe since an earlier attempt."""
+        """Append payloads, and return whether they are there, possibly from an earlier attempt."""
         rows = Rows(payloads)
         try:
             return self._insert_in_turn(rows, guard) or self._has(rows)
@@ -170,9 +171,9 @@ class SQLJournal(ExclusiveJournal):
             return self._has(rows)
 
     def _insert_in_turn(self, rows: Rows, guard: int | None) -> bool:
-        """Insert events; in a queue if others have been in the way, then or shortly before.
+        """Insert events, taking turns if there were conflicts, now or shortly before.
 
-        Left to chance, some would try again and again while others pass them by.
+        Otherwise, some clients might retry for long while others overtake them.
         """
         insert = partial(self._insert, rows, guard)
         repeatable = rows.identities is not None
@@ -187,7 +188,7 @@ class SQLJournal(ExclusiveJournal):
             return self._work(insert, repeatable=repeatable, expected=(errors.UniqueViolation,))
 
     def _insert(self, rows: Rows, guard: int | None, session: Session) -> bool:
-        """Insert events, all or none. Whether the section that they were decided in still held."""
+        """Insert events atomically, and return whether the exclusive section still held."""
         change = partial(session.change, log=self._log, size=rows.size, decided=guard)
         first, *others = rows.statements
         first = (_ADVANCE if guard is None else _ADVANCE_IF_HELD) + first
@@ -200,7 +201,7 @@ class SQLJournal(ExclusiveJournal):
         return held
 
     def _has(self, rows: Rows) -> bool:
-        """Return whether an earlier attempt was committed: the log has all events of a batch."""
+        """Return whether an earlier attempt was committed, so that the log has all events."""
         sequences: dict[int, list[int]] = {}
         for producer, sequence in rows.identities or ():
             sequences.setdefault(producer, []).append(sequence)
@@ -228,7 +229,7 @@ class SQLJournal(ExclusiveJournal):
         except BaseException:
             self._leave()
             raise
-        if self._lock is None:  # and the server answers, so it is not that
+        if self._lock is None:  # the server answers, so another client holds it
             raise self._section.timed_out("another client")
         self._decided = rows[0][0]
 
@@ -239,7 +240,7 @@ class SQLJournal(ExclusiveJournal):
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Wait for one's turn among those who append, unless somebody sleeps in theirs."""
+        """Wait for a turn to append, unless another client is stopped in its turn."""
         take_lock = partial(self._take_lock, APPEND, _TURN_S)
         session = self._persist(take_lock, reason="another client appends")
         try:
@@ -249,7 +250,7 @@ class SQLJournal(ExclusiveJournal):
                 self._sessions.give_back(session)
 
     def _take_lock(self, name: str, within_s: float) -> Session | None:
-        """Return a session that has the lock of a name; None if that takes too long."""
+        """Return a session that holds a named lock, None if that takes too long."""
         session = self._sessions.take()
         try:
             self._prepare(session)
@@ -292,17 +293,17 @@ class SQLJournal(ExclusiveJournal):
         return self
 
     def fingerprint(self, position: int) -> bytes | None:
-        """Return bytes that tell the event at a position from any other one, None for no event."""
+        """Return bytes that identify the event at a position, None without an event."""
         (positions, payloads), _ = self._work(Request(self._log, None, position - 1, 1).ask)
-        # Not the payload itself: caches keep this, and what is in it may be erased one day.
+        # Hash the payload, since caches keep the result and the payload may be erased.
         return blake2b(payloads[0], digest_size=32).digest() if position in positions else None
 
     def cache_path(self) -> str | None:
-        """Return where the cache may be, None for nowhere."""
+        """Return the path for the cache, None for no cache."""
         return cache_of_user(f"{self._servers.identity()}\n{self._log}")
 
     def is_damaged(self) -> bool:
-        """Return False: a database sees to that."""
+        """Return False, since the database guards against damage."""
         return False
 
     def rewrite(
@@ -320,7 +321,7 @@ class SQLJournal(ExclusiveJournal):
     def close(self) -> None:
         self._sessions.close()
 
-    # Working with a server that may be away, or busy with somebody else
+    # Working with a server that may be away or busy
 
     def _ask(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         return self._work(lambda session: session.execute(statement, log=self._log, **values))
@@ -332,7 +333,7 @@ class SQLJournal(ExclusiveJournal):
         repeatable: bool = True,
         expected: tuple[type[psycopg2.Error], ...] = (),
     ) -> _Result:
-        """Do something in a session, again from its beginning whenever a server asks for that."""
+        """Run a function in a session, and repeat it when the server asks for that."""
         return self._persist(partial(self._do_once, do), repeatable=repeatable, expected=expected)
 
     def _do_once(self, do: Callable[[Session], _Result]) -> _Result:
@@ -341,12 +342,12 @@ class SQLJournal(ExclusiveJournal):
             return do(session)
 
     def prepare(self) -> None:
-        """Make sure that the log is there.
+        """Check that the log exists, and create it if necessary.
 
         Raises
         ------
         StoreNotFound
-            it is not, and this only reads
+            the log does not exist, and this journal only reads
         """
         self._work(lambda _: None)
 
@@ -366,25 +367,25 @@ class SQLJournal(ExclusiveJournal):
         expected: tuple[type[psycopg2.Error], ...] = (),
         reason: str = "no answer yet",
     ) -> _Result:
-        """Call a function until no connection is lost, and no other transaction is in its way.
+        """Call a function until it succeeds without lost connections or conflicts.
 
         Parameters
         ----------
         do
-            what to call
+            the function
         repeatable
-            whether it may be called again when it may have been done
+            whether to repeat it after an ambiguous result
         expected
-            errors that the caller wants to see as they are
+            errors that are raised unchanged
         reason
-            why it may take long
+            the reason for a possible wait
 
         Raises
         ------
         JournalUnreachable
-            that took too long
+            no server answered in time
         JournalError
-            the server refused something
+            the server refused a statement
         """
         begun = time.monotonic()
         pause_s = _FIRST_PAUSE_S
@@ -410,11 +411,11 @@ class SQLJournal(ExclusiveJournal):
                 pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
 
     def _excuse(self, error: psycopg2.Error, begun: float) -> float | None:
-        """Return since when it has been so, if an error is a reason to try again."""
+        """Return the time since which it fails, if the error is a reason to try again."""
         if is_conflict(error):
             return begun
         if is_lost(error):
-            self._sessions.drop_idle()  # they are lost, too, or will be
+            self._sessions.drop_idle()  # they are probably lost, too
             if self._silent_since is None:
                 self._silent_since = begun
             return self._silent_since

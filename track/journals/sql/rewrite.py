@@ -15,7 +15,7 @@ from track.journals.sql.schema import PART_BYTES
 from track.journals.sql.session import Session
 
 _ROWS, _BYTES = 500, 2**23
-"""Of one transaction; it has at least one row."""
+"""The limits of one transaction, which has at least one row."""
 
 _SELECT = """
     SELECT position, parts, data FROM (
@@ -53,19 +53,19 @@ def rewrite_some(
     Parameters
     ----------
     log
-        which log
+        the name of the log
     streams
-        whose payloads
+        the streams whose payloads change
     change
-        what returns another payload for one
+        returns the new payload for a payload
     bounds
-        the positions behind which to begin, and after which to end
+        the position after which to begin, and the last position
     session
         a session with the database
 
     Returns
     -------
-    The position up to which it is done.
+    The last position that was processed.
     """
     after, last = bounds
     with session.transaction():
@@ -98,6 +98,6 @@ def rewrite_some(
 
 
 def forget_snapshots(log: str, session: Session) -> None:
-    """Delete what an earlier version kept of the objects: it would bring everything back."""
-    with suppress(errors.UndefinedTable):  # databases made since have none
+    """Delete the snapshots of an earlier version, which still contain erased data."""
+    with suppress(errors.UndefinedTable):  # newer databases have no such table
         session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=log)

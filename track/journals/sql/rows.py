@@ -1,8 +1,8 @@
 """Convert payloads to rows of the SQL journal and back (``docs/format.md``).
 
-The driver takes 12 us to put the values of one event into a statement, which is several times what
-everything else about it costs. Here it takes 1 us. All that is put in are numbers and hexadecimal
-digits, so there is nothing in it that could be mistaken for SQL.
+The driver takes 12 us to put the values of one event into a statement, several times as long as
+everything else. This module takes 1 us. It inserts only numbers and hexadecimal digits, which
+cannot be mistaken for SQL.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from track.events.record import MAX_GROUP
 from track.journals.sql.schema import PART_BYTES
 
 _MOST_ROWS, _MOST_DIGITS = 1000, 2**23
-"""Of one statement."""
+"""The limits of one statement."""
 
 _MAX_INT8 = 2**63 - 1
 
@@ -34,21 +34,21 @@ _INSERT_PARTS = b"""
 
 
 class Rows:
-    """What is sent of a batch.
+    """The statements that insert a batch.
 
     Attributes
     ----------
     size
-        how many events it has
+        the number of events
     identities
-        who recorded each, under which number; None when some of them are no events
+        the producer and the sequence of each; None if some are not events
     statements
-        what inserts the rows; a first part is to say what ``head`` they go behind
+        statements for the rows, before which a first part must define ``head``
 
     Raises
     ------
     EncodingError
-        a payload, or all of them together, is too large
+        a payload, or the whole batch, is too large
     """
 
     def __init__(self, payloads: Sequence[bytes]) -> None:
@@ -82,7 +82,7 @@ def _check_sizes(payloads: Sequence[bytes]) -> None:
 
 
 def _event(number: int, payload: bytes) -> bytes:
-    """Return the row of an event; the columns of what is no event stay empty."""
+    """Return the row of an event, with empty columns if it is not an event."""
     first = hexlify(payload[:PART_BYTES])
     parts = max(1, -(-len(payload) // PART_BYTES))
     found = envelope(payload)
@@ -106,7 +106,7 @@ def parts_of(number: int, payload: bytes) -> list[bytes]:
 
 
 def chunks(rows: list[bytes]) -> Iterator[list[bytes]]:
-    """Yield as many rows at a time as one statement should have."""
+    """Yield the rows of each statement."""
     chunk: list[bytes] = []
     size = 0
     for row in rows:

@@ -8,7 +8,7 @@ from track.errors import NewerFormat
 from track.journals.sql.session import Session
 
 PART_BYTES = 2**20
-"""The longest value of a column. What is longer is kept in parts: large values cost a cluster."""
+"""The longest value of a column. Longer values are split, since clusters handle them badly."""
 
 _MIGRATIONS = (
     (
@@ -57,8 +57,8 @@ _MIGRATIONS = (
     ),
     ("CREATE INDEX IF NOT EXISTS events_of_stream ON events (log, stream, position)",),
 )
-"""What makes each version out of the one before it. Every statement may run twice, as somebody
-else may be at it, or may have been stopped in the middle."""
+"""The statements that upgrade each version to the next. Each may run twice, since another client
+may run them at the same time, or may have been stopped in the middle."""
 
 VERSION = len(_MIGRATIONS)
 
@@ -70,7 +70,7 @@ _MAKE_VERSIONS = """
 """
 
 DECIDE, APPEND = "decide", "append"
-"""Names of rows that are locked, but never changed: who waits for one gets it, in turn."""
+"""The names of rows that are only locked, never changed, so that waiters take turns."""
 
 _KNOW_LOG = (
     "INSERT INTO logs (log) VALUES (%(log)s) ON CONFLICT (log) DO NOTHING",
@@ -79,21 +79,21 @@ _KNOW_LOG = (
     ON CONFLICT (log, name) DO NOTHING
     """,
 )
-"""In this order: who finds a log's locks need not look for its head."""
+"""The locks come last, so a log that has them also has a head."""
 
 _MADE_MEANWHILE = (errors.UniqueViolation, errors.DuplicateTable, errors.DuplicateObject)
-"""What PostgreSQL answers to one of two who make the same table, IF NOT EXISTS notwithstanding."""
+"""PostgreSQL's errors if two clients create a table at once, even with IF NOT EXISTS."""
 
 
 def prepare(session: Session, log: str) -> None:
-    """Make sure that the tables are there, in today's shape, and know a log.
+    """Create or upgrade the tables, and create a log in them.
 
     Raises
     ------
     NewerFormat
-        a newer version of the package brought them up to date
+        a newer version of the package has upgraded the tables
     psycopg2.Error
-        they cannot be made
+        the tables cannot be created
     """
     found, is_known = _look(session, log)
     if found < VERSION:
@@ -116,7 +116,7 @@ def is_there(session: Session, log: str) -> bool:
     Raises
     ------
     NewerFormat
-        a newer version of the package brought them up to date
+        a newer version of the package has upgraded the tables
     """
     return _look(session, log)[1]
 
@@ -144,4 +144,4 @@ def _make(session: Session, statement: str) -> None:
     try:
         session.execute(statement)
     except _MADE_MEANWHILE:
-        session.execute(statement)  # it finds what the other one made
+        session.execute(statement)  # it finds what the other client created

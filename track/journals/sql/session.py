@@ -1,7 +1,7 @@
-"""Open sessions with a database server, with a timeout for every wait, on any of its hosts.
+"""Open sessions with the hosts of a database, with a timeout for every wait.
 
-The driver's asynchronous connections are used in a blocking way, because only with them can a
-server that fell silent be given up on. They commit each statement by itself, unless it is inside
+The driver's asynchronous connections are used in a blocking way, because only they allow giving up
+on a server that fell silent. Each statement is committed by itself, unless it is inside
 :meth:`Session.transaction`.
 """
 
@@ -24,22 +24,22 @@ from track.utils.forking import renew_in_children
 from track.utils.lookup import Resolve, addresses_of
 
 CONNECT_TIMEOUT_S = 5.0
-"""How long one host may take to accept a connection before the next one is tried."""
+"""The time to wait for a connection to one host before trying the next."""
 
 IDLE_LIMIT_MS = 20_000
-"""Milliseconds after which a server forgets a transaction whose client was stopped, or vanished."""
+"""The time after which a server ends a transaction of a stopped or vanished client."""
 
 STALE_S = 30.0
-"""How long a session may be idle: routers forget connections, and say nothing."""
+"""The longest idle time of a session, since routers silently forget connections."""
 
 _MOST_IDLE = 2
-"""Sessions kept for later: one that appends and reads, and one that holds a section."""
+"""The number of idle sessions to keep: one to append and read, and one for a section."""
 
 _PASSING = (
     *("starting up", "shutting down", "recovery", "terminating"),
     *("too many", "connection slots", "not accepting"),
 )
-"""What a server says that refuses a connection for now."""
+"""The words of servers that refuse a connection temporarily."""
 
 
 _SAID_BY_A_SERVER = re.compile(r"(?:^|: )\w+:  \S", re.MULTILINE)
@@ -50,24 +50,24 @@ class Silence(psycopg2.OperationalError):
 
 
 class Refused(psycopg2.OperationalError):
-    """A server turned this user, or this way to connect, down for good."""
+    """A server refused this user, or this kind of connection, permanently."""
 
 
 class Absent(psycopg2.OperationalError):
-    """No server was there, when the first connection was to be made."""
+    """No server was there for the first connection."""
 
 
 class Servers:
-    """Where a database is served, and how to log in there.
+    """The hosts of a database, and the parameters of logins.
 
     Parameters
     ----------
     hosts
-        names and ports: of the nodes of a cluster, any of which will do
+        the names and ports of the nodes, which are all equivalent
     options
-        further parameters of libpq: dbname, user, password, sslmode and so on
+        the further parameters of libpq: dbname, user, password, sslmode and so on
     resolve
-        looks up hosts
+        looks up the addresses of hosts
     """
 
     def __init__(
@@ -80,34 +80,34 @@ class Servers:
         self._options = options
         self._resolve = resolve
         self._reached = False
-        """Whether any of them has been reached: then they are waited for while they are away."""
+        """Whether any host has been reached; if so, later absences are waited for."""
         self._turn = 0
-        """Counts the hosts that failed: the one whose turn it is was the last to work."""
+        """The number of failures of hosts, which selects the host to try first."""
 
     def __str__(self) -> str:
         return ", ".join(f"{host}:{port}" for host, port in self.hosts)
 
     def identity(self) -> str:
-        """Return what tells the database, as this user sees it, from others; nothing is secret."""
+        """Return a text without secrets that identifies the database and the user."""
         login = (str(self._options.get(name)) for name in ("user", "dbname"))
         return "\n".join((*sorted(f"{host}:{port}" for host, port in self.hosts), *login))
 
     def connect(self, within_s: float) -> extensions.connection:
-        """Connect to the first host that accepts, beginning with the one that did last.
+        """Connect to the first host that accepts, beginning with the last successful one.
 
         Parameters
         ----------
         within_s
-            how long each host may take, if that is less than :data:`CONNECT_TIMEOUT_S`
+            the time limit for each host, at most :data:`CONNECT_TIMEOUT_S`
 
         Raises
         ------
         Refused
-            one of them refuses this user, or has no such database
+            a host refuses this user, or has no such database
         Absent
-            none of them is there, and none was before
+            no host is there, and none was before
         psycopg2.OperationalError
-            none accepts
+            no host accepts
         """
         absent = not self._reached
         for attempt in range(len(self.hosts)):
@@ -130,7 +130,7 @@ class Servers:
         raise AssertionError("there is at least one host")
 
     def _connect_to(self, host: str, port: int, within_s: float) -> extensions.connection:
-        # The driver looks names up by itself, and nothing could be done meanwhile.
+        # The driver's own lookup of names would block without a timeout.
         deadline = time.monotonic() + within_s
         try:
             found = addresses_of(host, port, within_s, self._resolve)
@@ -153,14 +153,14 @@ class Servers:
 
 
 def wait(connection: extensions.connection, within_s: float) -> None:
-    """Wait until a connection is done with what it does.
+    """Wait until a connection has finished its current operation.
 
     Raises
     ------
     Silence
-        it is not, after some seconds
+        the time is over
     psycopg2.Error
-        it failed
+        the operation failed
     """
     deadline = time.monotonic() + within_s
     poller = select.poll()
@@ -170,32 +170,32 @@ def wait(connection: extensions.connection, within_s: float) -> None:
         poller.register(fd, event)
         if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
             raise Silence(f"no answer within {within_s:g} s")
-        poller.unregister(fd)  # while it connects, libpq may go on with another socket
+        poller.unregister(fd)  # libpq may change its socket while it connects
 
 
 class Session:
-    """One connection.
+    """A session on one connection.
 
     Parameters
     ----------
     connection
-        an open one
+        an open connection
     answer_s
-        how long the server may take to answer
+        the time limit for answers in seconds
     """
 
     def __init__(self, connection: extensions.connection, answer_s: float) -> None:
         self._connection = connection
         self.answer_s = answer_s
         self.idle_since = 0.0
-        """Since when nobody uses it, in the time of the monotonic clock."""
+        """The monotonic time since which the session is idle."""
 
     def execute(self, statement: str | bytes, **values: Any) -> list[tuple[Any, ...]]:
-        """Run a statement, with values for its ``%(name)s``, and return the rows that it gives."""
+        """Run a statement with values for its ``%(name)s``, and return its rows."""
         return self.rows(self.send(statement, values))
 
     def change(self, statement: str | bytes, **values: Any) -> int:
-        """Run a statement, as :meth:`execute` does, and return how many rows it changed."""
+        """Run a statement as :meth:`execute` does, and return the number of changed rows."""
         cursor = self.send(statement, values)
         wait(self._connection, self.answer_s)
         return cursor.rowcount
@@ -214,7 +214,7 @@ class Session:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit what is done inside as one, or nothing of it."""
+        """Commit all statements of the block, or none."""
         self.execute("BEGIN")
         yield
         self.execute("COMMIT")
@@ -228,13 +228,13 @@ class Session:
         if self._connection.get_parameter_status("crdb_version") is None:
             self.execute(f"BEGIN; SET LOCAL {limit}")
         else:
-            # Not every CockroachDB knows this limit, which is no reason not to use it.
+            # Some versions of CockroachDB lack this limit, which is not essential.
             with suppress(errors.UndefinedObject, errors.InvalidParameterValue):
                 self.execute(f"SET {limit}")
             self.execute("BEGIN")
 
     def reset(self) -> bool:
-        """Leave a transaction that failed. Whether the session can be used again."""
+        """Leave a failed transaction, and return whether the session can be used again."""
         connection = self._connection
         if connection.closed or connection.isexecuting():
             return False
@@ -254,14 +254,14 @@ class Session:
 
 
 class Sessions:
-    """Sessions with some servers, opened when they are needed and kept for the next time.
+    """Sessions with servers, opened on demand and kept for later.
 
     Parameters
     ----------
     servers
-        with whom
+        the servers
     answer_s
-        how long a server may take to answer, in seconds
+        the time limit for answers in seconds
     """
 
     def __init__(self, servers: Servers, answer_s: float) -> None:
@@ -269,13 +269,13 @@ class Sessions:
         self._answer_s = answer_s
         self._idle: list[Session] = []
         self._open: set[Session] = set()
-        """The idle ones, and those that are taken."""
+        """All open sessions, idle or taken."""
         self._closed = False
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        # The connections are the parent's: if a child held on to one, the server would not notice
-        # the parent's death. The driver leaves alone what another process opened.
+        # The connections belong to the parent: if a child kept one, the server would not notice the
+        # parent's death. The driver does not close connections of another process.
         for session in self._open:
             session.detach_fd()
         self._open.clear()
@@ -283,7 +283,7 @@ class Sessions:
 
     @contextmanager
     def one(self) -> Iterator[Session]:
-        """Give a session, for one thread."""
+        """Give a session for one thread."""
         session = self.take()
         try:
             yield session
@@ -291,13 +291,13 @@ class Sessions:
             self.give_back(session)
             raise
         except BaseException:
-            self.drop(session)  # an interrupt may have come in the middle of a statement
+            self.drop(session)  # a statement may have been interrupted
             raise
         else:
             self.give_back(session)
 
     def take(self) -> Session:
-        """Return a session, until it is given back or closed."""
+        """Take a session, until it is given back or dropped."""
         if self._closed:
             raise JournalClosed(f"the journal on {self.servers} was closed: open it again")
         with suppress(IndexError):
@@ -306,13 +306,13 @@ class Sessions:
                 session.answer_s = self._answer_s
                 return session
             self.drop(session)
-            self.drop_idle()  # they have been so for longer
+            self.drop_idle()  # the others have been idle for longer
         session = Session(self.servers.connect(self._answer_s), self._answer_s)
         self._open.add(session)
         return session
 
     def give_back(self, session: Session) -> None:
-        """Keep a session for later, if it is of any use."""
+        """Keep a session for later if it is usable."""
         if session.reset() and not self._closed and len(self._idle) < _MOST_IDLE:
             session.idle_since = time.monotonic()
             self._idle.append(session)
@@ -320,7 +320,7 @@ class Sessions:
             self.drop(session)
 
     def drop(self, session: Session) -> None:
-        """Disconnect a session that was taken."""
+        """Disconnect a taken session."""
         session.close()
         self._open.discard(session)
 
@@ -335,11 +335,11 @@ class Sessions:
         self.drop_idle()
 
 
-# What went wrong
+# Errors
 
 
 def _is_refusal(words: str) -> bool:
-    """Return whether connecting failed for a reason that a retry will not change.
+    """Return whether connecting failed for a permanent reason.
 
     The driver gives no codes for what happens while it connects, only words: those of the server
     behind a severity, which differs by server and language, and others where there is no server.
@@ -361,7 +361,7 @@ def is_lost(error: psycopg2.Error) -> bool:
 
 
 def is_conflict(error: psycopg2.Error) -> bool:
-    """Return whether a transaction was rolled back in favour of another one."""
+    """Return whether a transaction was rolled back because of a conflict."""
     return isinstance(error, psycopg2.extensions.TransactionRollbackError)
 
 
