@@ -13,6 +13,8 @@ from track import TrackClient
 from track.aggregators.aggregator import RingAggregator, StatAggregator
 from track.cli.app import run
 from track.events.types import MetricsLogged, TrialFinished, TrialStarted
+from track.projections.trials import stream_of
+from track.reader import Reader
 from track.structure import Trial
 
 UTC = "datetime64[ns, UTC]"
@@ -157,3 +159,24 @@ def test_an_empty_store_has_tables():
         assert store.to_pandas(metrics=True)["time"].dtype == UTC
         assert store.to_pandas()["start"].dtype == UTC
         assert store.to_arrow().num_rows == store.to_arrow(metrics=True).num_rows == 0
+
+
+@pytest.mark.parametrize("uri", ["file:s.json", "lmdb:s.lmdb", "memory:"])
+def test_values_that_say_when_they_were_measured_have_that_time(uri):
+    """The event keeps the time of the call; what is no time counts as none."""
+    client = TrackClient(uri)
+    trial = client.new_trial(name="t", parameters={}).trial
+    stream, record = stream_of(trial.uid), client.protocol.producer.record
+    for step, at in enumerate([5_000_000, None, -1, "noon", 7]):
+        record(stream, MetricsLogged(step, {"loss": 0.5}, None, at))
+    record(stream, MetricsLogged(None, {"listed": 0.5}, None, 9))
+    reader = Reader(client.protocol)
+    events = [one for one in reader.history(trial) if isinstance(one.event, MetricsLogged)]
+    called = [one.at for one in events]
+    expected = [5_000_000, called[1], called[2], called[3], 7]
+    assert [*reader.trial("t").metrics["loss"].times] == expected
+    times = reader.times([reader.trial("t")])[trial.uid].metrics
+    assert [*times["loss"].values()] == expected
+    assert times["listed"] == [9]
+    assert min(called) > 10**18
+    client.close()

@@ -107,11 +107,16 @@ class MetadataLogged(NamedTuple):
 
 
 class MetricsLogged(NamedTuple):
-    """Stream: the trial. Without a step, each value is appended to the list of its metric."""
+    """Stream: the trial. Without a step, each value is appended to the list of its metric.
+
+    ``at`` is when the values were measured, in nanoseconds since 1970-01-01 UTC, if that is not the
+    time of the call.
+    """
 
     step: Any
     values: dict[str, Any]
     aggregator: AggregatorSpec
+    at: int | None = None
 
 
 class TagsAdded(NamedTuple):

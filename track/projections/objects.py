@@ -41,6 +41,7 @@ from track.projections.trials import (
     LAST_CHANGE,
     OWN_METADATA,
     UPDATE_COUNT,
+    measured_at,
     trial_of,
 )
 from track.structure import Project, Trial, TrialGroup, get_status
@@ -301,7 +302,7 @@ def _metadata_logged(
 def _metrics_logged(
     objects: Objects, trial: Trial, recorded: Recorded, event: MetricsLogged
 ) -> None:
-    stamp = Stamp(recorded.at, recorded.position)
+    stamp = Stamp(measured_at(recorded, event), recorded.position)
     add_values(trial.metrics, event.step, event.values, event.aggregator, stamp)
 
 

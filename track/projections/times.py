@@ -18,7 +18,7 @@ from track.metrics import add_column, add_values
 from track.projections.objects import Objects
 from track.projections.projection import fold
 from track.projections.series import Series
-from track.projections.trials import stream_of
+from track.projections.trials import measured_at, stream_of
 from track.structure import Trial
 
 _FEW = 16
@@ -49,6 +49,7 @@ class TrialTimes:
         """Apply one event of the trial."""
         event, at = recorded.event, recorded.at
         if isinstance(event, MetricsLogged):
+            at = measured_at(recorded, event)
             for name in event.values:
                 self._log(name, event.step, at, is_aggregated=event.aggregator is not None)
         elif isinstance(event, TrialCreated):

@@ -10,7 +10,7 @@ from track.aggregators.aggregator import StatAggregator
 from track.containers.points import Stamp
 from track.containers.series import StepSeries
 from track.events.codec import stream_id
-from track.events.types import TrialCreated
+from track.events.types import MetricsLogged, Recorded, TrialCreated
 from track.projections.runs import known_failure
 from track.structure import Trial, get_status
 
@@ -35,6 +35,11 @@ def is_part(trial: Trial) -> bool:
 def stream_of(uid: str) -> int:
     """Return the stream of a trial or of a partial trial."""
     return int(uid[:16], 16) if _PART_UID.fullmatch(uid) else stream_id("trial", uid)
+
+
+def measured_at(recorded: Recorded, event: MetricsLogged) -> int:
+    """Return when logged values were measured: at the time of the event, unless that says."""
+    return event.at if isinstance(event.at, int) and event.at >= 0 else recorded.at
 
 
 def trial_of(event: TrialCreated, stamp: Stamp = Stamp()) -> Trial:  # noqa: B008 - a tuple
