@@ -76,3 +76,16 @@ def only_trial(uri: str) -> Any:
     """Return the only trial of a store."""
     (trial,) = trials_in(uri)
     return trial
+
+
+def new_run(store, experiment, *tags, name=None, start=1000):
+    """Make a run in a store of MLflow's, or one for it; return its id."""
+    from mlflow.entities import RunTag
+
+    tags = [RunTag(key, value) for key, value in tags]
+    return store.create_run(experiment, "me", start, tags, name).info.run_id
+
+
+def code_of(raised):
+    """Return the code of an exception of MLflow's."""
+    return raised.value.error_code

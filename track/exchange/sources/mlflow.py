@@ -62,7 +62,7 @@ def _source_run(project: str, run: Run, root: str) -> SourceRun:
         name=run.name or run.tags.get("mlflow.runName"),
         description=run.tags.get("mlflow.note.content"),
         version=run.tags.get("mlflow.source.git.commit"),
-        parameters={name: _revive(text) for name, text in run.params.items()},
+        parameters={name: value_of(text) for name, text in run.params.items()},
         tags=run.tags,
         status=_STATUS.get(run.status, Status.FinishedGroup),
         started_ns=run.start_ms * _MS if run.start_ms else None,
@@ -87,8 +87,8 @@ def _entries(name: str, points: list[Point]) -> Iterator[Entry]:
         yield Entry(place, at_ms * _MS, logged)
 
 
-def _revive(text: str) -> Any:
-    """Return the value of a parameter before it became text."""
+def value_of(text: str) -> Any:
+    """Return the value of a parameter of MLflow before it became text."""
     if text in _WORDS:
         return _WORDS[text]
     for kind in (int, float):

@@ -1,0 +1,51 @@
+"""Answer as MLflow's own stores do when something is wrong, or when there is nothing of a kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    RESOURCE_ALREADY_EXISTS,
+    RESOURCE_DOES_NOT_EXIST,
+)
+from mlflow.store.entities.paged_list import PagedList
+from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
+
+
+def invalid(message: str) -> Exception:
+    """Return the exception for a value that makes no sense."""
+    found: Exception = MlflowException(message, INVALID_PARAMETER_VALUE)
+    return found
+
+
+def missing(message: str) -> Exception:
+    """Return the exception for what does not exist."""
+    found: Exception = MlflowException(message, RESOURCE_DOES_NOT_EXIST)
+    return found
+
+
+def exists(message: str) -> Exception:
+    """Return the exception for what exists already."""
+    found: Exception = MlflowException(message, RESOURCE_ALREADY_EXISTS)
+    return found
+
+
+def check_max_results(max_results: int) -> None:
+    """Make sure that a page is not too long."""
+    if max_results > SEARCH_MAX_RESULTS_THRESHOLD:
+        raise invalid(
+            f"Invalid value {max_results} for max_results: "
+            f"it must be at most {SEARCH_MAX_RESULTS_THRESHOLD}"
+        )
+
+
+def no_page(*_: Any, **__: Any) -> Any:
+    """Return an empty page."""
+    return PagedList([], None)
+
+
+def no_items(*_: Any, **__: Any) -> list[Any]:
+    """Return an empty list."""
+    return []

@@ -1,0 +1,88 @@
+"""Give the points of a metric as MLflow has them: with a time in milliseconds and a whole step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from track.containers.series import StepSeries
+from track.events.types import MetricsLogged, Recorded, TrialCreated
+from track.projections.series import Series
+from track.projections.trials import measured_at
+
+MS = 10**6
+"""Nanoseconds in a millisecond."""
+
+
+class Point(NamedTuple):
+    """One value of a metric. The largest of several is the latest, as MLflow sees it."""
+
+    step: int
+    timestamp: int
+    value: float
+
+
+def is_number(value: Any) -> bool:
+    """Return whether MLflow could hold a value in a metric."""
+    return isinstance(value, (int, float))
+
+
+def series_of(metric: Any) -> Series | None:
+    """Return a metric as a series in which no step was logged twice; None if it is another kind."""
+    if not isinstance(metric, StepSeries) or metric.unstored() is None:
+        return None
+    return Series.of(metric)
+
+
+def latest_of(series: Series) -> Point | None:
+    """Return the last point of a series, reading no other chunk."""
+    chunks = series.chunks()
+    if not chunks:
+        return None
+    last = chunks[-1].summary.last
+    return Point(last.step, last.at // MS, last.value)
+
+
+def points_of(series: Series) -> list[Point]:
+    """Return the points of a series."""
+    columns = zip(series.steps, series.times, series.values, strict=True)
+    return [Point(step, at // MS, value) for step, at, value in columns]
+
+
+def points_in(events: Iterable[Recorded]) -> dict[str, list[Point]]:
+    """Return all points that were logged about a trial, in order, by the name of their metric.
+
+    What MLflow cannot hold, a text say, is left out. Values without a step are counted.
+    """
+    found: dict[str, list[Point]] = {}
+
+    def add(name: str, step: Any, at: int, value: Any) -> None:
+        points = found.setdefault(name, [])
+        if is_number(value):
+            points.append(Point(_whole(step, len(points)), at // MS, float(value)))
+
+    for recorded in events:
+        event = recorded.event
+        if isinstance(event, MetricsLogged):
+            at = measured_at(recorded, event)
+            for name, value in event.values.items():
+                add(name, event.step, at, value)
+        elif isinstance(event, TrialCreated):
+            for name, metric in event.metrics.items():
+                for step, value in _items(metric):
+                    add(name, step, recorded.at, value)
+    return {name: points for name, points in found.items() if points}
+
+
+def _items(metric: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(metric, dict):
+        return metric.items()
+    return enumerate(metric if isinstance(metric, list) else [metric])
+
+
+def _whole(step: Any, otherwise: int) -> int:
+    """Return a step as a whole number: MLflow has no others."""
+    try:
+        return int(step)
+    except (TypeError, ValueError, OverflowError):
+        return otherwise

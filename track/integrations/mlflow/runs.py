@@ -1,0 +1,220 @@
+"""Give trials as runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LifecycleStage,
+    LoggedModelInput,
+    LoggedModelOutput,
+    Metric,
+    Param,
+    Run,
+    RunData,
+    RunInfo,
+    RunInputs,
+    RunOutputs,
+    RunStatus,
+    RunTag,
+)
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_USER
+
+from track.integrations.mlflow.metrics import MS, Point, latest_of, series_of
+from track.projections.index import Known
+from track.projections.trials import LAST_CHANGE
+from track.structure import AnyStatus, Status, Trial
+
+START_TIME, END_TIME = "start_time", "end_time"
+"""The metadata with the times that MLflow was told, in seconds since 1970-01-01."""
+
+ARTIFACTS, USER = "artifact_uri", "user_id"
+DATASET, MODEL_INPUT, MODEL_OUTPUT = "mlflow.dataset:", "mlflow.input:", "mlflow.output:"
+"""How the metadata of a trial are called that hold what MLflow calls inputs and outputs."""
+
+_OF_MLFLOW = re.compile("[0-9a-f]{32}")
+_INTERRUPTED, _EXCEPTION = Status.Interrupted.value, Status.Exception.value
+
+TO_TRACK: dict[str, Status] = {
+    "RUNNING": Status.Running,
+    "SCHEDULED": Status.CreatedGroup,
+    "FINISHED": Status.Completed,
+    "FAILED": Status.Exception,
+    "KILLED": Status.Interrupted,
+}
+
+
+def run_id_of(trial: Trial) -> str:
+    """Return the id of the run that a trial is: its uid, or what MLflow itself made."""
+    digest = str(trial._hash)
+    return digest if trial.revision == 0 and _OF_MLFLOW.fullmatch(digest) else trial.uid
+
+
+def uid_of(run_id: str) -> str:
+    """Return the uid of the trial that a run is."""
+    return f"{run_id}_0" if _OF_MLFLOW.fullmatch(run_id) else run_id
+
+
+def handle_of(uid: str) -> Trial:
+    """Return what tells the store which trial is meant."""
+    trial = Trial()
+    trial.uid = uid
+    return trial
+
+
+def stage_of(known: Known) -> str:
+    """Return whether a run is active or deleted."""
+    return str(LifecycleStage.DELETED if known.is_archived else LifecycleStage.ACTIVE)
+
+
+def status_of(status: AnyStatus | None) -> str:
+    """Return a status as MLflow calls it. A process that was killed leaves a KILLED run."""
+    value = 0 if status is None else status.value
+    if value < Status.RunningGroup.value:
+        return "SCHEDULED"
+    if value < Status.ErrorGroup.value:
+        return "RUNNING"
+    if value >= Status.FinishedGroup.value:
+        return "FINISHED"
+    is_killed = value == _INTERRUPTED or value > Status.Broken.value
+    return "KILLED" if is_killed else "FAILED"
+
+
+def is_over(status: str) -> bool:
+    """Return whether a status is one that a run ends with."""
+    return bool(RunStatus.is_terminated(RunStatus.from_string(status)))
+
+
+def text_of(value: Any) -> str:
+    """Return a value as MLflow keeps it, which knows texts only."""
+    return value if isinstance(value, str) else str(value)
+
+
+def tags_of(trial: Trial) -> dict[str, str]:
+    """Return the tags of a run; tags that are None were deleted."""
+    own = trial.tags if isinstance(trial.tags, dict) else {str(tag): "" for tag in trial.tags}
+    tags = {str(key): text_of(value) for key, value in own.items() if value is not None}
+    if trial.name:
+        tags.setdefault(MLFLOW_RUN_NAME, text_of(trial.name))
+    if trial.description:
+        tags.setdefault(MLFLOW_RUN_NOTE, text_of(trial.description))
+    return tags
+
+
+def _info(known: Known, status: AnyStatus | None, experiment_id: str, location: str) -> Any:
+    trial, facts = known.trial, known.trial.metadata
+    tags, run_id, text = tags_of(trial), run_id_of(trial), status_of(status)
+    attempts = [] if known.attempts is None else known.attempts.found
+    started = attempts[0].started_at if attempts else known.created
+    ended = attempts[-1].finished_at if attempts else None
+    if ended is None and is_over(text) and isinstance(facts.get(LAST_CHANGE), (int, float)):
+        ended = int(facts[LAST_CHANGE] * 10**9)
+    return RunInfo(
+        run_id=run_id,
+        experiment_id=experiment_id,
+        user_id=text_of(facts.get(USER) or tags.get(MLFLOW_USER, "")),
+        status=text,
+        start_time=_ms(facts.get(START_TIME), started) or 0,
+        end_time=_ms(facts.get(END_TIME), ended) if is_over(text) or END_TIME in facts else None,
+        lifecycle_stage=stage_of(known),
+        artifact_uri=text_of(facts.get(ARTIFACTS) or f"{location}/{run_id}/artifacts"),
+        run_name=tags.get(MLFLOW_RUN_NAME, ""),
+    )
+
+
+def _ms(seconds: Any, at_ns: int | None) -> int | None:
+    if isinstance(seconds, (int, float)):
+        return round(seconds * 1000)
+    return None if at_ns is None else at_ns // MS
+
+
+class Draft:
+    """A run without those metrics whose points have yet to be read from events.
+
+    It is made while the objects of a store are at hand; everything in it is its own.
+
+    Parameters
+    ----------
+    known
+        the trial
+    status
+        its status as it is now
+    experiment_id, location
+        of its experiment
+    """
+
+    def __init__(
+        self, known: Known, status: AnyStatus | None, experiment_id: str, location: str
+    ) -> None:
+        trial = known.trial
+        self.info = _info(known, status, experiment_id, location)
+        self.params = [Param(str(name), text_of(value)) for name, value in trial.parameters.items()]
+        self.tags = [RunTag(key, value) for key, value in tags_of(trial).items()]
+        self.inputs, self.outputs = inputs_of(trial), outputs_of(trial)
+        self.uid, self.metadata_keys = trial.uid, {*trial.metadata}
+        self.latest: dict[str, Point] = {}
+        self.unread: set[str] = set()
+        """Metrics with steps that were logged twice, or without a step."""
+        for name, metric in trial.metrics.items():
+            series = series_of(metric)
+            if series is None:
+                self.unread.add(name)
+            elif (point := latest_of(series)) is not None:
+                self.latest[name] = point
+
+    def run(self, history: dict[str, list[Point]]) -> Any:
+        """Return the run, given all points of the metrics that it does not have."""
+        for name in self.unread & history.keys():
+            self.latest[name] = max(history[name], key=_order)
+        metrics = [metric_of(name, point, self.info.run_id) for name, point in self.latest.items()]
+        data = RunData(metrics, self.params, self.tags)
+        return Run(self.info, data, self.inputs, self.outputs)
+
+
+def _order(point: Point) -> tuple[int, int, bool, float]:
+    """Return what the latest point has the largest of; NaN is less than any value."""
+    is_number = point.value == point.value
+    return point.step, point.timestamp, is_number, point.value if is_number else 0.0
+
+
+def metric_of(name: str, point: Point, run_id: str) -> Any:
+    """Return a point as MLflow passes it around."""
+    return Metric(name, point.value, point.timestamp, point.step, run_id=run_id)
+
+
+def dataset_facts(inputs: Iterable[Any]) -> dict[str, Any]:
+    """Return the metadata that keep some datasets."""
+    return {
+        f"{DATASET}{one.dataset.name}:{one.dataset.digest}": {
+            "dataset": one.dataset.to_dictionary(),
+            "tags": {tag.key: tag.value for tag in one.tags},
+        }
+        for one in inputs
+    }
+
+
+def inputs_of(trial: Trial) -> Any:
+    """Return the datasets and models that a run used."""
+    datasets = [
+        DatasetInput(Dataset(**facts["dataset"]), [InputTag(*tag) for tag in facts["tags"].items()])
+        for _, facts in _facts(trial, DATASET)
+    ]
+    models = [LoggedModelInput(name) for name, _ in _facts(trial, MODEL_INPUT)]
+    return RunInputs(dataset_inputs=datasets, model_inputs=models)
+
+
+def outputs_of(trial: Trial) -> Any:
+    """Return the models that a run made."""
+    found = _facts(trial, MODEL_OUTPUT)
+    return RunOutputs([LoggedModelOutput(name, facts["step"]) for name, facts in found])
+
+
+def _facts(trial: Trial, prefix: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, facts in trial.metadata.items():
+        if str(key).startswith(prefix) and isinstance(facts, dict):
+            yield key.removeprefix(prefix), facts
