@@ -31,7 +31,7 @@ _TABLES = {
 _IN_FOLDERS = ("parquet", "tensorboard")
 _FORMATS = (*_TABLES, "json", "ndjson")
 _REPORT = "report"
-_SOURCES = (_REPORT, "mlflow", "tensorboard", "wandb")
+_SOURCES = (_REPORT, "dvclive", "mlflow", "sacred", "tensorboard", "trackio", "wandb")
 
 
 @click.command(
@@ -130,8 +130,8 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
 def import_verb(*, source: str, store: str, tool: str | None, project: str | None) -> None:
     """Import the runs of another tracker, or a report JSON, into a store.
 
-    SOURCE is what MLflow, TensorBoard or Weights & Biases wrote: a folder of runs, one run, or a
-    database. What cannot be imported is listed at the end.
+    SOURCE is what DVCLive, MLflow, Sacred, TensorBoard, trackio or Weights & Biases wrote: a folder
+    of runs, one run, or a database. What cannot be imported is listed at the end.
 
     What the store already has is skipped: import again to add what is new.
     """

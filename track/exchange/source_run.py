@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
 from track.errors import ImportFailed
@@ -13,6 +14,10 @@ from track.events.types import Event
 from track.structure import AnyStatus, Status
 
 NS = 10**9
+_EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
+_DEEPEST = 50
+"""How many names a value may have, one inside the other; what is nested deeper stays a value."""
 
 _LARGEST_TEXT = 2**28
 """The size of a file of text, in bytes, that is read as a whole."""
@@ -151,6 +156,38 @@ def is_inside(path: str, root: str) -> bool:
     """Return whether a path, with all links followed, is below a folder."""
     real, top = os.path.realpath(path), os.path.realpath(root)
     return os.path.commonpath([real, top]) == top
+
+
+def parse_time(text: Any) -> int | None:
+    """Return the time in an ISO text, which is UTC unless it says otherwise, in nanoseconds.
+
+    What is no time is None.
+    """
+    try:
+        time = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    time = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+    return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def flat(
+    values: dict[str, Any], prefix: str = "", depth: int = _DEEPEST
+) -> Iterator[tuple[str, Any]]:
+    """Yield names with slashes, and values, of nested values.
+
+    A value with a ``_type`` (a picture, say) is left as it is, but for histograms, which are given
+    as Track logs them.
+    """
+    for name, value in values.items():
+        if not isinstance(value, dict) or not depth:
+            yield f"{prefix}{name}", value
+        elif "_type" not in value:
+            yield from flat(value, f"{prefix}{name}/", depth - 1)
+        elif str(value["_type"]).endswith("histogram"):
+            yield f"{prefix}{name}", {"counts": value.get("values"), "edges": value.get("bins")}
+        else:
+            yield f"{prefix}{name}", value
 
 
 def read_text(path: str) -> str:

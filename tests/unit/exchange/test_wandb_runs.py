@@ -247,6 +247,8 @@ def test_files_outside_the_folder_are_not_read(folder, tmp_path):
         field(2, b"\xff" * 20),
         field(2, field(1, field(1, "x") + field(16, "not json"))),
         field(2, field(1, field(1, "x") + field(16, "[" * 100_000))),
+        field(2, field(1, field(1, "x") + field(16, '{"a":' * 400 + "1" + "}" * 400))),
+        field(2, field(1, field(1, "x") + field(16, '{"a":' * 900 + "1" + "}" * 900))),
         field(2, field(1, field(2, "x") * 100_000 + field(16, "1"))),
         field(2, b"\x0b" * 1000),
     ],

@@ -6,14 +6,21 @@ import os
 from collections.abc import Callable, Iterator
 
 from track.errors import ImportFailed
+from track.exchange.event_files import EVENT_FILE
 from track.exchange.source_run import Source
+from track.exchange.sources.dvclive import is_dvclive, read_dvclive
 from track.exchange.sources.mlflow import read_mlflow
+from track.exchange.sources.sacred import RUN_FILE, read_sacred
 from track.exchange.sources.tensorboard import read_tensorboard
+from track.exchange.sources.trackio import is_trackio, read_trackio
 from track.exchange.sources.wandb import SUFFIX, read_wandb
 
 _READERS: dict[str, Callable[[str, str], Iterator[Source]]] = {
+    "dvclive": read_dvclive,
     "mlflow": read_mlflow,
+    "sacred": read_sacred,
     "tensorboard": read_tensorboard,
+    "trackio": read_trackio,
     "wandb": read_wandb,
 }
 
@@ -58,15 +65,21 @@ def read_runs(
 def tool_of(path: str) -> str | None:
     """Return the tool that wrote a file or folder, judged by the names of its files."""
     if not os.path.isdir(path):
-        if path.endswith(SUFFIX):
-            return "wandb"
-        return "mlflow" if path.endswith((".db", ".sqlite", ".sqlite3")) else None
-    for _, _, names in os.walk(path):
-        for name in names:
-            if name.endswith(SUFFIX):
-                return "wandb"
-            if name == "meta.yaml":
-                return "mlflow"
-            if "events.out.tfevents" in name:
-                return "tensorboard"
+        return _tool_of_file(os.path.dirname(path), os.path.basename(path))
+    for folder, _, names in os.walk(path):
+        if is_dvclive(folder):
+            return "dvclive"
+        for name in sorted(names):
+            if tool := _tool_of_file(folder, name):
+                return tool
     return None
+
+
+def _tool_of_file(folder: str, name: str) -> str | None:
+    if name.endswith(SUFFIX):
+        return "wandb"
+    if name.endswith((".db", ".sqlite", ".sqlite3")):
+        return "trackio" if is_trackio(os.path.join(folder, name)) else "mlflow"
+    if EVENT_FILE in name:
+        return "tensorboard"
+    return {"meta.yaml": "mlflow", RUN_FILE: "sacred"}.get(name)

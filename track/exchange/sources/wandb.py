@@ -10,7 +10,16 @@ from typing import Any
 
 from track.errors import ImportFailed
 from track.events.types import Event, MetricsLogged, SystemSampled
-from track.exchange.source_run import NS, Entry, Log, Source, SourceRun, Unreadable, parse_json
+from track.exchange.source_run import (
+    NS,
+    Entry,
+    Log,
+    Source,
+    SourceRun,
+    Unreadable,
+    flat,
+    parse_json,
+)
 from track.exchange.sources.protobuf import (
     BadMessage,
     Field,
@@ -242,8 +251,8 @@ def _logged(message: bytes) -> tuple[int, Event]:
     if not isinstance(step, (int, float)):
         step = signed(dict(fields(_bytes(dict(fields(message)).get(2)))).get(1))
     at_ns = _seconds(values.pop("_timestamp", None))
-    flat = {name: value for name, value in _flat(values, "") if not name.startswith("_")}
-    return at_ns, MetricsLogged(step, flat, None)
+    logged = {name: value for name, value in flat(values) if not name.startswith("_")}
+    return at_ns, MetricsLogged(step, logged, None)
 
 
 def _sampled(message: bytes, host: str) -> tuple[int, Event]:
@@ -307,17 +316,6 @@ def _item(message: bytes) -> tuple[list[str], Any]:
         elif number in _TYPED:
             value = _TYPED[number](said)
     return names[:_DEEPEST], value
-
-
-def _flat(values: dict[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield names with slashes, and values; histograms and pictures are values."""
-    for name, value in values.items():
-        if isinstance(value, dict) and "_type" not in value:
-            yield from _flat(value, f"{prefix}{name}/")
-        elif isinstance(value, dict) and value["_type"] == "histogram":
-            yield f"{prefix}{name}", {"counts": value.get("values"), "edges": value.get("bins")}
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _seconds(value: Any) -> int:

@@ -1,0 +1,142 @@
+"""Read the databases of trackio, one for each project."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from math import inf, nan
+from typing import Any
+from urllib.parse import quote
+
+from track.errors import ImportFailed
+from track.events.types import Event, MetricsLogged, SystemSampled
+from track.exchange.source_run import (
+    Entry,
+    Log,
+    Source,
+    SourceRun,
+    Unreadable,
+    flat,
+    parse_json,
+    parse_time,
+)
+
+_NUMBERS = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
+"""JSON has no such numbers, so trackio writes these texts."""
+
+
+def read_trackio(path: str, _project: str) -> Iterator[Source]:
+    """Yield the runs in a database, or in all databases of a folder.
+
+    A project has the name of its database. Nested metrics have slashes in their names. trackio does
+    not record how a run ended, so the status is ``FinishedGroup``.
+
+    Raises
+    ------
+    ImportFailed
+        there is no database of trackio
+    """
+    databases = [path] if os.path.isfile(path) else [*_databases(path)]
+    if not any(map(is_trackio, databases)):
+        raise ImportFailed(f"{path} has no database of trackio: give its folder or a database")
+    root = os.path.dirname(os.path.abspath(databases[0]))
+    for database in filter(is_trackio, databases):
+        try:
+            yield from _runs(database, root)
+        except sqlite3.Error as error:  # noqa: PERF203 - each is judged by itself
+            yield Unreadable(database, str(error))
+
+
+def _databases(folder: str) -> Iterator[str]:
+    for name in sorted(os.listdir(folder)):
+        if name.endswith(".db"):
+            yield os.path.join(folder, name)
+
+
+def is_trackio(path: str) -> bool:
+    """Return whether a file is a database of trackio; what only looks like a table is none."""
+    try:
+        with closing(_open(path)) as database:
+            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            return {"metrics", "configs"} <= {name for (name,) in found}
+    except sqlite3.Error:
+        return False
+
+
+def _open(path: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True)
+
+
+def _runs(path: str, root: str) -> Iterator[SourceRun]:
+    project = os.path.splitext(os.path.basename(path))[0]
+    with closing(_open(path)) as database:
+        columns = {row[1] for row in database.execute("PRAGMA table_info(metrics)")}
+        key = "run_id" if "run_id" in columns else "run_name"  # older versions have no ids
+        ask = database.execute
+        runs = ask(
+            f"SELECT {key}, run_name, min(timestamp) FROM metrics GROUP BY {key} ORDER BY min(id)"  # noqa: S608 - one of two words
+        ).fetchall()
+        configs = dict(ask(f"SELECT {key}, config FROM configs"))  # noqa: S608 - as above
+        tables = {name for (name,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    for uid, name, first in runs:
+        run = SourceRun(
+            key=f"trackio:{project}/{uid}",
+            project=project,
+            name=str(name),
+            started_ns=parse_time(first),
+        )
+        _configure(run, configs.get(uid))
+        run.logs.append(Log("metrics", _entries(run, path, "metrics", key, uid)))
+        if "system_metrics" in tables:
+            run.logs.append(Log("system", _entries(run, path, "system_metrics", key, uid)))
+        folder = str(name)
+        if folder not in {os.curdir, os.pardir} and os.path.basename(folder) == folder:
+            media = os.path.join(root, "media", project, folder)
+            run.add_files(media, root, prefix=f"media/{project}/{folder}/")
+        yield run
+
+
+def _configure(run: SourceRun, config: Any) -> None:
+    """Take the settings; names that begin with an underscore are trackio's own."""
+    if config is None:
+        return
+    try:
+        values = parse_json(config, "the config")
+    except ImportFailed as error:
+        run.miss(str(error))
+        return
+    if not isinstance(values, dict):
+        run.miss("the config does not hold names and values")
+        return
+    run.parameters = {name: value for name, value in values.items() if not name.startswith("_")}
+    if group := values.get("_Group"):
+        run.group = str(group)
+    if user := values.get("_Username"):
+        run.metadata["user"] = user
+
+
+def _entries(run: SourceRun, path: str, table: str, key: str, uid: Any) -> Iterator[Entry]:
+    step = "step" if table == "metrics" else "NULL"
+    query = f"SELECT id, timestamp, {step}, metrics FROM {table} WHERE {key} = ? ORDER BY id"  # noqa: S608 - our own words
+    with closing(_open(path)) as database:
+        for place, time, at_step, text in database.execute(query, [uid]):
+            try:
+                values = dict(flat(parse_json(text, f"row {place} of {table}")))
+            except (ImportFailed, AttributeError, TypeError) as error:
+                run.miss(f"row {place} of {table} was left out: {error}")
+                continue
+            values = {name: _number(value) for name, value in values.items()}
+            yield Entry(place, parse_time(time) or 0, _event(table, at_step, values))
+
+
+def _number(value: Any) -> Any:
+    return _NUMBERS.get(value, value) if isinstance(value, str) else value
+
+
+def _event(table: str, step: Any, values: dict[str, Any]) -> Event:
+    if table == "metrics":
+        return MetricsLogged(step, values, None)
+    numbers = {name: float(one) for name, one in values.items() if isinstance(one, (int, float))}
+    return SystemSampled("", 0, None, numbers)
