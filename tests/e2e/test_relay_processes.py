@@ -47,7 +47,7 @@ ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "5"))
 TRIAL = Trial(_hash="trial")
 
 LONG_S = 300
-"""A timeout that no test survives."""
+"""A timeout that no test survives, however often a server is away."""
 
 
 @pytest.fixture(autouse=True)
@@ -110,7 +110,6 @@ def test_a_server_that_is_told_to_end_has_what_it_acknowledged(place, start, tmp
     notes = tmp_path / "notes"
     notes.mkdir()
     with serving(place, layer) as server:
-        # A client may find each of the servers gone before it has its answer.
         uri = server.uri(spool=place.spool, timeout=LONG_S)
         fill(uri, 100)
         for begin in range(0, ROUNDS, 5):

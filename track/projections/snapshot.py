@@ -140,9 +140,10 @@ class _Writer:
         self._pack: Callable[[list[Any]], bytes] = new_packer().pack
 
     def document(self, objects: Objects, fingerprint_digest: bytes) -> bytes:
+        # Trials that nobody asked for yet join their projects and groups when they are read.
+        trials = [self._trial(trial) for trial in objects.trials.values()]
         projects = [self._project(project) for project in objects.projects.values()]
         groups = [self._group(group) for group in objects.groups.values()]
-        trials = [self._trial(trial) for trial in objects.trials.values()]
         parts = [[stream, self._trial(part)] for stream, part in objects.parts.items()]
         return self._packed(
             [

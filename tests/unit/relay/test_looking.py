@@ -132,6 +132,27 @@ def test_series_of_a_server_are_those_of_the_store(tmp_path, monkeypatch, kept):
             acc[1000]
 
 
+def test_a_report_has_the_trials_that_a_server_left_in_its_cache(tmp_path):
+    """A server that just started has read none of them: the first client to ask has them all."""
+    store = f"file:{tmp_path / 'served.json'}"
+    local = get_protocol(store)
+    local.new_project(Project(name="p"))
+    local.new_trial_group(TrialGroup(_uid="g", name="g", project_id="p"))
+    for name in ("first", "second"):
+        local.new_trial(Trial(_hash=name, project_id="p", group_id="g"))
+    for step in range(5000):  # so that a cache is worth it
+        local.log_trial_metrics(Trial(_hash="first", project_id="p"), step=step, loss=1.0)
+    local.close()
+    assert (tmp_path / "served.json.journal.cache").exists()
+    with served(store) as serving:
+        client = get_protocol(serving.uri(spool=tmp_path / "spool"))
+        client.commit(str(tmp_path / "client.json"))
+        client.close()
+    report = (tmp_path / "client.json").read_text()
+    assert report == (tmp_path / "served.json").read_text()
+    assert '"second"' in report
+
+
 def test_a_view_stays_what_it_was_while_more_is_logged(uri, serving):
     """It ends where it ended, whoever appends to the series, or makes a dictionary of it."""
     uid = filled(serving.server.backend.uri, 300)
