@@ -117,7 +117,7 @@ def server(tmp_path):
 
 def test_a_relay_that_is_killed_in_the_middle(course, server, trials, told):
     """Training goes on to its end; this is told, and what was logged arrives when it is back."""
-    uri = server.uri(timeout=1)
+    uri = server.uri(timeout=2)
     first, second, last = halves(course.calls(course.make(uri)))
     for call in first:
         call()
