@@ -1,7 +1,7 @@
 """Serve the relay with asyncio: connections, logins, limits and turns.
 
-Nothing here blocks the event loop: whatever touches the backend runs in threads, appends in one of
-them, so that all that came meanwhile is appended together.
+Nothing here blocks the event loop: backends are called in threads, and all appends in one thread,
+so that waiting ones are appended together.
 """
 
 from __future__ import annotations
@@ -49,32 +49,32 @@ logger = logging.getLogger(__name__)
 _Result = TypeVar("_Result")
 
 _THREADS = 8
-"""Calls that are answered at once."""
+"""The calls that are answered without a thread."""
 
 _POLL_S = 0.05
-"""Between two looks for events that somebody else appended to the journal."""
+"""The time between looks for events that other processes appended to the journal."""
 
 _QUIET_S = 15.0
-"""After which subscribers are told that nothing happens."""
+"""The time after which subscribers are told that there is nothing new."""
 
 _PENALTY_S = 1.0
-"""How long whoever fails to log in waits for the answer."""
+"""The delay of the answer to a failed login."""
 
 _BATCH_BYTES = 2**22
-"""What a batch for a subscriber takes in memory, about."""
+"""The approximate size of a batch for a subscriber in memory."""
 
 _MOST_POSITIONS = 2**16
-"""In one message to a subscriber, so that they fit into its header."""
+"""The number of events in one message to a subscriber, so that they fit into its header."""
 
 
 class Service(Protocol):
-    """What a server stands in front of. Its methods may block."""
+    """The calls that a server passes on. They may block."""
 
     def append(self, records: list[Record]) -> None:
-        """Append events, all or none, each once."""
+        """Append events, all or none, without duplicates."""
 
     def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
-        """Append an event if all holds that is expected."""
+        """Append an event if all preconditions hold."""
 
     def last(self, producer: int | None) -> int:
         """Return the last sequence of a producer, or the last position."""
@@ -83,11 +83,11 @@ class Service(Protocol):
         """Answer a call."""
 
     def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
-        """Yield what is behind a position, of everybody or of one stream."""
+        """Yield the events after a position, of all streams or of one."""
 
 
 Login = Callable[[Peer], Awaitable[str]]
-"""Has a client log in, and returns its name; raises AuthenticationError."""
+"""Logs a client in and returns its name, or raises AuthenticationError."""
 
 Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
@@ -98,15 +98,15 @@ class RelayServer:
     Parameters
     ----------
     service
-        what to serve
+        the service
     layer
-        security layer
+        the security layer
     login
-        how clients log in
+        logs clients in
     tls
-        certificate and so on, with the layer TLS
+        the context with the certificate, with the layer TLS
     limits
-        what each client may do
+        the limits for clients
     """
 
     def __init__(
@@ -124,32 +124,32 @@ class RelayServer:
         self._tls = tls
         self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
         self._next_commit: asyncio.Future[tuple[list[Any], bytes]] | None = None
-        """The commit that has not begun, if anybody waits for one."""
+        """The commit that has not begun yet, if any call waits for one."""
         self.attend: Attend = self.attend_to
-        """What to do for a connection."""
+        """The function that serves a connection."""
         self._tasks: dict[asyncio.Task[None], socket.socket] = {}
         self._new: set[socket.socket] = set()
-        """Connections that were accepted, and not attended to yet."""
+        """The connections that were accepted but are not served yet."""
         self._unknown: set[asyncio.StreamReader] = set()
-        """Of those who are not logged in."""
+        """Limits the clients that are not logged in."""
         self._turns = Turns(_THREADS // 2)
-        """So that nobody keeps all threads busy."""
+        """Limits each user, so that nobody can occupy all threads."""
         self._peers: dict[asyncio.StreamReader, Peer] = {}
         self._watched: dict[Peer, int] = {}
-        """The positions of subscribers that wait for more."""
+        """The positions of waiting subscribers."""
         self._working: set[asyncio.Task[None] | None] = set()
-        """Those that are answering a request."""
+        """The connections that are answering a request."""
         self._full = False
         """Whether the last connection was refused."""
         self._ending = False
 
     async def start(self, host: str, port: int) -> int:
-        """Begin to listen, and return the port.
+        """Start to listen, and return the port.
 
         Raises
         ------
         OSError
-            that is not possible there
+            it is not possible to listen there
         """
         self._memory = MemoryBudget(self.limits.memory)
         self._answers = MemoryBudget(self.limits.memory)
@@ -164,7 +164,7 @@ class RelayServer:
         return self._listener.port
 
     def renew_after_fork(self) -> None:
-        # A child must not keep the port, or a connection, when the server is gone.
+        # A child must not keep the port or a connection open when the server is gone.
         kept = [*self._listener.sockets, *self._tasks.values()]
         for descriptor in {sock.fileno() for sock in kept} - {-1}:
             detach_fd(descriptor)
@@ -186,12 +186,12 @@ class RelayServer:
 
     def _forget(self, task: asyncio.Task[None]) -> None:
         connection = self._tasks.pop(task)
-        if connection in self._new:  # it ended before it began
+        if connection in self._new:  # it was cancelled before it began
             self._new.discard(connection)
             connection.close()
 
     async def _connected(self, connection: socket.socket) -> None:
-        await self._strangers.acquire()  # what strangers say takes memory
+        await self._strangers.acquire()  # messages of unknown clients take memory
         self._new.discard(connection)
         try:
             reader, writer = await to_streams(connection, self._tls, self.limits.handshake_s)
@@ -208,13 +208,13 @@ class RelayServer:
             self._make_room(reader)
 
     def _make_room(self, reader: asyncio.StreamReader) -> None:
-        """Let another stranger in, once one is no stranger any more, or is gone."""
+        """Let another client log in, once one has logged in or is gone."""
         if reader in self._unknown:
             self._unknown.discard(reader)
             self._strangers.release()
 
     async def attend_to(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Do everything for one client; whatever it does wrong ends here."""
+        """Serve one client, and handle all its errors."""
         peer = self._peers[reader] = Peer(reader, writer)
         try:
             await asyncio.wait_for(self._welcome(peer), self.limits.handshake_s)
@@ -232,13 +232,13 @@ class RelayServer:
             await _close(writer)
 
     def peer_of(self, reader: asyncio.StreamReader) -> Peer | None:
-        """Return the client behind a reader, None when there is none any more."""
+        """Return the client behind a reader, None if it is gone."""
         return self._peers.get(reader)
 
     async def _welcome(self, peer: Peer) -> None:
         opening = begin(self._layer)
         theirs = await peer.reader.readexactly(HELLO.size)
-        peer.writer.write(opening.hello)  # so that it can say what it does not agree with
+        peer.writer.write(opening.hello)  # so that the client can report a mismatch
         peer.channel, peer.transcript = agree(opening, theirs, is_server=True)
         try:
             peer.username = await self._login(peer)
@@ -264,7 +264,7 @@ class RelayServer:
                             answer = await self._work_on(peer, message)
                             size = len(answer.attachment)
                             await sent.enter_async_context(self._answers.taken(size))
-                    del message  # a subscription may last, and what came with it need not
+                    del message  # a subscription may last long, so free its memory
                 if answer is not None:
                     await self._reply(peer, answer)
             if answer is None:
@@ -281,11 +281,11 @@ class RelayServer:
     async def _reply(self, peer: Peer, answer: Message) -> None:
         try:
             await peer.send(answer, self.limits.frame_s)
-        except EncodingError as error:  # nothing was sent yet
+        except EncodingError as error:  # nothing has been sent yet
             await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
 
     async def receive(self, peer: Peer) -> Message:
-        """Return the next message of a client that is not logged in yet."""
+        """Return the next message of a client that has not logged in."""
         head = await peer.reader.readexactly(LENGTH.size)
         return await self._rest(peer, body_length(head, peer.limit))
 
@@ -312,7 +312,7 @@ class RelayServer:
                 return _done(*await self._in_thread(self.service.call, name, arguments))
         except MalformedMessage:
             raise
-        except Exception as error:  # noqa: BLE001 - it is raised where the request came from
+        except Exception as error:  # noqa: BLE001 - it is raised at the client
             logger.debug("%s was told of %r", peer.address, error)
             return Message(Verb.FAILED, describe(error))
         raise MalformedMessage(f"{verb.name} is not a request")
@@ -323,11 +323,11 @@ class RelayServer:
     async def _commit(self) -> tuple[list[Any], bytes]:
         if self._next_commit is None:
             self._next_commit = asyncio.ensure_future(self._commit_next())
-        return await asyncio.shield(self._next_commit)  # others wait for it, too
+        return await asyncio.shield(self._next_commit)  # other calls wait for it, too
 
     async def _commit_next(self) -> tuple[list[Any], bytes]:
         async with self._committing:
-            self._next_commit = None  # whoever asks from now on may have recorded more
+            self._next_commit = None  # later calls may need another commit
             return await self._in_thread(self.service.call, "commit", [])
 
     # Subscriptions
@@ -336,14 +336,14 @@ class RelayServer:
         try:
             await self._stream(peer, *to_subscription(header))
         except Exception as error:
-            # Who is only disconnected asks again at once. Of these, some are errors of a backend.
+            # A client that is only disconnected retries at once, so tell it of other errors.
             lost = isinstance(error, (OSError, EOFError, asyncio.TimeoutError))
             if not lost or isinstance(error, TrackError):
                 await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
             raise
 
     async def _stream(self, peer: Peer, after: int, live: bool, stream: int | None) -> None:
-        """Send what is behind a position, and then what comes, until the client goes away."""
+        """Send the events after a position, and then new ones, until the client is gone."""
         if not live:
             await self._send_behind(peer, after, stream)
             await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
@@ -379,14 +379,14 @@ class RelayServer:
                     message = Message(Verb.BATCH, [*positions[part]], to_records(payloads[part]))
                     await peer.send(message, self.limits.frame_s)
                 after = positions[-1]
-                del batch, payloads, message  # before others take the memory
+                del batch, payloads, message  # before other clients take the memory
 
     def _announce_news(self) -> None:
-        """Have subscribers look at once: something was appended here."""
+        """Wake subscribers, since something was appended here."""
         self._news.set()
 
     def _watch(self, peer: Peer, after: int) -> None:
-        """Have subscribers look again when anything is behind the position of one of them."""
+        """Wake subscribers when there are events after the position of one of them."""
         self._watched[peer] = after
         if self._watching is None or self._watching.done():
             self._watching = asyncio.ensure_future(self._look_out())
@@ -399,7 +399,7 @@ class RelayServer:
                 batches = await self._in_thread(self.service.read, after)
                 if await self._in_thread(next, batches, None) is not None:
                     break
-            except Exception as error:  # noqa: BLE001 - whoever looks is told
+            except Exception as error:  # noqa: BLE001 - readers get the error themselves
                 logger.debug("the journal cannot be read: %r", error)
                 break
         news, self._news = self._news, asyncio.Event()
@@ -410,7 +410,7 @@ class RelayServer:
     async def close(self) -> None:
         """Stop listening, finish pending requests, and disconnect all clients."""
         self._ending = True
-        self._news.set()  # a cancellation can get lost in what it interrupts (wait_for, to 3.11)
+        self._news.set()  # wait_for can lose a cancellation up to Python 3.11
         self._listener.close()
         for task in self._tasks.keys() - self._working:
             task.cancel()
@@ -425,7 +425,7 @@ class RelayServer:
 
 
 def _takes_long(message: Message) -> bool:
-    """Return whether a thread is busy with a request, for it alone."""
+    """Return whether a request occupies a thread of its own."""
     is_commit = message.header[:1] == ["commit"]
     return message.verb == Verb.PROPOSE or (message.verb == Verb.CALL and not is_commit)
 
@@ -437,7 +437,7 @@ def _done(values: list[Any], attachment: bytes = b"") -> Message:
 async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     try:
-        with suppress(Exception):  # it may be gone in any way
+        with suppress(Exception):  # the client may be gone
             await asyncio.wait_for(writer.wait_closed(), 1)
     finally:
-        writer.transport.abort()  # whoever does not read what was sent does not stay for that
+        writer.transport.abort()  # do not wait for clients that do not read

@@ -35,14 +35,14 @@ _Authenticate = Callable[[str], tuple[str | None, str | None]]
 _OPTIONS = ("security_layer", "ca", "trust_server", "start_timeout")
 
 _START_S = 4.0
-"""Longer than a server takes to start, which the same program may have done just now."""
+"""The time to wait for a server that may just have been started."""
 
 
 class SocketClient(ForwardedProtocol):
-    """Storage behind a server that :func:`start_track_server` runs.
+    """A backend behind a server that :func:`start_track_server` runs.
 
-    What is logged is kept in a spool on this machine and sent in the background, so nothing that
-    is logged waits for the network, or is lost while the server is away. Whatever needs an answer
+    Logged values are kept in a spool on this machine and sent in the background, so logging never
+    waits for the network, and loses nothing while the server is away. Calls that need an answer
     (new projects, groups and trials, conditional updates, queries), the end of a trial and
     :meth:`commit` wait until the server has everything.
 
@@ -51,20 +51,20 @@ class SocketClient(ForwardedProtocol):
     uri
         ``socket://user:password@host:port``. Options:
 
-        - ``security_layer``: AES, TLS or none, as the server has it
-        - ``ca``: with TLS, a file with the certificates to trust, in place of the system's
+        - ``security_layer``: AES, TLS or none, the same as the server
+        - ``ca``: with TLS, a file with the certificates to trust, instead of the system's
         - ``trust_server``: yes to send the password to, or log in at, a server that does not prove
-          that it is the right one; by default only on this machine, and with TLS
-        - ``spool``: folder for what the server has not acknowledged; by default
+          its identity; by default only on this machine, and with TLS
+        - ``spool``: the folder for events that the server has not acknowledged; by default
           ``$XDG_STATE_HOME/track/spool``
-        - ``durability`` of that: process, interval, always
+        - ``durability`` of the spool: process, interval, always
         - ``timeout``: seconds to wait for a server that does not answer, 30 by default
-        - ``start_timeout``: seconds to wait for a server that was never there, and may be starting;
+        - ``start_timeout``: seconds to wait for a server that may be starting;
           4 by default
     strict
-        forces the storage to be correct: trials and groups must belong to what exists
+        require that the projects and groups of new trials and groups exist
     eager
-        the end of a trial waits until the server has everything
+        wait at the end of a trial until the server has everything
 
     Raises
     ------
@@ -73,12 +73,12 @@ class SocketClient(ForwardedProtocol):
 
     Notes
     -----
-    Nothing connects before the first answer is needed.
+    It connects when the first answer is needed.
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
         settings = remote_settings(uri, _OPTIONS)
-        # Clients are collected sooner when nothing in them refers to them.
+        # Avoid a reference cycle, so that clients are freed at once.
         overridden = type(self).authenticate is not SocketClient.authenticate
         authenticate = self.authenticate if overridden else _credentials
         self._connection = Connection(_target(uri, settings, authenticate))
@@ -94,48 +94,48 @@ class SocketClient(ForwardedProtocol):
     def authenticate(self, uri: str) -> tuple[str | None, str | None]:
         """Return the name and the password to log in with.
 
-        Override it to take them from somewhere else than the URI.
+        Override it to take them from another source than the URI.
 
         Parameters
         ----------
         uri
-            of the server
+            the URI of the server
         """
         return _credentials(uri)
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
-        """Return once the server has everything on stable storage and its report is in place.
+        """Wait until the server has everything on stable storage and has written its report.
 
         Parameters
         ----------
         file_name_override
-            write the report to a file of this machine, too
+            write the report to this local path, too
 
         Raises
         ------
         JournalUnreachable
-            it does not answer; the message says where everything is kept
+            the server does not answer; the message names the spool
         """
         with self.producer.busy():
             super().commit(file_name_override, **kwargs)
             self._server.commit()
 
     def write_report(self, path: str) -> None:
-        """Write the report to a file of this machine, which must be a report or not exist."""
+        """Write the report to a local file, which must be a report or not exist."""
         check_report(path)
-        # All of every trial is in it, and comes faster at once.
+        # It needs all trials, which are faster to fetch at once.
         write_report(path, render_report(self._server.whole_state()))
 
     def subscribe(self, after: int = 0) -> Iterator[Recorded]:
-        """Yield the events behind a position of the server's journal, and then each new one.
+        """Yield the events after a position of the server's journal, and then each new one.
 
-        A connection that is lost is replaced; there is no gap then, and no repetition. Whoever
-        goes on later does so behind the ``position`` of the last event.
+        A lost connection is replaced without gaps or duplicates. To resume later, pass the
+        ``position`` of the last event.
 
         Raises
         ------
         JournalUnreachable
-            the server did not answer for too long
+            the server did not answer in time
         """
         for batch in self._journal.follow(after):
             if batch is not None:
@@ -143,18 +143,18 @@ class SocketClient(ForwardedProtocol):
 
 
 def sync(uri: str) -> int:
-    """Send what processes that are gone could not send to a server.
+    """Send the events that dead processes could not send to a server.
 
-    Every client of the server does the same, so this is for when there will be none.
+    Every client of the server does the same, so this is only needed without further clients.
 
     Parameters
     ----------
     uri
-        the store, as :class:`SocketClient` takes it
+        the URI of the store, as for :class:`SocketClient`
 
     Returns
     -------
-    How many events were sent.
+    The number of events sent.
 
     Raises
     ------

@@ -1,6 +1,6 @@
 """Connect a client to a relay: requests and answers, reconnecting when needed.
 
-Every request may be sent again: the server drops what it has recorded before.
+Every request may be repeated, since the server drops events that it has already recorded.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ if TYPE_CHECKING:
     import ssl
 
 CONNECT_TIMEOUT_S = 10.0
-"""Seconds until both ends are connected and know each other, at most."""
+"""The time limit for connecting and logging in, in seconds."""
 
 _SMALLEST_PIECE = 2**16
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.05, 1.0
-"""Between two attempts to reach a server."""
+"""The time between attempts to reach a server."""
 
 _LONGEST_QUIET_S = 40.0
-"""Without a word to a subscriber; servers say more often that nothing happens."""
+"""The silence after which a subscriber reconnects; servers send keep-alives more often."""
 
 STALE_S = 240.0
-"""Seconds after which an unused connection is not trusted any more: servers drop idle ones, and so
-does whatever is in between, in silence."""
+"""Seconds after which an unused connection is not trusted any more, since servers and routers
+silently drop idle connections."""
 
 _Result = TypeVar("_Result")
 
 
 class Target(NamedTuple):
-    """Which server, and how to talk to it."""
+    """A server, and the parameters of connections to it."""
 
     host: str
     port: int
@@ -69,43 +69,43 @@ class Target(NamedTuple):
     credentials: Callable[[], tuple[str | None, str | None]]
     """Returns the name and the password to log in with."""
     trusted: bool
-    """Whether to believe that this is the server, even if it does not prove it."""
+    """Whether to trust the server even if it does not prove its identity."""
     ca: str | None
-    """A file with the certificates of whoever may vouch for the server; None for the system's."""
+    """A file with the certificates to trust, None for the system's."""
     timeout_s: float
-    """How long the server may take to answer."""
+    """The time limit for answers of the server."""
     start_s: float = 0.0
-    """How long to wait for a server that was never there: it may be about to start."""
+    """The time to wait for a server that was never reached and may be starting."""
     resolve: Resolve = socket.getaddrinfo
-    """Looks up the host."""
+    """Looks up the addresses of the host."""
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
 
     def __repr__(self) -> str:
-        return f"Target({self})"  # the credentials are nobody's business
+        return f"Target({self})"  # the credentials are secret
 
 
 class AlteredFrame(InsecureConnection):
-    """What came was altered on its way, so that the connection is lost."""
+    """A received frame was altered, so the connection is lost."""
 
 
 class Session:
-    """One socket, connected and logged in.
+    """A connection that is logged in.
 
     Parameters
     ----------
     target
-        whom to connect to
+        the server
     within_s
-        how long that may take
+        the time limit for connecting
 
     Raises
     ------
     OSError
-        it cannot be reached, or went away
+        the server cannot be reached, or disconnected
     InsecureConnection, AuthenticationError, MalformedMessage
-        one of both sides refuses the other one
+        one side refuses the other
     """
 
     def __init__(self, target: Target, within_s: float) -> None:
@@ -139,8 +139,8 @@ class Session:
         if password and not target.trusted:
             raise AuthenticationError(
                 f"the server at {target} does not prove that it knows the password, so it may be "
-                "anybody: use security_layer=TLS, or add trust_server=yes to the URI if you do "
-                "not mind"
+                "an impostor: use security_layer=TLS, or add trust_server=yes to the URI to accept "
+                "the risk"
             )
         asked = mechanism == "password"
         self.send(Message(Verb.LOGIN, [name or "", (password or "") if asked else None]))
@@ -162,10 +162,10 @@ class Session:
             error = revive(message.header)
             if isinstance(error, AuthenticationError):
                 raise error
-            # Nobody knows yet who says so, and "there is no such trial" is not theirs to say.
+            # The server has not proved its identity yet, so raise no other kind of error for it.
             raise AuthenticationError(f"the server refuses: {error}") from error
         if message.verb != verb or len(message.header) != count:
-            raise InsecureConnection(f"the server said {message.verb.name}, not {verb.name}")
+            raise InsecureConnection(f"the server sent {message.verb.name} instead of {verb.name}")
         return message.header
 
     def send(self, message: Message) -> None:
@@ -178,7 +178,7 @@ class Session:
         Parameters
         ----------
         within_s
-            how long to wait whenever nothing comes
+            the time limit for each wait
         """
         self.socket.settimeout(within_s)
         head = bytes(self._receive_exactly(LENGTH.size))
@@ -190,12 +190,12 @@ class Session:
         try:
             return from_frame(body, self._channel)
         except MalformedMessage:
-            raise  # that is what the server said
+            raise  # the error is the server's message
         except InsecureConnection as error:
             raise AlteredFrame(str(error)) from error
 
     def _receive_exactly(self, size: int) -> bytearray:
-        # Memory grows with what has come, not with what was announced.
+        # Allocate memory for received data only, not for the announced size.
         data = bytearray()
         while len(data) < size:
             piece = self.socket.recv(min(size - len(data), max(_SMALLEST_PIECE, len(data))))
@@ -235,7 +235,7 @@ def _connect(target: Target, deadline: float) -> socket.socket:
 def _connect_to(connected: socket.socket, address: Any) -> None:
     connected.connect(address)
     if connected.getsockname() == connected.getpeername():
-        # Nobody listens, and both ends of this connection were given one and the same port.
+        # Nobody listens, and the socket was connected to itself.
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
@@ -264,16 +264,16 @@ def _wrap(plain: socket.socket, target: Target, tls: ssl.SSLContext) -> socket.s
 
 
 class Connection:
-    """A server, whatever happens to the sockets in between. Any thread may use it.
+    """A connection to a server that is renewed when it is lost. Any thread may use it.
 
     Parameters
     ----------
     target
-        which one
+        the server
 
     Notes
     -----
-    Nothing connects before the first request.
+    It connects with the first request.
     """
 
     def __init__(self, target: Target) -> None:
@@ -282,7 +282,7 @@ class Connection:
         self._session: Session | None = None
         self._turn = threading.Lock()
         self._reached = False
-        """Whether the server has been reached: then it is waited for while it is away."""
+        """Whether the server has been reached; if so, later absences are waited for."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
@@ -297,9 +297,9 @@ class Connection:
         Raises
         ------
         JournalUnreachable
-            the server did not answer in time; it may have done what was asked
+            the server did not answer in time; it may have executed the request
         Exception
-            what the server raised instead of answering
+            the error that the server raised
         """
         message = Message(verb, header, attachment)
         if not self._turn.acquire(timeout=self.target.timeout_s):
@@ -314,7 +314,7 @@ class Connection:
         if answer.verb == Verb.FAILED:
             raise revive(answer.header)
         if answer.verb not in (Verb.DONE, Verb.UNMET):
-            raise InsecureConnection(f"the server at {self.target} says {answer.verb.name}")
+            raise InsecureConnection(f"the server at {self.target} answered {answer.verb.name}")
         return answer
 
     def _ask(self, message: Message) -> Message:
@@ -329,7 +329,7 @@ class Connection:
             answer = session.receive(self.target.timeout_s)
             session.used_at = time.monotonic()
         except BaseException:
-            self._disconnect()  # whatever comes on it now answers another question
+            self._disconnect()  # later data on it would answer this request
             raise
         return answer
 
@@ -339,7 +339,7 @@ class Connection:
         return session
 
     def _persist(self, attempt: Callable[[], _Result]) -> _Result:
-        """Do something that needs the server, again if the connection is lost."""
+        """Call a function that needs the server, and repeat it if the connection is lost."""
         begun = time.monotonic()
         pause_s = _FIRST_PAUSE_S
         with waiting_for(self.target) as wait:
@@ -356,7 +356,7 @@ class Connection:
                 time.sleep(pause_s)
 
     def _worth_s(self, error: OSError) -> float:
-        """Return how long to try again after an error: not at all if it comes again surely."""
+        """Return how long to retry after an error, 0 if it is permanent."""
         if isinstance(error, MalformedMessage):
             return 0.0
         if self._reached or isinstance(error, AlteredFrame):
@@ -377,22 +377,22 @@ class Connection:
         )
 
     def stream(self, after: int, *, live: bool, stream: int | None = None) -> Iterator[Message]:
-        """Yield what is behind a position of the server's journal, on a connection of its own.
+        """Yield the events after a position of the server's journal, on a separate connection.
 
         Parameters
         ----------
         after
             the position
         live
-            whether to go on with what comes
+            whether to continue with new events
         stream
-            whose events, of all that is there now; None for everybody's
+            the stream of the existing events to yield, None for all streams
 
         Yields
         ------
-        BATCH messages, and CAUGHT_UP ones where there is nothing more for the moment. Without
-        ``live`` the first of those is the last message. A live stream never ends; what it lost it
-        resumes.
+        BATCH messages, and CAUGHT_UP messages when there is nothing more for now. Without
+        ``live``, the first CAUGHT_UP is the last message. A live stream never ends, and resumes
+        after lost connections.
         """
         quiet_s = max(self.target.timeout_s, _LONGEST_QUIET_S) if live else self.target.timeout_s
         while True:
@@ -408,13 +408,13 @@ class Connection:
             except OSError as error:
                 if not self._worth_s(error):
                     raise self._explained(error) from error
-                continue  # from where it was
+                continue  # from the last position
             finally:
                 session.close()
             raise revive(message.header)
 
     def _subscribe(self, header: list[Any]) -> tuple[Session, Message]:
-        """Return a session that was asked for what is behind a position, and its first answer."""
+        """Return a session with a subscription, and its first answer."""
         session = self._open()
         try:
             session.send(Message(Verb.SUBSCRIBE, header))

@@ -1,4 +1,4 @@
-"""Append together what several clients sent while the append before was under way."""
+"""Append the requests of several clients together."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from track.errors import EncodingError
 from track.events.record import Record
 
 _GROUP_BYTES = 2**23
-"""How much is appended together, at most; one request may be larger."""
+"""The largest size of a group in bytes, unless one request is larger."""
 
 
 class _Request(NamedTuple):
-    """Records that wait to be appended."""
+    """Records waiting to be appended."""
 
     records: list[Record]
     size: int
@@ -23,16 +23,16 @@ class _Request(NamedTuple):
 
 
 class GroupedAppends:
-    """Appends in a thread of its own, at once whatever came while that was busy.
+    """Appends in a thread; requests that arrive during an append are appended together.
 
-    It is made where an event loop runs.
+    It must be created in a running event loop.
 
     Parameters
     ----------
     append
-        what appends records, all or none; it may block
+        appends records, all or none; it may block
     appended
-        what to call after each group, in the event loop
+        called in the event loop after each group
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class GroupedAppends:
         self._working = asyncio.ensure_future(self._append_all())
 
     async def append(self, records: list[Record], size: int) -> None:
-        """Append records of so many bytes, and return when they are in the journal."""
+        """Append records of a total size, and return when they are in the journal."""
         done = asyncio.get_running_loop().create_future()
         self._waiting.append(_Request(records, size, done))
         self._wanted.set()
         await done
 
     async def close(self) -> None:
-        """Begin no further group, and wait for the one that has begun."""
+        """Begin no further group, and wait for the current one."""
         self._working.cancel()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 
@@ -79,10 +79,10 @@ class GroupedAppends:
         error: Exception | None = None
         try:
             await asyncio.get_running_loop().run_in_executor(self._thread, self._append, records)
-        except Exception as raised:  # noqa: BLE001 - it is raised to all who wait
+        except Exception as raised:  # noqa: BLE001 - it is raised in all waiting requests
             error = raised
         if isinstance(error, EncodingError) and len(group) > 1:
-            # What one client sends is none of the business of the others.
+            # An invalid request must not make those of other clients fail.
             for request in group:
                 await self._append_group([request])
             return

@@ -1,4 +1,4 @@
-"""Limit what a server takes at once: connections, open files and memory."""
+"""Limit the connections, open files and memory of a server."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from weakref import WeakValueDictionary
 logger = logging.getLogger(__name__)
 
 _SMALL_FRAME = 2**16
-"""Frames up to this size need no leave to be taken in."""
+"""Frames up to this size are read without reserving memory."""
 
 QUEUE = 1024
-"""Connections that wait to be accepted. Others try again after a second."""
+"""The length of the queue of new connections. Others try again after a second."""
 
 _OTHER_FILES = 600
-"""What is kept for those, and for all that is no connection: journals, reports, snapshots."""
+"""The open files reserved for the queue, journals, reports and others."""
 
 
 def room_for(connections: int) -> int:
-    """Return how many connections there may be, after asking the system for so many.
+    """Return the possible number of connections, after raising the limit of open files for them.
 
-    Without room, neither the backend could open its files, nor could anybody be refused.
+    Beyond it, the backend could not open its files, and connections could not even be refused.
     """
     opened = len(os.listdir("/proc/self/fd"))
     wanted = connections + opened + _OTHER_FILES
@@ -37,7 +37,7 @@ def room_for(connections: int) -> int:
     room = connections if soft < 0 else max(1, soft - opened - min(_OTHER_FILES, soft // 2))
     if room < connections:
         logger.warning(
-            "there will be %d connections at most, in place of %d: raise the limit of open files "
+            "there will be at most %d connections instead of %d: raise the limit of open files "
             "of this process, which is %d",
             room,
             connections,
@@ -47,31 +47,31 @@ def room_for(connections: int) -> int:
 
 
 class Limits(NamedTuple):
-    """What a server grants its clients."""
+    """The limits for the clients of a server."""
 
     connections: int = 4096
-    """How many at once."""
+    """The number of connections."""
     strangers: int = 512
-    """How many of these, not logged in yet, are listened to at once. Others wait."""
+    """The number of clients that log in at the same time. Others wait."""
     handshake_s: float = 10.0
-    """Until a client is logged in."""
+    """The time limit for logging in."""
     idle_s: float = 600.0
-    """Without a request; clients come back when they have one."""
+    """The time without a request after which clients are disconnected; they reconnect later."""
     frame_s: float = 60.0
-    """From the first byte of a request to its last, or until an answer is taken."""
+    """The time limit for receiving a request or sending an answer."""
     memory: int = 2**28
-    """Bytes of requests at once, of all clients together; as many of answers on their way."""
+    """The bytes of requests of all clients together, and those of answers being sent."""
     query_s: float = 5.0
-    """How long the queries of one request may take together."""
+    """The time limit for all queries of one request."""
 
 
 class Turns:
-    """Leave for each user to have some things done at once, whoever else has any done.
+    """Limits the concurrent requests of each user.
 
     Parameters
     ----------
     each
-        how many
+        the limit
     """
 
     def __init__(self, each: int) -> None:
@@ -79,7 +79,7 @@ class Turns:
         self._of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def of(self, name: str) -> asyncio.Semaphore:
-        """Return what a user takes turns with."""
+        """Return the semaphore of a user."""
         found = self._of.get(name)
         if found is None:
             found = self._of[name] = asyncio.Semaphore(self._each)
@@ -87,7 +87,7 @@ class Turns:
 
 
 class MemoryBudget:
-    """Leave to take bytes in, given in turn."""
+    """Limits the memory of requests, and grants it in turn."""
 
     def __init__(self, size: int) -> None:
         self._free = size
@@ -96,7 +96,7 @@ class MemoryBudget:
 
     @asynccontextmanager
     async def taken(self, size: int) -> AsyncIterator[None]:
-        """Take memory for the length of a block."""
+        """Reserve memory for the duration of a block."""
         size = min(size, self._size) if size > _SMALL_FRAME else 0
         if size:
             async with self._changed:

@@ -17,14 +17,14 @@ _PAUSE_S = 1.0
 
 
 class Listener:
-    """Sockets that listen, one for each address of a host.
+    """Listening sockets, one for each address of a host.
 
     Parameters
     ----------
     sockets
-        those
+        the sockets
     accepted
-        is called with each connection as soon as it is there, before anything was said
+        called with each connection as soon as it is accepted
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class Listener:
     async def open(
         cls, host: str, port: int, accepted: Callable[[socket.socket], object]
     ) -> Listener:
-        """Begin to listen.
+        """Start to listen.
 
         Raises
         ------
         OSError
-            that is not possible there
+            it is not possible to listen there
         """
         loop = asyncio.get_running_loop()
         server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
@@ -69,7 +69,7 @@ class Listener:
         try:
             connection, _ = listening.accept()
         except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-            return  # whoever came is gone
+            return  # the client is gone
         except OSError as error:
             logger.warning("no connections can be accepted at the moment: %s", error)
             self._pause()
@@ -90,12 +90,12 @@ class Listener:
 async def to_streams(
     connection: socket.socket, tls: ssl.SSLContext | None, within_s: float
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """Return streams over a connection that was accepted, with TLS after its handshake.
+    """Return the streams of an accepted connection, with TLS after its handshake.
 
     Raises
     ------
     OSError
-        the client went away, or did not shake hands in time
+        the client disconnected, or did not shake hands in time
     """
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(_LIMIT)

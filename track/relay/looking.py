@@ -19,23 +19,23 @@ from track.relay.series_codec import MOST_POINTS, MOST_SUMMARIES, pack_points, p
 from track.structure import LOST
 
 Answer = tuple[list[Any], bytes]
-"""Values, and bytes."""
+"""The values and the bytes of an answer."""
 
 
 class Looking:
-    """Answers from the objects and the cache of a store. Any thread may call it.
+    """Answers readers from the objects and the cache of a store. Any thread may call it.
 
     Parameters
     ----------
     repository
-        of the store
+        the repository of the store
     """
 
     def __init__(self, repository: LocalRepository) -> None:
         self._repository = repository
 
     def calls(self) -> dict[str, Callable[..., Answer]]:
-        """Return what can be called, by name."""
+        """Return the calls by name."""
         return {
             "chunks": self._chunks,
             "look_up": self._look_up,
@@ -61,7 +61,7 @@ class Looking:
             return [], pack_found(objects, found, lost)
 
     def lost_among(self, objects: Objects) -> list[str]:
-        """Return the uids of the trials that are lost: here is known which processes are alive."""
+        """Return the uids of lost trials, since only the server knows which processes are alive."""
         known = objects.known_trials()
         return [each.trial.uid for each in known if derive_status(*each[:2]) is LOST]
 
@@ -71,12 +71,12 @@ class Looking:
         if type(n) is not int or not 2 <= n <= MOST_POINTS // 2:  # noqa: PLR2004 - the two ends
             raise ValueError(f"a sample has from 2 to {MOST_POINTS // 2} points")
         if not all(end is None or isinstance(end, (int, float)) for end in (first, last)):
-            raise MalformedMessage("steps are numbers")
+            raise MalformedMessage("steps must be numbers")
         return [], pack_points(self._series(owner).sample(n, first=first, last=last).points())
 
     def _chunks(self, owner: list[Any], after: int) -> Answer:
         if type(after) is not int or after < 0:
-            raise MalformedMessage("that is no number of chunks")
+            raise MalformedMessage("invalid number of chunks")
         chunks = self._series(owner).chunks() or ()
         wanted = chunks[after : after + MOST_SUMMARIES]
         return [], pack_summaries([chunk.summary for chunk in wanted])
@@ -94,16 +94,16 @@ class Looking:
         return [], pack_points(found)
 
     def _series(self, owner: list[Any]) -> Series:
-        """Return a series as it was when it ended as a client knows it.
+        """Return a series in the state that a client knows.
 
         Raises
         ------
         ItemNotFound
-            it never was so, or is no more: its trial was erased, say
+            the series never had this state, or no longer exists
         """
         uid, name, count, step, value = owner if _is_of_five(owner) else [None] * 5
         if not isinstance(uid, str) or not isinstance(name, str) or type(count) is not int:
-            raise MalformedMessage("that does not say of which series it is")
+            raise MalformedMessage("the request does not name a series")
         with self._repository.read_state() as objects:
             trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
             metric = None if trial is None else trial.metrics.get(name)
@@ -112,7 +112,7 @@ class Looking:
             series = series if len(series) == count else series.begins(count)
             if _end_of(series) == (step, repr(value)):
                 return series
-        raise ItemNotFound(f"the metric {name!r} of the trial {uid} is not what it was: look again")
+        raise ItemNotFound(f"the metric {name!r} of the trial {uid} has changed: read it again")
 
 
 def _is_of_five(values: Any) -> bool:
@@ -120,7 +120,7 @@ def _is_of_five(values: Any) -> bool:
 
 
 def _end_of(series: Series) -> tuple[int, str] | None:
-    """Return the last step and value of a series, such that any float is equal to itself."""
+    """Return the last step and value of a series in a form in which NaN equals itself."""
     chunks = series.chunks()
     if not chunks:
         return None
@@ -130,4 +130,4 @@ def _end_of(series: Series) -> tuple[int, str] | None:
 
 def _check_range(start: Any, stop: Any) -> None:
     if type(start) is not int or type(stop) is not int or not 0 <= start < stop:
-        raise MalformedMessage("that is no range of points")
+        raise MalformedMessage("invalid range of points")

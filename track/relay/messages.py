@@ -1,8 +1,8 @@
 """Convert messages to bytes and back, without a socket (``docs/relay.md``).
 
-A frame is ``length`` (4 bytes, big-endian, of what follows) and a sealed message. A message is a
-verb (1 byte), the length of its header (4 bytes, big-endian), the header (a msgpack array), and an
-attachment, which is whatever the verb says.
+A frame is ``length`` (4 bytes, big-endian, of the rest) and a sealed message. A message is a verb
+(1 byte), the length of its header (4 bytes, big-endian), the header (a msgpack array), and an
+attachment, whose form depends on the verb.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ LENGTH = Struct(">I")
 _HEAD = Struct(">BI")
 
 MAX_HEADER = 2**20
-"""Bytes of a header: those of events and answers are attachments."""
+"""The largest header in bytes; events and answers are in attachments."""
 
 MAX_REQUEST = MAX_GROUP + MAX_HEADER + 64
-"""Bytes of a frame that a server takes from a client that is logged in."""
+"""The largest frame in bytes from a client that is logged in."""
 
 MAX_STRANGER = 2**12
-"""Bytes of a frame that is taken from somebody who is not."""
+"""The largest frame in bytes from a peer that is not logged in."""
 
 MAX_ANSWER = 2**30
-"""Bytes of a frame that a client takes from a server."""
+"""The largest frame in bytes from a server."""
 
 
 class Verb(IntEnum):
-    """What a message is for."""
+    """The purpose of a message."""
 
     WELCOME, LOGIN, CHALLENGE, PROOF, VERIFIED = range(1, 6)
     APPEND, PROPOSE, LAST, CALL, SUBSCRIBE = range(16, 21)
@@ -43,7 +43,7 @@ class Verb(IntEnum):
 
 
 class Message(NamedTuple):
-    """A verb, values, and bytes that are no values."""
+    """A verb, values, and an attachment of bytes."""
 
     verb: Verb
     header: list[Any]
@@ -51,7 +51,7 @@ class Message(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """What is wanted of the journal: what is behind a position; of one stream; and what comes."""
+    """A subscription to the events after a position, of one stream, or including new ones."""
 
     after: int
     live: bool
@@ -59,14 +59,14 @@ class Subscription(NamedTuple):
 
 
 def to_subscription(header: list[Any]) -> Subscription:
-    """Return what the header of a SUBSCRIBE message asks for.
+    """Return the subscription in the header of a SUBSCRIBE message.
 
     Raises
     ------
     MalformedMessage
-        it asks for nothing there can be
+        the header is invalid
     """
-    after, live, stream = header if len(header) == 3 else [None] * 3  # noqa: PLR2004 - or nothing
+    after, live, stream = header if len(header) == 3 else [None] * 3  # noqa: PLR2004 - otherwise invalid
     if type(after) is not int:
         raise MalformedMessage("invalid position")
     if not 0 <= after < 2**62:
@@ -77,17 +77,17 @@ def to_subscription(header: list[Any]) -> Subscription:
 
 
 def to_frame(message: Message, channel: Channel) -> bytes:
-    """Return a message as it travels.
+    """Return the frame of a message.
 
     Raises
     ------
     EncodingError
-        its header holds what cannot be sent, or is too large
+        the header has a value that cannot be sent, or is too large
     """
     header = pack_values(message.header, ())
     if len(header) > MAX_HEADER:
         raise EncodingError(
-            f"this takes {len(header)} bytes, over the limit of {MAX_HEADER} for a request: "
+            f"the header has {len(header)} bytes, over the limit of {MAX_HEADER} for a request: "
             "ask for less at once"
         )
     head = _HEAD.pack(message.verb, len(header))
@@ -96,12 +96,12 @@ def to_frame(message: Message, channel: Channel) -> bytes:
 
 
 def body_length(head: bytes, limit: int) -> int:
-    """Return how many bytes follow the first four of a frame.
+    """Return the number of bytes that follow the first four of a frame.
 
     Raises
     ------
     MalformedMessage
-        more than the limit
+        the frame is larger than the limit
     """
     (length,) = LENGTH.unpack(head)
     if length > limit:
@@ -115,9 +115,9 @@ def from_frame(body: bytes, channel: Channel) -> Message:
     Raises
     ------
     InsecureConnection
-        it is not what the other end sent
+        the data is not what the peer sent
     MalformedMessage
-        it is no message
+        the data is not a message
     """
     data = channel.open(body)
     try:
@@ -125,8 +125,8 @@ def from_frame(body: bytes, channel: Channel) -> Message:
         end = _HEAD.size + length
         header = unpack(data[_HEAD.size : end]) if length <= MAX_HEADER else None
         verb = Verb(verb)
-    except Exception as error:  # noqa: BLE001 - msgpack raises whatever it likes on other bytes
-        # Those bytes may be part of the error, and secret.
+    except Exception as error:  # noqa: BLE001 - msgpack may raise anything on invalid bytes
+        # The error may quote the bytes, which may be secret.
         raise MalformedMessage(f"invalid message ({type(error).__name__})") from None
     if type(header) is not list or end > len(data):
         raise MalformedMessage("the header of a message is not an array, or too large")
@@ -134,7 +134,7 @@ def from_frame(body: bytes, channel: Channel) -> Message:
 
 
 def to_records(payloads: list[bytes]) -> bytes:
-    """Return payloads as an attachment: the bytes of their records in a journal in a file."""
+    """Return payloads as an attachment of their records, as in a journal file."""
     return b"".join(map(frame, payloads))
 
 
@@ -144,7 +144,7 @@ def from_records(attachment: bytes) -> list[bytes]:
     Raises
     ------
     MalformedMessage
-        it is not the whole records of some payloads, and nothing else
+        the attachment does not consist of whole records
     """
     return _scanned(attachment).payloads
 
@@ -157,16 +157,16 @@ def _scanned(attachment: bytes) -> Scan:
 
 
 def checked_records(attachment: bytes) -> list[Record]:
-    """Return the records of an attachment, as they are, if each of them may be put into a journal.
+    """Return the records of an attachment unchanged, after checking each of them.
 
-    A reader checks many at once and believes what a writer sees to. Whoever sends this may be no
-    writer of ours, so each record is checked by itself, and framed anew if it would mislead a
-    reader.
+    Readers check many records at once and rely on properties that writers ensure. The sender may
+    be another program, so each record is checked by itself, and framed again if it could mislead
+    a reader.
 
     Raises
     ------
     MalformedMessage
-        it is not the whole records of some payloads, and nothing else
+        the attachment does not consist of whole records
     EncodingError
         a payload was crafted so that no record can hold it
     """

@@ -11,7 +11,7 @@ from track.structure import Project, Trial, TrialGroup
 
 
 def pack_selection(selected: Iterable[Project | TrialGroup | Trial]) -> bytes:
-    """Return some objects as bytes, projects with all that is in them.
+    """Return objects as bytes, projects with their contents.
 
     Raises
     ------
@@ -25,17 +25,17 @@ def pack_selection(selected: Iterable[Project | TrialGroup | Trial]) -> bytes:
 
 
 def pack_all(objects: Objects) -> bytes:
-    """Return every object as bytes."""
+    """Return all objects as bytes."""
     return b"".join(pack(objects, _fingerprint))
 
 
 def unpack_selection(data: bytes) -> Objects:
-    """Return what was packed.
+    """Return the objects that were packed.
 
     Raises
     ------
     Refused
-        it is damaged, or was packed by another version
+        the data is damaged, or was packed by another version
     """
     return unpack_objects(BytesIO(data), _fingerprint)
 

@@ -9,7 +9,7 @@ from track.utils.handshake import Channel
 
 
 class Peer:
-    """A client, as far as it is known.
+    """A client of a server.
 
     Parameters
     ----------
@@ -21,7 +21,7 @@ class Peer:
         self.reader = reader
         self.writer = writer
         self.username: str | None = None
-        """Set when it is logged in."""
+        """The name of the user after the login."""
         self.limit = MAX_STRANGER
         self.channel: Channel
         self.transcript = b""
@@ -29,6 +29,6 @@ class Peer:
         self.address = f"{name[0]}:{name[1]}" if isinstance(name, tuple) else "?"
 
     async def send(self, message: Message, within_s: float) -> None:
-        """Send a message, and wait until it does not fill memory any more."""
+        """Send a message, and wait until its memory is free."""
         self.writer.write(to_frame(message, self.channel))
         await asyncio.wait_for(self.writer.drain(), within_s)

@@ -18,13 +18,13 @@ _EXT_PATTERN = 17
 
 
 def to_values(query: Query) -> Any:
-    """Return a query as values: a status and a pattern are no values by themselves."""
+    """Return a query as values, converting statuses and patterns."""
     return _to_values(query if isinstance(query, Mapping) or query is None else list(query), 0)
 
 
 def _to_values(part: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
-        return part  # whoever sends it finds that it is nested too deeply, and says so
+        return part  # sending it will raise the error for nesting too deeply
     if isinstance(part, (Status, CustomStatus)):
         return msgpack.ExtType(_EXT_STATUS, msgpack.packb([part.name, part.value]))
     if isinstance(part, re.Pattern):
@@ -39,7 +39,7 @@ def _to_values(part: Any, depth: int) -> Any:
 
 
 def from_values(values: Any) -> Any:
-    """Return the query that was sent as some values."""
+    """Return a query from values."""
     if isinstance(values, msgpack.ExtType):
         return _revive(values)
     if isinstance(values, dict):
@@ -55,5 +55,5 @@ def _revive(value: msgpack.ExtType) -> Any:
         return get_status(*unpack(value.data))
     if value.code == _EXT_PATTERN:
         pattern, flags = unpack(value.data)
-        return Expression(pattern, flags)  # compiling what others sent may take long
+        return Expression(pattern, flags)  # compiling it may take long, so it is done later
     return value

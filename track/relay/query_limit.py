@@ -16,12 +16,12 @@ _Result = TypeVar("_Result")
 
 
 class QueryLimit:
-    """How long the queries of somebody else may take together, and keep others waiting.
+    """Limits the time of the queries of one request, and the time they block others.
 
     Parameters
     ----------
     within_s
-        until all answers are there
+        the time limit for all answers
     """
 
     def __init__(self, within_s: float) -> None:
@@ -33,23 +33,23 @@ class QueryLimit:
     def ask(
         self, lock: Callable[[], AbstractContextManager[_Locked]], ask: Callable[[_Locked], _Result]
     ) -> _Result:
-        """Return what queries find, all of them in one step.
+        """Return the results of queries, all from one state.
 
-        Long searches happen while nothing is locked, so everything is asked again after them.
+        Long searches run without the lock, and all queries are repeated after them.
 
         Parameters
         ----------
         lock
-            keeps what is asked about as it is, and gives it
+            a context that locks the objects and gives them
         ask
-            asks queries about that; it may change something behind a :meth:`settle`
+            runs queries on the objects; it may change something after :meth:`settle`
         """
         while True:
             token = watch.set(self)
             began = time.monotonic()
             try:
                 with lock() as locked:
-                    self._deadline += time.monotonic() - began  # others kept it waiting
+                    self._deadline += time.monotonic() - began  # waiting for others does not count
                     result = ask(locked)
                     self.settle()
                     return result
@@ -64,7 +64,7 @@ class QueryLimit:
                     self._found[pair] = search_within(*pair, self._left_s())
 
     def settle(self) -> None:
-        """Raise what makes :meth:`ask` ask again, unless all answers were right."""
+        """Make :meth:`ask` repeat all queries, unless all answers are known."""
         if self._missing:
             raise NotSearchedYet
 

@@ -17,19 +17,19 @@ _BUILTIN = frozenset(
 
 
 def describe(error: BaseException) -> list[Any]:
-    """Return the kind of an error, its message, and its number if it has one."""
+    """Return the class name of an error, its message, and its number if any."""
     kind = next((cls for cls in type(error).__mro__ if _find(cls.__name__) is cls), RPCCallFailure)
     number = error.errno if isinstance(error, OSError) else None
     text = error.strerror if isinstance(error, OSError) and number is not None else str(error)
     if isinstance(error, KeyError) and len(error.args) == 1:
-        text = error.args[0]  # str() would quote it once on each side
+        text = error.args[0]  # str() would quote it again on each side
     if kind is RPCCallFailure and not isinstance(error, RPCCallFailure):
         text = f"{type(error).__name__}: {text}"
     return [kind.__name__, str(text)[:_LONGEST_MESSAGE], number]
 
 
 def revive(description: list[Any]) -> Exception:
-    """Return the error that a server described; of an unknown kind, an :class:`RPCCallFailure`."""
+    """Return the error that a server described; by default an :class:`RPCCallFailure`."""
     name, text, number = (*description, None, None, None)[:3]
     if not isinstance(name, str) or not isinstance(text, str):
         return RPCCallFailure("the server failed without a message")
@@ -43,7 +43,7 @@ def revive(description: list[Any]) -> Exception:
 
 
 def _find(name: str) -> type[Exception] | None:
-    """Return the exception of a name that travels, None for others."""
+    """Return the exception class with a name, None if it may not be sent."""
     found = getattr(builtins if name in _BUILTIN else errors, name, None)
     if isinstance(found, type) and issubclass(found, Exception) and not issubclass(found, Warning):
         return found

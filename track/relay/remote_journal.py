@@ -11,19 +11,19 @@ from track.relay.messages import Verb, from_records, to_records
 
 
 class RelayJournal(Journal):
-    """The journal that a server has. It is read and appended to; the server makes the decisions.
+    """The journal of a server, to read and append; the server makes the decisions.
 
     Parameters
     ----------
     connection
-        with the server
+        the connection to the server
     """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        # The server leaves out what it has already, so there is nothing to be resolved here.
+        # The server drops duplicates, so nothing needs to be checked here.
         if payloads:
             self._connection.request(Verb.APPEND, [], to_records([*payloads]))
 
@@ -38,7 +38,7 @@ class RelayJournal(Journal):
         return filter(None, self._batches(after, live=False, stream=stream))
 
     def follow(self, after: int = 0, *, poll_s: float = 0.0) -> Iterator[Batch | None]:
-        # A connection that is lost is replaced; there is no gap then, and no repetition.
+        # A lost connection is replaced without gaps or duplicates.
         return self._batches(after, live=True)
 
     def _batches(

@@ -1,4 +1,4 @@
-"""Have a server decide and answer the calls of a client."""
+"""Let a server make the decisions and answer the calls of a client."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ logger = logging.getLogger(__name__)
 
 
 class RemoteRepository(Repository):
-    """A server: it decides in its own exclusive section, and nothing here ever holds that.
+    """A repository at a server, which makes decisions in its own exclusive section.
 
     Parameters
     ----------
     connection
-        with the server
+        the connection to the server
     forwarding
-        what this process records for it
+        the journal of this process's events for the server
     producer
-        who records that
+        the producer of these events
     """
 
     def __init__(
@@ -61,9 +61,9 @@ class RemoteRepository(Repository):
         self._forwarding = forwarding
         self._producer = producer
         self._lost: frozenset[str] = frozenset()
-        """Uids of the lost trials among the objects that were fetched last."""
+        """The uids of the lost trials among the objects fetched last."""
         self._is_older = False
-        """Whether the server turned out not to send trials without their series."""
+        """Whether the server is known to send only whole trials."""
 
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
@@ -73,7 +73,7 @@ class RemoteRepository(Repository):
             try:
                 payload = self._producer.encode(stream, event)
             except EncodingError:
-                # What is not to be recorded anyway need not be something that can be.
+                # An event that is not recorded need not be valid.
                 call = ["first_unmet", _to_wire(preconditions)]
                 unmet: int | None = self._connection.request(Verb.CALL, call).header[0]
                 if unmet is None:
@@ -96,7 +96,7 @@ class RemoteRepository(Repository):
                 answer = self._propose(payload, [first], kind, uid)
             if answer.verb != Verb.UNMET:
                 return COPY[kind](table(unpack_selection(answer.attachment), kind)[uid])
-            # Another client was faster, so another object may be the first by now.
+            # Another client was faster, so another object may match first now.
 
     def _propose(
         self,
@@ -105,7 +105,7 @@ class RemoteRepository(Repository):
         kind: Kind | None = None,
         uid: str | None = None,
     ) -> Message:
-        """Have the server append an event if the preconditions hold, and return an object then."""
+        """Let the server append an event if its preconditions hold, and return an object."""
         header = [_to_wire(preconditions), kind, uid]
         return self._connection.request(Verb.PROPOSE, header, payload)
 
@@ -134,7 +134,7 @@ class RemoteRepository(Repository):
 
     def metrics(self, uid: str) -> dict[str, Any]:
         query = {"uid": uid}
-        # Somebody may archive a trial that is still running, or erase it.
+        # A running trial may have been archived or erased.
         found = self.find("trial", query) or self.find("archived", query)
         metrics: dict[str, Any] = found[0].metrics if found else {}
         return metrics
@@ -161,13 +161,13 @@ class RemoteRepository(Repository):
             yield rows.objects, rows.found
 
     def whole_state(self) -> Objects:
-        """Return every object as it is now, with all that is in it."""
+        """Return all current objects with their contents."""
         answer = self._request("objects")
         self._lost = frozenset(answer.header)
         return unpack_selection(answer.attachment)
 
     def _rows(self, name: str, *arguments: Any) -> Answered | None:
-        """Return trials without their series; None of a server that sends only whole ones."""
+        """Return trials without their series, None if the server sends only whole trials."""
         if self._is_older:
             return None
         source = Source(self._attachment, self._replay)
@@ -190,13 +190,13 @@ class RemoteRepository(Repository):
         return self._request(name, *arguments).attachment
 
     def _replay(self, uid: str, position: int) -> Trial | None:
-        """Return a trial as it stood at a position, from its events."""
+        """Return a trial as of a position, from its events."""
         stream = stream_of(uid)
         objects = as_of(self._forwarding.read_stream(stream), position=position)
         return objects.trials.get(uid) or objects.parts.get(stream)
 
     def commit(self) -> None:
-        """Have the server put everything on stable storage, and its report in place."""
+        """Let the server sync everything, and write its report."""
         self._ask("commit")
 
     def _ask(self, name: str, *arguments: Any) -> list[Any]:
@@ -211,9 +211,9 @@ class RemoteRepository(Repository):
 
     @contextmanager
     def _drained(self) -> Iterator[None]:
-        """Connect to the server once it has everything that was logged here before."""
-        # A signal handler that wants to end a trial waits its turn: it would wait for a lock that
-        # its own thread has.
+        """Give a connection to the server after it has all events logged here."""
+        # A signal handler that ends a trial must wait, since it would need a lock that its own
+        # thread holds.
         with self._producer.busy():
             self._forwarding.drain_mine()
             yield

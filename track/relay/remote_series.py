@@ -1,4 +1,4 @@
-"""Give series at a server, whose points are requested when they are touched."""
+"""Provide series at a server, whose points are fetched on demand."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from track.structure import Trial
 logger = logging.getLogger(__name__)
 
 _FEW = 2**12
-"""So many points are fetched at once: to ask for summaries of them first would take longer."""
+"""The number of points up to which a series is fetched at once, without summaries."""
 
 Ask = Callable[..., bytes]
-"""Asks a server for something, given its name and arguments, and returns the attachment."""
+"""Calls a server with a name and arguments, and returns the attachment."""
 
 
 class Source:
-    """What the series of one answer of a server have in common.
+    """The shared parts of the series of one answer.
 
     Parameters
     ----------
     ask
-        asks the server
+        calls the server
     replay
-        returns a trial as it stood at a position, from its events, None where there is none
+        returns a trial as of a position from its events, None without one
     """
 
     def __init__(self, ask: Ask, replay: Callable[[str, int], Trial | None]) -> None:
         self.ask = ask
         self.replay = replay
         self.position = 0
-        """Up to where the server had read its journal."""
+        """The position that the server had read up to."""
 
     def find(self, owner: tuple[str, str], values: list[Any]) -> RelayedSeries:
-        """Return the series of a metric of a trial, given what a row says of it."""
+        """Return the series of a metric of a trial, given its values in a row."""
         _, count, step, value, _, _, low, high = values
         return RelayedSeries(self, owner, (count, step, value), (low, high))
 
@@ -50,13 +50,13 @@ class RelayedSeries(Stored):
     Parameters
     ----------
     source
-        asks the server
+        calls the server
     owner
-        uid of the trial, and name of the metric
+        the uid of the trial, and the name of the metric
     end
-        how many there are, and the step and value of the last one
+        the number of points, and the step and value of the last one
     extremes
-        the least and the largest value, None if all are NaN
+        the smallest and the largest value, None if all are NaN
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class RelayedSeries(Stored):
         self.count, self.last_step, self.last_value = end
         self.low, self.high = extremes
         self._block: tuple[int, Points] = (0, Points.empty())
-        """What was fetched last, and where it begins."""
+        """The points that were fetched last, and their start."""
         self._replayed: Points | None = None
 
     def _ask(self, name: str, *arguments: Any) -> bytes:
@@ -108,7 +108,7 @@ class RelayedSeries(Stored):
             return None
 
     def read(self, start: int, stop: int) -> Points:
-        """Return some of the points; whoever reads on gets more and more of them at once."""
+        """Return some of the points, fetching more at once when reading continues."""
         if self._replayed is not None:
             return self._replayed.part(start, stop)
         begin, block = self._block
@@ -134,7 +134,7 @@ class RelayedSeries(Stored):
         return points
 
     def _replay(self, error: Exception) -> Points:
-        """Return the points as the events of the trial tell them, since the server has others."""
+        """Return the points from the events of the trial, since the server's series has changed."""
         logger.info("a series is read from the events of its trial: %s", error)
         trial = self._source.replay(self._owner[0], self._source.position)
         series = None if trial is None else trial.metrics.get(self._owner[1])
@@ -146,7 +146,7 @@ class RelayedSeries(Stored):
 
 
 class RelayedChunk(Chunk):
-    """Consecutive points of such a series."""
+    """Consecutive points of a series at a server."""
 
     def __init__(self, series: RelayedSeries, summary: Summary, start: int) -> None:
         self._series = series

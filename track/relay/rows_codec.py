@@ -1,7 +1,7 @@
 """Convert summaries of trials to bytes and back: rows without long series.
 
-They are the rows of the cache (:mod:`track.projections.rows`). Of a series they say how long it is
-and how it ends; its points are asked for when somebody looks at them.
+They are the rows of the cache (:mod:`track.projections.rows`). For a series they have its length
+and its last point; the other points are fetched on demand.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from track.projections.stored import Directory, StoredObjects, Written
 from track.projections.trials import stream_of
 
 MOST_WANTED, LONGEST_WANTED = 1024, 4096
-"""How many trials are looked up at once, and how long what is known of each may be."""
+"""The limits of the number of trials in one look-up, and of the length of each text."""
 
 _LONGEST = 2**28
-"""Bytes of the rows of one answer."""
+"""The largest size of the rows of one answer in bytes."""
 
 
 class AnotherVersion(MalformedMessage):
-    """Rows of another version than this one."""
+    """Rows of another version."""
 
 
 class Answered(NamedTuple):
-    """What came of the rows of an answer.
+    """The content of the rows of an answer.
 
     Attributes
     ----------
     objects
-        all, or those that were asked for
+        all objects, or the requested ones
     lost
-        uids of the trials among them that are lost: a server knows which processes are alive
+        the uids of lost trials, since only the server knows which processes are alive
     found
-        the trials that were asked for
+        the requested trials
     """
 
     objects: Objects
@@ -55,7 +55,7 @@ def pack_all(objects: Objects, lost: Iterable[str]) -> bytes:
     Raises
     ------
     EncodingError
-        they are too many
+        the rows are too large
     """
     writer = RowWriter(objects, _described)
     unbound = [[stream, *writer.known_of(stream)] for stream in sorted(objects.unbound)]
@@ -65,7 +65,7 @@ def pack_all(objects: Objects, lost: Iterable[str]) -> bytes:
 
 
 def pack_found(objects: Objects, found: Iterable[Found], lost: Iterable[str]) -> bytes:
-    """Return the rows of some trials, and of the groups that they were made in."""
+    """Return the rows of trials, and of the groups in which they were created."""
     found = [*found]
     uids = dict.fromkeys(each.trial.uid for each in found)
     groups = dict.fromkeys(each.trial.group_id for each in found)
@@ -89,7 +89,7 @@ def _pack(
         size += sum(map(len, parts))
         if size > _LONGEST:
             raise EncodingError(
-                f"this takes over {_LONGEST} bytes, the limit of an answer: ask for less at once"
+                f"the answer has over {_LONGEST} bytes, the limit: ask for less at once"
             )
     known = [objects.position, objects.events, objects.failed_events]
     data: bytes = new_packer().pack([VERSION, *known, packed, unbound, [*lost], found])
@@ -97,7 +97,7 @@ def _pack(
 
 
 def _described(owner: tuple[str, str], series: StepSeries) -> list[Any] | None:
-    """Return how long a series is, and how it ends, in the place of where it is in a cache."""
+    """Return the length and the last point of a series instead of its place in a cache."""
     if series.unstored() is None:
         return None
     last = series.last_item() or (0, 0.0)
@@ -105,7 +105,7 @@ def _described(owner: tuple[str, str], series: StepSeries) -> list[Any] | None:
 
 
 class _Rows:
-    """Rows that were sent."""
+    """Received rows."""
 
     def __init__(self, sent: Iterable[list[Any]]) -> None:
         self.directory = Directory()
@@ -119,21 +119,21 @@ class _Rows:
 
 
 def unpack_rows(data: bytes, find: FindSeries) -> Answered:
-    """Return what was packed.
+    """Return the content of packed rows.
 
     Parameters
     ----------
     data
         the rows
     find
-        makes the series of a metric that is found with such values
+        makes the series of a metric from its values
 
     Raises
     ------
     AnotherVersion
-        they were packed by another version
+        the rows were packed by another version
     MalformedMessage
-        they make no sense
+        the rows are invalid
     """
     try:
         version, *parts = unpack(data)
@@ -150,7 +150,7 @@ def unpack_rows(data: bytes, find: FindSeries) -> Answered:
         ]
         return Answered(objects, frozenset(lost), found)
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise MalformedMessage(f"the rows of an answer make no sense: {error!r}") from error
+        raise MalformedMessage(f"the rows of an answer are invalid: {error!r}") from error
 
 
 def _nowhere(objects: Objects, error: Unusable) -> NoReturn:

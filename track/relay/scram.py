@@ -1,8 +1,8 @@
 """Prove the knowledge of a password, in both directions, without a socket.
 
-This is SCRAM (RFC 5802) with scrypt in place of PBKDF2. What is proven includes a digest of how the
-connection began, so it means nothing on any other connection: whoever stands in between, and has
-one connection with each side, cannot use the proofs of either on the other.
+This is SCRAM (RFC 5802) with scrypt instead of PBKDF2. A proof includes a digest of the beginning
+of the connection, so it is invalid on any other connection: an attacker in between, with a
+connection to each side, cannot use the proofs of either.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KEY_BYTES = 32
 
 
 class Challenge(NamedTuple):
-    """What a client needs for its proof, beside the password: see :class:`Cost`."""
+    """The parameters of a proof besides the password, see :class:`Cost`."""
 
     salt: bytes
     n: int
@@ -32,16 +32,16 @@ class Challenge(NamedTuple):
 
     @classmethod
     def read(cls, value: object) -> Challenge:
-        """Return a challenge as it came off a connection, a list of its fields.
+        """Return a received challenge, a list of its fields.
 
         Raises
         ------
         AuthenticationError
-            it is none, or one that no honest server sends: so cheap that its sender could guess
-            the password from the proof, or so expensive that nobody would be done with it
+            the challenge is invalid, or no honest server would send it: so cheap that its sender
+            could guess the password from the proof, or so expensive that it would take for ever
         """
         match value:
-            # True and False are numbers to Python, but not the same bytes on a connection.
+            # In Python, True and False are numbers, but they are other bytes on a connection.
             case [bytes() as salt, int() as n, int() as r, int() as p] if bool not in map(
                 type, (n, r, p)
             ):
@@ -52,12 +52,12 @@ class Challenge(NamedTuple):
         return challenge
 
     def check(self) -> None:
-        """Check that an honest server could send this.
+        """Check that an honest server could send this challenge.
 
         Raises
         ------
         AuthenticationError
-            as of :meth:`read`
+            see :meth:`read`
         """
         if not Cost(*self).is_sound() or self.n < _LEAST_N or self.r < _LEAST_R:
             raise AuthenticationError(
@@ -67,7 +67,7 @@ class Challenge(NamedTuple):
 
 
 _remembered: OrderedDict[bytes, bytes] = OrderedDict()
-"""What scrypt made of passwords that were used before: a reconnection need not take 80 ms."""
+"""The results of scrypt for passwords used before, so that reconnecting does not take 80 ms."""
 
 
 class ClientLogin:
@@ -76,7 +76,7 @@ class ClientLogin:
     Parameters
     ----------
     name, password
-        whose
+        the name and the password
     """
 
     def __init__(self, name: str, password: str) -> None:
@@ -90,17 +90,17 @@ class ClientLogin:
         Parameters
         ----------
         challenge
-            the server's
+            the challenge of the server
         transcript
-            a digest of how the connection began
+            a digest of the beginning of the connection
 
         Raises
         ------
         AuthenticationError
-            no honest server sends this challenge: see :meth:`Challenge.read`
+            no honest server would send this challenge, see :meth:`Challenge.read`
         """
         self._signature = b""
-        challenge.check()  # also when whoever calls has not read it: a proof lets others guess
+        challenge.check()  # a proof allows guessing the password, so check again
         cost = Cost(*challenge)
         key = _salted(self._password, cost)
         client_key = keyed(key, b"Client Key")
@@ -110,17 +110,17 @@ class ClientLogin:
         return _xor(client_key, keyed(verifier.stored_key, text))
 
     def check(self, signature: bytes) -> None:
-        """Check the server's proof that it knows what was made of the password.
+        """Check the server's proof that it knows the verifier of the password.
 
         Raises
         ------
         AuthenticationError
-            it does not
+            the proof is invalid
         """
         if not self._signature or not hmac.compare_digest(signature, self._signature):
             raise AuthenticationError(
-                "the server did not prove that it knows the password: it is not the one that it "
-                "should be, or the connection is intercepted"
+                "the server did not prove that it knows the password: it may not be the one that "
+                "it should be, or the connection is intercepted"
             )
 
 
@@ -142,7 +142,7 @@ class ServerLogin:
     Parameters
     ----------
     users
-        who may log in
+        the users who may log in
     """
 
     def __init__(self, users: Users) -> None:
@@ -150,7 +150,7 @@ class ServerLogin:
         self._secret = os.urandom(_KEY_BYTES)
 
     def challenge(self, name: str) -> Challenge:
-        """Return the challenge for a name; it does not tell whether there is such a user.
+        """Return the challenge for a name, which does not reveal whether the user exists.
 
         Raises
         ------
@@ -158,7 +158,7 @@ class ServerLogin:
             the file of users cannot be used
         """
         verifier = self._users.verifier(name)
-        # One that changed with each start of a server would tell who does not exist.
+        # A secret that changed with each start would reveal which users do not exist.
         secret = self._users.secret() or self._secret
         made_up = keyed(secret, normal(name).encode("utf-8", "surrogatepass"))
         if verifier is not None:
@@ -166,19 +166,19 @@ class ServerLogin:
         return Challenge(made_up[:16], *accounts.COST)
 
     def verify(self, name: str, challenge: Challenge, proof: bytes, transcript: bytes) -> bytes:
-        """Check a client's proof, and return the server's.
+        """Check the proof of a client, and return that of the server.
 
         Raises
         ------
         AuthenticationError
-            it proves nothing, or there is no such user; which of both is not said
+            the proof is invalid, or the user does not exist; the message does not tell which
         BackendError
             the file of users cannot be used
         """
         verifier = self._users.verifier(name)
         text = _text(name, challenge, transcript)
-        # An unknown user takes the same steps, with keys that nothing is known of. They are made
-        # for known users, too: how long an answer takes must not tell the two apart.
+        # Unknown users take the same steps with unknown keys, which are also made for known
+        # users, so that the time of an answer does not reveal whether a user exists.
         nobody = verifier_of(self._secret, Cost(*challenge))
         known = nobody if verifier is None else verifier
         client_key = _xor(proof.ljust(_KEY_BYTES, b"\0"), keyed(known.stored_key, text))
@@ -189,7 +189,7 @@ class ServerLogin:
 
 
 def check_password(users: Users, name: str, password: str) -> bool:
-    """Return whether a password is correct, in the same time for users that do not exist.
+    """Return whether a password is correct, taking the same time for users that do not exist.
 
     Raises
     ------
@@ -204,7 +204,7 @@ def check_password(users: Users, name: str, password: str) -> bool:
 
 
 def _text(name: str, challenge: Challenge, transcript: bytes) -> bytes:
-    """Return what both proofs are about."""
+    """Return the text that both proofs authenticate."""
     encoded = normal(name).encode("utf-8", "surrogatepass")
     return _packed(b"track login 1", transcript, encoded, *_fields(challenge))
 

@@ -17,17 +17,17 @@ from track.persistence.cache_format import (
 from track.projections.rows import from_little_endian, little_endian
 
 MOST_POINTS = 2**16
-"""Of one answer."""
+"""The most points of one answer."""
 
 MOST_SUMMARIES = 2**12
-"""Of one answer."""
+"""The most summaries of one answer."""
 
 _SIZES = Struct("<II")
 _COUNT = Struct("<I")
 
 
 def pack_points(points: Points) -> bytes:
-    """Return points as bytes: steps, times and positions, which cost little if they grow evenly."""
+    """Return points as bytes; steps, times and positions that grow evenly take little space."""
     if not points.steps:
         return b""
     axis = pack_axis(points)
@@ -35,25 +35,25 @@ def pack_points(points: Points) -> bytes:
 
 
 def unpack_points(data: bytes) -> Points:
-    """Return the points that some bytes are.
+    """Return points from bytes.
 
     Raises
     ------
     MalformedMessage
-        they are none, or more than there may be
+        the bytes are not points, or too many
     """
     if not data:
         return Points.empty()
     try:
         count, size = _SIZES.unpack_from(data)
         axis, values = data[_SIZES.size : _SIZES.size + size], data[_SIZES.size + size :]
-        if count <= MOST_POINTS and _COUNT.unpack_from(axis) == (count,):  # before there are any
+        if count <= MOST_POINTS and _COUNT.unpack_from(axis) == (count,):  # before allocating
             points = Points(*unpack_axis(axis, positions=True), from_little_endian("d", values))
             if all(len(column) == count for column in points):
                 return points
     except (ValueError, error, OverflowError) as problem:
-        raise MalformedMessage(f"these are no points: {problem}") from problem
-    raise MalformedMessage("these are too many points, or not as many as it says")
+        raise MalformedMessage(f"invalid points: {problem}") from problem
+    raise MalformedMessage("too many points, or another number than announced")
 
 
 def pack_summaries(summaries: Sequence[Summary]) -> bytes:
@@ -62,14 +62,14 @@ def pack_summaries(summaries: Sequence[Summary]) -> bytes:
 
 
 def unpack_summaries(data: bytes) -> list[Summary]:
-    """Return the summaries that some bytes are.
+    """Return summaries from bytes.
 
     Raises
     ------
     MalformedMessage
-        they are none, or more than there may be
+        the bytes are not summaries, or too many
     """
     if len(data) % SUMMARY_BYTES or len(data) > MOST_SUMMARIES * SUMMARY_BYTES:
-        raise MalformedMessage(f"{len(data)} bytes are no summaries of chunks")
+        raise MalformedMessage(f"{len(data)} bytes are not summaries of chunks")
     starts = range(0, len(data), SUMMARY_BYTES)
     return [summary_from_bytes(data[start : start + SUMMARY_BYTES]) for start in starts]

@@ -41,22 +41,22 @@ _CANNOT_CHECK = "the server cannot check the login at the moment"
 
 
 class SocketServer(Protocol):
-    """A server in front of another backend, for each :class:`SocketClient`.
+    """A server in front of another backend, for :class:`SocketClient`.
 
-    Users inherit this class to log clients in by their own means, see :meth:`authenticate`.
+    Subclass it to log clients in by other means, see :meth:`authenticate`.
 
     Parameters
     ----------
     uri
         ``socket://host:port?backend=file:report.json``. Options:
 
-        - ``backend``: URI of the store to serve
+        - ``backend``: the URI of the store to serve
         - ``security_layer``: AES, TLS or none
-        - ``users``: the file of those who may log in. Without it anybody may, from this machine
-        - ``allow_anyone``: yes to let anybody in from other machines, too
+        - ``users``: the file of users who may log in. Without it, anyone on this machine may
+        - ``allow_anyone``: yes to accept anyone from other machines, too
         - ``certificate``, ``key``: files for TLS
     limits
-        what each client may do
+        the limits for clients
 
     Raises
     ------
@@ -67,11 +67,11 @@ class SocketServer(Protocol):
     def __init__(self, uri: str, limits: Limits | None = None) -> None:
         super().__init__(uri)
         parts = parse_uri(uri)
-        shown = without_password(uri.partition("?")[0])  # the backend may have a password, too
+        shown = without_password(uri.partition("?")[0])  # its backend may have a password
         given = check_options(shown, parts["query"], _OPTIONS)
         self.host = (parts.get("address") or "localhost").strip("[]")
         self.port = check_port(shown, parts.get("port") or str(RELAY_PORT), least=0)
-        """The port; of port 0, the one that was chosen, once the server has begun."""
+        """The port; for port 0, the chosen one after the server has started."""
         self.layer = check_layer(given.get("security_layer"))
         self._users = Users(given["users"]) if "users" in given else None
         self._check_exposure(bool(yes_or_no("allow_anyone", given.get("allow_anyone"))))
@@ -94,7 +94,7 @@ class SocketServer(Protocol):
         if not guarded and not allow_anyone and not is_loopback(self.host):
             raise BackendError(
                 f"anyone who can reach {self.host} could change everything: list the users who may "
-                "log in with the option users, listen on 127.0.0.1, or say allow_anyone=yes"
+                "log in with the option users, listen on 127.0.0.1, or set allow_anyone=yes"
             )
 
     def _has_own_login(self) -> bool:
@@ -103,9 +103,9 @@ class SocketServer(Protocol):
     # Running
 
     def run_server(self) -> None:
-        """Serve until :meth:`close` is called, or SIGINT or SIGTERM says to end.
+        """Serve until :meth:`close` is called, or SIGINT or SIGTERM arrives.
 
-        Signals are only noticed in the main thread. What is under way is finished before.
+        Signals are only handled in the main thread. Pending requests are finished first.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class SocketServer(Protocol):
             await self._loop.run_in_executor(None, self.backend.close)
 
     def close(self) -> None:
-        """Tell the server to end, from any thread or a signal handler. Twice is fine."""
+        """Tell the server to end, from any thread or a signal handler, possibly twice."""
         self._asked_to_end = True
         if self._loop is not None and self._stop is not None:
             with suppress(RuntimeError):  # it has ended already
@@ -145,7 +145,7 @@ class SocketServer(Protocol):
         return self._asked_to_end
 
     def wait_closed(self, timeout_s: float | None = None) -> bool:
-        """Wait until the server has ended; whether it has."""
+        """Wait until the server has ended, and return whether it has."""
         return self._closed.wait(timeout_s)
 
     # Clients
@@ -153,7 +153,7 @@ class SocketServer(Protocol):
     async def handle_client(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        """Serve one client until it goes away."""
+        """Serve one client until it disconnects."""
         await self._relay.attend_to(reader, writer)
 
     def close_connection(self, writer: asyncio.StreamWriter) -> None:
@@ -182,7 +182,7 @@ class SocketServer(Protocol):
         Raises
         ------
         AuthenticationError
-            it has not
+            the client has not logged in
         """
         if not self.is_authenticated(reader):
             raise AuthenticationError(f"{proc_name} was called before the login")
@@ -190,18 +190,18 @@ class SocketServer(Protocol):
         return await loop.run_in_executor(None, lambda: proc(**self.process_args(args)))
 
     def process_args(self, args: Any, cache: Mapping[str, Any] | None = None) -> Any:
-        """Replace projects, groups and trials in arguments by those of the backend.
+        """Replace projects, groups and trials in arguments by the objects of the backend.
 
         Parameters
         ----------
         args
-            arguments: a dictionary, a list or one value
+            the arguments: a dictionary, a list or one value
         cache
-            objects to use, by uid, before the backend is asked
+            the objects to use first, by uid
 
         Returns
         -------
-        The same arguments, with the objects of the backend where it has them.
+        The same arguments with the objects of the backend, where they exist.
         """
         if isinstance(args, Mapping):
             return {name: self.process_args(value, cache) for name, value in args.items()}
@@ -231,17 +231,17 @@ class SocketServer(Protocol):
         Parameters
         ----------
         reader
-            client socket / reader, can be used to link client socket -> username
+            the reader of the client's connection, which identifies the connection
         username
-            what the client says it is called
+            the name that the client gives
         password
-            what it knows. Clients send it only where nobody else can read it, or when told to:
+            the password. Clients send it only where nobody else can read it, or when told to:
             over TLS, on this machine, or with ``trust_server=yes``
 
         Returns
         -------
-        Whether it may, or an awaitable that says so. Without a file of users everybody may; with
-        one, clients prove that they know their password and this method is not asked.
+        Whether the client may log in, or an awaitable of that. Without a file of users anyone may;
+        with one, clients prove that they know their password, and this method is not called.
         """
         if self._users is None:
             return True
@@ -251,7 +251,7 @@ class SocketServer(Protocol):
         if self._login is not None and not self._has_own_login():
             try:
                 return await self._check_proof(peer, self._login)
-            except BackendError as error:  # of the file of users
+            except BackendError as error:  # the file of users cannot be used
                 logger.error("logins are impossible: %s", error)  # noqa: TRY400 - it says all
                 raise AuthenticationError(_CANNOT_CHECK) from error
         mechanism = "password" if self._has_own_login() else "anyone"
@@ -272,7 +272,7 @@ class SocketServer(Protocol):
         except AuthenticationError:
             raise
         except Exception as error:
-            # What it says is for whoever runs the server, and may be more than strangers may know.
+            # The message is for the operator only, since clients may not know the details.
             logger.exception("%s.authenticate failed", type(self).__name__)
             raise AuthenticationError(_CANNOT_CHECK) from error
 
@@ -315,17 +315,17 @@ def _forwarded(name: str) -> Callable[..., Any]:
     return method
 
 
-for _name in (*DECISIONS, *CHANGES, *QUESTIONS):  # for the program that the server is part of
+for _name in (*DECISIONS, *CHANGES, *QUESTIONS):  # for the program that runs the server
     setattr(SocketServer, _name, _forwarded(_name))
 
 
 class ServerSignalHandler(SignalHandler):
-    """Has a server end well when the process is told to; a second signal ends the process.
+    """Closes a server on SIGINT or SIGTERM; a second signal ends the process.
 
     Parameters
     ----------
     server
-        the one to close
+        the server to close
     """
 
     def __init__(self, server: SocketServer) -> None:
@@ -366,34 +366,34 @@ def start_track_server(
     Parameters
     ----------
     protocol
-        URI of the backend that the requests go to: ``file:report.json``
+        the URI of the backend, for example ``file:report.json``
     hostname
-        name or address to listen on
+        the name or address to listen on
     port
-        number of the port
+        the port
     security_layer
         AES, TLS or None
     backend
-        another name of ``security_layer``
+        another name for ``security_layer``
     users
-        the file of those who may log in. Without it anybody may, from this machine
+        the file of users who may log in. Without it, anyone on this machine may
     certificate, key
         files for TLS
     allow_anyone
-        let anybody in from other machines, too
+        accept anyone from other machines, too
     beside
-        gives, for the backend, what is to be served beside it for as long
+        returns a context for the backend that is active while the server runs
 
     Raises
     ------
     BackendError
-        something of that cannot be used
+        an argument cannot be used
     OSError
         it is not possible to listen there
 
     Notes
     -----
-    The soft limit of open files of this process is raised, as far as the hard one allows, so that
+    The soft limit of open files of this process is raised up to the hard one, so that
     each connection has room.
     """
     options = {

@@ -32,10 +32,10 @@ from track.relay.query_codec import from_values
 from track.relay.query_limit import QueryLimit
 
 Answer = tuple[list[Any], bytes]
-"""Values, and objects as bytes."""
+"""The values of an answer, and objects as bytes."""
 
 _REMEMBERED = 2**16
-"""Producers of which the last event, and the last refusal, is remembered."""
+"""The number of producers whose last event and refusal are remembered."""
 
 _KINDS: tuple[Kind, ...] = ("project", "group", "trial", "archived")
 _EXPECTED: tuple[Expected, ...] = ("absent", "present", "first")
@@ -45,16 +45,16 @@ _Memory = TypeVar("_Memory")
 
 
 class Answering:
-    """A backend, as its clients reach it. Any thread may call it, and all calls may block.
+    """Executes the requests of clients. Any thread may call it, and all calls may block.
 
     Parameters
     ----------
     protocol
         the backend
     query_s
-        how long the queries of a request may take together
+        the time limit for all queries of one request
     remembered
-        of how many producers something is remembered
+        the number of producers to remember
     """
 
     def __init__(
@@ -62,18 +62,18 @@ class Answering:
     ) -> None:
         if not isinstance(protocol.repository, LocalRepository):
             raise RPCCallFailure(
-                "a server cannot serve the store of another server: use that one directly"
+                "a server cannot serve the store of another server: use that server directly"
             )
         self.protocol = protocol
         self._query_s = query_s
         self._repository: LocalRepository = protocol.repository
         self._remembered = remembered
         self._last: dict[int, int] = {}
-        """The last event of the producers that something was taken from lately. The journal knows
-        all of them, as it has what was acknowledged, so any may be forgotten."""
+        """The last events of recent producers. The journal knows them all, since it has every
+        acknowledged event, so any may be forgotten."""
         self._refused: dict[int, tuple[int, int | None]] = {}
-        """The last proposal of a producer that was decided against, and what did not hold. A copy
-        of it that was held up on its way is not decided again: its client has gone on."""
+        """The last refused proposal of each producer, and its unmet precondition. A delayed copy
+        of the proposal is not decided again, since its client has continued."""
         self._taking = threading.Lock()
         self._looking = Looking(protocol.repository)
         self._calls: dict[str, Callable[..., Answer]] = {
@@ -90,17 +90,17 @@ class Answering:
             **self._looking.calls(),
         }
 
-    # Appending: each event once
+    # Appending without duplicates
 
     def append(self, records: Sequence[Record]) -> None:
-        """Append what clients recorded, all or none, except what is in the journal already.
+        """Append the records of clients, all or none, except those already in the journal.
 
-        They forget it when this returns.
+        The clients forget them when this returns.
 
         Raises
         ------
         JournalError
-            as of :meth:`track.journals.journal.Journal.append`
+            as for :meth:`track.journals.journal.Journal.append`
         """
         self._take(records, identify_record, self.protocol.producer.append_records)
 
@@ -118,7 +118,7 @@ class Answering:
             try:
                 append(new)
             except BaseException:
-                # Whether they are there is the journal's to say, when they come again.
+                # When they are sent again, ask the journal whether it has them.
                 for producer in last:
                     self._last.pop(producer, None)
                 raise
@@ -129,7 +129,7 @@ class Answering:
         known = self._last.get(producer)
         if known is None:
             known = self.protocol.journal.last_sequence(producer)
-            if known:  # else anybody could fill the memory with names
+            if known:  # otherwise clients could fill the memory with producers
                 self._remember(self._last, producer, known)
         return known
 
@@ -140,7 +140,7 @@ class Answering:
             del memory[next(iter(memory))]
 
     def last(self, producer: int | None) -> int:
-        """Return the number of a producer's last event, or the position of the last of all."""
+        """Return the number of a producer's last event, or the last position of the journal."""
         if producer is None:
             return self.protocol.journal.head()
         if type(producer) is not int or not 0 <= producer < 2**64:
@@ -149,19 +149,19 @@ class Answering:
             return self._last_of(producer)
 
     def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
-        """Append an event if all holds that is expected of the objects.
+        """Append an event if its preconditions hold.
 
         Parameters
         ----------
         header
-            the expectations; and the kind and the uid of an object that is wanted, or None
+            the preconditions; and the kind and the uid of an object to return, or None
         payload
-            of the event
+            the payload of the event
 
         Returns
         -------
-        The number of the first expectation that does not hold, None when the event was recorded,
-        now or before; and the object.
+        The index of the first precondition that does not hold, None if the event was recorded, now
+        or before; and the requested object.
         """
         expected, wanted, uid = header
         preconditions = _preconditions(expected)
@@ -169,7 +169,7 @@ class Answering:
         identity = identify(payload)
         if identity is None:
             raise MalformedMessage("the proposed payload is not an event")
-        frame(payload)  # what has no record cannot be sent to anybody
+        frame(payload)  # raises if the payload cannot be framed
         producer, sequence = identity
         limit = QueryLimit(self._query_s)
 
@@ -194,7 +194,7 @@ class Answering:
     # Reading
 
     def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
-        """Yield what is behind a position of the journal, of everybody or of one stream."""
+        """Yield the events after a position of the journal, of all streams or of one."""
         journal = self.protocol.journal
         return journal.read_batches(after) if stream is None else journal.read_stream(stream, after)
 
@@ -204,7 +204,7 @@ class Answering:
         Raises
         ------
         AttributeError
-            nothing of this name can be called
+            no call has this name
         """
         function = self._calls.get(name)
         if function is None:
@@ -247,7 +247,7 @@ class Answering:
         with self._repository.read_state() as objects:
             return self._looking.lost_among(objects), pack_all(objects)
 
-    # Making it last
+    # Syncing
 
     def _sync(self) -> Answer:
         self.protocol.journal.sync()

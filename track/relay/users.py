@@ -1,11 +1,11 @@
 """Keep the users of a server, with verifiers of their passwords.
 
-The file holds, for each name, what SCRAM (RFC 5802) calls StoredKey and ServerKey, made with
-scrypt: enough to check a proof, not enough to make one. A secret beside them makes up what names
-that nobody has are answered. It is read again whenever it was changed.
+For each name, the file has the StoredKey and ServerKey of SCRAM (RFC 5802), made with scrypt:
+enough to check a proof, not enough to make one. It also has a secret, from which the challenges
+for unknown names are made. The file is read again whenever it has changed.
 
-Names and passwords are compared in their normal form NFKC, so that it does not matter by which keys
-somebody types what looks the same. Nothing else is done to them: case and spaces matter.
+Names and passwords are compared in their normal form NFKC, so that different ways of typing the
+same text are equal. Case and spaces matter.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from track.utils.files import replacing
 logger = logging.getLogger(__name__)
 
 COST = (2**15, 8, 1)
-"""n, r and p of scrypt for new passwords: some 80 ms, and 32 MiB."""
+"""n, r and p of scrypt for new passwords: about 80 ms, and 32 MiB."""
 
 MOST_COST = (2**18, 16, 4)
-"""The most that anybody is asked for: half a GiB. With more, one login keeps a machine busy."""
+"""The largest acceptable cost: half a GiB. With more, one login would occupy a machine."""
 
 SALT_LENGTHS = range(16, 65)
-"""How many bytes of salt there may be."""
+"""The allowed sizes of the salt in bytes."""
 
 _VERSION = 1
 _MAX_FILE = 2**24
@@ -46,7 +46,7 @@ _RESTORE = "restore it from a copy, or move it away and add its users again"
 
 
 class Cost(NamedTuple):
-    """What scrypt needs beside a password."""
+    """The salt and the parameters of scrypt."""
 
     salt: bytes
     n: int
@@ -61,7 +61,7 @@ class Cost(NamedTuple):
 
 
 class Verifier(NamedTuple):
-    """What a server knows of a password."""
+    """The keys with which a server checks a password."""
 
     cost: Cost
     stored_key: bytes
@@ -72,7 +72,7 @@ class Verifier(NamedTuple):
 
 
 def salted(password: str, cost: Cost) -> bytes:
-    """Return what scrypt makes of a password: whoever has it can log in."""
+    """Return the result of scrypt for a password, which suffices to log in."""
     memory = 128 * cost.r * (cost.n + cost.p + 2)
     return hashlib.scrypt(
         normal(password).encode("utf-8", "surrogatepass"),
@@ -86,7 +86,7 @@ def salted(password: str, cost: Cost) -> bytes:
 
 
 def verifier_of(salted_password: bytes, cost: Cost) -> Verifier:
-    """Return what a server may know of a password."""
+    """Return the verifier of a password, which does not suffice to log in."""
     client_key = keyed(salted_password, b"Client Key")
     stored_key = hashlib.sha256(client_key).digest()
     return Verifier(cost, stored_key, keyed(salted_password, b"Server Key"))
@@ -98,34 +98,34 @@ def keyed(key: bytes, text: bytes) -> bytes:
 
 
 def normal(text: str) -> str:
-    """Return a name or a password in the one form (NFKC) of all that look the same."""
+    """Return the normal form (NFKC) of a name or a password."""
     return unicodedata.normalize("NFKC", text)
 
 
 class _Content(NamedTuple):
-    """What is in the file."""
+    """The content of the file."""
 
     secret: bytes | None
-    """None in a file of an older version, and in one that is not there."""
+    """None in a file of an older version, and if the file is missing."""
     verifiers: dict[str, Verifier]
 
 
 class Users:
-    """The file of the users of a server. Any thread may use it, and any number of processes.
+    """The file of the users of a server. Any threads and processes may use it.
 
     Parameters
     ----------
     path
-        where; made when the first user is added, readable by its owner only
+        the path, created when the first user is added, readable by its owner only
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.path.abspath(path)
         self._read: tuple[tuple[int, ...], _Content] | None = None
-        """What identifies the file that was read, and what was in it.
+        """The mark of the file that was read, and its content.
 
-        One attribute for both: were they two, another thread might pair the users of an older file
-        with the mark of a newer one, and whoever was removed could go on logging in.
+        Both are one attribute: with two, another thread might combine the users of an older file
+        with the mark of a newer one, so that removed users could still log in.
         """
 
     def add(self, name: str, password: str) -> None:
@@ -134,7 +134,7 @@ class Users:
         Raises
         ------
         BackendError
-            the name or the password cannot be used, or the file cannot
+            the name, the password or the file cannot be used
         LockTimeout
             another process did not finish its change of the file
         """
@@ -151,7 +151,7 @@ class Users:
         Raises
         ------
         ItemNotFound
-            there is none of this name
+            there is no user with this name
         BackendError
             the file cannot be used
         LockTimeout
@@ -177,7 +177,7 @@ class Users:
         return sorted(self._current().verifiers)
 
     def is_empty(self) -> bool:
-        """Return whether there are no users, so that no client can log in.
+        """Return whether there are no users.
 
         Raises
         ------
@@ -187,7 +187,7 @@ class Users:
         return not self._current().verifiers
 
     def verifier(self, name: str) -> Verifier | None:
-        """Return what is known of a user's password, None for an unknown user.
+        """Return the verifier of a user's password, None for an unknown user.
 
         Raises
         ------
@@ -197,7 +197,7 @@ class Users:
         return self._current().verifiers.get(normal(name))
 
     def secret(self) -> bytes | None:
-        """Return the secret that is kept with the users; None if there is none.
+        """Return the secret in the file, None without one.
 
         Raises
         ------
@@ -207,7 +207,7 @@ class Users:
         return self._current().secret
 
     def complete(self) -> None:
-        """Add what a file lacks that an older version wrote; one that is not there stays so.
+        """Complete an existing file of an older version.
 
         Raises
         ------
@@ -230,7 +230,7 @@ class Users:
                 if len(text) >= _MAX_FILE:
                     raise _unusable(self.path, _TOO_LONG, "remove users")
                 file.write(text)
-        except LockTimeout:  # an OSError, too, which says what to do
+        except LockTimeout:  # an OSError with its own remedy
             raise
         except OSError as error:
             raise _out_of_reach(self.path, error) from error
@@ -255,7 +255,7 @@ class Users:
 
 
 def _mark(found: os.stat_result) -> tuple[int, ...]:
-    """Return what is different after any change, be it only of who may write to the file."""
+    """Return values that differ after any change, including of permissions."""
     times = found.st_mtime_ns, found.st_ctime_ns
     return found.st_dev, found.st_ino, found.st_size, found.st_mode, *times
 
@@ -294,7 +294,7 @@ def _to_json(content: _Content) -> dict[str, Any]:
 
 def _from_json(path: str, text: str) -> _Content:
     try:
-        # Somebody may make an empty file first, with the owner and the mode that it shall have.
+        # An empty file is allowed, so that owner and mode can be set first.
         content: Any = json.loads(text or '{"track_users": 1, "users": {}}')
         version = content["track_users"]
         if version == _VERSION:
@@ -318,7 +318,7 @@ def _verifier(user: dict[str, Any]) -> Verifier:
 
 
 def _damaged(path: str, error: Exception) -> BackendError:
-    # The kind of error alone: what it says may quote the file.
+    # Name only the class of the error, since its message may quote the file.
     return _unusable(path, f"it is damaged ({type(error).__name__})", _RESTORE)
 
 
