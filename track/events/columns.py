@@ -13,7 +13,7 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, repeat
 from operator import itemgetter
 from typing import Any, NamedTuple
 
@@ -73,6 +73,11 @@ class _Shape(NamedTuple):
 def is_metrics(payload: bytes) -> bool:
     """Return whether the first bytes of a payload are those of logged metrics."""
     return payload.startswith(_HEAD)
+
+
+def are_metrics(payloads: list[bytes]) -> list[bool]:
+    """Return the same of each of many payloads."""
+    return [*map(bytes.startswith, payloads, repeat(_HEAD))]
 
 
 def decode_columns(payloads: list[bytes]) -> Columns | None:

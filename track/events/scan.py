@@ -115,25 +115,30 @@ def _walk(data: bytes) -> tuple[list[int], list[bytes]]:
     payloads: list[bytes] = []
     size, position, group_end = len(data), 0, 0
     settled = 0
-    unpack = WORDS.unpack
+    known: dict[bytes, tuple[int, int]] = {}  # equal lengths have equal headers
+    following = data[:HEADER_SIZE]
     while position + OVERHEAD <= size:
-        start = position + HEADER_SIZE
-        header = data[position:start]
-        if crc32(header) != SEED or header[:4] != START:
-            break
-        word, rest = unpack(header)
+        header, start = following, position + HEADER_SIZE
+        words = known.get(header)
+        if words is None:
+            if crc32(header) != SEED or header[:4] != START:
+                break
+            words = known[header] = WORDS.unpack(header)
+        word, rest = words
         stop = start + (word & MAX_LENGTH)
         end = stop + CRC_SIZE
         if end > size:
             break
+        following = data[end : end + HEADER_SIZE]
         if rest or group_end:
             if group_end not in {0, end + rest}:
                 break
             group_end = end + rest if rest else 0
-        elif word <= MAX_LENGTH and header == data[end : end + HEADER_SIZE]:
+        elif word <= MAX_LENGTH and header == following:
             run = _walk_run(data, position, word)
             payloads += run
             position += len(run) * (end - position)
+            following = data[position : position + HEADER_SIZE]
             ends += range(end, position + 1, end - start + HEADER_SIZE)
             settled = len(ends)
             continue

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
+from itertools import compress, count, islice
+from operator import ne
 from typing import Protocol
 
 from track.events.codec import STREAM, decode
-from track.events.columns import FEWEST, Columns, decode_columns, is_metrics
+from track.events.columns import FEWEST, Columns, are_metrics, decode_columns, is_metrics
 from track.events.types import Recorded
 from track.journals.journal import Batch, Journal
 
@@ -63,10 +65,10 @@ def _stretches(
     if len(payloads) < FEWEST_MIXED:
         yield positions, payloads
         return
-    end = 0
-    for _, group in groupby(payloads, is_metrics):
-        start, end = end, end + len(list(group))
+    start = 0
+    for end in _changes(are_metrics(payloads)):
         yield positions[start:end], payloads[start:end]
+        start = end
 
 
 def _fold_mixed(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> None:
@@ -76,14 +78,14 @@ def _fold_mixed(projection: Projection, positions: Sequence[int], payloads: list
     trials may be applied in any order.
     """
     if len(payloads) >= FEWEST_MIXED and is_metrics(payloads[0]):
-        by_stream: dict[bytes, tuple[list[int], list[bytes]]] = {}
-        for position, payload in zip(positions, payloads, strict=True):
-            found = by_stream.setdefault(payload[STREAM], ([], []))
-            found[0].append(position)
-            found[1].append(payload)
+        by_stream: defaultdict[bytes, list[int]] = defaultdict(list)
+        for index, payload in enumerate(payloads):
+            by_stream[payload[STREAM]].append(index)
         if len(by_stream) > 1:
             begin = projection.position
-            for places, found_payloads in by_stream.values():
+            for indexes in by_stream.values():
+                places = [positions[index] for index in indexes]
+                found_payloads = [payloads[index] for index in indexes]
                 projection.position = begin
                 for start, end in _runs(found_payloads):
                     piece = places[start:end], found_payloads[start:end]
@@ -101,15 +103,20 @@ def _fold_each(projection: Projection, positions: Sequence[int], payloads: list[
 
 def _runs(payloads: list[bytes]) -> Iterator[tuple[int, int]]:
     """Yield the bounds of runs of payloads of equal length, limited to the processor's cache."""
-    start = end = 0
-    for _, group in groupby(map(len, payloads)):
-        first, end = end, end + len(list(group))
-        if end - first < FEWEST:
-            continue  # too few to compute a shape, so they join their neighbours
-        if start < first:
-            yield start, first
-        for start in range(first, end, _LONGEST_RUN):
-            yield start, min(start + _LONGEST_RUN, end)
-        start = end
-    if start < end:
-        yield start, end
+    start = first = 0
+    for end in _changes([*map(len, payloads)]):
+        if end - first >= FEWEST:  # fewer are not worth a look at their shape
+            if start < first:
+                yield start, first
+            for begin in range(first, end, _LONGEST_RUN):
+                yield begin, min(begin + _LONGEST_RUN, end)
+            start = end
+        first = end
+    if start < first:
+        yield start, first
+
+
+def _changes(values: list[int] | list[bool]) -> list[int]:
+    """Return where a value differs from the one before, and the end."""
+    differ = map(ne, values, islice(values, 1, None))
+    return [*compress(count(1), differ), len(values)]
