@@ -83,9 +83,12 @@ LOST = CustomStatus("Lost", 204)
 ``status_of`` of a backend and never stored."""
 
 
+_STATUSES = dict(Status.__members__)  # which an enumeration makes anew whenever it is asked
+
+
 def get_status(name: str, value: int) -> AnyStatus:
     """Return the status with a name and a value: a built-in one if possible."""
-    status = Status.__members__.get(name)
+    status = _STATUSES.get(name)
     return status if status is not None and status.value == value else CustomStatus(name, value)
 
 
