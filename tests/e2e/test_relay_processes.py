@@ -269,7 +269,7 @@ def test_what_is_left_at_the_end_of_a_client_is_sent_later(server, place, start,
     _, errors = script._popen.communicate()
     assert script._popen.returncode == 0
     assert "Traceback" not in errors
-    assert f"What was logged is safe in {place.spool}" in errors
+    assert f"All logged events are safe in {place.spool}" in errors
     assert place.files() != []
     server.start()
     if sender == "sync":

@@ -153,7 +153,7 @@ def test_who_needs_an_answer_is_told_where_everything_is(journal, far, folder):
     far.away = True
     log(journal)
     for call in (journal.drain, journal.head, lambda: list(journal.read())):
-        with pytest.raises(JournalUnreachable, match="is safe in") as caught:
+        with pytest.raises(JournalUnreachable, match="are safe in") as caught:
             call()
         assert str(folder) in str(caught.value)
     with pytest.raises(JournalUnreachable), journal.exclusive():

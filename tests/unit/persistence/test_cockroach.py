@@ -219,7 +219,7 @@ def test_where_errors_are_warnings_the_end_of_a_trial_is_one(nowhere, monkeypatc
     store._streams["a", 0] = 1
     store.log_trial_start(trial)
     store.log_trial_finish(trial)
-    assert "is safe in" in told[0]
+    assert "are safe in" in told[0]
     with pytest.raises(JournalUnreachable):
         store.new_project(Project(name="p"))
     with pytest.raises(JournalUnreachable):

@@ -177,7 +177,7 @@ def test_what_was_erased_meanwhile_cannot_be_had(uri, serving):
         server = serving.server.backend
         server.producer.record(stream_id("trial", uid), TrialRedacted())
         looking = Looking(server.repository)
-        with pytest.raises(ItemNotFound, match="look again"):
+        with pytest.raises(ItemNotFound, match="read it again"):
             looking.calls()["points"]([uid, "acc", 300, 299, 299 / 7], 0, 10)
         assert len(view) == 300
 
@@ -244,7 +244,7 @@ def test_an_answer_has_a_limit(uri, serving, monkeypatch):
     """Whoever has more trials than fit into one is told so."""
     filled(serving.server.backend.uri, 3)
     monkeypatch.setattr(rows_codec, "_LONGEST", 100)
-    with track.open(uri) as reader, pytest.raises(TrackError, match="the limit of an answer"):
+    with track.open(uri) as reader, pytest.raises(TrackError, match="bytes, the limit"):
         reader.trials()
 
 
