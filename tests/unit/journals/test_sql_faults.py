@@ -19,6 +19,8 @@ from track.persistence.repository import LocalRepository
 
 EXPECTED = [(1, number) for number in range(1, 1204)] + [(2, 1), (2, 2), (1, 1204)]
 
+ENDS = ("COMMIT", "ROLLBACK")
+
 
 class Faults:
     """Has the server fail a statement of a client, by changing what the client asks for.
@@ -38,6 +40,8 @@ class Faults:
         self.done = done
         self.at = at
         self.seen = 0
+        self.is_inside = False
+        """Whether a transaction of several statements was begun."""
         self.request = b""
 
     def __call__(self, to_server: bool, data: bytes):
@@ -54,13 +58,14 @@ class Faults:
             if self.seen == self.at:
                 text = self.failing(text)
             self.seen += 1
+            self.is_inside = text == "BEGIN" or (self.is_inside and not text.startswith(ENDS))
             body = text.encode() + b"\0"
             yield b"Q" + struct.pack(">I", len(body) + 4) + body
 
     def failing(self, text: str) -> str:
         if not self.done:
             return self.fail
-        if text.startswith(("BEGIN", "COMMIT", "ROLLBACK")):
+        if self.is_inside or text.startswith(("BEGIN", *ENDS)):  # the rest would be lost
             return f"{text}; {self.fail}"
         return f"BEGIN; {text}; COMMIT; {self.fail}"
 
