@@ -24,8 +24,9 @@ ui: .venv/with-ui ## show what the demo logged in a browser
 test: .venv/with-dev ## run all tests
 	@$(BIN)/pytest -q -n auto
 
-test-integrations: build/integrations/ready ## train tiny models with the real frameworks
+test-integrations: build/integrations/ready build/trackers/ready ## train tiny models with the real frameworks
 	@build/integrations/bin/python -m pytest -q -n 2 -rs tests/integrations
+	@build/trackers/bin/python -m pytest -q -rs tests/integrations/test_imports.py
 
 check: .venv/with-dev docs ## lint, formatting, types, layers, sizes, and docs without warnings
 	@$(BIN)/ruff check --quiet
@@ -75,6 +76,14 @@ build/integrations/ready: pyproject.toml tests/integrations/requirements.txt
 	@$(PYTHON) -m venv build/integrations
 	@build/integrations/bin/python -m pip --quiet --disable-pip-version-check install \
 		--editable '.[lmdb]' --requirement tests/integrations/requirements.txt
+	@touch $@
+
+# The trackers whose runs are imported want other versions of what the frameworks want.
+build/trackers/ready: pyproject.toml tests/integrations/trackers.txt
+	@echo "installing other trackers and the package into build/trackers (500 MB)"
+	@$(PYTHON) -m venv build/trackers
+	@build/trackers/bin/python -m pip --quiet --disable-pip-version-check install \
+		--editable . --requirement tests/integrations/trackers.txt
 	@touch $@
 
 # A stamp here too: where ensurepip is missing, a failed attempt leaves a Python without pip.
