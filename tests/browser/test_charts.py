@@ -140,3 +140,40 @@ def test_a_chart_is_read_and_zoomed_by_the_keyboard(look, small):
     assert "zoom" in parameters_of(page)
     page.keyboard.press("-")
     assert "zoom" not in parameters_of(page)
+
+
+def test_groups_are_drawn_as_their_mean_with_a_band(look, small):
+    """Each chart says what the band is; the legend has the groups."""
+    page = look(small).go("#/charts?metrics=train")
+    drawn(page, "train/loss")
+    page.get_by_label("One line for each").select_option("parameters.optimizer.name")
+    chart = drawn(page, "train/loss")
+    expect(chart).to_contain_text("mean, band from min to max")
+    expect(page.locator(".legend-item")).to_have_count(2)
+    expect(page.locator(".legend-item", has_text="adam")).to_contain_text("\u00d7 3")
+    chart.locator(".chart-area").focus()
+    page.keyboard.press("ArrowRight")
+    # of the losses 1, 3 and 5, or 2, 4 and 6, at the first step
+    expect(page.locator("#announcer")).to_contain_text("sgd 3")
+    expect(page.locator("#announcer")).to_contain_text("adam 4")
+    page.get_by_label("Band around the mean").select_option("deviation")
+    expect(chart).to_contain_text("mean ± standard deviation")
+    assert parameters_of(page)["band"] == ["deviation"]
+    assert parameters_of(page)["group"] == ["parameters.optimizer.name"]
+    page.get_by_label("One line for each").select_option("")
+    expect(page.locator(".legend-item")).to_have_count(6)
+
+
+def test_any_metric_is_the_horizontal_axis(look, odd):
+    """It may go down, and its part that is zoomed in is fetched by steps."""
+    page = look(odd).go("#/charts?metrics=huge&x=metric:below")
+    chart = drawn(page, "huge")
+    chart.locator(".chart-area").focus()
+    page.keyboard.press("Home")
+    expect(page.locator("#announcer")).to_contain_text("below \u221215:")
+    page.keyboard.press("+")
+    expect(page.get_by_role("button", name="Whole range")).to_be_visible()
+    page.get_by_role("radio", name="Step").check(force=True)
+    assert "x" not in parameters_of(page)
+    page.get_by_label("A metric as the horizontal axis").select_option("metric:wave")
+    assert parameters_of(page)["x"] == ["metric:wave"]

@@ -92,3 +92,25 @@ def test_the_history_plays(look, small):
     expect(page.locator(".banner-past")).to_be_visible()
     page.get_by_role("button", name="Pause").click()
     assert "at" in parameters_of(page)
+
+
+def test_points_that_a_later_attempt_wrote_over_are_shown_in_the_lanes(look, tmp_path):
+    """A trial that was continued from a checkpoint logged some steps twice."""
+    uri = f"file:{tmp_path}/store.json"
+    client = TrackClient(uri)
+    client.set_project(name="digits")
+    trial = client.new_trial(name="resumed", parameters={"lr": 0.1})
+    for first in (0, 6):
+        with trial:
+            for step in range(first, 10):
+                trial.log_metrics(step=step, loss=1 / (step + 1), accuracy=step / 10)
+        trial = client.set_trial(uid=trial.uid)
+    uid = trial.uid
+    client.close()
+    with serve(uri) as served:
+        page = look(served.url).go(f"#/history?trial={uid}")
+        expect(page.locator(".lane")).to_have_count(2)
+        first, second = page.locator(".lane").all()
+        expect(first).to_contain_text("8 points written over by attempt 2: steps 6 to 9")
+        expect(first.locator(".lane-lost")).to_be_visible()
+        expect(second.locator(".lane-lost")).to_have_count(0)

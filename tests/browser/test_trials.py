@@ -129,3 +129,13 @@ def test_the_keyboard_alone_is_enough(look, small):
     page.locator("[data-grid]").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("trial-0")
+
+
+def test_trials_are_sorted_by_the_extremes_of_a_metric(look, small):
+    """The least value is a column like others."""
+    page = look(small).go("#/trials?columns=min:metrics.train/loss&columns=max:metrics.train/loss")
+    page.get_by_role("button", name="train/loss min").click()
+    expect(page.locator(".grid-body .cell-name a").first).to_have_text("trial-0")
+    page.get_by_role("button", name="train/loss min").click()
+    expect(page.locator(".grid-body .cell-name a").first).to_have_text("trial-5")
+    assert parameters_of(page)["sort"] == ["curves.train/loss.minimum"]

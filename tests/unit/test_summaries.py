@@ -50,6 +50,16 @@ def test_a_page_has_what_matches_in_its_order(uri):
         assert first.created <= first.start <= first.end
 
 
+def test_trials_are_sorted_and_chosen_by_the_extremes_of_a_metric(uri):
+    with track.open(uri) as reader:
+        page = reader.summaries(["curves.loss.minimum<1"], sort="-curves.loss.maximum")
+        assert [one.name for one in page.trials] == ["t4", "t5"]
+        page = reader.summaries(["curves.loss.minimum<3"], sort="curves.loss.maximum", limit=3)
+        assert [one.name for one in page.trials] == ["t4", "t5", "t3"]
+        with pytest.raises(QueryError, match=r"curves\.loss\.least"):
+            reader.summaries(sort="curves.loss.least")
+
+
 def test_archived_trials_are_on_pages_of_their_own(uri):
     with track.open(uri) as reader:
         assert [one.name for one in reader.summaries(archived=True).trials] == ["t7"]

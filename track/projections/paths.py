@@ -80,8 +80,7 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
     """Return whether a value exists at a path below another value, and that value."""
     if not keys:
         return True, value
-    if isinstance(value, Aggregator):
-        value = value.to_json(short=True)
+    value = _opened(value)
     if isinstance(value, list):
         place = _as_number(keys[0].text)
         if isinstance(place, int) and -len(value) <= place < len(value):
@@ -100,6 +99,13 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
                     if found[0]:
                         return found
     return False, None
+
+
+def _opened(value: Any) -> Any:
+    """Return statistics and summaries as mappings, and other values as they are."""
+    if isinstance(value, Aggregator):
+        return value.to_json(short=True)
+    return value._asdict() if hasattr(value, "_asdict") else value
 
 
 def _as_number(text: str) -> Any:

@@ -28,6 +28,7 @@ from track.ui.comparing import get_columns, get_diff, get_origins
 from track.ui.events import get_events, get_moments
 from track.ui.files import get_file
 from track.ui.live import get_live
+from track.ui.overwritten import get_overwritten
 from track.ui.security import Guard, Rules
 from track.ui.series import get_series
 from track.ui.store import Store
@@ -60,6 +61,7 @@ def make_app(store: Store, rules: Rules) -> Starlette:
         Route("/api/series", endpoint(get_series)),
         Route("/api/events", endpoint(get_events)),
         Route("/api/moments", endpoint(get_moments)),
+        Route("/api/overwritten", endpoint(get_overwritten)),
         Route("/api/live", endpoint(get_live)),
         Route("/api/columns", endpoint(get_columns)),
         Route("/api/diff", endpoint(get_diff)),

@@ -13,9 +13,10 @@ import { saveImage, saveTable, showTable } from "./saving.js";
 /** @typedef {import("./lines.js").Joined} Joined */
 /**
  * @typedef {{x: import("./lines.js").XKind, isLogX: boolean, isLogY: boolean, smoothing: number,
- *   zoom: [number, number] | null}} ChartOptions
+ *   band: "range" | "deviation", zoom: [number, number] | null}} ChartOptions
  * @typedef {{
  *   nameOf: (uid: string) => string, starts: Map<string, number>,
+ *   groupOf: Map<string, string> | null,
  *   onZoom: (zoom: [number, number] | null) => void,
  *   onHover: (chart: Chart | null, values: Map<string, number>) => void,
  *   onFocus: (uid: string | null) => void,
@@ -47,6 +48,8 @@ export class Chart {
   data = null;
   /** @type {Series[]} */
   series = [];
+  /** @type {Map<string, Series>} The metric of each trial that is the horizontal axis. */
+  across = new Map();
   #shape = "";
   #isDrawing = false;
   /** @type {string | null} */
@@ -97,21 +100,23 @@ export class Chart {
    * Show series, or the same ones otherwise.
    * @param {Series[]} series
    * @param {ChartOptions} [options]
+   * @param {Map<string, Series>} [across]
    */
-  async show(series, options = this.options) {
+  async show(series, options = this.options, across = this.across) {
     this.series = series;
+    this.across = across;
     this.options = options;
     if (this.#isDrawing) return;
     this.#isDrawing = true; // until the library is there, only the latest is drawn
     const uPlot = await loadLibrary();
     this.#isDrawing = false;
     if (!this.area.isConnected) return;
-    this.data = prepare(this.series, { ...this.options, starts: this.host.starts });
+    this.data = prepare(this.series, { ...this.options, starts: this.host.starts, across: this.across, groupOf: this.host.groupOf });
     if (this.series.length > 0 && this.series.every((one) => one.length === 1) && this.options.x === "step") {
       this.#showResults();
       return;
     }
-    const shape = JSON.stringify([this.options, this.data.unit, this.data.lines.map((line) => [line.uid, line.smooth !== null])]);
+    const shape = JSON.stringify([this.options, this.data.unit, this.data.lines.map((line) => [line.uid, line.behind.length])]);
     if (shape === this.#shape && this.plot) this.plot.setData([this.data.x, ...this.data.columns]);
     else this.#draw(uPlot);
     this.#shape = shape;
@@ -178,6 +183,7 @@ export class Chart {
         { ...axis, size: (/** @type {any} */ _plot, /** @type {string[] | null} */ values) => Math.max(34, ...(values ?? []).map((value) => value.length * 6.4 + 14)), gap: 6, space: 36, values: (/** @type {any} */ _plot, /** @type {(number | null)[]} */ splits) => splits.map((value) => (value === null ? "" : this.#tick(value))) },
       ],
       series: [{}, ...data.lines.flatMap((line) => this.#specs(line))],
+      bands: data.lines.flatMap((line, i) => (line.behind.length === 2 ? [{ series: [i * 3 + 1, i * 3 + 2], fill: `${lookOf(line.uid).color}30` }] : [])),
       hooks: {
         draw: [(/** @type {any} */ plot) => this.#drawMarks(plot)],
         setCursor: [(/** @type {any} */ plot) => this.#hover(plot)],
@@ -195,17 +201,14 @@ export class Chart {
     const { color, dash } = lookOf(line.uid);
     const hasFew = line.x.length < 2;
     const drawn = { stroke: color, width: 1.6, dash, points: { show: hasFew, size: 6, fill: color } };
-    if (!line.smooth) return [{ ...drawn, label: line.uid }];
-    return [
-      { ...drawn, label: line.uid, width: 1, stroke: `${color}48`, dash: [], points: { show: false } },
-      { ...drawn, label: line.uid, width: 1.8 },
-    ];
+    const behind = line.behind.map(() => ({ ...drawn, label: line.uid, width: 1, stroke: `${color}48`, dash: [], points: { show: false } }));
+    return [...behind, { ...drawn, label: line.uid, width: behind.length ? 1.8 : 1.6 }];
   }
 
   /** @param {any} plot @param {number} place @param {number} index */
   #closest(plot, place, index) {
     if (place === 0) return index;
-    if (this.data?.lines[0]?.smooth && place % 2 === 1) return null; // what was smoothed is behind what is read
+    if (place % this.#each !== 0) return null; // it is behind what is read
     const { min, max } = plot.scales.x;
     return closest(plot.data[place], index, plot.data[0], (max - min) * REACH);
   }
@@ -251,11 +254,15 @@ export class Chart {
     ctx.restore();
   }
 
+  /** How many columns each line has. */
+  get #each() {
+    return 1 + (this.data?.lines[0]?.behind.length ?? 0);
+  }
+
   /** @returns {{place: number, line: import("./lines.js").Line}[]} the columns that are read, and of whom they are */
   #columns() {
-    const lines = this.data?.lines ?? [];
-    const each = lines.some((line) => line.smooth) ? 2 : 1;
-    return lines.map((line, i) => ({ place: i * each + each, line }));
+    const each = this.#each;
+    return (this.data?.lines ?? []).map((line, i) => ({ place: i * each + each, line }));
   }
 
   /** Return what each line has at the cursor. */
@@ -312,6 +319,7 @@ export class Chart {
   xText(x) {
     if (this.options.x === "wall") return time(x * 1000);
     if (this.options.x === "relative") return `after ${duration(x)}`;
+    if (this.options.x !== "step") return `${text(this.options.x.slice("metric:".length), 40)} ${number(x, 6)}`;
     const labels = this.series[0]?.labels;
     return labels ? text(labels[x]) : `step ${Number.isInteger(x) ? count(x) : number(x, 6)}`;
   }
@@ -323,8 +331,7 @@ export class Chart {
 
   /** @param {number | null} place */
   #focusChanged(place) {
-    const each = this.data?.lines.some((line) => line.smooth) ? 2 : 1;
-    const line = place === null ? undefined : this.data?.lines[Math.ceil(place / each) - 1];
+    const line = place === null ? undefined : this.data?.lines[Math.ceil(place / this.#each) - 1];
     this.#focused = line?.uid ?? null;
     if (this.plot?.over.matches(":hover")) this.host.onFocus(this.#focused);
   }
@@ -350,18 +357,10 @@ export class Chart {
     const index = column ? this.plot.cursor.idxs[column.place] : null;
     if (!column || index === null || index === undefined) return;
     const { line } = column;
-    const at = line.x.indexOf(this.plot.data[0][index]);
-    if (at < 0) return;
+    const place = line.places[line.x.indexOf(this.plot.data[0][index])];
+    if (!line.source || place === undefined) return; // the mean of a group has no event
     const { steps, times, values, labels } = line.source;
-    const place = this.options.x === "step" ? at : times.findIndex((t) => Math.abs(t - this.#timeOf(line, at)) < 1e-3);
-    if (place < 0) return;
     this.host.onPoint(this.tooltip.hidden ? this.area : this.tooltip, { uid: line.uid, metric: this.metric, step: labels?.[place] ?? steps[place], time: times[place], value: values[place] });
-  }
-
-  /** @param {import("./lines.js").Line} line @param {number} at */
-  #timeOf(line, at) {
-    const start = this.options.x === "wall" ? 0 : (this.host.starts.get(line.uid) ?? line.source.times[0]);
-    return line.x[at] * 1000 + start;
   }
 
   /** @param {KeyboardEvent} event */
@@ -395,6 +394,7 @@ export class Chart {
     const nans = marks.filter((mark) => mark.kind === "nan").length;
     const sampled = this.series.filter((one) => !one.exact);
     const said = [];
+    if (this.host.groupOf) said.push(this.options.band === "range" ? "mean, band from min to max" : "mean ± standard deviation");
     if (nans) said.push(`NaN at ${plural(nans, "point")} (×)`);
     if (marks.length > nans) said.push(`infinite at ${plural(marks.length - nans, "point")} (▲▼)`);
     if (data.hidden) said.push(`${plural(data.hidden, "point")} not above 0 left out`);

@@ -4,9 +4,11 @@ import { getJson, getSeries, Latest } from "./api.js";
 import { h, replace, throttle } from "./dom.js";
 import { assign } from "./colors.js";
 import { Chart } from "./chart.js";
+import { groupsOf } from "./groups.js";
 import { Legend } from "./legend.js";
 import { plural, text } from "./format.js";
-import { labelsOf } from "./labels.js";
+import { differing, labelsOf } from "./labels.js";
+import { xOf } from "./lines.js";
 import { controls, optionsOf } from "./chartcontrols.js";
 import { openPoint } from "./point.js";
 import { blank, emptyStore, failed } from "./states.js";
@@ -17,9 +19,12 @@ import { filters } from "./table.js";
 /**
  * A chart and what it draws. `stale` are the trials of which something else is to be fetched, and
  * `asked` those that are being fetched.
- * @typedef {{chart: Chart, series: Map<string, Series>, isSeen: boolean, stale: Set<string>,
+ * @typedef {{chart: Chart, series: Map<string, Series>, across: Map<string, Series>, isSeen: boolean, stale: Set<string>,
  *   asked: Set<string>, asking: Latest<any>}} Card
  */
+
+/** What of the URL says how charts are drawn. */
+export const DRAWN = ["x", "logx", "logy", "smooth", "zoom", "metrics", "band"];
 
 const MOST_RECENT = 10;
 const MOST_LINES = 60;
@@ -46,6 +51,8 @@ export function mount(root, app) {
   replace(root, h("h1", { class: "unseen" }, "Charts"), side, h("div", { class: "charts-main" }, bar, panel.root));
   /** @type {Latest<{rows: Row[], metrics: string[], position: number}>} */
   const asking = new Latest();
+  /** @type {{metrics: string[], parameters: string[]}} */
+  let names = { metrics: [], parameters: [] };
 
   /** @param {boolean} [isOther] whether curves that are there are others now */
   async function load(isOther = true) {
@@ -59,23 +66,26 @@ export function mount(root, app) {
         const isEmpty = position === 0 || (app.store()?.counts?.trials ?? 0) === 0;
         replace(panel.root, isEmpty && state.at === null ? emptyStore(app.store()?.uri ?? "") : blank("No trial to draw", "Choose trials in the table, or change the search."));
       }
-      legend.show(rows, chosen.length > 0);
       panel.show(rows, metrics, isOther);
+      legend.show(rows, chosen.length > 0, panel.groups);
+      names = { metrics, parameters: differing(rows) };
+      replace(bar, controls(app, bar, names));
     } catch (error) {
       replace(panel.root, failed(error, () => load()));
     }
   }
 
   const stop = app.onStore(() => {});
-  replace(bar, controls(app));
+  replace(bar, controls(app, null, names));
   load();
   return {
     update(changed) {
       const has = (/** @type {string[]} */ ...names) => names.some((name) => changed.has(name));
       if (has("select", "where", "project", "archived", "at")) load();
-      if (has("x", "logx", "logy", "smooth", "zoom", "metrics", "hide")) panel.changed(changed);
+      if (has(...DRAWN, "group", "hide")) panel.changed(changed);
+      if (has("group")) legend.show(legend.rows, legend.isChosen, panel.groups);
       if (has("hide", "select")) legend.update();
-      if (has("x", "logx", "logy", "smooth", "zoom")) replace(bar, controls(app, bar));
+      if (has(...DRAWN, "group")) replace(bar, controls(app, bar, names));
     },
     live(change) {
       if (state.at !== null) return;
@@ -132,6 +142,8 @@ export class ChartPanel {
     this.labels = new Map();
     /** @type {string[]} */
     this.metrics = [];
+    /** @type {{uid: string, key: string, label: string, members: Row[]}[] | null} */
+    this.groups = null;
     this.layout = "";
     this.sync = { key: `track-${(ChartPanel.count += 1)}` };
     this.seeing = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: "240px" });
@@ -164,8 +176,8 @@ export class ChartPanel {
    */
   show(rows, metrics, isOther = true) {
     this.rows = new Map(rows.map((row) => [row.uid, row]));
-    this.labels = labelsOf(rows);
     this.metrics = metrics;
+    this.#group();
     if (rows.length === 0) {
       this.#forget();
       return;
@@ -176,6 +188,16 @@ export class ChartPanel {
       for (const uid of this.rows.keys()) if (isOther || !card.series.has(uid)) card.stale.add(uid);
     }
     this.fetchSeen();
+  }
+
+  /** Name what is drawn: trials, and groups of them where the URL says so. */
+  #group() {
+    const rows = [...this.rows.values()];
+    const by = this.app.state.view === "charts" ? this.app.state.get("group") : "";
+    this.labels = labelsOf(rows);
+    this.groups = by === "" ? null : groupsOf(rows, by);
+    assign(this.groups?.map((group) => group.uid) ?? []);
+    for (const { uid, label } of this.groups ?? []) this.labels.set(uid, text(label, 100));
   }
 
   #forget() {
@@ -229,7 +251,7 @@ export class ChartPanel {
     const known = this.cards.get(metric);
     if (known) return known;
     const chart = new Chart(metric, this.#chartHost(), optionsOf(this.app.state), this.sync);
-    const card = { chart, series: new Map(), isSeen: false, stale: new Set(this.rows.keys()), asked: new Set(), asking: new Latest() };
+    const card = { chart, series: new Map(), across: new Map(), isSeen: false, stale: new Set(this.rows.keys()), asked: new Set(), asking: new Latest() };
     this.cards.set(metric, card);
     this.seeing.observe(chart.root);
     return card;
@@ -242,6 +264,9 @@ export class ChartPanel {
       nameOf: (uid) => panel.nameOf(uid),
       get starts() {
         return new Map([...panel.rows.values()].filter((row) => row.start).map((row) => [row.uid, /** @type {number} */ (row.start)]));
+      },
+      get groupOf() {
+        return panel.groups && new Map(panel.groups.flatMap((group) => group.members.map((row) => [row.uid, group.uid])));
       },
       onZoom: (zoom) => this.app.state.set({ zoom: zoom ? zoom.map((value) => value.toPrecision(9)).join(",") : null }, { replace: this.app.state.get("zoom") !== "" && zoom !== null }),
       onHover: (_, values) => this.host.onHover?.(values),
@@ -269,6 +294,7 @@ export class ChartPanel {
   /** Follow the URL. @param {Set<string>} changed */
   changed(changed) {
     if (changed.has("metrics")) this.#layOut();
+    if (changed.has("group")) this.#group();
     const isFiner = changed.has("zoom") || changed.has("x");
     for (const card of this.cards.values()) {
       if (isFiner) card.stale = new Set(this.rows.keys());
@@ -320,11 +346,18 @@ export class ChartPanel {
     if (uids.length === 0) return;
     const n = Math.round(Math.max(100, Math.min(1000, POINTS / Math.max(1, this.rows.size))));
     const range = this.#steps(card);
+    const x = acrossOf(optionsOf(state).x);
     try {
-      const answer = await card.asking.ask((signal) => getSeries({ trial: uids, metric: [metric], n: Math.min(n, TOO_MUCH), at: state.at, ...range }, signal));
+      const answer = await card.asking.ask((signal) => getSeries({ trial: uids, metric: x === null || x === metric ? [metric] : [metric, x], n: Math.min(n, TOO_MUCH), at: state.at, ...range }, signal));
       if (!answer) return;
-      for (const uid of uids) card.series.delete(uid);
-      for (const series of answer.series) card.series.set(series.trial, series);
+      for (const uid of uids) {
+        card.series.delete(uid);
+        card.across.delete(uid);
+      }
+      for (const series of answer.series) {
+        if (series.metric === metric) card.series.set(series.trial, series);
+        if (series.metric === x) card.across.set(series.trial, series);
+      }
       card.asked = new Set();
       this.#draw(card);
       if (card.isSeen && card.stale.size > 0) this.#fetch(metric, card);
@@ -344,9 +377,10 @@ export class ChartPanel {
     const room = (zoom[1] - zoom[0]) / 20;
     let [low, high] = [zoom[0] - room, zoom[1] + room];
     if (x !== "step") {
+      const horizontal = { x, starts: card.chart.host.starts, across: card.across };
       const steps = [...card.series.values()].flatMap((series) => {
-        const start = x === "wall" ? 0 : (this.rows.get(series.trial)?.start ?? series.times[0]);
-        const inside = [...series.times.keys()].filter((i) => series.times[i] - start >= low * 1000 && series.times[i] - start <= high * 1000);
+        const places = xOf(series, horizontal);
+        const inside = [...places.keys()].filter((i) => places[i] >= low && places[i] <= high);
         return inside.length ? [series.steps[Math.max(0, inside[0] - 1)], series.steps[Math.min(series.steps.length - 1, inside[inside.length - 1] + 1)]] : [];
       });
       if (steps.length === 0) return {};
@@ -358,7 +392,7 @@ export class ChartPanel {
   /** @param {Card} card */
   #draw(card) {
     const series = this.uids.map((uid) => card.series.get(uid)).filter((one) => one !== undefined);
-    card.chart.show(series, optionsOf(this.app.state));
+    card.chart.show(series, optionsOf(this.app.state), card.across);
   }
 
   close() {
@@ -388,4 +422,11 @@ export function sections(names) {
     found.set("", [...(found.get("") ?? []), ...members]);
   }
   return [...found].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : a.localeCompare(b)));
+}
+
+/** Return the metric that is the horizontal axis, null if none is.
+ * @param {string} x
+ */
+function acrossOf(x) {
+  return x.startsWith("metric:") ? x.slice("metric:".length) : null;
 }

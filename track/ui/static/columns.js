@@ -132,13 +132,16 @@ export function columnOf(id) {
   };
 }
 
+/** What the server calls what is known of a curve. @type {Record<string, string>} */
+const FIELDS = { min: "minimum", max: "maximum", count: "length", step: "step" };
+
 /** @param {string} id @param {string} name @param {string} aggregate @returns {Column} */
 function metricColumn(id, name, aggregate) {
   const value = (/** @type {Row} */ row) => /** @type {any} */ (row.metrics?.[name])?.[aggregate];
   return {
     id,
     label: aggregate === "last" ? text(name, 60) : `${text(name, 60)} ${aggregate}`,
-    path: aggregate === "last" ? pathOf("metrics", name) : null,
+    path: aggregate === "last" ? pathOf("metrics", name) : `${pathOf("curves", name)}.${FIELDS[aggregate]}`,
     align: "end",
     least: 76,
     most: 200,

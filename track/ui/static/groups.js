@@ -69,6 +69,35 @@ export function statistics(values) {
   return { n, mean, spread, min: Math.min(...values), max: Math.max(...values) };
 }
 
+/**
+ * Return the names of parameters that tell groups apart.
+ * @param {Row[]} rows
+ * @param {string} by
+ */
+function namesFor(rows, by) {
+  return by === "config" ? differing(rows).filter((name) => !SEEDS.test(name)) : [];
+}
+
+/**
+ * Return groups of trials, what each is called, and which trials are in it.
+ * @param {Row[]} rows
+ * @param {string} by
+ * @returns {{uid: string, key: string, label: string, members: Row[]}[]}
+ */
+export function groupsOf(rows, by) {
+  /** @type {Map<string, Row[]>} */
+  const found = new Map();
+  for (const row of rows) {
+    const key = keyOf(row, by);
+    const members = found.get(key);
+    if (members) members.push(row);
+    else found.set(key, [row]);
+  }
+  const names = namesFor(rows, by);
+  const configuration = (/** @type {Row} */ row) => names.map((name) => `${name}=${text(row.parameters?.[name], 40)}`).join("  ") || "all the same";
+  return [...found].map(([key, members]) => ({ uid: `group:${key}`, key, members, label: by === "config" ? configuration(members[0]) : key || "none" }));
+}
+
 export class GroupTable {
   /** @param {import("./app.js").App} app */
   constructor(app) {
@@ -93,21 +122,15 @@ export class GroupTable {
   /** @param {{rows: Row[], total: number}} answer @param {string[]} columnIds */
   draw({ rows, total }, columnIds) {
     const by = this.app.state.get("group");
-    /** @type {Map<string, Row[]>} */
-    const groups = new Map();
-    for (const row of rows) {
-      const key = keyOf(row, by);
-      groups.set(key, [...(groups.get(key) ?? []), row]);
-    }
-    const all = [...groups];
+    const all = groupsOf(rows, by);
     if (all.length === 0) {
       replace(this.root, blank("No trial matches"));
       return;
     }
     const columns = columnIds.filter((id) => id.startsWith("metrics.") || /^(min|max):metrics\./.test(id)).map(columnOf).filter((column) => column !== null);
-    const sorted = all.sort(([a], [b]) => (toNumber(Number(a)) !== null && !Number.isNaN(Number(a)) && !Number.isNaN(Number(b)) ? Number(a) - Number(b) : a < b ? -1 : 1));
+    const sorted = all.sort(({ key: a }, { key: b }) => (toNumber(Number(a)) !== null && !Number.isNaN(Number(a)) && !Number.isNaN(Number(b)) ? Number(a) - Number(b) : a < b ? -1 : 1));
     const label = by === "config" ? "Configuration" : columnOf(by)?.label ?? by;
-    const names = by === "config" ? differing(rows).filter((name) => !SEEDS.test(name)) : [];
+    const names = namesFor(rows, by);
     replace(
       this.root,
       total > rows.length ? h("p", { class: "hint" }, `Groups of the first ${plural(rows.length, "trial")} of ${count(total)}: search for fewer to see whole groups.`) : null,
@@ -116,29 +139,27 @@ export class GroupTable {
         { class: "table" },
         h("caption", { class: "unseen" }, `Trials grouped by ${label}`),
         h("thead", null, h("tr", null, h("th", { scope: "col" }, label), h("th", { scope: "col", class: "end" }, "Trials"), columns.map((column) => h("th", { scope: "col", class: "end" }, column.label)))),
-        h("tbody", null, sorted.slice(0, MOST_GROUPS).map(([key, members]) => this.row(key, members, columns, names))),
+        h("tbody", null, sorted.slice(0, MOST_GROUPS).map((group) => this.row(group, columns, names))),
       ),
       sorted.length > MOST_GROUPS ? h("p", { class: "hint" }, `${count(sorted.length - MOST_GROUPS)} more groups: group by something with fewer values, or search for fewer trials.`) : null,
     );
   }
 
   /**
-   * @param {string} key
-   * @param {Row[]} members
+   * @param {{key: string, label: string, members: Row[]}} group
    * @param {import("./columns.js").Column[]} columns
    * @param {string[]} names parameters that tell configurations apart
    */
-  row(key, members, columns, names) {
+  row({ key, label, members }, columns, names) {
     const { state } = this.app;
     const by = state.get("group");
-    const title = by === "config" ? names.map((name) => `${name}=${text(members[0].parameters?.[name], 40)}`).join("  ") || "all the same" : key === "" ? "none" : key;
     const dot = by.indexOf(".");
     const path = dot < 0 ? by : pathOf(by.slice(0, dot), by.slice(dot + 1));
     const conditions = by === "config" ? names.map((name) => condition(pathOf("parameters", name), members[0].parameters?.[name])) : [key === "" ? `!${path}` : `${path}=${key}`];
     return h(
       "tr",
       null,
-      h("th", { scope: "row" }, h("a", { href: state.href("trials", null, { group: null, where: [...state.all("where"), ...conditions] }), title: "Show these trials", dir: "auto" }, text(title, 160))),
+      h("th", { scope: "row" }, h("a", { href: state.href("trials", null, { group: null, where: [...state.all("where"), ...conditions] }), title: "Show these trials", dir: "auto" }, text(label, 160))),
       h("td", { class: "end" }, h("a", { href: state.href("charts", null, { select: members.slice(0, 50).map((row) => row.uid) }), title: "Show their charts" }, count(members.length))),
       columns.map((column) => {
         const values = members.map((row) => toNumber(column.value?.(row))).filter((value) => value !== null && Number.isFinite(value));

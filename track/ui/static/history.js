@@ -50,10 +50,15 @@ export function mount(root, app) {
     }
     replace(about, h("span", { class: "soft" }, "of"), h("span", { class: "chip" }, h("a", { class: "chip-text", href: state.href("trial", uid) }, uid.slice(0, 10)), h("button", { type: "button", class: "chip-remove", "aria-label": "Show events of all", onclick: () => state.set({ trial: null, event: null }) }, icon("close"))));
     try {
-      const trial = await asking.ask((signal) => getJson(`trial/${encodeURIComponent(uid)}`, { at: state.at }, signal));
-      if (!trial) return;
+      const answer = await asking.ask(async (signal) => {
+        const trial = await getJson(`trial/${encodeURIComponent(uid)}`, { at: state.at }, signal);
+        const overwritten = trial.attempts.length > 1 ? await getJson("overwritten", { trial: uid, at: state.at }, signal) : { attempts: [], complete: true };
+        return { trial, overwritten };
+      });
+      if (!answer) return;
+      const { trial, overwritten } = answer;
       /** @type {any} */ (about.querySelector(".chip-text")).textContent = nameOf(trial);
-      replace(extra, lanes(trial), changePanel(app, trial));
+      replace(extra, lanes(trial, overwritten), changePanel(app, trial));
     } catch (error) {
       replace(extra, h("p", { class: "soft" }, messageOf(error)));
     }

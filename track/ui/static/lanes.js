@@ -2,7 +2,7 @@
 
 import { getJson } from "./api.js";
 import { h, replace } from "./dom.js";
-import { count, duration, fullTime, text, time } from "./format.js";
+import { count, duration, fullTime, plural, text, time } from "./format.js";
 import { statusBadge, statusKind } from "./columns.js";
 import { messageOf } from "./states.js";
 
@@ -11,8 +11,9 @@ const MOST_DIFFERENCES = 300;
 /**
  * Draw a lane for each attempt, one below the other, on one axis of time.
  * @param {any} trial
+ * @param {{attempts: any[], complete: boolean}} overwritten what later attempts wrote over
  */
-export function lanes(trial) {
+export function lanes(trial, overwritten) {
   const attempts = trial.attempts ?? [];
   if (attempts.length === 0) return null;
   const first = Math.min(...attempts.map((/** @type {any} */ one) => one.start));
@@ -25,14 +26,18 @@ export function lanes(trial) {
     h("ol", null, attempts.map((/** @type {any} */ one) => {
       const end = one.end ?? one.last ?? one.start;
       const bar = h("i", { class: "lane-bar", "data-kind": statusKind(one.status), style: { left: `${share(one.start)}%`, width: `${Math.max(1, share(end) - share(one.start))}%` } });
+      const lost = overwritten.attempts.find((other) => other.number === one.number);
+      const part = lost && h("i", { class: "lane-lost", style: { left: `${share(lost.from)}%`, width: `${Math.max(1, share(lost.to) - share(lost.from))}%` } });
       return h(
         "li",
         { class: "lane" },
         h("div", { class: "lane-head" }, h("b", null, String(one.number)), statusBadge(one.status), h("span", { class: "soft" }, [text(one.host), `${count(one.events)} events`, duration((end - one.start) / 1000)].filter(Boolean).join(" · "))),
-        h("div", { class: "lane-room", "aria-hidden": "true", title: `${fullTime(one.start)} – ${fullTime(end)}` }, bar),
+        h("div", { class: "lane-room", "aria-hidden": "true", title: `${fullTime(one.start)} – ${fullTime(end)}` }, bar, part),
+        lost ? h("div", { class: "soft" }, `${plural(lost.points, "point")} written over by attempt ${lost.by}: ${lost.first === lost.last ? `step ${text(lost.first)}` : `steps ${text(lost.first)} to ${text(lost.last)}`}`) : null,
       );
     })),
     h("div", { class: "lane-axis soft" }, h("span", null, time(first)), h("span", null, time(last))),
+    overwritten.complete ? null : h("p", { class: "hint" }, "The trial has more events than were looked at for points that were written over."),
   );
 }
 

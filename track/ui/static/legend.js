@@ -22,6 +22,8 @@ export class Legend {
     /** @type {Map<string, string>} */
     this.labels = new Map();
     this.isChosen = false;
+    /** @type {{uid: string, label: string, members: import("./api.js").Row[]}[] | null} */
+    this.groups = null;
     /** @type {Map<string, {item: HTMLElement, value: HTMLElement}>} */
     this.items = new Map();
     this.onTheme = () => this.update();
@@ -31,9 +33,11 @@ export class Legend {
   /**
    * @param {import("./api.js").Row[]} rows
    * @param {boolean} isChosen whether somebody chose them
+   * @param {{uid: string, label: string, members: import("./api.js").Row[]}[] | null} [groups] what is drawn instead
    */
-  show(rows, isChosen) {
+  show(rows, isChosen, groups = null) {
     this.rows = rows;
+    this.groups = groups;
     this.labels = labelsOf(rows);
     this.isChosen = isChosen;
     this.update();
@@ -50,7 +54,22 @@ export class Legend {
         : h("a", { class: "button small quiet", href: state.href("trials") }, "Choose"),
     );
     this.items.clear();
-    replace(this.list, this.rows.map((row) => this.#item(row, hidden.has(row.uid))));
+    replace(this.list, this.groups ? this.groups.map((group) => this.#group(group)) : this.rows.map((row) => this.#item(row, hidden.has(row.uid))));
+  }
+
+  /** @param {{uid: string, label: string, members: import("./api.js").Row[]}} group */
+  #group({ uid, label, members }) {
+    const value = h("span", { class: "legend-value" });
+    const item = h(
+      "li",
+      { class: "legend-item", onmouseenter: () => this.onFocus(uid), onmouseleave: () => this.onFocus(null) },
+      h("span", { class: "legend-swatch" }, swatch(uid)),
+      h("span", { class: "clip", title: text(label, 1000), dir: "auto" }, text(label, 100)),
+      h("span", { class: "soft", title: plural(members.length, "trial") }, `× ${members.length}`),
+      value,
+    );
+    this.items.set(uid, { item, value });
+    return item;
   }
 
   /** @param {import("./api.js").Row} row @param {boolean} isHidden */

@@ -1,10 +1,14 @@
 /** From series to what uPlot draws: one axis for all, smoothed lines, marks for what is no number. */
 
+import { banded } from "./bands.js";
+
 /** @typedef {import("./api.js").Series} Series */
-/** @typedef {"step" | "relative" | "wall"} XKind */
+/** @typedef {"step" | "relative" | "wall" | `metric:${string}`} XKind */
 /**
- * @typedef {{uid: string, x: Float64Array, y: (number | null)[], smooth: (number | null)[] | null,
- *   marks: {x: number, kind: "nan" | "up" | "down"}[], source: Series}} Line
+ * What is drawn of a trial, or of a group: the values that are read, and columns behind them, of what
+ * was smoothed, or the upper and the lower end of a band. `places` are those of points in the series.
+ * @typedef {{uid: string, x: Float64Array, y: (number | null)[], behind: (number | null)[][],
+ *   marks: {x: number, kind: "nan" | "up" | "down"}[], source: Series | null, places: number[]}} Line
  * @typedef {{x: number[], columns: (number | null | undefined)[][], lines: Line[], unit: number,
  *   hidden: number}} Joined
  */
@@ -16,15 +20,15 @@ const UNIT = 2 ** 200;
 /**
  * Return the lines of a chart, with the axes and the smoothing that are asked for.
  * @param {Series[]} series
- * @param {{x: XKind, isLogX: boolean, isLogY: boolean, smoothing: number,
- *   starts: Map<string, number>}} options `starts`: when each trial started, for relative time
+ * @param {{x: XKind, isLogX: boolean, isLogY: boolean, smoothing: number, band: "range" | "deviation",
+ *   groupOf: Map<string, string> | null} & Horizontal} options
  * @returns {Joined}
  */
 export function prepare(series, options) {
   const unit = series.some((one) => largest(one.values) > HUGE) ? UNIT : 1;
   let hidden = 0;
   const lines = series.map((one) => {
-    const { x, values } = ordered(one, xOf(one, options));
+    const { x, values, places } = ordered(one, xOf(one, options));
     /** @type {Line["marks"]} */
     const marks = [];
     /** @type {(number | null)[]} */
@@ -40,9 +44,11 @@ export function prepare(series, options) {
         y[i] = null;
       }
     }
-    return { uid: one.trial, x, y, marks, source: one, smooth: options.smoothing > 0 ? smoothed(y, options.smoothing) : null };
+    const line = { uid: one.trial, x, y, behind: [], marks, source: one, places };
+    return options.smoothing > 0 ? { ...line, y: smoothed(y, options.smoothing), behind: [y] } : line;
   });
-  return { ...joined(lines), lines, unit, hidden };
+  const drawn = options.groupOf ? banded(lines, options.groupOf, options.band, options.isLogY) : lines;
+  return { ...joined(drawn), lines: drawn, unit, hidden };
 }
 
 /** @param {Float64Array} values */
@@ -56,14 +62,39 @@ function largest(values) {
 }
 
 /**
- * @param {Series} series
- * @param {{x: XKind, starts: Map<string, number>}} options
+ * What a horizontal axis needs: when each trial started, and the metric of each that is the axis.
+ * @typedef {{starts: Map<string, number>, across: Map<string, Series>}} Horizontal
  */
-function xOf(series, { x, starts }) {
+
+/**
+ * Return where on the axis the points of a series are; NaN where that is not known.
+ * @param {Series} series
+ * @param {{x: XKind} & Horizontal} options
+ * @returns {Float64Array}
+ */
+export function xOf(series, { x, starts, across }) {
   if (x === "step") return series.steps;
+  if (x.startsWith("metric:")) return atSteps(across.get(series.trial), series.steps);
   if (x === "wall") return series.times.map((time) => time / 1000);
   const start = starts.get(series.trial) ?? series.times[0] ?? 0;
   return series.times.map((time) => (time - start) / 1000);
+}
+
+/**
+ * Return the values of a series at other steps: between two points, what is between their values.
+ * @param {Series | undefined} series
+ * @param {Float64Array} wanted
+ */
+function atSteps(series, wanted) {
+  const { steps, values } = series ?? { steps: [], values: [] };
+  let next = 0;
+  return wanted.map((step) => {
+    while (next < steps.length && steps[next] < step) next += 1;
+    if (steps[next] === step) return values[next];
+    if (next === 0 || next === steps.length) return NaN;
+    const share = (step - steps[next - 1]) / (steps[next] - steps[next - 1]);
+    return values[next - 1] + share * (values[next] - values[next - 1]);
+  });
 }
 
 /**
@@ -74,10 +105,11 @@ function xOf(series, { x, starts }) {
 function ordered(series, x) {
   let isOrdered = true;
   for (let i = 1; i < x.length && isOrdered; i += 1) isOrdered = x[i] > x[i - 1];
-  if (isOrdered) return { x, values: series.values };
-  const places = [...x.keys()].filter((i) => !Number.isNaN(x[i])).sort((a, b) => x[a] - x[b] || a - b);
+  const isFinite = x.length === 0 || Number.isFinite(x[0] + x[x.length - 1]);
+  if (isOrdered && isFinite) return { x, values: series.values, places: [...x.keys()] };
+  const places = [...x.keys()].filter((i) => Number.isFinite(x[i])).sort((a, b) => x[a] - x[b] || a - b);
   const last = places.filter((place, i) => i === places.length - 1 || x[place] !== x[places[i + 1]]);
-  return { x: Float64Array.from(last, (i) => x[i]), values: Float64Array.from(last, (i) => series.values[i]) };
+  return { x: Float64Array.from(last, (i) => x[i]), values: Float64Array.from(last, (i) => series.values[i]), places: last };
 }
 
 /**
@@ -121,7 +153,7 @@ function joined(lines) {
       }
       return column;
     };
-    return line.smooth ? [spread(line.y), spread(line.smooth)] : [spread(line.y)];
+    return [...line.behind, line.y].map(spread);
   });
   return { x, columns };
 }

@@ -72,7 +72,7 @@ export function saveImage(chart) {
   if (!source) return;
   const ratio = devicePixelRatio || 1;
   const canvas = document.createElement("canvas");
-  const legend = chart.series.slice(0, 20);
+  const legend = (chart.data?.lines ?? []).slice(0, 20);
   canvas.width = source.width;
   canvas.height = source.height + (36 + LINE * legend.length + 8) * ratio;
   const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
@@ -85,9 +85,9 @@ export function saveImage(chart) {
   context.font = `600 14px ${font}`;
   context.fillText(text(chart.metric, 80), 12, 24);
   context.font = `12px ${font}`;
-  legend.forEach((series, i) => {
+  legend.forEach(({ uid }, i) => {
     const y = 36 + source.height / ratio + LINE * i + 12;
-    const { color, dash } = lookOf(series.trial);
+    const { color, dash } = lookOf(uid);
     context.strokeStyle = color;
     context.lineWidth = 2;
     context.setLineDash(dash);
@@ -96,7 +96,7 @@ export function saveImage(chart) {
     context.lineTo(44, y - 4);
     context.stroke();
     context.fillStyle = variable("--text");
-    context.fillText(chart.host.nameOf(series.trial).slice(0, 100), 54, y);
+    context.fillText(chart.host.nameOf(uid).slice(0, 100), 54, y);
   });
   canvas.toBlob((blob) => blob && save(blob, `${fileName(chart)}.png`));
 }

@@ -3,7 +3,7 @@
 import { address, getJson, Latest, post } from "./api.js";
 import { announce, h, icon, replace } from "./dom.js";
 import { assign } from "./colors.js";
-import { ChartPanel } from "./charts.js";
+import { ChartPanel, DRAWN } from "./charts.js";
 import { controls } from "./chartcontrols.js";
 import { runtimeOf, statusBadge } from "./columns.js";
 import { bytes, count, duration, fullTime, nameOf, number, text, time } from "./format.js";
@@ -25,6 +25,8 @@ export function mount(root, app) {
   const head = h("div", { class: "trial-head" }, skeleton(2));
   const facts = h("div", { class: "trial-facts" }, skeleton(10));
   const bar = h("div", { class: "chart-bar" }, controls(app));
+  /** @type {string[]} */
+  let metrics = [];
   const content = h("div", { class: "trial-body" }, facts, h("section", { class: "trial-charts", "aria-label": "Charts" }, bar, panel.root));
   replace(root, head, content);
   /** @type {Latest<any>} */
@@ -42,7 +44,9 @@ export function mount(root, app) {
       drawn = written;
       replace(head, heading(app, trial, () => load()));
       drawFacts(trial);
-      panel.show([trial], Object.keys(trial.metrics), isOther);
+      metrics = Object.keys(trial.metrics);
+      replace(bar, controls(app, bar, { metrics }));
+      panel.show([trial], metrics, isOther);
     } catch (error) {
       const status = /** @type {any} */ (error).status;
       drawn = "";
@@ -64,9 +68,9 @@ export function mount(root, app) {
   return {
     update(changed) {
       if (changed.has("at")) load();
-      if (["x", "logx", "logy", "smooth", "zoom", "metrics"].some((name) => changed.has(name))) {
+      if (DRAWN.some((name) => changed.has(name))) {
         panel.changed(changed);
-        replace(bar, controls(app, bar));
+        replace(bar, controls(app, bar, { metrics }));
       }
     },
     live(change) {

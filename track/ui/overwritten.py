@@ -1,0 +1,68 @@
+"""Define the endpoint for points that a later attempt at a trial logged again."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from itertools import islice
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from track.events.codec import decode
+from track.events.types import MetricsLogged, Recorded, TrialStarted
+from track.moment import to_moment
+from track.projections.history import until
+from track.projections.trials import stream_of
+from track.ui.answers import Parameters, answer, cut
+from track.ui.store import Store
+
+_MOST_READ = 500_000
+"""Of a trial with more events, only the first ones are looked at."""
+
+
+def get_overwritten(store: Store, request: Request) -> Response:
+    """Return which points of each attempt at a trial a later attempt wrote over."""
+    known = Parameters(request.query_params, "trial", "at")
+    moment = to_moment(known.text("at"))
+    with store.glance() as glance:
+        uid = glance.find(known.needed("trial")).uid
+    batches = store.reader.protocol.journal.read_stream(stream_of(uid))
+    wanted = until(batches, position=moment.position, at_ns=moment.at_ns)
+    events = (recorded for batch in wanted for recorded in map(decode, *batch))
+    found = overwritten(islice(events, _MOST_READ))
+    return answer({"attempts": found, "complete": next(events, None) is None})
+
+
+def overwritten(events: Iterable[Recorded]) -> list[dict[str, Any]]:
+    """Return how many points were written over, at which steps, and when they had been logged.
+
+    Parameters
+    ----------
+    events
+        of one trial
+    """
+    attempts = 0
+    by_producer: dict[int, int] = {}
+    logged: dict[tuple[str, Hashable], tuple[int, int]] = {}
+    found: dict[int, dict[str, Any]] = {}
+    for recorded in events:
+        event = recorded.event
+        if isinstance(event, TrialStarted):
+            attempts += 1
+            by_producer[recorded.producer] = attempts
+        if not isinstance(event, MetricsLogged) or event.step is None or event.aggregator:
+            continue
+        step = event.step if isinstance(event.step, Hashable) else str(event.step)
+        mine = by_producer.get(recorded.producer, attempts)
+        for name in event.values:
+            attempt, at = logged.get((name, step), (mine, 0))
+            logged[name, step] = mine, recorded.at
+            if attempt == mine:
+                continue
+            one = found.setdefault(
+                attempt,
+                {"number": attempt, "by": mine, "points": 0, "first": cut(step), "from": at / 1e6},
+            )
+            one |= {"by": mine, "points": one["points"] + 1, "last": cut(step), "to": at / 1e6}
+    return [found[number] for number in sorted(found)]
