@@ -177,3 +177,27 @@ def test_any_metric_is_the_horizontal_axis(look, odd):
     assert "x" not in parameters_of(page)
     page.get_by_label("A metric as the horizontal axis").select_option("metric:wave")
     assert parameters_of(page)["x"] == ["metric:wave"]
+
+
+def test_thousands_of_metrics_are_folded_by_their_prefix_and_found_by_a_part_of_a_name(
+    look, tmp_path
+):
+    """Among all trials and in the view of one; only what is in sight is drawn."""
+    client = TrackClient(f"file:{tmp_path}/many.json")
+    client.set_project(name="many")
+    with client.new_trial(name="deep", parameters={"layers": 1500}) as trial:
+        for step in range(2):
+            values = {f"layer{n}/{kind}": n for n in range(1500) for kind in ("weight", "bias")}
+            trial.log_metrics(step=step, **values)
+    client.close()
+    with serve(f"file:{tmp_path}/many.json") as served:
+        for route in ("#/charts", f"#/trial/{trial.uid}"):
+            page = look(served.url).go(route)
+            expect(page.locator(".chart-section")).to_have_count(1500, timeout=30_000)
+            assert page.locator(".chart").count() < 100
+            page.locator(".chart-section", has_text="layer1499").locator("summary").click()
+            page.locator('figure[data-metric="layer1499/bias"]').scroll_into_view_if_needed()
+            drawn(page, "layer1499/bias")
+            page.get_by_role("searchbox", name="Find metrics").fill("1234/w")
+            expect(page.locator(".chart")).to_have_count(1)
+            drawn(page, "layer1234/weight")

@@ -10,7 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import serve
+import track
+from tests.browser.conftest import fill, serve
+from track import TrackClient
 
 WRITER = """
 import sys, time
@@ -56,8 +58,6 @@ def value_in(page):
 def test_an_empty_store_says_how_to_begin_and_shows_what_comes(look, tmp_path, write):
     """Without a reload; and a trial whose process is killed is lost."""
     uri = f"file:{tmp_path}/live.json"
-    from track import TrackClient
-
     TrackClient(uri).close()
     with serve(uri) as served:
         page = look(served.url).go()
@@ -103,10 +103,40 @@ def test_a_curve_grows_and_events_come_until_they_are_paused(look, tmp_path, wri
         other.close()
 
 
+def test_events_after_a_lost_connection_have_no_gap_and_no_repeat(look, tmp_path):
+    """The list goes on where it was, whatever was logged while the server was away."""
+    uri = f"file:{tmp_path}/store.json"
+    client = TrackClient(uri)
+    client.set_project(name="live")
+    trial = client.new_trial(name="running", parameters={"lr": 1})
+    trial.log_metrics(step=0, loss=1.0)
+    with serve(uri) as served:
+        tab = look(served.url)
+        tab.allowed = "Failed to load resource|ERR_"
+        page = tab.go("#/history")
+        expect(page.locator(".event-row").first).to_contain_text("Metrics logged")
+        expect(page.locator(".live-status")).to_have_text("Live")
+        port = served.url.rstrip("/").rpartition(":")[2]
+        served.end()
+        expect(page.get_by_role("alert")).to_contain_text("The server is gone")
+        for step in range(1, 40):
+            trial.log_metrics(step=step, loss=1 / step)
+        with serve(uri, "--port", port):
+            expect(page.locator(".live-status")).to_have_text("Live")
+            with track.open(uri) as reader:
+                expected = [str(one.position) for one in reader.events()]
+            expect(page.locator(".event-row")).to_have_count(len(expected))
+            trial.log_metrics(step=40, loss=0.0)
+            expect(page.locator(".event-row")).to_have_count(len(expected) + 1)
+            shown = page.locator(".event-row").evaluate_all(
+                "all => all.map((one) => one.dataset.position)"
+            )
+            assert shown[:0:-1] == expected
+    client.close()
+
+
 def test_of_a_live_curve_only_what_changed_is_fetched(look, tmp_path, write):
     """And a fetch that takes longer than the next change is not given up for it."""
-    from track import TrackClient
-
     uri = f"file:{tmp_path}/live.json"
     with TrackClient(uri) as client:
         client.set_project(name="live")
@@ -146,9 +176,6 @@ def serve_written(uri, write):
 
 def test_a_server_that_comes_back_is_caught_up_with(look, tmp_path):
     """The page says that it is gone, keeps what it shows, and then has what came meanwhile."""
-    from tests.browser.conftest import fill
-    from track import TrackClient
-
     uri = f"file:{tmp_path}/store.json"
     client = TrackClient(uri)
     fill(client, 2, 3)

@@ -114,3 +114,19 @@ def test_points_that_a_later_attempt_wrote_over_are_shown_in_the_lanes(look, tmp
         expect(first).to_contain_text("8 points written over by attempt 2: steps 6 to 9")
         expect(first.locator(".lane-lost")).to_be_visible()
         expect(second.locator(".lane-lost")).to_have_count(0)
+
+
+def test_a_moment_in_the_future_is_now_and_one_before_the_first_event_is_empty(look, small):
+    """Whether it is a position or a time, and the way back is there."""
+    tab = look(small)
+    for at in ("99999999", "2100-01-01"):
+        page = tab.go(f"#/trials?at={at}")
+        expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+        expect(page.locator(".banner-past")).to_be_visible()
+    for at in ("0", "1999-12-31"):
+        page = tab.go(f"#/trials?at={at}")
+        expect(page.get_by_role("heading", name="No trial existed yet")).to_be_visible()
+        page = tab.go(f"#/charts?at={at}")
+        expect(page.get_by_role("heading", name="No trial to draw")).to_be_visible()
+    page.keyboard.press("n")
+    expect(page.locator(".chart canvas").first).to_be_visible()

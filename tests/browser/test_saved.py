@@ -34,7 +34,7 @@ def test_its_curves_are_drawn(look, report):
     """From the points that it holds."""
     page = look(report).go("#/charts")
     expect(page.locator("canvas").first).to_be_visible()
-    expect(page.get_by_text("loss").first).to_be_visible()
+    expect(page.get_by_role("heading", name="train/loss")).to_be_visible()
 
 
 def test_what_only_a_server_knows_is_said(look, report):

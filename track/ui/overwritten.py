@@ -9,11 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from track.events.codec import decode
 from track.events.types import MetricsLogged, Recorded, TrialStarted
 from track.moment import to_moment
-from track.projections.history import until
 from track.projections.trials import stream_of
+from track.trial_history import decoded
 from track.ui.answers import Parameters, answer, cut
 from track.ui.store import Store
 
@@ -28,8 +27,7 @@ def get_overwritten(store: Store, request: Request) -> Response:
     with store.glance() as glance:
         uid = glance.find(known.needed("trial")).uid
     batches = store.reader.protocol.journal.read_stream(stream_of(uid))
-    wanted = until(batches, position=moment.position, at_ns=moment.at_ns)
-    events = (recorded for batch in wanted for recorded in map(decode, *batch))
+    events = decoded(batches, moment)
     found = overwritten(islice(events, _MOST_READ))
     return answer({"attempts": found, "complete": next(events, None) is None})
 

@@ -198,3 +198,28 @@ def test_files_are_bytes_that_no_browser_trusts(files):
     assert frame.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     listed = page.get("/api/trial/files").json()["files"]
     assert {file["name"]: file["mime"] for file in listed}["picture.svg"] == "image/svg+xml"
+
+
+def test_points_that_a_later_attempt_wrote_over_are_told_up_to_a_moment():
+    client = track.TrackClient("file:resumed.json")
+    client.set_project(name="paper")
+    trial = client.new_trial(name="resumed", parameters={"lr": 1})
+    for first in (0, 6):
+        with trial:
+            for step in range(first, 10):
+                trial.log_metrics(step=step, loss=1.0, accuracy=0.5)
+        trial = client.set_trial(uid=trial.uid)
+    client.close()
+    with track.open("file:resumed.json") as reader:
+        page = page_of(reader)
+        events = [*reader.events()]
+        uid = trial.uid
+        [lost] = page.get("/api/overwritten", params={"trial": uid}).json()["attempts"]
+        assert (lost["number"], lost["by"], lost["points"]) == (1, 2, 8)
+        assert (lost["first"], lost["last"]) == (6, 9)
+        again = [one for one in events if type(one.event).__name__ == "MetricsLogged"][10]
+        for at in (again.position, again.at * 1e-9):
+            found = page.get("/api/overwritten", params={"trial": uid, "at": at}).json()
+            assert [one["points"] for one in found["attempts"]] == [2], at
+        before = page.get("/api/overwritten", params={"trial": uid, "at": again.position - 1})
+        assert before.json() == {"attempts": [], "complete": True}

@@ -97,3 +97,10 @@ function fill(select, choices, value) {
   select.dataset.choices = written;
   select.value = value;
 }
+
+/** Return the metric that is the horizontal axis, null if none is.
+ * @param {string} x
+ */
+export function acrossOf(x) {
+  return x.startsWith("metric:") ? x.slice("metric:".length) : null;
+}

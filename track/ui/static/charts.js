@@ -9,8 +9,9 @@ import { Legend } from "./legend.js";
 import { plural, text } from "./format.js";
 import { differing, labelsOf } from "./labels.js";
 import { xOf } from "./lines.js";
-import { controls, optionsOf } from "./chartcontrols.js";
+import { acrossOf, controls, optionsOf } from "./chartcontrols.js";
 import { openPoint } from "./point.js";
+import { sections } from "./sections.js";
 import { blank, emptyStore, failed } from "./states.js";
 import { filters } from "./table.js";
 
@@ -30,6 +31,10 @@ const MOST_RECENT = 10;
 const MOST_LINES = 60;
 const MOST_CARDS = 24;
 /** Charts of a section before somebody asks for more. */
+const MOST_OPEN = 72;
+/** So many charts there are before the sections that follow are folded. */
+const MOST_LISTED = 200;
+/** A list of trials has no more metrics of each. */
 const POINTS = 20_000;
 /** Of all lines of a chart together. */
 const TOO_MUCH = 4000;
@@ -121,6 +126,10 @@ export async function trialsOf({ state }, chosen, signal) {
   const byUid = new Map(answer.rows.map((/** @type {Row} */ row) => [row.uid, row]));
   const rows = only.length ? only.map((uid) => byUid.get(uid)).filter((row) => row !== undefined) : answer.rows;
   const names = new Set(rows.flatMap((/** @type {Row} */ row) => Object.keys(row.metrics ?? {})));
+  if (rows.some((/** @type {Row} */ row) => Object.keys(row.metrics ?? {}).length >= MOST_LISTED)) {
+    const all = await getJson("columns", { where: [`uid=${rows.map((/** @type {Row} */ row) => row.uid).join(",")}`], at: state.at }, signal);
+    for (const name of all.metrics) names.add(name);
+  }
   return { rows: /** @type {Row[]} */ (rows), metrics: /** @type {string[]} */ ([...names]), position: answer.position };
 }
 
@@ -226,11 +235,20 @@ export class ChartPanel {
       card.chart.close();
       this.cards.delete(name);
     }
-    replace(this.root, sections(names).map(([prefix, members]) => this.#section(prefix, members)));
+    let room = MOST_OPEN;
+    replace(this.root, sections(names).map(([prefix, members]) => {
+      const isOpen = room > 0;
+      room -= Math.min(members.length, MOST_CARDS);
+      return this.#section(prefix, members, isOpen);
+    }));
   }
 
-  /** @param {string} prefix @param {string[]} names */
-  #section(prefix, names) {
+  /** Make a section. One that is folded has its charts when it is opened.
+   * @param {string} prefix
+   * @param {string[]} names
+   * @param {boolean} isOpen
+   */
+  #section(prefix, names, isOpen) {
     const body = h("div", { class: "chart-grid" });
     const add = (/** @type {number} */ from) => {
       for (const name of names.slice(from, from + MOST_CARDS)) body.append(this.#card(name).chart.root);
@@ -242,8 +260,9 @@ export class ChartPanel {
       } }, `Show ${Math.min(left, MOST_CARDS)} of ${plural(left, "more chart")}`);
       body.append(more);
     };
-    add(0);
-    return h("details", { class: "chart-section", open: true }, h("summary", null, h("h2", null, prefix === "" ? "Metrics" : text(prefix, 60)), h("span", { class: "soft" }, String(names.length))), body);
+    if (isOpen) add(0);
+    const open = () => body.firstChild === null && add(0);
+    return h("details", { class: "chart-section", open: isOpen, ontoggle: open }, h("summary", null, h("h2", null, prefix === "" ? "Metrics" : text(prefix, 60)), h("span", { class: "soft" }, String(names.length))), body);
   }
 
   /** @param {string} metric @returns {Card} */
@@ -293,7 +312,11 @@ export class ChartPanel {
 
   /** Follow the URL. @param {Set<string>} changed */
   changed(changed) {
-    if (changed.has("metrics")) this.#layOut();
+    if (changed.has("metrics")) {
+      this.#layOut();
+      // Fewer charts are shorter: what was found may be far above what is in sight.
+      if (this.root.getBoundingClientRect().top < 0) this.root.scrollIntoView();
+    }
     if (changed.has("group")) this.#group();
     const isFiner = changed.has("zoom") || changed.has("x");
     for (const card of this.cards.values()) {
@@ -401,32 +424,4 @@ export class ChartPanel {
     removeEventListener("track:theme", this.onTheme);
     this.scheme.removeEventListener("change", this.onTheme);
   }
-}
-
-/**
- * Return the metrics by the prefix of their names, those first that have none, or one of their own.
- * @param {string[]} names
- * @returns {[string, string[]][]}
- */
-export function sections(names) {
-  /** @type {Map<string, string[]>} */
-  const found = new Map();
-  for (const name of names) {
-    const end = name.search(/[/.]/);
-    const prefix = end > 0 ? name.slice(0, end) : "";
-    found.set(prefix, [...(found.get(prefix) ?? []), name]);
-  }
-  for (const [prefix, members] of found) {
-    if (prefix === "" || members.length > 1) continue;
-    found.delete(prefix); // one chart alone needs no heading
-    found.set("", [...(found.get("") ?? []), ...members]);
-  }
-  return [...found].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : a.localeCompare(b)));
-}
-
-/** Return the metric that is the horizontal axis, null if none is.
- * @param {string} x
- */
-function acrossOf(x) {
-  return x.startsWith("metric:") ? x.slice("metric:".length) : null;
 }

@@ -59,9 +59,10 @@ function rows(known, query) {
  */
 function sortBy(found, path, isDescending) {
   const [section, ...names] = path.match(/\["(?:[^"\\]|\\.)*"\]|[^.[]+/g) ?? [path];
+  const field = section === "curves" ? { minimum: "min", maximum: "max", length: "count", step: "step" }[names.pop() ?? ""] : "last";
   const name = names.map((part) => (part.startsWith("[") ? JSON.parse(part.slice(1, -1)) : part)).join(".");
   /** @param {any} row */
-  const valueOf = (row) => (section === "metrics" ? row.metrics[name]?.last : name ? row[section]?.[name] : row[section]);
+  const valueOf = (row) => (section === "metrics" || section === "curves" ? row.metrics[name]?.[field ?? ""] : name ? row[section]?.[name] : row[section]);
   const isMissing = (/** @type {any} */ value) => value === undefined || value === null || Number.isNaN(value);
   const sign = isDescending ? -1 : 1;
   found.sort((left, right) => {

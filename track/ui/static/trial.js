@@ -12,6 +12,9 @@ import { openOrigins } from "./point.js";
 import { blank, failed, messageOf, skeleton } from "./states.js";
 import { flat, valueTable } from "./values.js";
 
+const MOST_METRICS = 200;
+/** In the table of results. */
+
 /**
  * @param {HTMLElement} root
  * @param {import("./app.js").App} app
@@ -174,12 +177,14 @@ function metricTable(app, trial) {
   const metrics = Object.entries(trial.metrics ?? {});
   if (metrics.length === 0) return null;
   const cell = (/** @type {any} */ value) => h("td", { class: "end", title: text(value) }, number(value && typeof value === "object" ? value.mean : value, 4, true));
-  return h(
+  const table = h(
     "table",
     { class: "table compact" },
     h("thead", null, h("tr", null, ["Metric", "Last", "Min", "Max", "Points"].map((label, i) => h("th", { scope: "col", class: i ? "end" : null }, label)))),
-    h("tbody", null, metrics.slice(0, 500).map(([name, one]) => h("tr", null, h("th", { scope: "row" }, h("span", { class: "clip", title: text(name, 1000), dir: "auto" }, text(name))), cell(one.last), cell(one.min), cell(one.max), h("td", { class: "end" }, count(one.count))))),
+    h("tbody", null, metrics.slice(0, MOST_METRICS).map(([name, one]) => h("tr", null, h("th", { scope: "row" }, h("span", { class: "clip", title: text(name, 1000), dir: "auto" }, text(name))), cell(one.last), cell(one.min), cell(one.max), h("td", { class: "end" }, count(one.count))))),
   );
+  const more = metrics.length - MOST_METRICS;
+  return [table, more > 0 ? h("p", { class: "hint" }, `${count(more)} more: find them among the charts by a part of their name.`) : null];
 }
 
 /** @param {[string, any][]} chronos */
