@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
@@ -47,6 +47,20 @@ def points_of(series: Series) -> list[Point]:
     """Return the points of a series."""
     columns = zip(series.steps, series.times, series.values, strict=True)
     return [Point(step, at // MS, value) for step, at, value in columns]
+
+
+def grouped(metrics: Iterable[Any]) -> Iterator[tuple[int, int, dict[str, float]]]:
+    """Yield step, time and values of metrics, in order: those of one step and time together."""
+    when, values = (0, 0), dict[str, float]()
+    for metric in metrics:
+        moment = int(metric.step), int(metric.timestamp)
+        if values and (moment != when or metric.key in values):
+            yield *when, values
+            values = {}
+        when = moment
+        values[metric.key] = float(metric.value)
+    if values:
+        yield *when, values
 
 
 def points_in(events: Iterable[Recorded]) -> dict[str, list[Point]]:

@@ -34,7 +34,8 @@ from track.integrations.mlflow.answers import (
     no_page,
 )
 from track.integrations.mlflow.experiments import DEFAULT_NAME, Experiments, Known, homes_in
-from track.integrations.mlflow.metrics import MS, Point, points_in, points_of, series_of
+from track.integrations.mlflow.metrics import MS, Point, grouped, points_in, points_of, series_of
+from track.integrations.mlflow.models import Models
 from track.integrations.mlflow.runs import (
     ARTIFACTS,
     END_TIME,
@@ -100,6 +101,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         self.reader = Reader(protocol)
         self.artifact_root_uri = resolve_uri_if_local(artifact_uri or _artifacts_of(uri))
         self.experiments = Experiments(protocol, self.artifact_root_uri)
+        self.models = Models(self.experiments)
         self._writers: dict[str, tuple[Callable[[list[Any]], None], float]] = {}
 
     # What Track does not have: MLflow's page asks for it
@@ -110,7 +112,6 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
     find_completed_sessions = query_trace_metrics = no_page
     get_online_scoring_configs = get_active_online_scorers = no_items
     list_label_schemas = list_review_queues = list_review_queue_items = no_page
-    search_logged_models = no_page
 
     # Experiments
 
@@ -288,20 +289,11 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         validation._validate_metric(metric.key, metric.value, metric.timestamp, metric.step)
         self._log_metrics(run_id, [metric])
 
-    def _log_metrics(self, run_id: str, metrics: Iterable[Any]) -> None:
-        """Log metrics in order, those of one step and time together."""
+    def _log_metrics(self, run_id: str, metrics: Sequence[Any]) -> None:
         write = self._writer(run_id)
-        values: dict[str, float] = {}
-        when: tuple[int, int] | None = None
-        for metric in metrics:
-            moment = int(metric.step), int(metric.timestamp)
-            if when is not None and (moment != when or metric.key in values):
-                write([when[0], values, None, when[1] * MS])
-                values = {}
-            when = moment
-            values[metric.key] = float(metric.value)
-        if when is not None:
-            write([when[0], values, None, when[1] * MS])
+        for step, timestamp, values in grouped(metrics):
+            write([step, values, None, timestamp * MS])
+        self.models.log_metrics(run_id, metrics)
 
     def log_param(self, run_id: str, param: Any) -> None:
         self.log_batch(run_id, [], [param], [])
@@ -373,6 +365,29 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         tags = {tag.key: tag.value for tag in draft.tags}
         models = [*json.loads(tags.get(MLFLOW_LOGGED_MODELS, "[]")), mlflow_model.get_tags_dict()]
         self._record(draft.uid, TagsAdded({MLFLOW_LOGGED_MODELS: json.dumps(models)}))
+
+    # Logged models
+
+    def create_logged_model(self, *args: Any, **kwargs: Any) -> Any:
+        return self.models.create(*args, **kwargs)
+
+    def search_logged_models(self, *args: Any, **kwargs: Any) -> Any:
+        return self.models.search(*args, **kwargs)
+
+    def get_logged_model(self, model_id: str, allow_deleted: bool = False) -> Any:
+        return self.models.get(model_id, allow_deleted)
+
+    def finalize_logged_model(self, model_id: str, status: Any) -> Any:
+        return self.models.finalize(model_id, status)
+
+    def set_logged_model_tags(self, model_id: str, tags: Iterable[Any]) -> None:
+        self.models.set_tags(model_id, tags)
+
+    def delete_logged_model_tag(self, model_id: str, key: str) -> None:
+        self.models.delete_tag(model_id, key)
+
+    def delete_logged_model(self, model_id: str) -> None:
+        self.models.delete(model_id)
 
     # The history of metrics
 
