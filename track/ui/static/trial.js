@@ -8,6 +8,8 @@ import { controls } from "./chartcontrols.js";
 import { runtimeOf, statusBadge } from "./columns.js";
 import { bytes, count, duration, fullTime, nameOf, number, text, time } from "./format.js";
 import { swatch } from "./grid.js";
+import { MachinePanel } from "./machine.js";
+import { MediaPanel } from "./media.js";
 import { openOrigins } from "./point.js";
 import { blank, failed, messageOf, skeleton } from "./states.js";
 import { flat, valueTable } from "./values.js";
@@ -25,12 +27,13 @@ export function mount(root, app) {
   const uid = /** @type {string} */ (state.uid);
   assign([uid]);
   const panel = new ChartPanel(app, {});
+  const beside = [new MediaPanel(app, uid), new MachinePanel(app, uid)];
   const head = h("div", { class: "trial-head" }, skeleton(2));
   const facts = h("div", { class: "trial-facts" }, skeleton(10));
   const bar = h("div", { class: "chart-bar" }, controls(app));
   /** @type {string[]} */
   let metrics = [];
-  const content = h("div", { class: "trial-body" }, facts, h("section", { class: "trial-charts", "aria-label": "Charts" }, bar, panel.root));
+  const content = h("div", { class: "trial-body" }, facts, h("section", { class: "trial-charts", "aria-label": "Charts" }, bar, panel.root, beside.map((one) => one.root)));
   replace(root, head, content);
   /** @type {Latest<any>} */
   const asking = new Latest();
@@ -58,6 +61,10 @@ export function mount(root, app) {
     }
   }
 
+  function loadBeside() {
+    for (const one of beside) one.load();
+  }
+
   /** Sections that somebody closed stay closed. */
   function drawFacts(/** @type {any} */ trial) {
     const closed = new Set([...facts.querySelectorAll("details:not([open])")].map((one) => /** @type {HTMLElement} */ (one).dataset.name));
@@ -68,15 +75,20 @@ export function mount(root, app) {
   }
 
   load();
+  loadBeside();
   return {
     update(changed) {
-      if (changed.has("at")) load();
+      if (changed.has("at")) {
+        load();
+        loadBeside();
+      }
       if (DRAWN.some((name) => changed.has(name))) {
         panel.changed(changed);
         replace(bar, controls(app, bar, { metrics }));
       }
     },
     live(change) {
+      if (state.at === null && (change.kinds.MediaLogged || change.kinds.SystemSampled)) loadBeside();
       if (state.at !== null || (change.trials !== null && !change.trials.includes(uid))) return;
       panel.live(change);
       load(false);
@@ -84,6 +96,7 @@ export function mount(root, app) {
     unmount() {
       asking.cancel();
       panel.close();
+      for (const one of beside) one.close();
     },
   };
 }

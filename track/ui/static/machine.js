@@ -1,0 +1,122 @@
+/** What was measured of the machines of a trial: a chart for each measurement, over time. */
+
+import { getJson, Latest } from "./api.js";
+import { Chart } from "./chart.js";
+import { h, throttle } from "./dom.js";
+import { text } from "./format.js";
+
+/**
+ * @typedef {{host: string, pid: number, rank: number | null, each: number, times: number[],
+ *   values: Record<string, (number | null)[]>}} Process
+ */
+
+const MOST_CHARTS = 60;
+const FIRST = ["process", "container", "gpu", "host"];
+
+export class MachinePanel {
+  static count = 0;
+
+  /** @param {import("./app.js").App} app @param {string} uid */
+  constructor(app, uid) {
+    this.app = app;
+    this.uid = uid;
+    this.note = h("p", { class: "soft machine-note" });
+    this.grid = h("div", { class: "chart-grid" });
+    this.root = h("details", { class: "fact-section", open: true, hidden: true, "data-name": "Machine" }, h("summary", null, h("h2", null, "Machine")), this.note, this.grid);
+    /** @type {Map<string, Chart>} */
+    this.charts = new Map();
+    /** @type {Map<string, string>} */
+    this.names = new Map();
+    /** @type {Map<string, number>} */
+    this.starts = new Map();
+    this.sync = { key: `track-machine-${(MachinePanel.count += 1)}` };
+    /** @type {Latest<{processes: Process[]}>} */
+    this.asking = new Latest();
+    this.load = throttle(1000, () => this.#load());
+    this.onTheme = () => {
+      for (const chart of this.charts.values()) chart.recolor();
+    };
+    addEventListener("track:theme", this.onTheme);
+  }
+
+  async #load() {
+    const answer = await this.asking.ask((signal) => getJson("system", { trial: this.uid, at: this.app.state.at }, signal)).catch(() => null);
+    if (!answer) return;
+    const { processes } = answer;
+    this.root.hidden = processes.length === 0;
+    const start = Math.min(...processes.map((one) => one.times[0]));
+    /** @type {Map<string, import("./api.js").Series[]>} */
+    const series = new Map();
+    processes.forEach((process, i) => {
+      const id = processes.length === 1 ? this.uid : `${this.uid}#${i}`;
+      this.names.set(id, nameOf(process));
+      this.starts.set(id, start);
+      for (const [measured, values] of Object.entries(process.values)) {
+        const [name, unit] = nameAndUnit(measured);
+        const lines = series.get(name) ?? [];
+        series.set(name, lines);
+        lines.push(seriesOf(id, name, process.times, values.map((value) => (value === null ? null : value / unit))));
+      }
+    });
+    const each = Math.max(...processes.map((one) => one.each));
+    this.note.textContent = processes.map(nameOf).join(", ") + (each > 1 ? `. Each point is the largest of ${each} samples.` : "");
+    const names = [...series.keys()].sort((a, b) => rankOf(a) - rankOf(b) || a.localeCompare(b, "en", { numeric: true })).slice(0, MOST_CHARTS);
+    for (const [name, chart] of this.charts) if (!names.includes(name)) this.#remove(name, chart);
+    for (const name of names) this.#chart(name).show(series.get(name) ?? []);
+  }
+
+  /** @param {string} name @param {Chart} chart */
+  #remove(name, chart) {
+    chart.close();
+    chart.root.remove();
+    this.charts.delete(name);
+  }
+
+  /** @param {string} name */
+  #chart(name) {
+    let chart = this.charts.get(name);
+    if (!chart) {
+      const host = { nameOf: (/** @type {string} */ id) => this.names.get(id) ?? id, starts: this.starts, onZoom: nothing, onHover: nothing, onFocus: nothing, onPoint: nothing };
+      chart = new Chart(name, host, { x: "relative", isLogX: false, isLogY: false, smoothing: 0, zoom: null }, this.sync);
+      this.charts.set(name, chart);
+      this.grid.append(chart.root);
+    }
+    return chart;
+  }
+
+  close() {
+    this.asking.cancel();
+    removeEventListener("track:theme", this.onTheme);
+    for (const chart of this.charts.values()) chart.close();
+  }
+}
+
+function nothing() {}
+
+/** @param {Process} process */
+function nameOf({ host, pid, rank }) {
+  return `${text(host, 60)}, process ${pid}${rank === null ? "" : `, rank ${rank}`}`;
+}
+
+/** Return what a chart is called, and what its values are divided by: axes of bytes are unreadable.
+ * @param {string} measured
+ * @returns {[string, number]}
+ */
+function nameAndUnit(measured) {
+  const name = measured.replace(/_bytes(_per_s)?$/, (_, rate) => (rate ? " in MB/s" : " in MB")).replace(/_percent$|\.percent$/, " in %");
+  return [name, / in MB/.test(name) ? 1e6 : 1];
+}
+
+/** @param {string} name */
+function rankOf(name) {
+  const place = FIRST.indexOf(name.split(".")[0]);
+  return place < 0 ? FIRST.length : place;
+}
+
+/** @param {string} trial @param {string} metric @param {number[]} times @param {(number | null)[]} values */
+function seriesOf(trial, metric, times, values) {
+  const known = times.map((_, i) => i).filter((i) => values[i] !== null);
+  const column = (/** @type {(i: number) => number} */ of) => Float64Array.from(known, of);
+  const numbers = column((i) => /** @type {number} */ (values[i]));
+  return { trial, metric, length: known.length, exact: true, min: Math.min(...numbers), max: Math.max(...numbers), steps: column((i) => i), times: column((i) => times[i]), values: numbers };
+}
