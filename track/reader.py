@@ -309,7 +309,7 @@ class Reader(MediaReader):
     def recent(self, count: int, which: str | Trial | None = None) -> list[Recorded]:
         """Return the last events of the store, or of a trial, oldest first."""
         journal = self.protocol.journal
-        batches = journal.read_batches() if which is None else self.events_of(which)[1]
+        batches = journal.read_last(count) if which is None else self.events_of(which)[1]
         last: deque[tuple[int, bytes]] = deque(maxlen=count)
         for batch in batches:
             last.extend(zip(*batch, strict=True))

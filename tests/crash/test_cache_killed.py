@@ -10,11 +10,12 @@ import pytest
 
 from tests.property.test_folds import dump
 from track.containers.points import Unusable
+from track.journals.stretches import Stretches
 from track.persistence import get_protocol
 from track.persistence.cache import Cache
 from track.projections.history import as_of
 from track.projections.objects import Objects
-from track.projections.projection import catch_up
+from track.projections.projection import fold
 from track.structure import Project, Trial
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,17 +83,19 @@ def test_a_cache_that_has_no_room_leaves_the_objects_as_they_are(tmp_path):
     protocol.new_trial(trial)
     for step in range(20_000):
         protocol.log_trial_metrics(trial, step=step, loss=step / 7)
-    objects, journal = Objects(), protocol.journal
-    catch_up(objects, journal)
+    objects, stretches, journal = Objects(), Stretches(), protocol.journal
+    for batch in journal.read_batches():
+        stretches.add(*batch)
+        fold(objects, [batch])
     cache = Cache(str(tmp_path / "cache"), lambda uid, name: None)
     with cache._used(create=True) as connection:
         connection.execute("PRAGMA max_page_count = 20")
     with pytest.raises(Unusable, match="full"):
-        cache.save(objects, journal.fingerprint)
+        cache.save(objects, stretches, journal.fingerprint)
     assert dump(objects) == dump(as_of(journal.read_batches()))
     with cache._used() as connection:
         connection.execute("PRAGMA max_page_count = 100000")
-    cache.save(objects, journal.fingerprint)
+    cache.save(objects, stretches, journal.fingerprint)
     assert dump(objects) == dump(as_of(journal.read_batches()))
     cache.release()
     again = Cache(cache.path, lambda uid, name: None).load(journal.fingerprint, recover=None)

@@ -41,6 +41,7 @@ from track.events.types import (
 )
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
+from track.journals.stretches import Stretches
 from track.persistence.cache import Cache
 from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.history import as_of, ends_by
@@ -254,15 +255,18 @@ def test_a_cache_and_the_rest_are_a_replay(story, cuts, goes_on, looks):
     happened = recorded(story)
     with TemporaryDirectory() as folder:
         cache = Cache(f"{folder}/cache", lambda uid, name: None)
-        objects, done = Objects(), 0
+        objects, stretches, done = Objects(), Stretches(), 0
         for cut in [*sorted(cuts), len(happened)]:
             fold(happened[done:cut], objects)
+            for one in happened[done:cut]:
+                stretches.add([one.position], [bytes(50)])
             done = max(done, min(cut, len(happened)))
-            cache.save(objects, lambda position: b"%d" % position)
+            cache.save(objects, stretches, lambda position: b"%d" % position)
             if not goes_on:
                 cache.release()
                 cache = Cache(f"{folder}/cache", lambda uid, name: None)
                 objects = cache.load(lambda position: b"%d" % position, recover=None)
+                stretches = Stretches(cache.stretches)
             if looks:
                 assert dump(objects) == dump(fold(happened[:done]))
         replayed = fold(happened)

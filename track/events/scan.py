@@ -240,23 +240,6 @@ def _record_at(data: bytes, position: int) -> _Found | _Header | None:
     return _Found(position, end, rest, xor(payload, word >> 24) if word > MAX_LENGTH else payload)
 
 
-def records(data: bytes) -> list[tuple[int, bytes]]:
-    """Return the intact records of a settled piece with their end offsets.
-
-    Unlike :func:`scan`, this does not need whole groups at the ends of the piece.
-    """
-    found: list[tuple[int, bytes]] = []
-    position = 0
-    while position < len(data):
-        record = _record_at(data, position)
-        if isinstance(record, _Found) and record.payload is not None:
-            found.append((record.end, record.payload))
-            position = record.end
-        else:
-            position, _ = _next_record(data, position + 1, at_end=True)
-    return found
-
-
 def salvage(data: bytes) -> Iterator[bytes]:
     """Yield possible payloads in a damaged range, whole or partial."""
     headers = list(_headers(data, 0, len(data)))

@@ -15,12 +15,11 @@ from functools import partial
 
 from track.errors import JournalError, JournalWriteError
 from track.events.record import MAX_GROUP, OVERHEAD, Record, frame, frame_group, framer, group
-from track.events.scan import Damage, Scan, find_record, records, salvage, scan
+from track.events.scan import Damage, Scan, find_record, salvage, scan
 from track.journals.file_lock import LockedFile
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.journals.local import JournalOnDisk
 from track.journals.sequences import Sequences
-from track.journals.streams import Run
 
 _WINDOW = 2**20
 """The number of bytes to read at a time by default, unless a record or group is larger."""
@@ -151,14 +150,6 @@ class FileJournal(JournalOnDisk):
                 return
             else:  # one record, or one group, is larger than the window
                 window *= 2
-
-    def record_size(self, payload: bytes) -> int:
-        return len(payload) + OVERHEAD
-
-    def read_run(self, run: Run) -> Batch:
-        data = self._read(run.after, run.last - run.after)
-        found = records(data)
-        return [run.after + end for end, _ in found], [payload for _, payload in found]
 
     def _read(self, offset: int, size: int) -> bytes:
         descriptor = self.file.descriptor()

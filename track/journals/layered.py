@@ -50,6 +50,9 @@ class LayeredJournal(Journal):
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
         return self._behind().read_stream(stream, after)
 
+    def read_last(self, count: int) -> Iterator[Batch]:
+        return self._behind().read_last(count)
+
     def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
         return self._behind().follow(after, poll_s=poll_s)
 

@@ -26,7 +26,6 @@ from track.journals.file_lock import LockedFile
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.journals.lmdb_environment import environments
 from track.journals.local import JournalOnDisk
-from track.journals.streams import Run
 
 _BATCH_BYTES = 2**20
 _BATCH_EVENTS = 4096
@@ -155,19 +154,6 @@ class LMDBJournal(JournalOnDisk):
             if batch[0]:
                 yield batch
             after = found[-1][0]
-
-    def record_size(self, payload: bytes) -> int:
-        return 1
-
-    def read_run(self, run: Run) -> Batch:
-        after, found = run.after, []
-        while after < run.last:
-            piece = self._read(partial(self._take, after, run.last - after))
-            if not piece:
-                break  # another process replaced the environment
-            found += piece
-            after = found[-1][0]
-        return self._checked(found)
 
     def _checked(self, found: list[tuple[int, bytes]]) -> Batch:
         positions, payloads = [], []

@@ -1,4 +1,4 @@
-"""Share code among journals on a local disk: locks, syncs, and caches beside the journal."""
+"""Share code among journals on a local disk: locks, syncs, and where their caches are."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import os
 import time
 from abc import abstractmethod
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import attrgetter
-from typing import BinaryIO
 
-from track.errors import DamageWarning, JournalError, warn
+from track.errors import DamageWarning, warn
 from track.events.scan import Damage
 from track.journals.file_lock import LockedFile
 from track.journals.journal import (
@@ -22,17 +21,17 @@ from track.journals.journal import (
     Durability,
     ExclusiveJournal,
     JournalSyncError,
+    of_stream,
 )
-from track.journals.streams import Run, Streams
+from track.journals.stretches import Stretch, before_last, of_one
 from track.utils.caches import place_of_cache
-from track.utils.files import replacing
 
 logger = logging.getLogger(__name__)
 
 CACHE_SUFFIX = ".cache"
-INDEX_SUFFIX = ".streams"
-CACHE_SUFFIXES = (CACHE_SUFFIX, f"{CACHE_SUFFIX}-journal", INDEX_SUFFIX)
-"""The suffixes of deletable files beside a journal; the second one is SQLite's."""
+CACHE_SUFFIXES = (CACHE_SUFFIX, f"{CACHE_SUFFIX}-journal", ".streams")
+"""Of files beside a journal that may be deleted at any time. The second one is SQLite's; nothing
+makes or reads the last one any more."""
 
 
 class JournalOnDisk(ExclusiveJournal):
@@ -58,7 +57,8 @@ class JournalOnDisk(ExclusiveJournal):
         """The damaged ranges found so far, in the order of the journal."""
         self.tells_damage = True
         """Whether to warn of each damaged range."""
-        self._streams = Streams()
+        self.index: Callable[[], list[Stretch]] = list
+        """Returns in which stretches the events of each stream are, as far as anybody knows."""
         self._owed = False
         """Whether a sync is due after the exclusive section."""
         if durability == "interval":
@@ -142,15 +142,15 @@ class JournalOnDisk(ExclusiveJournal):
         return None
 
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
-        return self._streams.read(self, stream, after)
+        for begin, last in of_one(self.index(), stream, after):
+            for positions, payloads in self.read_batches(begin):
+                end = len(positions) if last is None else bisect_right(positions, last)
+                yield from of_stream(stream, after, (positions[:end], payloads[:end]))
+                if last is not None and positions[-1] >= last:
+                    break
 
-    @abstractmethod
-    def record_size(self, payload: bytes) -> int:
-        """Return the growth of the position by a payload."""
-
-    @abstractmethod
-    def read_run(self, run: Run) -> Batch:
-        """Return the events of a run."""
+    def read_last(self, count: int) -> Iterator[Batch]:
+        return self.read_batches(before_last(self.index(), count))
 
     def cache_source(self) -> CacheSource:
         return self
@@ -166,36 +166,3 @@ class JournalOnDisk(ExclusiveJournal):
     def is_damaged(self) -> bool:
         """Return whether damage was found that may have been an event."""
         return bool(self.lost())
-
-    def load_index(self) -> BinaryIO | None:
-        """Open the index of streams unchecked, None without one."""
-        return self.load_cache(INDEX_SUFFIX)
-
-    def save_index(self, parts: Iterable[bytes | memoryview]) -> None:
-        """Replace the index of streams."""
-        self.save_cache(INDEX_SUFFIX, parts)
-
-    def load_cache(self, suffix: str) -> BinaryIO | None:
-        """Open a cache beside the journal unchecked, None without one."""
-        try:
-            return open(self.path + suffix, "rb")
-        except FileNotFoundError:
-            return None
-
-    def save_cache(self, suffix: str, parts: Iterable[bytes | memoryview]) -> None:
-        """Replace a cache.
-
-        Raises
-        ------
-        JournalError
-            the journal is damaged
-        LockTimeout
-            another process is replacing it
-        OSError
-            writing failed, because the disk is full, say
-        """
-        if self.lost():
-            raise JournalError(f"{self.path} is damaged, and a cache would hide that")
-        # Readers check it, so it need not survive a power failure.
-        with replacing(self.path + suffix, timeout_s=0, durably=False) as file:
-            file.writelines(parts)

@@ -17,6 +17,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
+from track.journals.stretches import Stretch, Stretches
 from track.persistence.cache_format import (
     NOTHING,
     Busy,
@@ -27,7 +28,9 @@ from track.persistence.cache_format import (
     read_checkpoint,
     read_directory,
     read_rows,
+    read_stretches,
     unpack_axis,
+    write_stretches,
 )
 from track.persistence.cache_series import VERSION, StoredChunk, StoredSeries, Transaction
 from track.projections.objects import FOLDS_VERSION, Objects
@@ -49,6 +52,7 @@ _PATIENCE_MS = 1000
 _SCHEMA = """
 CREATE TABLE checkpoint (name TEXT PRIMARY KEY, crc INTEGER, data BLOB) WITHOUT ROWID;
 CREATE TABLE directory (part INTEGER PRIMARY KEY, crc INTEGER, data BLOB);
+CREATE TABLE stretches (last INTEGER PRIMARY KEY, crc INTEGER, data BLOB);
 CREATE TABLE subjects (
     id INTEGER PRIMARY KEY, crcs BLOB, head BLOB, metrics BLOB, body BLOB
 );
@@ -91,6 +95,8 @@ class Cache:
         self.mark = NOTHING
         """The mark of the file and the checkpoint from which the objects were loaded"""
         self.directory = Directory()
+        self.stretches: list[Stretch] = []
+        """Those up to the checkpoint, as they were loaded"""
         self.next_series = 0
         renew_in_children(self)
 
@@ -130,6 +136,7 @@ class Cache:
             if fingerprint(checkpoint.position) != checkpoint.fingerprint:
                 raise Unusable("the journal is not the one it was made from")
             self.directory = read_directory(connection, checkpoint.rows)
+            self.stretches = read_stretches(connection, checkpoint.position)
             self.mark, self.next_series = checkpoint.mark, checkpoint.next_series
             objects = StoredObjects(self, self._find, recover)
         for stream, *known in checkpoint.unbound:
@@ -262,8 +269,17 @@ class Cache:
 
     # Writing
 
-    def save(self, objects: Objects, fingerprint: Fingerprint) -> None:
+    def save(self, objects: Objects, stretches: Stretches, fingerprint: Fingerprint) -> None:
         """Save the objects that changed since they were loaded or saved, in one transaction.
+
+        Parameters
+        ----------
+        objects
+            what to keep
+        stretches
+            where the events are that they are made from
+        fingerprint
+            as of :meth:`load`
 
         Raises
         ------
@@ -275,6 +291,8 @@ class Cache:
             the cache cannot be written
         """
         mark = fingerprint(objects.position)
+        if stretches.position != objects.position:
+            raise Unusable("a reader was interrupted, and has noted more than it has folded")
         if mark is None:
             raise Unusable("the journal does not say what its last event is")
         if not self.is_current():
@@ -291,6 +309,8 @@ class Cache:
                     raise Moved("another process wrote it meanwhile")  # noqa: TRY301 - it ends the transaction
                 transaction = Transaction(connection, self, objects)
                 transaction.write(mark)
+                stretches.end()
+                write_stretches(connection, stretches.known())
                 connection.execute("COMMIT")
             except BaseException:
                 if connection.in_transaction:

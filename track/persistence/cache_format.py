@@ -13,6 +13,7 @@ from zlib import crc32
 
 from track.containers.points import Extreme, Points, Summary, Unusable
 from track.events.values import new_packer, unpack
+from track.journals.stretches import Stretch
 from track.projections.rows import Row, from_little_endian, little_endian
 from track.projections.stored import Directory
 
@@ -149,6 +150,39 @@ def read_directory(connection: sqlite3.Connection, count: int) -> Directory:
     if len(directory) != count:
         raise Unusable("it is damaged: rows are missing")
     return directory
+
+
+def write_stretches(connection: sqlite3.Connection, known: Iterable[Stretch]) -> None:
+    """Add the stretches that are not there yet."""
+    (last,) = connection.execute("SELECT max(last) FROM stretches").fetchone()
+    for one in known:
+        if one.last > (last or 0):
+            data = little_endian(array("Q", [*one[:3], *one.streams]))
+            connection.execute(
+                "INSERT INTO stretches VALUES (?, ?, ?)", (one.last, checksum(data), data)
+            )
+
+
+def read_stretches(connection: sqlite3.Connection, position: int) -> list[Stretch]:
+    """Return the stretches that all events up to a position are in.
+
+    Raises
+    ------
+    Unusable
+        some are missing, or damaged
+    """
+    known: list[Stretch] = []
+    end = 0
+    for crc, data in connection.execute("SELECT crc, data FROM stretches ORDER BY last"):
+        check(crc, data)
+        after, last, events, *streams = from_little_endian("Q", data)
+        if after != end:
+            raise Unusable("it is damaged: stretches are missing")
+        end = last
+        known.append(Stretch(after, last, events, array("Q", streams)))
+    if end != position:
+        raise Unusable("it is damaged: stretches are missing")
+    return known
 
 
 _CRCS = Struct("<III")

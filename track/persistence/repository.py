@@ -10,9 +10,10 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
 from math import inf
 from typing import Any, Literal, NamedTuple, TypeVar
+from weakref import ref
 
 from track.errors import (
     ConcurrentWrite,
@@ -24,7 +25,9 @@ from track.errors import (
 from track.events.codec import stream_id
 from track.events.types import Event
 from track.journals.journal import ExclusiveJournal, Journal
+from track.journals.local import JournalOnDisk
 from track.journals.producer import Producer
+from track.journals.stretches import Stretch
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.persistence.state import State
@@ -184,6 +187,9 @@ class LocalRepository(Repository):
         """The monotonic time of the last catch-up."""
         self._reopen: Callable[[], Journal] | None = None
         self._state = threading.RLock()
+        if isinstance(source := journal.cache_source(), JournalOnDisk):
+            this = ref(self)  # which is released at once when nobody uses it any more
+            source.index = lambda: [] if (here := this()) is None else here.stretches()
         renew_in_children(self)
 
     @property
@@ -290,6 +296,11 @@ class LocalRepository(Repository):
                 if uid not in objects.trials:
                     raise
                 return _metrics_of(objects, uid)
+
+    def stretches(self) -> list[Stretch]:
+        """Return where the events of each stream are, but for the last ones."""
+        with nullcontext() if self._now.is_used() else self.read_state(), self._state:
+            return self._now.stretches.known()
 
     def close(self) -> None:
         """Write the cache for the next process, if it is worth it."""

@@ -10,6 +10,7 @@ from weakref import ref
 from track.containers.points import Points, Unusable
 from track.containers.series import StepSeries
 from track.journals.journal import Journal
+from track.journals.stretches import Stretches
 from track.persistence.cache import Cache
 from track.persistence.cache_format import Busy, Foreign, Moved
 from track.projections.history import until
@@ -44,6 +45,8 @@ class State:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.objects = Objects()
+        self.stretches = Stretches()
+        """Where the events of each stream are, up to the position of the objects."""
         self._kept: int | None = None
         """How many events the cache covers, as far as is known; None before anybody looked."""
         self._cache: Cache | None = None
@@ -71,13 +74,18 @@ class State:
         self._readers -= 1
         self._unpin()
 
+    def is_used(self) -> bool:
+        """Return whether the objects are being read, or brought up to date."""
+        return self._readers > 0 or self._is_folding
+
     def _unpin(self) -> None:
         if self._cache is not None and not self._readers:
             self._cache.unpin()
 
     def forget(self) -> None:
         """Begin with nothing."""
-        self.objects, self._kept, self._readers = Objects(), None, 0
+        self.objects, self.stretches = Objects(), Stretches()
+        self._kept, self._readers = None, 0
 
     def release(self) -> None:
         """Close the cache; it is opened again when it is needed."""
@@ -93,6 +101,7 @@ class State:
         self._is_folding = True
         try:
             for batch in journal.read_batches(self.objects.position):
+                self.stretches.add(*batch)
                 fold(self.objects, [batch])
                 if self._new_events() >= MOST_NEW_EVENTS:
                     self._save()
@@ -114,7 +123,8 @@ class State:
             cache.release()
         else:
             cache.discard()
-        self.objects, self._kept, self._cache = Objects(), None, None
+        self.objects, self.stretches = Objects(), Stretches()
+        self._kept, self._cache = None, None
         if is_last:
             self._kept = 0
 
@@ -137,6 +147,7 @@ class State:
             objects = cache.load(source.fingerprint, recover)
             if objects is not None:
                 self.objects, self._kept = objects, objects.events
+                self.stretches = Stretches(cache.stretches)
         except Foreign as error:
             self._refused, self._cache = path, None
             logger.warning("%s was not changed, and is not used as a cache: %s", path, error)
@@ -168,7 +179,7 @@ class State:
         try:
             if source.is_damaged():
                 raise Unusable("the journal is damaged, which a cache would hide")  # noqa: TRY301
-            cache.save(self.objects, source.fingerprint)
+            cache.save(self.objects, self.stretches, source.fingerprint)
         except Moved:
             raise
         except (Unusable, ValueError, TypeError, AttributeError) as error:

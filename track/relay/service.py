@@ -23,7 +23,6 @@ from track.persistence.repository import (
     table,
 )
 from track.projections.objects import Objects
-from track.projections.projection import catch_up
 from track.projections.query import check_size
 from track.projections.trials import stream_of
 from track.relay.looking import Looking
@@ -186,8 +185,8 @@ class Answering:
                 self._take([payload], identify, self.protocol.producer.append_decided)
             if kind is None:
                 return None, b""
-            catch_up(objects, self.protocol.journal)
-            return None, pack_selection([table(objects, kind)[uid]])
+            with self._repository.read_state() as updated:
+                return None, pack_selection([table(updated, kind)[uid]])
 
         return limit.ask(self._repository.exclusive_state, decide)
 

@@ -25,7 +25,7 @@ def fill(uri):
     for step in range(5000):
         store.log_trial_metrics(trial, step=step, loss=0.5)
     store.close()
-    for path in (*Path().glob("*.cache"), *Path().glob("*.streams")):
+    for path in Path().glob("*.cache"):
         path.unlink()
 
 
@@ -39,7 +39,7 @@ def test_reading_changes_nothing_but_caches(uri):
         assert len(reader.trial("h_0").metrics["loss"]) == 5000
         assert reader.damage() == []
     after = files()
-    assert {Path(name).suffix for name in after.keys() - before.keys()} == {".cache", ".streams"}
+    assert {Path(name).suffix for name in after.keys() - before.keys()} == {".cache"}
     assert after["store"] == before["store"]
 
 

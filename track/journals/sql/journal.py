@@ -278,6 +278,9 @@ class SQLJournal(ExclusiveJournal):
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
         return read_in_batches(self._work, self._sessions, self._log, stream, after)
 
+    def read_last(self, count: int) -> Iterator[Batch]:
+        return self.read_batches(max(0, self.head() - count))
+
     def head(self) -> int:
         rows = self._ask("SELECT head FROM logs WHERE log = %(log)s")
         return int(rows[0][0])
