@@ -51,6 +51,8 @@ def fields(message: bytes) -> Iterator[tuple[int, Field]]:
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
+    if at < len(message) and message[at] < _MORE:  # nearly all are
+        return message[at], at + 1
     value = 0
     for place in range(_LONGEST_VARINT):
         if at + place >= len(message):

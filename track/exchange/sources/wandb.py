@@ -131,6 +131,7 @@ class _Part:
         self._path = path
         self._summary: dict[str, Any] = {}
         self._last_ns = 0
+        self._last_logged = self._last_sampled = b""
         self._id = self._entity = ""
 
     def read(self, record: bytes) -> None:
@@ -158,8 +159,8 @@ class _Part:
             raise ImportFailed("it does not say which run it is of")
         run.key = f"wandb:{self._entity}/{run.project}/{self._id}"
         sampled = partial(_sampled, host=run.metadata.get("host", ""))
-        run.logs.append(Log("history", _log(self._path, _HISTORY, _logged)))
-        run.logs.append(Log("system", _log(self._path, _STATS, sampled)))
+        run.logs.append(Log("history", _log(run, self._path, _HISTORY, _logged)))
+        run.logs.append(Log("system", _log(run, self._path, _STATS, sampled)))
         run.parameters.pop("_wandb", None)
         self._summary.pop("_wandb", None)
         if self._summary:
@@ -167,6 +168,9 @@ class _Part:
         if run.status is Status.Running:
             run.miss("it has no end: it is still running, or its process was killed")
         else:
+            with suppress(BadMessage):  # which is told when it is recorded
+                self._last_ns = max(self._last_ns, _logged(self._last_logged)[0])
+                self._last_ns = max(self._last_ns, _sampled(self._last_sampled, "")[0])
             run.ended_ns = max(self._last_ns, run.started_ns or 0)
 
     def described(self, message: bytes) -> None:
@@ -198,12 +202,12 @@ class _Part:
         _update(self._summary, message)
 
     def logged(self, message: bytes) -> None:
-        """Take the time of logged values into account."""
-        self._last_ns = max(self._last_ns, _logged(message)[0])
+        """Keep the last logged values, for their time; all are read when they are recorded."""
+        self._last_logged = message
 
     def sampled(self, message: bytes) -> None:
-        """Take the time of a sample into account."""
-        self._last_ns = max(self._last_ns, _sampled(message, "")[0])
+        """Keep the last sample, for its time."""
+        self._last_sampled = message
 
     def used(self, message: bytes) -> None:
         """Tell of an artifact."""
@@ -234,14 +238,28 @@ _READ = {
 # The logs
 
 
-def _log(path: str, wanted: int, event_of: Callable[[bytes], tuple[int, Event]]) -> Iterator[Entry]:
-    """Yield the events of the records of a kind; what cannot be read was told before."""
+def _log(
+    run: SourceRun, path: str, wanted: int, event_of: Callable[[bytes], tuple[int, Event]]
+) -> Iterator[Entry]:
+    """Yield the events of the records of a kind; what is damaged in the file was told before."""
     with open(path, "rb") as file:
         for place, record in read_records(file):
-            with suppress(BadMessage):
-                for number, message in fields(record):
-                    if number == wanted and isinstance(message, bytes):
-                        yield Entry(place, *event_of(message))
+            for number, message in _fields_of_record(record):
+                if number == wanted and isinstance(message, bytes):
+                    try:
+                        entry = Entry(place, *event_of(message))
+                    except BadMessage as error:
+                        run.miss(f"a record cannot be read: {error}")
+                    else:
+                        yield entry
+
+
+def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
+    """Return the fields of a record, none if they cannot be read, which was told before."""
+    try:
+        return [*fields(record)]
+    except BadMessage:
+        return []
 
 
 def _logged(message: bytes) -> tuple[int, Event]:
