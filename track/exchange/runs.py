@@ -101,7 +101,7 @@ def import_runs(
     Values, starts and ends are recorded with the times that the tool noted, so series, attempts and
     durations are those of the original run. The order of several values for one step is kept, and
     the last one counts. A run that cannot be recorded is left out as a whole, and told among the
-    problems.
+    problems; so is one that was erased in the store.
     """
     journal = journal_of(store)
     assert isinstance(store, JournaledProtocol)  # as it has a journal
@@ -147,7 +147,11 @@ class _Writer:
 
     def record(self, done: ImportedRuns) -> None:
         """Record what the store lacks of the run."""
-        files = self._keep_files()
+        found = self._found()
+        if found is None and self._journal.last_sequence(self._producer("created")):
+            self._run.miss("it was erased in this store, so nothing of it is imported")
+            return
+        files = self._keep_files({} if found is None else found.metadata)
         self._describe_trial()
         created = trial_created(self._trial, self._trial.hash, self._trial.revision)
         start = self._run.started_ns or 0
@@ -164,10 +168,14 @@ class _Writer:
         self._append(f"attempt:{self._run.part}", self._end())
         done.events += self.added - self.is_new
 
-    def _keep_files(self) -> int:
-        """Keep the files that the trial does not have yet, and return their number."""
-        found = self._store.fetch_trials({"uid": self.uid})
-        known = found[0].metadata if found else {}
+    def _found(self) -> Trial | None:
+        """Return the trial as the store has it, archived or not."""
+        query = {"uid": self.uid}
+        found = self._store.fetch_trials(query) or self._store.fetch_archived_trials(query)
+        return found[0] if found else None
+
+    def _keep_files(self, known: dict[str, Any]) -> int:
+        """Keep the files that the metadata do not know yet, and return their number."""
         kept = 0
         for name, path in self._run.files.items():
             key = f"file:{name}"
@@ -203,10 +211,9 @@ class _Writer:
 
     def _update(self) -> None:
         """Record what is said of the trial now and was not said before."""
-        found = self._store.fetch_trials({"uid": self.uid})
-        if not found:  # it was archived, or erased
+        there = self._found()
+        if there is None:  # it was erased just now
             return
-        (there,) = found
         described: list[tuple[Callable[[Any], Event], dict[str, Any], dict[str, Any]]] = [
             (ArgumentsLogged, self._trial.parameters, there.parameters),
             (TagsAdded, self._trial.tags, there.tags),
@@ -242,10 +249,13 @@ class _Writer:
         yield Entry(2, end, StatusChanged(status.name, status.value, self._run.error))
         yield Entry(3, end, TrialFinished(elapsed, None, failure))
 
+    def _producer(self, log: str) -> int:
+        return stream_id("import", f"{self.uid}:{log}")
+
     def _append(self, log: str, entries: Iterable[Entry]) -> int:
         """Append the events of a log that the journal lacks, and return how many those were."""
         # The log is the producer of its events, so a journal knows up to where it has them.
-        producer = stream_id("import", f"{self.uid}:{log}")
+        producer = self._producer(log)
         payloads = (payload for entry in entries for payload in self._encode(entry, producer))
         added = append_missing(self._journal, payloads)
         self.added += added

@@ -1,6 +1,7 @@
 """Runs of any tool get into a store once, with their times, and what is new later."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -190,15 +191,20 @@ def test_files_are_kept_once(tmp_path):
 
 
 def test_a_trial_that_was_erased_stays_so():
-    """To import again does not bring it back."""
+    """To import again brings back neither its values nor its files."""
     store = get_protocol("file:store.json")
-    import_runs(store, [a_run()])
+    Path("notes.txt").write_text("notes")
+    import_runs(store, [a_run(files={"notes.txt": "notes.txt"})])
     uid = only(store).uid
     store.close()
     redact("file:store.json", [uid])
     store = get_protocol("file:store.json")
-    import_runs(store, [a_run(5, parameters={"lr": 9})])
+    grown = a_run(5, parameters={"lr": 9}, files={"notes.txt": "notes.txt"})
+    done = import_runs(store, [grown])
+    assert added(done) == NOTHING
+    assert "erased" in done.problems[0]
     assert store.fetch_trials() == []
+    assert not [path for path in store.content.root.rglob("*") if path.is_file()]
     store.close()
 
 
