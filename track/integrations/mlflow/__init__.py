@@ -4,6 +4,7 @@ MLflow finds it by the scheme of the URI, which is ``track+`` and the URI of a s
 are projects, runs are trials; what MLflow knows of them beyond that is in tags and metadata.
 """
 
+from track.integrations.mlflow.places import open_registry
 from track.integrations.mlflow.store import TrackStore
 
-__all__ = ["TrackStore"]
+__all__ = ["TrackStore", "open_registry"]

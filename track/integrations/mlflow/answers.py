@@ -46,6 +46,11 @@ def no_page(*_: Any, **__: Any) -> Any:
     return PagedList([], None)
 
 
+def no_traces(*_: Any, **__: Any) -> tuple[list[Any], None]:
+    """Return an empty page of traces, and that there is no other one."""
+    return [], None
+
+
 def no_items(*_: Any, **__: Any) -> list[Any]:
     """Return an empty list."""
     return []

@@ -139,10 +139,9 @@ class Experiments:
     def _created_at(self, project: str) -> int:
         """Return when a project was created that MLflow did not make."""
         if project not in self._created:
-            batches = self.protocol.journal.read_stream(stream_id("project", project))
-            first = next(iter(batches), None)
-            at = get_current_time_millis() if first is None else decode(0, first[1][0]).at // MS
-            self._created[project] = at
+            batches = [*self.protocol.journal.read_stream(stream_id("project", project))]
+            made = decode(0, batches[0][1][0]).at // MS if batches else get_current_time_millis()
+            self._created[project] = made
         return self._created[project]
 
     def search(

@@ -13,10 +13,8 @@ from mlflow.entities import LifecycleStage, RunStatus
 from mlflow.entities.metric import MetricWithRunId
 from mlflow.entities.run_info import check_run_is_active
 from mlflow.store.entities.paged_list import PagedList
-from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
 from mlflow.store.tracking.abstract_store import AbstractStore
 from mlflow.utils import validation
-from mlflow.utils.file_utils import path_to_local_file_uri
 from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_MODELS, MLFLOW_RUN_NAME
 from mlflow.utils.name_utils import _generate_random_name
 from mlflow.utils.search_utils import SearchUtils
@@ -32,10 +30,12 @@ from track.integrations.mlflow.answers import (
     missing,
     no_items,
     no_page,
+    no_traces,
 )
 from track.integrations.mlflow.experiments import DEFAULT_NAME, Experiments, Known, homes_in
 from track.integrations.mlflow.metrics import MS, Point, grouped, points_in, points_of, series_of
 from track.integrations.mlflow.models import Models
+from track.integrations.mlflow.places import SCHEME, artifacts_of
 from track.integrations.mlflow.runs import (
     ARTIFACTS,
     END_TIME,
@@ -55,15 +55,12 @@ from track.integrations.mlflow.runs import (
 )
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.registry import backend_of
-from track.persistence.utils import parse_uri
 from track.projections.objects import Objects
 from track.projections.series import Series
 from track.projections.trials import stream_of
 from track.reader import Reader
 from track.structure import Project, Status, Trial
 
-SCHEME = "track+"
 SERVED = "_MLFLOW_SERVER_FILE_STORE"
 """The variable that MLflow's server sets for its workers: they are not the processes that train."""
 
@@ -99,18 +96,18 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
             raise BackendError(f"{type(protocol).__name__} keeps no journal for MLflow")
         self.protocol = protocol
         self.reader = Reader(protocol)
-        self.artifact_root_uri = resolve_uri_if_local(artifact_uri or _artifacts_of(uri))
+        self.artifact_root_uri = resolve_uri_if_local(artifact_uri or artifacts_of(uri))
         self.experiments = Experiments(protocol, self.artifact_root_uri)
         self.models = Models(self.experiments)
         self._writers: dict[str, tuple[Callable[[list[Any]], None], float]] = {}
 
     # What Track does not have: MLflow's page asks for it
 
-    search_traces = search_datasets = search_issues = no_page
-    _search_datasets = no_items
+    search_traces = no_traces
+    search_datasets = search_issues = no_page
     list_scorers = list_scorers_across_experiments = list_scorer_versions = no_items
+    _search_datasets = get_online_scoring_configs = get_active_online_scorers = no_items
     find_completed_sessions = query_trace_metrics = no_page
-    get_online_scoring_configs = get_active_online_scorers = no_items
     list_label_schemas = list_review_queues = list_review_queue_items = no_page
 
     # Experiments
@@ -439,11 +436,3 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
                     for point in points_of(thin)
                 ]
         return found
-
-
-def _artifacts_of(uri: str) -> str:
-    """Return where artifacts go: beside a store that is on this machine's disk."""
-    if backend_of(uri).journal is None:
-        return str(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
-    folder: str = path_to_local_file_uri(os.path.abspath(parse_uri(uri)["path"]) + ".artifacts")
-    return folder

@@ -1,0 +1,40 @@
+"""Find places for what MLflow does not keep in a tracking store."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+from mlflow.utils.file_utils import path_to_local_file_uri
+
+from track.persistence.registry import backend_of
+from track.persistence.utils import parse_uri
+
+SCHEME = "track+"
+
+
+def artifacts_of(uri: str) -> str:
+    """Return the URI of the folder for artifacts: beside a store that is on this machine's disk."""
+    path = _path_of(uri)
+    if path is None:
+        return str(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
+    return str(path_to_local_file_uri(f"{path}.artifacts"))
+
+
+def open_registry(store_uri: str, tracking_uri: str | None = None) -> Any:
+    """Open the model registry that belongs to a store: a database of MLflow itself.
+
+    MLflow's page shows no run without one. It is a file beside a store that is on this machine's
+    disk, and ``mlflow.db`` in the current folder for others; ``mlflow.set_registry_uri`` and
+    ``mlflow server --registry-store-uri`` choose another one.
+    """
+    from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
+
+    path = _path_of(store_uri.removeprefix(SCHEME))
+    return SqlAlchemyStore("sqlite:///" + ("mlflow.db" if path is None else f"{path}.models.db"))
+
+
+def _path_of(uri: str) -> str | None:
+    """Return the path of a store, None if it is not on this machine's disk."""
+    return None if backend_of(uri).journal is None else os.path.abspath(parse_uri(uri)["path"])
