@@ -7,6 +7,7 @@
     │   ├── JournalWriteError      (also OSError) an append was not acknowledged
     │   ├── JournalClosed          the journal or client was closed
     │   ├── JournalAbandoned       another process started the store over
+    │   ├── UnsupportedFileSystem  (also OSError) it lacks locks, or another thing
     │   ├── NewerFormat            written by a newer version of the package
     │   ├── JournalUnreachable     (also ConnectionError) its server does not answer
     │   └── LockTimeout            (also TimeoutError) a lock was held for too long
@@ -55,6 +56,10 @@ class JournalError(TrackError):
 
 class JournalWriteError(JournalError, OSError):
     """An append or a sync failed: the events it carried were not acknowledged."""
+
+
+class UnsupportedFileSystem(JournalError, OSError):
+    """The file system of a store lacks what a journal needs; the message names the ways out."""
 
 
 class JournalClosed(JournalError):

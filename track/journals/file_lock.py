@@ -11,6 +11,7 @@ from track.errors import JournalAbandoned, JournalClosed, JournalError
 from track.journals.thread_lock import ThreadLock
 from track.utils.files import flock_within, is_at, sync_folder
 from track.utils.forking import renew_in_children
+from track.utils.mounts import LACKING, unsupported
 
 _CLOSED = -1
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
@@ -64,6 +65,8 @@ class LockedFile:
             if self._flags == _FLAGS and os.fstat(fd).st_size == 0:
                 sync_folder(self.path)  # its creator may have died before this line
         except OSError as error:
+            if error.errno in LACKING:
+                raise unsupported(self.path, "appending to files (O_APPEND)", error) from error
             raise JournalError(
                 f"cannot open the journal {self.path}: {error.strerror}; choose a path whose "
                 "folder exists and can be written"

@@ -8,11 +8,11 @@ broken or inherited, the environment is closed and opened again between two tran
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from fcntl import LOCK_UN, flock
 from threading import RLock
 from typing import Any, TypeVar
 
@@ -86,7 +86,7 @@ class Environment:
                 with self._gate:
                     self._transact(change, write=True)
             finally:
-                flock(self._lock_fd, LOCK_UN)
+                fcntl.flock(self._lock_fd, fcntl.LOCK_UN)
         finally:
             turn.release()
         return True

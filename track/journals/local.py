@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import time
 from abc import abstractmethod
 from bisect import bisect_left, bisect_right
@@ -25,6 +24,7 @@ from track.journals.journal import (
 )
 from track.journals.stretches import Stretch, before_last, of_one
 from track.utils.caches import place_of_cache
+from track.utils.files import sync_data
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ class JournalOnDisk(ExclusiveJournal):
         if self.durability == "interval":
             self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
         try:
-            os.fdatasync(self.file.descriptor())
+            sync_data(self.file.descriptor())
         except OSError as error:
             raise JournalSyncError(
                 error.errno,

@@ -8,7 +8,6 @@ dead, and another one may send its events.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import re
@@ -21,7 +20,7 @@ from track.errors import JournalClosed, JournalWriteError, NotRecordedWarning, w
 from track.events.record import Record
 from track.journals.file import FileJournal
 from track.journals.journal import Durability
-from track.utils.files import is_at
+from track.utils.files import flock_within, is_at
 from track.utils.forking import renew_in_children
 from track.utils.mounts import network_file_system
 from track.utils.process import this_process
@@ -290,11 +289,11 @@ def _claim(path: str) -> int | None:
     """Take a lock file, created if missing; None if another process has or removed it."""
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if is_at(path, os.fstat(fd)):
+        if flock_within(fd, 0) and is_at(path, os.fstat(fd)):
             return fd
-    except BlockingIOError:
-        pass
+    except OSError:
+        os.close(fd)
+        raise
     os.close(fd)
     return None
 

@@ -19,7 +19,7 @@ from track.persistence.legacy_report import import_report
 from track.persistence.repository import LocalRepository
 from track.persistence.storage import check_report, create_report, load_report, replacing_report
 from track.projections.report import render_report
-from track.utils.files import fresh_path, sync_folder
+from track.utils.files import fresh_path, link, sync_folder
 
 JOURNAL_SUFFIX = ".journal"
 
@@ -116,7 +116,7 @@ def _import_report(path: str, journal_path: str) -> None:
             import_report(report, Producer(journal).record)
             journal.sync()
             os.utime(fresh, ns=(imported.st_atime_ns, imported.st_mtime_ns))  # the report is as new
-            os.link(fresh, journal_path)
+            link(fresh, journal_path)
             sync_folder(journal_path)
         except FileExistsError:
             pass  # another process imported it first

@@ -17,7 +17,7 @@ from track.projections.report import dumps
 from track.projections.trials import UPDATE_COUNT
 from track.serialization import SerializerProject, to_json
 from track.structure import Project, Trial, TrialGroup
-from track.utils.files import fresh_path, replacing
+from track.utils.files import fresh_path, link_or_copy, replacing
 
 _OURS = re.compile(rb'\s*(\[\s*(\]|\{\s*"dtype"\s*:\s*"project"|$)|$)')
 _HEAD = 4096
@@ -108,7 +108,7 @@ def create_report(path: str) -> None:
             with open(fresh, "x", encoding="ascii") as file:
                 file.write("[]\n")
             with suppress(FileExistsError):
-                os.link(fresh, path)
+                link_or_copy(fresh, path)
     except OSError as error:
         folder = os.path.dirname(path)
         remedy = "create the folder first" if not os.path.isdir(folder) else "choose another path"

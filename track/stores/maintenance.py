@@ -29,7 +29,7 @@ from track.persistence.uri_options import local_settings
 from track.persistence.utils import without_password
 from track.projections.objects import Objects
 from track.projections.projection import fold
-from track.utils.files import fresh_path, keep_mode, sync_folder
+from track.utils.files import fresh_path, keep_mode, link_or_copy, sync_folder
 from track.utils.progress import Progress, no_progress
 
 _SHOWN_BYTES = 40
@@ -156,7 +156,7 @@ def repair(uri: str, progress: Progress = no_progress) -> Rewritten | None:
         stamp = time.strftime("%Y%m%dT%H%M%S") + f".{time.time_ns() % 10**9:09d}"
         kept = f"{journal.path}.damaged-{stamp}"
         with copying(journal, journal.path, kind_of(uri), progress) as copied:
-            os.link(journal.path, kept)
+            link_or_copy(journal.path, kept)
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
         return Rewritten(journal.path, kept, copied.events, verification.findings)

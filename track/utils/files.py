@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from track.errors import LockTimeout
+from track.errors import LockTimeout, UnsupportedFileSystem
 from track.utils.forking import renew_in_children
+from track.utils.mounts import LACKING, unsupported
+
+_NO_LINKS = LACKING | {errno.EPERM, errno.EMLINK}
+"""What a file system without hard links says."""
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0002, 0.001
 
@@ -42,16 +48,80 @@ def _try_flock(fd: int) -> bool:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:
+        if error.errno in LACKING:
+            raise unsupported(_path_of(fd), "file locks (flock)", error) from error
+        raise
     return True
 
 
+def _path_of(fd: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{fd}")
+    except OSError:
+        return f"/dev/fd/{fd}"
+
+
 def sync_folder(path: str) -> None:
-    """Sync the folder of a file, so that its name is as durable as its content."""
+    """Sync the folder of a file, so that its name is as durable as its content.
+
+    Some file systems cannot, and keep names as they see fit.
+    """
     folder = os.open(os.path.dirname(path), os.O_RDONLY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
     finally:
         os.close(folder)
+
+
+def link(path: str, to: str) -> None:
+    """Give a file a second name, which must be new.
+
+    Raises
+    ------
+    FileExistsError
+        there is a file of that name
+    UnsupportedFileSystem
+        the file system has no hard links
+    """
+    try:
+        os.link(path, to)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno in _NO_LINKS:
+            raise unsupported(path, "hard links (link)", error) from error
+        raise
+
+
+def link_or_copy(path: str, to: str) -> None:
+    """Give a file a second name, which must be new, or copy it where there are no hard links.
+
+    Raises
+    ------
+    FileExistsError
+        there is a file of that name
+    """
+    try:
+        link(path, to)
+    except UnsupportedFileSystem:
+        with open(path, "rb") as source, open(to, "xb") as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+
+
+def sync_data(fd: int) -> None:
+    """Sync the content of a file, by the slower call where a file system lacks the faster one."""
+    try:
+        os.fdatasync(fd)
+    except OSError as error:
+        if error.errno not in LACKING:
+            raise
+        os.fsync(fd)
 
 
 @contextmanager
