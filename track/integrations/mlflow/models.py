@@ -132,12 +132,11 @@ class Models:
         """Return a page of the models that match."""
         if datasets and not all(dataset.get("dataset_name") for dataset in datasets):
             raise invalid("`dataset_name` in the `datasets` clause must be specified.")
-        found = SearchLoggedModelsUtils.sort(
-            SearchLoggedModelsUtils.filter_logged_models(
-                [*self._in({*experiment_ids})], filter_string, datasets
-            ),
-            order_by,
+        of_datasets = [datasets] if datasets else []  # MLflow 3.0 does not know them
+        matching = SearchLoggedModelsUtils.filter_logged_models(
+            [*self._in({*experiment_ids})], filter_string, *of_datasets
         )
+        found = SearchLoggedModelsUtils.sort(matching, order_by)
         limit = max_results or SEARCH_LOGGED_MODEL_MAX_RESULTS_DEFAULT
         return PagedList(*SearchLoggedModelsUtils.paginate(found, page_token, limit))
 
