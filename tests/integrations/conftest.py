@@ -51,7 +51,7 @@ def store(kind, tmp_path, request, monkeypatch):
         yield found
         found.engine.dispose()
     else:
-        from track.integrations.mlflow import TrackStore
+        from track.integrations.mlflow.store import TrackStore
 
         found = TrackStore(f"{kind}:{tmp_path / 'store'}")
         yield found

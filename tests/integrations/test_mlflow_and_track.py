@@ -16,7 +16,7 @@ import track
 from tests.integrations.support import run_program
 from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
-from track.integrations.mlflow import TrackStore
+from track.integrations.mlflow.store import TrackStore
 from track.structure import Status
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -162,3 +162,16 @@ def test_lists_of_what_is_not_there_are_empty(opened):
         store.list_scorers("0"),
     ):
         assert not found
+
+
+def test_mlflow_finds_the_store_whoever_is_imported_first(uri):
+    """It loads its stores while it is being imported."""
+    printed = run_program(
+        f"""
+        import track.integrations.mlflow.store
+        import mlflow
+        mlflow.set_tracking_uri("track+{uri}")
+        print(mlflow.get_experiment("0").name)
+        """
+    )
+    assert "Default" in printed

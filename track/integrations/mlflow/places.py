@@ -22,7 +22,7 @@ def artifacts_of(uri: str) -> str:
     return str(path_to_local_file_uri(f"{path}.artifacts"))
 
 
-def open_registry(store_uri: str, tracking_uri: str | None = None) -> Any:
+def open_registry(store_uri: str) -> Any:
     """Open the model registry that belongs to a store: a database of MLflow itself.
 
     MLflow's page shows no run without one. It is a file beside a store that is on this machine's
