@@ -87,7 +87,10 @@ def origins(store: TrialLookup, which: str | Trial, path: str) -> list[Origin]:
     with store.looking_up([which]) as (objects, trials):
         uid, found = trials[0].uid, attempts_in(objects, trials[0])
     _, batches = store.events_of(uid)
-    if parse_path(path)[0].text != "metrics":  # nearly all events of a long trial are metrics
+    section, *keys = (key.text for key in parse_path(path))
+    if section == "metrics":  # nearly all events of a long trial are metrics
+        batches = (past.without_other_steps(batch, keys) for batch in batches)
+    else:
         batches = map(past.without_metrics, batches)
     attempts = with_facts(store.protocol.journal, found)
     return [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
 from track.events.codec import envelope
-from track.events.columns import is_metrics
+from track.events.columns import decode_columns, is_metrics
 from track.events.types import (
     CATALOGUE,
     ArgumentsLogged,
@@ -154,6 +154,33 @@ def without_metrics(batch: Batch) -> Batch:
     """Return the events of a batch except logged metrics."""
     kept = [pair for pair in zip(*batch, strict=True) if not is_metrics(pair[1])]
     return [position for position, _ in kept], [payload for _, payload in kept]
+
+
+def without_other_steps(batch: Batch, keys: Sequence[str]) -> Batch:
+    """Return the events of a batch except logged metrics that do not set a value at a path.
+
+    The first event is kept in any case, since it decides whether a metric has steps.
+
+    Parameters
+    ----------
+    batch
+        as a journal yields it
+    keys
+        the path below ``metrics``: the parts of a name, and of a step if one is meant
+    """
+    positions, payloads = batch
+    columns = decode_columns([*payloads])
+    if columns is None or not keys:  # they are not alike, or all are meant
+        return batch
+    kept = [0]
+    for end in range(len(keys), 0, -1):
+        if ".".join(keys[:end]) in columns.metrics:
+            step = ".".join(keys[end:])
+            if not step:
+                return batch
+            kept += [n for n, one in enumerate(columns.steps) if n and str(one) == step]
+            break
+    return [positions[n] for n in kept], [payloads[n] for n in kept]
 
 
 class Assignment(NamedTuple):

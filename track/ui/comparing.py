@@ -10,7 +10,7 @@ from starlette.responses import Response
 from track.projections.diff import differences, differences_of_trials
 from track.ui.answers import Parameters, answer, cut, to_json
 from track.ui.store import Store
-from track.ui.trials import CHOICE, attempt, chosen, flattened
+from track.ui.trials import CHOICE, attempt, chosen, flattened, tags_of
 from track.views import View, code_of
 
 _MOST_DISTINCT = 1000
@@ -18,11 +18,12 @@ _MOST_ORIGINS = 1000
 
 
 def get_columns(store: Store, request: Request) -> Response:
-    """Return what the trials that match have, and what tells them apart."""
+    """Return what the values of the trials that match are called, and what tells them apart."""
     known = Parameters(request.query_params, *CHOICE)
     values: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
     metrics: dict[str, int] = {}
+    tags: dict[str, None] = {}
     with store.glance(known.text("at")) as glance:
         trials = chosen(glance, known)
         for one in trials:
@@ -33,6 +34,7 @@ def get_columns(store: Store, request: Request) -> Response:
                     distinct.add(repr(value))
             for name in one.metrics:
                 metrics[name] = metrics.get(name, 0) + 1
+            tags.update(dict.fromkeys(tags_of(one)))
     parameters = [
         {
             "name": name,
@@ -42,7 +44,9 @@ def get_columns(store: Store, request: Request) -> Response:
         for name, distinct in values.items()
     ]
     ordered = sorted(metrics, key=lambda name: -metrics[name])
-    return answer({"total": len(trials), "parameters": parameters, "metrics": ordered})
+    return answer(
+        {"total": len(trials), "parameters": parameters, "metrics": ordered, "tags": [*tags]}
+    )
 
 
 def get_diff(store: Store, request: Request) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from math import isnan
 from typing import Any
 from urllib.parse import quote
@@ -11,8 +12,11 @@ from starlette.responses import Response
 
 from track.errors import ItemNotFound
 from track.events.codec import decode
+from track.events.types import Recorded
+from track.moment import to_moment
 from track.projections.media import LoggedMedium, media_in, media_stream
-from track.projections.system import SystemMetrics
+from track.projections.system import SystemMetrics, system_metrics, system_stream
+from track.trial_history import decoded
 from track.ui.answers import Parameters, answer, cut, milliseconds
 from track.ui.files import POLICY
 from track.ui.store import Store
@@ -29,12 +33,25 @@ _SHOWN = ("image/", "audio/", "text/plain", "text/html", "application/json")
 
 def get_media(store: Store, request: Request) -> Response:
     """Return what is known of the media of a trial, without their contents."""
-    known = Parameters(request.query_params, "trial", "at")
-    at = known.text("at")
+    position, events = _events(store, request, media_stream)
+    found = [*media_in(events)]
+    media = [*map(_described, found[-_MOST_MEDIA:])]
+    return answer({"position": position, "total": len(found), "media": media})
+
+
+def _events(
+    store: Store, request: Request, stream_of: Callable[[str], int]
+) -> tuple[int, Iterator[Recorded]]:
+    """Return the events of a stream of a trial, and the position up to which they are all there."""
+    known = Parameters(request.query_params, "trial", "at", "after")
+    at, after = known.text("at"), known.integer("after", 0)
+    begin = store.place_before(after) if after else 0
     with store.glance(at) as glance:
-        uid = glance.find(known.needed("trial")).uid
-        found = store.reader.media(uid, at=at)
-    return answer({"total": len(found), "media": [*map(_described, found[-_MOST_MEDIA:])]})
+        uid, position = glance.find(known.needed("trial")).uid, glance.position
+        store.handed_out(position)
+    batches = store.reader.protocol.journal.read_stream(stream_of(uid), begin)
+    events = decoded(batches, to_moment(position if at is None else at))
+    return position, (recorded for recorded in events if recorded.position > after)
 
 
 def _described(medium: LoggedMedium) -> dict[str, Any]:
@@ -48,14 +65,14 @@ def get_medium(store: Store, request: Request) -> Response:
     """Return the content of a medium, which no browser may trust."""
     known = Parameters(request.query_params, "trial", "position", "name", "place")
     position, place = known.integer("position", 0, least=1), known.integer("place", 0)
-    name = known.needed("name")
+    name, after = known.needed("name"), store.place_before(position - 1)
     with store.glance() as glance:
         uid = glance.find(known.needed("trial")).uid
-        batches = store.reader.protocol.journal.read_stream(media_stream(uid), position - 1)
-        first = next(iter(batches), None)
-        there = [] if first is None else media_in([decode(first[0][0], first[1][0])])
-        wanted = position, name, place
-        medium = next((m for m in there if (m.position, m.name, m.place) == wanted), None)
+        batches = store.reader.protocol.journal.read_stream(media_stream(uid), after)
+        pairs = (pair for batch in batches for pair in zip(*batch, strict=True))
+        found = next((pair for pair in pairs if pair[0] >= position), (0, b""))
+        there = media_in([decode(*found)] if found[0] == position else [])
+        medium = next((one for one in there if (one.name, one.place) == (name, place)), None)
         if medium is None:
             raise ItemNotFound(f"the trial {uid} logged no medium {name!r} at {position}")
         content = store.reader.content_of(medium)
@@ -72,12 +89,9 @@ def get_medium(store: Store, request: Request) -> Response:
 
 def get_system(store: Store, request: Request) -> Response:
     """Return what the processes of a trial measured of their machines."""
-    known = Parameters(request.query_params, "trial", "at")
-    at = known.text("at")
-    with store.glance(at) as glance:
-        uid = glance.find(known.needed("trial")).uid
-        found = store.reader.system_metrics(uid, at=at)
-    return answer({"processes": [*map(_columns, found)]})
+    position, events = _events(store, request, system_stream)
+    processes = [*map(_columns, system_metrics(events))]
+    return answer({"position": position, "processes": processes})
 
 
 def _columns(metrics: SystemMetrics) -> dict[str, Any]:

@@ -27,9 +27,6 @@ _MOST_CONDITIONS = 50
 _MOST_METRICS = 200
 """Of a trial, in a list."""
 
-_MOST_NAMES = 5000
-"""Of metrics, parameters and tags, for which a page offers completion."""
-
 _flattened: WeakKeyDictionary[TrialSummary, dict[str, Any]] = WeakKeyDictionary()
 
 
@@ -62,7 +59,6 @@ def get_store(store: Store, request: Request) -> Response:
                 "writable": store.is_writable,
                 "at": at,
                 "problems": problems(store, glance),
-                **names_in(glance.all),
             }
         )
 
@@ -81,22 +77,6 @@ def problems(store: Store, glance: Glance) -> list[str]:
             f"Only part of {parts} trials is left: the events of their creation cannot be read."
         )
     return found
-
-
-def names_in(trials: list[TrialSummary]) -> dict[str, list[str]]:
-    """Return what metrics, parameters and tags of some trials are called."""
-    metrics: dict[str, None] = {}
-    parameters: dict[str, None] = {}
-    tags: dict[str, None] = {}
-    for one in trials:
-        metrics.update(dict.fromkeys(one.metrics))
-        parameters.update(dict.fromkeys(flattened(one)))
-        tags.update(dict.fromkeys(tags_of(one)))
-    return {
-        "metrics": [*metrics][:_MOST_NAMES],
-        "parameters": [*parameters][:_MOST_NAMES],
-        "tags": [*tags][:_MOST_NAMES],
-    }
 
 
 def flattened(trial: TrialSummary) -> dict[str, Any]:

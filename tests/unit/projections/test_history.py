@@ -1,12 +1,13 @@
 """What happened to a trial, and how things stood at some moment."""
 
 import time
+from itertools import starmap
 
 import pytest
 
 import track
 from track.errors import TrialDoesNotExist
-from track.events.codec import Encoder
+from track.events.codec import Encoder, decode
 from track.events.types import (
     MetricsLogged,
     StatusChanged,
@@ -14,7 +15,7 @@ from track.events.types import (
     TrialCreated,
 )
 from track.persistence import make_local
-from track.projections.history import as_of, until
+from track.projections.history import as_of, assignments_of, until, without_other_steps
 from track.projections.trials import stream_of
 from track.structure import Project, Status, Trial
 
@@ -121,3 +122,29 @@ def test_looking_back_changes_nothing(store):
         (now,) = store.fetch_trials({"uid": "a_0"})
         assert now.status is Status.Completed
     assert past.trials["a_0"].metadata == now.metadata
+
+
+@pytest.mark.parametrize(
+    "path", ["loss.5", "loss.700", "loss", "a.5", "other.5", "late.1", "loss.x"]
+)
+def test_who_set_a_metric_is_found_without_reading_all_of_them(path):
+    """What is left out sets nothing, whatever else a trial logged in between."""
+    store, trial = make_local("memory:"), Trial(_hash="a")
+    store.new_trial(trial)
+    for step in (*range(900), *range(690, 720), 5):
+        store.log_trial_metrics(trial, step=step, loss=step / 2, a=0.5)
+    store.log_trial_metrics(trial, step=5, other=1.0)
+    for value in range(20):
+        store.log_trial_metrics(trial, late=float(value))
+    store.log_trial_metrics(trial, step="x", loss=9.0)
+    batches = [*store.journal.read_stream(stream_of(trial.uid))]
+    keys = path.split(".")
+    fewer = [without_other_steps(batch, keys) for batch in batches]
+    everything, some = ([*starmap(decode, pairs_of(found))] for found in (batches, fewer))
+    assert assignments_of(some, f"metrics.{path}") == assignments_of(everything, f"metrics.{path}")
+    assert len(some) <= len(everything)
+
+
+def pairs_of(batches):
+    """Return the positions and payloads of batches."""
+    return [pair for batch in batches for pair in zip(*batch, strict=True)]

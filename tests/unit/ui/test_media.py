@@ -59,6 +59,25 @@ def test_media_are_listed_without_their_contents(logged):
     assert earlier["total"] == 6
 
 
+@pytest.mark.parametrize("what", ["media", "system"])
+def test_what_is_new_is_asked_for_by_position(logged, what):
+    """So that a page that stays open is sent each of them once."""
+
+    def ask(**parameters):
+        return logged.get(f"/api/{what}", params={"trial": "t"} | parameters).json()
+
+    found = ask()
+    assert ask(after=found["position"])[{"media": "media", "system": "processes"}[what]] == []
+    middle = media(logged)["media"][3]["position"]
+    behind = ask(after=middle)
+    if what == "media":
+        assert behind["media"] == found["media"][6:]
+    else:
+        assert len(behind["processes"][0]["times"]) == 834
+    assert ask(after=middle + 1) == behind
+    assert logged.get("/api/store").json()["problems"] == []
+
+
 def test_contents_are_sent_as_what_they_are(logged):
     """From the journal or from the folder beside it, to be shown if a browser may."""
     found = media(logged)["media"]
@@ -66,6 +85,7 @@ def test_contents_are_sent_as_what_they_are(logged):
     assert (answer.status_code, answer.content) == (200, Image(NOISE).data)
     assert answer.headers["content-type"] == "image/png"
     assert content(logged, found[2]).text == "b"
+    assert logged.get("/api/store").json()["problems"] == []
     assert content(logged, found[2]).headers["content-type"].startswith("text/plain")
 
 

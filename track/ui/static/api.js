@@ -12,7 +12,9 @@ import { answerFrom, recorded } from "./recorded.js";
  * @typedef {{name: string, uri: string, version: string, position: number, first_at: number | null,
  *   last_at: number | null, counts: Record<string, number>, projects: {uid: string, name: string}[],
  *   groups: {uid: string, name: string, project: string}[], writable: boolean, at: any,
- *   problems: string[], metrics: string[], parameters: string[], tags: string[]}} Store
+ *   problems: string[]}} Store
+ * @typedef {{total: number, parameters: {name: string, distinct: number, constant: boolean}[],
+ *   metrics: string[], tags: string[]}} Columns what the values of some trials are called
  * @typedef {{trial: string, metric: string, length: number, exact: boolean, min: number, max: number,
  *   labels?: string[], steps: Float64Array, times: Float64Array, values: Float64Array}} Series
  * @typedef {{position: number, time: number, kind: string, subject: {kind: string, uid: string},

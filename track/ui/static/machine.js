@@ -11,6 +11,8 @@ import { text } from "./format.js";
  */
 
 const MOST_CHARTS = 60;
+const MOST_SAMPLES = 2000;
+/** Of a process; when there are more, the server puts several together. */
 const FIRST = ["process", "container", "gpu", "host"];
 
 export class MachinePanel {
@@ -30,7 +32,12 @@ export class MachinePanel {
     /** @type {Map<string, number>} */
     this.starts = new Map();
     this.sync = { key: `track-machine-${(MachinePanel.count += 1)}` };
-    /** @type {Latest<{processes: Process[]}>} */
+    /** @type {Process[]} */
+    this.processes = [];
+    this.position = 0;
+    /** @type {string | null} */
+    this.at = null;
+    /** @type {Latest<{position: number, processes: Process[]}>} */
     this.asking = new Latest();
     this.load = throttle(1000, () => this.#load());
     this.onTheme = () => {
@@ -40,9 +47,15 @@ export class MachinePanel {
   }
 
   async #load() {
-    const answer = await this.asking.ask((signal) => getJson("system", { trial: this.uid, at: this.app.state.at }, signal)).catch(() => null);
+    const { at } = this.app.state;
+    const isLong = this.processes.some((one) => one.times.length > MOST_SAMPLES);
+    const after = at === null && this.at === null && !isLong ? this.position : 0;
+    const answer = await this.asking.ask((signal) => getJson("system", { trial: this.uid, at, after: after || null }, signal)).catch(() => null);
     if (!answer) return;
-    const { processes } = answer;
+    if (after && answer.processes.length === 0) return;
+    const processes = after ? joined(this.processes, answer.processes) : answer.processes;
+    this.processes = processes;
+    [this.position, this.at] = [answer.position, at];
     this.root.hidden = processes.length === 0;
     const start = Math.min(...processes.map((one) => one.times[0]));
     /** @type {Map<string, import("./api.js").Series[]>} */
@@ -92,6 +105,22 @@ export class MachinePanel {
 }
 
 function nothing() {}
+
+/** Append new samples to those that are there.
+ * @param {Process[]} known @param {Process[]} more
+ */
+function joined(known, more) {
+  const keyOf = (/** @type {Process} */ { host, pid, rank }) => JSON.stringify([host, pid, rank]);
+  const byKey = new Map(known.map((process) => [keyOf(process), process]));
+  for (const process of more) {
+    const old = byKey.get(keyOf(process)) ?? { ...process, times: [], values: {} };
+    const names = new Set([...Object.keys(old.values), ...Object.keys(process.values)]);
+    const column = (/** @type {Process} */ one, /** @type {string} */ name) => one.values[name] ?? Array(one.times.length).fill(null);
+    const values = Object.fromEntries([...names].map((name) => [name, [...column(old, name), ...column(process, name)]]));
+    byKey.set(keyOf(process), { ...old, times: [...old.times, ...process.times], values });
+  }
+  return [...byKey.values()];
+}
 
 /** @param {Process} process */
 function nameOf({ host, pid, rank }) {

@@ -24,20 +24,33 @@ export class MediaPanel {
     this.root = h("details", { class: "fact-section", open: true, hidden: true, "data-name": "Media" }, h("summary", null, h("h2", null, "Media")), this.grid);
     /** @type {Map<string, Card>} */
     this.cards = new Map();
-    /** @type {Latest<{total: number, media: Medium[]}>} */
+    /** @type {Medium[]} */
+    this.media = [];
+    this.position = 0;
+    /** @type {string | null} */
+    this.at = null;
+    /** @type {Latest<{position: number, media: Medium[]}>} */
     this.asking = new Latest();
     this.load = throttle(500, () => this.#load());
   }
 
   async #load() {
-    const answer = await this.asking.ask((signal) => getJson("media", { trial: this.uid, at: this.app.state.at }, signal)).catch(() => null);
+    // What is there already is not asked for again.
+    const { at } = this.app.state;
+    const after = at === null && this.at === null ? this.position : 0;
+    const answer = await this.asking.ask((signal) => getJson("media", { trial: this.uid, at, after: after || null }, signal)).catch(() => null);
     if (!answer) return;
+    if (after && answer.media.length === 0) return;
+    this.media = after ? [...this.media, ...answer.media] : answer.media;
+    [this.position, this.at] = [answer.position, at];
     /** @type {Map<string, Map<number, Medium[]>>} */
     const names = new Map();
-    for (const medium of answer.media) {
+    for (const medium of this.media) {
       const moments = names.get(medium.name) ?? new Map();
       names.set(medium.name, moments);
-      moments.set(medium.position, [...(moments.get(medium.position) ?? []), medium]);
+      const together = moments.get(medium.position) ?? [];
+      moments.set(medium.position, together);
+      together.push(medium);
     }
     this.root.hidden = names.size === 0;
     for (const [name, card] of this.cards) if (!names.has(name)) this.#remove(name, card);

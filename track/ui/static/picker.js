@@ -8,21 +8,19 @@ const MOST_LISTED = 200;
 
 /**
  * @param {import("./app.js").App} app
- * @param {{parameters: {name: string, constant: boolean}[], metrics: string[]} | null} known
+ * @param {import("./api.js").Columns | null} known
  * @param {string[]} chosen ids of the columns that are shown
  */
 export function columnPicker(app, known, chosen) {
   const { state } = app;
   let ids = [...chosen];
-  const store = app.store();
-  const parameters = known?.parameters ?? (store?.parameters ?? []).map((name) => ({ name, constant: false }));
-  const metrics = known?.metrics ?? store?.metrics ?? [];
+  const { parameters = [], metrics = [], tags = [] } = known ?? {};
   const sections = [
     { label: "Trial", ids: fixedColumns() },
     { label: "Parameters that differ", ids: parameters.filter((one) => !one.constant).map((one) => `parameters.${one.name}`) },
     { label: "Parameters, the same in all", ids: parameters.filter((one) => one.constant).map((one) => `parameters.${one.name}`) },
     { label: "Metrics", ids: metrics.flatMap((name) => [`metrics.${name}`, `min:metrics.${name}`, `max:metrics.${name}`]) },
-    { label: "Tags", ids: (store?.tags ?? []).map((name) => `tags.${name}`) },
+    { label: "Tags", ids: tags.map((name) => `tags.${name}`) },
   ];
   const filter = h("input", { type: "search", class: "input", placeholder: "Find a column", "aria-label": "Find a column", oninput: () => list() });
   const holder = h("div", { class: "picker-list" });

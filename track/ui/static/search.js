@@ -26,7 +26,7 @@ let count = 0;
 export class Search {
   /**
    * @param {(where: string[]) => void} onChange
-   * @param {() => {store: import("./api.js").Store | null, rows: Iterable<import("./api.js").Row>}} known
+   * @param {() => {names: import("./api.js").Columns | null, rows: Iterable<import("./api.js").Row>}} known
    *   what names and values are completed from
    */
   constructor(onChange, known) {
@@ -152,15 +152,15 @@ export class Search {
 
   /** @param {string} typed */
   find(typed) {
-    const { store, rows } = this.known();
+    const { names: there, rows } = this.known();
     const [, path, operator, value] = SPLIT.exec(typed) ?? [];
     if (operator) return valuesOf(path.replace(/^!/, ""), value, rows).map((found) => ({ insert: `${path}${operator}${found}`, label: found, hint: "" }));
     const wanted = typed.trim().replace(/^!/, "").toLowerCase();
     const names = [
       ...ATTRIBUTES.map((name) => ({ path: name, hint: "" })),
-      ...(store?.metrics ?? []).map((name) => ({ path: pathOf("metrics", name), hint: "metric" })),
-      ...(store?.parameters ?? []).map((name) => ({ path: pathOf("parameters", name), hint: "parameter" })),
-      ...(store?.tags ?? []).map((name) => ({ path: pathOf("tags", name), hint: "tag" })),
+      ...(there?.metrics ?? []).map((name) => ({ path: pathOf("metrics", name), hint: "metric" })),
+      ...(there?.parameters ?? []).map(({ name }) => ({ path: pathOf("parameters", name), hint: "parameter" })),
+      ...(there?.tags ?? []).map((name) => ({ path: pathOf("tags", name), hint: "tag" })),
     ];
     if (names.some((name) => name.path.toLowerCase() === wanted)) {
       return OPERATORS.map(([sign, hint]) => ({ insert: `${typed.trim()}${sign}`, label: `${typed.trim()}${sign}`, hint }));

@@ -40,14 +40,14 @@ class TrialsView {
   constructor(root, app) {
     this.app = app;
     this.state = app.state;
-    /** @type {{parameters: any[], metrics: string[]} | null} */
+    /** @type {import("./api.js").Columns | null} */
     this.known = null;
     /** @type {Latest<any>} */
     this.askingColumns = new Latest();
     this.rows = new Rows(() => this.arrived(), (error) => this.failed(error));
     this.search = new Search(
       (where) => this.state.set({ where }),
-      () => ({ store: app.store(), rows: this.rows.between(0, 300) }),
+      () => ({ names: this.known, rows: this.rows.between(0, 300) }),
     );
     this.grid = new Grid({
       at: (index) => this.rows.at(index),
@@ -111,12 +111,12 @@ class TrialsView {
     try {
       const known = await this.askingColumns.ask((signal) => getJson("columns", filters(this.state), signal));
       if (!known) return;
-      this.known = known;
+      if (known.total > 0) this.known = known;
     } catch {
-      // The request for the rows fails too, and that is shown; columns stay, or are those of all.
-      const store = this.app.store();
-      this.known ??= { parameters: (store?.parameters ?? []).map((name) => ({ name, constant: false })), metrics: store?.metrics ?? [] };
+      // The request for the rows fails too, and that is shown; columns stay.
     }
+    // Where a search of the URL is wrong or finds nothing, names of all trials help to mend it.
+    this.known ??= await getJson("columns", { at: this.state.at }).catch(() => null);
     this.showColumns();
     if (this.state.get("group")) this.groups.show(this.columnIds());
   }
