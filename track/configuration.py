@@ -83,6 +83,23 @@ def choose(key: str, *words: str) -> str:
     return str(value)
 
 
+def number(key: str, default: float) -> float:
+    """Return the value of an option that must be a number.
+
+    Raises
+    ------
+    BackendError
+        the option has another value
+    """
+    value = options(key, default)
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise BackendError(
+            f"{key} ({_variable(key)}) is {value!r}: give a number, such as {default:g}"
+        ) from None
+
+
 def _variable(key: str) -> str:
     return "TRACK_" + key.upper().replace(".", "_")
 

@@ -22,10 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 WRITER = """
 import sys
-from track.persistence import get_protocol, state
+from track.persistence import get_protocol
 from track.structure import Trial
 
-state.FEWEST_NEW_EVENTS = 1
 protocol = get_protocol("file:store.json")
 trial = Trial(_hash=sys.argv[1], project_id="p")
 protocol.new_trial(trial)
@@ -61,9 +60,9 @@ def test_two_writers_killed_at_any_moment_leave_what_a_replay_gives(seed):
     made().close()
     chance = random.Random(seed)
     command = [sys.executable, "-c", WRITER]
+    environment = {"PYTHONPATH": str(ROOT), "TRACK_CACHE_AFTER": "1"}
     writers = [
-        subprocess.Popen([*command, name], stdout=subprocess.PIPE, env={"PYTHONPATH": str(ROOT)})
-        for name in "ab"
+        subprocess.Popen([*command, name], stdout=subprocess.PIPE, env=environment) for name in "ab"
     ]
     for writer in writers:
         assert writer.stdout.readline() == b"ready\n"

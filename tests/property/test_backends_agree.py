@@ -175,7 +175,7 @@ class BackendsMachine(RuleBasedStateMachine):
     @initialize()
     def open(self):
         self.patches = ExitStack()
-        self.patches.enter_context(patch("track.persistence.state.FEWEST_NEW_EVENTS", 1))
+        self.patches.enter_context(patch.dict("os.environ", TRACK_CACHE_AFTER="1"))
         self.folder = Path(tempfile.mkdtemp())
         self.has_much = False
         self.memory, self.beside = get_protocol("memory:"), get_protocol("memory:")

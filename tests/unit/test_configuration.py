@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from track import configuration
-from track.configuration import none, options, reset_configuration
-from track.errors import TrackError
+from track.configuration import none, number, options, reset_configuration
+from track.errors import BackendError, TrackError
 
 
 def write(folder: Path, content: Any) -> Path:
@@ -131,3 +131,15 @@ def test_a_deleted_working_directory(
     monkeypatch.chdir(gone)
     gone.rmdir()
     assert options("a") == 1
+
+
+def test_an_option_that_is_no_number_is_named(
+    beside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error names the variable to correct."""
+    assert number("a.b", 2.5) == 2.5
+    write(beside, {"a.b": 3})
+    assert number("a.b", 2.5) == 3
+    monkeypatch.setenv("TRACK_A_B", "soon")
+    with pytest.raises(BackendError, match=r"TRACK_A_B.* is 'soon': give a number"):
+        number("a.b", 2.5)

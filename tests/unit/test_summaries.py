@@ -7,7 +7,7 @@ import pytest
 import track
 from tests.property.test_folds import image
 from track.errors import QueryError
-from track.persistence import get_protocol, state
+from track.persistence import get_protocol
 from track.projections.stored import StoredObjects
 from track.structure import Project, Status, Trial, TrialGroup
 
@@ -16,7 +16,7 @@ from track.structure import Project, Status, Trial, TrialGroup
 def uri(request, tmp_path, monkeypatch):
     """A store of ten trials, with a cache of all but the last events."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 40)
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "40")
     protocol = get_protocol(request.param)
     protocol.new_project(Project(name="p"))
     protocol.new_trial_group(TrialGroup(_uid="g", name="group", project_id="p"))
@@ -33,7 +33,7 @@ def uri(request, tmp_path, monkeypatch):
         protocol.set_trial_status(trial, Status.Completed if number % 2 else Status.Broken)
         protocol.log_trial_finish(trial)
     protocol.close()
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 10**9)
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "inf")
     return request.param
 
 

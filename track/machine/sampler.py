@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from track.configuration import options
+from track.configuration import number
 from track.errors import TrackError
 from track.machine.sources import Source, find_sources, require_psutil
 
@@ -94,15 +94,7 @@ class Sampling:
 
     def start_if_asked(self) -> None:
         """Start to take samples if the option ``system.interval`` is set."""
-        interval = options("system.interval", "0")
-        try:
-            interval_s = float(interval)
-        except ValueError:
-            raise TrackError(
-                f"system.interval (TRACK_SYSTEM_INTERVAL) is {interval!r}: give seconds, or 0 for "
-                "no system metrics"
-            ) from None
-        if interval_s:
+        if interval_s := number("system.interval", 0):
             self.start(interval_s)
 
     def stop(self) -> None:

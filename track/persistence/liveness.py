@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from track.configuration import options
+from track.configuration import number, options
 from track.events.codec import stream_id
 from track.events.types import Heartbeat, ProcessDescribed
 from track.journals.producer import Producer
@@ -98,7 +98,7 @@ def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatu
     status = trial.status
     if status is None or not heartbeats or not is_running(status):
         return status
-    silent_since_s = time.time() - float(options("trial.lost_after", LOST_AFTER_S))
+    silent_since_s = time.time() - number("trial.lost_after", LOST_AFTER_S)
     recently = trial.metadata.get(LAST_CHANGE, 0.0) > silent_since_s
     for beat, at in heartbeats.items():
         alive = is_alive(ProcessId(*beat))

@@ -7,6 +7,7 @@ from functools import partial
 from itertools import count as count_up
 from weakref import ref
 
+from track.configuration import number
 from track.containers.points import Points, Unusable
 from track.containers.series import StepSeries
 from track.journals.journal import Journal
@@ -22,7 +23,7 @@ from track.projections.trials import stream_of
 logger = logging.getLogger(__name__)
 
 FEWEST_NEW_EVENTS = 4096
-"""Fewer events than this are replayed as fast as they are kept."""
+"""The default of the option ``cache.after``; fewer events are replayed as fast as they are kept."""
 
 MOST_NEW_EVENTS = 2**17
 """More events than this are not folded before they are kept: their values need not be in memory."""
@@ -44,6 +45,7 @@ class State:
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
+        self._fewest_new_events = number("cache.after", FEWEST_NEW_EVENTS)
         self.objects = Objects()
         self.stretches = Stretches()
         """Where the events of each stream are, up to the position of the objects."""
@@ -105,7 +107,7 @@ class State:
                 fold(self.objects, [batch])
                 if self._new_events() >= MOST_NEW_EVENTS:
                     self._save()
-            if self._new_events() >= FEWEST_NEW_EVENTS:
+            if self._new_events() >= self._fewest_new_events:
                 self._save()
         finally:
             self._is_folding = False

@@ -13,7 +13,7 @@ import pytest
 import track
 from tests.property.test_folds import dump
 from track.errors import StoreNotFound
-from track.persistence import get_protocol, state
+from track.persistence import get_protocol
 from track.projections.history import as_of
 from track.projections.stored import StoredObjects
 from track.structure import Project, Status, Trial
@@ -25,7 +25,7 @@ URIS = {"file:store.json": "store.json.journal", "lmdb:store.lmdb": "store.lmdb"
 def uri(request, tmp_path, monkeypatch):
     """A store of twenty trials, all of which are in its cache."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 1)
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "1")
     protocol = get_protocol(request.param)
     protocol.new_project(Project(name="p"))
     for number in range(20):

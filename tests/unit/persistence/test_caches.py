@@ -37,7 +37,7 @@ CACHES = {
 @pytest.fixture(autouse=True)
 def often(monkeypatch, tmp_path):
     """Snapshots are written for every new event, in a folder of this test's own."""
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 1)
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "1")
     monkeypatch.chdir(tmp_path)
 
 
@@ -124,7 +124,7 @@ def test_a_store_opens_with_its_cache(uri, path, replays):
 def test_what_came_after_the_cache_is_replayed(uri, path, replays, monkeypatch):
     """A cache is behind the journal as a rule; the rest is read."""
     trial = fill(uri)
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 10**6)
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "1000000")
     kept = path.read_bytes()
     protocol = get_protocol(uri)
     protocol.log_trial_metrics(trial, step=100, loss=0.5)
@@ -147,7 +147,7 @@ def test_a_store_without_a_cache_is_replayed(uri, path, replays):
 
 def test_a_few_events_are_not_worth_a_cache(uri, path, monkeypatch):
     """Small stores do without."""
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 4096)
+    monkeypatch.delenv("TRACK_CACHE_AFTER")
     fill(uri)
     assert not path.exists()
 
@@ -412,13 +412,13 @@ def test_a_list_of_trials_takes_a_handful_of_statements(kind, tmp_path, monkeypa
         protocol.new_trial(Trial(_hash=f"{number:064x}", project_id="p"))
     protocol.close()
     statements = []
-    run = Session._run
+    send = Session.send
 
     def noted(self, statement, values):
         statements.append(statement)
-        return run(self, statement, values)
+        return send(self, statement, values)
 
-    monkeypatch.setattr(Session, "_run", noted)
+    monkeypatch.setattr(Session, "send", noted)
     with track.open(uri) as reader:
         assert reader.summaries(limit=5).total == 31
         assert len(statements) <= 5

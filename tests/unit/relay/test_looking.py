@@ -15,7 +15,7 @@ from track.events.codec import stream_id
 from track.events.types import MetricsLogged, TrialRedacted
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
-from track.persistence import cache_series, get_protocol, state
+from track.persistence import cache_series, get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.projections.history import as_of
 from track.relay import remote_series, rows_codec, series_codec
@@ -103,7 +103,7 @@ def local_value(store, uid, step):
 @pytest.mark.parametrize("kept", [True, False])
 def test_series_of_a_server_are_those_of_the_store(tmp_path, monkeypatch, kept):
     """Columns, slices, steps, moments and samples, whether the server has a cache or not."""
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 1 if kept else 10**9)
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "1" if kept else "inf")
     monkeypatch.setattr(cache_series, "CHUNK", 64)
     monkeypatch.setattr(remote_series, "_FEW", 100)
     monkeypatch.setattr(series_codec, "MOST_SUMMARIES", 3)
@@ -310,7 +310,7 @@ def test_points_of_a_server_that_make_no_sense_are_refused():
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "lock"])
 def test_a_server_whose_cache_is_harmed_answers_as_ever(tmp_path, monkeypatch, harm):
     """It reads the journal in its place."""
-    monkeypatch.setattr(state, "FEWEST_NEW_EVENTS", 1)
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "1")
     monkeypatch.setattr(cache_series, "CHUNK", 64)
     store = f"file:{tmp_path / 'served.json'}"
     uid = filled(store, 1000)
