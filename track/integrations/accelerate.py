@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from track.integrations.packages import need
 from track.integrations.run import Run
 from track.logger import TrialLogger
+from track.media import Image, Table
 
 _tracking = need(
     "accelerate.tracking", names=("GeneralTracker", "on_main_process"), install="accelerate"
@@ -59,21 +61,27 @@ class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]
         step: int | None = None,
         **kwargs: Any,
     ) -> None:
-        """Keep a table as metadata."""
-        if dataframe is not None:
-            columns, data = list(dataframe.columns), dataframe.to_numpy().tolist()
-        self.run.metadata({table_name: {"columns": columns, "data": data, "step": step}})
+        """Log a table."""
+        self.run.start_once()
+        table = dataframe if dataframe is not None else data
+        names = None if dataframe is not None else columns
+        self.run.media(table_name, lambda: Table(table, names), step)
 
     @_on_main_process  # type: ignore[untyped-decorator]
     def log_images(self, values: Mapping[str, Any], step: int | None, **kwargs: Any) -> None:
-        """Say that images are not kept."""
-        for name in values:
-            self.run.miss(f"{name!r}: images are not kept; log_file keeps the file of one")
+        """Log pictures: a batch of them, or a list, under each name."""
+        self.run.start_once()
+        for name, images in values.items():
+            self.run.media(name, partial(_pictures, images), step)
 
     @_on_main_process  # type: ignore[untyped-decorator]
     def finish(self) -> None:
         if self.run.is_open:
             self.run.finish()
+
+
+def _pictures(images: Iterable[Any]) -> list[Image]:
+    return [Image(one) for one in images]
 
 
 if hasattr(_tracking, "register_tracker_class"):

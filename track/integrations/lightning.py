@@ -10,6 +10,7 @@ from typing import Any
 from track.integrations.packages import need
 from track.integrations.run import Run
 from track.logger import TrialLogger
+from track.media import Image, Table
 
 _loggers = need(
     "lightning.pytorch.loggers.logger",
@@ -96,6 +97,30 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
         if self._prefix:
             metrics = {f"{self._prefix}{name}": value for name, value in metrics.items()}
         self.run.log(metrics, step)
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]
+    def log_image(
+        self, key: str, images: list[Any], step: int | None = None, caption: Any = None
+    ) -> None:
+        """Log pictures, with a list of captions if they have any."""
+        self.run.start_once()
+        captions = caption or [None] * len(images)
+        pairs = [*zip(images, captions, strict=True)]
+        self.run.media(f"{self._prefix}{key}", lambda: [Image(*pair) for pair in pairs], step)
+
+    @_rank_zero_only  # type: ignore[untyped-decorator]
+    def log_table(
+        self,
+        key: str,
+        columns: list[str] | None = None,
+        data: Any = None,
+        dataframe: Any = None,
+        step: int | None = None,
+    ) -> None:
+        """Log a table: a data frame, or rows and the names of their columns."""
+        self.run.start_once()
+        table, names = (data, columns) if dataframe is None else (dataframe, None)
+        self.run.media(f"{self._prefix}{key}", lambda: Table(table, names), step)
 
     @_rank_zero_only  # type: ignore[untyped-decorator]
     def log_graph(self, model: Any, input_array: Any = None) -> None:

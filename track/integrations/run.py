@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
@@ -14,6 +14,7 @@ from track.errors import NotRecordedWarning, TrackError, warn
 from track.integrations.parameters import describe, shown, split
 from track.loggable import loggable
 from track.logger import TrialLogger
+from track.media_logger import media_among
 from track.persistence.deferred import anchored
 from track.structure import canonical
 from track.utils.forking import ForkSafeLock
@@ -221,12 +222,21 @@ class Run:
                     self.start()
 
     def log(self, values: Mapping[Any, Any], step: Any = None) -> None:
-        """Log metrics: all that can be logged."""
+        """Log metrics and media: all that can be logged."""
+        media, values = media_among(values)
+        if media:
+            with self.guest("media"):
+                self._usable().log_media(media, step)
         with self.guest("metrics"):
             found = loggable(values)
             self._refuse(found.refused)
             if found.taken:
                 self._usable().log(found.taken, step)
+
+    def media(self, name: str, make: Callable[[], Any], step: Any = None) -> None:
+        """Log the medium, or the list of media, that a function makes; what it refuses is told."""
+        with self.guest(repr(name)):
+            self._usable().log_media({name: make()}, step)
 
     def metadata(self, values: Mapping[Any, Any]) -> None:
         """Log metadata: what cannot be logged is described."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from track.integrations.packages import need
 from track.integrations.run import Run
+from track.media import Figure, Image, Medium
 
 _logger = need("stable_baselines3.common.logger", names=["KVWriter"], install="stable-baselines3")
 
@@ -34,7 +36,8 @@ class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of St
             if hasattr(value, "hparam_dict"):
                 self.run.configure(value.hparam_dict)
             elif type(value).__module__.startswith("stable_baselines3"):
-                self.run.miss(f"{name!r}: a {type(value).__name__.lower()} is not kept")
+                self.run.start_once()
+                self.run.media(name, partial(_medium_of, value), step)
             else:
                 values[name] = value
         self.run.start_once()
@@ -42,3 +45,12 @@ class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of St
 
     def close(self) -> None:
         self.run.finish()
+
+
+def _medium_of(value: Any) -> Medium:
+    """Return a figure or an image of Stable-Baselines3 as it can be logged."""
+    if hasattr(value, "figure"):
+        return Figure(value.figure)
+    if hasattr(value, "image"):
+        return Image(value.image, axes=value.dataformats)
+    raise TypeError(f"a {type(value).__name__.lower()} is not kept")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from track.integrations.run import Run
+from track.media import Audio, Figure, Histogram, Image, Text
+from track.media.medium import as_array
 
 
 class SummaryWriter:
@@ -25,8 +28,9 @@ class SummaryWriter:
 
     Notes
     -----
-    Scalars, their groups (as ``main_tag/key``), texts and hyperparameters are logged. What else can
-    be added (images, histograms, …) is not kept, which is said once for each kind.
+    Scalars, their groups (as ``main_tag/key``), hyperparameters, texts, images, figures, histograms
+    and sounds are logged. What else can be added (graphs, meshes, …) is not kept, which is said
+    once for each kind.
     """
 
     def __init__(  # noqa: PLR0917 - as it is called
@@ -75,7 +79,69 @@ class SummaryWriter:
         self, tag: str, text_string: str, global_step: Any = None, walltime: float | None = None
     ) -> None:
         """Log a text."""
-        self._log({tag: text_string}, global_step)
+        self._show(tag, lambda: Text(text_string), global_step)
+
+    def add_image(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: Any = None,
+        walltime: float | None = None,
+        dataformats: str = "CHW",
+    ) -> None:
+        """Log a picture whose axes are in the order of `dataformats`."""
+        self._show(tag, lambda: Image(img_tensor, axes=dataformats), global_step)
+
+    def add_images(
+        self,
+        tag: str,
+        img_tensor: Any,
+        global_step: Any = None,
+        walltime: float | None = None,
+        dataformats: str = "NCHW",
+    ) -> None:
+        """Log several pictures of one step."""
+        one = dataformats.replace("N", "")
+        self._show(tag, lambda: [Image(image, axes=one) for image in img_tensor], global_step)
+
+    def add_figure(
+        self,
+        tag: str,
+        figure: Any,
+        global_step: Any = None,
+        close: bool = True,
+        walltime: float | None = None,
+    ) -> None:
+        """Log a figure of matplotlib, or several, and close them."""
+        figures = figure if isinstance(figure, list) else [figure]
+        self._show(tag, lambda: [Figure(each) for each in figures], global_step)
+        if close and (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+            for each in figures:
+                pyplot.close(each)
+
+    def add_histogram(  # noqa: PLR0917 - as it is called
+        self,
+        tag: str,
+        values: Any,
+        global_step: Any = None,
+        bins: Any = "tensorflow",
+        walltime: float | None = None,
+        max_bins: int | None = None,
+    ) -> None:
+        """Log how values are distributed, in intervals of equal width."""
+        count = bins if isinstance(bins, int) else max_bins or 64
+        self._show(tag, lambda: Histogram(values, count), global_step)
+
+    def add_audio(
+        self,
+        tag: str,
+        snd_tensor: Any,
+        global_step: Any = None,
+        sample_rate: int = 44100,
+        walltime: float | None = None,
+    ) -> None:
+        """Log a sound of one channel, with values from -1 to 1."""
+        self._show(tag, lambda: Audio(as_array(snd_tensor).ravel(), sample_rate), global_step)
 
     def add_hparams(
         self,
@@ -93,13 +159,17 @@ class SummaryWriter:
         self.run.start_once()
         self.run.log(values, step)
 
+    def _show(self, tag: str, make: Callable[[], Any], step: Any) -> None:
+        self.run.start_once()
+        self.run.media(tag, make, step)
+
     def __getattr__(self, name: str) -> Callable[..., None]:
         if not name.startswith("add_"):
             raise AttributeError(f"SummaryWriter has no attribute {name!r}")
         kind = name.removeprefix("add_")
 
         def not_kept(*args: Any, **kwargs: Any) -> None:
-            self.run.miss(f"{kind}: only scalars, texts and hyperparameters are kept")
+            self.run.miss(f"{kind}: what is no scalar, text, picture or sound is not kept")
 
         return not_kept
 

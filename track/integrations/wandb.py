@@ -1,7 +1,7 @@
 """The calls of W&B that training scripts make: ``import track.integrations.wandb as wandb``.
 
-Values, configuration and files go to a trial; what is drawn or watched (images, gradients) is not
-kept, which is said once for each kind.
+Values, configuration, files, images, sounds, tables and histograms go to a trial. Videos and
+watched gradients are not kept, which is said once for each.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 
 from track.errors import TrackError
 from track.integrations.run import Run
-from track.integrations.wandb_data import Artifact, Histogram, Media, Table, plain_of
+from track.integrations.wandb_data import Artifact, Histogram, Media, Table, shown_of
+from track.media_logger import media_among
 
 run: WandbRun | None = None
 """The current run."""
@@ -163,11 +164,15 @@ class WandbRun:
         if step is not None:
             self.step = step
         self._run.start_once()
-        values = {name: plain_of(value, self._run.miss) for name, value in data.items()}
+        values: dict[str, Any] = {}
+        for name, value in data.items():
+            with self._run.guest(repr(name)):
+                values[name] = shown_of(value)
         self._seen.update(values)
         for at, part in self._by_step(values).items():
             self._run.log(part, at)
-        self.summary.seen({name: value for name, value in values.items() if value is not None})
+        _, numbers = media_among(values)
+        self.summary.seen({name: value for name, value in numbers.items() if value is not None})
         if commit or (commit is None and step is None):
             self.step += 1
 
@@ -355,19 +360,19 @@ class Settings(SimpleNamespace):
 
 
 class Image(Media):
-    """An image, which is not kept; its caption is."""
+    """A picture."""
 
 
 class Video(Media):
-    """A video, which is not kept; its caption is."""
+    """A video, which is not kept."""
 
 
 class Audio(Media):
-    """A sound, which is not kept; its caption is."""
+    """A sound, with its ``sample_rate`` if it is an array."""
 
 
 class Html(Media):
-    """A page, which is not kept; its caption is."""
+    """A page in HTML."""
 
 
 def __getattr__(name: str) -> Any:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
-_MAX_ROWS = 10_000
-"""Rows of a table that are kept; W&B keeps as many."""
+from track import media
+from track.media.histogram import MOST_BINS
 
 
 class Media:
@@ -25,6 +24,7 @@ class Media:
     def __init__(self, data: Any = None, caption: Any = None, **kwargs: Any) -> None:
         self.data = data
         self.caption = caption
+        self.options = kwargs
 
 
 class Table:
@@ -76,26 +76,7 @@ class Histogram:
     """
 
     def __init__(self, sequence: Any = None, np_histogram: Any = None, num_bins: int = 64) -> None:
-        if np_histogram is not None:
-            counts, edges = np_histogram
-            self.histogram, self.bins = list(counts), list(edges)
-        else:
-            flat = sequence.reshape(-1).tolist() if hasattr(sequence, "reshape") else [*sequence]
-            self.histogram, self.bins = _counted([float(value) for value in flat], num_bins)
-
-
-def _counted(values: list[float], count: int) -> tuple[list[int], list[float]]:
-    values = [value for value in values if value - value == 0]  # neither infinite nor no number
-    if not values:
-        return [], []
-    low, high = min(values), max(values)
-    if low == high:
-        low, high = low - 0.5, high + 0.5
-    edges = [low + (high - low) * index / count for index in range(count + 1)]
-    counts = [0] * count
-    for value in values:
-        counts[min(bisect_right(edges, value) - 1, count - 1)] += 1
-    return counts, edges
+        self.sequence, self.np_histogram, self.num_bins = sequence, np_histogram, num_bins
 
 
 class Artifact:
@@ -140,17 +121,34 @@ class Artifact:
         }
 
 
-def plain_of(value: Any, miss: Callable[[str], None]) -> Any:
-    """Return a value as it can be logged; what is not kept is told."""
-    if isinstance(value, Histogram):
-        return {"counts": value.histogram, "edges": value.bins}
-    if isinstance(value, Table):
-        if len(value.data) > _MAX_ROWS:
-            miss(f"rows of a table: only the first {_MAX_ROWS} are kept")
-        return {"columns": value.columns, "data": value.data[:_MAX_ROWS]}
-    if isinstance(value, Media):
-        miss(f"{type(value).__name__}: only its caption is kept")
-        return value.caption
+def shown_of(value: Any) -> Any:
+    """Return a value as it can be logged: as a medium, or a list of media, if it is to be seen.
+
+    Raises
+    ------
+    TypeError, EncodingError
+        it is not kept, or is not what it is said to be
+    """
     if isinstance(value, list) and value and isinstance(value[0], Media):
-        return [plain_of(one, miss) for one in value]
-    return value
+        return [_medium_of(one) for one in value]
+    return _medium_of(value)
+
+
+def _medium_of(value: Any) -> Any:
+    kind = type(value).__name__
+    if isinstance(value, Histogram):
+        if value.np_histogram is None:
+            return media.Histogram(value.sequence, min(value.num_bins, MOST_BINS))
+        counts, edges = ([*map(float, part)] for part in value.np_histogram)
+        return media.Histogram.counted(edges, counts)
+    if isinstance(value, Table):
+        return media.Table(value.data, value.columns)
+    if not isinstance(value, Media):
+        return value
+    if kind == "Image":
+        return media.Image(value.data, value.caption)
+    if kind == "Audio":
+        return media.Audio(value.data, value.options.get("sample_rate"), value.caption)
+    if kind == "Html":
+        return media.Html(value.data.read() if hasattr(value.data, "read") else str(value.data))
+    raise TypeError("it is not kept; log_artifact keeps a file")

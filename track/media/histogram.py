@@ -55,6 +55,33 @@ class Histogram(Medium):
         content = {"edges": edges, "counts": counts, **facts}
         super().__init__(json.dumps(content).encode(), "application/json", caption)
 
+    @classmethod
+    def counted(
+        cls, edges: Iterable[float], counts: Iterable[float], caption: str | None = None
+    ) -> Histogram:
+        """Return a histogram of values that somebody else counted.
+
+        Parameters
+        ----------
+        edges, counts
+            of the intervals, which may be of any width; there is one edge more than counts
+
+        Raises
+        ------
+        EncodingError
+            there are too many intervals, or too few edges
+        """
+        edges, counts = [*map(float, edges)], [*map(float, counts)]
+        if not 1 <= len(counts) == len(edges) - 1 <= MOST_BINS:
+            raise cls.refuse(
+                f"it has {len(counts)} counts and {len(edges)} edges; there are 1 to {MOST_BINS} "
+                "counts, and one more edge"
+            )
+        made = cls.__new__(cls)
+        content = {"edges": edges, "counts": counts, "nan": 0, "infinite": 0}
+        Medium.__init__(made, json.dumps(content).encode(), "application/json", caption)
+        return made
+
 
 def count(numbers: Iterable[float], bins: int) -> tuple[list[float], list[int]]:
     """Return the edges of intervals between the least and the largest number, and the counts.

@@ -41,6 +41,8 @@ class Image(Medium):
         JPEG, GIF, WebP, BMP or SVG file
     caption
         a line to be shown with it
+    axes
+        the order of the axes of an array, as ``CHW`` or ``HW``, where its shape does not tell
 
     Raises
     ------
@@ -52,7 +54,7 @@ class Image(Medium):
 
     __slots__ = ()
 
-    def __init__(self, image: Any, caption: str | None = None) -> None:
+    def __init__(self, image: Any, caption: str | None = None, axes: str | None = None) -> None:
         home = home_of(image)
         if isinstance(image, Image):
             super().__init__(image.data, image.mime, caption or image.caption, **image.facts)
@@ -63,13 +65,13 @@ class Image(Medium):
             data = _saved(image, "savefig", format="png")
         else:
             found = content_of(image)
-            data = self._drawn(image) if found is None else found
+            data = self._drawn(image, axes) if found is None else found
         mime = _type_of(data)
         if mime is None:
             raise self.refuse("these are no bytes of a PNG, JPEG, GIF, WebP, BMP or SVG file")
         super().__init__(data, mime, caption, **_size_of(data, mime))
 
-    def _drawn(self, image: Any) -> bytes:
+    def _drawn(self, image: Any, axes: str | None) -> bytes:
         """Return an array as a PNG.
 
         Raises
@@ -83,7 +85,10 @@ class Image(Medium):
                 f"a {type(image).__name__} is no image; give an array, an image of Pillow, a "
                 "figure, or the bytes or the path of a picture"
             )
-        array = _channels_last(array, is_torch=home_of(image) == "torch")
+        if axes is None:
+            array = _channels_last(array, is_torch=home_of(image) == "torch")
+        else:
+            array = self._ordered(array, axes)
         if array is None:
             shape = tuple(getattr(image, "shape", ()))
             raise self.refuse(
@@ -93,6 +98,11 @@ class Image(Medium):
         if max(array.shape) > _MOST_PIXELS:
             raise self.refuse(f"{max(array.shape)} pixels in a row are over {_MOST_PIXELS}")
         return _png(self._eight_bit(array))
+
+    def _ordered(self, array: Any, axes: str) -> Any:
+        if len(axes) != len(array.shape) or "".join(sorted(axes)) not in ("CHW", "HW"):
+            raise self.refuse(f"axes {axes!r} are not those of the shape {tuple(array.shape)}")
+        return _channels_last(array.transpose([axes.index(one) for one in "HWC" if one in axes]))
 
     def _eight_bit(self, array: Any) -> Any:
         kind = array.dtype.kind
@@ -130,7 +140,7 @@ class Figure(Image):
             super().__init__(figure, caption)
 
 
-def _channels_last(array: Any, *, is_torch: bool) -> Any:
+def _channels_last(array: Any, *, is_torch: bool = False) -> Any:
     """Return an array as one of (height, width, channels), None if it is no picture."""
     match array.shape:
         case (_, _):

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from tests.unit.integrations.courses import (
@@ -212,7 +213,9 @@ def test_accelerate(integration, trials):
     tracker.store_init_configuration({"lr": 0.1})
     tracker.log({"loss": 1}, step=0)
     tracker.log({"acc": 2})
-    with pytest.warns(NotRecordedWarning, match="images are not kept"):
+    tracker.log_images({"noise": np.zeros((2, 4, 4, 3))}, step=1)
+    tracker.log_table("table", columns=["a"], data=[[1]], step=1)
+    with pytest.warns(NotRecordedWarning, match="cannot log 'sample'"):
         tracker.log_images({"sample": object()}, step=1)
     assert tracker.tracker.uid
     with pytest.warns(NotRecordedWarning, match="1 x 'sample'"):
@@ -408,9 +411,13 @@ def test_stable_baselines3(integration, trials):
     writer = module.TrackWriter("file:r.json")
     parameters = SimpleNamespace(hparam_dict={"lr": 0.1}, metric_dict={})
     writer.write({"hparams": parameters}, {}, 0)
+    picture = type("Image", (), {"__module__": "stable_baselines3.common.logger"})()
+    picture.image, picture.dataformats = np.zeros((3, 4, 4)), "CHW"
     with pytest.warns(NotRecordedWarning, match="a video is not kept"):
         writer.write(
-            {"rollout/reward": 1.5, "secret": 1, "film": video()}, {"secret": ("track",)}, 2048
+            {"rollout/reward": 1.5, "secret": 1, "film": video(), "picture": picture},
+            {"secret": ("track",)},
+            2048,
         )
     with pytest.warns(NotRecordedWarning):
         writer.close()

@@ -1,14 +1,20 @@
 """The shapes of TensorBoard's writer and of W&B's module: scripts run with one import changed."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image as Pillow
 
+import track
+from track import TrackClient
 from track.errors import NotRecordedWarning, TrackError
 from track.integrations.tensorboard import SummaryWriter
+from track.media import Image
+from track.reader import Reader
 from track.structure import Status
 
 # TensorBoard
@@ -28,11 +34,39 @@ def test_a_writer_of_scalars(trials):
     (trial,) = trials()
     assert trial.metrics == {
         "hparam/acc": [0.5], "loss/train": {3: 0.5, 1: 0.25}, "loss/valid": {1: 2},
-        "loss/test": {1: 3}, "note": {0: "hello"},
+        "loss/test": {1: 3},
     }  # fmt: skip
     assert (trial.name, trial.project_id, trial.parameters) == ("first-a", "p", {"lr": 0.1})
     assert (trial.metadata["late"], trial.status) == (1, Status.Completed)
     assert not Path("runs").exists()
+
+
+def test_a_writer_shows_pictures_and_sounds():
+    """Whatever the order of the axes is."""
+    array = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+
+    class Plot:
+        def savefig(self, file, **options):
+            Pillow.fromarray(array).save(file, **options)
+
+    client = TrackClient("memory:")
+    with SummaryWriter(to=client) as writer:
+        writer.add_image("hwc", array, 1, dataformats="HWC")
+        writer.add_image("chw", array.transpose(2, 0, 1), 1)
+        writer.add_images("batch", np.stack([array, array]), 1, dataformats="NHWC")
+        writer.add_figure("figure", [Plot(), Plot()], 1)
+        writer.add_histogram("weights", np.arange(10.0), 1, bins="auto")
+        writer.add_audio("beep", np.zeros((1, 100)), 1, sample_rate=8000)
+        writer.add_text("note", "hello", 0)
+    store = Reader(client.protocol)
+    found = store.media(store.trials()[0].uid)
+    assert [(one.name, one.kind, one.place) for one in found] == [
+        ("hwc", "image", 0), ("chw", "image", 0), ("batch", "image", 0), ("batch", "image", 1),
+        ("figure", "figure", 0), ("figure", "figure", 1), ("weights", "histogram", 0),
+        ("beep", "audio", 0), ("note", "text", 0),
+    ]  # fmt: skip
+    expected = Image(array).data
+    assert [store.content_of(one) for one in found[:4]] == [expected] * 4
 
 
 def test_what_a_writer_does_not_keep():
@@ -40,14 +74,14 @@ def test_what_a_writer_does_not_keep():
     writer = SummaryWriter(to="memory:")
     with pytest.warns(NotRecordedWarning) as told:
         for step in range(3):
-            writer.add_image("image", np.zeros((3, 2, 2)), step)
-            writer.add_histogram("weights", np.zeros(3), step, bins="auto")
+            writer.add_graph(object())
+            writer.add_image("image", np.full((3, 2, 2), 7.0), step)
     assert [str(one.message).partition(":")[0] for one in told] == [
-        "cannot log image", "cannot log histogram",
+        "cannot log graph", "cannot log 'image'",
     ]  # fmt: skip
     with pytest.raises(AttributeError, match="no_such_method"):
         writer.no_such_method()
-    with pytest.warns(NotRecordedWarning, match="3 x image"):
+    with pytest.warns(NotRecordedWarning, match="3 x graph"):
         writer.close()
 
 
@@ -137,10 +171,10 @@ def test_histograms_tables_and_artifacts(wandb, trials):
             "frame": wandb.Table(dataframe=pd.DataFrame({"a": [1]})),
         }
     )
-    assert wandb.Histogram([3, 3], num_bins=1).bins == [2.5, 3.5]
-    assert wandb.Histogram([]).bins == []
-    with pytest.warns(NotRecordedWarning, match="Image: only its caption is kept"):
-        wandb.log({"image": [wandb.Image(np.zeros((2, 2)), caption="zero")]})
+    wandb.log({"image": [wandb.Image(np.zeros((2, 2)), caption="zero")], "loss": 1.0})
+    wandb.log({"page": wandb.Html("<b>"), "beep": wandb.Audio(np.zeros(9), sample_rate=8000)})
+    with pytest.warns(NotRecordedWarning, match="'film'.*not kept"):
+        wandb.log({"film": wandb.Video("film.mp4"), "acc": 0.5})
     artifact = wandb.Artifact("set", type="dataset", metadata={"rows": 1})
     artifact.add_dir("data")
     artifact.add_file("b.txt")
@@ -154,11 +188,17 @@ def test_histograms_tables_and_artifacts(wandb, trials):
     with pytest.warns(NotRecordedWarning, match="went on without"):
         wandb.finish()
     (trial,) = trials()
-    assert trial.metrics["h/counts"] == {0: [1, 2]}
-    assert trial.metrics["given/edges"] == {0: [0, 1]}
-    assert trial.metrics["t/data"] == {0: [[1, "a", 2.0]]}
-    assert trial.metrics["frame/columns"] == {0: ["a"]}
-    assert trial.metrics["image"] == {1: ["zero"]}
+    assert trial.metrics == {"loss": {1: 1.0}, "acc": {3: 0.5}}
+    with track.open("file:r.json") as store:
+        found = {one.name: (one, store.content_of(one)) for one in store.media(trial.uid)}
+    assert {name: one.step for name, (one, _) in found.items()} == {
+        "h": 0, "given": 0, "t": 0, "frame": 0, "image": 1, "page": 2, "beep": 2,
+    }  # fmt: skip
+    assert json.loads(found["h"][1])["counts"] == [1, 2]
+    assert json.loads(found["given"][1])["edges"] == [0, 1]
+    assert json.loads(found["t"][1])["rows"] == [[1, "a", 2.0]]
+    assert json.loads(found["frame"][1])["columns"] == ["a"]
+    assert found["image"][0].caption == "zero"
     assert trial.metadata["artifact:set"]["files"] == ["data/a.txt", "b.txt"]
     assert {"file:data/a.txt", "file:b.txt", "artifact:alone"} <= set(trial.metadata)
 

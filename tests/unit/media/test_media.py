@@ -78,6 +78,16 @@ def test_the_channels_of_a_tensor_come_first():
     assert (pixels(Image(Tensor(array))) == array.transpose(1, 2, 0)).all()
 
 
+@pytest.mark.parametrize("axes", ["HWC", "CHW", "WHC", "CWH"])
+def test_the_order_of_the_axes_can_be_given(axes):
+    """For shapes that could be read in more than one way."""
+    array = RNG.integers(0, 256, (3, 4, 3), np.uint8)
+    given = array.transpose([("HWC").index(axis) for axis in axes])
+    assert (pixels(Image(given, axes=axes)) == array).all()
+    with pytest.raises(EncodingError, match="are not those of the shape"):
+        Image(given, axes="HW")
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [
