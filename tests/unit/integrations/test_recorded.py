@@ -414,11 +414,8 @@ def test_stable_baselines3(integration, trials):
     picture = type("Image", (), {"__module__": "stable_baselines3.common.logger"})()
     picture.image, picture.dataformats = np.zeros((3, 4, 4)), "CHW"
     with pytest.warns(NotRecordedWarning, match="a video is not kept"):
-        writer.write(
-            {"rollout/reward": 1.5, "secret": 1, "film": video(), "picture": picture},
-            {"secret": ("track",)},
-            2048,
-        )
+        values = {"rollout/reward": 1.5, "secret": 1, "film": video(), "picture": picture}
+        writer.write(values, {"secret": ("track",)}, 2048)
     with pytest.warns(NotRecordedWarning):
         writer.close()
     (trial,) = trials()
