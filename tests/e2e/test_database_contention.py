@@ -17,7 +17,6 @@ from track.errors import ConcurrentWrite
 from track.events.codec import stream_id
 from track.events.types import MetricsLogged, StatusChanged
 from track.journals.producer import Producer
-from track.journals.sql import journal as journal_sql
 from track.journals.sql import session as sql_session
 from track.structure import Project, Status, Trial
 
@@ -232,11 +231,11 @@ def test_a_client_stopped_in_a_section_loses_it(uri, start, others_decide):
     assert changes_in(uri) == ["Running" if others_decide else "Suspended"]
 
 
-def test_a_client_stopped_in_its_turn_is_passed_by(uri, start, monkeypatch):
+def test_a_client_stopped_in_its_turn_is_passed_by(uri, start):
     """Whoever is sent to wait behind it appends without a turn, after a while."""
     stopped = stop(start, stop_in_a_turn, uri)
-    monkeypatch.setattr(journal_sql, "_TURN_S", 0.1)
     store = open_store(uri)
+    store.journal.journal.turn_s = 0.1
     store.journal.journal._turns = 3
     for step in range(4):
         store.log_trial_metrics(TRIAL, step=step, loss=0.5)

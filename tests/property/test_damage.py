@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from tests.strategies import appends
 from track.events.record import MAGIC, OVERHEAD, frame, frame_group
 from track.events.scan import scan
-from track.journals import file as journal_file
 from track.journals.file import FileJournal
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
@@ -69,9 +68,10 @@ def read_scan(data):
     return Reading(list(zip(result.ends, result.payloads, strict=True)), joined(result.damage))
 
 
-def read_file(path, data):
+def read_file(path, data, window=2**20):
     path.write_bytes(data)
     journal = FileJournal(path, "process")
+    journal.window = window
     try:
         events = [event for batch in journal.read_batches() for event in zip(*batch, strict=True)]
         return Reading(events, joined(journal.damage))
@@ -111,13 +111,12 @@ def small(request):
 
 
 @pytest.fixture(params=["scan", "file", "file in small windows"])
-def read(request, tmp_path, monkeypatch):
+def read(request, tmp_path):
     """Return a function from bytes to what is read of them."""
     if request.param == "scan":
         return read_scan
-    if request.param == "file in small windows":
-        monkeypatch.setattr(journal_file, "_WINDOW", 64)
-    return lambda data: read_file(tmp_path / "journal", data)
+    window = 64 if request.param == "file in small windows" else 2**20
+    return lambda data: read_file(tmp_path / "journal", data, window)
 
 
 # One accident, exactly
@@ -328,9 +327,7 @@ def test_torn_pieces_never_cost_a_sound_record(case):
 def test_windows_do_not_show(tmp_path_factory, case, window):
     """Reading in pieces gives the events and the damage of one look at all of it."""
     data = case[1] + frame(b"end")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(journal_file, "_WINDOW", window)
-        pieces = read_file(tmp_path_factory.getbasetemp() / "windows.journal", data)
+    pieces = read_file(tmp_path_factory.getbasetemp() / "windows.journal", data, window)
     whole = read_scan(data)
     assert pieces.events == whole.events
     assert covered(pieces.damage) == covered(whole.damage)

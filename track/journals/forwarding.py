@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
+from typing import NamedTuple
 from weakref import WeakSet, finalize
 
 from track.errors import (
@@ -41,20 +42,30 @@ from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
 
-_PAUSE_S = 0.1
-"""The time between looks at the spool, whose events are sent together."""
+_LEAST_BATCH_BYTES = 2**17
 
-_LONGEST_PAUSE_S = 10.0
-"""The longest time between attempts to reach the remote journal."""
 
-_LOOK_AROUND_S = 10.0
-"""The time between searches for spools of dead processes."""
+class Pace(NamedTuple):
+    """How often and how much a forwarder sends."""
 
-_LEAST_BATCH_BYTES, _SLOW_S = 2**17, 0.25
-"""Batches that take longer than this may grow beyond the smallest size."""
+    pause_s: float = 0.1
+    """The time between looks at the spool, whose events are sent together."""
+    longest_pause_s: float = 10.0
+    """The longest time between attempts to reach the remote journal."""
+    look_around_s: float = 10.0
+    """The time between searches for spools of dead processes."""
+    slow_s: float = 0.25
+    """Batches that take longer than this may grow beyond the smallest size."""
+    share: float = 0.02
+    """The part of a processor that the thread may use, since the program has other work."""
 
-_SHARE = 0.02
-"""The part of a processor that the thread may use, since the program has other work."""
+    def pause_after(self, failures: int) -> float:
+        """Return the time to wait in seconds after a number of failures in a row."""
+        # Limit the exponent, which would overflow after some hours.
+        return min(self.longest_pause_s, self.pause_s * 2.0 ** min(failures, 32))
+
+
+DEFAULT_PACE = Pace()
 
 
 class Forwarder:
@@ -68,13 +79,18 @@ class Forwarder:
         the remote journal
     timeout_s
         the time to wait for another thread that is sending
+    pace
+        how often and how much to send
     """
 
-    def __init__(self, spool: Spool, far: Journal, timeout_s: float) -> None:
+    def __init__(
+        self, spool: Spool, far: Journal, timeout_s: float, pace: Pace = DEFAULT_PACE
+    ) -> None:
         self.spool = spool
         self.far = far
         self.thread: threading.Thread | None = None
         self._timeout_s = timeout_s
+        self.pace = pace
         self._chance = random.SystemRandom()  # independent of the user's random seed
         self._batch_bytes = _LEAST_BATCH_BYTES
         self._in_step = True
@@ -157,7 +173,7 @@ class Forwarder:
         self.spool.forget()
         self._in_step = True
         # Large batches make others wait, but small ones are inefficient on a slow journal.
-        slow = time.monotonic() - began > _SLOW_S
+        slow = time.monotonic() - began > self.pace.slow_s
         size = self._batch_bytes * 2 if slow else self._batch_bytes // 2
         self._batch_bytes = min(max(size, _LEAST_BATCH_BYTES), BATCH_BYTES)
         return True
@@ -173,7 +189,7 @@ class Forwarder:
         JournalUnreachable
             the remote journal does not answer; nothing is lost
         """
-        self._look_around_at = time.monotonic() + _LOOK_AROUND_S
+        self._look_around_at = time.monotonic() + self.pace.look_around_s
         sent, problems = 0, list[str]()
         for spool in Spool.left_behind(self.spool.folder):
             sent += self._send_all_of(spool, problems)
@@ -209,7 +225,7 @@ class Forwarder:
                 self.thread = thread
 
     def _run(self) -> None:
-        pause_s, failures = _PAUSE_S, 0
+        pace, pause_s, failures = self.pace, self.pace.pause_s, 0
         while not self._ending.wait(pause_s):
             used_s = time.thread_time()
             try:
@@ -223,7 +239,7 @@ class Forwarder:
                 failures += 1
                 if failures == 1:
                     logger.warning("%s. %s", error, self._kept())
-                pause_s = pause_after(failures) * self._chance.uniform(0.5, 1)
+                pause_s = pace.pause_after(failures) * self._chance.uniform(0.5, 1)
             else:
                 if failures:
                     logger.warning(
@@ -231,7 +247,7 @@ class Forwarder:
                     )
                     failures = 0
                 used_s = time.thread_time() - used_s
-                pause_s = used_s * (1 / _SHARE - 1) if sent else _PAUSE_S
+                pause_s = used_s * (1 / pace.share - 1) if sent else pace.pause_s
         if self._orphaned:
             _finish_all([self._finish])
 
@@ -285,13 +301,6 @@ class Forwarder:
             self.far.close()
 
 
-def pause_after(failures: int) -> float:
-    """Return the time to wait in seconds after a number of failures in a row."""
-    # Limit the exponent, which would overflow after some hours.
-    doublings = min(failures, 32)
-    return min(_LONGEST_PAUSE_S, _PAUSE_S * 2.0**doublings)
-
-
 _forwarders: WeakSet[Forwarder] = WeakSet()
 
 
@@ -332,12 +341,16 @@ class ForwardingJournal(LayeredJournal):
         keeps events until the remote journal has them
     timeout_s
         the time to wait for another thread that is sending
+    pace
+        how often and how much to send
     """
 
-    def __init__(self, far: Journal, spool: Spool, timeout_s: float) -> None:
+    def __init__(
+        self, far: Journal, spool: Spool, timeout_s: float, pace: Pace = DEFAULT_PACE
+    ) -> None:
         super().__init__(far)
         self._spool = spool
-        self._forwarder = Forwarder(spool, far, timeout_s)
+        self._forwarder = Forwarder(spool, far, timeout_s, pace)
         if spool.durability == "interval":
             self.sync_due_ns = 0
         finalize(self, self._forwarder.abandon).atexit = False

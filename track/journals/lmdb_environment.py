@@ -23,10 +23,12 @@ from track.journals.file_lock import LockedFile, abandoned, closed
 from track.utils.files import flock_within, is_at
 from track.utils.forking import pause_for_forks
 
-_SMALLEST_MAP = 2**26
+_SMALLEST_MAP = 2**20
 """The initial map in bytes of address space, not of disk; it is doubled when full."""
 
-_MAP_UNIT = 2**20
+_MAP_UNIT = 2**16
+"""A multiple of the size of pages on every system."""
+
 _MAX_READERS = 1024
 _NO_FD = -1
 

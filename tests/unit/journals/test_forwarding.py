@@ -15,25 +15,19 @@ import pytest
 from tests.flaky import FlakyJournal
 from track.errors import JournalClosed, JournalUnreachable
 from track.events.types import MetricsLogged, TrialStarted
-from track.journals import forwarding as forward
-from track.journals.forwarding import ExclusiveForwardingJournal
+from track.journals.forwarding import ExclusiveForwardingJournal, Pace
 from track.journals.producer import Producer
 from track.journals.spool import Spool
 
 ROOT = Path(__file__).resolve().parents[3]
 
+QUICK = Pace(pause_s=0.001, longest_pause_s=0.01, share=1.0)
+"""What is done now and then is done at once."""
+
 
 @pytest.fixture
 def folder(tmp_path):
     return tmp_path / "spool"
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    """What is done now and then is done at once."""
-    monkeypatch.setattr(forward, "_PAUSE_S", 0.001)
-    monkeypatch.setattr(forward, "_LONGEST_PAUSE_S", 0.01)
-    monkeypatch.setattr(forward, "_SHARE", 1.0)
 
 
 @pytest.fixture
@@ -43,7 +37,7 @@ def far():
 
 @pytest.fixture
 def journal(far, folder):
-    opened = ExclusiveForwardingJournal(far, Spool(str(folder)), 30)
+    opened = ExclusiveForwardingJournal(far, Spool(str(folder)), 30, QUICK)
     yield opened
     far.away = False
     far.blocked.set()
@@ -164,7 +158,7 @@ def test_who_needs_an_answer_is_told_where_everything_is(journal, far, folder):
 
 def test_a_thread_that_hangs_is_not_waited_for_without_end(far, folder):
     """Who needs an answer gives up after the timeout."""
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 0.05)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 0.05, QUICK)
     far.blocked.clear()
     log(journal)
     wait_until(journal._forwarder._sending.locked)
@@ -192,13 +186,15 @@ def test_closing_sends_what_is_left_and_leaves_nothing_behind(journal, far, fold
 
 def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
     """The error says where it is; the next client sends it before anything else."""
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30, QUICK)
     far.away = True
     log(journal)
     with pytest.raises(JournalUnreachable, match=str(folder)):
         journal.close()
     far.away = False
-    following = ExclusiveForwardingJournal(FlakyJournal(far._payloads), Spool(str(folder)), 30)
+    following = ExclusiveForwardingJournal(
+        FlakyJournal(far._payloads), Spool(str(folder)), 30, QUICK
+    )
     assert [recorded.event.step for recorded in following.read()] == [0, 1, 2]
     following.close()
     assert list(folder.iterdir()) == []
@@ -206,7 +202,7 @@ def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
 
 def test_a_journal_that_nobody_has_any_more_is_sent(far, folder):
     """Programs that never close anything lose nothing, and keep no threads."""
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30, QUICK)
     far.blocked.clear()
     log(journal)
     thread = journal._forwarder.thread
@@ -256,26 +252,26 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_thread(journal, far, c
     assert "surprise" in caplog.text
 
 
-def test_batches_grow_where_the_journal_is_slow(journal, far, monkeypatch):
+def test_batches_grow_where_the_journal_is_slow(journal, far):
     """And shrink again where it is not."""
     sender = journal._forwarder
     journal._spool.on_begin = None
     least = sender._batch_bytes
-    monkeypatch.setattr(forward, "_SLOW_S", -1.0)
+    sender.pace = QUICK._replace(slow_s=-1.0)
     for _ in range(3):
         log(journal, 1)
         journal.drain()
     assert sender._batch_bytes == least * 8
-    monkeypatch.setattr(forward, "_SLOW_S", 1e9)
+    sender.pace = QUICK._replace(slow_s=1e9)
     for _ in range(5):
         log(journal, 1)
         journal.drain()
     assert sender._batch_bytes == least
 
 
-def test_what_others_left_is_looked_for_again_and_again(journal, far, folder, monkeypatch):
+def test_what_others_left_is_looked_for_again_and_again(journal, far, folder):
     """A child that was terminated leaves its spool to a parent that lives on."""
-    monkeypatch.setattr(forward, "_LOOK_AROUND_S", 0.0)
+    journal._forwarder.pace = QUICK._replace(look_around_s=0.0)
     journal.drain()
     elsewhere = FlakyJournal()
     log(elsewhere, 8)
@@ -306,7 +302,7 @@ def test_what_cannot_be_sent_of_others_is_in_nobodys_way(journal, far, folder, t
 
 def test_pauses_have_an_end_however_long_an_outage_is():
     """Days, at ten seconds each, are more than a power of two can hold."""
-    assert [forward.pause_after(failures) for failures in (1, 2, 10_000)] == [0.002, 0.004, 0.01]
+    assert [QUICK.pause_after(failures) for failures in (1, 2, 10_000)] == [0.002, 0.004, 0.01]
 
 
 PROGRAM = """
@@ -363,7 +359,7 @@ def test_durability_is_that_of_the_spool(far, folder, monkeypatch, durability, s
     """What is acknowledged is synced here as often as a journal in a file is."""
     synced = []
     monkeypatch.setattr(Spool, "sync", lambda _: synced.append(1))
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder), durability), 30)
+    journal = ExclusiveForwardingJournal(far, Spool(str(folder), durability), 30, QUICK)
     journal._spool.on_begin = None
     log(journal, 10)
     assert len(synced) == syncs

@@ -37,13 +37,6 @@ def journal(path):
     opened.close()
 
 
-@pytest.fixture
-def small_maps(monkeypatch):
-    """Maps begin so small that nearly everything is too large for them."""
-    monkeypatch.setattr(lmdb_environment, "_SMALLEST_MAP", 2**16)
-    monkeypatch.setattr(lmdb_environment, "_MAP_UNIT", 2**14)
-
-
 def payloads_of(journal, after=0):
     return [payload for _, batch in journal.read_batches(after) for payload in batch]
 
@@ -51,8 +44,6 @@ def payloads_of(journal, after=0):
 PROGRAM = """
 import os, sys, time
 sys.path.insert(0, {root!r})
-from track.journals import lmdb_environment
-lmdb_environment._SMALLEST_MAP, lmdb_environment._MAP_UNIT = 2**16, 2**14
 from track.journals.lmdb import LMDBJournal
 from track.journals.producer import Producer
 from track.events.types import MetricsLogged
@@ -64,7 +55,7 @@ producer = Producer(journal)
 
 @pytest.fixture
 def start(path):
-    """Start programs that have the journal open, with small maps."""
+    """Start programs that have the journal open."""
     started = []
 
     def start_one(body):
@@ -84,16 +75,16 @@ def start(path):
 # The map
 
 
-def test_a_map_that_is_full_is_made_larger(path, small_maps):
+def test_a_map_that_is_full_is_made_larger(path):
     """What does not fit is appended all the same, whole, and nothing before it is lost."""
     journal = LMDBJournal(path, "process")
     journal.append([b"first"])
-    journal.append([bytes(100_000), bytes(300_000)])
+    journal.append([bytes(1_000_000), bytes(3_000_000)])
     for number in range(100):
-        journal.append([b"%d" % number * 1000])
+        journal.append([b"%d" % number * 20_000])
     found = payloads_of(journal)
-    assert found[:3] == [b"first", bytes(100_000), bytes(300_000)]
-    assert found[3:] == [b"%d" % number * 1000 for number in range(100)]
+    assert found[:3] == [b"first", bytes(1_000_000), bytes(3_000_000)]
+    assert found[3:] == [b"%d" % number * 20_000 for number in range(100)]
     journal.close()
 
 

@@ -14,7 +14,6 @@ import pytest
 from track.errors import JournalAbandoned, LockTimeout, NewerFormat
 from track.events.record import frame, frame_group
 from track.events.scan import Damage
-from track.journals import file as journal_file
 from track.journals.file import FileJournal
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
@@ -180,13 +179,13 @@ def test_an_unsettled_tail_is_not_told(path, caplog):
 
 
 @pytest.mark.parametrize("window", [64, 100, 4096])
-def test_records_and_groups_larger_than_the_window_are_read(path, monkeypatch, window):
+def test_records_and_groups_larger_than_the_window_are_read(path, window):
     """However little is read at a time, everything is found at its position."""
-    monkeypatch.setattr(journal_file, "_WINDOW", window)
     batches = [[b"a"], [b"x" * 5000], [b"b", b"y" * 300, b"c" * 70], [b"d"] * 30, [b"e"]]
     data = b"".join(frame_group(batch) for batch in batches)
     path.write_bytes(data)
     journal = FileJournal(path, "process")
+    journal.window = window
     expected = [payload for batch in batches for payload in batch]
     assert payloads_of(journal) == expected
     assert journal.head() == len(data)
@@ -196,11 +195,11 @@ def test_records_and_groups_larger_than_the_window_are_read(path, monkeypatch, w
     journal.close()
 
 
-def test_damage_larger_than_the_window_is_passed(path, monkeypatch):
+def test_damage_larger_than_the_window_is_passed(path):
     """Garbage of many windows is skipped and reported whole, and what follows it is read."""
-    monkeypatch.setattr(journal_file, "_WINDOW", 64)
     path.write_bytes(frame(b"a") + b"\xc1T" * 500 + frame(b"b"))
     journal = FileJournal(path, "process")
+    journal.window = 64
     assert payloads_of(journal) == [b"a", b"b"]
     assert journal.damage[0].start == 21
     assert journal.damage[-1].end == 1021

@@ -27,7 +27,6 @@ from track.events.codec import MAX_PAYLOAD, Encoder
 from track.events.record import MAX_GROUP
 from track.events.types import MetricsLogged, TrialStarted
 from track.journals.producer import Producer
-from track.journals.sql import journal as journal_sql
 from track.journals.sql import rewrite
 from track.journals.sql import schema as sql_schema
 from track.journals.sql.journal import SQLJournal
@@ -348,10 +347,10 @@ def test_a_section_whose_lock_was_lost_ends_if_somebody_else_decided(open_journa
     assert journal.head() == 2
 
 
-def test_whoever_sleeps_in_a_turn_is_passed(open_journal, monkeypatch):
+def test_whoever_sleeps_in_a_turn_is_passed(open_journal):
     """The queue of those who append is a courtesy, not a condition."""
-    monkeypatch.setattr(journal_sql, "_TURN_S", 0.1)
     sleeper, journal = open_journal(), open_journal()
+    journal.turn_s = 0.1
     with sleeper._turn():
         journal._turns = 5
         journal.append(events(1, 1, 1))

@@ -66,9 +66,6 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.5
 _TURNS = 16
 """The number of appends that take turns after a conflict."""
 
-_TURN_S = 10.0
-"""The time to wait for a turn; a longer holder must have been stopped."""
-
 _ADVANCE = b"""
     WITH head AS (
         UPDATE logs SET head = head + %(size)s WHERE log = %(log)s RETURNING head - %(size)s AS head
@@ -131,6 +128,8 @@ class SQLJournal(ExclusiveJournal):
         """The session whose transaction holds the section."""
         self._decided = 0
         """The number of decisions when this section was entered, and those made in it."""
+        self.turn_s = 10.0
+        """The time to wait for a turn to append; a longer holder must have been stopped."""
         self._turns = 0
         """The number of further appends that take turns."""
         self._chance = random.SystemRandom()  # independent of the user's random seed
@@ -241,7 +240,7 @@ class SQLJournal(ExclusiveJournal):
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Wait for a turn to append, unless another client is stopped in its turn."""
-        take_lock = partial(self._take_lock, APPEND, _TURN_S)
+        take_lock = partial(self._take_lock, APPEND, self.turn_s)
         session = self._persist(take_lock, reason="another client appends")
         try:
             yield
