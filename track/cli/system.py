@@ -52,8 +52,9 @@ def system_verb(*, trial: str, store: str | None, at: str | None, as_json: bool)
     for metrics in found:
         times = metrics.times
         rank = "" if metrics.rank is None else f" rank {metrics.rank}"
+        samples = "1 sample" if len(times) == 1 else f"{len(times)} samples"
         when = f"{clock(times[0])} to {clock(times[-1])}"
-        click.echo(f"{metrics.host} pid {metrics.pid}{rank}: {len(times)} samples, {when}")
+        click.echo(f"{metrics.host} pid {metrics.pid}{rank}: {samples}, {when}")
         print_table(_COLUMNS, _rows(metrics), UNCUT, is_lined=False)
 
 

@@ -32,7 +32,7 @@ def test_each_process_has_a_table(track, sampled):
     assert said[1] == ["measured", "over time", "mean", "most", "last"]
     assert said[2] == ["host.load_1m", "▁█", "1", "1.5", "1.5"]
     assert said[3] == ["process.memory_bytes", "▁█", "2.5 GB", "3.75 GB", "3.75 GB"]
-    assert "rank 1: 1 samples" in said[4][0]
+    assert "rank 1: 1 sample," in said[4][0]
     assert said[6] == ["gpu.0.percent", "▅", "97 %", "97 %", "97 %"]
 
 
