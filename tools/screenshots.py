@@ -29,11 +29,47 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 SIZE = {"width": 1280, "height": 760}
+TALL = {"width": 1280, "height": 1080}
+"""Of the view of one trial, which has media below its curves."""
+
 COLOURS = 96
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 SWEEP = [(lr, seed) for lr in ("0.4", "0.1", "0.02") for seed in ("0", "1", "2")]
 """Learning rates and seeds of the models."""
+
+PICTURED = """
+from sklearn.datasets import load_digits
+from sklearn.metrics import confusion_matrix
+from sklearn.neural_network import MLPClassifier
+from track import TrackClient
+from track.media import Histogram, Image
+
+images, labels = load_digits(return_X_y=True)
+images, batch = images / 16, 128
+model = MLPClassifier((64,), solver="sgd", learning_rate_init=0.1, random_state=0)
+client = TrackClient("file:digits.json")
+client.set_project(name="digits")
+client.set_group(name="one-hidden-layer")
+parameters = {"epochs": 24, "batch_size": batch, "lr": 0.1, "seed": 3}
+with client.new_trial(name="mlp-pictured", parameters=parameters) as trial:
+    trial.log_system_metrics(interval=0.2)
+    for epoch in range(24):
+        for start in range(0, 1400, batch):
+            some = slice(start, min(start + batch, 1400))
+            model.partial_fit(images[some], labels[some], classes=range(10))
+        weights = model.coefs_[0].T.reshape(8, 8, 8, 8).transpose(0, 2, 1, 3).reshape(64, 64)
+        grey = (weights - weights.min()) / (weights.max() - weights.min())
+        picture = Image(grey.repeat(4, 0).repeat(4, 1), caption="a square for each hidden unit")
+        accuracy = model.score(images[1400:], labels[1400:])
+        trial.log_metrics(step=epoch, loss=model.loss_, valid_accuracy=accuracy)
+        trial.log({"weights": picture, "weights/all": Histogram(weights)}, epoch)
+    wrong = confusion_matrix(labels[1400:], model.predict(images[1400:]))
+    columns = {str(digit): [*map(int, wrong[:, digit])] for digit in range(10)}
+    trial.log_table("confusion", {"is": [*range(10)]} | columns)
+client.close()
+"""
+"""A model whose trial has media, and samples of its machine."""
 
 
 def environment() -> dict[str, str]:
@@ -45,6 +81,7 @@ def train(folder: str) -> subprocess.Popen[bytes]:
     """Train all models, and return the process of one more, which goes on."""
     script = [sys.executable, str(ROOT / "examples" / "digits.py")]
     quiet: dict[str, Any] = {"cwd": folder, "env": environment(), "stdout": subprocess.DEVNULL}
+    subprocess.run([sys.executable, "-c", PICTURED], check=True, **quiet)
     for lr, seed in SWEEP:
         subprocess.run([*script, "--epochs", "12", "--lr", lr, "--seed", seed], check=True, **quiet)
     return subprocess.Popen([*script, "--epochs", "100000", "--lr", "0.2"], **quiet)
@@ -96,6 +133,7 @@ def look(url: str, scheme: str, browser: Any) -> None:
     """Make the pictures of all views in one scheme."""
     page = browser.new_page(viewport=SIZE, color_scheme=scheme)
     for name, (route, awaited) in views(url).items():
+        page.set_viewport_size(TALL if name == "trial" else SIZE)
         page.goto("about:blank")
         page.goto(url + route)
         page.wait_for_selector(awaited)

@@ -10,6 +10,7 @@ VIEWS = {
     "groups": ("#/trials?group=parameters.lr", ".groups tbody tr"),
     "nothing": ("#/trials?where=parameters.seed=7", ".blank"),
     "charts": ("#/charts?smooth=0.5", ".chart canvas"),
+    "grouped": ("#/charts?group=parameters.lr", ".chart canvas"),
     "compare": ("#/compare?shape=parallel", ".parallel-axes .axis-label"),
     "scatter": ("#/compare?shape=scatter", ".scatter-point"),
     "history": ("#/history", ".event-row"),
@@ -55,6 +56,25 @@ def test_axe_finds_nothing(look, small, scheme):
     assert violations(page, scheme) == []
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
+    assert violations(page, scheme) == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_in_media_machines_and_attempts(look, logging, scheme):
+    """Of a trial that was started twice."""
+    url, trial = logging
+    for first in (0, 2):
+        with trial:
+            for step in range(first, first + 4):
+                trial.log_metrics(step=step, loss=float(step))
+    tab = look(url, color_scheme=scheme)
+    tab.allowed = "Blocked script execution"
+    page = tab.go(f"#/trial/{trial.uid}")
+    expect(page.locator("[data-medium=picture] img")).to_be_visible()
+    expect(page.locator("[data-metric='process.memory in MB'] canvas")).to_be_attached()
+    assert violations(page, scheme) == []
+    page = tab.go(f"#/history?trial={trial.uid}")
+    expect(page.get_by_text("written over")).to_be_visible()
     assert violations(page, scheme) == []
 
 

@@ -164,6 +164,18 @@ def test_groups_are_drawn_as_their_mean_with_a_band(look, small):
     expect(page.locator(".legend-item")).to_have_count(6)
 
 
+def test_of_values_without_steps_each_group_has_its_mean(look, small):
+    """As one bar, which is called and coloured as the group is."""
+    page = look(small).go("#/charts?group=parameters.optimizer.name")
+    results = page.locator('figure[data-metric="accuracy"]')
+    results.scroll_into_view_if_needed()
+    expect(results.locator(".results li")).to_have_count(2)
+    means = {sum(1 - 1 / (2 + n) for n in some) / 3 for some in ((0, 2, 4), (1, 3, 5))}
+    shown = {float(one) for one in results.locator(".results b").all_inner_texts()}
+    assert shown == {round(one, 4) for one in means}
+    expect(results.locator(".chart-note")).to_have_text("mean")
+
+
 def test_any_metric_is_the_horizontal_axis(look, odd):
     """It may go down, and its part that is zoomed in is fetched by steps."""
     page = look(odd).go("#/charts?metrics=huge&x=metric:below")

@@ -1,33 +1,7 @@
 """Media and machines in the view of a trial."""
 
 import numpy as np
-import pytest
 from playwright.sync_api import expect
-
-from tests.browser.conftest import serve
-from track import TrackClient
-from track.media import Histogram, Image, Text
-
-
-@pytest.fixture
-def logging(tmp_path):
-    """A trial that logs media, and a server that shows it."""
-    client = TrackClient(f"file:{tmp_path}/s.json")
-    trial = client.new_trial(name="t", parameters={"lr": 0.1})
-    picture = np.linspace(0, 1, 64 * 64).reshape(64, 64)
-    for step in range(3):
-        values = {
-            "picture": Image(picture, f"after {step}"),
-            "texts": [Text("<b>one"), Text("two")],
-        }
-        trial.log({"loss": 1.0, "weights": Histogram(picture), **values}, step)
-    trial.log_table("confusion", {"<i>class": ["cat"], "n": [3]})
-    trial.log_html("page", "<h1>Title</h1><script>document.body.innerHTML = 'ran'</script>")
-    client.protocol.log_trial_system_metrics(trial.trial, {"process.memory_bytes": 2e9}, rank=0)
-    client.protocol.log_trial_system_metrics(trial.trial, {"process.memory_bytes": 3e9}, rank=0)
-    with serve(f"file:{tmp_path}/s.json") as served:
-        yield served.url, trial
-    client.close()
 
 
 def test_media_are_shown_by_step(look, logging):

@@ -68,14 +68,12 @@ def problems(store: Store, glance: Glance) -> list[str]:
     found = []
     ranges = len(store.reader.damage())
     if ranges:
-        found.append(
-            f"The journal is damaged: {ranges} ranges were skipped. `track verify` tells which."
-        )
+        skipped = "1 range was" if ranges == 1 else f"{ranges} ranges were"
+        found.append(f"The journal is damaged: {skipped} skipped. `track verify` tells which.")
     parts = sum(one.partial for one in glance.all)
     if parts:
-        found.append(
-            f"Only part of {parts} trials is left: the events of their creation cannot be read."
-        )
+        trials = "1 trial" if parts == 1 else f"{parts} trials"
+        found.append(f"Only part of {trials} is left: the beginning cannot be read.")
     return found
 
 

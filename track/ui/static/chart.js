@@ -128,16 +128,23 @@ export class Chart {
     this.plot?.destroy();
     this.plot = null;
     this.#shape = "";
-    const values = this.series.map((one) => one.values[0]);
+    /** @type {Map<string, number[]>} */
+    const found = new Map();
+    for (const { trial, values } of this.series) {
+      const uid = this.host.groupOf?.get(trial) ?? trial;
+      found.set(uid, [...(found.get(uid) ?? []), values[0]]);
+    }
+    const uids = [...found.keys()];
+    const values = [...found.values()].map((some) => some.reduce((sum, value) => sum + value, 0) / some.length);
     const finite = values.filter(Number.isFinite);
     const [low, high] = [Math.min(0, ...finite), Math.max(0, ...finite)];
     const share = (/** @type {number} */ value) => (high > low ? ((value - low) / (high - low)) * 100 : 0);
     replace(
       this.area,
-      h("ul", { class: "results", "aria-label": text(this.metric, 100) }, this.series.map((one, i) => {
+      h("ul", { class: "results", "aria-label": text(this.metric, 100) }, uids.map((uid, i) => {
         const [from, to] = [share(Math.min(0, values[i])), share(Math.max(0, values[i]))];
-        const bar = h("i", { class: "result-bar", style: { left: `${from}%`, width: `${Math.max(0.5, to - from)}%`, background: lookOf(one.trial).color } });
-        return h("li", null, h("span", { class: "clip", dir: "auto" }, this.host.nameOf(one.trial)), h("span", { class: "result-room", "aria-hidden": "true" }, Number.isFinite(values[i]) ? bar : null), h("b", null, number(values[i], 4, true)));
+        const bar = h("i", { class: "result-bar", style: { left: `${from}%`, width: `${Math.max(0.5, to - from)}%`, background: lookOf(uid).color } });
+        return h("li", null, h("span", { class: "clip", dir: "auto" }, this.host.nameOf(uid)), h("span", { class: "result-room", "aria-hidden": "true" }, Number.isFinite(values[i]) ? bar : null), h("b", null, number(values[i], 4, true)));
       })),
     );
     this.#notes();
@@ -394,7 +401,7 @@ export class Chart {
     const nans = marks.filter((mark) => mark.kind === "nan").length;
     const sampled = this.series.filter((one) => !one.exact);
     const said = [];
-    if (this.host.groupOf) said.push(this.options.band === "range" ? "mean, band from min to max" : "mean ± standard deviation");
+    if (this.host.groupOf) said.push(this.plot === null ? "mean" : this.options.band === "range" ? "mean, band from min to max" : "mean ± standard deviation");
     if (nans) said.push(`NaN at ${plural(nans, "point")} (×)`);
     if (marks.length > nans) said.push(`infinite at ${plural(marks.length - nans, "point")} (▲▼)`);
     if (data.hidden) said.push(`${plural(data.hidden, "point")} not above 0 left out`);
