@@ -18,7 +18,7 @@ from track.projections.series import Series
 from track.projections.trials import LAST_CHANGE, is_part
 from track.structure import AnyStatus, Trial
 
-_NAMES = rf"(?:{BRACKETS}|[^\s=!<>~])+"
+_NAMES = rf"(?:{BRACKETS}|(?!{BRACKETS})[^\s=!<>~])+"
 _CONDITION = re.compile(rf"\s*({_NAMES})\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*", re.DOTALL)
 _PATH = re.compile(rf"\s*(!?)\s*({_NAMES})\s*")
 _COLUMN = re.compile(rf"(?:{BRACKETS}|[^,])+")
@@ -197,8 +197,9 @@ def to_condition(text: str) -> tuple[str, Any]:
     ----------
     text
         ``path=value``, or with ``!=``, ``<``, ``<=``, ``>``, ``>=``; ``path~regex``, or ``!~``;
-        ``path`` or ``!path`` for a value that exists, or does not. A value is read as JSON if
-        possible, else as text; ``=`` and ``!=`` take several, separated by commas
+        ``path`` or ``!path`` for a value that exists, or does not. A name with blanks or signs is
+        quoted: ``metrics["loss<0.1"]``. A value is read as JSON if possible, else as text; ``=``
+        and ``!=`` take several, separated by commas
 
     Raises
     ------
@@ -218,7 +219,8 @@ def to_condition(text: str) -> tuple[str, Any]:
         negated, path = found.groups()
         return path, {"$exists": not negated}
     raise QueryError(
-        f"invalid condition {text!r}: write e.g. status=completed, metrics.loss<0.1 or name~base"
+        f"invalid condition {text!r}: write e.g. status=completed, metrics.loss<0.1 or name~base, "
+        'and quote a name with blanks or signs: metrics["a name"]<0.1'
     )
 
 
@@ -300,7 +302,7 @@ def sort_trials(
 
 
 def _below(value: Any, keys: Sequence[Key]) -> Any:
-    name = keys[0].written.removeprefix(".") if len(keys) == 1 else None
+    name = keys[0].text if len(keys) == 1 else None
     if name is not None and type(value) is dict and name in value:
         return value[name]  # as nearly always
     return look_up(value, keys)[1]

@@ -2,7 +2,8 @@
 
 from playwright.sync_api import expect
 
-from tests.browser.conftest import names_in, parameters_of
+from tests.browser.conftest import names_in, parameters_of, serve
+from track import TrackClient
 
 
 def test_it_shows_what_tells_trials_apart(look, small):
@@ -48,6 +49,41 @@ def test_the_search_completes_names_and_says_what_is_wrong(look, small):
     page.keyboard.type("metrics.train/los<3")
     page.keyboard.press("Enter")
     expect(page.locator(".search-error")).to_contain_text("did you mean")
+
+
+def test_the_search_quotes_names_that_need_it(look):
+    """What is completed is the path that the server takes, whatever the name is."""
+    client = TrackClient("file:named.json")
+    client.set_project(name="p")
+    for number in (1, 2):
+        parameters = {"01: mins": number, "deep": {"a=b": number}}
+        with client.new_trial(name=f"t{number}", parameters=parameters) as trial:
+            trial.log_metrics(step=0, **{"loss<0.1": number})
+            trial.add_tags(**{"a tag": f"tag {number}"})
+    client.close()
+    with serve("file:named.json") as served:
+        page = look(served.url).go()
+        expect(page.locator(".grid-body .grid-row")).to_have_count(2)
+        page.keyboard.press("/")
+        for typed, path, value in (
+            ("mins", 'parameters["01: mins"]', "2"),
+            ("deep", 'parameters.deep["a=b"]', "2"),
+            ("loss", 'metrics["loss<0.1"]', "2"),
+            ("a tag", 'tags["a tag"]', "tag 2"),
+        ):
+            expect(page.locator(".grid-body .grid-row")).to_have_count(2)
+            page.keyboard.type(typed)
+            expect(page.get_by_role("option").first).to_contain_text(path)
+            page.keyboard.press("ArrowDown")
+            page.keyboard.press("Enter")
+            page.keyboard.type("=")
+            if not path.startswith("metrics"):
+                expect(page.get_by_role("option").nth(1)).to_have_text(value)
+            page.keyboard.type(value)
+            page.keyboard.press("Enter")
+            expect(page.locator(".grid-body .grid-row")).to_have_count(1)
+            assert parameters_of(page)["where"] == [f"{path}={value}"]
+            page.get_by_role("button", name="Remove").click()
 
 
 def test_nothing_found_offers_the_way_back(look, small):

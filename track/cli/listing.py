@@ -25,7 +25,7 @@ from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
 from track.display.texts import UNCUT, duration, short_uids, shown
 from track.errors import QueryError
-from track.projections.paths import hint, parse_path
+from track.projections.paths import hint, names_in, parse_path, write_path
 from track.projections.series import Series
 from track.projections.trials import OWN_METADATA
 from track.reader import Reader
@@ -304,12 +304,15 @@ def plot_verb(
 
 
 def _metric_named(text: str, trials: list[Trial]) -> str:
-    """Return the name of a metric, given by name or path, that some trial has."""
-    first, *keys = parse_path(text)
-    for name in (text, ".".join(key.text for key in keys) if first.text == "metrics" else text):
-        if any(name in trial.metrics for trial in trials):
-            return name
-    path = text if first.text == "metrics" else f"metrics.{text}"
+    """Return the name of a metric, given by path or name, that some trial has."""
+    path = text if text.startswith(("metrics.", "metrics[")) else write_path("metrics", text)
+    _, *keys = parse_path(path)
+    for trial in trials:
+        for name, others in names_in(trial.metrics, keys):
+            if not others:
+                return str(name)
+    if any(text in trial.metrics for trial in trials):
+        return text
     raise QueryError(f"no metric {text!r} in these trials: {hint(path, trials)}")
 
 

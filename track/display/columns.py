@@ -84,7 +84,8 @@ def choose_columns(
     """
     first, wanted, last = _choice(summaries)
     known = {_plain(path): path for path in (*first, *wanted, *last)}
-    asked = [known.get(_plain(path), path) for path in asked]
+    exact = {*known.values()}
+    asked = [path if path in exact else known.get(_plain(path), path) for path in asked]
     if room is None:
         paths = [*first, *wanted, *last]
         titles = _titles(paths)

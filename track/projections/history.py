@@ -28,7 +28,7 @@ from track.journals.journal import Batch, Journal
 from track.projections.attempts import Attempt, attempts
 from track.projections.copies import to_plain
 from track.projections.objects import Objects
-from track.projections.paths import look_up, parse_path
+from track.projections.paths import Key, look_up, names_in, parse_path
 from track.projections.projection import fold
 
 __all__ = [
@@ -218,7 +218,7 @@ def assignments_of(events: Iterable[Recorded], path: str) -> list[Assignment]:
     found: list[Assignment] = []
     for recorded in events:
         objects.apply(recorded)
-        if not _may_set(recorded.event, section, [key.text for key in keys]):
+        if not _may_set(recorded.event, section, keys):
             continue
         for trial in (*objects.trials.values(), *objects.parts.values()):  # there is exactly one
             is_there, value = look_up(getattr(trial, section, None), keys)
@@ -236,7 +236,7 @@ _SECTIONS: dict[type[Any], str] = {
 }
 
 
-def _may_set(event: Any, section: str, keys: list[str]) -> bool:
+def _may_set(event: Any, section: str, keys: list[Key]) -> bool:
     """Return whether an event may set the value at a path."""
     kind = type(event)
     if kind is TrialCreated:
@@ -244,18 +244,19 @@ def _may_set(event: Any, section: str, keys: list[str]) -> bool:
     if kind is StatusChanged:
         return section == "status" or (section == "errors" and event.error is not None)
     if kind is TrialFinished:
-        return section == "failure" or (section == "chronos" and keys[:1] in ([], ["runtime"]))
+        return section == "failure" or (
+            section == "chronos" and (not keys or keys[0].text == "runtime")
+        )
     if kind in (ChronoStarted, ChronoFinished):
-        return section == "chronos" and keys[:1] in ([], [event.name])
+        return section == "chronos" and (not keys or keys[0].text == event.name)
     if _SECTIONS.get(kind) != section:
         return False
     if not keys:
         return True
-    for end in range(len(keys), 0, -1):
-        if ".".join(keys[:end]) in event.values:
-            step = ".".join(keys[end:])
-            return kind is not MetricsLogged or event.step is None or step in ("", str(event.step))
-    return False
+    if kind is not MetricsLogged or event.step is None:
+        return any(names_in(event.values, keys))
+    steps = (".".join(key.text for key in others) for _, others in names_in(event.values, keys))
+    return any(step in ("", str(event.step)) for step in steps)
 
 
 def _latest(value: Any) -> Any:

@@ -1,8 +1,12 @@
 """Parse, write and look up paths, which name values in queries, lists, plots and exports.
 
-``parameters.lr`` is the key ``lr`` of the parameters. A name that contains a dot can be written as
-it is (``metrics.val.acc``) or, without ambiguity, in brackets: ``metrics["val.acc"]``. A number is
-a step of a curve or an index of a list: ``metrics.loss.3``, ``metrics.loss.-1``.
+``parameters.lr`` is the key ``lr`` of the parameters. Any name can be quoted, in brackets and as in
+JSON: ``metrics["loss<0.1"]``. A name with a dot may also be written without quotes
+(``metrics.val.acc``); if there is an ``acc`` in a ``val``, too, the longer name is meant. A number
+is a step of a curve or an index of a list: ``metrics.loss.3``, ``metrics.loss.-1``.
+
+This is the only rule for quoting, wherever a path is taken or shown: :func:`parse_path` reads it,
+:func:`write_path` writes it, and :func:`look_up` takes a quoted name for exactly that name first.
 """
 
 from __future__ import annotations
@@ -22,7 +26,7 @@ BRACKETS = r"""\[(?:"(?:[^"\\]|\\.)*"|'[^']*'|-?[0-9]+)\]"""
 
 _BRACKETS = re.compile(f"({BRACKETS})")
 _PLAIN = re.compile(r"""[^\s.,\[\]"'=!<>~]+""")
-"""A name that needs no brackets."""
+"""A name that needs no quotes, if all its characters are printable."""
 
 _INTEGER = re.compile("-?[0-9]{1,20}")
 _FLOAT = re.compile(r"-?[0-9]{1,20}\.[0-9]{1,20}(?:e[+-]?[0-9]{1,3})?")
@@ -70,10 +74,17 @@ def _unquoted(text: str) -> str:
 
 
 def write_path(*names: Any) -> str:
-    """Join names into a path, with brackets where they are needed."""
+    """Join an attribute and names into a path, and quote the names that need it."""
     first, *others = map(str, names)
-    parts = (f".{name}" if _PLAIN.fullmatch(name) else f"[{json.dumps(name)}]" for name in others)
-    return "".join((first, *parts))
+    return "".join((first, *map(_written, others)))
+
+
+def _written(name: str) -> str:
+    if _PLAIN.fullmatch(name) and name.isprintable():
+        return f".{name}"
+    # Escape what a terminal cannot show, so that a path can be copied from it.
+    shown = (c if c.isprintable() and c not in '"\\' else json.dumps(c)[1:-1] for c in name)
+    return f'["{"".join(shown)}"]'
 
 
 def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
@@ -86,19 +97,28 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
         if isinstance(place, int) and -len(value) <= place < len(value):
             return look_up(value[place], keys[1:])
     elif isinstance(value, Mapping):
-        # Dots and brackets may be part of a name, so try the longest name first.
-        for length in (len(keys), *range(min(len(keys) - 1, _MOST_JOINED), 0, -1)):
-            name = "".join(key.written for key in keys[:length]).removeprefix(".")
-            for known in (
-                name,
-                keys[0].text if length == 1 else name,
-                _as_number(keys[0].text if length == 1 else name),
-            ):
-                if known in value:
-                    found = look_up(value[known], keys[length:])
-                    if found[0]:
-                        return found
+        for name, others in names_in(value, keys):
+            found = look_up(value[name], others)
+            if found[0]:
+                return found
     return False, None
+
+
+def names_in(value: Collection[Any], keys: Sequence[Key]) -> Iterator[tuple[Any, Sequence[Key]]]:
+    """Yield the names that a path may begin with, of those there are, and the keys left of each.
+
+    Dots and brackets may be part of a name, so the longest comes first, but behind a key in
+    brackets, which was written to name exactly that.
+    """
+    lengths = [len(keys), *range(min(len(keys) - 1, _MOST_JOINED), 0, -1)]
+    if keys[0].written.startswith("["):
+        lengths.insert(0, 1)
+    for length in dict.fromkeys(lengths):
+        joined = "".join(key.written for key in keys[:length]).removeprefix(".")
+        text = keys[0].text if length == 1 else joined
+        for name in dict.fromkeys((text, _as_number(text), joined)):
+            if name in value:
+                yield name, keys[length:]
 
 
 def _opened(value: Any) -> Any:
@@ -144,8 +164,8 @@ def leaves(value: Any, *names: Any) -> Iterator[tuple[str, Any]]:
 
 def hint(path: str, items: Collection[Any]) -> str:
     """Return a suggestion for a path that none of the objects has."""
-    name = parse_path(path)[0].text
-    rest = path[len(name) :].lstrip(".")
+    name, *names = (key.text for key in parse_path(path))
+    rest = ".".join(names)
     known = {found: tail for item in items for found, tail in _paths_of(item)}
     attributes = [*dict.fromkeys(key for item in items for key in vars(item) if key[0] != "_")]
     beside = (
@@ -153,8 +173,9 @@ def hint(path: str, items: Collection[Any]) -> str:
     )
     near = get_close_matches(rest or path, beside.values())
     similar = [found for found, tail in known.items() if tail in (rest, path)]
-    similar += [found for found, tail in beside.items() if tail in near]
-    similar += [] if rest else get_close_matches(path, attributes)
+    if not similar:
+        similar += [found for found, tail in beside.items() if tail in near]
+        similar += [] if rest else get_close_matches(path, attributes)
     if similar:
         return f"did you mean {' or '.join([*dict.fromkeys(similar)][:_HINTS])}?"
     choice = [*beside][:_LISTED] if rest and beside else attributes
@@ -162,11 +183,11 @@ def hint(path: str, items: Collection[Any]) -> str:
 
 
 def _paths_of(item: Any) -> Iterator[tuple[str, str]]:
-    """Yield the paths of the named values of an object, and the part of each after its section."""
+    """Yield the paths of the named values of an object, and their names without quotes."""
     for section in _SECTIONS:
         values = getattr(item, section, None) or {}
         if section in _BY_STEP:
             values = dict.fromkeys(values)
         for path, _ in leaves(values, section):
             if path != section:
-                yield path, path[len(section) :].lstrip(".")
+                yield path, ".".join(key.text for key in parse_path(path)[1:])

@@ -18,15 +18,17 @@ const SECTIONS = ["parameters", "metrics", "tags"];
 const MOST_PARAMETERS = 8;
 const MOST_METRICS = 6;
 
-/** What a name can be without brackets in a path of the query language. */
-const PLAIN = /^[\w/-]+(\.[\w/-]+)*$/;
+/** What a name can be without quotes in a path of the query language. */
+const PLAIN = /^[\w/-]+$/;
 
 /**
- * Return the path of a name, as conditions and the server's sorting take it.
+ * Return the path of a name, as conditions and the server's sorting take it. Parameters are nested,
+ * so what the server calls one is the path behind the section, quoted already.
  * @param {string} section
  * @param {string} name
  */
 export function pathOf(section, name) {
+  if (section === "parameters") return name.startsWith("[") ? section + name : `${section}.${name}`;
   return PLAIN.test(name) ? `${section}.${name}` : `${section}[${JSON.stringify(name)}]`;
 }
 

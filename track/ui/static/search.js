@@ -19,7 +19,7 @@ const OPERATORS = [
   [">", "greater than"],
   ["~", "matches an expression"],
 ];
-const SPLIT = /^\s*(!?(?:\["(?:[^"\\]|\\.)*"\]|[^=!<>~])+?)\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*)$/s;
+const SPLIT = /^\s*(!?(?:\["(?:[^"\\]|\\.)*"\]|(?!\["(?:[^"\\]|\\.)*"\])[^=!<>~])+?)\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*)$/s;
 
 let count = 0;
 
@@ -205,12 +205,12 @@ export class Search {
  * @param {Iterable<import("./api.js").Row>} rows
  */
 function valuesOf(path, typed, rows) {
-  const [section, ...others] = path.trim().split(".");
-  const name = others.join(".");
+  const section = path.trim().split(/[.[]/, 1)[0];
   const found = new Set(section === "status" ? STATUSES : []);
   for (const row of rows) {
     const holder = /** @type {any} */ (row)[section];
-    const value = name ? (section === "metrics" ? undefined : holder?.[name]) : holder;
+    const name = section === path.trim() ? null : Object.keys(holder ?? {}).find((one) => pathOf(section, one) === path.trim());
+    const value = name === null ? holder : section === "metrics" || name === undefined ? undefined : holder[name];
     if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") found.add(typeof value === "string" ? value : JSON.stringify(value));
   }
   const last = typed.slice(typed.lastIndexOf(",") + 1).trim().toLowerCase();
