@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -40,6 +41,12 @@ from track.trial_summary import (
 )
 from track.utils.printing import printable
 from track.views import Attempt
+
+_MOST_METRICS = 60
+"""The lines of metrics that a terminal shows of a trial, beyond which they are folded."""
+
+_PREFIX = re.compile(r"[^/.]+[/.](?=.)")
+"""What the names of metrics that are folded have in common, as ``layer0/``."""
 
 _LINE = 40
 """Points in the sparkline of a metric."""
@@ -142,8 +149,13 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
+@click.option(
+    "--all", "is_whole", is_flag=True, help="Show each metric, however many, on a terminal, too."
+)
 @json_option
-def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
+def show_verb(
+    *, trial: str, store: str | None, at: str | None, is_whole: bool, as_json: bool
+) -> None:
     """Show everything about a trial, given by name, uid or uid prefix."""
     with reading(store) as reader:
         found, status, group, attempts = reader.view(trial, at=at)
@@ -172,7 +184,7 @@ def show_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -
     for name, values in sections.items():
         _show_section(name, values)
     _show_section("chronos", {n: last_value(c) for n, c in found.chronos.items()})
-    _show_metrics(found.metrics)
+    _show_metrics(found.metrics, folds=not is_whole and room() is not None)
     for error in found.errors:
         click.echo(f"error        {shown(str(error), UNCUT)}")
     _show_attempts(attempts)
@@ -190,13 +202,31 @@ def _show_section(name: str, values: Any) -> None:
         click.echo(f"  {shown(str(key)):<24} {shown(value)}")
 
 
-def _show_metrics(metrics: Mapping[str, Any]) -> None:
+def _show_metrics(metrics: Mapping[str, Any], *, folds: bool) -> None:
     if metrics:
         click.echo("metrics:")
-    for name, values in metrics.items():
-        numbers = [value for _, value in points_of(sampled(values, _LINE))]
-        line = sparkline(numbers) if numbers else ""
-        click.echo(f"  {shown(name):<24} {line}  {shown(last_value(values))}".rstrip())
+    folds = folds and len(metrics) > _MOST_METRICS
+    alike: dict[str, list[str]] = {}
+    for name in metrics:
+        found = _PREFIX.match(name) if folds else None
+        alike.setdefault(f"{found[0]}…" if found else name, []).append(name)
+    most = _MOST_METRICS if folds else len(alike)
+    for prefix, names in [*alike.items()][:most]:
+        if len(names) > 1:
+            click.echo(f"  {shown(prefix):<24} {len(names)} metrics")
+        else:
+            _show_metric(names[0], metrics[names[0]])
+    if folds:
+        left = sum(map(len, [*alike.values()][most:]))
+        if left:
+            click.echo(f"  … and {left} more")
+        tell(f"{len(metrics)} metrics are folded: show each one with --all")
+
+
+def _show_metric(name: str, values: Any) -> None:
+    numbers = [value for _, value in points_of(sampled(values, _LINE))]
+    line = sparkline(numbers) if numbers else ""
+    click.echo(f"  {shown(name):<24} {line}  {shown(last_value(values))}".rstrip())
 
 
 def _show_attempts(attempts: list[Attempt]) -> None:

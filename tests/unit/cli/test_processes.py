@@ -146,6 +146,28 @@ def test_lines_are_drawn_where_somebody_looks(store):
     assert "┃" not in on_a_terminal("--no-color", "ls", **environment)
 
 
+def test_many_metrics_are_folded_on_a_terminal(store):
+    """By prefix, and those without one are counted; a pipe and --all get each one."""
+    client = TrackClient(store)
+    with client.new_trial(name="broad", force=True) as trial:
+        trial.log_metrics(loss=1.25, **{f"layer{n % 3}/w{n}": n for n in range(600)})
+    with client.new_trial(name="flat", force=True) as trial:
+        trial.log_metrics(**{f"m{n}": n for n in range(100)})
+    client.close()
+    shown = on_a_terminal("show", "broad", TERM="xterm", COLUMNS="200")
+    assert shown.count("200 metrics") == 3
+    assert "layer0/…" in shown
+    assert "1.25" in shown
+    assert "601 metrics are folded: show each one with --all" in shown
+    assert "layer0/w0" not in shown
+    assert len(shown.splitlines()) < 30
+    assert "… and 40 more" in on_a_terminal("show", "flat", TERM="xterm", COLUMNS="200")
+    assert on_a_terminal("show", "broad", "--all", TERM="xterm").count("layer") == 600
+    piped = subprocess.run([*TRACK, "show", "broad"], check=True, capture_output=True, text=True)
+    assert piped.stdout.count("layer") == 600
+    assert piped.stderr == ""
+
+
 def test_long_work_ends_well_on_a_terminal(store):
     """The progress bar is gone at its end."""
     assert "events" in on_a_terminal("replay", TERM="xterm")
