@@ -1,4 +1,4 @@
-"""Log what a trial shows: images, figures, histograms, tables, text, sounds."""
+"""Log media of a trial: images, figures, histograms, tables, text, sounds."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def media_among(values: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """Return those of some values that are media or lists of media, and the others."""
+    """Split values into those that are media or lists of media, and the others."""
     module = sys.modules.get("track.media.medium")
     if module is None:
-        return {}, dict(values)  # who has a medium has imported its class
+        return {}, dict(values)  # a program that has a medium has imported its class
     media: dict[Any, Any] = {}
     others: dict[Any, Any] = {}
     for name, value in values.items():
@@ -27,17 +27,17 @@ def media_among(values: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, An
 
 
 class MediaLogger:
-    """What a :class:`~track.logger.TrialLogger` does with media.
+    """Adds the methods that log media to a :class:`~track.logger.TrialLogger`.
 
     Each method makes a medium of the value, as the classes of ``track.media`` document, and logs it
-    under a name, at a step if one is given. :meth:`log_media` logs several at once.
+    under a name, and at a step if one is given. :meth:`log_media` logs several at once.
 
     Raises
     ------
     EncodingError
-        the value cannot be shown so, or is too large
+        the value cannot be such a medium, or is too large
     JournalError
-        it could not be recorded
+        the event could not be recorded
     """
 
     trial: Trial

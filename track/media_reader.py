@@ -1,4 +1,4 @@
-"""Read what is kept beside a trial: its media, and what was measured of its machines."""
+"""Read what is kept beside a trial: its media and its system metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from track.trial_lookup import TrialLookup
 
 
 class MediaReader(TrialLookup):
-    """What a :class:`~track.reader.Reader` knows of media and machines."""
+    """Adds media and system metrics to a :class:`~track.reader.Reader`."""
 
     def media(
         self, which: str | Trial, name: str | None = None, *, at: When = None
@@ -24,27 +24,27 @@ class MediaReader(TrialLookup):
         which
             the trial
         name
-            of the media that are wanted; by default, all
+            the name of the wanted media; by default, all
         at
-            the time or position to look at
+            the time or the position up to which to read; by default, now
         """
         batches = self.protocol.journal.read_stream(media_stream(self.find_uid(which)))
         found = media_in(decoded(batches, to_moment(at)))
         return [medium for medium in found if name in (None, medium.name)]
 
     def content_of(self, medium: LoggedMedium) -> bytes:
-        """Return the content of one of :meth:`media`.
+        """Return the content of a medium that :meth:`media` returned.
 
         Raises
         ------
         ItemNotFound
-            it was kept on another machine
+            the content was kept on another machine
         FileDamaged
-            what was kept is not what was logged
+            the kept content is not what was logged
         """
         return content_of(self.protocol.content, medium)
 
     def system_metrics(self, which: str | Trial, *, at: When = None) -> list[SystemMetrics]:
-        """Return what the processes of a trial measured of their machines, one item for each."""
+        """Return the system metrics of a trial, one item for each process."""
         batches = self.protocol.journal.read_stream(system_stream(self.find_uid(which)))
         return system_metrics(decoded(batches, to_moment(at)))

@@ -1,7 +1,7 @@
-"""Media that a trial logs by step: images, figures, histograms, tables, text, audio, HTML.
+"""Define the media that a trial logs: images, figures, histograms, tables, text, audio, HTML.
 
-Values of NumPy, PyTorch, JAX, Pillow, matplotlib, plotly, pandas and polars are taken for what they
-are; none of these packages is needed, nor imported unless it was.
+They take values of NumPy, PyTorch, JAX, Pillow, matplotlib, plotly, pandas and polars. None of
+these packages is required, and none is imported unless the program already did.
 """
 
 from track.media.histogram import Histogram

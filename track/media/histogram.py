@@ -12,28 +12,28 @@ from track.media.medium import Medium, as_array
 MOST_BINS = 512
 
 _NARROWEST = 1e-300
-"""Of half a range: the inverse of a narrower one is no double."""
+"""The least half of a range; the inverse of a smaller one does not fit into a double."""
 
 
 class Histogram(Medium):
-    """How many values are in each of some intervals of equal width.
+    """Counts how many values are in each of several intervals of equal width.
 
-    Its content is JSON: ``edges``, one more than there are ``counts``, and how many values are
-    ``nan``, or infinite (``infinite``), which no interval holds.
+    The content is JSON: ``counts``, ``edges`` (one more than counts), and the numbers of values
+    that are not in any interval: ``nan`` and ``infinite``.
 
     Parameters
     ----------
     values
         an array, a tensor or any numbers
     bins
-        number of intervals, at most :data:`MOST_BINS`
+        the number of intervals, at most :data:`MOST_BINS`
     caption
-        a line to be shown with it
+        a line to show with it
 
     Raises
     ------
     EncodingError
-        the values are no numbers, or there are too many intervals
+        the values are not numbers, or there are too many intervals
     """
 
     kind: ClassVar[str] = "histogram"
@@ -59,12 +59,12 @@ class Histogram(Medium):
     def counted(
         cls, edges: Iterable[float], counts: Iterable[float], caption: str | None = None
     ) -> Histogram:
-        """Return a histogram of values that somebody else counted.
+        """Return a histogram of values that are already counted.
 
         Parameters
         ----------
         edges, counts
-            of the intervals, which may be of any width; there is one edge more than counts
+            the intervals, which may have any width, and their values; one edge more than counts
 
         Raises
         ------
@@ -86,11 +86,11 @@ class Histogram(Medium):
 def count(numbers: Iterable[float], bins: int) -> tuple[list[float], list[int]]:
     """Return the edges of intervals between the least and the largest number, and the counts.
 
-    A number on an edge is in the interval above it, but the largest in the last one.
+    A number on an edge belongs to the interval above it; the largest one belongs to the last.
     """
     numbers = [*numbers]
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)
-    # Divided before they are subtracted, as the range of doubles is wider than a double.
+    # Divide before subtracting, because the difference of two doubles may overflow.
     if high / 2 - low / 2 < _NARROWEST:
         low, high = low - 0.5, high + 0.5
     scale = bins / (high / 2 - low / 2)

@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from track.media.medium import Medium, as_array, content_of, home_of
 
 _CHANNELS = {1: 0, 2: 4, 3: 2, 4: 6}
-"""Number of channels -> colour type of PNG: grey, grey and alpha, RGB, RGBA (RFC 2083, 4.1.1)."""
+"""Maps numbers of channels to colour types of PNG: grey, grey and alpha, RGB, RGBA (RFC 2083)."""
 
 _COMPRESSION = 1
-"""Of zlib: for photographs, more takes longer and saves nothing."""
+"""The level of zlib; for photographs, a higher one takes longer and saves nothing."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -22,27 +22,27 @@ _SIGNATURES = (
     (b"BM", "image/bmp"),
 )
 _MOST_PIXELS = 2**16
-"""In a row or a column."""
+"""The most pixels in a row or a column."""
 
 _WHITE = 255
 _HEADER = 24
-"""Bytes of a PNG up to its width and height."""
+"""The size in bytes of the beginning of a PNG, which ends with width and height."""
 
 
 class Image(Medium):
-    """A picture.
+    """Keeps a picture.
 
     Parameters
     ----------
     image
-        an array or tensor of shape (height, width), (height, width, channels) or, of PyTorch and
-        where only that makes sense, (channels, height, width), with 1 to 4 channels; uint8, bool,
-        or floats from 0 to 1. Or an image of Pillow, a figure, the bytes or the path of a PNG,
-        JPEG, GIF, WebP, BMP or SVG file
+        an array or tensor of shape (height, width) or (height, width, channels) with 1 to 4
+        channels; uint8, bool, or floats from 0 to 1. The shape (channels, height, width) is taken
+        from PyTorch, and where only that makes sense. Or an image of Pillow, a figure, or the bytes
+        or the path of a PNG, JPEG, GIF, WebP, BMP or SVG file
     caption
-        a line to be shown with it
+        a line to show with it
     axes
-        the order of the axes of an array, as ``CHW`` or ``HW``, where its shape does not tell
+        the order of the axes of an array, such as ``CHW`` or ``HW``, if its shape is ambiguous
 
     Raises
     ------
@@ -122,10 +122,10 @@ class Image(Medium):
 
 
 class Figure(Image):
-    """A figure of matplotlib, as a picture; or anything else that an :class:`Image` can be.
+    """Keeps a figure of matplotlib as a picture, and takes whatever an :class:`Image` takes.
 
-    A figure of plotly is kept as its JSON, which plotly shows again
-    (``plotly.io.from_json``).
+    A figure of plotly is kept as its JSON, which ``plotly.io.from_json`` turns into a figure
+    again.
     """
 
     kind: ClassVar[str] = "figure"
@@ -141,7 +141,7 @@ class Figure(Image):
 
 
 def _channels_last(array: Any, *, is_torch: bool = False) -> Any:
-    """Return an array as one of (height, width, channels), None if it is no picture."""
+    """Return an array in the shape (height, width, channels), None if it is not a picture."""
     match array.shape:
         case (_, _):
             array = array[:, :, None]
@@ -161,11 +161,11 @@ def _saved(picture: Any, method: str, **options: Any) -> bytes:
 
 
 def _png(array: Any) -> bytes:
-    """Return an array of (height, width, channels) in uint8 as a PNG (RFC 2083)."""
+    """Encode an array of shape (height, width, channels) and type uint8 as a PNG (RFC 2083)."""
     height, width, channels = array.shape
     rows = memoryview(array.tobytes())
     stride = width * channels
-    # Each row begins with the number of its filter: none.
+    # Each row begins with the number of its filter; 0 means none.
     lines = b"".join(
         b"\0" + rows[start : start + stride] for start in range(0, height * stride, stride)
     )
@@ -189,7 +189,7 @@ def _type_of(data: bytes) -> str | None:
 
 
 def _size_of(data: bytes, mime: str) -> dict[str, int]:
-    """Return width and height where they are easily had."""
+    """Return width and height if the format makes them easy to read."""
     if mime != "image/png" or len(data) < _HEADER:
         return {}
     width, height = struct.unpack(">II", data[16:_HEADER])

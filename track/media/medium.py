@@ -9,31 +9,31 @@ from typing import Any, ClassVar
 from track.errors import EncodingError
 
 LARGEST = 64 * 2**20
-"""Bytes of one medium; whatever is larger is a file, see :meth:`TrialLogger.log_file`."""
+"""The most bytes of one medium; log more as a file, see :meth:`TrialLogger.log_file`."""
 
 
 class Medium:
-    """Something to look at or to listen to.
+    """Holds content to look at or to listen to.
 
     Parameters
     ----------
     data
-        its content, as bytes of the type `mime`
+        the content, as bytes of the type `mime`
     mime
-        its media type, as ``image/png``
+        the media type, such as ``image/png``
     caption
-        a line to be shown with it
+        a line to show with it
     facts
-        what is known of it, as ``width`` and ``height``
+        further facts, such as ``width`` and ``height``
 
     Raises
     ------
     EncodingError
-        it is larger than :data:`LARGEST`
+        the content is larger than :data:`LARGEST`
     """
 
     kind: ClassVar[str] = "file"
-    """What it is shown as."""
+    """The kind of medium, which decides how it is shown."""
 
     __slots__ = ("caption", "data", "facts", "mime")
 
@@ -56,14 +56,14 @@ class Medium:
 
 
 def home_of(value: object) -> str:
-    """Return the name of the package that the type of a value is from."""
+    """Return the name of the package that defines the type of a value."""
     return type(value).__module__.partition(".")[0]
 
 
 def as_array(value: Any) -> Any:
-    """Return a tensor or array as an array of NumPy, None for what is neither.
+    """Return a tensor or array as an array of NumPy, None for any other value.
 
-    NumPy is only used if somebody imported it, as whoever has a tensor or an array did.
+    NumPy is used only if it is already imported, which it is in a program that has an array.
     """
     if home_of(value) == "torch" and hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -76,7 +76,7 @@ def as_array(value: Any) -> Any:
 
 
 def content_of(value: Any) -> bytes | None:
-    """Return bytes as they are, and what is in a file for its path; None for all else.
+    """Return bytes unchanged, the content of a file for its path, and None for any other value.
 
     Raises
     ------

@@ -18,7 +18,7 @@ _SIGNATURES = (
 
 
 class Audio(Medium):
-    """A sound.
+    """Keeps a sound.
 
     Parameters
     ----------
@@ -26,9 +26,9 @@ class Audio(Medium):
         an array or tensor of shape (samples,) or (samples, channels), int16 or floats from -1 to 1.
         Or the bytes or the path of a WAV, FLAC, Ogg or MP3 file
     rate
-        samples a second, of an array
+        the number of samples a second, for an array
     caption
-        a line to be shown with it
+        a line to show with it
 
     Raises
     ------

@@ -14,20 +14,20 @@ MOST_ROWS = 10_000
 
 
 class Table(Medium):
-    """Rows and columns of plain values.
+    """Keeps rows and columns of plain values.
 
-    Its content is JSON: ``columns``, a list of names, and ``rows``, a list of lists. What JSON
-    lacks, such as NaN or a time, is a text in it.
+    The content is JSON: ``columns``, a list of names, and ``rows``, a list of lists. Values that
+    JSON lacks, such as NaN or a time, become text.
 
     Parameters
     ----------
     table
         a data frame of pandas or polars, a mapping from column to values, a list of mappings or,
-        with `columns`, a list of rows; of at most :data:`MOST_ROWS` rows
+        with `columns`, a list of rows; :data:`MOST_ROWS` rows at most
     columns
         the names of the columns of rows
     caption
-        a line to be shown with it
+        a line to show with it
 
     Raises
     ------

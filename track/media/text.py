@@ -8,14 +8,14 @@ from track.media.medium import Medium
 
 
 class Text(Medium):
-    """A text, which is shown as it is.
+    """Keeps a text, which is shown as it is.
 
     Parameters
     ----------
     text
         any text
     caption
-        a line to be shown with it
+        a line to show with it
     """
 
     kind: ClassVar[str] = "text"
@@ -25,12 +25,12 @@ class Text(Medium):
 
     def __init__(self, text: str, caption: str | None = None) -> None:
         if not isinstance(text, str):
-            raise self.refuse(f"it is no text but a {text.__class__.__name__}")
+            raise self.refuse(f"it is not a text but a {text.__class__.__name__}")
         super().__init__(text.encode("utf-8", "replace"), self.mime_type, caption)
 
 
 class Html(Text):
-    """A page in HTML; ``track ui`` shows it without running its scripts."""
+    """Keeps a page in HTML, which ``track ui`` shows without running its scripts."""
 
     kind: ClassVar[str] = "html"
     mime_type: ClassVar[str] = "text/html; charset=utf-8"

@@ -16,21 +16,21 @@ if TYPE_CHECKING:
     from track.media import Medium
 
 MOST_BESIDE_CONTENTS = 2**16
-"""Bytes of a medium that is part of its event although the backend keeps contents elsewhere."""
+"""The most bytes of a medium inside its event if the backend keeps contents elsewhere."""
 
 MOST_IN_AN_EVENT = 2**20
-"""The same where the backend keeps no contents."""
+"""The most bytes of a medium inside its event if the backend keeps no contents."""
 
 
 def media_logged(
     content: ContentStore | None, step: Any, media: Mapping[str, Sequence[Medium]]
 ) -> MediaLogged:
-    """Return the event that records media; contents are kept before it is.
+    """Keep the contents of media, and return the event that records them.
 
     Raises
     ------
     EncodingError
-        the backend keeps no contents, and one is larger than :data:`MOST_IN_AN_EVENT`
+        the backend keeps no contents, and a content is larger than :data:`MOST_IN_AN_EVENT`
     TrackError
         a content cannot be kept
     """
@@ -67,9 +67,9 @@ def content_of(content: ContentStore | None, medium: LoggedMedium) -> bytes:
     Raises
     ------
     ItemNotFound
-        they are not here
+        the content is not on this machine
     FileDamaged
-        what is here is not what was logged
+        the kept content is not what was logged
     """
     if medium.data is not None:
         return medium.data

@@ -1,4 +1,4 @@
-"""Fold what was logged to look at into a list."""
+"""Fold the media of a trial into a list."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from track.events.types import MediaLogged, Recorded
 
 
 class LoggedMedium(NamedTuple):
-    """An image, a sound, a text or another medium that a trial logged.
+    """Describes an image, a sound, a text or another medium that a trial logged.
 
     Attributes
     ----------
     name, step, place
-        what it was logged as, and where it is among those of one name in one call, from 0
+        the name, the step, and the index among the media of one name in one call, from 0
     at, position
         when it was logged, in nanoseconds since 1970-01-01 UTC, and where in the journal that is
     kind
@@ -23,9 +23,9 @@ class LoggedMedium(NamedTuple):
     mime, size, sha256
         media type, bytes and SHA-256 of its content
     caption
-        a line to be shown with it, None if there is none
+        a line to show with it, None if there is none
     facts
-        what else is known of it, as ``width`` and ``height``
+        further facts, such as ``width`` and ``height``
     data
         its content if that is in the journal, else None: see :meth:`track.reader.Reader.content_of`
     """
@@ -54,7 +54,7 @@ def media_in(events: Iterable[Recorded]) -> Iterator[LoggedMedium]:
     for recorded in events:
         event = recorded.event
         if not isinstance(event, MediaLogged):
-            continue  # what was redacted
+            continue  # it was redacted
         for name, media in event.values.items():
             for place, facts in enumerate(media):
                 medium = _medium(recorded, name, place, facts)

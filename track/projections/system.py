@@ -1,4 +1,4 @@
-"""Fold what was sampled of machines into columns."""
+"""Fold system metrics into columns."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from track.events.types import Recorded, SystemSampled
 
 
 class SystemMetrics(NamedTuple):
-    """What one process saw of its machine while it worked on a trial.
+    """Holds what one process measured of its machine while it ran a trial.
 
     Attributes
     ----------
     host, pid
-        which process it was
+        the process
     rank
-        its number among those that train together, None if it has none
+        the number of the process in a distributed training, None without one
     times
-        when it was sampled, in nanoseconds since 1970-01-01 UTC, ascending: int64
+        the times of the samples in nanoseconds since 1970-01-01 UTC, ascending: int64
     values
-        name of a metric -> its values at these times, float64; NaN where it could not be measured
+        the values of each metric at these times, float64; NaN where it could not be measured
     """
 
     host: str
@@ -34,17 +34,17 @@ class SystemMetrics(NamedTuple):
 
 
 def system_stream(uid: str) -> int:
-    """Return the stream of what was sampled of the machines of a trial."""
+    """Return the stream of the system metrics of a trial."""
     return stream_id("system", uid)
 
 
 def system_metrics(events: Iterable[Recorded]) -> list[SystemMetrics]:
-    """Return what was sampled, by process, in the order in which they began."""
+    """Return the samples by process, in the order of their first samples."""
     found: dict[tuple[str, int, int | None], SystemMetrics] = {}
     for recorded in events:
         event = recorded.event
         if not isinstance(event, SystemSampled):
-            continue  # what was redacted
+            continue  # it was redacted
         source = event.host, event.pid, event.rank
         metrics = found.setdefault(source, SystemMetrics(*source, array("q"), {}))
         samples = len(metrics.times)

@@ -16,7 +16,7 @@ from track.journals.sql.schema import PART_BYTES
 from track.journals.sql.session import Session, Sessions
 
 READ_BYTES = 2**22
-"""About how many bytes are read at once: only the last event may go beyond."""
+"""The approximate number of bytes to read at once; only the last event may exceed it."""
 
 _FIRST_ROWS, _MOST_ROWS = 64, 8192
 
@@ -37,23 +37,23 @@ _SELECT = """
     ) AS sized
     WHERE size_before IS NULL OR size_before < %(most_bytes)s
 """
-"""The driver takes 3 us for the values of one row, and nothing for the bytes of many. However large
-the next ones are, there is no more of them than fits into memory."""
+"""Joins the events of a batch, because the driver takes 3 us for the values of each row, however
+few bytes they have. The size is limited, so that a batch fits into memory."""
 
 _SELECT_ALL = _SELECT.format("")
 _SELECT_STREAM = _SELECT.format(" AND stream = %(stream)s")
 
 Found = tuple[Batch, int]
-"""Events, and how many bytes they are about."""
+"""Events, and their approximate size in bytes."""
 
 Work = Callable[[Callable[[Session], Found]], Found]
-"""Calls a function with a session, again until a server has answered."""
+"""Calls a function with a session, and repeats the call until a server has answered."""
 
 _Answers = Generator["Found | None", None, None]
 
 
 class Request(NamedTuple):
-    """Some of the next events behind a position, of the whole log or of one stream."""
+    """Asks for some of the events after a position, of the whole log or of one stream."""
 
     log: str
     stream: int | None
@@ -61,12 +61,12 @@ class Request(NamedTuple):
     limit: int
 
     def send(self, session: Session) -> cursor:
-        """Ask a server for them."""
+        """Send the request to a server."""
         values = self._asdict() | {"part_bytes": PART_BYTES, "most_bytes": READ_BYTES}
         return session.send(_SELECT_ALL if self.stream is None else _SELECT_STREAM, values)
 
     def receive(self, sent: cursor, session: Session) -> Found:
-        """Wait for the answer."""
+        """Wait for the answer, and return the events."""
         ((positions, lengths, data, size, in_parts),) = session.rows(sent)
         if positions is None:
             return ([], []), 0
@@ -78,14 +78,14 @@ class Request(NamedTuple):
         return (positions, payloads), size
 
     def ask(self, session: Session) -> Found:
-        """Ask a server for them, and wait for the answer."""
+        """Send the request to a server, and return the events of its answer."""
         return self.receive(self.send(session), session)
 
 
 def read_in_batches(
     work: Work, sessions: Sessions, log: str, stream: int | None, after: int
 ) -> Iterator[Batch]:
-    """Yield what is behind a position, of the whole log or of one stream."""
+    """Yield the events after a position, of the whole log or of one stream."""
     request = Request(log, stream, after, _FIRST_ROWS)
     answers = _nothing()
     try:
@@ -112,8 +112,8 @@ def _nothing() -> _Answers:
 def _ask_ahead(sessions: Sessions, request: Request) -> _Answers:
     """Send a request before its answer is wanted, so that the server works meanwhile.
 
-    It yields None when that was sent, and the answer next; nothing if there was none: then the
-    request is to be made again by those who know how to wait for a server.
+    It yields None once the request is sent, and then the answer. Without an answer it yields None
+    again, or ends, and the caller repeats the request in a way that waits for a server.
     """
     found = None
     with suppress(psycopg2.Error), sessions.one() as session:
