@@ -214,7 +214,7 @@ def test_texts_are_kept_as_they_are():
     assert Text("grüße").data.decode() == "grüße"
     assert Text("a\ud800").data == b"a?"
     assert Html("<b>").mime == "text/html; charset=utf-8"
-    with pytest.raises(EncodingError, match="is no text"):
+    with pytest.raises(EncodingError, match="is not a text"):
         Text(b"bytes")
 
 
