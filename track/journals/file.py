@@ -10,11 +10,21 @@ from __future__ import annotations
 
 import errno
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from track.errors import JournalError, JournalWriteError
-from track.events.record import MAX_GROUP, OVERHEAD, Record, frame, frame_group, framer, group
+from track.events.record import (
+    HEADER_SIZE,
+    MAX_GROUP,
+    OVERHEAD,
+    Record,
+    frame,
+    frame_group,
+    framer,
+    group,
+)
 from track.events.scan import Damage, Scan, find_record, salvage, scan
 from track.journals.file_lock import LockedFile
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
@@ -121,9 +131,10 @@ class FileJournal(JournalOnDisk):
             "on the disk. The event was not recorded, the journal keeps working",
         )
 
-    def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        for _, _, found in self._scans(after):
-            yield found.ends, found.payloads
+    def read_batches(self, after: int = 0, last: int | None = None) -> Iterator[Batch]:
+        for _, _, found in self._scans(after, last):
+            count = None if last is None else bisect_right(found.ends, last)
+            yield found.ends[:count], found.payloads[:count]
 
     def read_records(self, after: int = 0) -> Iterator[tuple[list[int], list[Record]]]:
         """Yield the records after a position, and the end of each."""
@@ -132,11 +143,12 @@ class FileJournal(JournalOnDisk):
             sizes = [len(payload) + OVERHEAD for payload in found.payloads]
             yield found.ends, [data[e - size : e] for e, size in zip(ends, sizes, strict=True)]
 
-    def _scans(self, after: int) -> Iterator[tuple[int, bytes, Scan]]:
-        """Yield pieces of the journal: the offset, the bytes and the scan of each."""
+    def _scans(self, after: int, last: int | None = None) -> Iterator[tuple[int, bytes, Scan]]:
+        """Yield pieces of the journal up to a position: the offset, bytes and scan of each."""
         # Read up to the current end, so that writers cannot keep a reader busy for ever.
-        window, end = self.window, self.upper_bound()
+        end = self.upper_bound()
         beyond = partial(find_record, self._read, self.window)
+        window = self._window(after, last)
         while data := self._read(after, min(window, max(0, end - after))):
             at_end = len(data) < window or after + len(data) == end
             result = scan(data, after, None if at_end else beyond)
@@ -145,11 +157,19 @@ class FileJournal(JournalOnDisk):
             if result.payloads:
                 yield after, data, result
             if result.consumed > after:
-                after, window = result.consumed, self.window
+                after = result.consumed
+                window = self._window(after, last)
             elif result.at_end:
                 return
             else:  # one record, or one group, is larger than the window
                 window *= 2
+
+    def _window(self, after: int, last: int | None) -> int:
+        """Return how many bytes to read behind a position at first, 0 for none."""
+        if last is None:
+            return self.window
+        # Only a header tells that a group ends before it.
+        return min(self.window, last + HEADER_SIZE - after) if after < last else 0
 
     def _read(self, offset: int, size: int) -> bytes:
         descriptor = self.file.descriptor()

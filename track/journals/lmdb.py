@@ -148,8 +148,8 @@ class LMDBJournal(JournalOnDisk):
                 f"cannot read {self.path}: {error}; if it is damaged, restore a backup or repair it"
             ) from error
 
-    def read_batches(self, after: int = 0) -> Iterator[Batch]:
-        while found := self._read(partial(self._take, after, _BATCH_EVENTS)):
+    def read_batches(self, after: int = 0, last: int | None = None) -> Iterator[Batch]:
+        while found := self._read(partial(self._take, after, last)):
             batch = self._checked(found)
             if batch[0]:
                 yield batch
@@ -165,11 +165,13 @@ class LMDBJournal(JournalOnDisk):
                 self._report(Damage(position, position, "corrupt"))
         return positions, payloads
 
-    def _take(self, after: int, most: int, transaction: Any) -> list[tuple[int, bytes]]:
-        """Return the positions and values of a batch after a position."""
+    def _take(self, after: int, last: int | None, transaction: Any) -> list[tuple[int, bytes]]:
+        """Return the positions and values of a batch after a position, and up to another one."""
         cursor = transaction.cursor()
         if not cursor.set_range(_KEY.pack(_EVENT, after + 1)):
             return []
+        # Positions are consecutive.
+        most = _BATCH_EVENTS if last is None else min(_BATCH_EVENTS, last - after)
         found, size = [], 0
         for key, value in islice(cursor, most):
             found.append((_KEY.unpack(key)[1], value))

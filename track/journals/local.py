@@ -58,7 +58,7 @@ class JournalOnDisk(ExclusiveJournal):
         self.tells_damage = True
         """Whether to warn of each damaged range."""
         self.index: Callable[[], list[Stretch]] = list
-        """Returns in which stretches the events of each stream are, as far as anybody knows."""
+        """Returns where the events of each stream are, as far as anybody knows."""
         self._owed = False
         """Whether a sync is due after the exclusive section."""
         if durability == "interval":
@@ -141,13 +141,14 @@ class JournalOnDisk(ExclusiveJournal):
         """Return the range after the last event at ``head``, if it is not empty."""
         return None
 
+    @abstractmethod
+    def read_batches(self, after: int = 0, last: int | None = None) -> Iterator[Batch]:
+        """Yield the events after a position, and up to another one if it is given."""
+
     def read_stream(self, stream: int, after: int = 0) -> Iterator[Batch]:
         for begin, last in of_one(self.index(), stream, after):
-            for positions, payloads in self.read_batches(begin):
-                end = len(positions) if last is None else bisect_right(positions, last)
-                yield from of_stream(stream, after, (positions[:end], payloads[:end]))
-                if last is not None and positions[-1] >= last:
-                    break
+            for batch in self.read_batches(begin, last):
+                yield from of_stream(stream, after, batch)
 
     def read_last(self, count: int) -> Iterator[Batch]:
         return self.read_batches(before_last(self.index(), count))

@@ -6,14 +6,14 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from track.containers.points import Extreme, Points, Summary, Unusable
 from track.events.values import new_packer, unpack
-from track.journals.stretches import Stretch
+from track.journals.stretches import Stretch, typecode_of
 from track.projections.rows import Row, from_little_endian, little_endian
 from track.projections.stored import Directory
 
@@ -157,7 +157,7 @@ def write_stretches(connection: sqlite3.Connection, known: Iterable[Stretch]) ->
     (last,) = connection.execute("SELECT max(last) FROM stretches").fetchone()
     for one in known:
         if one.last > (last or 0):
-            data = little_endian(array("Q", [*one[:3], *one.streams]))
+            data = b"".join(map(little_endian, (array("Q", one[:3]), *one[3:])))
             connection.execute(
                 "INSERT INTO stretches VALUES (?, ?, ?)", (one.last, checksum(data), data)
             )
@@ -175,11 +175,17 @@ def read_stretches(connection: sqlite3.Connection, position: int) -> list[Stretc
     end = 0
     for crc, data in connection.execute("SELECT crc, data FROM stretches ORDER BY last"):
         check(crc, data)
-        after, last, events, *streams = from_little_endian("Q", data)
+        after, last, events = from_little_endian("Q", data[:24])
         if after != end:
             raise Unusable("it is damaged: stretches are missing")
         end = last
-        known.append(Stretch(after, last, events, array("Q", streams)))
+        typecode = typecode_of(after, last)
+        size = array(typecode).itemsize
+        length = (len(data) - 24) // (8 + 2 * size)
+        sizes = accumulate((24, 8 * length, size * length, size * length))
+        pieces = [data[start:end] for start, end in pairwise(sizes)]
+        columns = map(from_little_endian, ("Q", typecode, typecode), pieces)
+        known.append(Stretch(after, last, events, *columns))
     if end != position:
         raise Unusable("it is damaged: stretches are missing")
     return known

@@ -27,7 +27,7 @@ from track.projections.stored import Directory
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 4
+VERSION = 5
 """The version of the tables."""
 
 CHUNK = 4096
