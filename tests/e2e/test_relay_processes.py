@@ -150,10 +150,10 @@ def test_a_server_is_the_target_of_a_process(place, layer, method):
     """However that is started; told to terminate, it ends well, with its report in place."""
     port = free_port()
     process = multiprocessing.get_context(method).Process(
-        target=start_track_server, args=(place.backend, "127.0.0.1", port, layer)
+        target=start_track_server, args=(place.backend, "127.0.0.1", port, layer), daemon=True
     )
     process.start()
-    uri = uri_of(port, security_layer=layer, spool=place.spool, timeout=25)
+    uri = uri_of(port, security_layer=layer, spool=place.spool, timeout=LONG_S)
     store = make_trial(uri)
     log_steps(store, range(100))
     store.close()
