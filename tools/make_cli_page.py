@@ -42,12 +42,14 @@ that exists or does not.
 
 **Paths** are the same in conditions, `--sort`, `--columns`, `plot --metric` and `blame`: `status`,
 `name`, `parameters.lr`, `metrics.loss` (its last value), `metadata.note`, `tags.kind`, `runtime`.
-A name that contains a dot can be written in brackets: `metrics["val.acc"]`. A path that no trial
-of the store has is an error, which suggests similar paths.
+A name with blanks, dots or signs in it is [quoted](how-to/queries.md), in single quotes
+for the shell: `-w 'metrics["loss<0.1"]>3'`. `plot --metric` takes the name of a metric alone, too.
+A path that no trial of the store has is an error, which suggests similar paths.
 
 `track ls` shows first what distinguishes the listed trials: the parameters that differ, then
 metrics. On a terminal it shows as many columns as fit and lists the others; elsewhere it shows
-all.
+all. `track show` folds more than 60 metrics of a trial by prefix on a terminal
+(`layer0/…  120 metrics`) and shows each one with `--all`; elsewhere it shows all.
 """
 
 
