@@ -8,6 +8,7 @@ import pytest
 import track
 from tests.unit.ui.conftest import fill, page_of
 from track.journals.memory import MemoryJournal
+from track.moment import time_text
 from track.persistence.journaled import JournaledProtocol
 from track.reader import Reader
 
@@ -218,7 +219,7 @@ def test_points_that_a_later_attempt_wrote_over_are_told_up_to_a_moment():
         assert (lost["number"], lost["by"], lost["points"]) == (1, 2, 8)
         assert (lost["first"], lost["last"]) == (6, 9)
         again = [one for one in events if type(one.event).__name__ == "MetricsLogged"][10]
-        for at in (again.position, again.at * 1e-9):
+        for at in (again.position, time_text(again.at)):
             found = page.get("/api/overwritten", params={"trial": uid, "at": at}).json()
             assert [one["points"] for one in found["attempts"]] == [2], at
         before = page.get("/api/overwritten", params={"trial": uid, "at": again.position - 1})
