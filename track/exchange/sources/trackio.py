@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from math import inf, nan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from track.errors import ImportFailed
@@ -22,6 +21,9 @@ from track.exchange.source_run import (
     parse_json,
     parse_time,
 )
+
+if TYPE_CHECKING:
+    from sqlite3 import Connection
 
 _NUMBERS = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
 """JSON has no such numbers, so trackio writes these texts."""
@@ -38,6 +40,8 @@ def read_trackio(path: str, _project: str) -> Iterator[Source]:
     ImportFailed
         there is no database of trackio
     """
+    from sqlite3 import Error  # which few programs need
+
     databases = [path] if os.path.isfile(path) else [*_databases(path)]
     if not any(map(is_trackio, databases)):
         raise ImportFailed(f"{path} has no database of trackio: give its folder or a database")
@@ -45,7 +49,7 @@ def read_trackio(path: str, _project: str) -> Iterator[Source]:
     for database in filter(is_trackio, databases):
         try:
             yield from _runs(database, root)
-        except sqlite3.Error as error:  # noqa: PERF203 - each is judged by itself
+        except Error as error:  # noqa: PERF203 - each is judged by itself
             yield Unreadable(database, str(error))
 
 
@@ -57,16 +61,20 @@ def _databases(folder: str) -> Iterator[str]:
 
 def is_trackio(path: str) -> bool:
     """Return whether a file is a database of trackio; what only looks like a table is none."""
+    from sqlite3 import Error
+
     try:
         with closing(_open(path)) as database:
             found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
             return {"metrics", "configs"} <= {name for (name,) in found}
-    except sqlite3.Error:
+    except Error:
         return False
 
 
-def _open(path: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True)
+def _open(path: str) -> Connection:
+    from sqlite3 import connect
+
+    return connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True)
 
 
 def _runs(path: str, root: str) -> Iterator[SourceRun]:
