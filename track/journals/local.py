@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from abc import abstractmethod
 from bisect import bisect_left, bisect_right
@@ -24,7 +25,7 @@ from track.journals.journal import (
 )
 from track.journals.stretches import Stretch, before_last, of_one
 from track.utils.caches import place_of_cache
-from track.utils.files import sync_data
+from track.utils.mounts import LACKING
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +69,21 @@ class JournalOnDisk(ExclusiveJournal):
         if self.durability == "interval":
             self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
         try:
-            sync_data(self.file.descriptor())
+            self._sync_data()
         except OSError as error:
             raise JournalSyncError(
                 error.errno,
                 f"cannot sync {self.path}: {error.strerror}; check the disk. The last events are "
                 "recorded, but might not survive a loss of power",
             ) from error
+
+    def _sync_data(self) -> None:
+        try:
+            os.fdatasync(self.file.descriptor())
+        except OSError as error:
+            if error.errno not in LACKING:
+                raise
+            os.fsync(self.file.descriptor())  # slower, and there where the other one is not
 
     def sync_if_interval(self) -> None:
         if self.durability != "interval":

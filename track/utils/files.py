@@ -114,16 +114,6 @@ def link_or_copy(path: str, to: str) -> None:
             os.fsync(copy.fileno())
 
 
-def sync_data(fd: int) -> None:
-    """Sync the content of a file, by the slower call where a file system lacks the faster one."""
-    try:
-        os.fdatasync(fd)
-    except OSError as error:
-        if error.errno not in LACKING:
-            raise
-        os.fsync(fd)
-
-
 @contextmanager
 def fresh_path(path: str) -> Iterator[str]:
     """Give a unique path beside another one, and remove the file there at the end.
