@@ -215,7 +215,7 @@ class Session:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all statements of the block, or none."""
-        self.execute("BEGIN")
+        self.begin_to_hold()  # a client stopped in an append holds the head of the log, too
         yield
         self.execute("COMMIT")
 
