@@ -58,7 +58,9 @@ class Faults:
             if self.seen == self.at:
                 text = self.failing(text)
             self.seen += 1
-            self.is_inside = text == "BEGIN" or (self.is_inside and not text.startswith(ENDS))
+            self.is_inside = text.startswith("BEGIN") or (
+                self.is_inside and not text.startswith(ENDS)
+            )
             body = text.encode() + b"\0"
             yield b"Q" + struct.pack(">I", len(body) + 4) + body
 
