@@ -5,6 +5,7 @@ Values are recognised by their methods and the names of their types, so nothing 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -80,7 +81,27 @@ def is_plain(values: Any) -> bool:
     )
 
 
-def log_each(sink: Sink, values: Mapping[Any, Any], step: Any, aggregator: Any) -> None:
+def media_among(values: Mapping[Any, Any]) -> tuple[dict[Any, Any], Mapping[Any, Any]]:
+    """Split values into those that are media or lists of media, and the others."""
+    module = sys.modules.get("track.media.medium")
+    if module is None:
+        return {}, values  # a program that has a medium has imported its class
+    media: dict[Any, Any] = {}
+    others: dict[Any, Any] = {}
+    for name in values:
+        value = _read(values, name)
+        first = value[0] if isinstance(value, (list, tuple)) and value else value
+        (media if isinstance(first, module.Medium) else others)[name] = value
+    return media, others
+
+
+def log_each(
+    sink: Sink,
+    show: Callable[[dict[str, Any], Any], None],
+    values: Mapping[Any, Any],
+    step: Any,
+    aggregator: Any,
+) -> None:
     """Log all values that can be logged; then raise or warn about the others.
 
     Parameters
@@ -88,6 +109,8 @@ def log_each(sink: Sink, values: Mapping[Any, Any], step: Any, aggregator: Any) 
     sink
         takes step, aggregator and a dictionary of values; it records either all of them or, with
         an EncodingError, none
+    show
+        takes a dictionary of media and the step, and records them likewise
     values, step, aggregator
         as for :meth:`track.logger.TrialLogger.log`
 
@@ -96,26 +119,30 @@ def log_each(sink: Sink, values: Mapping[Any, Any], step: Any, aggregator: Any) 
     EncodingError
         some values cannot be logged; all others were
     """
-    known, refused = loggable(values) if not is_plain(values) else (dict(values), {})
     if type(step) not in PLAIN:
         step = plain(step)
-    if known:
-        try:
-            sink(step, aggregator, known)
-        except EncodingError:
-            refused = {**_log_one_by_one(sink, known, step, aggregator), **refused}
+    if is_plain(values):
+        refused = _take(sink, dict(values), step, aggregator)
+    else:
+        media, others = media_among(values)
+        known, refused = loggable(others)
+        refused = {**_take(sink, known, step, aggregator), **refused}
+        refused |= _take(lambda step, _, some: show(some, step), media, step, None)
     if refused:
         _tell(refused)
 
 
-def _log_one_by_one(sink: Sink, values: Mapping[Any, Any], step: Any, how: Any) -> dict[str, str]:
-    """Log values one at a time, and return the reasons why some could not be logged, by name."""
-    refused = {}
-    for name, value in values.items():
+def _take(sink: Sink, values: dict[str, Any], step: Any, how: Any) -> dict[str, str]:
+    """Log values together or, if some are refused, one at a time; return why those are, by name."""
+    refused: dict[str, str] = {}
+    if values:
         try:
-            sink(step, how, {name: value})
-        except EncodingError as error:  # noqa: PERF203 - each value may fail by itself
-            refused[name] = str(error)
+            sink(step, how, values)
+        except EncodingError as error:
+            if len(values) == 1:
+                return dict.fromkeys(values, str(error))
+            for name, value in values.items():
+                refused |= _take(sink, {name: value}, step, how)
     return refused
 
 
@@ -146,10 +173,10 @@ def refusal(refused: Mapping[str, str]) -> EncodingError:
 def _items(values: Any, separator: str | None, depth: int = 0) -> Iterator[tuple[str, Any]]:
     """Yield the items of a mapping, those of nested mappings under joined names."""
     for name in values:
+        value = _read(values, name)
         try:
-            value = values[name]
             inner = None if separator is None else _mapping(value)
-        except Exception as error:  # noqa: BLE001 - omegaconf raises for a missing value
+        except Exception as error:  # noqa: BLE001 - a part of it may fail in a way of its own
             value, inner = _Unreadable(error), None
         if inner is None or depth >= _MAX_DEPTH:
             yield str(name), value
@@ -163,6 +190,13 @@ class _Unreadable:
 
     def __init__(self, error: Exception) -> None:
         self.error = error
+
+
+def _read(values: Any, name: Any) -> Any:
+    try:
+        return values[name]
+    except Exception as error:  # noqa: BLE001 - omegaconf raises for a missing value
+        return _Unreadable(error)
 
 
 def _mapping(value: object) -> Mapping[Any, Any] | None:

@@ -15,9 +15,9 @@ from weakref import WeakSet
 from track.calls import read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.file_logger import FileLogger
-from track.loggable import is_plain, log_each
+from track.loggable import log_each
 from track.machine.sampler import Sampling
-from track.media_logger import MediaLogger, media_among
+from track.media_logger import MediaLogger
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
 from track.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
 from track.running import LogSignalHandler, final_status
@@ -284,11 +284,7 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
         JournalError
             the values could not be recorded
         """
-        if not is_plain(values):
-            media, values = media_among(values)
-            if media:
-                self.log_media(media, step)
-        log_each(self._sink or self._open_sink(), values, step, aggregator)
+        log_each(self._sink or self._open_sink(), self.log_media, values, step, aggregator)
 
     def _open_sink(self) -> MetricsSink:
         self.insert()

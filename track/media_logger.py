@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +10,6 @@ from track.structure import Trial
 
 if TYPE_CHECKING:
     from track.media import Medium
-
-
-def media_among(values: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """Split values into those that are media or lists of media, and the others."""
-    module = sys.modules.get("track.media.medium")
-    if module is None:
-        return {}, dict(values)  # a program that has a medium has imported its class
-    media: dict[Any, Any] = {}
-    others: dict[Any, Any] = {}
-    for name, value in values.items():
-        first = value[0] if isinstance(value, (list, tuple)) and value else value
-        (media if isinstance(first, module.Medium) else others)[name] = value
-    return media, others
 
 
 class MediaLogger:

@@ -103,6 +103,37 @@ def test_a_value_that_is_no_medium_leaves_the_others(client):
     assert [one.name for one in store.media("t")] == ["note"]
 
 
+def test_a_medium_that_is_refused_takes_nothing_with_it():
+    """Neither the metrics nor the other media of the call."""
+    client = TrackClient("memory:")
+    trial = client.new_trial(name="t", parameters={})
+    large = Text("x" * (MOST_IN_AN_EVENT + 1))
+    with pytest.raises(EncodingError, match=r"'large'.*Everything else was logged"):
+        trial.log({"large": large, "note": Text("x"), "loss": 1.0}, 1)
+    store = Reader(client.protocol)
+    assert store.trial("t").metrics == {"loss": {1: 1.0}}
+    assert [one.name for one in store.media("t")] == ["note"]
+
+
+def test_a_value_that_cannot_be_read_takes_nothing_with_it():
+    """As a value of omegaconf that is missing, beside a medium or not."""
+
+    class Lacking(dict):
+        def __getitem__(self, name):
+            if name == "lacking":
+                raise LookupError("nothing was set")
+            return super().__getitem__(name)
+
+    for number, more in enumerate(({}, {"note": Text("x")})):
+        client = TrackClient("memory:")
+        trial = client.new_trial(name="t", parameters={})
+        with pytest.raises(EncodingError, match=r"'lacking': nothing was set"):
+            trial.log(Lacking(loss=1.0, lacking=None, **more), 1)
+        store = Reader(client.protocol)
+        assert store.trial("t").metrics == {"loss": {1: 1.0}}
+        assert len(store.media("t")) == number
+
+
 def test_nothing_is_left_of_the_media_of_an_erased_trial(client, tmp_path):
     """But what another trial logged stays."""
     secret, shared = "the patient is Jane Doe", np.full((256, 256, 3), 7, np.uint8)

@@ -12,9 +12,8 @@ from track.client import TrackClient
 from track.configuration import options
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.integrations.parameters import describe, shown, split
-from track.loggable import loggable
+from track.loggable import loggable, media_among
 from track.logger import TrialLogger
-from track.media_logger import media_among
 from track.persistence.deferred import anchored
 from track.structure import canonical
 from track.utils.forking import ForkSafeLock

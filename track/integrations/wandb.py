@@ -15,7 +15,7 @@ from typing import Any
 from track.errors import TrackError
 from track.integrations.run import Run
 from track.integrations.wandb_data import Artifact, Histogram, Media, Table, shown_of
-from track.media_logger import media_among
+from track.loggable import media_among
 
 run: WandbRun | None = None
 """The current run."""
