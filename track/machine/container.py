@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
+from track.machine.files import number_in, text_in
 from track.machine.rates import Rates
 
 _NO_LIMIT = 2**62
@@ -56,12 +57,12 @@ class Container:
         found: dict[str, float] = {}
         if self.memory is not None:
             spare = _fields(self.memory.details).get(self.memory.reclaimable, 0)
-            used = float(max(0, int(_text(self.memory.used)) - spare))
+            used = float(max(0, int(text_in(self.memory.used)) - spare))
             found["container.memory_bytes"] = used
             found["container.memory_percent"] = 100.0 * used / self.memory.limit
         if self.cpu is not None:
             text, field = self.cpu.used, self.cpu.field
-            used = _fields(text)[field] if field else int(_text(text))
+            used = _fields(text)[field] if field else int(text_in(text))
             share = 100.0 * used * self.cpu.unit_s / self.cpu.cores
             found |= self._rates.since_last({"container.cpu_percent": share})
         return found
@@ -77,7 +78,7 @@ def find_container(root: str = "/") -> Container | None:
     """
     groups: dict[str, str] = {}
     with suppress(OSError):
-        for line in _text(os.path.join(root, "proc/self/cgroup")).splitlines():
+        for line in text_in(os.path.join(root, "proc/self/cgroup")).splitlines():
             _, controllers, path = line.split(":", 2)
             groups.update(dict.fromkeys(controllers.split(","), path))
     base = os.path.join(root, "sys/fs/cgroup")
@@ -87,12 +88,12 @@ def find_container(root: str = "/") -> Container | None:
 
 def _memory(base: str, groups: dict[str, str]) -> Memory | None:
     for folder in _folders(base, groups.get("")):
-        limit = _number(f"{folder}/memory.max")
+        limit = number_in(f"{folder}/memory.max")
         if limit is not None:
             used, details = f"{folder}/memory.current", f"{folder}/memory.stat"
             return Memory(limit, used, details, "inactive_file")
     for folder in _folders(f"{base}/memory", groups.get("memory")):
-        limit = _number(f"{folder}/memory.limit_in_bytes")
+        limit = number_in(f"{folder}/memory.limit_in_bytes")
         if limit is not None and limit < _NO_LIMIT:
             used, details = f"{folder}/memory.usage_in_bytes", f"{folder}/memory.stat"
             return Memory(limit, used, details, "total_inactive_file")
@@ -102,11 +103,11 @@ def _memory(base: str, groups: dict[str, str]) -> Memory | None:
 def _cpu(base: str, groups: dict[str, str]) -> Cpu | None:
     for folder in _folders(base, groups.get("")):
         with suppress(OSError, ValueError):
-            quota, period = map(int, _text(f"{folder}/cpu.max").split())
+            quota, period = map(int, text_in(f"{folder}/cpu.max").split())
             return Cpu(quota / period, f"{folder}/cpu.stat", "usage_usec", 1e-6)
     for folder in _folders(f"{base}/cpu", groups.get("cpu")):
-        quota_us = _number(f"{folder}/cpu.cfs_quota_us")
-        period_us = _number(f"{folder}/cpu.cfs_period_us")
+        quota_us = number_in(f"{folder}/cpu.cfs_quota_us")
+        period_us = number_in(f"{folder}/cpu.cfs_period_us")
         if quota_us and period_us and quota_us > 0:
             used = os.path.join(f"{base}/cpuacct", os.path.relpath(folder, f"{base}/cpu"))
             return Cpu(quota_us / period_us, f"{used}/cpuacct.usage", "", 1e-9)
@@ -125,20 +126,7 @@ def _folders(base: str, group: str | None) -> Iterator[str]:
     yield base
 
 
-def _number(path: str) -> int | None:
-    """Return the number in a file, None if the file is missing or means no limit."""
-    try:
-        return int(_text(path))
-    except (OSError, ValueError):
-        return None
-
-
 def _fields(path: str) -> dict[str, int]:
     """Return the numbers in a file by name."""
-    lines = (line.split() for line in _text(path).splitlines())
+    lines = (line.split() for line in text_in(path).splitlines())
     return {line[0]: int(line[1]) for line in lines}
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="ascii") as file:
-        return file.read(1 << 16).strip()

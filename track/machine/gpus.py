@@ -11,14 +11,22 @@ from contextlib import suppress
 from glob import glob
 from typing import Any
 
+from track.machine.files import number_in
+
 _IOREG = ("ioreg", "-r", "-d", "1", "-w", "0", "-c", "IOAccelerator")
 _IOREG_TIMEOUT_S = 5.0
 _APPLE = re.compile(r'"(Device Utilization %|In use system memory)"\s*=\s*(\d+)')
 
-Source = Callable[[], dict[str, float]]
+_AMD = (
+    ("percent", "gpu_busy_percent", 1.0),
+    ("memory_bytes", "mem_info_vram_used", 1.0),
+    ("power_watts", "hwmon/hwmon*/power1_average", 1e-6),
+    ("celsius", "hwmon/hwmon*/temp1_input", 1e-3),
+)
+"""What AMD's driver says in which file, and in which unit."""
 
 
-def find_gpus(root: str = "/") -> Iterator[tuple[str, Source]]:
+def find_gpus(root: str = "/") -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
     """Yield a source for the GPUs of each maker that were found.
 
     Parameters
@@ -95,21 +103,14 @@ def _measure_amd(cards: list[str]) -> dict[str, float]:
     found: dict[str, float] = {}
     for number, card in enumerate(cards):
         gpu = f"gpu.{number}"
-        _take(found, f"{gpu}.percent", f"{card}/gpu_busy_percent")
-        _take(found, f"{gpu}.memory_bytes", f"{card}/mem_info_vram_used")
-        _take(found, f"{gpu}.memory_percent", f"{card}/mem_info_vram_total")
-        if total := found.pop(f"{gpu}.memory_percent", 0.0):
-            found[f"{gpu}.memory_percent"] = 100.0 * found[f"{gpu}.memory_bytes"] / total
-        for sensor in glob(f"{card}/hwmon/hwmon*"):
-            _take(found, f"{gpu}.power_watts", f"{sensor}/power1_average", 1e-6)
-            _take(found, f"{gpu}.celsius", f"{sensor}/temp1_input", 1e-3)
+        for name, pattern, unit in _AMD:
+            for path in glob(f"{card}/{pattern}"):
+                if (value := number_in(path)) is not None:
+                    found[f"{gpu}.{name}"] = value * unit
+        used, total = found.get(f"{gpu}.memory_bytes"), number_in(f"{card}/mem_info_vram_total")
+        if used is not None and total:
+            found[f"{gpu}.memory_percent"] = 100.0 * used / total
     return found
-
-
-def _take(found: dict[str, float], name: str, path: str, unit: float = 1.0) -> None:
-    """Add the number in a file if it exists."""
-    with suppress(OSError, ValueError), open(path, encoding="ascii") as file:
-        found[name] = int(file.read(64)) * unit
 
 
 def measure_apple() -> dict[str, float]:

@@ -51,9 +51,8 @@ class Histogram(Medium):
         finite = [number for number in numbers if isfinite(number)]
         edges, counts = count(finite, bins)
         nans = sum(number != number for number in numbers)  # noqa: PLR0124 - only NaN is not itself
-        facts = {"nan": nans, "infinite": len(numbers) - len(finite) - nans}
-        content = {"edges": edges, "counts": counts, **facts}
-        super().__init__(json.dumps(content).encode(), "application/json", caption)
+        data = _content(edges, counts, nans, len(numbers) - len(finite) - nans)
+        super().__init__(data, "application/json", caption)
 
     @classmethod
     def counted(
@@ -78,9 +77,13 @@ class Histogram(Medium):
                 "counts, and one more edge"
             )
         made = cls.__new__(cls)
-        content = {"edges": edges, "counts": counts, "nan": 0, "infinite": 0}
-        Medium.__init__(made, json.dumps(content).encode(), "application/json", caption)
+        Medium.__init__(made, _content(edges, counts), "application/json", caption)
         return made
+
+
+def _content(edges: Any, counts: Any, nans: int = 0, infinite: int = 0) -> bytes:
+    values = {"edges": edges, "counts": counts, "nan": nans, "infinite": infinite}
+    return json.dumps(values).encode()
 
 
 def count(numbers: Iterable[float], bins: int) -> tuple[list[float], list[int]]:

@@ -146,15 +146,14 @@ class ContentStore:
         except OSError as error:
             raise TrackError(f"cannot keep {path} in {self.root}: {error.strerror}") from error
 
-    def keep_bytes(self, data: bytes) -> str:
-        """Keep some bytes, and return their SHA-256 in hexadecimal.
+    def keep_bytes(self, digest: str, data: bytes) -> None:
+        """Keep some bytes, given their SHA-256 in hexadecimal.
 
         Raises
         ------
         TrackError
             they cannot be written
         """
-        digest = hashlib.sha256(data).hexdigest()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             if not self.path_of(digest).exists():
@@ -163,7 +162,6 @@ class ContentStore:
             raise TrackError(
                 f"cannot keep {len(data)} bytes in {self.root}: {error.strerror}"
             ) from error
-        return digest
 
     def _copy(self, source: BinaryIO) -> tuple[int, str]:
         digest, size = hashlib.sha256(), 0

@@ -39,13 +39,13 @@ def media_logged(
 
 
 def _facts(content: ContentStore | None, name: str, medium: Medium) -> dict[str, Any]:
-    data = medium.data
+    data, digest = medium.data, sha256(medium.data).hexdigest()
     facts = {
         **medium.facts,
         "kind": medium.kind,
         "mime": medium.mime,
         "size": len(data),
-        "sha256": sha256(data).hexdigest(),
+        "sha256": digest,
     }
     if medium.caption is not None:
         facts["caption"] = medium.caption
@@ -57,7 +57,7 @@ def _facts(content: ContentStore | None, name: str, medium: Medium) -> dict[str,
             "that a server or a database keeps; make it smaller, or log to a store on this machine"
         )
     else:
-        content.keep_bytes(data)
+        content.keep_bytes(digest, data)
     return facts
 
 

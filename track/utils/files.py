@@ -89,8 +89,6 @@ def link(path: str, to: str) -> None:
     """
     try:
         os.link(path, to)
-    except FileExistsError:
-        raise
     except OSError as error:
         if error.errno in _NO_LINKS:
             raise unsupported(path, "hard links (link)", error) from error

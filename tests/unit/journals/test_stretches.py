@@ -40,6 +40,15 @@ def steps(journal, stream, after=0):
     ]
 
 
+def steps_among(events, stream, after):
+    """Return what :func:`steps` must find, given all events."""
+    return [
+        (one.position, one.event.step)
+        for one in events
+        if one.stream == stream and one.position > after
+    ]
+
+
 def payloads(streams):
     """Return an event of each stream, numbered."""
     made = []
@@ -72,12 +81,7 @@ def test_what_the_cache_knows_and_what_came_later_is_found(uri):
             events = [*journal.read()]
             for stream in (1, 10, 99):
                 for after in (0, events[len(events) // 2].position, events[-1].position):
-                    expected = [
-                        (one.position, one.event.step)
-                        for one in events
-                        if one.stream == stream and one.position > after
-                    ]
-                    assert steps(journal, stream, after) == expected
+                    assert steps(journal, stream, after) == steps_among(events, stream, after)
         other.close()
     protocol.close()
 
@@ -221,12 +225,7 @@ def test_a_stream_is_what_a_scan_of_everything_finds(batches, ends, window, data
             events = [*journal.read()]
             after = data.draw(st.sampled_from([0, *(one.position for one in events)]))
             for stream in range(1, 6):
-                expected = [
-                    (one.position, one.event.step)
-                    for one in events
-                    if one.stream == stream and one.position > after
-                ]
-                assert steps(journal, stream, after) == expected
+                assert steps(journal, stream, after) == steps_among(events, stream, after)
             journal.close()
 
 

@@ -84,11 +84,10 @@ export class MediaPanel {
     const slider = card.root.querySelector("input");
     const more = card.moments.length > 1 ? `${card.at + 1} of ${count(card.moments.length)}` : "";
     if (slider) slider.max = String(card.moments.length - 1);
-    if (card.drawn === media[0].position && slider) {
+    if (card.drawn === media[0].position && (slider || !more)) {
       replace(/** @type {Element} */ (card.root.querySelector(".chart-note")), more);
       return;
     }
-    if (card.drawn === media[0].position && card.moments.length === 1) return;
     card.drawn = media[0].position;
     const shown = h("div", { class: "medium-body" }, media.map((medium) => this.#element(medium)));
     const said = stepOf(media[0]);
