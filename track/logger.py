@@ -14,15 +14,15 @@ from weakref import WeakSet
 
 from track.calls import read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
-from track.file_logger import FileLogger
 from track.loggable import log_each
 from track.machine.sampler import Sampling
-from track.media_logger import MediaLogger
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
-from track.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
-from track.running import LogSignalHandler, final_status
+from track.recording.files import FileLogger
+from track.recording.media import MediaLogger
+from track.recording.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
+from track.recording.running import LogSignalHandler, final_status
+from track.recording.timing import BlockTimer
 from track.structure import AnyStatus, Status, Trial, canonical
-from track.timing import BlockTimer
 
 if TYPE_CHECKING:
     from types import TracebackType

@@ -14,9 +14,7 @@ from track.events.codec import decode
 from track.events.scan import Damage
 from track.events.types import Recorded
 from track.journals.local import JournalOnDisk
-from track.media_reader import MediaReader
 from track.moment import When, to_moment
-from track.overview import Overview
 from track.persistence.liveness import derive_status
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
@@ -30,13 +28,15 @@ from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.projections.times import TrialTimes, has_all_times, times_in, times_of
+from track.reading.history import decoded, origins, trial_at, views_at, with_facts
+from track.reading.media import MediaReader
+from track.reading.overview import Overview
+from track.reading.page import Page, StatusOf, page_of
+from track.reading.summary import Condition
+from track.reading.views import Attempt, Origin, View, attempts_in, code_of
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
-from track.trial_history import decoded, origins, trial_at, views_at, with_facts
-from track.trial_page import Page, StatusOf, page_of
-from track.trial_summary import Condition
-from track.views import Attempt, Origin, View, attempts_in, code_of
 
 
 class Reader(MediaReader):
@@ -65,7 +65,7 @@ class Reader(MediaReader):
 
     @cached_property
     def overview(self) -> Overview:
-        """Return an overview of all trials, see :class:`track.overview.Overview`."""
+        """Return an overview of all trials, see :class:`track.reading.overview.Overview`."""
         return Overview(self.protocol)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -165,8 +165,8 @@ class Reader(MediaReader):
         ----------
         where
             conditions that must all hold: texts as for ``track ls --where``
-            (``metrics.loss<0.1``: :func:`track.trial_summary.to_condition`), or pairs of a path and
-            a condition of the query language
+            (``metrics.loss<0.1``: :func:`track.reading.summary.to_condition`), or pairs of a path
+            and a condition of the query language
         sort
             a path such as ``metrics.loss``, or ``-created`` for descending order; by default the
             oldest trial comes first

@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 import track
 from track.cli.app import run
 from track.projections.paths import leaves, look_up, parse_path, write_path
-from track.trial_summary import split_paths, to_condition
+from track.reading.summary import split_paths, to_condition
 from track.ui.app import make_app
 from track.ui.security import Rules
 from track.ui.store import Store

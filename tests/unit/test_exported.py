@@ -41,7 +41,7 @@ NAMES = {
     "track.persistence.socketed": (
         "RPCCallFailure ServerSignalHandler SocketClient SocketServer start_track_server sync"
     ),
-    "track.trial_summary": "TrialSummary last_value matching to_condition",
+    "track.reading.summary": "TrialSummary last_value matching to_condition",
     "track.serialization": (
         "to_json from_json SerializerAspect SerializerChronoContext SerializerDatetime "
         "SerializerProject SerializerStatStream SerializerStatus SerializerTrial "

@@ -13,9 +13,9 @@ from track.display.columns import Column, choose_columns
 from track.display.texts import UNCUT, short_uids, shown
 from track.projections.trials import OWN_METADATA
 from track.reader import Reader
+from track.reading.summary import last_value, matching, sort_trials
+from track.reading.views import View
 from track.structure import Trial
-from track.trial_summary import last_value, matching, sort_trials
-from track.views import View
 
 _NARROWEST = 36
 """The least width of a plot with its labels in characters."""

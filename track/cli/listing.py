@@ -30,17 +30,17 @@ from track.projections.paths import hint, names_in, parse_path, write_path
 from track.projections.series import Series
 from track.projections.trials import OWN_METADATA
 from track.reader import Reader
-from track.serialization import to_json
-from track.structure import Trial
-from track.trial_summary import (
+from track.reading.summary import (
     TrialSummary,
     first_line_of,
     last_value,
     split_paths,
     value_at,
 )
+from track.reading.views import Attempt
+from track.serialization import to_json
+from track.structure import Trial
 from track.utils.printing import printable
-from track.views import Attempt
 
 _MOST_METRICS = 60
 """The lines of metrics that a terminal shows of a trial, beyond which they are folded."""

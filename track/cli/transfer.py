@@ -17,8 +17,8 @@ from track.events.types import Recorded
 from track.projections.copies import copy_group, copy_trial
 from track.projections.trials import stream_of
 from track.reader import Reader
+from track.reading.page import page_of
 from track.structure import Project, Trial, TrialGroup
-from track.trial_page import page_of
 from track.utils.printing import printable
 from track.utils.progress import Progress, with_progress
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from track.display.texts import UNCUT, ago, duration, gaps, shown, shown_width
 from track.projections.paths import leaves, parse_path, write_path
-from track.trial_summary import TrialSummary, value_at
+from track.reading.summary import TrialSummary, value_at
 
 _LONGEST = 24
 """The length of a text in a column, unless more is needed to distinguish it."""

@@ -12,8 +12,8 @@ from track.display.texts import UNCUT, short_uids, shown, shown_width, text_tabl
 from track.errors import TrackError
 from track.persistence.logged_files import LoggedFile
 from track.projections.objects import Objects
+from track.reading.summary import TrialSummary
 from track.structure import AnyStatus, Project, Trial, TrialGroup
-from track.trial_summary import TrialSummary
 
 T = TypeVar("T")
 

@@ -31,7 +31,6 @@ from track.events.types import (
 from track.journals.buffered import buffer_failed_writes
 from track.journals.journal import Journal
 from track.journals.producer import Producer
-from track.metrics import add_values
 from track.persistence import sinks
 from track.persistence.commands import Change, GroupCommands, TrialCommands, command_named
 from track.persistence.deferred import travelling
@@ -65,6 +64,7 @@ from track.persistence.validation import (
 from track.projections.copies import to_plain
 from track.projections.history import as_of, ends_by
 from track.projections.media import media_stream
+from track.projections.metrics import add_values
 from track.projections.objects import Objects
 from track.projections.report import render_report
 from track.projections.system import system_stream

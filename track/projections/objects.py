@@ -33,9 +33,9 @@ from track.events.types import (
     TrialRestored,
     TrialStarted,
 )
-from track.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.attempts import AttemptsOf
 from track.projections.index import Index
+from track.projections.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.runs import add_runtime, known_failure, started_at
 from track.projections.trials import (
     LAST_CHANGE,

@@ -14,7 +14,7 @@ from track.events.types import (
     TrialStarted,
 )
 from track.journals.journal import Journal
-from track.metrics import add_column, add_values
+from track.projections.metrics import add_column, add_values
 from track.projections.objects import Objects
 from track.projections.projection import fold
 from track.projections.series import Series

@@ -8,10 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from track.projections.diff import differences, differences_of_trials
+from track.reading.views import View, code_of
 from track.ui.answers import Parameters, answer, cut, to_json
 from track.ui.store import Store
 from track.ui.trials import CHOICE, attempt, chosen, flattened, tags_of
-from track.views import View, code_of
 
 _MOST_DISTINCT = 1000
 _MOST_ORIGINS = 1000

@@ -16,7 +16,7 @@ from track.events.types import Recorded
 from track.moment import to_moment
 from track.projections.media import LoggedMedium, media_in, media_stream
 from track.projections.system import SystemMetrics, system_metrics, system_stream
-from track.trial_history import decoded
+from track.reading.history import decoded
 from track.ui.answers import Parameters, answer, cut, milliseconds
 from track.ui.files import POLICY
 from track.ui.store import Store

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from track.events.types import MetricsLogged, Recorded, TrialStarted
 from track.moment import to_moment
 from track.projections.trials import stream_of
-from track.trial_history import decoded
+from track.reading.history import decoded
 from track.ui.answers import Parameters, answer, cut
 from track.ui.store import Store
 

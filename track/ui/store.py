@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 
 from track.errors import TrackError, TrialDoesNotExist
 from track.moment import Moment, When, to_moment
-from track.overview import Glance
 from track.persistence.protocol import Protocol
 from track.persistence.utils import without_password
 from track.projections.finding import find_trial
 from track.projections.objects import Objects
 from track.projections.timeline import Timeline
 from track.reader import Reader
+from track.reading.overview import Glance
 from track.stores.readonly import ReadProtocol
 from track.structure import Trial
 

@@ -8,16 +8,16 @@ from weakref import WeakKeyDictionary
 from starlette.requests import Request
 from starlette.responses import Response
 
-from track.overview import Glance
 from track.persistence.logged_files import files_of
 from track.projections.paths import leaves
 from track.projections.trials import OWN_METADATA
-from track.trial_summary import MetricSummary, TrialSummary
+from track.reading.overview import Glance
+from track.reading.summary import MetricSummary, TrialSummary
+from track.reading.views import Attempt
 from track.ui.answers import Parameters, answer, cut, milliseconds
 from track.ui.files import kind_of
 from track.ui.store import Store
 from track.versioning import __version__
-from track.views import Attempt
 
 CHOICE = ("where", "sort", "descending", "archived", "at", "project", "group")
 """Parameters that say which trials are meant."""

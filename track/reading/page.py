@@ -10,8 +10,7 @@ from track.projections.index import Known
 from track.projections.objects import Objects
 from track.projections.rows import last_values
 from track.projections.trials import is_part
-from track.structure import AnyStatus
-from track.trial_summary import (
+from track.reading.summary import (
     FIELDS,
     Condition,
     TrialSummary,
@@ -23,6 +22,7 @@ from track.trial_summary import (
     sort_trials,
     summarize_metric,
 )
+from track.structure import AnyStatus
 
 StatusOf = Callable[[Known], AnyStatus | None]
 

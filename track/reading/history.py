@@ -13,10 +13,8 @@ from track.moment import NOW, Moment, When, to_moment
 from track.projections import history as past
 from track.projections.copies import view_trial
 from track.projections.paths import parse_path
-from track.structure import Trial
-from track.trial_lookup import TrialLookup
-from track.utils.process import ProcessId
-from track.views import (
+from track.reading.lookup import TrialLookup
+from track.reading.views import (
     Attempt,
     Origin,
     View,
@@ -26,6 +24,8 @@ from track.views import (
     process_of,
     views_of,
 )
+from track.structure import Trial
+from track.utils.process import ProcessId
 
 
 def views_at(store: TrialLookup, *sides: tuple[str | Trial, When]) -> list[View]:

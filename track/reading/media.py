@@ -6,9 +6,9 @@ from track.moment import When, to_moment
 from track.persistence.media import content_of
 from track.projections.media import LoggedMedium, media_in, media_stream
 from track.projections.system import SystemMetrics, system_metrics, system_stream
+from track.reading.history import decoded
+from track.reading.lookup import TrialLookup
 from track.structure import Trial
-from track.trial_history import decoded
-from track.trial_lookup import TrialLookup
 
 
 class MediaReader(TrialLookup):

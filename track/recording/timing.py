@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from track.persistence.protocol import DEFAULT_CHRONO, AggregatorFactory, ChronoSink, Protocol
-from track.running import LoggerChronoContext
+from track.recording.running import LoggerChronoContext
 from track.structure import Trial
 from track.utils.stat import StatStream
 

@@ -25,8 +25,7 @@ from track.projections.rows import state_of
 from track.projections.series import Series
 from track.projections.timeline import Timeline
 from track.projections.trials import stream_of
-from track.structure import AnyStatus, Trial
-from track.trial_summary import (
+from track.reading.summary import (
     TrialSummary,
     detach,
     matching,
@@ -34,8 +33,9 @@ from track.trial_summary import (
     sort_trials,
     to_condition,
 )
+from track.reading.views import View, attempts_in, facts_of_process, process_of, views_of
+from track.structure import AnyStatus, Trial
 from track.utils.process import ProcessId
-from track.views import View, attempts_in, facts_of_process, process_of, views_of
 
 _FRESH_S = 1.0
 """The time for which the lost trials are not determined again."""
@@ -230,7 +230,7 @@ class Glance:
         Parameters
         ----------
         where
-            the conditions, see :func:`track.trial_summary.to_condition`
+            the conditions, see :func:`track.reading.summary.to_condition`
         sort
             the path to sort by, for example ``metrics.loss``; ``-metrics.loss`` is descending
         archived

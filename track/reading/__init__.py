@@ -1,0 +1,1 @@
+"""Read trials of a store: summaries, pages, views, history and media."""
