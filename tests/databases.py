@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 import warnings
 from contextlib import suppress
@@ -162,15 +163,18 @@ if shutil.which("cockroach"):
 
 _PORT = "DATABASE_PORT_OF_"
 _running: dict[str, PostgresServer] = {}
+_starting = threading.Lock()
+"""Held while a server starts, so that threads of a test do not start one each."""
 
 
 def port_of(kind: str) -> int:
     """Return the port of the server of a kind that all tests share, started if need be."""
     name = _PORT + kind
-    if name not in os.environ:
-        server = _running[kind] = KINDS[kind]()
-        os.environ[name] = str(server.port)
-        atexit.register(_stop, os.getpid(), kind)
+    with _starting:
+        if name not in os.environ:
+            server = _running[kind] = KINDS[kind]()
+            os.environ[name] = str(server.port)
+            atexit.register(_stop, os.getpid(), kind)
     return int(os.environ[name])
 
 
