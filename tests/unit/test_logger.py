@@ -316,14 +316,14 @@ def test_what_is_no_file_cannot_be_kept(client, trial, method):
     assert stored(client).metadata == {"_update_count": 0}
 
 
-def test_a_store_without_a_place_for_contents_says_so(tmp_path):
+def test_a_store_without_room_for_a_content_says_so(tmp_path):
     """It still records what was used."""
-    (tmp_path / "one.txt").write_bytes(b"content")
+    (tmp_path / "one.txt").write_bytes(b"x" * (2**20 + 1))
     client = TrackClient("memory:")
-    with pytest.warns(NotRecordedWarning, match="contents of logged files are not kept") as caught:
+    with pytest.warns(NotRecordedWarning, match="memory keeps contents of up to") as caught:
         client.log_file("one.txt")
     assert caught[0].filename == __file__
-    assert client.protocol.fetch_trials()[0].metadata["file:one.txt"]["size"] == 7
+    assert client.protocol.fetch_trials()[0].metadata["file:one.txt"]["size"] == 2**20 + 1
 
 
 def test_a_server_keeps_contents_in_its_backend(tmp_path):

@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import NamedTuple
 
-from track.errors import BackendError
+from track.contents.copying import copy_contents
+from track.errors import BackendError, NotRecordedWarning, warn
 from track.events.codec import identify
 from track.journals.buffered import BufferedJournal
 from track.journals.delivery import deliver
@@ -15,7 +16,6 @@ from track.journals.file import FileJournal
 from track.journals.journal import Batch, Journal
 from track.journals.local import JournalOnDisk
 from track.journals.memory import MemoryJournal
-from track.persistence.artifacts import is_digest
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
 from track.utils.progress import Progress, no_progress
@@ -167,13 +167,13 @@ def _turn(target: Journal) -> AbstractContextManager[None]:
 
 
 def _copy_files(source: Protocol, target: Protocol) -> int:
-    kept, there = source.content, target.content
-    if kept is None or there is None:
+    if source.content is None or target.content is None:
         return 0
-    copied = 0
-    for path in sorted(kept.root.glob("[0-9a-f][0-9a-f]/*")):
-        digest = path.parent.name + path.name
-        if is_digest(digest) and not there.path_of(digest).exists():
-            there.keep(str(path))
-            copied += 1
+    copied, too_large = copy_contents(source.content, target.content)
+    if too_large:
+        warn(
+            f"{too_large} contents of files are over the {target.content.limit} bytes that "
+            f"{target.content} keeps of one, and were not copied: keep the source",
+            NotRecordedWarning,
+        )
     return copied

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from track.contents.folder import CONTENT_SUFFIX, FolderContents
 from track.errors import BackendError
-from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.uri_options import LocalSettings, local_settings
 
@@ -39,7 +39,7 @@ class LMDBProtocol(JournaledProtocol):
         settings = local_settings(uri)
         journal = open_journal(uri, settings)
         self.path = settings.path
-        self.content = ContentStore(self.path + CONTENT_SUFFIX)
+        self.content = FolderContents(self.path + CONTENT_SUFFIX)
         super().__init__(journal, strict=strict, uri=uri)
 
 

@@ -11,10 +11,12 @@ from functools import partial, wraps
 from typing import Any, NamedTuple, TypeVar
 from weakref import WeakSet
 
+from track.contents.folder import CONTENT_SUFFIX, FolderContents
+from track.contents.memory import MemoryContents
+from track.contents.store import LARGEST_IN_A_TABLE
 from track.errors import ConcurrentWrite, JournalError, StorageWarning, TrackError, warn
 from track.journals.file import FileJournal
 from track.journals.memory import MemoryJournal
-from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
 from track.persistence.file_store import JOURNAL_SUFFIX, open_store, remake_report
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.repository import LocalRepository
@@ -43,6 +45,7 @@ class MemoryProtocol(JournaledProtocol):
     def __init__(self, uri: str = "memory:", strict: bool = True, eager: bool = True) -> None:
         check_options(uri, parse_uri(uri)["query"], ())
         super().__init__(MemoryJournal(), strict=strict, uri=uri)
+        self.content = MemoryContents(LARGEST_IN_A_TABLE)
 
 
 class FileProtocol(JournaledProtocol):
@@ -73,7 +76,7 @@ class FileProtocol(JournaledProtocol):
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
         settings = local_settings(uri)
         self.path = settings.path
-        self.content = ContentStore(self.path + CONTENT_SUFFIX)
+        self.content = FolderContents(self.path + CONTENT_SUFFIX)
         self._file_journal = open_store(self.path, settings.durability, settings.lock_timeout_s)
         super().__init__(self._file_journal, strict=strict, eager=eager, uri=uri)
         self._pid = os.getpid()

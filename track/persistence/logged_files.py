@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, BinaryIO, NamedTuple
 
+from track.contents.store import ContentStore, is_digest
 from track.errors import ItemNotFound, TrackError
-from track.persistence.artifacts import ContentStore, is_digest
 from track.structure import Trial
 
 _FEWEST_DIGITS = 4
@@ -122,8 +122,7 @@ def open_content(content: ContentStore | None, file: LoggedFile) -> BinaryIO:
     """
     if content is None:
         raise ItemNotFound(
-            f"the content of {file.name} was not kept: only file: and lmdb: stores keep it, others "
-            "keep name, size and SHA-256"
+            f"the content of {file.name} was not kept: this backend keeps name, size and SHA-256"
         )
     return content.open(file.sha256)
 

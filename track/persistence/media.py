@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from track.contents.store import ContentStore
 from track.errors import EncodingError
 from track.events.types import MediaLogged
-from track.persistence.artifacts import ContentStore
 from track.persistence.logged_files import LoggedFile, open_content
 from track.projections.media import LoggedMedium
 
@@ -19,7 +19,7 @@ MOST_BESIDE_CONTENTS = 2**16
 """The most bytes of a medium inside its event if the backend keeps contents elsewhere."""
 
 MOST_IN_AN_EVENT = 2**20
-"""The most bytes of a medium inside its event if the backend keeps no contents."""
+"""The most bytes of a medium inside its event if the backend has no place for its content."""
 
 
 def media_logged(
@@ -30,7 +30,7 @@ def media_logged(
     Raises
     ------
     EncodingError
-        the backend keeps no contents, and a content is larger than :data:`MOST_IN_AN_EVENT`
+        the backend has no place for a content, which is larger than :data:`MOST_IN_AN_EVENT`
     TrackError
         a content cannot be kept
     """
@@ -39,25 +39,27 @@ def media_logged(
 
 
 def _facts(content: ContentStore | None, name: str, medium: Medium) -> dict[str, Any]:
-    data, digest = medium.data, sha256(medium.data).hexdigest()
+    data = medium.data
     facts = {
         **medium.facts,
         "kind": medium.kind,
         "mime": medium.mime,
         "size": len(data),
-        "sha256": digest,
+        "sha256": sha256(data).hexdigest(),
     }
     if medium.caption is not None:
         facts["caption"] = medium.caption
-    if len(data) <= (MOST_IN_AN_EVENT if content is None else MOST_BESIDE_CONTENTS):
+    beside = content is not None and (content.limit is None or len(data) <= content.limit)
+    if len(data) <= (MOST_BESIDE_CONTENTS if beside else MOST_IN_AN_EVENT):
         facts["data"] = data
-    elif content is None:
+    elif content is None or not beside:
         raise EncodingError(
             f"cannot log {name!r}: it has {len(data)} bytes, and {MOST_IN_AN_EVENT} is the most "
-            "that a server or a database keeps; make it smaller, or log to a store on this machine"
+            "that this store keeps; make it smaller, name a place for contents (the option "
+            "contents of a database), or log to a store on this machine"
         )
     else:
-        content.keep_bytes(digest, data)
+        content.keep_bytes(data)
     return facts
 
 

@@ -13,8 +13,8 @@ from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.versioning import file_hash
 
 if TYPE_CHECKING:
+    from track.contents.store import ContentStore
     from track.media import Medium
-    from track.persistence.artifacts import ContentStore
 
 AggregatorFactory = Callable[[], Aggregator]
 Query = Mapping[str, Any] | list[tuple[str, Any]] | None
@@ -355,21 +355,29 @@ class Protocol:
         """
 
     def keep_content(self, path: str) -> tuple[int, str]:
-        """Store the content of a file, or warn if the backend keeps no files.
+        """Store the content of a file, or warn if the backend has no place for it.
 
         Returns
         -------
         The size in bytes and the SHA-256, in hexadecimal.
         """
-        if self.content is not None:
-            return self.content.keep(path)
+        content = self.content
+        if content is not None and content.limit is None:
+            return content.keep(path)
+        size = os.path.getsize(path)
+        if content is not None and content.limit is not None and size <= content.limit:
+            return content.keep(path)
+        why = (
+            f"the contents of logged files are not kept by {type(self).__name__}"
+            if content is None
+            else f"{path} has {size} bytes, and {content} keeps contents of up to {content.limit}"
+        )
         warn(
-            f"the contents of logged files are not kept by {type(self).__name__}, only their "
-            "names, sizes and SHA-256: keep the files, or log to a store on this machine (file:, "
-            "lmdb:)",
+            f"{why}: only name, size and SHA-256 are recorded. Keep the file, or log to a store "
+            "that keeps it (file:, lmdb:, socket:, or a database with the option contents)",
             NotRecordedWarning,
         )
-        return os.path.getsize(path), file_hash(path)
+        return size, file_hash(path)
 
     def _missing(self, name: str) -> NotImplementedError:
         return NotImplementedError(f"the backend {type(self).__name__} does not implement {name}")

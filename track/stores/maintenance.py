@@ -15,13 +15,13 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import NamedTuple
 
+from track.contents.folder import CONTENT_SUFFIX, UNFINISHED
 from track.errors import BackendError, JournalError, NotAReport, StoreNotFound
 from track.events.codec import decode, identify
 from track.events.types import Unknown
 from track.journals.file import FileJournal
 from track.journals.journal import Batch
 from track.journals.local import CACHE_SUFFIXES, JournalOnDisk
-from track.persistence.artifacts import CONTENT_SUFFIX, UNFINISHED
 from track.persistence.file_store import JOURNAL_SUFFIX, remake_report
 from track.persistence.registry import backend_of, load
 from track.persistence.storage import create_report

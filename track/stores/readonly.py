@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from track.contents.folder import CONTENT_SUFFIX, FolderContents
 from track.errors import BackendError, NotAReport, StoreNotFound
 from track.journals.file import FileJournal
 from track.journals.journal import Journal
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
-from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore
 from track.persistence.deferred import DeferredProtocol, anchored
 from track.persistence.file_store import JOURNAL_SUFFIX
 from track.persistence.journaled import JournaledProtocol
@@ -39,7 +39,7 @@ class ReadProtocol(JournaledProtocol):
         super().__init__(journal, uri=uri)
         self.path = path
         if path is not None:
-            self.content = ContentStore(path + CONTENT_SUFFIX)
+            self.content = FolderContents(path + CONTENT_SUFFIX)
 
     def __reduce__(self) -> tuple[Any, ...]:
         assert self.uri is not None  # it was opened by one

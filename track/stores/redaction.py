@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any, NamedTuple
 
+from track.contents.folder import CONTENT_SUFFIX, FolderContents
+from track.contents.store import is_digest
 from track.errors import JournalError, TrialDoesNotExist
 from track.events.codec import decode, envelope, stream_id
 from track.events.redaction import redact as redact_payload
@@ -22,7 +24,6 @@ from track.journals.file import FileJournal
 from track.journals.journal import Journal
 from track.journals.local import CACHE_SUFFIX, CACHE_SUFFIXES
 from track.journals.producer import Producer
-from track.persistence.artifacts import CONTENT_SUFFIX, ContentStore, is_digest
 from track.persistence.file_store import remake_report
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
@@ -46,7 +47,7 @@ class Redaction(NamedTuple):
     events
         the number of events whose content was erased
     files
-        the paths of the logged files that were removed
+        the SHA-256 of the contents of files and media that were removed
     """
 
     events: int
@@ -98,10 +99,8 @@ def redact(uri: str, uid: str | Sequence[str], progress: Progress = no_progress)
         elsewhere = journal.cache_path() or journal.path + CACHE_SUFFIX
         remove([elsewhere, *(journal.path + suffix for suffix in CACHE_SUFFIXES)])
     settings = local_settings(uri)
-    content = ContentStore(settings.path + CONTENT_SUFFIX)
-    files = [str(content.path_of(digest)) for digest in sorted(wanted.digests)]
-    files = [path for path in files if os.path.exists(path)]
-    remove(files)
+    content = FolderContents(settings.path + CONTENT_SUFFIX)
+    files = sorted(content.remove(wanted.digests))
     if kind_of(uri) is FileJournal:
         remake_report(settings.path, settings.lock_timeout_s)
     return Redaction(wanted.events, files)

@@ -178,6 +178,7 @@ def test_a_store_without_a_place_for_contents_says_so():
     """What was logged is known, only its content is not."""
     write("x", "content")
     client = TrackClient("memory:")
+    client.protocol.content = None  # as other packages' backends may be
     with (
         client.new_trial(parameters={}) as trial,
         pytest.warns(NotRecordedWarning, match="contents of logged files are not kept"),
@@ -185,6 +186,23 @@ def test_a_store_without_a_place_for_contents_says_so():
         trial.log_file("x")
     reader = track.reader.Reader(client.protocol)
     assert [file.size for file in reader.files(trial.trial)] == [7]
-    with pytest.raises(TrackError, match="content of x was not kept: only file: and lmdb:"):
+    with pytest.raises(TrackError, match="content of x was not kept: this backend keeps name"):
         reader.open_file(trial.trial, "x")
+    client.close()
+
+
+def test_memory_keeps_small_contents():
+    """As a database does without a place for larger ones."""
+    write("x", "content")
+    write("large", "x" * (2**20 + 1))
+    client = TrackClient("memory:")
+    with client.new_trial(parameters={}) as trial:
+        trial.log_file("x")
+        with pytest.warns(NotRecordedWarning, match="large has 1048577 bytes, and memory keeps"):
+            trial.log_file("large")
+    reader = track.reader.Reader(client.protocol)
+    assert text_of(reader, trial.trial, "x") == "content"
+    assert [file.size for file in reader.files(trial.trial)] == [7, 2**20 + 1]
+    with pytest.raises(ItemNotFound, match="is not in this store"):
+        reader.open_file(trial.trial, "large")
     client.close()

@@ -1,0 +1,1 @@
+"""Keep the contents of files and media, each once, under its SHA-256."""

@@ -1,0 +1,159 @@
+"""Define the contract of a content store: bytes of any size, each kept once under its SHA-256.
+
+An event names a content by its SHA-256 in hexadecimal. The content is kept before its event is
+recorded, so a crash in between leaves at most a content that no event names. Contents never change,
+so whoever keeps one that is there already, or keeps it twice at once, does no harm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator
+from io import BytesIO
+from typing import Any, BinaryIO, TypeGuard
+
+from track.errors import FileDamaged, TrackError
+
+PIECE = 2**20
+"""The number of bytes to read at a time."""
+
+LARGEST_IN_A_TABLE = 2**20
+"""The most bytes of one content in a database, and in memory."""
+
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+Kept = tuple[int, str]
+"""The size of a content in bytes, and its SHA-256 in hexadecimal."""
+
+
+class ContentStore(ABC):
+    """Keeps contents, each once, under its SHA-256 in hexadecimal.
+
+    Any thread may call it. Every ``open`` checks the content against its hash.
+    """
+
+    limit: int | None = None
+    """The most bytes of one content, None for no limit."""
+
+    @abstractmethod
+    def put(self, source: BinaryIO) -> Kept:
+        """Keep what can be read from a binary file, on stable storage when this returns.
+
+        Raises
+        ------
+        TrackError
+            the content is too large for this store
+        OSError
+            the content cannot be read or written
+        """
+
+    def keep(self, path: str | os.PathLike[str]) -> Kept:
+        """Keep the content of a regular file, which may change meanwhile.
+
+        Raises
+        ------
+        TrackError
+            the path is not a regular file, or it cannot be read or kept
+        """
+        if not os.path.isfile(path):
+            raise TrackError(f"cannot log {path}: it is not a file")
+        try:
+            with open(path, "rb") as source:
+                return self.put(source)
+        except OSError as error:
+            raise self._refused(os.fspath(path), error) from error
+
+    def keep_bytes(self, data: bytes) -> str:
+        """Keep some bytes, and return their SHA-256.
+
+        Raises
+        ------
+        TrackError
+            they cannot be kept
+        """
+        try:
+            return self.put(BytesIO(data))[1]
+        except OSError as error:
+            raise self._refused(f"{len(data)} bytes", error) from error
+
+    def _refused(self, what: str, error: OSError) -> TrackError:
+        return TrackError(f"cannot keep {what} in {self}: {error.strerror or error}")
+
+    @abstractmethod
+    def open(self, digest: str) -> BinaryIO:
+        """Open the content with a SHA-256 to read it.
+
+        Raises
+        ------
+        ItemNotFound
+            the content is missing
+        FileDamaged
+            the kept bytes have another hash
+        ValueError
+            the digest is not a SHA-256
+        """
+
+    @abstractmethod
+    def missing(self, digests: Iterable[str]) -> set[str]:
+        """Return those of some SHA-256 that this store has no content for."""
+
+    @abstractmethod
+    def digests(self) -> Iterator[str]:
+        """Yield the SHA-256 of every content, each once, in no particular order."""
+
+    @abstractmethod
+    def remove(self, digests: Iterable[str]) -> set[str]:
+        """Erase contents for good, and return the SHA-256 of those that were there.
+
+        On disk, no other process may use the store meanwhile.
+        """
+
+
+def is_digest(value: Any) -> TypeGuard[str]:
+    """Return whether a value is a SHA-256 in hexadecimal."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
+def check_digest(value: Any) -> str:
+    """Return a SHA-256 in hexadecimal.
+
+    Raises
+    ------
+    ValueError
+        the value is none, so it could name anything, such as the path of another file
+    """
+    if not is_digest(value):
+        raise ValueError(f"a SHA-256 has 64 hexadecimal digits, this is {value!r}")
+    return value
+
+
+def _discard(_: bytes) -> None:
+    """Do nothing with what was read."""
+
+
+def copy_hashed(source: BinaryIO, write: Callable[[bytes], object]) -> Kept:
+    """Pass what can be read from a file to a function, piece by piece, and hash it."""
+    digest, size = hashlib.sha256(), 0
+    while piece := source.read(PIECE):
+        digest.update(piece)
+        size += len(piece)
+        write(piece)
+    return size, digest.hexdigest()
+
+
+def checked(file: BinaryIO, digest: str, where: str) -> BinaryIO:
+    """Return a file at its beginning, if it has the content with a SHA-256.
+
+    Raises
+    ------
+    FileDamaged
+        it has another content; the file is closed
+    """
+    if copy_hashed(file, _discard)[1] != digest:
+        file.close()
+        raise FileDamaged(f"{where} is damaged: it no longer holds what was logged")
+    file.seek(0)
+    return file
