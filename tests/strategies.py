@@ -22,6 +22,7 @@ from track.events.types import (
     MediaLogged,
     MetadataLogged,
     MetricsLogged,
+    OutputCaptured,
     ProcessDescribed,
     ProjectCreated,
     Redacted,
@@ -159,6 +160,7 @@ _FIELDS: dict[type[Any], list[st.SearchStrategy[Any]]] = {
     SearchLogged: [st.lists(values, max_size=2)],
     MediaLogged: [steps, values],
     SystemSampled: [names, integers, st.none() | integers, values],
+    OutputCaptured: [names, integers, st.none() | integers, st.lists(loggable, max_size=3)],
 }
 assert _FIELDS.keys() == CATALOGUE.keys()
 

@@ -39,6 +39,7 @@ from track.events.types import (  # noqa: E402
     MediaLogged,
     MetadataLogged,
     MetricsLogged,
+    OutputCaptured,
     ProcessDescribed,
     ProjectCreated,
     Redacted,
@@ -150,6 +151,12 @@ WRITES: list[list[tuple[int, Event]]] = [
         )
     ],
     [(stream_id("system", "0123abcd_0"), SystemSampled("here", 4711, 0, {"host.load_1m": 0.5}))],
+    [
+        (
+            stream_id("output", "0123abcd_0"),
+            OutputCaptured("here", 4711, None, [[FIRST_AT, 1, "hello\n"], [FIRST_AT, 2, 7]]),
+        )
+    ],
 ]
 """Events by the append that writes them: one of every type, of every kind of value."""
 

@@ -212,6 +212,26 @@ def test_the_machines_of_a_trial(told):
     assert len([*reader.history("mine")]) == events
 
 
+def test_the_output_of_a_trial(told):
+    """As it was at a moment; unfinished lines give way to what comes after them."""
+    reader, uid = told
+    events = len([*reader.history("mine")])
+    batches = [[1, 1, "one\n"], [2, 2, "10%"]], [[3, 2, "90%"], [4, 1, "two\n"]], [[5, 2, "done\n"]]
+    for lines in (*batches, [[6, 0, 7]], [[7, "odd"], [8, 9, "?"], 3]):
+        reader.protocol.log_trial_output(reader.trial(uid), lines)
+    found = reader.output("mine")
+    assert [(one.at, one.source, one.text, one.left_out) for one in found] == [
+        *((1, "stdout", "one", 0), (4, "stdout", "two", 0), (5, "stderr", "done", 0)),
+        (6, "output", "", 7),
+    ]
+    earlier = reader.output(uid, at=Moment(position=found[1].position))
+    assert [(one.text, one.is_whole) for one in earlier] == [
+        *(("one", True), ("90%", False), ("two", True)),
+    ]
+    assert reader.output("other") == []
+    assert len([*reader.history("mine")]) == events
+
+
 def test_the_media_of_a_trial(told):
     """Whatever fits an event, on every backend, as of a moment, and beside the trial's events."""
     reader, uid = told

@@ -255,6 +255,7 @@ class BackendsMachine(RuleBasedStateMachine):
         self.call("log_trial_arguments", trial, **values)
         self.call("add_trial_tags", trial, **values)
         self.call("log_trial_system_metrics", trial, {"host.load_1m": 0.5})
+        self.call("log_trial_output", trial, [[1, 1, "a line\n"], [2, 2, 3]])
 
     @precondition(lambda self: not self.has_much)  # everything that is compared gets slow
     @rule(trial=TRIALS, name=NAMES)

@@ -13,6 +13,7 @@ from track.events.types import (
 )
 from track.projections.media import media_stream
 from track.projections.objects import Objects
+from track.projections.output import output_stream
 from track.projections.system import system_stream
 from track.projections.trials import stream_of, trial_of
 from track.structure import Trial
@@ -77,7 +78,7 @@ class Subjects:
 
 def _streams_of(uid: str) -> tuple[int, ...]:
     """Return the streams of a trial, and of what is kept beside it."""
-    return stream_of(uid), system_stream(uid), media_stream(uid)
+    return stream_of(uid), system_stream(uid), media_stream(uid), output_stream(uid)
 
 
 def _label_of(kind: str, name: str | None) -> str:

@@ -203,6 +203,21 @@ class MediaLogged(NamedTuple):
     values: dict[str, list[dict[str, Any]]]
 
 
+class OutputCaptured(NamedTuple):
+    """Stream: the output of the trial. Lines that one process and its children printed.
+
+    Each is ``[at, source, text]``: nanoseconds since 1970-01-01 UTC; 1 for stdout, 2 for stderr, 0
+    where both go to the same place; and the line with its newline. Without one it is unfinished,
+    and the next line of this source replaces it. An integer in place of the text is the number of
+    lines that were left out.
+    """
+
+    host: str
+    pid: int
+    rank: int | None
+    lines: list[list[Any]]
+
+
 class Unknown(NamedTuple):
     """An event that this version does not know, kept by journals and skipped by projections.
 
@@ -239,6 +254,7 @@ Event = (
     | SearchLogged
     | SystemSampled
     | MediaLogged
+    | OutputCaptured
     | Unknown
 )
 
@@ -275,6 +291,7 @@ CATALOGUE: dict[type[Any], Kind] = {
     SearchLogged: Kind(22, 1),
     SystemSampled: Kind(23, 1),
     MediaLogged: Kind(24, 1),
+    OutputCaptured: Kind(27, 1),
 }
 
 

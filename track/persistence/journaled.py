@@ -21,6 +21,7 @@ from track.events.types import (
     Event,
     GroupCreated,
     MetricsLogged,
+    OutputCaptured,
     ProjectCreated,
     Recorded,
     SystemSampled,
@@ -66,6 +67,7 @@ from track.projections.history import as_of, ends_by
 from track.projections.media import media_stream
 from track.projections.metrics import add_values
 from track.projections.objects import Objects
+from track.projections.output import output_stream
 from track.projections.report import render_report
 from track.projections.system import system_stream
 from track.projections.trials import UPDATE_COUNT, stream_of
@@ -324,6 +326,13 @@ class JournaledProtocol(Protocol):
         self._stream_of(trial)
         event = SystemSampled(os.uname().nodename, os.getpid(), rank, values)
         self.producer.record(system_stream(trial.uid), event)
+
+    def log_trial_output(
+        self, trial: Trial, lines: list[list[Any]], rank: int | None = None
+    ) -> None:
+        self._stream_of(trial)
+        event = OutputCaptured(os.uname().nodename, os.getpid(), rank, lines)
+        self.producer.record(output_stream(trial.uid), event)
 
     def log_trial_media(
         self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]

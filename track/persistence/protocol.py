@@ -212,6 +212,22 @@ class Protocol:
         """
         raise self._missing("log_trial_system_metrics")
 
+    def log_trial_output(
+        self, trial: Trial, lines: list[list[Any]], rank: int | None = None
+    ) -> None:
+        """Save lines that this process or its children printed. The trial stays as it is.
+
+        Parameters
+        ----------
+        trial
+            trial that the process works on
+        lines
+            as in :class:`track.events.types.OutputCaptured`
+        rank
+            number of the process among those that train together
+        """
+        raise self._missing("log_trial_output")
+
     def log_trial_media(
         self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]
     ) -> None:
@@ -395,6 +411,7 @@ CHANGES = (
     *("log_trial_chrono_start", "log_trial_finish", "log_trial_media", "log_trial_metadata"),
     *(
         "log_trial_metrics",
+        "log_trial_output",
         "log_trial_start",
         "log_trial_system_metrics",
         "restore_trial",

@@ -1,10 +1,11 @@
-"""Read what is kept beside a trial: its media and its system metrics."""
+"""Read what is kept beside a trial: its media, its output and its system metrics."""
 
 from __future__ import annotations
 
 from track.moment import When, to_moment
 from track.persistence.media import content_of
 from track.projections.media import LoggedMedium, media_in, media_stream
+from track.projections.output import OutputLine, lines_in, output_stream, settled
 from track.projections.system import SystemMetrics, system_metrics, system_stream
 from track.reading.history import decoded
 from track.reading.lookup import TrialLookup
@@ -12,7 +13,7 @@ from track.structure import Trial
 
 
 class MediaReader(TrialLookup):
-    """Adds media and system metrics to a :class:`~track.reader.Reader`."""
+    """Adds media, output and system metrics to a :class:`~track.reader.Reader`."""
 
     def media(
         self, which: str | Trial, name: str | None = None, *, at: When = None
@@ -48,3 +49,8 @@ class MediaReader(TrialLookup):
         """Return the system metrics of a trial, one item for each process."""
         batches = self.protocol.journal.read_stream(system_stream(self.find_uid(which)))
         return system_metrics(decoded(batches, to_moment(at)))
+
+    def output(self, which: str | Trial, *, at: When = None) -> list[OutputLine]:
+        """Return the captured output of a trial, as lines in the order in which they came."""
+        batches = self.protocol.journal.read_stream(output_stream(self.find_uid(which)))
+        return settled(lines_in(decoded(batches, to_moment(at))))

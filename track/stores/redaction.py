@@ -28,6 +28,7 @@ from track.persistence.file_store import remake_report
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
 from track.projections.media import media_stream
+from track.projections.output import output_stream
 from track.projections.system import system_stream
 from track.projections.trials import stream_of
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
@@ -153,7 +154,8 @@ class _Erasure:
 
     def __init__(self, journal: Journal, uids: Sequence[str]) -> None:
         self.trials = {stream_of(uid): uid for uid in uids}
-        self._own = {*self.trials, *map(system_stream, uids), *map(media_stream, uids)}
+        beside = (system_stream, media_stream, output_stream)
+        self._own = {*self.trials, *(stream(uid) for stream in beside for uid in uids)}
         self.streams = {*self._own}
         self.digests: set[str] = set()
         self._changed: set[tuple[int, int]] = set()

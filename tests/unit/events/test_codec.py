@@ -56,6 +56,7 @@ WIRE = {
     "SearchLogged": (22, 1),
     "SystemSampled": (23, 1),
     "MediaLogged": (24, 1),
+    "OutputCaptured": (27, 1),
 }
 NEXT_TAG = 1 + max(tag for tag, _ in WIRE.values())
 """What journals on disk say. Lines are added and versions raised, nothing else ever changes."""
