@@ -9,6 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from track.display.gallery import Gallery
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
 from track.events.codec import decode
 from track.events.scan import Damage
@@ -24,6 +25,7 @@ from track.persistence.utils import without_password
 from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
+from track.projections.media import LoggedMedium
 from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
@@ -253,6 +255,11 @@ class Reader(MediaReader):
                     yield now, query
                     return
         yield self.objects(at), query
+
+    def media(
+        self, which: str | Trial, name: str | None = None, *, at: When = None
+    ) -> list[LoggedMedium]:
+        return Gallery(super().media(which, name, at=at), self.content_of)
 
     def files(self, which: str | Trial, *, at: When = None) -> list[LoggedFile]:
         """Return the logged files of a trial, including those in logged folders."""

@@ -11,12 +11,14 @@ import click
 from track.cli.common import (
     TRIAL,
     example,
+    is_for_people,
     json_option,
     print_json,
     print_table,
     reading,
     store_option,
 )
+from track.display.gallery import blocks_of, lines_of
 from track.errors import ItemNotFound
 from track.projections.media import LoggedMedium
 from track.utils.files import replacing
@@ -26,6 +28,7 @@ _COLUMNS = ("step", "name", "kind", "bytes", "caption")
 _TIMEOUT_S = 30.0
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _LONGEST_NAME = 80
+_WIDEST_PICTURE = 80
 
 
 @click.command(
@@ -33,12 +36,15 @@ _LONGEST_NAME = 80
     epilog=example(
         "track media baseline",
         "track media baseline -n samples",
+        "track media baseline --step 100 --show",
         "track media baseline -o pictures",
     ),
 )
 @click.argument("trial", type=TRIAL)
 @store_option
 @click.option("-n", "--name", metavar="NAME", help="Only media logged under this name.")
+@click.option("--step", metavar="STEP", help="Only media logged at this step.")
+@click.option("--show", is_flag=True, help="Show the last of each name in the terminal.")
 @click.option("-o", "--output", metavar="FOLDER", help="Save them as files in this folder.")
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
@@ -49,6 +55,8 @@ def media_verb(
     trial: str,
     store: str | None,
     name: str | None,
+    step: str | None,
+    show: bool,
     output: str | None,
     at: str | None,
     as_json: bool,
@@ -60,6 +68,11 @@ def media_verb(
             names = ", ".join(dict.fromkeys(one.name for one in reader.media(trial, at=at)))
             known = f"there are {names}" if names else "it has none"
             raise ItemNotFound(f"the trial has no media named {name!r}: {known}")
+        found = [one for one in found if step in (None, str(one.step))]
+        if show:
+            for medium in {one.name: one for one in found}.values():
+                show_medium(medium, reader.content_of(medium))
+            return
         if output is not None:
             os.makedirs(output, exist_ok=True)
             for medium in found:
@@ -73,6 +86,25 @@ def media_verb(
             print_json({key: value for key, value in medium._asdict().items() if key != "data"})
         return
     print_table(_COLUMNS, ([m.step, m.name, m.kind, m.size, m.caption] for m in found))
+
+
+def show_medium(medium: LoggedMedium, content: bytes) -> None:
+    """Print a medium as far as a terminal can show it."""
+    step = "" if medium.step is None else f", step {medium.step}"
+    caption = "" if medium.caption is None else f": {medium.caption}"
+    click.secho(printable(f"{medium.name}{step}{caption}"), bold=True)
+    blocks = None
+    if medium.mime.startswith("image/") and is_for_people():
+        from rich.console import Console
+
+        console = Console()
+        if console.color_system is not None:
+            blocks = blocks_of(content, min(console.width, _WIDEST_PICTURE))
+    if blocks is not None:
+        console.print(blocks, end="")
+    else:
+        for line in lines_of(medium, content):
+            click.echo(line)
 
 
 def file_name(medium: LoggedMedium) -> str:

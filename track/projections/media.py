@@ -43,6 +43,10 @@ class LoggedMedium(NamedTuple):
     facts: dict[str, Any]
     data: bytes | None
 
+    def __repr__(self) -> str:
+        values = {**self._asdict(), "data": None if self.data is None else f"<{self.size} bytes>"}
+        return f"LoggedMedium({', '.join(f'{name}={value!r}' for name, value in values.items())})"
+
 
 def media_stream(uid: str) -> int:
     """Return the stream of the media of a trial."""

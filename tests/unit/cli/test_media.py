@@ -48,3 +48,14 @@ def test_a_name_that_nothing_was_logged_under_is_told(track, logged):
     result = track("media", "t", "-n", "samples")
     assert result.code == NOT_FOUND
     assert "sample, confusion" in result.err
+
+
+def test_the_last_medium_of_each_name_is_shown(track, logged):
+    """As text where the output is no terminal; of one step if that is asked for."""
+    assert track("media", "t", "--show").out.splitlines() == [
+        *("sample, step 2", "text 2"),
+        *("confusion", "a", "1"),
+    ]
+    assert track("media", "t", "--show", "--step", "1").out.splitlines() == [
+        *("sample, step 1", "text 1"),
+    ]
