@@ -14,7 +14,6 @@ from collections import OrderedDict
 from typing import NamedTuple
 
 from track.errors import AuthenticationError
-from track.relay import users as accounts
 from track.relay.users import Cost, Users, keyed, normal, salted, verifier_of
 
 _LEAST_N, _LEAST_R = 2**14, 8
@@ -163,7 +162,7 @@ class ServerLogin:
         made_up = keyed(secret, normal(name).encode("utf-8", "surrogatepass"))
         if verifier is not None:
             return Challenge(*verifier.cost)
-        return Challenge(made_up[:16], *accounts.COST)
+        return Challenge(made_up[:16], *self._users.cost)
 
     def verify(self, name: str, challenge: Challenge, proof: bytes, transcript: bytes) -> bytes:
         """Check the proof of a client, and return that of the server.
@@ -197,7 +196,7 @@ def check_password(users: Users, name: str, password: str) -> bool:
         the file of users cannot be used
     """
     verifier = users.verifier(name)
-    cost = Cost(bytes(16), *accounts.COST) if verifier is None else verifier.cost
+    cost = Cost(bytes(16), *users.cost) if verifier is None else verifier.cost
     made = verifier_of(salted(password, cost), cost)
     expected = made.stored_key[::-1] if verifier is None else verifier.stored_key
     return hmac.compare_digest(made.stored_key, expected) and verifier is not None

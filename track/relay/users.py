@@ -35,13 +35,10 @@ SALT_LENGTHS = range(16, 65)
 """The allowed sizes of the salt in bytes."""
 
 _VERSION = 1
-_MAX_FILE = 2**24
 _MAX_NAME = 255
 _SALT_BYTES = 16
 _KEY_BYTES = 32
 _SECRET_BYTES = 32
-_LOCK_TIMEOUT_S = 30.0
-_TOO_LONG = f"it is {_MAX_FILE} bytes long, or longer"
 _RESTORE = "restore it from a copy, or move it away and add its users again"
 
 
@@ -117,10 +114,26 @@ class Users:
     ----------
     path
         the path, created when the first user is added, readable by its owner only
+    cost
+        n, r and p of scrypt for new passwords, and for the challenges of unknown names
+    most_bytes
+        the size below which the file must stay
+    lock_timeout_s
+        how long to wait for another process that changes the file
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        cost: tuple[int, int, int] = COST,
+        most_bytes: int = 2**24,
+        lock_timeout_s: float = 30.0,
+    ) -> None:
         self.path = os.path.abspath(path)
+        self.cost = cost
+        self._most_bytes = most_bytes
+        self._lock_timeout_s = lock_timeout_s
         self._read: tuple[tuple[int, ...], _Content] | None = None
         """The mark of the file that was read, and its content.
 
@@ -141,7 +154,7 @@ class Users:
         name = _checked(name)
         if not password:
             raise BackendError(f"the user {name!r} needs a password that is not empty")
-        cost = Cost(os.urandom(_SALT_BYTES), *COST)
+        cost = Cost(os.urandom(_SALT_BYTES), *self.cost)
         verifier = verifier_of(salted(password, cost), cost)
         self._change(lambda verifiers: verifiers.update({name: verifier}))
 
@@ -221,14 +234,15 @@ class Users:
 
     def _change(self, change: Callable[[dict[str, Verifier]], object]) -> None:
         try:
-            with replacing(self.path, _LOCK_TIMEOUT_S, encoding="utf-8", private=True) as file:
+            replaced = replacing(self.path, self._lock_timeout_s, encoding="utf-8", private=True)
+            with replaced as file:
                 secret, verifiers = self._current()
                 verifiers = dict(verifiers)
                 change(verifiers)
                 content = _Content(secret or os.urandom(_SECRET_BYTES), verifiers)
                 text = json.dumps(_to_json(content), indent=1, sort_keys=True) + "\n"
-                if len(text) >= _MAX_FILE:
-                    raise _unusable(self.path, _TOO_LONG, "remove users")
+                if len(text) >= self._most_bytes:
+                    raise self._too_long("remove users")
                 file.write(text)
         except LockTimeout:  # an OSError with its own remedy
             raise
@@ -242,8 +256,8 @@ class Users:
                 mark = _mark(found)
                 read = self._read
                 if read is None or read[0] != mark:
-                    _check(self.path, found)
-                    read = self._read = mark, _from_json(self.path, file.read(_MAX_FILE))
+                    self._check(found)
+                    read = self._read = mark, _from_json(self.path, file.read(self._most_bytes))
                 return read[1]
         except FileNotFoundError:
             self._read = None
@@ -253,20 +267,23 @@ class Users:
         except UnicodeDecodeError as error:
             raise _damaged(self.path, error) from error
 
+    def _check(self, found: os.stat_result) -> None:
+        if found.st_size >= self._most_bytes:
+            raise self._too_long("make sure that it is the right file")
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            remedy = "check its users, then run chmod 600"
+            raise _unusable(self.path, "other users may write to it", remedy)
+        if found.st_mode & (stat.S_IRGRP | stat.S_IROTH):
+            logger.warning("other users may read the users file %s: run chmod 600", self.path)
+
+    def _too_long(self, remedy: str) -> BackendError:
+        return _unusable(self.path, f"it is {self._most_bytes} bytes long, or longer", remedy)
+
 
 def _mark(found: os.stat_result) -> tuple[int, ...]:
     """Return values that differ after any change, including of permissions."""
     times = found.st_mtime_ns, found.st_ctime_ns
     return found.st_dev, found.st_ino, found.st_size, found.st_mode, *times
-
-
-def _check(path: str, found: os.stat_result) -> None:
-    if found.st_size >= _MAX_FILE:
-        raise _unusable(path, _TOO_LONG, "make sure that it is the right file")
-    if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise _unusable(path, "other users may write to it", "check its users, then run chmod 600")
-    if found.st_mode & (stat.S_IRGRP | stat.S_IROTH):
-        logger.warning("other users may read the users file %s: run chmod 600", path)
 
 
 def _checked(name: str) -> str:

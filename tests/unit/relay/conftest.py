@@ -7,7 +7,6 @@ import pytest
 from tests.hostile import assert_serving
 from tests.relays import PASSWORD, served
 from track.persistence import get_protocol
-from track.relay import users as accounts
 from track.relay.users import Users
 
 
@@ -41,8 +40,7 @@ def layered(request):
 
 
 @pytest.fixture
-def users(tmp_path, monkeypatch):
+def users(tmp_path):
     """A file with one user, made with the least cost that clients accept."""
-    monkeypatch.setattr(accounts, "COST", (2**14, 8, 1))
-    Users(tmp_path / "users.json").add("ada", PASSWORD)
+    Users(tmp_path / "users.json", cost=(2**14, 8, 1)).add("ada", PASSWORD)
     return tmp_path / "users.json"

@@ -12,11 +12,11 @@ from tests.relays import uri_of as client_uri
 from track.errors import AuthenticationError, BackendError, InsecureConnection
 from track.persistence import get_protocol
 from track.persistence.socketed import SocketClient, SocketServer, start_track_server
-from track.relay import users as accounts
 from track.relay.messages import Verb
 from track.relay.users import Users
 from track.structure import Project
 
+COST = 2**14, 8, 1
 PASSWORD = "correct horse: battery/staple@☂"
 LOGIN = f"ada:{quote(PASSWORD, safe='')}@"
 WRONG = "the name or the password is wrong"
@@ -38,15 +38,9 @@ def assert_silent(text):
 
 
 @pytest.fixture
-def cheap(monkeypatch):
-    """Passwords that are made with the least cost that clients accept."""
-    monkeypatch.setattr(accounts, "COST", (2**14, 8, 1))
-
-
-@pytest.fixture
-def users(tmp_path, cheap):
-    """A file with one user."""
-    Users(tmp_path / "users.json").add("ada", PASSWORD)
+def users(tmp_path):
+    """A file with one user, made with the least cost that clients accept."""
+    Users(tmp_path / "users.json", cost=COST).add("ada", PASSWORD)
     return tmp_path / "users.json"
 
 
@@ -95,7 +89,7 @@ def test_users_come_and_go_while_the_server_runs(guarded, users):
     assert logs_in(guarded.uri(LOGIN)) == "project"
     Users(users).remove("ada")
     assert WRONG in refusal(guarded.uri(LOGIN))
-    Users(users).add("ada", PASSWORD)
+    Users(users, cost=COST).add("ada", PASSWORD)
     assert logs_in(guarded.uri(LOGIN)) == "project"
 
 

@@ -17,15 +17,15 @@ from track.relay.users import Users, keyed
 
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
 PASSWORDS = st.text(min_size=1, max_size=20)
+COST = 2**4, 8, 1
 HERE, ELSEWHERE = b"h" * 32, b"e" * 32
 """Transcripts of two connections."""
 
 
 @pytest.fixture(autouse=True, scope="module")
 def cheap():
-    """Passwords at a cost that tests can afford, which clients take for once."""
+    """Clients accept the cost of these tests for once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(accounts, "COST", (2**4, 8, 1))
         patch.setattr(logins, "_LEAST_N", 2**4)
         yield
 
@@ -34,7 +34,7 @@ class Server:
     """A server with one user."""
 
     def __init__(self, folder, name="ada", password="secret"):
-        self.users = Users(os.path.join(folder, f"{os.urandom(8).hex()}.json"))
+        self.users = Users(os.path.join(folder, f"{os.urandom(8).hex()}.json"), cost=COST)
         self.users.add(name, password)
         self.login = ServerLogin(self.users)
 
@@ -323,7 +323,7 @@ def test_a_user_who_does_not_exist_is_challenged_alike(server, folder):
 def test_a_user_who_does_not_exist_is_challenged_alike_after_a_restart(server):
     """What changed with each start would be that of somebody who does not exist."""
     for name in ("ada", "bob"):
-        again = ServerLogin(Users(server.users.path))
+        again = ServerLogin(Users(server.users.path, cost=COST))
         assert again.challenge(name) == server.login.challenge(name)
     server.users.add("eve", "x")
     assert ServerLogin(server.users).challenge("bob") == again.challenge("bob")
@@ -340,7 +340,7 @@ def test_a_user_who_does_not_exist_is_refused_alike(server, monkeypatch):
         said.append(str(raised.value))
         assert not check_password(server.users, name, "wrong")
     assert said[0] == said[1]
-    assert runs == [accounts.COST] * 2
+    assert runs == [COST] * 2
 
 
 @given(PASSWORDS)

@@ -18,17 +18,14 @@ from track.relay.scram import check_password
 from track.relay.users import Users
 from track.utils.files import replacing
 
-
-@pytest.fixture(autouse=True)
-def cheap(monkeypatch):
-    """Passwords at a cost that tests can afford."""
-    monkeypatch.setattr(accounts, "COST", (2**4, 8, 1))
+COST = 2**4, 8, 1
+"""A cost that tests can afford."""
 
 
 @pytest.fixture
 def users(tmp_path):
     """A file that does not exist yet."""
-    return Users(tmp_path / "users.json")
+    return Users(tmp_path / "users.json", cost=COST)
 
 
 def test_a_new_file_has_no_users(users):
@@ -120,8 +117,7 @@ def test_a_slow_reader_brings_nobody_back(users, monkeypatch):
 
 
 def add_one(path, number):
-    accounts.COST = (2**4, 8, 1)
-    Users(path).add(f"user {number}", "x")
+    Users(path, cost=COST).add(f"user {number}", "x")
 
 
 def test_no_user_is_lost_when_many_are_added_at_once(users):
@@ -330,10 +326,10 @@ def test_a_file_that_is_too_large_is_refused(users):
         users.names()
 
 
-def test_a_user_who_makes_the_file_too_large_is_refused(users, monkeypatch):
+def test_a_user_who_makes_the_file_too_large_is_refused(users):
     """The others can still log in."""
     users.add("ada", "x")
-    monkeypatch.setattr(accounts, "_MAX_FILE", os.path.getsize(users.path) + 100)
+    users = Users(users.path, cost=COST, most_bytes=os.path.getsize(users.path) + 100)
     with pytest.raises(BackendError, match="remove users"):
         users.add("bob", "x")
     assert check_password(users, "ada", "x")
@@ -353,9 +349,9 @@ def test_a_folder_is_no_users_file(tmp_path):
         Users(tmp_path).names()
 
 
-def test_a_change_that_never_ends_is_said(users, monkeypatch):
+def test_a_change_that_never_ends_is_said(users):
     """The message names the file that another process holds."""
-    monkeypatch.setattr(accounts, "_LOCK_TIMEOUT_S", 0.01)
+    users = Users(users.path, cost=COST, lock_timeout_s=0.01)
     other = os.path.join(os.path.dirname(users.path), ".users.json.tmp")
     with open(other, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
