@@ -1,4 +1,4 @@
-"""Callbacks and loggers for other frameworks; each module imports the one it is named after.
+"""Callbacks and loggers for other frameworks. Each module imports the framework it is named after.
 
-All of them log through one :class:`track.integrations.run.Run`, and take its arguments.
+All of them log through :class:`track.integrations.run.Run` and accept its arguments.
 """

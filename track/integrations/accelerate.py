@@ -1,4 +1,4 @@
-"""A tracker for Accelerate: ``Accelerator(log_with="track")`` after this import."""
+"""A tracker for Accelerate: import this module, then use ``Accelerator(log_with="track")``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _on_main_process = _tracking.on_main_process
 
 
 class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]  # of Accelerate
-    """Logs what an ``Accelerator`` logs, in the main process.
+    """Logs everything that an ``Accelerator`` logs, in the main process.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]
 
     @_on_main_process  # type: ignore[untyped-decorator]
     def log_images(self, values: Mapping[str, Any], step: int | None, **kwargs: Any) -> None:
-        """Log pictures: a batch of them, or a list, under each name."""
+        """Log a batch or a list of images under each name."""
         self.run.start_once()
         for name, images in values.items():
             self.run.media(name, partial(_pictures, images), step)

@@ -11,9 +11,9 @@ from track.integrations.trainings import Trainings
 class TrackCallback(Trainings):
     """Logs the results of each iteration as ``<data set>/<metric>``.
 
-    Its parameters are those of :class:`track.integrations.trainings.Trainings`. CatBoost says
-    neither when a training begins nor when it ends: an iteration that is not the next one begins
-    another trial, and ``with TrackCallback(…) as callback:`` ends the last.
+    It takes the parameters of :class:`track.integrations.trainings.Trainings`. CatBoost reports
+    neither the beginning nor the end of a training: an iteration number that does not increase
+    begins a new trial, and leaving ``with TrackCallback(…) as callback:`` finishes the last one.
     """
 
     def after_iteration(self, info: Any) -> bool:

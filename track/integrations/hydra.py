@@ -1,4 +1,4 @@
-"""A callback for Hydra, named in a configuration.
+"""A callback for Hydra, configured by name.
 
 ::
 
@@ -25,25 +25,25 @@ _BACKEND = "TRACK_LOG_BACKEND_NAME"
 
 
 class TrackCallback(ManyRuns, _callback.Callback):  # type: ignore[misc,name-defined]  # of Hydra
-    """Makes a trial for each job, with its configuration as parameters.
+    """Creates a trial for each job, with its configuration as parameters.
 
     Parameters
     ----------
     to
-        where to log: the URI of a store; an absolute path, as Hydra may change the working folder
+        where to log: the URI of a store, with an absolute path because Hydra may change folders
     settings
         further arguments of :class:`track.integrations.run.Run`
 
     Notes
     -----
-    ``TrackClient()`` without arguments, in the function of the job, logs to that trial. Failures
-    are kept with their traceback.
+    In the function of the job, ``TrackClient()`` without arguments logs to that trial. Failures
+    are recorded with their traceback.
     """
 
     def __init__(self, to: Any = None, **settings: Any) -> None:
         super().__init__(to, **settings)
         self._before: dict[str, str | None] = {}
-        """Variables of the environment, as they were before the job."""
+        """Environment variables as they were before the job."""
 
     def on_job_start(self, config: Any, **kwargs: Any) -> None:
         run = self.begin(threading.get_ident(), name=_get(config, "hydra", "job", "name"))
@@ -77,10 +77,10 @@ def _set(variables: dict[str, str | None]) -> None:
 
 
 def _get(config: Any, *names: str) -> Any:
-    """Return a part of a configuration, None if it is not there or not known yet."""
+    """Return a part of a configuration, None if it is missing or not yet resolvable."""
     try:
         for name in names:
             config = config[name]
-    except Exception:  # noqa: BLE001 - omegaconf has an error of its own for each way to be missing
+    except Exception:  # noqa: BLE001 - omegaconf raises many kinds of errors for missing values
         return None
     return config

@@ -1,4 +1,4 @@
-"""A logger for PyTorch-Ignite, of the shape of its others."""
+"""A logger for PyTorch-Ignite, with the interface of its built-in loggers."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ig
 
     Notes
     -----
-    ``attach_output_handler`` and ``attach_opt_params_handler`` are as of every logger of Ignite;
-    ``with TrackLogger(…) as logger:`` ends the trial, as ``close`` does.
+    ``attach_output_handler`` and ``attach_opt_params_handler`` work as in every logger of Ignite.
+    Leaving ``with TrackLogger(…) as logger:`` finishes the trial, as ``close`` does.
     """
 
     def __init__(self, to: Any = None, **settings: Any) -> None:
         self.run = Run(to, **settings)
 
     def log_params(self, params: Any) -> None:
-        """Log parameters, or metadata if a value was logged before."""
+        """Log parameters; once a value has been logged, log them as metadata."""
         if _distributed.get_rank() == 0:
             self.run.configure(params)
 
@@ -46,7 +46,7 @@ class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ig
             self.run.log(values, step)
 
     def close(self) -> None:
-        """End the trial."""
+        """Finish the trial."""
         if _distributed.get_rank() == 0:
             self.run.finish()
 
@@ -62,7 +62,7 @@ class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ig
 
 
 class OutputHandler(_base.BaseOutputHandler):  # type: ignore[misc,name-defined]  # of Ignite
-    """Logs the output and the metrics of an engine; arguments are those of Ignite's own."""
+    """Logs the output and the metrics of an engine; takes the arguments of Ignite's base class."""
 
     def __call__(self, engine: Any, logger: TrackLogger, event_name: Any) -> None:
         values = self._setup_output_metrics_state_attrs(engine, key_tuple=False)
@@ -71,7 +71,7 @@ class OutputHandler(_base.BaseOutputHandler):  # type: ignore[misc,name-defined]
 
 
 class OptimizerParamsHandler(_base.BaseOptimizerParamsHandler):  # type: ignore[misc,name-defined]
-    """Logs a parameter of each group of an optimizer; arguments are those of Ignite's own."""
+    """Logs one parameter per group of an optimizer; takes the arguments of Ignite's base class."""
 
     def __call__(self, engine: Any, logger: TrackLogger, event_name: Any) -> None:
         step = engine.state.get_event_attrib_value(event_name)

@@ -12,20 +12,20 @@ _callbacks = need("keras.callbacks", names=["Callback"], install="keras")
 
 
 class TrackCallback(_callbacks.Callback):  # type: ignore[misc,name-defined]  # of Keras
-    """Logs the metrics of each epoch and, if asked for, of every so many batches.
+    """Logs the metrics of each epoch and, on request, of every n-th batch.
 
     Parameters
     ----------
     to
         where to log, see :class:`track.integrations.run.Run`
     every
-        also log every so many batches, as ``batch/loss``: their step goes on over epochs
+        also log every ``every``-th batch, as ``batch/loss``; batches are counted across epochs
     settings
         further arguments of :class:`~track.integrations.run.Run`
 
     Notes
     -----
-    Parameters of the trial are those of the optimizer, and how many epochs there are. A second
+    The parameters of the trial are those of the optimizer and the number of epochs. A second
     ``fit`` with the same callback continues the trial.
     """
 
@@ -33,7 +33,7 @@ class TrackCallback(_callbacks.Callback):  # type: ignore[misc,name-defined]  # 
         super().__init__()
         self.run = Run(to, **settings)
         self.every = every
-        self.async_safe = every is None  # else Keras waits for the device after each batch
+        self.async_safe = every is None  # otherwise, Keras waits for the device after each batch
         self._batches = 0
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:

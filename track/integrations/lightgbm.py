@@ -9,17 +9,17 @@ from typing import Any
 from track.integrations.trainings import Trainings
 
 _DEVIATION = 4
-"""Where a result has its standard deviation, if it is of a cross-validation."""
+"""The index of the standard deviation in a result of a cross-validation."""
 
 
 class TrackCallback(Trainings):
     """Logs the results of each iteration as ``<data set>/<metric>``, on the first of ``machines``.
 
-    Its parameters are those of :class:`track.integrations.trainings.Trainings`.
+    It takes the parameters of :class:`track.integrations.trainings.Trainings`.
     """
 
     order = 25
-    """Behind what records the results, before what stops early."""
+    """Run after LightGBM's callbacks that record results and before early stopping."""
     before_iteration = False
 
     def __call__(self, env: Any) -> None:
@@ -43,16 +43,17 @@ class TrackCallback(Trainings):
 
 
 def _is_first(params: Mapping[str, Any]) -> bool:
-    """Return whether this is the first of the machines that train a model; LightGBM knows no more.
+    """Return whether this process is the first of the ``machines`` that train a model.
 
-    Those on one host are told apart by their ports, those with one port by their addresses.
+    LightGBM does not pass the rank on. Machines on one host differ by port, those that share a port
+    by address.
     """
     host, _, port = str(params.get("machines", "")).partition(",")[0].partition(":")
     if port and port != str(params.get("local_listen_port", port)):
         return False
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.bind((host, 0))  # which works with addresses of this host, and without one
+            probe.bind((host, 0))  # succeeds for addresses of this host and for an empty one
         except OSError:
             return False
     return True

@@ -28,25 +28,25 @@ _rank_zero_only = _utilities.rank_zero_only
 
 
 class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lightning
-    """Logs what a ``Trainer`` logs, in the process of rank zero.
+    """Logs everything that a ``Trainer`` logs, in the process of rank zero.
 
     Parameters
     ----------
     to
         where to log, see :class:`track.integrations.run.Run`
     save_dir
-        where Lightning puts checkpoints: ``<save_dir>/<name>/<run_id>/checkpoints``; by default
-        below the ``default_root_dir`` of the trainer
+        where Lightning saves checkpoints: ``<save_dir>/<name>/<run_id>/checkpoints``; by default
+        under the ``default_root_dir`` of the trainer
     prefix
-        is put in front of the names of all metrics, with a ``/``
+        is prepended to the names of all metrics, followed by a ``/``
     settings
         further arguments of :class:`~track.integrations.run.Run`
 
     Notes
     -----
     Hyperparameters that are logged before the first value (``save_hyperparameters``) are the
-    parameters of the trial. What ended a training is kept with its traceback. With the same
-    ``run_id``, a training that is continued from a checkpoint continues its trial.
+    parameters of the trial. An exception that ends a training is recorded with its traceback. With
+    the same ``run_id``, a training that resumes from a checkpoint continues its trial.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
 
     @property
     def experiment(self) -> TrialLogger | None:
-        """Return the logger of the trial in the process of rank zero, None in others."""
+        """Return the logger of the trial in the process of rank zero, None elsewhere."""
         found: TrialLogger | None = self._trial()
         return found
 
@@ -75,12 +75,12 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
 
     @property
     def name(self) -> str:
-        """Return the name of the folder of checkpoints."""
+        """Return the name of the checkpoint folder."""
         return self.run.name or self.run.project or "track"
 
     @property
     def version(self) -> str:
-        """Return the name of this run, which is the metadata ``run_id`` of the trial."""
+        """Return the id of this run, stored as ``run_id`` in the metadata of the trial."""
         return self.run.known_as()
 
     @property
@@ -102,7 +102,7 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
     def log_image(
         self, key: str, images: list[Any], step: int | None = None, caption: Any = None
     ) -> None:
-        """Log pictures, with a list of captions if they have any."""
+        """Log images, optionally with one caption each."""
         self.run.start_once()
         captions = caption or [None] * len(images)
         pairs = [*zip(images, captions, strict=True)]
@@ -117,7 +117,7 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
         dataframe: Any = None,
         step: int | None = None,
     ) -> None:
-        """Log a table: a data frame, or rows and the names of their columns."""
+        """Log a table, given as a data frame or as rows and column names."""
         self.run.start_once()
         table, names = (data, columns) if dataframe is None else (dataframe, None)
         self.run.media(f"{self._prefix}{key}", lambda: Table(table, names), step)
@@ -144,7 +144,7 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
             return  # nothing was logged
         exc_info = sys.exc_info()
         if status == "failed" and exc_info[0] is None:
-            self.run.finish(RuntimeError, RuntimeError("the trainer says that training failed"))
+            self.run.finish(RuntimeError, RuntimeError("the trainer reported that training failed"))
         elif status == "failed":
             self.run.finish(*exc_info)
         else:

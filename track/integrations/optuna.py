@@ -1,4 +1,4 @@
-"""Optuna's trials as trials: ``study.optimize(objective, callbacks=[TrackCallback("file:…")])``."""
+"""A callback for Optuna: ``study.optimize(objective, callbacks=[TrackCallback("file:…")])``."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ from track.integrations.run import Run
 from track.integrations.trainings import ManyRuns
 
 UID = "track_uid"
-"""The attribute under which a trial of Optuna has the uid of the one that was logged for it."""
+"""The user attribute of an Optuna trial that holds the uid of its trial in Track."""
 
 
 class TrackCallback(ManyRuns):
-    """Logs each trial of a study, in a project of the study's name.
+    """Logs each trial of a study, in a project named after the study.
 
     Parameters
     ----------
     to
         where to log: the URI of a store, or a client
     metrics
-        what the values of the objective are called, in order; by default ``value``, or ``value_0``
-        and so on
+        the names of the objective's values, in order; by default ``value``, or ``value_0``,
+        ``value_1`` and so on for several
     settings
         further arguments of :class:`track.integrations.run.Run`
 
     Notes
     -----
-    Parameters, values and intermediate values are logged when a trial ends: as completed, with the
-    tag ``pruned``, or as failed. With ``objective = callback.track(objective)`` a trial is there
-    while it runs, and the objective can log more to it, with :meth:`log`.
+    A trial is logged when it ends, with its parameters, values and intermediate values; pruned
+    trials get the tag ``pruned`` and failed ones are recorded as failed. With
+    ``objective = callback.track(objective)``, a trial is visible while it runs and the objective
+    can log more to it with :meth:`log`.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class TrackCallback(ManyRuns):
         self.metrics = [metrics] if isinstance(metrics, str) else metrics
 
     def track(self, objective: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        """Return an objective whose trials are there, and running, while it runs."""
+        """Wrap an objective so that its trials are logged as running while it runs."""
 
         @wraps(objective)
         def tracked(trial: Any) -> Any:
@@ -48,7 +49,7 @@ class TrackCallback(ManyRuns):
             try:
                 return objective(trial)
             except Exception as error:
-                run.error = error  # which Optuna tells no callback
+                run.error = error  # Optuna does not pass it to callbacks
                 raise
             finally:
                 run.configure(trial.params)
@@ -59,7 +60,7 @@ class TrackCallback(ManyRuns):
         return tracked
 
     def log(self, trial: Any, values: Mapping[str, Any], step: Any = None) -> None:
-        """Log metrics of a trial that runs; call it when its parameters are suggested."""
+        """Log metrics of a running trial; call this after all its parameters are suggested."""
         run = self._run_of(trial.study, trial)
         if run.uid is None:
             run.configure(trial.params)

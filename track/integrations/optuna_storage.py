@@ -1,4 +1,4 @@
-"""A storage for Optuna in a store of Track: several processes, or machines, search together."""
+"""An Optuna storage backend in a Track store, for searches by several processes or machines."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _journal = need("optuna.storages.journal", names=["BaseJournalBackend"], install
 
 
 class TrackBackend(_journal.BaseJournalBackend):  # type: ignore[misc,name-defined]  # of Optuna
-    """Keeps what a ``JournalStorage`` of Optuna logs in the journal of a store.
+    """Stores the operations of Optuna's ``JournalStorage`` in the journal of a store.
 
     ``JournalStorage(TrackBackend("file:report.json"))`` is a storage that any number of processes
-    share, on every kind of store. What is logged there is no trial of Track's: use
-    :class:`~track.integrations.optuna.TrackCallback` for those, in the same store or another.
+    can share, in any kind of store. It does not create trials of Track; use
+    :class:`~track.integrations.optuna.TrackCallback` for that, with the same store or another.
 
     Parameters
     ----------
     to
         the URI of a store, or a client; by default the option ``log.backend.name``
     name
-        which of the storages in the store
+        the name of this storage; one store can hold several
 
     Raises
     ------
@@ -47,11 +47,11 @@ class TrackBackend(_journal.BaseJournalBackend):  # type: ignore[misc,name-defin
     def _open(self) -> None:
         client = self.to if isinstance(self.to, TrackClient) else TrackClient(self.to)
         if not isinstance(client.protocol, JournaledProtocol):
-            raise BackendError(f"{type(client.protocol).__name__} keeps no journal for Optuna")
+            raise BackendError(f"{type(client.protocol).__name__} has no journal; Optuna needs one")
         self._protocol = client.protocol
         self._stream = stream_id("search", self.name)
         self._operations: list[Any] = []
-        """All operations up to a position of the journal."""
+        """All operations up to ``_position`` in the journal."""
         self._position = 0
 
     def __getstate__(self) -> dict[str, Any]:
@@ -63,14 +63,14 @@ class TrackBackend(_journal.BaseJournalBackend):  # type: ignore[misc,name-defin
         self._open()
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
-        """Append operations, which nothing comes between."""
+        """Append operations as one unit: those of other processes come before or after."""
         self._protocol.producer.record(self._stream, SearchLogged(list(logs)))
         journal = self._protocol.journal
         if isinstance(journal, ForwardingJournal):
             journal.drain_mine()  # Optuna reads what it has just written
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
-        """Return the operations from a number on; they are numbered from 0, in one order."""
+        """Return the operations from a number on, counted from 0 in the order of the journal."""
         with self._lock:
             for position, operations in self._new():
                 self._operations += operations

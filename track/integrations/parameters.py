@@ -1,15 +1,16 @@
-"""Sort a framework's settings into parameters of a trial and metadata of a run.
+"""Split a framework's settings into parameters of a trial and metadata of a run.
 
-Parameters identify a trial, so that the same training is the same trial, run again. Frameworks say
-hundreds of settings, late, and among them what is different each time. The rule, which all
-integrations share:
+Parameters identify a trial, so repeating a training is a new run of the same trial. Frameworks
+report hundreds of settings, some of them late and some different in every run. All integrations
+follow the same rules:
 
-1. What is said until the trial is inserted (when training starts, or with the first value that is
-   logged) are its parameters; what is said later is metadata.
-2. What changes from run to run, though the training is the same, is metadata: paths, dates, ranks,
-   hosts and devices. :data:`VOLATILE` has their names, and each integration takes more of them.
-3. Secrets are hidden, as far as they can be told by their name or form.
-4. Whatever is no value is described: a class or a function by its name, an object by its type.
+1. Settings reported before the trial is inserted (when training starts, or when the first value is
+   logged) become its parameters; later ones become metadata.
+2. Settings that differ between runs of the same training are metadata: paths, dates, ranks, hosts
+   and devices. :data:`VOLATILE` lists their names; every integration accepts more.
+3. Secrets are masked where their name or form gives them away.
+4. Objects that are not plain values are logged as a text description: a class or a function by its
+   name, any other object by its ``repr``.
 """
 
 from __future__ import annotations
@@ -34,23 +35,23 @@ VOLATILE = frozenset(
         *("quiet", "report_to", "resume", "resume_from_checkpoint", "verbose", "verbosity"),
     )
 )
-"""Names of settings that tell nothing about what is trained; those of nested ones count, too."""
+"""Names of settings, at any depth, that do not affect what is trained."""
 
 _LONGEST = 250
-"""Characters of the description of an object."""
+"""The longest description of an object, in characters."""
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
 
 class Settings(NamedTuple):
-    """What was said of a training.
+    """The settings of a training, split by purpose.
 
     Attributes
     ----------
     parameters
-        what identifies it
+        settings that identify the training
     facts
-        the rest
+        all other settings
     """
 
     parameters: dict[str, Any]
@@ -58,21 +59,21 @@ class Settings(NamedTuple):
 
 
 def split(settings: Any, volatile: Collection[str] = ()) -> Settings:
-    """Tell what identifies a training from what only describes one run of it.
+    """Separate settings that identify a training from those that describe a single run.
 
     Parameters
     ----------
     settings
-        a mapping, a namespace or a dataclass, maybe of others; anything else tells nothing
+        a mapping, a namespace or a dataclass, possibly nested; anything else is ignored
     volatile
-        names that do not identify, beside :data:`VOLATILE`
+        names of further settings that do not identify it, in addition to :data:`VOLATILE`
     """
     known = _known(settings)
     return _split(known, VOLATILE.union(volatile))
 
 
 def shown(settings: Any) -> dict[str, Any]:
-    """Return settings as they can be logged, without secrets."""
+    """Return settings in a form that can be logged, with secrets masked."""
     found: dict[str, Any] = _hidden(_known(settings))
     return found
 
@@ -102,7 +103,7 @@ def _split(settings: Mapping[Any, Any], volatile: Collection[str]) -> Settings:
 
 
 def _hidden(value: Any) -> Any:
-    """Return a value without the secrets in its texts."""
+    """Return a value with the secrets in its texts masked."""
     if isinstance(value, str):
         return hide_in_text(value)
     if isinstance(value, (list, tuple)):
@@ -116,12 +117,12 @@ def _hidden(value: Any) -> Any:
 
 
 def describe(value: Any) -> str:
-    """Return a text that stands for an object, the same in every process."""
+    """Return a text describing an object that is the same in every process."""
     name = getattr(value, "__qualname__", None)
     if isinstance(name, str):
         return f"{getattr(value, '__module__', '')}.{name}"
     try:
         text = str(_ADDRESS.sub("", repr(value)))
-    except Exception:  # noqa: BLE001 - whatever an object does, its type is known
+    except Exception:  # noqa: BLE001 - any `repr` may fail; the type is always known
         text = f"<{type(value).__module__}.{type(value).__qualname__}>"
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"

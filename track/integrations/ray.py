@@ -17,7 +17,7 @@ _BOOKKEEPING = frozenset(
         *("time_this_iter_s", "time_total_s", "timestamp", "training_iteration", "trial_id"),
     )
 )
-"""What Ray adds to each result."""
+"""The names that Ray adds to each result."""
 
 
 class TrackCallback(ManyRuns, _logger.LoggerCallback):  # type: ignore[misc,name-defined]  # of Ray
@@ -48,7 +48,7 @@ class TrackCallback(ManyRuns, _logger.LoggerCallback):  # type: ignore[misc,name
 
     def _run_of(self, trial: Any) -> Run:
         run = self.run_of(trial.trial_id)
-        if run is None:  # or the tuner was restored, which keeps the ids of its trials
+        if run is None:  # the trial is new, or the tuner was restored, which keeps its trial ids
             run = self.begin(trial.trial_id, name=str(trial), run_id=trial.trial_id)
             run.configure(trial.config)
             run.start_once()
@@ -56,9 +56,9 @@ class TrackCallback(ManyRuns, _logger.LoggerCallback):  # type: ignore[misc,name
 
 
 def _failure_of(trial: Any) -> str:
-    """Return what Ray wrote of the errors of a trial, which it has nowhere else by now."""
+    """Return the error report of a trial; by now, Ray keeps it only in a file."""
     try:
         with open(trial.error_file, encoding="utf-8", errors="replace") as file:
             return file.read()
-    except Exception:  # noqa: BLE001 - of each version of Ray another way to have none
+    except Exception:  # noqa: BLE001 - versions of Ray differ in how it is missing
         return "the trial failed"

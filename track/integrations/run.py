@@ -1,4 +1,4 @@
-"""Log to the trial of an integration without disturbing the training loop."""
+"""The run of an integration, which logs to a trial without disturbing the training loop."""
 
 from __future__ import annotations
 
@@ -19,38 +19,38 @@ from track.structure import canonical
 from track.utils.forking import ForkSafeLock
 
 RUN_ID = "run_id"
-"""The metadata under which a trial has the name that its run had before there was a trial."""
+"""The metadata key for the id that a run had before its trial was created."""
 
 _MOST_TOLD = 10
-"""How many different things that could not be recorded are told of."""
+"""The most distinct problems that are reported one by one."""
 
 
 class Run:
-    """A trial that is opened when it is first needed, and never ends a training by an exception.
+    """A trial that is opened when first needed, and whose errors never interrupt the training.
 
     Parameters
     ----------
     to
         where to log: the URI of a store, by default that of the option ``log.backend.name``
-        (``TRACK_LOG_BACKEND_NAME``); or a client or the logger of a trial, for those who log more
-        themselves. A trial that is running already is not ended here.
+        (``TRACK_LOG_BACKEND_NAME``); or a client or the logger of a trial, to log more to the same
+        trial yourself. A trial that is already running is left running.
     project, group, name, tags, parameters
         of the trial
     volatile
         names of settings that do not identify the trial, see :mod:`track.integrations.parameters`
     run_id
-        a name for this run. If a trial of the store has it already, that goes on, as after a
-        restart; the same run in several processes is one trial.
+        an id for this run. If a trial in the store already has it, that trial is continued, as
+        after a restart; processes that use the same id share one trial.
     uid
-        continue this trial
+        the uid of a trial to continue
 
     Notes
     -----
-    With a URI, what cannot be written waits in memory as with ``log.on_error = warn``. What cannot
-    be recorded otherwise is a :class:`~track.errors.NotRecordedWarning`, the first time and, with
-    the number of times, at the end.
+    With a URI, failed writes wait in memory as with ``log.on_error = warn``. Any other failure to
+    record is reported as a :class:`~track.errors.NotRecordedWarning`, when it first occurs and,
+    with a count, at the end.
 
-    A run can be pickled and copied: all copies log to one trial.
+    A run can be pickled and copied; all copies log to the same trial.
     """
 
     def __init__(
@@ -75,15 +75,15 @@ class Run:
         self.run_id = run_id
         self.uid = uid
         self.error: BaseException | None = None
-        """What ended the training, where the library keeps that to itself."""
+        """The exception that ended the training, where the library does not pass it on."""
         self.first_step = 0
-        """What steps are counted from, where a training continues another one."""
+        """The step to count from when a training continues an earlier one."""
         self.last_step = 0
-        """The last that there was, where nothing else tells trainings apart."""
+        """The last step, for libraries that do not report where a training begins."""
         self.thread = 0
-        """Which thread it began in."""
+        """The identifier of the thread it began in."""
         self.missed: dict[str, int] = {}
-        """What could not be recorded, and how often."""
+        """How often each problem prevented something from being recorded."""
         self._parameters, self._facts = split(parameters, self.volatile)
         self._trial: TrialLogger | None = None
         self._is_unusable = False
@@ -91,13 +91,13 @@ class Run:
         self._lock = ForkSafeLock(threading.RLock)
 
     def __getstate__(self) -> dict[str, Any]:
-        # The logger of a trial inserts it when it is pickled, with what is known.
+        # Pickling the logger of a trial inserts the trial with the parameters known so far.
         if self._trial is None:
-            self.known_as()  # so that all copies find the one trial
+            self.known_as()  # so that all copies find the same trial
         return {**vars(self), "missed": {}, "_ends_here": False, "_was_started": False}
 
     def known_as(self) -> str:
-        """Return a name that the run has before there is a trial, and that the trial keeps."""
+        """Return the run's id, which exists before the trial and is kept in its metadata."""
         if self.run_id is None:
             self.run_id = uuid4().hex[:12]
             if self._trial is not None and self._trial.is_delayed:
@@ -113,7 +113,7 @@ class Run:
 
     @property
     def trial(self) -> TrialLogger:
-        """Return the logger of the trial, which may still wait for its parameters.
+        """Return the logger of the trial, which may still be waiting for its parameters.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Run:
         return client.new_trial(**named, tags=self.tags, metadata=metadata)
 
     def _take(self, parameters: dict[str, Any]) -> None:
-        """Have parameters be those of the trial while it waits for them, else metadata."""
+        """Add parameters to the trial while it waits for them; afterwards, add them as metadata."""
         if self._trial is None:
             self._parameters |= parameters
         elif self._trial.is_delayed:
@@ -163,7 +163,7 @@ class Run:
             }
 
     def configure(self, settings: Any) -> None:
-        """Take settings as :mod:`track.integrations.parameters` says."""
+        """Log settings as parameters or metadata, see :mod:`track.integrations.parameters`."""
         with self.guest("settings"):
             parameters, facts = split(settings, self.volatile)
             self._facts |= facts
@@ -172,14 +172,14 @@ class Run:
                 self._ready()
 
     def describe(self, facts: Mapping[Any, Any]) -> None:
-        """Log metadata without secrets, once the trial is there."""
+        """Log metadata with secrets masked, as soon as the trial exists."""
         with self.guest("metadata"):
             self._facts |= shown(facts)
             if self._trial is not None and not self._trial.is_delayed:
                 self._ready()
 
     def _ready(self) -> TrialLogger:
-        """Return the logger of the trial, which is inserted by now."""
+        """Insert the trial if necessary, log pending metadata and return its logger."""
         with self._lock:
             trial = self.trial
             trial.insert()
@@ -190,12 +190,12 @@ class Run:
             return trial
 
     def start(self) -> None:
-        """Start the trial, unless it is running.
+        """Start the trial unless it is already running.
 
         Raises
         ------
         TrackError
-            the store cannot be used; training has not begun
+            the store cannot be used; training has not begun yet
         """
         here = threading.get_ident()
         with self._lock:
@@ -206,13 +206,13 @@ class Run:
                 self.thread = here
             elif self._ends_here and self.thread != here:
                 warn(
-                    f"two trainings log to trial {self.uid} at once: "
-                    "make a callback or logger for each of them",
+                    f"two trainings are logging to trial {self.uid} at once; "
+                    "create one callback or logger per training",
                     NotRecordedWarning,
                 )
 
     def start_once(self) -> None:
-        """Start the trial if it was not yet; training may be under way, so nothing is raised."""
+        """Start the trial if it was not started yet; never raise, as training may be under way."""
         with self._lock:
             if not self._was_started:
                 self._was_started = True
@@ -221,7 +221,7 @@ class Run:
                     self.start()
 
     def log(self, values: Mapping[Any, Any], step: Any = None) -> None:
-        """Log metrics and media: all that can be logged."""
+        """Log metrics and media, skipping values that cannot be logged."""
         media, values = media_among(values)
         if media:
             with self.guest("media"):
@@ -233,12 +233,12 @@ class Run:
                 self._usable().log(found.taken, step)
 
     def media(self, name: str, make: Callable[[], Any], step: Any = None) -> None:
-        """Log the medium, or the list of media, that a function makes; what it refuses is told."""
+        """Log the medium or list of media that a function creates; report an error as a warning."""
         with self.guest(repr(name)):
             self._usable().log_media({name: make()}, step)
 
     def metadata(self, values: Mapping[Any, Any]) -> None:
-        """Log metadata: what cannot be logged is described."""
+        """Log metadata; values that cannot be logged are replaced by a description."""
         with self.guest("metadata"):
             found = loggable(values, separator=None, otherwise=describe)
             self._refuse(found.refused)
@@ -251,12 +251,12 @@ class Run:
             self._usable().log_file(path)
 
     def finish(self, *exc_info: Any) -> None:
-        """End the trial if it was started here, and tell what could not be recorded.
+        """Finish the trial if it was started here, and report what could not be recorded.
 
         Parameters
         ----------
         exc_info
-            what ended the training, as from ``sys.exc_info()``, if that is an exception
+            the exception that ended the training, if any, as from ``sys.exc_info()``
         """
         with self._lock:
             ends, self._ends_here = self._ends_here, False
@@ -267,11 +267,11 @@ class Run:
         self.tell()
 
     def tell(self) -> None:
-        """Warn of what could not be recorded since the last time."""
+        """Warn about everything that could not be recorded since the last warning."""
         missed, self.missed = self.missed, {}
         if missed:
             told = "; ".join(f"{count} x {text}" for text, count in missed.items())
-            warn(f"training went on without a record of: {told}", NotRecordedWarning)
+            warn(f"training continued, but this was not recorded: {told}", NotRecordedWarning)
 
     def _usable(self) -> TrialLogger:
         if self._is_unusable:
@@ -279,7 +279,7 @@ class Run:
         try:
             return self._ready()
         except Exception:
-            self._is_unusable = True  # not to wait for it at each step
+            self._is_unusable = True  # so that later steps do not wait for it again
             raise
 
     def _refuse(self, refused: Mapping[str, str]) -> None:
@@ -288,30 +288,30 @@ class Run:
 
     @contextmanager
     def guest(self, what: str) -> Iterator[None]:
-        """Have an exception of a block be told in place of being raised."""
+        """Report exceptions of a block as warnings instead of raising them."""
         try:
             yield
         except Exception as error:  # noqa: BLE001 - training matters more than its record
             self.miss(f"{what}: {error or type(error).__name__}")
 
     def miss(self, text: str) -> None:
-        """Take note of something that cannot be recorded, and warn of it the first time."""
+        """Count a problem that prevents recording, and warn when it first occurs."""
         is_new = text not in self.missed
         if is_new and len(self.missed) >= _MOST_TOLD:
-            text, is_new = "other things", False
+            text, is_new = "other problems", False
         self.missed[text] = self.missed.get(text, 0) + 1
         if is_new:
-            warn(f"cannot log {text}; training goes on", NotRecordedWarning)
+            warn(f"cannot log {text}; training continues", NotRecordedWarning)
 
 
 def settled(to: Any) -> Any:
-    """Return where to log, such that it is the same place in other processes and folders."""
+    """Return a destination that means the same in other processes and working folders."""
     if to is None:
         to = options("log.backend.name", None)
     return anchored(to) if isinstance(to, str) else to
 
 
 def _uid_of_run(client: TrackClient, run_id: str) -> str | None:
-    """Return the uid of the trial that had a name before it was there, None without one."""
+    """Return the uid of the trial that has a run's id, None if there is none."""
     found = client.protocol.fetch_trials({f"metadata.{RUN_ID}": run_id})
     return found[-1].uid if found else None

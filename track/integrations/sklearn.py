@@ -1,4 +1,4 @@
-"""What scikit-learn trains and searches: for any version, and for those that have callbacks."""
+"""Functions and a callback that log fitted estimators and searches of scikit-learn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CURVES = {
     "validation_score_": "validation_score",
     "oob_scores_": "oob_score",
 }
-"""Attributes of fitted estimators that hold a value for each iteration, and the name of each."""
+"""Attributes of fitted estimators that hold one value per iteration, and their metric names."""
 
 _RESULTS = {
     "best_score_": "best_score",
@@ -28,7 +28,7 @@ _RESULTS = {
     "n_iter_": "n_iter",
     "oob_score_": "oob_score",
 }
-"""Attributes of fitted estimators that hold one value, and the name of each."""
+"""Attributes of fitted estimators that hold a single value, and their metric names."""
 
 _FACTS = ("n_features_in_", "n_features_", "n_outputs_", "classes_", "best_params_", "best_index_")
 
@@ -36,26 +36,26 @@ _FACTS = ("n_features_in_", "n_features_", "n_outputs_", "classes_", "best_param
 def log_estimator(
     to: str | TrackClient | TrialLogger | None,
     estimator: Any,
-    X: Any = None,  # noqa: N803 - as scikit-learn has it
+    X: Any = None,  # noqa: N803 - scikit-learn's name
     y: Any = None,
     **settings: Any,
 ) -> TrialLogger:
-    """Log a fitted estimator: its parameters, what it learnt of itself, and its score.
+    """Log a fitted estimator: its parameters, its fitted attributes and its score.
 
     Parameters
     ----------
     to
         where to log, see :class:`track.integrations.run.Run`
     estimator
-        which is fitted
+        a fitted estimator
     X, y
-        data to score it with, if they are given
+        data to compute a score on; without them, none is logged
     settings
         further arguments of :class:`~track.integrations.run.Run`
 
     Returns
     -------
-    The logger of the trial, which is completed.
+    The logger of the trial, which is finished.
     """
     run = _run_of(to, estimator, settings)
     run.configure(estimator.get_params(deep=True))
@@ -75,22 +75,22 @@ def log_estimator(
 def log_search(
     to: str | TrackClient | None, search: Any, *, group: str | None = None, **settings: Any
 ) -> list[TrialLogger]:
-    """Log a fitted search: a trial for each candidate, in a group of their own.
+    """Log a fitted search as a group with one trial per candidate.
 
     Parameters
     ----------
     to
         where to log
     search
-        a fitted ``GridSearchCV`` or anything else with ``cv_results_``
+        a fitted ``GridSearchCV``, or any other object with ``cv_results_``
     group
-        the name of the group, by default that of the search's class
+        the name of the group, by default the name of the search's class
     settings
         further arguments of :class:`track.integrations.run.Run`
 
     Returns
     -------
-    The loggers of the trials, one for each candidate, in order; the best has the tag ``best``.
+    The loggers of the trials, one per candidate, in order; the best one has the tag ``best``.
     """
     settings = {"group": group or type(search).__name__, **settings}
     client = to if isinstance(to, TrackClient) else TrackClient(to)
@@ -111,7 +111,7 @@ def log_search(
 
 
 def _candidate(results: Mapping[str, Any], index: int) -> Iterator[tuple[str, Any, int | None]]:
-    """Yield name, value and fold of each result of a candidate; folds are steps."""
+    """Yield name, value and fold of each result of a candidate; folds become steps."""
     for name, values in results.items():
         if name == "params" or name.startswith("param_"):
             continue
@@ -149,19 +149,19 @@ def _is_number(value: Any) -> bool:
 
 
 class TrackCallback:
-    """A callback for estimators that take such (from scikit-learn 1.9 on).
+    """A callback for estimators that support callbacks (scikit-learn 1.9 or later).
 
     ``estimator.set_callbacks(TrackCallback("file:report.json"))`` logs how long each task of a fit
-    took and, where ``scoring`` is given, the score after it, in whatever process it is.
+    took and, with ``scoring``, the score after it, in whichever process the task runs.
 
     Parameters
     ----------
     to
         where to log, see :class:`track.integrations.run.Run`
     scoring
-        is called with a fitted estimator, X and y, as scorers of scikit-learn are
+        a scorer as in scikit-learn, called with a fitted estimator, X and y
     max_propagation_depth
-        how deep estimators in others get the callback
+        how many levels of nested estimators receive the callback
     settings
         further arguments of :class:`~track.integrations.run.Run`
     """
@@ -181,7 +181,7 @@ class TrackCallback:
 
     @property
     def max_propagation_depth(self) -> int | None:
-        """Return how deep nested estimators get the callback."""
+        """Return how many levels of nested estimators receive the callback."""
         return self._depth
 
     def setup(self, estimator: Any, context: Any) -> None:
@@ -191,14 +191,14 @@ class TrackCallback:
         self.run.start()
 
     def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
-        """Return: what begins is logged when it ends."""
+        """Do nothing: a task is logged when it ends."""
 
     def on_fit_task_end(
         self,
         estimator: Any,
         context: Any,
         *,
-        X: Any = None,  # noqa: N803 - as scikit-learn has it
+        X: Any = None,  # noqa: N803 - scikit-learn's name
         y: Any = None,
         fitted_estimator: Any = None,
     ) -> None:
@@ -215,7 +215,7 @@ class TrackCallback:
 
 
 def _path_of(context: Any) -> str:
-    """Return the names and numbers of a task and of those it is part of, outermost first."""
+    """Return the names and numbers of a task and its ancestors, outermost first."""
     names = [str(getattr(context, "task_name", "task"))]
     above = getattr(context, "parent", None)
     while above is not None:

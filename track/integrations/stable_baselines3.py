@@ -13,7 +13,7 @@ _logger = need("stable_baselines3.common.logger", names=["KVWriter"], install="s
 
 
 class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of Stable-Baselines3
-    """Logs what a model logs; the step is the number of time steps.
+    """Logs everything that a model logs; the step is the number of time steps.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of St
 
 
 def _medium_of(value: Any) -> Medium:
-    """Return a figure or an image of Stable-Baselines3 as it can be logged."""
+    """Convert a figure or an image of Stable-Baselines3 to a medium."""
     if hasattr(value, "figure"):
         return Figure(value.figure)
     if hasattr(value, "image"):
         return Image(value.image, axes=value.dataformats)
-    raise TypeError(f"a {type(value).__name__.lower()} is not kept")
+    raise TypeError(f"{type(value).__name__} is not supported")

@@ -1,4 +1,4 @@
-"""A class of the shape of TensorBoard's ``SummaryWriter``, for scripts that use that."""
+"""A drop-in replacement for TensorBoard's ``SummaryWriter``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class SummaryWriter:
     Parameters
     ----------
     log_dir, comment
-        what is made of them is the name of the trial, if none is given
+        give the trial its default name: the last part of ``log_dir``, followed by ``comment``
     purge_step, max_queue, flush_secs, filename_suffix
-        have no effect
+        are accepted and ignored
     to
         where to log, see :class:`track.integrations.run.Run`
     settings
@@ -28,12 +28,12 @@ class SummaryWriter:
 
     Notes
     -----
-    Scalars, their groups (as ``main_tag/key``), hyperparameters, texts, images, figures, histograms
-    and sounds are logged. What else can be added (graphs, meshes, …) is not kept, which is said
-    once for each kind.
+    Scalars, groups of scalars (as ``main_tag/key``), hyperparameters, texts, images, figures,
+    histograms and audio are logged. Other kinds (graphs, meshes, …) are not recorded; a warning
+    says so once per kind.
     """
 
-    def __init__(  # noqa: PLR0917 - as it is called
+    def __init__(  # noqa: PLR0917 - TensorBoard's signature
         self,
         log_dir: str | os.PathLike[str] | None = None,
         comment: str = "",
@@ -50,10 +50,10 @@ class SummaryWriter:
         self.run = Run(to, **{"name": name, **settings})
 
     def get_logdir(self) -> str:
-        """Return the folder that was given; nothing is written there."""
+        """Return ``log_dir`` as it was given; nothing is written there."""
         return self.log_dir
 
-    def add_scalar(  # noqa: PLR0917 - as it is called
+    def add_scalar(  # noqa: PLR0917 - TensorBoard's signature
         self,
         tag: str,
         scalar_value: Any,
@@ -72,7 +72,7 @@ class SummaryWriter:
         global_step: Any = None,
         walltime: float | None = None,
     ) -> None:
-        """Log several values, under joined names."""
+        """Log several values, named ``main_tag/key``."""
         self._log({main_tag: dict(tag_scalar_dict)}, global_step)
 
     def add_text(
@@ -89,7 +89,7 @@ class SummaryWriter:
         walltime: float | None = None,
         dataformats: str = "CHW",
     ) -> None:
-        """Log a picture whose axes are in the order of `dataformats`."""
+        """Log an image whose axes are in the order of `dataformats`."""
         self._show(tag, lambda: Image(img_tensor, axes=dataformats), global_step)
 
     def add_images(
@@ -100,7 +100,7 @@ class SummaryWriter:
         walltime: float | None = None,
         dataformats: str = "NCHW",
     ) -> None:
-        """Log several pictures of one step."""
+        """Log several images at one step."""
         one = dataformats.replace("N", "")
         self._show(tag, lambda: [Image(image, axes=one) for image in img_tensor], global_step)
 
@@ -112,14 +112,14 @@ class SummaryWriter:
         close: bool = True,
         walltime: float | None = None,
     ) -> None:
-        """Log a figure of matplotlib, or several, and close them."""
+        """Log one or several matplotlib figures and, by default, close them."""
         figures = figure if isinstance(figure, list) else [figure]
         self._show(tag, lambda: [Figure(each) for each in figures], global_step)
         if close and (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
             for each in figures:
                 pyplot.close(each)
 
-    def add_histogram(  # noqa: PLR0917 - as it is called
+    def add_histogram(  # noqa: PLR0917 - TensorBoard's signature
         self,
         tag: str,
         values: Any,
@@ -128,7 +128,7 @@ class SummaryWriter:
         walltime: float | None = None,
         max_bins: int | None = None,
     ) -> None:
-        """Log how values are distributed, in intervals of equal width."""
+        """Log the distribution of values, in bins of equal width."""
         count = bins if isinstance(bins, int) else max_bins or 64
         self._show(tag, lambda: Histogram(values, count), global_step)
 
@@ -140,7 +140,7 @@ class SummaryWriter:
         sample_rate: int = 44100,
         walltime: float | None = None,
     ) -> None:
-        """Log a sound of one channel, with values from -1 to 1."""
+        """Log single-channel audio with values from -1 to 1."""
         self._show(tag, lambda: Audio(as_array(snd_tensor).ravel(), sample_rate), global_step)
 
     def add_hparams(
@@ -151,7 +151,7 @@ class SummaryWriter:
         run_name: str | None = None,
         global_step: Any = None,
     ) -> None:
-        """Log parameters, or metadata if a value was logged before, and results."""
+        """Log parameters and results; once a value has been logged, log parameters as metadata."""
         self.run.configure(hparam_dict)
         self._log(dict(metric_dict), global_step)
 
@@ -169,15 +169,15 @@ class SummaryWriter:
         kind = name.removeprefix("add_")
 
         def not_kept(*args: Any, **kwargs: Any) -> None:
-            self.run.miss(f"{kind}: what is no scalar, text, picture or sound is not kept")
+            self.run.miss(f"{kind}: only scalars, texts, images, histograms and audio are kept")
 
         return not_kept
 
     def flush(self) -> None:
-        """Return: whatever was logged is recorded."""
+        """Do nothing: logged values are already recorded."""
 
     def close(self) -> None:
-        """End the trial."""
+        """Finish the trial."""
         self.run.finish()
 
     def __enter__(self) -> SummaryWriter:

@@ -1,4 +1,4 @@
-"""Callbacks of libraries that train many models with one callback, in any thread or process."""
+"""Base classes for libraries that use one callback for many models, in any thread or process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from track.utils.forking import ForkSafeLock
 
 
 class ManyRuns:
-    """Runs that are under way at once, on a store that is opened once for all of them.
+    """Concurrent runs that share one open store.
 
     Parameters
     ----------
@@ -23,14 +23,14 @@ class ManyRuns:
 
     Notes
     -----
-    A copy, and what arrives in another process, has no runs yet.
+    Copies, and instances unpickled in another process, start without runs.
     """
 
     def __init__(self, to: Any = None, **settings: Any) -> None:
         self.to = settled(to)
         self.settings = settings
         self._runs: dict[Any, Run] = {}
-        """By whatever tells the trainings of a library apart."""
+        """The runs by whatever identifies a training in the library."""
         self._protocol: Protocol | None = None
         self._lock = ForkSafeLock()
 
@@ -38,7 +38,7 @@ class ManyRuns:
         return {**vars(self), "_runs": {}, "_protocol": None}
 
     def begin(self, key: Any, **settings: Any) -> Run:
-        """Return a run for what begins. What was known by its key before is over."""
+        """Start a run under a key and return it; finish an earlier run under the same key."""
         with self._lock:
             over = self._runs.pop(key, None)
             run = self._runs[key] = Run(self._store(), **{**settings, **self.settings})
@@ -47,7 +47,7 @@ class ManyRuns:
         return run
 
     def _store(self) -> Any:
-        """Return a client of its own for a run; its caller holds the lock."""
+        """Return a new client for a run; the caller holds the lock."""
         if self._protocol is None and isinstance(self.to, TrackClient):
             self._protocol = self.to.protocol
         elif self._protocol is None:
@@ -56,11 +56,11 @@ class ManyRuns:
         return TrackClient(self._protocol)
 
     def run_of(self, key: Any) -> Run | None:
-        """Return the run that began with a key, None if none did."""
+        """Return the run under a key, None if there is none."""
         return self._runs.get(key)
 
     def end(self, key: Any, *exc_info: Any) -> None:
-        """End the run that began with a key, if one did; with an exception, it failed."""
+        """Finish the run under a key, if any; given an exception, mark it as failed."""
         with self._lock:
             run = self._runs.pop(key, None)
         if run is not None:
@@ -68,7 +68,7 @@ class ManyRuns:
 
 
 class Trainings(ManyRuns):
-    """What makes a trial for each training; its key is the model.
+    """Creates one trial per training, identified by its model.
 
     Parameters
     ----------
@@ -79,15 +79,15 @@ class Trainings(ManyRuns):
 
     Notes
     -----
-    As a context manager, it ends what a training leaves running: one that was stopped early, or
-    by an exception.
+    As a context manager, it finishes trials that are still running when the block ends, such as
+    those of trainings that stopped early or raised an exception.
 
-    A copy, and what arrives in another process, makes trials of its own, as the copies of an
-    estimator train by themselves.
+    Copies, and instances unpickled in another process, create their own trials, because copies of
+    an estimator train independently.
     """
 
     def begin(self, key: Any, **settings: Any) -> Run:
-        """Return a run for the training of a model. What this thread trained before is over."""
+        """Start a run for the training of a model; finish earlier runs of this thread."""
         thread = threading.get_ident()
         over = [known for known, run in list(self._runs.items()) if run.thread == thread]
         run = super().begin(key, **settings)
@@ -98,11 +98,11 @@ class Trainings(ManyRuns):
         return run
 
     def _store(self) -> Any:
-        """Return where to log: a client of one's own, or that which was given, with its trial."""
+        """Return a new client, or the client or logger that was given."""
         return super()._store() if isinstance(self.to, (str, type(None))) else self.to
 
     def finish(self, *exc_info: Any) -> None:
-        """End every training that is still under way; with an exception, they failed."""
+        """Finish all runs that are still open; given an exception, mark them as failed."""
         for key in list(self._runs):
             self.end(key, *exc_info)
 

@@ -1,6 +1,6 @@
-"""A callback for the ``Trainer`` of Hugging Face Transformers, and for those of TRL.
+"""A callback for the ``Trainer`` of Hugging Face Transformers and the trainers of TRL.
 
-After ``import track.integrations.transformers``, ``report_to="track"`` works, too.
+After ``import track.integrations.transformers``, ``report_to="track"`` works as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ALWAYS = (
     *("learning_rate", "num_train_epochs", "max_steps", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "weight_decay", "lr_scheduler_type", "optim", "seed"),
 )
-"""Arguments that are parameters of the trial even where they are the default."""
+"""Arguments that are parameters of the trial even when they have their default value."""
 
 _NOT_TRAINED = (
     *("accelerator_config", "dataloader_num_workers", "dataloader_pin_memory"),
@@ -33,32 +33,32 @@ _NOT_TRAINED = (
     *("project", "push_to_hub", "restore_callback_states_from_checkpoint", "save_on_each_node"),
     *("save_only_model", "save_steps", "save_strategy", "save_total_limit", "use_cpu"),
 )
-"""Arguments that say how a training is watched and kept, not what is trained."""
+"""Arguments that control how a training is evaluated, logged and saved, not what is trained."""
 
 _SUMMARY = ("total_flos", "train_loss", "train_runtime")
 _PREFIXES = {"eval_": "eval/", "test_": "test/"}
 
-# It keeps its state in checkpoints, where Transformers has a place for that.
+# Versions of Transformers that support it keep the state of the callback in checkpoints.
 _STATE = getattr(_callbacks, "ExportableState", object)
 
 
 class TrackCallback(_callbacks.TrainerCallback, _STATE):  # type: ignore[misc,name-defined,valid-type]
-    """Logs what a ``Trainer`` logs, in the process with rank zero.
+    """Logs everything that a ``Trainer`` logs, in the process of rank zero.
 
     Parameters
     ----------
     to
         where to log, see :class:`track.integrations.run.Run`
     uid
-        continue this trial; a training that resumes from a checkpoint knows its own
+        the uid of a trial to continue; a training that resumes from a checkpoint finds its own
     settings
         further arguments of :class:`~track.integrations.run.Run`
 
     Notes
     -----
-    Names are ``train/loss``, ``eval/loss`` and so on. The parameters of the trial are the training
-    arguments that differ from their defaults, and a few more; all arguments and the configuration
-    of the model are metadata. Each trial of a hyperparameter search is a trial.
+    Metrics are named ``train/loss``, ``eval/loss`` and so on. The parameters of the trial are the
+    training arguments that differ from their defaults, and a few more; all arguments and the
+    configuration of the model are metadata. Each trial of a hyperparameter search is its own trial.
     """
 
     def __init__(self, to: Any = None, uid: str | None = None, **settings: Any) -> None:
@@ -68,7 +68,7 @@ class TrackCallback(_callbacks.TrainerCallback, _STATE):  # type: ignore[misc,na
         self._is_search = False
 
     def state(self) -> dict[str, Any]:
-        """Return what checkpoints keep: which trial this is, and where, but for passwords."""
+        """Return the state for checkpoints: the trial's uid and, without a password, its store."""
         to = (
             self._to
             if isinstance(self._to, str) and without_password(self._to) == self._to
@@ -137,7 +137,7 @@ class TrackCallback(_callbacks.TrainerCallback, _STATE):  # type: ignore[misc,na
 
 
 def _log(run: Run, logs: Mapping[str, Any], step: int) -> None:
-    """Log what a trainer says; what is said once of a training has no step."""
+    """Log the values that a trainer reports; values reported once per training have no step."""
     is_summary = any(name in logs for name in _SUMMARY)
     values = {_renamed(name): value for name, value in logs.items()}
     if is_summary:
@@ -153,7 +153,7 @@ def _renamed(name: str) -> str:
 
 
 def _differs(value: Any, field: Any, owner: Any) -> bool:
-    """Return whether an argument is not what it is by default."""
+    """Return whether an argument differs from its default."""
     if field is None:
         return True
     default = getattr(owner, field.name, None)
@@ -163,7 +163,7 @@ def _differs(value: Any, field: Any, owner: Any) -> bool:
 
 
 def _uid_in(state: Any) -> str | None:
-    """Return the trial that a checkpoint is of, None where there is none."""
+    """Return the uid of the trial that a checkpoint belongs to, None if it names none."""
     kept = (getattr(state, "stateful_callbacks", None) or {}).get(TrackCallback.__name__)
     for one in kept if isinstance(kept, list) else [kept]:
         uid = ((one or {}).get("args") or {}).get("uid")

@@ -1,7 +1,7 @@
-"""The calls of W&B that training scripts make: ``import track.integrations.wandb as wandb``.
+"""The parts of W&B's API that training scripts use: ``import track.integrations.wandb as wandb``.
 
-Values, configuration, files, images, sounds, tables and histograms go to a trial. Videos and
-watched gradients are not kept, which is said once for each.
+Values, configuration, files, images, audio, tables and histograms are logged to a trial. Videos and
+watched gradients are not recorded; a warning says so once for each.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ run: WandbRun | None = None
 
 
 class Config(MutableMapping[str, Any]):
-    """The configuration of a run: its items are attributes, too.
+    """The configuration of a run, with its items available as attributes.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Config(MutableMapping[str, Any]):
         self._run.configure({name: value})
 
     def __delitem__(self, name: str) -> None:
-        raise TypeError("what was configured is recorded and stays")
+        raise TypeError("items of a configuration are already recorded and cannot be deleted")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._items)
@@ -51,14 +51,14 @@ class Config(MutableMapping[str, Any]):
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._items:
-            raise AttributeError(f"the configuration has no {name!r}")
+            raise AttributeError(f"the configuration has no item {name!r}")
         return self._items[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
         self[name] = value
 
     def update(self, values: Any = (), **kwargs: Any) -> None:  # type: ignore[override]  # more
-        """Add items: of a mapping or a namespace, or named."""
+        """Add items from a mapping, a namespace or keyword arguments."""
         if not isinstance(values, Mapping) and hasattr(values, "__dict__"):
             values = vars(values)
         for name, value in {**dict(values or {}), **kwargs}.items():
@@ -66,7 +66,7 @@ class Config(MutableMapping[str, Any]):
                 self[str(name)] = value
 
     def setdefaults(self, values: Mapping[str, Any]) -> None:
-        """Add those items that are not there."""
+        """Add items, keeping the values of those that are already there."""
         self.update({name: value for name, value in values.items() if name not in self})
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Config(MutableMapping[str, Any]):
 
 
 class Summary(MutableMapping[str, Any]):
-    """What sums a run up: the last value of each metric, and what is set here.
+    """The summary of a run: the last value of each metric, and values set by the script.
 
     Parameters
     ----------
@@ -104,17 +104,17 @@ class Summary(MutableMapping[str, Any]):
         return len(self._items)
 
     def seen(self, values: Mapping[str, Any]) -> None:
-        """Take note of values that were logged."""
+        """Update the summary with logged values."""
         self._items.update(values)
 
 
 class WandbRun:
-    """What ``init`` returns.
+    """A run, as returned by ``init``.
 
     Parameters
     ----------
     of
-        the run that logs
+        the underlying run
     """
 
     def __init__(self, of: Run) -> None:
@@ -123,12 +123,12 @@ class WandbRun:
         self.summary = Summary(of)
         self.step = 0
         self._axes: list[tuple[str, str]] = []
-        """Pattern of names, and the metric whose value is their step."""
+        """Patterns of metric names, each with the metric whose value is their step."""
         self._seen: dict[str, Any] = {}
 
     @property
     def id(self) -> str:
-        """Return the id, with which ``init(id=…, resume=…)`` finds the run again."""
+        """Return the id, with which ``init(id=…, resume=…)`` resumes the run."""
         return self._run.known_as()
 
     @property
@@ -148,7 +148,7 @@ class WandbRun:
 
     @property
     def dir(self) -> str:
-        """Return the working folder, since files are logged from where they are."""
+        """Return the working folder, because files are logged from where they are."""
         return os.getcwd()
 
     url = None
@@ -160,7 +160,7 @@ class WandbRun:
         commit: bool | None = None,
         sync: Any = None,
     ) -> None:
-        """Log values, at the next step unless one is given."""
+        """Log values at a step, by default the current one; see W&B for ``commit``."""
         if step is not None:
             self.step = step
         self._run.start_once()
@@ -185,7 +185,7 @@ class WandbRun:
         return parts
 
     def define_metric(self, name: str, step_metric: Any = None, **kwargs: Any) -> Any:
-        """Have the value of one metric be the step of others."""
+        """Use the value of one metric as the step of others."""
         if step_metric is not None:
             self._axes.insert(0, (name, str(getattr(step_metric, "name", step_metric))))
         return SimpleNamespace(name=name)
@@ -194,10 +194,10 @@ class WandbRun:
         self,
         artifact: Any,
         name: str | None = None,
-        type: str | None = None,  # noqa: A002 - as it is called
+        type: str | None = None,  # noqa: A002 - W&B's name
         **kwargs: Any,
     ) -> Any:
-        """Keep the files of an artifact, or a file."""
+        """Keep the files of an artifact, or a single file or folder."""
         if not isinstance(artifact, Artifact):
             made = Artifact(name or os.path.basename(os.fspath(artifact)), type or "file")
             (made.add_dir if os.path.isdir(artifact) else made.add_file)(artifact)
@@ -208,7 +208,7 @@ class WandbRun:
         return artifact
 
     def save(self, glob_str: Any = None, *args: Any, **kwargs: Any) -> None:
-        """Keep the files of a pattern."""
+        """Keep the files that match a glob pattern."""
         from glob import glob
 
         for path in sorted(glob(os.fspath(glob_str))) if glob_str else []:
@@ -216,18 +216,18 @@ class WandbRun:
                 self._run.file(path)
 
     def watch(self, *args: Any, **kwargs: Any) -> None:
-        """Say that gradients are not watched."""
+        """Warn that gradients are not recorded."""
         self._run.miss("gradients: watch has no effect")
 
     def unwatch(self, *args: Any, **kwargs: Any) -> None:
-        """Return: nothing is watched."""
+        """Do nothing: gradients are never watched."""
 
     def alert(self, title: str, text: str = "", **kwargs: Any) -> None:
-        """Keep the text of an alert as metadata."""
+        """Log the text of an alert as metadata."""
         self._run.metadata({f"alert:{title}": text})
 
     def finish(self, exit_code: int | None = None, **kwargs: Any) -> None:
-        """End the trial."""
+        """Finish the trial."""
         if exit_code:
             self._run.finish(RuntimeError, RuntimeError(f"finished with exit code {exit_code}"))
         else:
@@ -249,13 +249,13 @@ def init(
     name: str | None = None,
     group: str | None = None,
     tags: Any = None,
-    id: str | None = None,  # noqa: A002 - as it is called
+    id: str | None = None,  # noqa: A002 - W&B's name
     mode: str | None = None,
     reinit: Any = None,
     to: Any = None,
     **settings: Any,
 ) -> WandbRun:
-    """Begin a run, or return the current one.
+    """Start a run, or return the current one.
 
     Parameters
     ----------
@@ -264,17 +264,17 @@ def init(
     config
         its parameters: a mapping or a namespace
     id
-        with the id of an earlier run that one goes on
+        the id of the run; the id of an earlier run resumes it
     mode
-        ``disabled`` logs to memory only
+        ``disabled`` keeps everything in memory only
     reinit
-        begin another run, though there is one
+        finish the current run, if any, and start a new one
     to
         where to log, see :class:`track.integrations.run.Run`
     settings
-        whatever else W&B takes, which is kept as metadata
+        further arguments of W&B, logged as metadata
     """
-    global run  # noqa: PLW0603 - as scripts know it
+    global run  # noqa: PLW0603 - `wandb.run` is part of W&B's API
     if run is not None and not reinit:
         return run
     if run is not None:
@@ -297,14 +297,14 @@ def init(
 
 
 def _forget(ended: WandbRun) -> None:
-    global run  # noqa: PLW0603 - as scripts know it
+    global run  # noqa: PLW0603 - `wandb.run` is part of W&B's API
     if run is ended:
         run = None
 
 
 def _current() -> WandbRun:
     if run is None:
-        raise TrackError("call wandb.init() before anything is logged")
+        raise TrackError("call wandb.init() before logging")
     return run
 
 
@@ -316,63 +316,63 @@ def log(
 
 
 def define_metric(name: str, step_metric: Any = None, **kwargs: Any) -> Any:
-    """Have the value of one metric be the step of others."""
+    """Use the value of one metric as the step of others."""
     return _current().define_metric(name, step_metric, **kwargs)
 
 
 def log_artifact(artifact: Any, *args: Any, **kwargs: Any) -> Any:
-    """Keep the files of an artifact, or a file."""
+    """Keep the files of an artifact, or a single file or folder."""
     return _current().log_artifact(artifact, *args, **kwargs)
 
 
 def save(*args: Any, **kwargs: Any) -> None:
-    """Keep the files of a pattern."""
+    """Keep the files that match a glob pattern."""
     _current().save(*args, **kwargs)
 
 
 def watch(*args: Any, **kwargs: Any) -> None:
-    """Say that gradients are not watched."""
+    """Warn that gradients are not recorded."""
     _current().watch(*args, **kwargs)
 
 
 def unwatch(*args: Any, **kwargs: Any) -> None:
-    """Return: nothing is watched."""
+    """Do nothing: gradients are never watched."""
 
 
 def alert(title: str, text: str = "", **kwargs: Any) -> None:
-    """Keep the text of an alert as metadata."""
+    """Log the text of an alert as metadata."""
     _current().alert(title, text, **kwargs)
 
 
 def finish(exit_code: int | None = None, **kwargs: Any) -> None:
-    """End the run, if there is one."""
+    """Finish the current run, if there is one."""
     if run is not None:
         run.finish(exit_code)
 
 
 def login(*args: Any, **kwargs: Any) -> bool:
-    """Return: there is nowhere to log in."""
+    """Do nothing: no account is needed."""
     return True
 
 
 class Settings(SimpleNamespace):
-    """Settings of W&B, which have no effect."""
+    """W&B's settings, which are accepted and ignored."""
 
 
 class Image(Media):
-    """A picture."""
+    """An image."""
 
 
 class Video(Media):
-    """A video, which is not kept."""
+    """A video, which is not recorded."""
 
 
 class Audio(Media):
-    """A sound, with its ``sample_rate`` if it is an array."""
+    """Audio; an array needs a ``sample_rate``."""
 
 
 class Html(Media):
-    """A page in HTML."""
+    """An HTML page."""
 
 
 def __getattr__(name: str) -> Any:

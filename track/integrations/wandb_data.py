@@ -1,4 +1,4 @@
-"""Convert what scripts hand to W&B beside numbers, see :mod:`track.integrations.wandb`."""
+"""W&B's data types and their conversion to media, see :mod:`track.integrations.wandb`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from track.media.histogram import MOST_BINS
 
 
 class Media:
-    """Something to be seen or heard.
+    """An image, a sound, a video or a page.
 
     Parameters
     ----------
     data
-        what it is
+        the content
     caption
-        what is said of it
+        a text shown with it
     """
 
     def __init__(self, data: Any = None, caption: Any = None, **kwargs: Any) -> None:
@@ -28,7 +28,7 @@ class Media:
 
 
 class Table:
-    """Rows of values under named columns, of a data frame if one is given."""
+    """Rows of values under named columns, taken from a data frame if one is given."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Table:
         Raises
         ------
         ValueError
-            it has another number of values than there are columns
+            the row does not have one value per column
         """
         if len(row) != len(self.columns):
             raise ValueError(f"{len(row)} values for the columns {self.columns}")
@@ -63,16 +63,16 @@ class Table:
 
 
 class Histogram:
-    """How often values are in which range.
+    """A histogram: how many values fall into each bin.
 
     Parameters
     ----------
     sequence
         the values
     np_histogram
-        the counts and the edges, in place of values
+        the counts and the edges, instead of values
     num_bins
-        how many ranges
+        the number of bins
     """
 
     def __init__(self, sequence: Any = None, np_histogram: Any = None, num_bins: int = 64) -> None:
@@ -80,18 +80,18 @@ class Histogram:
 
 
 class Artifact:
-    """Files that belong together.
+    """A named set of files.
 
     Parameters
     ----------
     name, type, description, metadata
-        what is said of them
+        recorded along with the files
     """
 
     def __init__(
         self,
         name: str,
-        type: str = "file",  # noqa: A002 - as it is called
+        type: str = "file",  # noqa: A002 - W&B's name
         description: str | None = None,
         metadata: Any = None,
         **kwargs: Any,
@@ -112,7 +112,7 @@ class Artifact:
             self.paths += [os.path.join(folder, each) for each in sorted(names)]
 
     def described(self) -> dict[str, Any]:
-        """Return what is said of it, and its files."""
+        """Return the description of the artifact and the paths of its files."""
         return {
             "type": self.type,
             "description": self.description,
@@ -122,12 +122,12 @@ class Artifact:
 
 
 def shown_of(value: Any) -> Any:
-    """Return a value as it can be logged: as a medium, or a list of media, if it is to be seen.
+    """Convert a value for logging: W&B's data types become media, other values stay as they are.
 
     Raises
     ------
     TypeError, EncodingError
-        it is not kept, or is not what it is said to be
+        the type is not supported, or the content does not match it
     """
     if isinstance(value, list) and value and isinstance(value[0], Media):
         return [_medium_of(one) for one in value]
@@ -151,4 +151,4 @@ def _medium_of(value: Any) -> Any:
         return media.Audio(value.data, value.options.get("sample_rate"), value.caption)
     if kind == "Html":
         return media.Html(value.data.read() if hasattr(value.data, "read") else str(value.data))
-    raise TypeError("it is not kept; log_artifact keeps a file")
+    raise TypeError(f"{kind} is not supported; keep a file with log_artifact")

@@ -17,9 +17,9 @@ _collective = need("xgboost.collective", names=["get_rank"], install="xgboost")
 class TrackCallback(Trainings, _callback.TrainingCallback):  # type: ignore[misc,name-defined]
     """Logs the results of each round as ``<data set>/<metric>``, in the process of rank zero.
 
-    Its parameters are those of :class:`track.integrations.trainings.Trainings`. What XGBoost says
-    of its configuration are parameters of the trial; a training that continues a model continues
-    its rounds, too.
+    It takes the parameters of :class:`track.integrations.trainings.Trainings`. XGBoost's
+    configuration becomes the parameters of the trial; a training that continues a model continues
+    its numbering of rounds.
     """
 
     def before_training(self, model: Any) -> Any:
@@ -31,7 +31,7 @@ class TrackCallback(Trainings, _callback.TrainingCallback):  # type: ignore[misc
 
     def after_iteration(self, model: Any, epoch: int, evals_log: Mapping[str, Any]) -> bool:
         run = self.run_of(model)
-        if run is None and _collective.get_rank() == 0:  # as of versions that call no hook before
+        if run is None and _collective.get_rank() == 0:  # some versions call no earlier hook
             run = self.begin(model)
         if run is not None:
             run.start_once()
@@ -49,7 +49,7 @@ def _last_of(evals_log: Mapping[str, Any]) -> dict[str, Any]:
         for metric, history in metrics.items():
             last = history[-1]
             name = f"{data}/{metric}"
-            if isinstance(last, tuple):  # of a cross-validation
+            if isinstance(last, tuple):  # mean and deviation of a cross-validation
                 values[name], values[f"{name}/std"] = last
             else:
                 values[name] = last
@@ -57,15 +57,15 @@ def _last_of(evals_log: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rounds_of(model: Any) -> int:
-    """Return how many rounds a model was trained before."""
-    with suppress(Exception):  # a new model has none, and that of a cross-validation no such method
+    """Return for how many rounds a model has already been trained."""
+    with suppress(Exception):  # new models fail, and those of cross-validations lack the method
         return int(model.num_boosted_rounds())
     return 0
 
 
 def _configuration(model: Any) -> dict[str, Any]:
-    """Return the settings of a booster that say what is trained."""
-    with suppress(Exception):  # as its format is another one in each version
+    """Return the settings of a booster that define what is trained."""
+    with suppress(Exception):  # the format differs between versions
         learner = json.loads(model.save_config())["learner"]
         booster = learner["gradient_booster"]
         return {

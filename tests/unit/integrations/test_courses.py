@@ -103,7 +103,7 @@ def test_two_trainings_at_once(name, course, trials, told):
     assert steps_of(trial.metrics for trial in found) == steps_of([course.metrics])
     assert {trial.status for trial in found} == {Status.Completed}
     assert len(found) == (2 if name in APART else 1)
-    is_told = any("two trainings log to trial" in message for message in told)
+    is_told = any("two trainings are logging to trial" in message for message in told)
     assert is_told == (name in TOLD)
 
 

@@ -218,7 +218,7 @@ def test_a_store_that_goes_away_in_the_middle(recwarn):
     run.log({"loss": 4}, 4)
     run.finish()
     told = [str(one.message) for one in recwarn]
-    assert told[-1].startswith("training went on without a record of: 3 x metrics: no space left")
+    assert "not recorded: 3 x metrics: no space left" in told[-1]
     assert "1 x metadata" in told[-1]
     (trial,) = protocol.fetch_trials()
     assert (trial.metrics, trial.status) == ({"loss": {0: 0, 4: 4}}, Status.Completed)
@@ -272,7 +272,7 @@ def test_many_different_things_are_summed_up(recwarn):
     for number in range(50):
         run.log({f"m{number}": object(), "good": 1})
     run.finish()
-    assert "40 x other things" in str(recwarn[-1].message)
+    assert "40 x other problems" in str(recwarn[-1].message)
     assert len(recwarn) == 11
 
 

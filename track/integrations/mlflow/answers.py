@@ -1,4 +1,4 @@
-"""Answer as MLflow's own stores do when something is wrong, or when there is nothing of a kind."""
+"""Errors and empty results in the form that MLflow's own stores return."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
 
 
 def invalid(message: str) -> Exception:
-    """Return the exception for a value that makes no sense."""
+    """Return the exception for an invalid value."""
     found: Exception = MlflowException(message, INVALID_PARAMETER_VALUE)
     return found
 
 
 def missing(message: str) -> Exception:
-    """Return the exception for what does not exist."""
+    """Return the exception for something that does not exist."""
     found: Exception = MlflowException(message, RESOURCE_DOES_NOT_EXIST)
     return found
 
 
 def exists(message: str) -> Exception:
-    """Return the exception for what exists already."""
+    """Return the exception for something that already exists."""
     found: Exception = MlflowException(message, RESOURCE_ALREADY_EXISTS)
     return found
 
 
 def check_max_results(max_results: int) -> None:
-    """Make sure that a page is not too long."""
+    """Raise an exception if a page would be too long."""
     if max_results > SEARCH_MAX_RESULTS_THRESHOLD:
         raise invalid(
             f"Invalid value {max_results} for max_results: "
@@ -47,7 +47,7 @@ def no_page(*_: Any, **__: Any) -> Any:
 
 
 def no_traces(*_: Any, **__: Any) -> tuple[list[Any], None]:
-    """Return an empty page of traces, and that there is no other one."""
+    """Return an empty page of traces, without a token for a next one."""
     return [], None
 
 

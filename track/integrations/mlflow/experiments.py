@@ -1,8 +1,8 @@
-"""Give projects as experiments.
+"""Projects in the form of MLflow's experiments.
 
-The id of an experiment follows from the name of its project, so every process finds the same one.
-What MLflow can change about an experiment, its name for instance, is in the metadata of a group of
-the project, which is made when there is something to keep.
+The id of an experiment is derived from the name of its project, so all processes agree on it. What
+MLflow can change about an experiment, such as its name, is kept in the metadata of a group in the
+project, which is created on demand.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ from track.structure import Project, Trial, TrialGroup
 DEFAULT_ID = "0"
 DEFAULT_NAME = Experiment.DEFAULT_EXPERIMENT_NAME
 GROUP = "mlflow"
-"""The name of the group that keeps what MLflow knows of an experiment."""
+"""The name of the group whose metadata holds the attributes of an experiment."""
 
 _TAG = "tag:"
 _DIGITS = 18
 
 
 class Known(NamedTuple):
-    """A project, and what its group keeps of the experiment."""
+    """A project, and the attributes of its experiment."""
 
     project: str
     facts: dict[str, Any]
@@ -63,26 +63,26 @@ class Known(NamedTuple):
 
 
 def id_of(project: str) -> str:
-    """Return the id of the experiment that a project is: up to 18 digits, as MLflow's own have."""
+    """Return the id of a project's experiment: up to 18 digits, like MLflow's own ids."""
     if project == DEFAULT_NAME:
         return DEFAULT_ID
     return str(int(sha256(project.encode("utf-8", "surrogatepass")).hexdigest(), 16) % 10**_DIGITS)
 
 
 def group_of(project: str) -> TrialGroup:
-    """Return the group of a project that keeps what MLflow knows of it."""
+    """Return the group of a project that holds the attributes of its experiment."""
     return TrialGroup(name=GROUP, project_id=project)
 
 
 def known_experiments(objects: Objects) -> dict[str, Known]:
-    """Return all experiments by id; the default one is there even if its project is not yet."""
+    """Return all experiments by id, including the default one, which may have no project yet."""
     names = dict.fromkeys((DEFAULT_NAME, *objects.projects))
     found = (Known(name, _facts(objects, name)) for name in names)
     return {one.experiment_id: one for one in found}
 
 
 def homes_in(objects: Objects) -> dict[str, Known]:
-    """Return all experiments by the name of their project."""
+    """Return all experiments by project name."""
     return {known.project: known for known in known_experiments(objects).values()}
 
 
@@ -99,7 +99,7 @@ class Experiments:
     protocol
         the store
     artifact_root
-        URI of the folder for the artifacts of experiments that name none
+        URI of the artifact folder for experiments without one of their own
     """
 
     def __init__(self, protocol: JournaledProtocol, artifact_root: str) -> None:
@@ -113,7 +113,7 @@ class Experiments:
             return known_experiments(objects)
 
     def entity(self, known: Known) -> Any:
-        """Return an experiment as MLflow passes it around."""
+        """Return an experiment as an entity of MLflow."""
         facts = known.facts
         created = facts.get("creation_time") or self._created_at(known.project)
         tags = (
@@ -132,12 +132,12 @@ class Experiments:
         )
 
     def location(self, known: Known) -> str:
-        """Return the URI of the folder for the artifacts of an experiment."""
+        """Return the URI of the artifact folder of an experiment."""
         location = known.facts.get("artifact_location")
         return str(location or append_to_uri_path(self.artifact_root, known.experiment_id))
 
     def _created_at(self, project: str) -> int:
-        """Return when a project was created that MLflow did not make."""
+        """Return the creation time of a project that was not created through MLflow."""
         if project not in self._created:
             batches = [*self.protocol.journal.read_stream(stream_id("project", project))]
             made = decode(0, batches[0][1][0]).at // MS if batches else get_current_time_millis()
@@ -152,7 +152,7 @@ class Experiments:
         order_by: list[str] | None = None,
         page_token: str | None = None,
     ) -> Any:
-        """Return a page of the experiments that match."""
+        """Return one page of the matching experiments."""
         if not isinstance(max_results, int) or max_results < 1:
             raise invalid(f"Invalid value {max_results} for max_results: it must be positive")
         check_max_results(max_results)
@@ -168,11 +168,11 @@ class Experiments:
         return PagedList(*SearchUtils.paginate(found, page_token, max_results))
 
     def named(self, name: str) -> Known | None:
-        """Return the experiment with a name."""
+        """Return the experiment with a name, None if there is none."""
         return next((known for known in self.all().values() if known.name == name), None)
 
     def find(self, experiment_id: str | None, stage: str | None = None) -> Known:
-        """Return an experiment that exists, and is at a stage."""
+        """Return an experiment by id, or raise unless it exists at the given stage."""
         experiment_id = DEFAULT_ID if experiment_id is None else str(experiment_id)
         _validate_experiment_id(experiment_id)
         known = self.all().get(experiment_id)
@@ -182,7 +182,7 @@ class Experiments:
         return known
 
     def active(self, experiment_id: str | None) -> Known:
-        """Return an experiment that may be added to."""
+        """Return an active experiment by id, or raise."""
         known = self.find(experiment_id)
         if known.stage != LifecycleStage.ACTIVE:
             raise invalid(
@@ -205,8 +205,8 @@ class Experiments:
         number = 1
         self._check_is_free(name)
         while self.protocol.new_project(project) is not project:
-            self._check_is_free(name)  # another process may have been faster
-            number += 1  # a project of this name is an experiment that has another one now
+            self._check_is_free(name)  # another process may have created it in the meantime
+            number += 1  # a renamed experiment still occupies the project of this name
             project = Project(name=f"{name} ({number})")
         now = get_current_time_millis()
         self.change(project.uid, name=name, creation_time=now, last_update_time=now, **facts)
@@ -220,7 +220,7 @@ class Experiments:
             raise exists(f"Experiment {name!r} already exists{how}.")
 
     def delete(self, experiment_id: str) -> None:
-        """Delete an experiment, and archive its trials."""
+        """Delete an experiment and archive its trials."""
         if str(experiment_id) == DEFAULT_ID:
             raise invalid(f"Cannot delete the default experiment {DEFAULT_ID!r}.")
         known = self.find(experiment_id, LifecycleStage.ACTIVE)
@@ -244,7 +244,7 @@ class Experiments:
             ]
 
     def rename(self, experiment_id: str, name: str) -> None:
-        """Give an experiment another name; its project keeps the one that it has."""
+        """Rename an experiment; its project keeps its name."""
         _validate_experiment_name(name)
         known = self.find(experiment_id)
         if known.stage != LifecycleStage.ACTIVE:
@@ -270,8 +270,8 @@ class Experiments:
         self.change(known.project, last_update_time=get_current_time_millis(), **facts)
 
     def change(self, project: str, **facts: Any) -> None:
-        """Keep something about an experiment."""
-        self.protocol.new_project(Project(name=project))  # the default one may be missing
+        """Set attributes of an experiment."""
+        self.protocol.new_project(Project(name=project))  # the default project may not exist yet
         group = group_of(project)
         self.protocol.new_trial_group(group)
         self.protocol.set_group_metadata(group, **facts)

@@ -1,4 +1,4 @@
-"""Give the points of a metric as MLflow has them: with a time in milliseconds and a whole step."""
+"""Metrics in MLflow's form: points with a timestamp in milliseconds and an integer step."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MS = 10**6
 
 
 class Point(NamedTuple):
-    """One value of a metric. The largest of several is the latest, as MLflow sees it."""
+    """One value of a metric. The order of points is MLflow's: the greatest one is the latest."""
 
     step: int
     timestamp: int
@@ -23,19 +23,19 @@ class Point(NamedTuple):
 
 
 def is_number(value: Any) -> bool:
-    """Return whether MLflow could hold a value in a metric."""
+    """Return whether MLflow can store a value in a metric."""
     return isinstance(value, (int, float))
 
 
 def series_of(metric: Any) -> Series | None:
-    """Return a metric as a series in which no step was logged twice; None if it is another kind."""
+    """Return a metric as a series, None unless its steps are known and logged once each."""
     if not isinstance(metric, StepSeries) or metric.unstored() is None:
         return None
     return Series.of(metric)
 
 
 def latest_of(series: Series) -> Point | None:
-    """Return the last point of a series, reading no other chunk."""
+    """Return the last point of a series, without reading earlier chunks."""
     chunks = series.chunks()
     if not chunks:
         return None
@@ -44,13 +44,13 @@ def latest_of(series: Series) -> Point | None:
 
 
 def points_of(series: Series) -> list[Point]:
-    """Return the points of a series."""
+    """Return all points of a series."""
     columns = zip(series.steps, series.times, series.values, strict=True)
     return [Point(step, at // MS, value) for step, at, value in columns]
 
 
 def grouped(metrics: Iterable[Any]) -> Iterator[tuple[int, int, dict[str, float]]]:
-    """Yield step, time and values of metrics, in order: those of one step and time together."""
+    """Yield step, time and values, grouping consecutive metrics of the same step and time."""
     when, values = (0, 0), dict[str, float]()
     for metric in metrics:
         moment = int(metric.step), int(metric.timestamp)
@@ -64,9 +64,9 @@ def grouped(metrics: Iterable[Any]) -> Iterator[tuple[int, int, dict[str, float]
 
 
 def points_in(events: Iterable[Recorded]) -> dict[str, list[Point]]:
-    """Return all points that were logged about a trial, in order, by the name of their metric.
+    """Return all points logged to a trial, in order, by metric name.
 
-    What MLflow cannot hold, a text say, is left out. Values without a step are counted.
+    Values that MLflow cannot store, such as texts, are left out; missing steps are counted up.
     """
     found: dict[str, list[Point]] = {}
 
@@ -95,7 +95,7 @@ def _items(metric: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _whole(step: Any, otherwise: int) -> int:
-    """Return a step as a whole number: MLflow has no others."""
+    """Return a step as an integer, the only kind that MLflow supports."""
     try:
         return int(step)
     except (TypeError, ValueError, OverflowError):

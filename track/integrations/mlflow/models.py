@@ -1,4 +1,4 @@
-"""Keep the logged models of MLflow: what is known of them, beside what is known of experiments."""
+"""MLflow's logged models, stored along with the attributes of their experiment."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from track.integrations.mlflow.experiments import Experiments, Known
 from track.integrations.mlflow.runs import text_of
 
 _MODEL, _METRIC = "model:", "metric:"
-"""How the facts of an experiment are called that are about a model, and about a metric of one."""
+"""The prefixes of an experiment's attributes that describe a model, or a metric of a model."""
 
 _STAGE = "lifecycle_stage"
 
@@ -35,7 +35,7 @@ class Models:
     Parameters
     ----------
     experiments
-        of the store
+        the experiments of the store
     """
 
     def __init__(self, experiments: Experiments) -> None:
@@ -50,7 +50,7 @@ class Models:
         params: Iterable[Any] | None = None,
         model_type: str | None = None,
     ) -> Any:
-        """Create a model, which is pending."""
+        """Create a model with the status PENDING."""
         _validate_logged_model_name(name)
         params = [_validate_param(param.key, param.value) for param in params or ()]
         home = self.experiments.active(experiment_id)
@@ -78,19 +78,19 @@ class Models:
         raise missing(f"Model {model_id!r} not found")
 
     def get(self, model_id: str, allow_deleted: bool = False) -> Any:
-        """Return a model that exists."""
+        """Return a model by id, or raise if it does not exist."""
         home, facts = self._find(model_id, allow_deleted=allow_deleted)
         return _entity(home, model_id, facts)
 
     def change(self, model_id: str, **facts: Any) -> Any:
-        """Change something about a model."""
+        """Change attributes of a model and return it."""
         home, known = self._find(model_id)
         known |= {"last_updated_timestamp": get_current_time_millis(), **facts}
         self.experiments.change(home.project, **{_MODEL + model_id: known})
         return self.get(model_id, allow_deleted=True)
 
     def finalize(self, model_id: str, status: Any) -> Any:
-        """Note whether a model is ready."""
+        """Set the final status of a model: ready or failed."""
         return self.change(model_id, status=LoggedModelStatus(status).to_int())
 
     def delete(self, model_id: str) -> None:
@@ -112,7 +112,7 @@ class Models:
         self.change(model_id, tags=tags)
 
     def log_metrics(self, run_id: str, metrics: Iterable[Any]) -> None:
-        """Keep the last values of metrics that say which model they are of."""
+        """Keep the last values of metrics that name a model."""
         for metric in metrics:
             if metric.model_id is not None:
                 home, _ = self._find(metric.model_id)
@@ -129,10 +129,10 @@ class Models:
         order_by: list[dict[str, Any]] | None = None,
         page_token: str | None = None,
     ) -> Any:
-        """Return a page of the models that match."""
+        """Return one page of the matching models."""
         if datasets and not all(dataset.get("dataset_name") for dataset in datasets):
             raise invalid("`dataset_name` in the `datasets` clause must be specified.")
-        of_datasets = [datasets] if datasets else []  # MLflow 3.0 does not know them
+        of_datasets = [datasets] if datasets else []  # MLflow 3.0 does not accept them
         matching = SearchLoggedModelsUtils.filter_logged_models(
             [*self._in({*experiment_ids})], filter_string, *of_datasets
         )

@@ -1,4 +1,4 @@
-"""Find places for what MLflow does not keep in a tracking store."""
+"""Locations of the artifacts and the model registry, which MLflow keeps outside the store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEME = "track+"
 
 
 def artifacts_of(uri: str) -> str:
-    """Return the URI of the folder for artifacts: beside a store that is on this machine's disk."""
+    """Return the URI of the artifact folder, which is next to a store on a local disk."""
     path = _path_of(uri)
     if path is None:
         return str(DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH)
@@ -23,11 +23,11 @@ def artifacts_of(uri: str) -> str:
 
 
 def open_registry(store_uri: str) -> Any:
-    """Open the model registry that belongs to a store: a database of MLflow itself.
+    """Open the model registry for a store, which is one of MLflow's own databases.
 
-    MLflow's page shows no run without one. It is a file beside a store that is on this machine's
-    disk, and ``mlflow.db`` in the current folder for others; ``mlflow.set_registry_uri`` and
-    ``mlflow server --registry-store-uri`` choose another one.
+    MLflow's UI cannot show runs without one. For a store on a local disk, the database is a file
+    next to it; for others, ``mlflow.db`` in the current folder. Choose another one with
+    ``mlflow.set_registry_uri`` or ``mlflow server --registry-store-uri``.
     """
     from mlflow.store.model_registry.sqlalchemy_store import SqlAlchemyStore
 
@@ -36,5 +36,5 @@ def open_registry(store_uri: str) -> Any:
 
 
 def _path_of(uri: str) -> str | None:
-    """Return the path of a store, None if it is not on this machine's disk."""
+    """Return the path of a store, None if it is not on a local disk."""
     return None if backend_of(uri).journal is None else os.path.abspath(parse_uri(uri)["path"])

@@ -1,4 +1,4 @@
-"""Give trials as runs."""
+"""Trials in the form of MLflow's runs."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from track.projections.trials import LAST_CHANGE
 from track.structure import AnyStatus, Status, Trial
 
 START_TIME, END_TIME = "start_time", "end_time"
-"""The metadata with the times that MLflow was told, in seconds since 1970-01-01."""
+"""The metadata keys for the times that MLflow reported, in seconds since 1970-01-01."""
 
 ARTIFACTS, USER = "artifact_uri", "user_id"
 DATASET, MODEL_INPUT, MODEL_OUTPUT = "mlflow.dataset:", "mlflow.input:", "mlflow.output:"
-"""How the metadata of a trial are called that hold what MLflow calls inputs and outputs."""
+"""The prefixes of metadata keys that hold the inputs and outputs of a run."""
 
 _OF_MLFLOW = re.compile("[0-9a-f]{32}")
 _INTERRUPTED, _EXCEPTION = Status.Interrupted.value, Status.Exception.value
@@ -50,30 +50,30 @@ TO_TRACK: dict[str, Status] = {
 
 
 def run_id_of(trial: Trial) -> str:
-    """Return the id of the run that a trial is: its uid, or what MLflow itself made."""
+    """Return the run id of a trial: the one that MLflow generated, otherwise the uid."""
     digest = str(trial._hash)
     return digest if trial.revision == 0 and _OF_MLFLOW.fullmatch(digest) else trial.uid
 
 
 def uid_of(run_id: str) -> str:
-    """Return the uid of the trial that a run is."""
+    """Return the uid of the trial with a run id."""
     return f"{run_id}_0" if _OF_MLFLOW.fullmatch(run_id) else run_id
 
 
 def handle_of(uid: str) -> Trial:
-    """Return what tells the store which trial is meant."""
+    """Return a trial that only carries a uid, to pass to the store."""
     trial = Trial()
     trial.uid = uid
     return trial
 
 
 def stage_of(known: Known) -> str:
-    """Return whether a run is active or deleted."""
+    """Return the lifecycle stage of a run: active or deleted."""
     return str(LifecycleStage.DELETED if known.is_archived else LifecycleStage.ACTIVE)
 
 
 def status_of(status: AnyStatus | None) -> str:
-    """Return a status as MLflow calls it. A process that was killed leaves a KILLED run."""
+    """Return the name of a status in MLflow; the run of a killed process is KILLED."""
     value = 0 if status is None else status.value
     if value < Status.RunningGroup.value:
         return "SCHEDULED"
@@ -86,17 +86,17 @@ def status_of(status: AnyStatus | None) -> str:
 
 
 def is_over(status: str) -> bool:
-    """Return whether a status is one that a run ends with."""
+    """Return whether a status is a final one."""
     return bool(RunStatus.is_terminated(RunStatus.from_string(status)))
 
 
 def text_of(value: Any) -> str:
-    """Return a value as MLflow keeps it, which knows texts only."""
+    """Return a value as text, the only type that MLflow stores."""
     return value if isinstance(value, str) else str(value)
 
 
 def tags_of(trial: Trial) -> dict[str, str]:
-    """Return the tags of a run; tags that are None were deleted."""
+    """Return the tags of a run, without deleted ones, whose value is None."""
     own = trial.tags if isinstance(trial.tags, dict) else {str(tag): "" for tag in trial.tags}
     tags = {str(key): text_of(value) for key, value in own.items() if value is not None}
     if trial.name:
@@ -134,16 +134,16 @@ def _ms(seconds: Any, at_ns: int | None) -> int | None:
 
 
 class Draft:
-    """A run without those metrics whose points have yet to be read from events.
+    """A run that may still lack metrics whose points have to be read from events.
 
-    It is made while the objects of a store are at hand; everything in it is its own.
+    It is built while the state of a store is held, and shares no objects with that state.
 
     Parameters
     ----------
     known
         the trial
     status
-        its status as it is now
+        its current status
     experiment_id, location
         of its experiment
     """
@@ -159,7 +159,7 @@ class Draft:
         self.uid, self.metadata_keys = trial.uid, {*trial.metadata}
         self.latest: dict[str, Point] = {}
         self.unread: set[str] = set()
-        """Metrics with steps that were logged twice, or without a step."""
+        """The metrics that logged a step more than once, or values without a step."""
         for name, metric in trial.metrics.items():
             series = series_of(metric)
             if series is None:
@@ -168,7 +168,7 @@ class Draft:
                 self.latest[name] = point
 
     def run(self, history: dict[str, list[Point]]) -> Any:
-        """Return the run, given all points of the metrics that it does not have."""
+        """Return the complete run, given all points of the metrics that it lacks."""
         for name in self.unread & history.keys():
             self.latest[name] = max(history[name], key=_order)
         metrics = [metric_of(name, point, self.info.run_id) for name, point in self.latest.items()]
@@ -177,18 +177,18 @@ class Draft:
 
 
 def _order(point: Point) -> tuple[int, int, bool, float]:
-    """Return what the latest point has the largest of; NaN is less than any value."""
+    """Return the sort key by which the latest point is the greatest; NaN sorts first."""
     is_number = point.value == point.value
     return point.step, point.timestamp, is_number, point.value if is_number else 0.0
 
 
 def metric_of(name: str, point: Point, run_id: str) -> Any:
-    """Return a point as MLflow passes it around."""
+    """Return a point as an entity of MLflow."""
     return Metric(name, point.value, point.timestamp, point.step, run_id=run_id)
 
 
 def dataset_facts(inputs: Iterable[Any]) -> dict[str, Any]:
-    """Return the metadata that keep some datasets."""
+    """Return the metadata that represents dataset inputs."""
     return {
         f"{DATASET}{one.dataset.name}:{one.dataset.digest}": {
             "dataset": one.dataset.to_dictionary(),
@@ -209,7 +209,7 @@ def inputs_of(trial: Trial) -> Any:
 
 
 def outputs_of(trial: Trial) -> Any:
-    """Return the models that a run made."""
+    """Return the models that a run produced."""
     found = _facts(trial, MODEL_OUTPUT)
     return RunOutputs([LoggedModelOutput(name, facts["step"]) for name, facts in found])
 

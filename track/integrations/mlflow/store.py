@@ -1,4 +1,4 @@
-"""The tracking store that MLflow calls."""
+"""The tracking store, as called by MLflow."""
 
 from __future__ import annotations
 
@@ -62,30 +62,30 @@ from track.reader import Reader
 from track.structure import Project, Status, Trial
 
 SERVED = "_MLFLOW_SERVER_FILE_STORE"
-"""The variable that MLflow's server sets for its workers: they are not the processes that train."""
+"""The variable that MLflow's server sets for its workers, which are not the training processes."""
 
 _CHECK_S = 1.0
-"""For so long a run that could be logged to counts as one, unless it is deleted here."""
+"""How long a run is assumed to stay active after a check, unless this process deletes it."""
 
 _LONG = 10_000
-"""The most points of a series of which MLflow itself chooses those to plot."""
+"""Series with more points than this are thinned here; MLflow samples shorter ones itself."""
 
 
 class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types here
-    """Keeps the experiments and runs of MLflow in a store of Track.
+    """Stores the experiments and runs of MLflow in a Track store.
 
     Parameters
     ----------
     store_uri
-        ``track+`` and the URI of a store
+        ``track+`` followed by the URI of a store
     artifact_uri
-        URI of the folder for artifacts; by default ``<path>.artifacts`` beside a store on this
-        machine's disk, and ``./mlruns`` for others, as with other databases of MLflow
+        URI of the artifact folder; by default ``<path>.artifacts`` next to a store on a local
+        disk, and ``./mlruns`` for others, as with MLflow's own databases
 
     Raises
     ------
     BackendError
-        there is no such kind of store, or it keeps no journal
+        the kind of store is unknown, or it has no journal
     """
 
     def __init__(self, store_uri: str, artifact_uri: str | None = None) -> None:
@@ -93,7 +93,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         uri = store_uri.removeprefix(SCHEME)
         protocol = get_protocol(uri)
         if not isinstance(protocol, JournaledProtocol):
-            raise BackendError(f"{type(protocol).__name__} keeps no journal for MLflow")
+            raise BackendError(f"{type(protocol).__name__} has no journal; MLflow needs one")
         self.protocol = protocol
         self.reader = Reader(protocol)
         self.artifact_root_uri = resolve_uri_if_local(artifact_uri or artifacts_of(uri))
@@ -101,7 +101,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         self.models = Models(self.experiments)
         self._writers: dict[str, tuple[Callable[[list[Any]], None], float]] = {}
 
-    # What Track does not have: MLflow's page asks for it
+    # Features that Track lacks, but which MLflow's UI queries
 
     search_traces = no_traces
     search_datasets = search_issues = no_page
@@ -163,7 +163,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
             )
         texts[MLFLOW_RUN_NAME] = name = run_name or named or _generate_random_name()
         start = get_current_time_millis() if start_time is None else start_time
-        # Its parameters come later, so they cannot identify it.
+        # MLflow logs the parameters later, so they cannot identify the run.
         digest = uuid4().hex
         location = append_to_uri_path(self.experiments.location(experiment), digest, "artifacts")
         trial = Trial(
@@ -179,7 +179,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         return self.get_run(digest)
 
     def _go_on(self, trial: Trial) -> None:
-        """Note that a trial runs: in this process, unless that is MLflow's server."""
+        """Record that a trial runs, in this process unless it is MLflow's server."""
         if SERVED not in os.environ:
             self.protocol.log_trial_start(trial)
         self.protocol.set_trial_status(trial, Status.Running)
@@ -189,7 +189,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         return self._runs([self._draft(run_id)])[0]
 
     def _draft(self, run_id: str, *, active: bool = False) -> Draft:
-        """Return what is known of a run that exists."""
+        """Return the draft of a run, or raise if it does not exist."""
         uid = uid_of(run_id)
         with self.protocol.read_state() as objects:
             trial = objects.trials.get(uid)
@@ -268,11 +268,11 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
     # What is logged to a run
 
     def _record(self, uid: str, event: Event) -> None:
-        """Record an event as it is: keys that MLflow allows are no names of parameters here."""
+        """Record an event directly, because MLflow allows keys that Track's calls do not."""
         self.protocol.producer.record(stream_of(uid), event)
 
     def _writer(self, run_id: str) -> Callable[[list[Any]], None]:
-        """Return what records metrics of a run that is active."""
+        """Return a function that records metrics of an active run."""
         write, checked = self._writers.get(run_id, (None, 0.0))
         now = monotonic()
         if write is None or now - checked > _CHECK_S:
@@ -309,7 +309,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
     def log_batch(
         self, run_id: str, metrics: Sequence[Any], params: Sequence[Any], tags: Sequence[Any]
     ) -> None:
-        """Log several things, or nothing if one of them cannot be logged."""
+        """Log metrics, parameters and tags, or nothing if any of them is invalid."""
         validation._validate_run_id(run_id)
         metrics, params, tags = validation._validate_batch_log_data(metrics, params, tags)
         validation._validate_batch_log_limits(metrics, params, tags)
@@ -409,7 +409,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         return PagedList([metric_of(metric_key, point, run_id) for point in points], token)
 
     def _series(self, uid: str, name: str) -> Series | None:
-        """Return a metric as a series; None if it has to be read from events."""
+        """Return a metric as a series, None if it has to be read from events."""
         with self.protocol.read_state() as objects:
             return series_of(objects.trials[uid].metrics.get(name))
 
@@ -421,7 +421,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         start_step: int | None,
         end_step: int | None,
     ) -> list[Any]:
-        """Return points of some runs: of a long series, those that a plot needs."""
+        """Return points of several runs, thinning long series to what a plot needs."""
         found = []
         for run_id in run_ids:
             series = self._series(self._draft(run_id).uid, metric_key)
