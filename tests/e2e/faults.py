@@ -7,6 +7,7 @@ gaps, and the report is the one that a store in a file makes of the same events.
 from __future__ import annotations
 
 import logging
+import socket
 import time
 import warnings
 from collections import Counter
@@ -107,6 +108,19 @@ def patience() -> Iterator[None]:
         yield
         time.sleep(0.002)
     raise AssertionError("what was waited for did not happen")
+
+
+def wait_until_served(port: int, *, served: bool = True) -> None:
+    """Wait until a port of this machine accepts connections, or until it does no more."""
+    for _ in patience():
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            accepts = False
+        else:
+            accepts = True
+        if accepts == served:
+            return
 
 
 def until_reached(call: Callable[[], Any]) -> Any:

@@ -18,7 +18,7 @@ import pytest
 
 from tests.databases import free_port, port_of
 from tests.databases import uri_of as database_uri
-from tests.e2e.faults import patience, silence, until_reached
+from tests.e2e.faults import patience, silence, until_reached, wait_until_served
 from tests.e2e.relay_work import (
     LAYERS,
     Client,
@@ -153,6 +153,7 @@ def test_a_server_is_the_target_of_a_process(place, layer, method):
         target=start_track_server, args=(place.backend, "127.0.0.1", port, layer), daemon=True
     )
     process.start()
+    wait_until_served(port)  # a spawned process imports everything again first
     uri = uri_of(port, security_layer=layer, spool=place.spool, timeout=LONG_S)
     store = make_trial(uri)
     log_steps(store, range(100))
@@ -183,9 +184,7 @@ def test_a_child_of_a_server_keeps_nothing_of_it(place):
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(LONG_S,))
         child.start()
     try:
-        for _ in patience():  # until the child has begun
-            if not _accepts(port):
-                break
+        wait_until_served(port, served=False)  # the child has begun
         with served(f"{place.backend}", port=port):
             log_steps(store, [0])
             store.commit()
@@ -194,14 +193,6 @@ def test_a_child_of_a_server_keeps_nothing_of_it(place):
         child.kill()
         child.join()
     assert place.steps() == [0]
-
-
-def _accepts(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), 1).close()
-    except ConnectionRefusedError:
-        return False
-    return True
 
 
 # Servers in front of something that fails
