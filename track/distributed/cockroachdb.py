@@ -1,7 +1,7 @@
 """Run a CockroachDB node for as long as the script that started it.
 
-It is meant for tests, for experiments and for machines without a database. The node is insecure:
-anyone who can reach its address can read and write everything.
+It is meant for tests, for experiments and for machines without a database. Without certificates,
+anyone who can reach the address of the node can read and write everything.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import subprocess
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+from track.configuration import options
+from track.distributed.cockroach_program import find_program, set_license, spawn
 from track.errors import BackendError
 from track.utils.files import flock_within, is_at
 from track.utils.forking import renew_in_children
@@ -32,10 +34,17 @@ _MEMORY = ("--cache=128MiB", "--max-sql-memory=256MiB")
 """The memory for each; by default, a node takes a share of the machine's memory."""
 
 _PAUSE_S = 0.1
-_INIT_TIMEOUT_S = 15.0
+_COMMAND_TIMEOUT_S = 15.0
 _LOCK_TIMEOUT_S = 0.5
 """The time to wait for a location: a killed node holds its lock for a moment longer."""
 _TAIL_LINES = 12
+
+_CERTIFICATES = {
+    "sslrootcert": "ca.crt",
+    "sslcert": "client.root.crt",
+    "sslkey": "client.root.key",
+}
+"""The names that ``cockroach cert`` gives to what a client needs."""
 
 
 def _said(name: str, doc: str) -> property:
@@ -59,6 +68,12 @@ class CockRoachDB:
     process, and no signal handler is installed: if the script is killed, the node keeps running.
     Its process id is in ``cockroach-node/pid`` of the location.
 
+    A cluster (``join``) without a license is throttled seven days after its first start, by
+    CockroachDB 24.3 and later: a sixth transaction at a time fails. Free and trial licenses require
+    that the cluster reports to Cockroach Labs. A node without a license turns these reports off in
+    a cluster that it starts, one with a license does not. A node that starts a cluster of its own
+    needs no license.
+
     Parameters
     ----------
     location
@@ -72,6 +87,16 @@ class CockRoachDB:
     clean_on_exit
         remove the data once the node has exited, including backups to ``nodelocal:``. Data from
         before the node was started, and anything else in the location, is kept.
+    certs_dir
+        a folder with ``ca.crt``, the certificate and key of the node, and those of the client
+        ``root``, as ``cockroach cert`` creates them; None starts an insecure node
+    advertise_addr
+        the address that other nodes and clients use, if it is not the one to listen on
+    locality
+        where the node is, from the largest region to the smallest: ``region=eu,zone=b``
+    license_key
+        the license to set in the cluster; by default, the option ``cockroach.license``
+        (``TRACK_COCKROACH_LICENSE``)
 
     Attributes
     ----------
@@ -81,7 +106,7 @@ class CockRoachDB:
     Raises
     ------
     BackendError
-        ``addrs`` is not an address
+        ``addrs`` is not an address, or the path of the location contains a comma
     """
 
     START_TIMEOUT_S = 60.0
@@ -96,6 +121,11 @@ class CockRoachDB:
         addrs: str,
         join: str | Iterable[str] | None = None,
         clean_on_exit: bool = True,
+        *,
+        certs_dir: str | os.PathLike[str] | None = None,
+        advertise_addr: str | None = None,
+        locality: str | None = None,
+        license_key: str | None = None,
     ) -> None:
         if not re.fullmatch(r"\S*:\d+", addrs):
             raise BackendError(
@@ -103,9 +133,18 @@ class CockRoachDB:
             )
         addresses = join.split(",") if isinstance(join, str) else join or ()
         self.location = os.path.realpath(location)
+        if "," in self.location:
+            raise BackendError(
+                f"the location {self.location!r} has a comma, which cockroach cannot have in the "
+                "path of a store: choose another"
+            )
         self.addrs = addrs
         self.join = tuple(filter(None, (address.strip() for address in addresses)))
         self.clean_on_exit = clean_on_exit
+        self.certs_dir = None if certs_dir is None else os.path.abspath(certs_dir)
+        self.advertise_addr = advertise_addr
+        self.locality = locality
+        self._license_key = license_key or options("cockroach.license", None)
         self.properties: dict[str, str] = {}
         self._folder = os.path.join(self.location, _FOLDER)
         self._process: subprocess.Popen[bytes] | None = None
@@ -150,7 +189,13 @@ class CockRoachDB:
         BackendError
             the node is not ready
         """
-        return f"cockroach://root@{self.address}/defaultdb?sslmode=disable"
+        login = "sslmode=disable"
+        if self.certs_dir is not None:
+            login = "sslmode=verify-full&" + "&".join(
+                f"{option}={quote(os.path.join(self.certs_dir, name))}"
+                for option, name in _CERTIFICATES.items()
+            )
+        return f"cockroach://root@{self.address}/defaultdb?{login}"
 
     @property
     def is_running(self) -> bool:
@@ -185,11 +230,12 @@ class CockRoachDB:
         """
         if self._process is not None:
             raise BackendError(f"{self} was started already: call stop() before starting it again")
-        program = _find_program()
+        find_program()
         self._enter_location()
         try:
             self._make_folders()
-            self._process = _spawn([program, *self._arguments()], self._output)
+            telemetry = self._license_key is not None
+            self._process = spawn(self._arguments(), self._output, telemetry=telemetry)
         except BaseException:
             self._leave_location()
             raise
@@ -200,18 +246,23 @@ class CockRoachDB:
     def wait(self) -> None:
         """Wait until the node is ready; stop it if it fails to become ready.
 
-        The first call for a node of a new cluster also initializes the cluster.
+        The first call for a node of a new cluster also initializes the cluster. A license is set
+        in the cluster.
 
         Raises
         ------
         BackendError
-            the node was not started, exited, or was not ready within ``START_TIMEOUT_S``
+            the node was not started, exited, or was not ready within ``START_TIMEOUT_S``, or the
+            cluster did not accept the license
         """
         process = self._process
         if process is None:
             raise BackendError(f"{self} was not started by this process: call start()")
         try:
             self._wait_until_ready(process)
+            if self._license_key is not None:
+                flags = [self._security(), f"--host={self.address}"]
+                set_license(self._license_key, flags, _COMMAND_TIMEOUT_S)
         except BaseException:
             self.stop()
             raise
@@ -272,9 +323,11 @@ class CockRoachDB:
     def _arguments(self) -> list[str]:
         mode = ["start", f"--join={','.join(self.join)}"] if self.join else ["start-single-node"]
         host = self.addrs.rpartition(":")[0]
+        place = {"advertise-addr": self.advertise_addr, "locality": self.locality}
         return [
             *mode,
-            "--insecure",
+            self._security(),
+            *(f"--{name}={value}" for name, value in place.items() if value is not None),
             f"--listen-addr={self.addrs}",
             # The usual port is taken as soon as there is a second node.
             f"--http-addr={host}:0",
@@ -286,6 +339,10 @@ class CockRoachDB:
             f"--listening-url-file={self._path('url')}",
             *_MEMORY,
         ]
+
+    def _security(self) -> str:
+        """Return the flag for the certificates of the node and of its clients."""
+        return "--insecure" if self.certs_dir is None else f"--certs-dir={self.certs_dir}"
 
     def _wait_until_ready(self, process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + self.START_TIMEOUT_S
@@ -309,12 +366,11 @@ class CockRoachDB:
 
         Everyone must ask the same node: two nodes that are asked start two clusters.
         """
-        command = [_find_program(), "init", "--insecure", f"--host={self.join[0]}"]
         # Its output goes to the file of the node, so that a failure shows it.
         said = len(self._printed())
-        asking = _spawn(command, self._output)
+        asking = spawn(["init", self._security(), f"--host={self.join[0]}"], self._output)
         try:
-            done = asking.wait(_INIT_TIMEOUT_S) == 0
+            done = asking.wait(_COMMAND_TIMEOUT_S) == 0
         except subprocess.TimeoutExpired:
             done = False
         finally:
@@ -388,29 +444,3 @@ class CockRoachDB:
         fcntl.flock(self._output, fcntl.LOCK_UN)
         os.close(self._output)
         self._output = -1
-
-
-def _find_program() -> str:
-    program = shutil.which("cockroach")
-    if program is None:
-        raise BackendError(
-            "there is no program 'cockroach' on the PATH: install CockroachDB, see "
-            "https://www.cockroachlabs.com/docs/releases"
-        )
-    return program
-
-
-def _spawn(command: list[str], output: int) -> subprocess.Popen[bytes]:
-    """Start a program with its output in a file, so that it never waits for a reader."""
-    try:
-        return subprocess.Popen(  # noqa: S603 - an argument list, nothing interprets it
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"COCKROACH_SKIP_ENABLING_DIAGNOSTIC_REPORTING": "true"},
-            # An interrupt from the keyboard is for the script, which still needs its database.
-            start_new_session=True,
-        )
-    except OSError as error:
-        raise BackendError(f"{command[0]} cannot be run: {error}; install it again") from error

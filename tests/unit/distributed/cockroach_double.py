@@ -1,11 +1,11 @@
 """A test double of the program ``cockroach``: it behaves like a node and stores nothing.
 
-Tests put it on the PATH under that name. It understands ``start``, ``start-single-node`` and
-``init``, really listens, and speaks no SQL. These variables drive it:
+Tests put it on the PATH under that name. It understands ``start``, ``start-single-node``, ``init``
+and ``sql``, really listens, and runs no SQL. These variables drive it:
 
 ``DOUBLE_FAULTS``
     words of: ``chatty`` (prints more than a pipe holds), ``dies`` (before it is ready), ``hangs``
-    (is never ready), ``stubborn`` (ignores SIGTERM)
+    (is never ready), ``stubborn`` (ignores SIGTERM), ``picky`` (accepts no statement)
 ``DOUBLE_RECORD``
     a file that gets a line of JSON for each call
 """
@@ -38,8 +38,12 @@ nodeID:              {node}
 def main(verb, *arguments):
     flags = dict(argument.removeprefix("--").partition("=")[::2] for argument in arguments)
     record(verb, arguments)
+    if verb in ("init", "sql") and "COCKROACH_URL" in os.environ:
+        fail("cannot load certificates: problem using security settings", verb)
     if verb == "init":
         init(flags)
+    elif verb == "sql":
+        sql(flags)
     elif verb == "start" and "join" not in flags:
         fail("no --join flags provided to 'cockroach start'", verb)
     else:
@@ -54,6 +58,7 @@ def record(verb, arguments):
         "parent": os.getppid(),
         "session": os.getsid(0),
         "telemetry": "COCKROACH_SKIP_ENABLING_DIAGNOSTIC_REPORTING" not in os.environ,
+        "input": sys.stdin.read(),
     }
     with open(os.environ["DOUBLE_RECORD"], "a") as file:
         file.write(json.dumps(call) + "\n")
@@ -72,6 +77,13 @@ def init(flags):
     if answer == "again":
         fail("cluster has already been initialized", "init")
     print("Cluster successfully initialized")
+
+
+def sql(flags):
+    ask(flags["host"], "sql")
+    if "picky" in FAULTS:
+        fail("unable to decode license string\nSQLSTATE: 22023", "sql")
+    print("SET CLUSTER SETTING")
 
 
 def ask(address, question):

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import socket
+from urllib.parse import quote
 
 import pytest
 
@@ -68,6 +69,70 @@ def test_a_node_has_a_place_for_everything_that_it_writes(double, location, join
         "--cache=128MiB",
         "--max-sql-memory=256MiB",
     ]
+
+
+def test_a_node_with_certificates_is_secure(double, tmp_path, location, addresses):
+    """It and the commands sent to it use them, and clients check them."""
+    certs = tmp_path / "all certs"
+    with Node(location, addresses[0], addresses[0], certs_dir=certs) as node:
+        login = f"sslrootcert={quote(f'{certs}/ca.crt')}"
+        login += f"&sslcert={quote(f'{certs}/client.root.crt')}"
+        login += f"&sslkey={quote(f'{certs}/client.root.key')}"
+        assert node.uri.endswith(f"/defaultdb?sslmode=verify-full&{login}")
+    for call in double.calls("start", "init"):
+        assert f"--certs-dir={certs}" in call.arguments
+        assert "--insecure" not in call.arguments
+
+
+def test_a_node_says_where_it_is(double, location):
+    """For other nodes, which may reach it by another address."""
+    place = {"advertise_addr": "node1.example:26257", "locality": "region=eu,zone=b"}
+    with Node(location, "127.0.0.1:0", **place):
+        (call,) = double.calls("start-single-node")
+    assert {"--advertise-addr=node1.example:26257", "--locality=region=eu,zone=b"} <= {
+        *call.arguments
+    }
+
+
+def test_a_comma_in_the_location_is_refused(double, tmp_path):
+    """It would end the path of the store, and cockroach has no way to quote it."""
+    with pytest.raises(BackendError, match="has a comma"):
+        Node(tmp_path / "lr=0.1,wd=0", "127.0.0.1:0")
+
+
+def test_settings_of_the_shell_for_another_server_do_no_harm(
+    double, location, addresses, monkeypatch
+):
+    """The commands for this node go to this node."""
+    monkeypatch.setenv("COCKROACH_URL", "postgresql://me@db.example:26257/?sslmode=verify-full")
+    with Node(location, addresses[0], addresses[0], license_key="crl-0-abc") as node:
+        assert node.status == "initialized new cluster"
+
+
+# Licenses
+
+
+@pytest.mark.parametrize("by", ["argument", "environment"])
+def test_a_license_is_set_in_the_cluster(double, location, addresses, monkeypatch, by):
+    """No list of processes shows it, and the reports that it may require are not turned off."""
+    if by == "environment":
+        monkeypatch.setenv("TRACK_COCKROACH_LICENSE", "crl-0-it's")
+    key = "crl-0-it's" if by == "argument" else None
+    with Node(location, addresses[0], addresses[0], license_key=key) as node:
+        (call,) = double.calls("sql")
+        assert call.arguments == ["--insecure", f"--host={node.address}"]
+    assert call.input == "SET CLUSTER SETTING enterprise.license = 'crl-0-it''s';\n"
+    assert double.calls("start")[0].telemetry is True
+
+
+def test_a_license_that_is_refused_is_an_error_without_it(double, location):
+    """It says what the cluster said, and no node is left."""
+    double.behave("picky")
+    with pytest.raises(BackendError, match="unable to decode license") as raised:
+        Node(location, "127.0.0.1:0", license_key="crl-0-abc").start()
+    assert "crl-0-abc" not in str(raised.value)
+    assert has_ended(double.calls("start-single-node")[0].pid)
+    assert not location.exists()
 
 
 def test_one_may_wait_later(double, location):
