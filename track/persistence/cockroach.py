@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 DEFAULT_LOG = "track"
 _LONGEST_LOG = 255
-_TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
+_LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+"""The options that are passed on to the driver."""
 
 
 class Cockroach(ForwardedProtocol):
@@ -34,7 +35,8 @@ class Cockroach(ForwardedProtocol):
         other defaults (CockroachDB: port 26257, user ``root``, database ``defaultdb``). Options:
 
         - ``log``: the name of the log in the database, ``track`` by default
-        - ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``: as for libpq
+        - ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``: the encryption, as for libpq
+        - ``target_session_attrs``: which of the hosts to use, as for libpq
         - ``spool``: the folder for events that the database has not acknowledged; by default
           ``$XDG_STATE_HOME/track/spool``
         - ``durability`` of the spool: process, interval, always
@@ -56,7 +58,7 @@ class Cockroach(ForwardedProtocol):
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
-        settings = remote_settings(uri, ("log", *_TLS))
+        settings = remote_settings(uri, ("log", *_LIBPQ))
         far, spool = _open(uri, settings)
         forwarding = ExclusiveForwardingJournal(far, spool, settings.timeout_s)
         super().__init__(uri, forwarding, strict=strict, eager=eager)
@@ -83,14 +85,14 @@ def sync(uri: str) -> int:
     BackendError
         the URI cannot be used
     """
-    settings = remote_settings(uri, ("log", *_TLS))
+    settings = remote_settings(uri, ("log", *_LIBPQ))
     far, spool = _open(uri, settings)
     return send_left_behind(spool, far, settings)
 
 
 def open_journal(uri: str, *, writable: bool = True) -> SQLJournal:
     """Return the journal of a database without a spool."""
-    return _open(uri, remote_settings(uri, ("log", *_TLS)), writable=writable)[0]
+    return _open(uri, remote_settings(uri, ("log", *_LIBPQ)), writable=writable)[0]
 
 
 def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple[SQLJournal, Spool]:
@@ -109,7 +111,7 @@ def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple
     hosts, login = _servers(uri)
     database = login.get("dbname", "")
     spool = spool_of(settings.spool, *sorted(f"{h}:{p}" for h, p in hosts), database, log)
-    login |= {name: settings.given[name] for name in _TLS if name in settings.given}
+    login |= {name: settings.given[name] for name in _LIBPQ if name in settings.given}
     journal = SQLJournal(
         Servers(hosts, login),
         log,

@@ -11,7 +11,7 @@ import pytest
 from tests.databases import numbered_events as events
 from tests.databases import port_of, sql_journal, terminate
 from tests.proxy import Proxy
-from track.errors import ConcurrentWrite
+from track.errors import ConcurrentWrite, JournalError
 from track.events.codec import decode, stream_id
 from track.events.types import GroupCreated, GroupMetadataSet
 from track.journals.producer import Producer
@@ -114,6 +114,17 @@ def test_whatever_statement_fails_all_is_there_once(code, done, log):
             ends = [payload[-1] for _, payloads in batches for payload in payloads]
             assert ends == [0] * 1203 + [0xC0] * 3
     assert at > 15
+
+
+def test_a_cluster_without_a_license_is_named_as_such(log):
+    """It is not the user who was refused, nor a reason to try again."""
+    with Proxy(port_of("postgres")) as proxy:
+        proxy.spoil = Faults("XXC02", done=False, at=0)
+        with (
+            closing(sql_journal("postgres", log, proxy.port)) as journal,
+            pytest.raises(JournalError, match=r"the license of the cluster .*enterprise\.license"),
+        ):
+            journal.head()
 
 
 def test_a_decision_is_made_again_when_its_section_was_lost(open_journal, admin):

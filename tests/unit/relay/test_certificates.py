@@ -1,75 +1,17 @@
 """TLS: certificates, and handshakes that go wrong."""
 
-import datetime as dt
-import inspect
-import ipaddress
 import socket
 from contextlib import suppress
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
+from tests.certificates import LOCAL, write_certificate
 from tests.hostile import assert_serving
 from tests.relays import PASSWORD, PATIENCE_S, log_in, served
 from track.errors import BackendError, InsecureConnection, JournalUnreachable
 from track.relay.limits import Limits
-
-
-def _name(text):
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-
-
-def _key_usage(*, signs_certificates):
-    names = inspect.signature(x509.KeyUsage).parameters
-    return x509.KeyUsage(
-        **{name: name == "digital_signature" for name in names}
-        | {"key_cert_sign": signs_certificates}
-    )
-
-
-def _write_certificate(place, subject, issuer, keys, addresses=()):
-    folder, name = place
-    key, signing_key = keys
-    now = dt.datetime.now(dt.timezone.utc)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(_name(subject))
-        .issuer_name(_name(issuer))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))
-        .not_valid_after(now + dt.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=not addresses, path_length=None), critical=True)
-        # Python 3.13 and later want to know whose key is whose, and what it is for.
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),
-            critical=False,
-        )
-        .add_extension(_key_usage(signs_certificates=not addresses), critical=True)
-    )
-    if addresses:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName(list(addresses)), critical=False
-        )
-    certificate = builder.sign(signing_key, hashes.SHA256())
-    path = folder / f"{name}.pem"
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    key_path = folder / f"{name}.key"
-    key_path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path, key_path
-
-
-LOCAL = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +20,10 @@ def certificates(tmp_path_factory):
     folder = tmp_path_factory.mktemp("certificates")
     ca, other, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     made = {
-        "ca": _write_certificate((folder, "ca"), "CA", "CA", (ca, ca)),
-        "other": _write_certificate((folder, "other"), "Other", "Other", (other, other)),
-        "right": _write_certificate((folder, "right"), "here", "CA", (key, ca), [LOCAL]),
-        "elsewhere": _write_certificate(
+        "ca": write_certificate((folder, "ca"), "CA", "CA", (ca, ca)),
+        "other": write_certificate((folder, "other"), "Other", "Other", (other, other)),
+        "right": write_certificate((folder, "right"), "here", "CA", (key, ca), [LOCAL]),
+        "elsewhere": write_certificate(
             (folder, "elsewhere"), "there", "CA", (key, ca), [x509.DNSName("example.org")]
         ),
     }

@@ -28,9 +28,7 @@ from psycopg2.extensions import TransactionRollbackError
 
 from track.errors import (
     ConcurrentWrite,
-    JournalError,
     JournalUnreachable,
-    JournalWriteError,
     StoreNotFound,
 )
 from track.journals.journal import (
@@ -41,21 +39,21 @@ from track.journals.journal import (
     ExclusiveJournal,
     PartialDuplicate,
 )
+from track.journals.sql.failures import (
+    Absent,
+    Silence,
+    explained,
+    is_ambiguous,
+    is_conflict,
+    is_lost,
+    unreachable,
+    words_of,
+)
 from track.journals.sql.reading import Request, read_in_batches
 from track.journals.sql.rewrite import forget_snapshots, rewrite_some
 from track.journals.sql.rows import Rows
 from track.journals.sql.schema import APPEND, DECIDE, is_there, prepare
-from track.journals.sql.session import (
-    Absent,
-    Refused,
-    Servers,
-    Session,
-    Sessions,
-    Silence,
-    is_ambiguous,
-    is_conflict,
-    is_lost,
-)
+from track.journals.sql.session import Servers, Session, Sessions
 from track.journals.thread_lock import ThreadLock
 from track.utils.caches import cache_of_user
 from track.utils.forking import renew_in_children
@@ -397,15 +395,15 @@ class SQLJournal(ExclusiveJournal):
                     result = do()
                 except psycopg2.Error as error:
                     if isinstance(error, Absent) or (not repeatable and is_ambiguous(error)):
-                        raise self._unreachable(error) from error
+                        raise unreachable(self._servers, error, self._timeout_s) from error
                     if isinstance(error, expected):
                         raise
                     since = self._excuse(error, begun)
                     if since is None:
-                        raise self._explain(error) from error
+                        raise explained(self._servers, error) from error
                     if time.monotonic() + pause_s > since + self._timeout_s:
-                        raise self._unreachable(error) from error
-                    wait.reason = wait.reason if isinstance(error, Silence) else _words(error)
+                        raise unreachable(self._servers, error, self._timeout_s) from error
+                    wait.reason = wait.reason if isinstance(error, Silence) else words_of(error)
                 else:
                     self._silent_since = None
                     return result
@@ -422,25 +420,3 @@ class SQLJournal(ExclusiveJournal):
                 self._silent_since = begun
             return self._silent_since
         return None
-
-    def _unreachable(self, error: psycopg2.Error) -> JournalUnreachable:
-        within = "" if isinstance(error, Absent) else f" within {self._timeout_s:g} s"
-        return JournalUnreachable(
-            f"{self._servers} gave no answer{within} ({_words(error)}); "
-            "check that the database runs and can be reached"
-        )
-
-    def _explain(self, error: psycopg2.Error) -> JournalError:
-        if isinstance(error, errors.DiskFull):
-            return JournalWriteError(errno.ENOSPC, f"{self._servers} has no room: make some")
-        if isinstance(error, errors.InsufficientPrivilege):
-            remedy = "let this user create tables there, or read and write those that are there"
-        elif isinstance(error, Refused):
-            remedy = "check the user, the password, the database and the sslmode of the URI"
-        else:
-            remedy = "see what the database has logged"
-        return JournalError(f"{self._servers} refused: {_words(error)}; {remedy}")
-
-
-def _words(error: psycopg2.Error) -> str:
-    return " ".join(str(error).split())

@@ -7,7 +7,6 @@ on a server that fell silent. Each statement is committed by itself, unless it i
 
 from __future__ import annotations
 
-import re
 import select
 import socket
 import time
@@ -19,6 +18,7 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from track.errors import JournalClosed
+from track.journals.sql.failures import Absent, Refused, Silence, is_passing, is_refusal
 from track.utils.files import detach_fd
 from track.utils.forking import renew_in_children
 from track.utils.lookup import Resolve, addresses_of
@@ -34,27 +34,6 @@ STALE_S = 30.0
 
 _MOST_IDLE = 2
 """The number of idle sessions to keep: one to append and read, and one for a section."""
-
-_PASSING = (
-    *("starting up", "shutting down", "recovery", "terminating"),
-    *("too many", "connection slots", "not accepting"),
-)
-"""The words of servers that refuse a connection temporarily."""
-
-
-_SAID_BY_A_SERVER = re.compile(r"(?:^|: )\w+:  \S", re.MULTILINE)
-
-
-class Silence(psycopg2.OperationalError):
-    """A server did not answer in time."""
-
-
-class Refused(psycopg2.OperationalError):
-    """A server refused this user, or this kind of connection, permanently."""
-
-
-class Absent(psycopg2.OperationalError):
-    """No server was there for the first connection."""
 
 
 class Servers:
@@ -109,17 +88,28 @@ class Servers:
         psycopg2.OperationalError
             no host accepts
         """
+        wanted = self._options.get("target_session_attrs")
+        if wanted == "prefer-standby":
+            # libpq cannot prefer one, since it is given one host at a time.
+            with suppress(psycopg2.OperationalError):
+                return self._connect_to_any(within_s, "standby")
+            wanted = "any"
+        return self._connect_to_any(within_s, wanted)
+
+    def _connect_to_any(self, within_s: float, wanted: str | None) -> extensions.connection:
+        """Connect to the first host that accepts and is of the wanted kind."""
         absent = not self._reached
         for attempt in range(len(self.hosts)):
             host, port = self.hosts[self._turn % len(self.hosts)]
             try:
-                connection = self._connect_to(host, port, min(within_s, CONNECT_TIMEOUT_S))
+                within_s = min(within_s, CONNECT_TIMEOUT_S)
+                connection = self._connect_to(host, port, within_s, wanted)
             except psycopg2.OperationalError as error:
                 words = str(error)
-                if _is_refusal(words):
+                if is_refusal(words):
                     raise Refused(words) from error
                 self._turn += 1
-                absent = absent and not isinstance(error, Silence) and not _is_passing(words)
+                absent = absent and not isinstance(error, Silence) and not is_passing(words)
                 if attempt == len(self.hosts) - 1:
                     if absent:
                         raise Absent(words) from error
@@ -129,7 +119,9 @@ class Servers:
                 return connection
         raise AssertionError("there is at least one host")
 
-    def _connect_to(self, host: str, port: int, within_s: float) -> extensions.connection:
+    def _connect_to(
+        self, host: str, port: int, within_s: float, wanted: str | None
+    ) -> extensions.connection:
         # The driver's own lookup of names would block without a timeout.
         deadline = time.monotonic() + within_s
         try:
@@ -146,7 +138,7 @@ class Servers:
             port=port,
             async_=1,
             application_name="track",
-            **self._options,
+            **{**self._options, "target_session_attrs": wanted or "any"},
         )
         wait(connection, max(0.0, deadline - time.monotonic()))
         return connection
@@ -189,6 +181,12 @@ class Session:
         self.answer_s = answer_s
         self.idle_since = 0.0
         """The monotonic time since which the session is idle."""
+
+    def begin(self) -> None:
+        """Choose the settings that the server of a new session requires."""
+        if self._connection.get_parameter_status("in_hot_standby") == "on":
+            # A replica refuses serializable transactions, even where they are the default.
+            self.execute("SET default_transaction_isolation = 'repeatable read'")
 
     def execute(self, statement: str | bytes, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement with values for its ``%(name)s``, and return its rows."""
@@ -309,6 +307,11 @@ class Sessions:
             self.drop_idle()  # the others have been idle for longer
         session = Session(self.servers.connect(self._answer_s), self._answer_s)
         self._open.add(session)
+        try:
+            session.begin()
+        except BaseException:
+            self.drop(session)
+            raise
         return session
 
     def give_back(self, session: Session) -> None:
@@ -333,38 +336,3 @@ class Sessions:
         """Disconnect, and refuse further connections."""
         self._closed = True
         self.drop_idle()
-
-
-# Errors
-
-
-def _is_refusal(words: str) -> bool:
-    """Return whether connecting failed for a permanent reason.
-
-    The driver gives no codes for what happens while it connects, only words: those of the server
-    behind a severity, which differs by server and language, and others where there is no server.
-    """
-    if "certificate" in words or "does not support SSL" in words:
-        return True
-    return _SAID_BY_A_SERVER.search(words) is not None and not _is_passing(words)
-
-
-def _is_passing(words: str) -> bool:
-    return any(passing in words for passing in _PASSING)
-
-
-def is_lost(error: psycopg2.Error) -> bool:
-    """Return whether the connection or the server is gone, at least for now."""
-    if error.pgcode is None:
-        return not isinstance(error, (Refused, psycopg2.ProgrammingError))
-    return error.pgcode.startswith(("08", "57P"))
-
-
-def is_conflict(error: psycopg2.Error) -> bool:
-    """Return whether a transaction was rolled back because of a conflict."""
-    return isinstance(error, psycopg2.extensions.TransactionRollbackError)
-
-
-def is_ambiguous(error: psycopg2.Error) -> bool:
-    """Return whether it is unknown if a transaction was committed."""
-    return is_lost(error) or error.pgcode == "40003"
