@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 from track import TrackClient
 from track.media import Histogram, Image, Text
@@ -22,6 +22,11 @@ FLAGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 ]
+
+PATIENCE_MS = 60_000
+"""So long a condition is waited for: a machine that does much else is slow, not wrong."""
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +91,7 @@ class Look:
         page.on("response", self._answered)
         page.on("dialog", lambda dialog: self.wrong.append(f"dialog: {dialog.message}"))
         page.on("request", self._requested)
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE_MS)
 
     def _answered(self, response: Any) -> None:
         if response.status >= 400:

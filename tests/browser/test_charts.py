@@ -205,7 +205,7 @@ def test_thousands_of_metrics_are_folded_by_their_prefix_and_found_by_a_part_of_
     with serve(f"file:{tmp_path}/many.json") as served:
         for route in ("#/charts", f"#/trial/{trial.uid}"):
             page = look(served.url).go(route)
-            expect(page.locator(".chart-section")).to_have_count(1500, timeout=30_000)
+            expect(page.locator(".chart-section")).to_have_count(1500)
             assert page.locator(".chart").count() < 100
             page.locator(".chart-section", has_text="layer1499").locator("summary").click()
             page.locator('figure[data-metric="layer1499/bias"]').scroll_into_view_if_needed()

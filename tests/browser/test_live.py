@@ -193,6 +193,6 @@ def test_a_server_that_comes_back_is_caught_up_with(look, tmp_path):
             pass
         client.close()
         with serve(uri, "--port", port):
-            expect(page.get_by_text("meanwhile").first).to_be_visible(timeout=15_000)
+            expect(page.get_by_text("meanwhile").first).to_be_visible()
             expect(page.get_by_text("The server is gone")).to_be_hidden()
             expect(page.locator(".live-status")).to_have_text("Live")

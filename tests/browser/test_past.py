@@ -1,5 +1,7 @@
 """The slider, the events, who set a value, and what changed."""
 
+from datetime import UTC, datetime, timedelta
+
 from playwright.sync_api import expect
 
 import track
@@ -16,7 +18,6 @@ def test_the_slider_shows_the_store_as_it_stood(look, small):
     slider.focus()
     for _ in range(8):
         page.keyboard.press("ArrowLeft")
-        page.wait_for_timeout(80)
     assert "at" in parameters_of(page)
     expect(page.locator(".banner-past")).to_be_visible()
     expect(page.locator(".grid-body .grid-row")).not_to_have_count(6)
@@ -85,13 +86,21 @@ def test_what_changed_since_an_event_is_told(look, small):
 
 
 def test_the_history_plays(look, small):
-    """From the beginning to now."""
-    page = look(small).go()
+    """From the beginning to now; it can be stopped on the way."""
+    tab = look(small)
+    tab.page.clock.install()
+    page = tab.go()
     expect(page.locator(".grid-body .grid-row")).to_have_count(6)
+    page.clock.pause_at(datetime.now(UTC) + timedelta(hours=1))
     page.get_by_role("button", name="Play the history").click()
-    expect(page.locator(".banner-past")).to_be_visible()
+    page.clock.run_for(1_000)
     page.get_by_role("button", name="Pause").click()
+    expect(page.locator(".banner-past")).to_be_visible()
     assert "at" in parameters_of(page)
+    page.get_by_role("button", name="Play the history").click()
+    page.clock.run_for(12_000)
+    expect(page.get_by_role("button", name="Play the history")).to_be_visible()
+    assert "at" not in parameters_of(page)
 
 
 def test_points_that_a_later_attempt_wrote_over_are_shown_in_the_lanes(look, tmp_path):

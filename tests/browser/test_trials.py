@@ -1,8 +1,9 @@
 """The table of trials: what is in it, how it is searched, sorted, grouped and chosen from."""
 
+import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import names_in, parameters_of, serve
+from tests.browser.conftest import fill, names_in, parameters_of, serve
 from track import TrackClient
 
 
@@ -86,6 +87,39 @@ def test_the_search_quotes_names_that_need_it(look):
             page.get_by_role("button", name="Remove").click()
 
 
+def test_completions_stay_while_the_box_has_the_focus(look, small):
+    """A click beside it takes the focus for a moment, and gives it back."""
+    tab = look(small)
+    tab.page.clock.install()
+    page = tab.go("#/trials?where=name=trial-1")
+    expect(page.locator(".grid-body .grid-row")).to_have_count(1)
+    page.keyboard.press("/")
+    expect(page.get_by_role("option").first).to_be_visible()
+    page.get_by_role("button", name="Remove").click()
+    page.clock.run_for(1_000)
+    expect(page.locator("[data-search]")).to_be_focused()
+    expect(page.get_by_role("option").first).to_be_visible()
+
+
+def test_names_that_come_late_complete_what_was_typed(look, small):
+    """Whoever types faster than the server answers gets the same list."""
+    tab = look(small)
+    waiting = []
+
+    def hold(route):
+        waiting.append(route)
+
+    tab.page.route("**/api/columns*", hold)
+    page = tab.go()
+    expect(page.locator(".store-counts")).to_have_text("6 trials")
+    page.keyboard.press("/")
+    page.keyboard.type("optimizer")
+    expect(page.get_by_role("option")).to_have_text(["name~optimizerin the name"])
+    for route in waiting:
+        route.continue_()
+    expect(page.get_by_role("option").first).to_contain_text("parameters.optimizer.name")
+
+
 def test_nothing_found_offers_the_way_back(look, small):
     """An empty answer is designed."""
     page = look(small).go("#/trials?where=parameters.seed=7")
@@ -132,9 +166,19 @@ def test_trials_are_grouped_with_mean_and_spread(look, small):
     assert names_in(page) == ["trial-0", "trial-2", "trial-4"]
 
 
-def test_trials_are_archived_and_restored(look, small):
+@pytest.fixture
+def writable(tmp_path):
+    """A server that shows six trials of this test alone, and may write."""
+    client = TrackClient(f"file:{tmp_path}/store.json")
+    fill(client, 6, 2)
+    client.close()
+    with serve(f"file:{tmp_path}/store.json", "--write") as served:
+        yield served.url
+
+
+def test_trials_are_archived_and_restored(look, writable):
     """Where the server may write."""
-    page = look(small).go()
+    page = look(writable).go()
     page.locator(".grid-row", has_text="trial-2").locator("[data-check]").click()
     page.get_by_role("button", name="Archive", exact=True).click()
     expect(page.locator(".grid-body .grid-row")).to_have_count(5)

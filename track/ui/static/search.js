@@ -54,7 +54,7 @@ export class Search {
     );
     this.input.addEventListener("input", () => this.suggest());
     this.input.addEventListener("focus", () => this.suggest());
-    this.input.addEventListener("blur", () => setTimeout(() => this.hide(), 120)); // a click on a completion comes first
+    this.input.addEventListener("blur", () => this.hide()); // a click on a completion leaves the focus in the box
     this.input.addEventListener("keydown", (event) => this.key(event));
   }
 
@@ -125,6 +125,12 @@ export class Search {
       this.edit(this.where.length - 1);
     } else return;
     event.preventDefault();
+  }
+
+  /** Complete from names that came after something was typed. A list that was closed stays closed. */
+  renew() {
+    const isWaited = this.suggestions.length === 0 && this.input.value !== "";
+    if (this.chosen < 0 && (isWaited || !this.list.hidden)) this.suggest();
   }
 
   suggest() {

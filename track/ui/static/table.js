@@ -117,6 +117,7 @@ class TrialsView {
     }
     // Where a search of the URL is wrong or finds nothing, names of all trials help to mend it.
     this.known ??= await getJson("columns", { at: this.state.at }).catch(() => null);
+    this.search.renew();
     this.showColumns();
     if (this.state.get("group")) this.groups.show(this.columnIds());
   }
