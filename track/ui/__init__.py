@@ -1,4 +1,4 @@
-"""Show a store in a browser: a small server over readers, and static files."""
+"""The web page of a store: a small server on top of a reader, and static files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def make_page(reader: Reader, host: str, port: int, *, write: bool = False) -> Page:
-    """Return the page of a store, which is not served yet, see :class:`track.ui.server.Page`.
+    """Return the page of a store without serving it yet, see :class:`track.ui.server.Page`.
 
     Raises
     ------
@@ -28,14 +28,14 @@ def make_page(reader: Reader, host: str, port: int, *, write: bool = False) -> P
 
 
 def open_page(reader: Reader, host: str, port: int) -> Page:
-    """Return the page of a store, which is served by a thread of this process."""
+    """Serve the page of a store from a thread of this process, and return it."""
     page = make_page(reader, host, port)
     page.start()
     return page
 
 
 def save_page(reader: Reader, trials: Sequence[str] = (), *, at: When = None) -> str:
-    """Return one HTML file that shows a store, see :func:`track.ui.saved.saved_page`.
+    """Return a self-contained HTML file of a store, see :func:`track.ui.saved.saved_page`.
 
     Raises
     ------
@@ -53,5 +53,5 @@ def _needing_the_extra() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         raise MissingPackage(
-            f"the page needs {error.name}: pip install 'track-journal[ui]'"
+            f"the web page needs {error.name}: pip install 'track-journal[ui]'"
         ) from error

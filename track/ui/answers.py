@@ -1,4 +1,4 @@
-"""Parse the parameters of endpoints, and write their answers as JSON."""
+"""Parsing of request parameters, and JSON responses."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from track.projections.report import plain
 from track.structure import CustomStatus, Status
 
 LONGEST_TEXT = 2000
-"""Characters of a text in a list; a trial by itself has all of them."""
+"""The longest text in a list, in characters; a single trial is returned with full texts."""
 
 _LONGEST_PARAMETER = 20_000
 
 
 class BadRequest(Exception):
-    """A request that cannot be answered; the message says why."""
+    """An invalid request; the message explains why."""
 
 
 def to_json(value: Any) -> bytes:
-    """Write any value as valid JSON: NaN and the infinities are text."""
+    """Encode any value as valid JSON, with NaN and infinities as strings."""
     try:
         text = json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (ValueError, TypeError):
@@ -34,24 +34,24 @@ def to_json(value: Any) -> bytes:
 
 
 def answer(value: Any, status: int = 200) -> Response:
-    """Return a value as an answer."""
+    """Return a response with a value as JSON."""
     return Response(to_json(value), status, media_type="application/json")
 
 
 def failure(status: int, message: str) -> Response:
-    """Return what went wrong as an answer."""
+    """Return an error response with a message."""
     return answer({"error": " ".join(message.split())}, status)
 
 
 def one_line(error: Exception) -> str:
-    """Return what an error says, as a sentence without an end."""
+    """Return the message of an error on one line, without a final period."""
     if isinstance(error, OSError) and not isinstance(error, TrackError) and error.strerror:
-        return error.strerror  # a path of this machine is nothing for others
+        return error.strerror  # clients must not see paths of this machine
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def cut(value: Any) -> Any:
-    """Return a value without the end of texts that no list has room for."""
+    """Return a value with its texts truncated for display in a list."""
     if isinstance(value, str):
         return value if len(value) <= LONGEST_TEXT else value[: LONGEST_TEXT - 1] + "…"
     if isinstance(value, (Status, CustomStatus)):
@@ -65,19 +65,19 @@ def cut(value: Any) -> Any:
 
 
 def milliseconds(seconds: float | None) -> float | None:
-    """Return a time in milliseconds since 1970-01-01."""
+    """Convert a time from seconds to milliseconds since 1970-01-01."""
     return None if seconds is None or not isfinite(seconds) else round(seconds * 1e3, 3)
 
 
 class Parameters:
-    """The parameters of a request, each of which must be one that is known.
+    """The parameters of a request, rejecting unknown ones.
 
     Parameters
     ----------
     query
-        as it came
+        the query of the request
     known
-        names that there are
+        names of the accepted parameters
     """
 
     def __init__(self, query: QueryParams, *known: str) -> None:
@@ -89,25 +89,25 @@ class Parameters:
                 raise BadRequest(f"{name} has over {_LONGEST_PARAMETER} characters")
 
     def text(self, name: str) -> str | None:
-        """Return a text, None when it is not there or empty."""
+        """Return a text, None if it is missing or empty."""
         return self._query.get(name) or None
 
     def needed(self, name: str) -> str:
-        """Return a text that must be there."""
+        """Return a required text."""
         value = self.text(name)
         if value is None:
             raise BadRequest(f"{name} is missing")
         return value
 
     def texts(self, name: str, most: int) -> list[str]:
-        """Return each text once."""
+        """Return the distinct values of a repeatable parameter."""
         values = [*dict.fromkeys(self._query.getlist(name))]
         if len(values) > most:
             raise BadRequest(f"{name} is given {len(values)} times, over the limit of {most}")
         return values
 
     def integer(self, name: str, default: int, *, least: int = 0, most: int = 2**63 - 1) -> int:
-        """Return an integer within limits."""
+        """Return an integer after checking its limits."""
         value = self.text(name)
         if value is None:
             return default
@@ -119,7 +119,7 @@ class Parameters:
         return int(value)
 
     def number(self, name: str) -> float | None:
-        """Return a finite number, None when it is not there."""
+        """Return a finite number, None if it is missing."""
         value = self.text(name)
         if value is None:
             return None
@@ -132,7 +132,7 @@ class Parameters:
         return number
 
     def flag(self, name: str) -> bool:
-        """Return whether something is wanted."""
+        """Return whether a flag is set."""
         value = self.text(name)
         if value not in (None, "0", "1", "false", "true"):
             raise BadRequest(f"{name} must be 1 or 0")

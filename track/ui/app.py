@@ -1,4 +1,4 @@
-"""Define the web application: its routes and its error handling."""
+"""The web application: its routes and its error handling."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def make_app(store: Store, rules: Rules) -> Starlette:
     Parameters
     ----------
     store
-        what is shown
+        the store to show
     rules
-        whom it is shown to
+        who may see it
     """
 
     def endpoint(answer: Endpoint) -> Callable[[Request], Response]:
@@ -101,7 +101,7 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    """Return the answer that says what went wrong, in one sentence."""
+    """Return a response that explains the error in one sentence."""
     message = one_line(error)
     if isinstance(error, (BadRequest, QueryError, BackendError)):
         return failure(400, message)

@@ -1,4 +1,4 @@
-"""Define the endpoints that compare trials: differing columns, differences, origins of values."""
+"""Endpoints that compare trials: differing columns, differences, origins of values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_ORIGINS = 1000
 
 
 def get_columns(store: Store, request: Request) -> Response:
-    """Return what the values of the trials that match are called, and what tells them apart."""
+    """Return the names of values of the matching trials, and which of them differ."""
     known = Parameters(request.query_params, *CHOICE)
     values: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
@@ -50,7 +50,7 @@ def get_columns(store: Store, request: Request) -> Response:
 
 
 def get_diff(store: Store, request: Request) -> Response:
-    """Return what tells two trials apart, or one at two moments."""
+    """Return the differences between two trials, or between two moments of one trial."""
     known = Parameters(request.query_params, "left", "right", "left_at", "right_at")
     left = known.needed("left")
     sides = (left, known.text("left_at")), (known.text("right") or left, known.text("right_at"))
@@ -70,7 +70,7 @@ def get_diff(store: Store, request: Request) -> Response:
 
 
 def get_origins(store: Store, request: Request) -> Response:
-    """Return who set a value of a trial, and to what, the last one last."""
+    """Return by whom a value of a trial was set, and to what, oldest first."""
     known = Parameters(request.query_params, "trial", "path")
     which, path = known.needed("trial"), known.needed("path")
     with store.glance() as glance:

@@ -1,4 +1,4 @@
-"""Define the endpoints for events, past and live."""
+"""Endpoints for events and for the timeline."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from track.ui.store import Store
 
 _EVENTS, _MOST_EVENTS = 200, 1000
 _MOST_READ = 500_000
-"""So many events are read for one answer; who wants to see more asks again."""
+"""The most events read for one response; clients ask again for more."""
 
 _MOST_STRETCHES = 64
 _MOST_MARKS = 500
 _TAGS = {kind.__name__: known.tag for kind, known in CATALOGUE.items()}
 _TAG = slice(1, 2)
-"""The byte of a payload that has its tag."""
+"""The byte of a payload that holds its tag."""
 
 _LABELS = {"TrialCreated": "created", "TrialStarted": "started", "TrialFinished": "finished"}
 
 
 class Wanted(NamedTuple):
-    """Which events: between two positions, of a subject, of some kinds.
+    """A filter of events by position, subject and kind.
 
-    Behind a position, only those up to the ends of their streams.
+    After the position ``whole``, it admits events only up to the ends of their streams.
     """
 
     after: int
@@ -48,7 +48,7 @@ class Wanted(NamedTuple):
     ends: Mapping[int, int]
 
     def has(self, position: int, payload: bytes) -> bool:
-        """Return whether an event is wanted."""
+        """Return whether an event passes the filter."""
         is_there = self.after < position < self.before
         if not is_there or (self.tags and payload[_TAG] not in self.tags):
             return False
@@ -56,12 +56,12 @@ class Wanted(NamedTuple):
 
 
 def get_events(store: Store, request: Request) -> Response:
-    """Return events of the store or a trial, the newest last."""
+    """Return events of the store or of a trial, oldest first."""
     known = Parameters(request.query_params, "after", "before", "limit", "trial", "kind", "at")
     limit = known.integer("limit", _EVENTS, least=1, most=_MOST_EVENTS)
     kinds = known.texts("kind", len(_TAGS))
     if unknown := [kind for kind in kinds if kind not in _TAGS]:
-        raise BadRequest(f"there is no kind {unknown[0]!r}: use {', '.join(sorted(_TAGS))}")
+        raise BadRequest(f"unknown kind {unknown[0]!r}: use {', '.join(sorted(_TAGS))}")
     until, which = to_moment(known.text("at")), known.text("trial")
     is_forward = known.text("after") is not None
     with store.timeline() as (timeline, objects):
@@ -82,7 +82,7 @@ def get_events(store: Store, request: Request) -> Response:
 
 
 class _Found(NamedTuple):
-    """Events; where they begin and end; whether there may be more of them in that direction."""
+    """Events, their first and last position, and whether there may be more in that direction."""
 
     events: list[Recorded]
     first: int | None
@@ -91,7 +91,7 @@ class _Found(NamedTuple):
 
 
 def _backwards(journal: Journal, timeline: Timeline, wanted: Wanted, limit: int) -> _Found:
-    """Return the last events that are wanted, looked for from the end on."""
+    """Return the last events that pass the filter, searching backwards from the end."""
     found: list[Recorded] = []
     window: list[Stretch] = []
     size, read = 1, 0
@@ -99,7 +99,7 @@ def _backwards(journal: Journal, timeline: Timeline, wanted: Wanted, limit: int)
     for stretch in timeline.backwards(begin):
         window.append(stretch)
         if len(window) < size and stretch.after:
-            continue  # several at once: a trial may have no events in most of them
+            continue  # read several at once: most may hold no events of the trial
         begin = stretch.after
         missing = limit + 1 - len(found)
         found = [*_between(journal, wanted, begin, window[0].last, missing), *found]
@@ -109,13 +109,13 @@ def _backwards(journal: Journal, timeline: Timeline, wanted: Wanted, limit: int)
         window, size = [], min(2 * size, _MOST_STRETCHES)
     events = found[-limit:]
     last = events[-1].position if events else None
-    if len(found) <= limit and begin:  # there may be some before what was read
+    if len(found) <= limit and begin:  # there may be more before what was read
         return _Found(events, begin + 1, last, more=True)
     return _Found(events, events[0].position if events else None, last, more=len(found) > limit)
 
 
 def _forwards(journal: Journal, timeline: Timeline, wanted: Wanted, limit: int) -> _Found:
-    """Return the first events that are wanted."""
+    """Return the first events that pass the filter."""
     found: list[Recorded] = []
     last, read = wanted.after, 0
     for positions, payloads in _read(journal, wanted, timeline.before(wanted.after)):
@@ -143,7 +143,7 @@ def _decoded(wanted: Wanted, positions: Any, payloads: list[bytes]) -> list[Reco
 
 
 def _between(journal: Journal, wanted: Wanted, after: int, last: int, most: int) -> list[Recorded]:
-    """Return the last events that are wanted in a stretch."""
+    """Return the last events that pass the filter within a range of positions."""
     found: deque[tuple[int, bytes]] = deque(maxlen=most)
     for positions, payloads in _read(journal, wanted, after):
         pairs = zip(positions, payloads, strict=True)
@@ -154,7 +154,7 @@ def _between(journal: Journal, wanted: Wanted, after: int, last: int, most: int)
 
 
 def event(objects: Objects, recorded: Recorded) -> dict[str, Any]:
-    """Return an event as the page shows it."""
+    """Return an event in the form that the page shows."""
     return {
         "position": recorded.position,
         "time": recorded.at / 1e6,
@@ -166,7 +166,7 @@ def event(objects: Objects, recorded: Recorded) -> dict[str, Any]:
 
 
 def subject(objects: Objects, stream: int) -> dict[str, Any] | None:
-    """Return whom the events of a stream are about, None when that is not known."""
+    """Return the subject of a stream, None if it is unknown."""
     found = objects.by_stream.get(stream) or objects.parts.get(stream)
     if found is None:
         return None
@@ -177,7 +177,7 @@ def subject(objects: Objects, stream: int) -> dict[str, Any] | None:
 
 
 def get_moments(store: Store, request: Request) -> Response:
-    """Return where a slider begins and ends, and its marks: what began and ended trials."""
+    """Return the ends of the time slider and its marks: the starts and ends of trials."""
     known = Parameters(request.query_params, "trial")
     which = known.text("trial")
     with store.timeline() as (timeline, objects):
@@ -198,7 +198,7 @@ def get_moments(store: Store, request: Request) -> Response:
 
 
 def thinned(marks: list[Mark], most: int) -> list[Mark]:
-    """Return no more than some marks, those that are left spread over all."""
+    """Return at most `most` marks, spread evenly over all of them."""
     if len(marks) <= most:
         return marks
     return [marks[index * (len(marks) - 1) // (most - 1)] for index in range(most)]

@@ -1,4 +1,4 @@
-"""Define the endpoint for logged files, whose bytes no browser may trust."""
+"""The endpoint for logged files, whose contents browsers must not trust."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from track.ui.store import Store
 _PIECE = 2**18
 
 POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'; media-src data:"
-"""Whatever is in a file, it runs nothing, asks nobody, and is of no origin."""
+"""The policy for files: they run no scripts, send no requests and have no origin."""
 
 _SHOWN = ("image/", "audio/", "video/")
 _SHOWN_IN_FRAMES = ("text/", "application/json", "application/pdf")
 
 
 def get_file(store: Store, request: Request) -> Response:
-    """Return the bytes of a logged file: pictures and sounds to be shown, all else to be kept."""
+    """Return a logged file: images and audio are shown, everything else is downloaded."""
     known = Parameters(request.query_params, "trial", "name", "at", "inline")
     with store.glance(known.text("at")) as glance:
         trial = glance.find(known.needed("trial"))
@@ -44,7 +44,7 @@ def get_file(store: Store, request: Request) -> Response:
 
 
 def kind_of(file: LoggedFile) -> str:
-    """Return the type of a file, as its name says."""
+    """Return the media type of a file, guessed from its name."""
     kind, encoding = guess_type(file.name, strict=False)
     if kind is None or encoding is not None:
         return "application/octet-stream"

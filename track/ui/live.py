@@ -1,4 +1,4 @@
-"""Stream changes as server-sent events, which a client resumes where it lost them."""
+"""Changes as server-sent events; clients resume where they lost the connection."""
 
 from __future__ import annotations
 
@@ -19,34 +19,34 @@ from track.ui.answers import Parameters, failure, one_line, to_json
 from track.ui.store import Store
 
 EVERY_S = 0.5
-"""Time between two messages."""
+"""The time between two messages."""
 
 _SILENCE_S = 15.0
-"""A connection that says nothing for longer than this, somebody on the way may close."""
+"""The longest silence; intermediaries may close a connection that stays silent for longer."""
 
 _LOOKS = 5
-"""So often, meanwhile, it looks whether the server is about to end."""
+"""How often, between two messages, it checks whether the server is shutting down."""
 
 _MOST_STREAMS = 64
 _MOST_TRIALS = 500
 _MOST_AT_ONCE = 200_000
-"""Events that one message is about."""
+"""The most events that one message covers."""
 
 _MOST_DIGITS = 19
-"""Of a position."""
+"""The most digits of a position."""
 
 _NAMES = {known.tag: kind.__name__ for kind, known in CATALOGUE.items()}
 
 
 def get_live(store: Store, request: Request) -> Response:
-    """Return a stream of what changes behind a position, by default from now on."""
+    """Return a stream of the changes after a position, by default from now on."""
     known = Parameters(request.query_params, "after")
     after: int | None = known.integer("after", 0) if known.text("after") else None
     resumed = request.headers.get("last-event-id", "")
     if resumed.isascii() and resumed.isdecimal() and len(resumed) < _MOST_DIGITS:
         after = int(resumed)
     if store.streams >= _MOST_STREAMS:
-        return failure(503, f"{_MOST_STREAMS} pages are shown already: close one")
+        return failure(503, f"{_MOST_STREAMS} pages are already open: close one")
     return StreamingResponse(
         stream(store, after),
         media_type="text/event-stream",
@@ -55,7 +55,7 @@ def get_live(store: Store, request: Request) -> Response:
 
 
 async def stream(store: Store, after: int | None) -> AsyncIterator[bytes]:
-    """Yield messages until somebody closes the connection or the server."""
+    """Yield messages until the client disconnects or the server shuts down."""
     source = _Messages(store, after)
     store.streams += 1
     try:
@@ -76,14 +76,14 @@ async def stream(store: Store, after: int | None) -> AsyncIterator[bytes]:
 
 
 class _Messages:
-    """What one browser is told.
+    """The messages for one client.
 
     Parameters
     ----------
     store
-        what of
+        the store to watch
     after
-        the position it knows of, None if it wants to know of no more than what comes
+        the last position the client knows; None to report only changes from now on
     """
 
     def __init__(self, store: Store, after: int | None) -> None:
@@ -93,7 +93,7 @@ class _Messages:
         self._counts: dict[str, int] | None = None
 
     def next(self) -> bytes:
-        """Return what is new, or that the store cannot be read, or can again; mostly nothing."""
+        """Return news, or that the store became unreadable or readable; usually nothing."""
         try:
             found, position, counts = changes(self._store, self._after)
         except (TrackError, OSError) as error:
@@ -105,7 +105,7 @@ class _Messages:
         before, self._counts = self._counts, counts
         self._problem, self._after = "", position
         if found is None and before not in (None, counts):
-            # No event says that a process died, which ran a trial.
+            # The death of a process that ran a trial leaves no event.
             told = {**_message(position, None, {}), "counts": counts}
             message += b"event: changes\ndata: %s\n\n" % to_json(told)
         if found is not None:
@@ -114,14 +114,14 @@ class _Messages:
 
 
 def changes(store: Store, after: int | None) -> tuple[dict[str, Any] | None, int, dict[str, int]]:
-    """Return what changed behind a position, None if nothing did; up to where; and all counts."""
+    """Return the changes after a position, if any, together with the new position and counts."""
     begin = None if after is None else store.place_before(after)
     with store.glance() as glance:
         objects, head, counts = glance.objects, glance.position, glance.counts()
         if after is None or begin is None or after == head:
             store.handed_out(head)
             return None, head, counts
-        if after > head:  # it is another store by now
+        if after > head:  # the store has been replaced
             store.handed_out(head)
             return {**_message(head, None, {}), "reset": True, "counts": counts}, head, counts
         kinds: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""Define the endpoints for the media of a trial, and for what was measured of its machines."""
+"""Endpoints for the media and the system metrics of a trial."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from track.ui.files import POLICY
 from track.ui.store import Store
 
 _MOST_MEDIA = 5000
-"""In one answer: the latest ones."""
+"""The most media in one response: the latest ones."""
 
 _MOST_SAMPLES = 1000
-"""Points of a curve of a machine; of more samples, each point is the largest of some."""
+"""The most points per system metric; of more samples, each point is the maximum of several."""
 
 _SHOWN = ("image/", "audio/", "text/plain", "text/html", "application/json")
-"""Beginnings of the types that a browser may show; all others are for saving."""
+"""Prefixes of the media types that a browser may show; all others are downloaded."""
 
 
 def get_media(store: Store, request: Request) -> Response:
-    """Return what is known of the media of a trial, without their contents."""
+    """Return descriptions of the media of a trial, without their contents."""
     position, events = _events(store, request, media_stream)
     found = [*media_in(events)]
     media = [*map(_described, found[-_MOST_MEDIA:])]
@@ -42,7 +42,7 @@ def get_media(store: Store, request: Request) -> Response:
 def _events(
     store: Store, request: Request, stream_of: Callable[[str], int]
 ) -> tuple[int, Iterator[Recorded]]:
-    """Return the events of a stream of a trial, and the position up to which they are all there."""
+    """Return the events of a trial's stream, and the position up to which they are complete."""
     known = Parameters(request.query_params, "trial", "at", "after")
     at, after = known.text("at"), known.integer("after", 0)
     begin = store.place_before(after) if after else 0
@@ -62,7 +62,7 @@ def _described(medium: LoggedMedium) -> dict[str, Any]:
 
 
 def get_medium(store: Store, request: Request) -> Response:
-    """Return the content of a medium, which no browser may trust."""
+    """Return the content of a medium, which browsers must not trust."""
     known = Parameters(request.query_params, "trial", "position", "name", "place")
     position, place = known.integer("position", 0, least=1), known.integer("place", 0)
     name, after = known.needed("name"), store.place_before(position - 1)
@@ -74,7 +74,7 @@ def get_medium(store: Store, request: Request) -> Response:
         there = media_in([decode(*found)] if found[0] == position else [])
         medium = next((one for one in there if (one.name, one.place) == (name, place)), None)
         if medium is None:
-            raise ItemNotFound(f"the trial {uid} logged no medium {name!r} at {position}")
+            raise ItemNotFound(f"trial {uid} has no medium {name!r} at position {position}")
         content = store.reader.content_of(medium)
     is_shown = medium.mime.startswith(_SHOWN)
     file = quote(f"{name}-{medium.step}".encode("utf-8", "replace"), safe="")
@@ -88,7 +88,7 @@ def get_medium(store: Store, request: Request) -> Response:
 
 
 def get_system(store: Store, request: Request) -> Response:
-    """Return what the processes of a trial measured of their machines."""
+    """Return the system metrics that the processes of a trial sampled."""
     position, events = _events(store, request, system_stream)
     processes = [*map(_columns, system_metrics(events))]
     return answer({"position": position, "processes": processes})

@@ -1,4 +1,4 @@
-"""Define the endpoint for points that a later attempt at a trial logged again."""
+"""The endpoint for points that a later attempt of a trial logged again."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from track.ui.answers import Parameters, answer, cut
 from track.ui.store import Store
 
 _MOST_READ = 500_000
-"""Of a trial with more events, only the first ones are looked at."""
+"""The most events read per trial; later ones are ignored."""
 
 
 def get_overwritten(store: Store, request: Request) -> Response:
-    """Return which points of each attempt at a trial a later attempt wrote over."""
+    """Return the points of each attempt that a later attempt overwrote."""
     known = Parameters(request.query_params, "trial", "at")
     moment = to_moment(known.text("at"))
     with store.glance() as glance:
@@ -33,12 +33,12 @@ def get_overwritten(store: Store, request: Request) -> Response:
 
 
 def overwritten(events: Iterable[Recorded]) -> list[dict[str, Any]]:
-    """Return how many points were written over, at which steps, and when they had been logged.
+    """Return how many points were overwritten, at which steps, and when they were first logged.
 
     Parameters
     ----------
     events
-        of one trial
+        the events of one trial
     """
     attempts = 0
     by_producer: dict[int, int] = {}

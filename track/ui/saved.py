@@ -1,4 +1,4 @@
-"""Write one self-contained page of a store, or of some trials, that needs no server."""
+"""A self-contained page of a store or of selected trials that needs no server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from track.ui.trials import get_store, get_trial, row
 
 MOST_TRIALS = 1000
 _ALL_POINTS = 500_000
-"""Of all series together: about 16 MB."""
+"""The most points of all series together, which take about 16 MB."""
 
 _MOST_POINTS = 1000
 _FEWEST_POINTS = 2
@@ -44,30 +44,30 @@ def saved_page(
     at: When = None,
     most_trials: int = MOST_TRIALS,
 ) -> str:
-    """Return the text of one HTML file that shows a store without a server.
+    """Return a single HTML file that shows a store without a server.
 
     Parameters
     ----------
     reader
-        of the store
+        the reader of the store
     trials
-        the trials to hold, by name, uid or uid prefix; by default all that are not archived
+        the trials to include, by name, uid or uid prefix; by default all that are not archived
     at
         the moment to show
     most_trials
-        how many trials a page may hold: a browser has to keep all of it
+        how many trials a page may hold; a browser keeps all of them in memory
 
     Notes
     -----
-    It holds the answers that the server gives, and up to 1,000 points of each curve, fewer if there
-    are many curves. It loads nothing from anywhere. Files of trials are not in it.
+    The page contains the server's responses and up to 1,000 points per curve, or fewer if there are
+    many curves. It loads nothing from elsewhere. Logged files are not included.
 
     Raises
     ------
     QueryError
         there are more trials than a page may hold
     TrialDoesNotExist
-        there is no such trial
+        a trial does not exist
     """
     return _page(_answers(Store(reader), trials, at, most_trials))
 
@@ -83,10 +83,10 @@ def _answers(store: Store, trials: Sequence[str], at: When, most_trials: int) ->
         chosen = [one for one in glance.all if one.uid in uids] if uids else glance.trials()
         if len(chosen) > most_trials:
             raise QueryError(
-                f"a saved report holds up to {most_trials} trials, and here are {len(chosen)}: "
-                "name those it is about"
+                f"a saved report holds up to {most_trials} trials, but {len(chosen)} match: "
+                "name the ones to include"
             )
-        # Whoever names an archived trial wants to see it.
+        # An archived trial that is named explicitly is included.
         rows = json.loads(to_json([{**row(one, []), "archived": False} for one in chosen]))
     answers = {
         "store": {**ask(get_store), "writable": False},
@@ -129,10 +129,10 @@ def _request(uid: str, query: list[tuple[str, Any]]) -> Request:
 
 
 def _page(answers: dict[str, Any]) -> str:
-    """Return the page with its modules, its styles and the answers in it."""
+    """Return the page with its modules, styles and responses embedded."""
     imports = json.dumps({"imports": {f"{_NAMED}{n}": url for n, url in _modules().items()}})
     start = f'import "{_NAMED}app.js"'
-    # Nothing but these two scripts, and what they import from here, may ever run.
+    # Only these two scripts, and the embedded modules that they import, may run.
     hashes = " ".join(
         f"'sha256-{b64encode(sha256(script.encode()).digest()).decode()}'"
         for script in (imports, start)
@@ -153,16 +153,16 @@ def _page(answers: dict[str, Any]) -> str:
         f'<script type="application/json" id="track-recorded">{text}</script>\n'
         f'<script type="importmap">{imports}</script>\n'
         f'<script type="module">{start}</script>\n'
-        "</head>\n<body>\n<noscript>This report is shown by JavaScript.</noscript>\n"
+        "</head>\n<body>\n<noscript>This report needs JavaScript.</noscript>\n"
         "</body>\n</html>\n"
     )
 
 
 def _modules() -> dict[str, str]:
-    """Return all modules of the page as URLs that hold them.
+    """Return all modules of the page as ``data:`` URLs.
 
-    Such a module cannot import another one beside it, as there is no beside: the import map of the
-    page says by name what is meant.
+    A module in such a URL cannot use relative imports, so the import map of the page resolves
+    imports by name.
     """
     icon = b64encode((STATIC / _ICON).read_bytes()).decode()
     found = {}

@@ -1,4 +1,4 @@
-"""Protect the page from other sites, and from clients without the token."""
+"""Protection of the page from other sites and from clients without the token."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-cache",
 }
-"""Of every answer that does not say otherwise."""
+"""The headers of every response that does not set its own."""
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 
 
 class Rules(NamedTuple):
-    """Whom a store is shown to.
+    """The rules for admitting requests.
 
     Attributes
     ----------
     hosts
-        what the server may be called; any other name is one that leads here by a trick
+        the accepted host names; any other may be an attempt at DNS rebinding
     token
-        what everybody has to know, None when nobody has to
+        the secret that clients must present, None if none is required
     """
 
     hosts: tuple[str, ...] = LOOPBACK
@@ -59,16 +59,16 @@ class Rules(NamedTuple):
 
 
 class Guard:
-    """Lets requests in that keep the rules, and says in each answer what a browser may do with it.
+    """Middleware that admits requests by the rules and adds security headers to every response.
 
     Parameters
     ----------
     app
-        what answers those that are let in
+        the application for admitted requests
     rules
         see :class:`Rules`
     is_closing
-        tells whether the server is about to end
+        returns whether the server is shutting down
     """
 
     def __init__(self, app: ASGIApp, rules: Rules, is_closing: Callable[[], bool]) -> None:
@@ -91,12 +91,12 @@ class Guard:
         try:
             await self._admit(scope)(scope, receive, send_guarded)
         except CancelledError:
-            # Whoever waits for a long answer at the end of the server gets none.
+            # Requests that are still unanswered when the server shuts down are dropped.
             if not self._is_closing():
                 raise
 
     def _admit(self, scope: Scope) -> ASGIApp:
-        """Return who answers a request."""
+        """Return the application that handles a request."""
         headers = Headers(scope=scope)
         hosts = headers.getlist("host")
         if len(hosts) != 1 or name_of(hosts[0]) not in self._rules.hosts:
@@ -110,11 +110,11 @@ class Guard:
             return response
         if _is_equal(_cookie_of(headers), self._rules.token):
             return self._app
-        return failure(403, "the token is missing or wrong: use the whole address that was printed")
+        return failure(403, "missing or wrong token: use the complete address that was printed")
 
 
 def name_of(host: str) -> str:
-    """Return the name in a ``Host`` header, without its port, in small letters."""
+    """Return the name in a ``Host`` header, without the port and in lower case."""
     name, colon, port = host.rpartition(":")
     return (name if colon and port.isdecimal() and "]" not in port else host).lower()
 

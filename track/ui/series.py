@@ -1,4 +1,4 @@
-"""Define the endpoint for curves, which sends columns of numbers."""
+"""The endpoint for curves, which returns columns of numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def get_series(store: Store, request: Request) -> Response:
         raise BadRequest("x must be step: times are among the columns")
     series = len(trials) * len(metrics)
     if not series:
-        raise BadRequest("trial and metric say which series: give each at least once")
+        raise BadRequest("trial and metric select the series: give each at least once")
     if series > _MOST_SERIES or series * count > _MOST_IN_ALL:
         raise BadRequest(
             f"{len(trials)} trials, {len(metrics)} metrics and n={count} are too many at once: "
@@ -58,7 +58,7 @@ Columns = tuple["array[float]", "array[float]", "array[float]"]
 
 
 class Wanted(NamedTuple):
-    """Which points of each series: about so many, from one step to another."""
+    """The points to return per series: about how many, and from which step to which."""
 
     points: int
     first: float | None
@@ -68,7 +68,7 @@ class Wanted(NamedTuple):
 def piece(
     trial: str, metric: str, values: Any, wanted: Wanted
 ) -> tuple[dict[str, Any], Columns] | None:
-    """Return a header, and columns of steps, times and values; None of what is no series."""
+    """Return a header and columns of steps, times and values; None if it is not a series."""
     if isinstance(values, list):
         values = Series.of_list(values)
     if not isinstance(values, Series):
@@ -83,7 +83,7 @@ def piece(
     raw_values = sampled.values
     are_floats = isinstance(raw_values, array)
     floats = raw_values if are_floats else array("d", map(number, raw_values))
-    there = [value for value in floats if value == value]  # noqa: PLR0124 - NaN is not
+    there = [value for value in floats if value == value]  # noqa: PLR0124 - false for NaN
     length = len(floats)
     head: dict[str, Any] = {
         "trial": trial,
@@ -100,7 +100,7 @@ def piece(
 
 
 def numbers_of(steps: Sequence[Any]) -> tuple[array[float], list[str] | None]:
-    """Return steps as numbers; where some are none, their places, and what they are called."""
+    """Return steps as numbers; if some are not numeric, return indices and their labels."""
     if isinstance(steps, array):
         return array("d", steps), None
     if all(isinstance(step, (int, float)) for step in steps):
@@ -109,7 +109,7 @@ def numbers_of(steps: Sequence[Any]) -> tuple[array[float], list[str] | None]:
 
 
 def number(value: Any) -> float:
-    """Return a value as a float: NaN for what is no number."""
+    """Return a value as a float, NaN if it is not a number."""
     if isinstance(value, (int, float)):
         try:
             return float(value)

@@ -1,4 +1,4 @@
-"""Run the server of the page: listen, print the address, and shut down."""
+"""The server of the page: it listens, prints the address and shuts down."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from track.ui.store import Store
 from track.utils.signal import SignalHandler
 
 _END_S = 2
-"""How long requests may take that are being answered at the end."""
+"""How long open requests may take during shutdown, in seconds."""
 
 
 class Page:
-    """A store in a browser: shows itself as its address.
+    """The web page of a store, represented by its address in notebooks and consoles.
 
     Parameters
     ----------
     reader
-        of the store
+        the reader of the store
     host, port
-        where to listen; port 0 is any that is free
+        where to listen; port 0 selects a free one
     write
         whether trials may be archived and restored
     """
@@ -73,7 +73,7 @@ class Page:
         return f'<a href="{escape(self.url)}" target="_blank">{escape(self.url)}</a>'
 
     def run(self) -> None:
-        """Serve until Ctrl-C or SIGTERM; a second one of these ends the process."""
+        """Serve until Ctrl-C or SIGTERM; a second signal ends the process at once."""
         handler = _Signals(self._server)
         handler.install()
         try:
@@ -83,14 +83,14 @@ class Page:
             self.close()
 
     def start(self) -> None:
-        """Serve in a thread that ends with the process."""
+        """Serve from a daemon thread."""
         self._thread = threading.Thread(
             target=self._server.run, args=([self._socket],), name="track-ui", daemon=True
         )
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no longer."""
+        """Stop serving."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(_END_S * 2)
@@ -99,7 +99,7 @@ class Page:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to whose process it is."""
+    """A server that leaves signal handling to the application."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -107,12 +107,12 @@ class _Server(uvicorn.Server):
 
 
 class _Signals(SignalHandler):
-    """Has a server end well when the process is told to; a second signal ends the process.
+    """Shuts a server down gracefully on the first signal; the second one ends the process.
 
     Parameters
     ----------
     server
-        the one to end
+        the server to shut down
     """
 
     def __init__(self, server: uvicorn.Server) -> None:
@@ -151,7 +151,7 @@ def _is_loopback(listener: socket.socket) -> bool:
 
 
 def _addresses() -> list[str]:
-    """Return the addresses of this machine, as they stand in a ``Host`` header."""
+    """Return the addresses of this machine as they appear in a ``Host`` header."""
     try:
         found = socket.getaddrinfo(socket.gethostname(), None)
     except OSError:

@@ -1,4 +1,4 @@
-"""Give endpoints their turn on the store of the page."""
+"""Access of the endpoints to the store, one request at a time."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from track.structure import Trial
 _MOST_HANDED_OUT = 4096
 _REST_S = 0.05
 _PAUSE_S = 0.002
-"""Who waits for a lock gets it only if it stays free for a moment."""
+"""How long the lock stays free between parts, because waiting threads need a moment to take it."""
 
 
 class Store:
-    """A store that is looked at, by one request at a time.
+    """A store that serves one request at a time.
 
     Parameters
     ----------
     reader
-        of the store
+        the reader of the store
     is_writable
         whether trials may be archived and restored
     is_closing
-        tells whether the server is about to end
+        returns whether the server is shutting down
     """
 
     def __init__(
@@ -51,22 +51,22 @@ class Store:
         self.is_closing = is_closing
         self.uri = without_password(reader.protocol.uri or "memory:")
         self.streams = 0
-        """Live streams there are."""
+        """The number of open live streams."""
         self._turn = threading.Lock()
         self._writer: Protocol | None = None
         self._handed_out: dict[int, None] = {}
-        """Positions of events that browsers have from here."""
+        """Positions of events that were sent to browsers."""
         self._preparing: threading.Thread | None = None
 
     @property
     def name(self) -> str:
-        """Return the name of the store: the last part of its address."""
+        """Return the name of the store: the last part of its URI."""
         path = self.uri.partition("?")[0].partition(":")[2].rstrip("/")
         return os.path.basename(path).removesuffix(".json") or self.uri
 
     @contextmanager
     def glance(self, at: When = None) -> Iterator[Glance]:
-        """Wait for the turn of this thread, and give all there is now, or at a moment."""
+        """Wait for this thread's turn, then yield the state now or at a moment."""
         if to_moment(at) != Moment():
             self._let_others(self.reader.overview.prepare())
         with self._turn, self.reader.overview.glance(at) as glance:
@@ -74,26 +74,26 @@ class Store:
 
     @contextmanager
     def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
-        """Wait for the turn of this thread, and give when what happened, and all there is now."""
+        """Wait for this thread's turn, then yield the timeline and the current state."""
         self._let_others(self.reader.overview.prepare_timeline())
         with self._turn, self.reader.overview.timeline() as found:
             yield found
 
     @staticmethod
     def _let_others(parts: Iterator[None]) -> None:
-        """Do what takes long, and let other requests have their turn after each part of it."""
+        """Run a long task in parts, letting other requests have their turn in between."""
         for _ in parts:
             time.sleep(_PAUSE_S)
 
     def find(self, objects: Objects, which: str) -> Trial:
-        """Return the trial that is meant, if something is left of it that can be shown."""
+        """Return the trial that is meant, or raise if it was erased."""
         trial = find_trial(objects, which).trial
         if objects.is_erased(trial.uid):
-            raise TrialDoesNotExist(f"the trial {trial.uid} was erased")
+            raise TrialDoesNotExist(f"trial {trial.uid} was erased")
         return trial
 
     def writer(self, open_uri: Callable[[str], Protocol]) -> Protocol:
-        """Return a backend that may change the store; the one that is read, if that may.
+        """Return a backend that can change the store, reusing the reader's own if that can.
 
         Parameters
         ----------
@@ -108,23 +108,23 @@ class Store:
             return self._writer
 
     def close(self) -> None:
-        """Release what was opened to change the store."""
+        """Close the backend that was opened to change the store."""
         if self._writer is not None and self._writer is not self.reader.protocol:
             self._writer.close()
 
     # Positions
 
     def handed_out(self, position: int) -> None:
-        """Note that a browser has a position, behind which it will ask for more."""
+        """Remember that a browser has a position, after which it may ask for more."""
         self._handed_out.pop(position, None)
         self._handed_out[position] = None
         while len(self._handed_out) > _MOST_HANDED_OUT:
             del self._handed_out[next(iter(self._handed_out))]
 
     def place_before(self, position: int) -> int:
-        """Return the last position up to one, behind which events can be read.
+        """Return the last position, at most a given one, after which events can be read.
 
-        A journal may take any other one for a damaged place.
+        A journal may mistake any other position for damage.
         """
         if position in self._handed_out:
             return position
@@ -134,7 +134,7 @@ class Store:
     # The past
 
     def prepare(self) -> None:
-        """Get ready for looks at the past, in the background."""
+        """Prepare views of the past in the background."""
         if self._preparing is None:
             self._preparing = threading.Thread(
                 target=self._prepare, name="track-ui-past", daemon=True
@@ -142,7 +142,7 @@ class Store:
             self._preparing.start()
 
     def _prepare(self) -> None:
-        # What is wrong with the store is told to whoever asks for something.
+        # Requests report errors of the store themselves.
         with suppress(TrackError, OSError):
             for _ in self.reader.overview.prepare():
                 if self.is_closing():

@@ -1,4 +1,4 @@
-"""Define the endpoints for the store, lists of trials, and single trials."""
+"""Endpoints for the store, lists of trials and single trials."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from track.ui.store import Store
 from track.versioning import __version__
 
 CHOICE = ("where", "sort", "descending", "archived", "at", "project", "group")
-"""Parameters that say which trials are meant."""
+"""Parameters that select trials."""
 
 _ROWS, _MOST_ROWS = 200, 1000
 _MOST_CONDITIONS = 50
 _MOST_METRICS = 200
-"""Of a trial, in a list."""
+"""The most metrics per trial in a list."""
 
 _flattened: WeakKeyDictionary[TrialSummary, dict[str, Any]] = WeakKeyDictionary()
 
 
 def get_store(store: Store, request: Request) -> Response:
-    """Return what is in the store."""
+    """Return an overview of the store."""
     known = Parameters(request.query_params, "at")
     at = known.text("at")
     with store.glance(at) as glance:
@@ -64,21 +64,21 @@ def get_store(store: Store, request: Request) -> Response:
 
 
 def problems(store: Store, glance: Glance) -> list[str]:
-    """Return what is to be known of the state of a store, in sentences."""
+    """Return sentences that describe problems of a store."""
     found = []
     ranges = len(store.reader.damage())
     if ranges:
         skipped = "1 range was" if ranges == 1 else f"{ranges} ranges were"
-        found.append(f"The journal is damaged: {skipped} skipped. `track verify` tells which.")
+        found.append(f"The journal is damaged: {skipped} skipped. `track verify` lists them.")
     parts = sum(one.partial for one in glance.all)
     if parts:
         trials = "1 trial" if parts == 1 else f"{parts} trials"
-        found.append(f"Only part of {trials} is left: the beginning cannot be read.")
+        found.append(f"Only part of {trials} is left: the beginning is unreadable.")
     return found
 
 
 def flattened(trial: TrialSummary) -> dict[str, Any]:
-    """Return parameters by path, as ``optimizer.lr``, without the section in front."""
+    """Return parameters by path, such as ``optimizer.lr``, without the section prefix."""
     found = _flattened.get(trial)
     if found is None:
         found = {
@@ -91,7 +91,7 @@ def flattened(trial: TrialSummary) -> dict[str, Any]:
 
 
 def tags_of(trial: TrialSummary) -> dict[str, Any]:
-    """Return the tags of a trial; those that have no value have None."""
+    """Return the tags of a trial; tags without a value map to None."""
     tags = trial.tags
     if isinstance(tags, dict):
         return {str(name): value for name, value in tags.items()}
@@ -115,7 +115,7 @@ def get_trials(store: Store, request: Request) -> Response:
 
 
 def chosen(glance: Glance, known: Parameters) -> list[TrialSummary]:
-    """Return the trials that a request asks for."""
+    """Return the trials that a request selects."""
     sort = known.text("sort")
     if sort is not None and known.flag("descending"):
         sort = f"-{sort.lstrip('-')}"
@@ -129,7 +129,7 @@ def chosen(glance: Glance, known: Parameters) -> list[TrialSummary]:
 
 
 def row(trial: TrialSummary, wanted: list[str]) -> dict[str, Any]:
-    """Return a trial as a list shows it."""
+    """Return a trial in the form that lists show."""
     metrics = trial.curves
     names = [name for name in wanted if name in metrics] if wanted else [*metrics][:_MOST_METRICS]
     parameters = [*flattened(trial).items()][:_MOST_METRICS]
@@ -155,7 +155,7 @@ def row(trial: TrialSummary, wanted: list[str]) -> dict[str, Any]:
 
 
 def metric(summary: MetricSummary) -> dict[str, Any]:
-    """Return what there is to know of a metric."""
+    """Return the summary of a metric."""
     return {
         "last": cut(summary.last),
         "min": summary.minimum,
@@ -166,7 +166,7 @@ def metric(summary: MetricSummary) -> dict[str, Any]:
 
 
 def get_trial(store: Store, request: Request) -> Response:
-    """Return everything about a trial but the points of its metrics."""
+    """Return everything about a trial except the points of its metrics."""
     known = Parameters(request.query_params, "at")
     with store.glance(known.text("at")) as glance:
         uid = glance.find(request.path_params["uid"]).uid
@@ -194,7 +194,7 @@ def get_trial(store: Store, request: Request) -> Response:
 
 
 def attempt(one: Attempt) -> dict[str, Any]:
-    """Return an attempt, and who it was."""
+    """Return an attempt and the process that made it."""
     process = one.process
     return {
         **one.facts,

@@ -86,7 +86,7 @@ def test_nothing_else_may_run_in_it(reader):
 
 def test_too_many_trials_are_refused(reader, tmp_path):
     """With what to do about it."""
-    with pytest.raises(QueryError, match="up to 2 trials, and here are 3: name those"):
+    with pytest.raises(QueryError, match="up to 2 trials, but 3 match: name the ones"):
         saved_page(reader, most_trials=2)
     assert saved.MOST_TRIALS == 1000
 
