@@ -11,11 +11,9 @@ from track.events.types import (
     Recorded,
     TrialCreated,
 )
-from track.projections.media import media_stream
 from track.projections.objects import Objects
-from track.projections.output import output_stream
-from track.projections.system import system_stream
-from track.projections.trials import stream_of, trial_of
+from track.projections.streams import streams_of
+from track.projections.trials import trial_of
 from track.structure import Trial
 
 _LONGEST = 24
@@ -35,7 +33,7 @@ class Subjects:
 
     def __init__(self, objects: Objects, only: Trial | None = None) -> None:
         trials = [*objects.trials.values(), *objects.parts.values()] if only is None else [only]
-        self._trials = {each: trial.uid for trial in trials for each in _streams_of(trial.uid)}
+        self._trials = {each: trial.uid for trial in trials for each in streams_of(trial.uid)}
         self._labels: dict[int, str] = {}
         if only is None:
             for stream, subject in objects.by_stream.items():
@@ -44,7 +42,7 @@ class Subjects:
         names = shortened([shown(trial.name or "", 10**6) for trial in trials], _LONGEST)
         uids = short_uids(trial.uid for trial in (*objects.trials.values(), *trials))
         for trial, name in zip(trials, names, strict=True):
-            for each in _streams_of(trial.uid):
+            for each in streams_of(trial.uid):
                 self._labels[each] = f"{uids[trial.uid]} {name}".rstrip()
         self._width = max(map(shown_width, self._labels.values()), default=0)
 
@@ -65,20 +63,15 @@ class Subjects:
         event = recorded.event
         if isinstance(event, TrialCreated):
             uid = trial_of(event).uid
-            self._trials.update(dict.fromkeys(_streams_of(uid), uid))
+            self._trials.update(dict.fromkeys(streams_of(uid), uid))
             short = short_uids({*self._trials.values()})[uid]
             label = f"{short} {shown(event.name or '', _LONGEST)}".rstrip()
-            self._labels.update(dict.fromkeys(_streams_of(uid), label))
+            self._labels.update(dict.fromkeys(streams_of(uid), label))
         elif isinstance(event, (ProjectCreated, GroupCreated)):
             kind = type(event).__name__.removesuffix("Created")
             self._labels[recorded.stream] = _label_of(kind, event.name)
         elif isinstance(event, ProcessDescribed):
             self._labels[recorded.stream] = _label_of("process", f"{event.host} {event.pid}")
-
-
-def _streams_of(uid: str) -> tuple[int, ...]:
-    """Return the streams of a trial, and of what is kept beside it."""
-    return stream_of(uid), system_stream(uid), media_stream(uid), output_stream(uid)
 
 
 def _label_of(kind: str, name: str | None) -> str:

@@ -27,9 +27,7 @@ from track.journals.producer import Producer
 from track.persistence.file_store import remake_report
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
-from track.projections.media import media_stream
-from track.projections.output import output_stream
-from track.projections.system import system_stream
+from track.projections.streams import streams_of
 from track.projections.trials import stream_of
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
 from track.utils.files import sync_folder
@@ -154,8 +152,7 @@ class _Erasure:
 
     def __init__(self, journal: Journal, uids: Sequence[str]) -> None:
         self.trials = {stream_of(uid): uid for uid in uids}
-        beside = (system_stream, media_stream, output_stream)
-        self._own = {*self.trials, *(stream(uid) for stream in beside for uid in uids)}
+        self._own = {stream for uid in uids for stream in streams_of(uid)}
         self.streams = {*self._own}
         self.digests: set[str] = set()
         self._changed: set[tuple[int, int]] = set()

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from track.events.codec import decode
-from track.events.types import CATALOGUE, Recorded
-from track.journals.journal import Journal
+from track.events.types import CATALOGUE, ProcessDescribed, Recorded
+from track.journals.journal import Batch, Journal
 from track.moment import to_moment
 from track.projections.history import between, ends_by, is_within
-from track.projections.objects import Objects
+from track.projections.streams import streams_of
 from track.projections.timeline import Mark, Stretch, Timeline
 from track.projections.trials import stream_of
-from track.structure import Project, Trial
+from track.structure import Project, Trial, TrialGroup
 from track.ui.answers import BadRequest, Parameters, answer, cut
 from track.ui.store import Store
 
@@ -25,6 +27,7 @@ _EVENTS, _MOST_EVENTS = 200, 1000
 _MOST_READ = 500_000
 """The most events read for one response; clients ask again for more."""
 
+_AT_ONCE = 1000
 _MOST_STRETCHES = 64
 _MOST_MARKS = 500
 _TAGS = {kind.__name__: known.tag for kind, known in CATALOGUE.items()}
@@ -35,14 +38,14 @@ _LABELS = {"TrialCreated": "created", "TrialStarted": "started", "TrialFinished"
 
 
 class Wanted(NamedTuple):
-    """A filter of events by position, subject and kind.
+    """A filter of events by position, streams (all if none is given) and kind.
 
     After the position ``whole``, it admits events only up to the ends of their streams.
     """
 
     after: int
     before: int
-    stream: int | None
+    streams: tuple[int, ...]
     tags: frozenset[bytes]
     whole: int
     ends: Mapping[int, int]
@@ -65,7 +68,7 @@ def get_events(store: Store, request: Request) -> Response:
     until, which = to_moment(known.text("at")), known.text("trial")
     is_forward = known.text("after") is not None
     with store.timeline() as (timeline, objects):
-        stream = None if which is None else stream_of(store.find(objects, which).uid)
+        streams = () if which is None else streams_of(store.find(objects, which).uid)
         before = known.integer("before", timeline.position + 1)
         if until.position is not None:
             before = min(before, until.position + 1)
@@ -75,9 +78,9 @@ def get_events(store: Store, request: Request) -> Response:
             before = min(before, some + 1)
             ends = ends_by(between(journal, whole, some), until.at_ns)
         tags = frozenset(bytes((_TAGS[kind],)) for kind in kinds)
-        wanted = Wanted(known.integer("after", 0), before, stream, tags, whole, ends)
+        wanted = Wanted(known.integer("after", 0), before, streams, tags, whole, ends)
         found = (_forwards if is_forward else _backwards)(journal, timeline, wanted, limit)
-        events = [event(objects, one) for one in found.events]
+        events = [event(store.subjects.find(objects, one.stream), one) for one in found.events]
     return answer({"events": events, "first": found.first, "last": found.last, "more": found.more})
 
 
@@ -131,10 +134,24 @@ def _forwards(journal: Journal, timeline: Timeline, wanted: Wanted, limit: int) 
     return _Found(events, first, last if events or read else None, more=read >= _MOST_READ)
 
 
-def _read(journal: Journal, wanted: Wanted, after: int) -> Iterator[Any]:
-    if wanted.stream is None:
+def _read(journal: Journal, wanted: Wanted, after: int) -> Iterator[Batch]:
+    if not wanted.streams:
         return journal.read_batches(after)
-    return journal.read_stream(wanted.stream, after)
+    return merged([journal.read_stream(stream, after) for stream in wanted.streams])
+
+
+def merged(streams: Iterable[Iterable[Batch]]) -> Iterator[Batch]:
+    """Yield the events of several streams in order of position."""
+    begun = [(first, rest) for rest in map(iter, streams) if (first := next(rest, None))]
+    read = [chain([first], rest) for first, rest in begun]
+    if len(read) == 1:  # most trials have nothing beside their own stream
+        yield from read[0]
+        return
+    events = heapq.merge(
+        *(chain.from_iterable(zip(*one, strict=True) for one in batches) for batches in read)
+    )
+    while some := [*islice(events, _AT_ONCE)]:
+        yield [position for position, _ in some], [payload for _, payload in some]
 
 
 def _decoded(wanted: Wanted, positions: Any, payloads: list[bytes]) -> list[Recorded]:
@@ -153,27 +170,34 @@ def _between(journal: Journal, wanted: Wanted, after: int, last: int, most: int)
     return [decode(*pair) for pair in found]
 
 
-def event(objects: Objects, recorded: Recorded) -> dict[str, Any]:
-    """Return an event in the form that the page shows."""
+def event(about: Project | TrialGroup | Trial | None, recorded: Recorded) -> dict[str, Any]:
+    """Return an event and its subject in the form that the page shows."""
     return {
         "position": recorded.position,
         "time": recorded.at / 1e6,
         "kind": type(recorded.event).__name__,
-        "subject": subject(objects, recorded.stream),
+        "subject": subject(about) or _process(recorded),
         "producer": str(recorded.producer),
         "payload": {name: cut(value) for name, value in recorded.event._asdict().items()},
     }
 
 
-def subject(objects: Objects, stream: int) -> dict[str, Any] | None:
-    """Return the subject of a stream, None if it is unknown."""
-    found = objects.by_stream.get(stream) or objects.parts.get(stream)
+def subject(found: Project | TrialGroup | Trial | None) -> dict[str, Any] | None:
+    """Return what identifies a project, group or trial, None if there is none."""
     if found is None:
         return None
     kind = "trial" if isinstance(found, Trial) else "group"
     if isinstance(found, Project):
         kind = "project"
     return {"kind": kind, "uid": found.uid, "name": cut(found.name)}
+
+
+def _process(recorded: Recorded) -> dict[str, Any] | None:
+    """Return the process that an event describes, None for other events."""
+    if not isinstance(recorded.event, ProcessDescribed):
+        return None
+    name = f"{recorded.event.host} {recorded.event.pid}"
+    return {"kind": "process", "uid": f"{recorded.stream:016x}", "name": cut(name)}
 
 
 def get_moments(store: Store, request: Request) -> Response:
@@ -187,12 +211,15 @@ def get_moments(store: Store, request: Request) -> Response:
             stream = stream_of(store.find(objects, which).uid)
             marks = [mark for mark in marks if mark.stream == stream]
             end = timeline.position
-            wanted = Wanted(0, end + 1, stream, frozenset(), end, {})
+            wanted = Wanted(0, end + 1, (stream,), frozenset(), end, {})
             ends = _backwards(store.reader.protocol.journal, timeline, wanted, 1).events
             if marks and ends:
                 first = marks[0].position, marks[0].at
                 last = ends[0].position, ends[0].at
-        shown = [_mark(objects, mark) for mark in thinned(marks, _MOST_MARKS)]
+        shown = [
+            _mark(store.subjects.find(objects, mark.stream), mark)
+            for mark in thinned(marks, _MOST_MARKS)
+        ]
     store.prepare()
     return answer({"first": _place(*first), "last": _place(*last), "marks": shown})
 
@@ -204,11 +231,10 @@ def thinned(marks: list[Mark], most: int) -> list[Mark]:
     return [marks[index * (len(marks) - 1) // (most - 1)] for index in range(most)]
 
 
-def _mark(objects: Objects, mark: Mark) -> dict[str, Any]:
-    about = subject(objects, mark.stream)
-    name = "a trial" if about is None else about["name"] or about["uid"]
+def _mark(about: Project | TrialGroup | Trial | None, mark: Mark) -> dict[str, Any]:
+    name = "a trial" if about is None else cut(about.name) or about.uid
     label = f"{name} {_LABELS[mark.kind.__name__]}"
-    return {**_place(mark.position, mark.at), "label": label, "trial": about and about["uid"]}
+    return {**_place(mark.position, mark.at), "label": label, "trial": about and about.uid}
 
 
 def _place(position: int, at_ns: int) -> dict[str, Any]:

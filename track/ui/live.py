@@ -140,8 +140,8 @@ def changes(store: Store, after: int | None) -> tuple[dict[str, Any] | None, int
         store.handed_out(last)
         if not count:
             return None, head, counts
-        known = (objects.by_stream.get(one) or objects.parts.get(one) for one in streams)
-        uids = sorted(one.uid for one in known if isinstance(one, Trial))
+        known = (store.subjects.find(objects, one) for one in streams)
+        uids = sorted({one.uid for one in known if isinstance(one, Trial)})
         trials = uids if len(uids) <= _MOST_TRIALS else None
         return {**_message(last, trials, kinds), "counts": counts}, last, counts
 

@@ -14,6 +14,7 @@ from track.persistence.protocol import Protocol
 from track.persistence.utils import without_password
 from track.projections.finding import find_trial
 from track.projections.objects import Objects
+from track.projections.streams import Subjects
 from track.projections.timeline import Timeline
 from track.reader import Reader
 from track.reading.overview import Glance
@@ -52,6 +53,7 @@ class Store:
         self.uri = without_password(reader.protocol.uri or "memory:")
         self.streams = 0
         """The number of open live streams."""
+        self.subjects = Subjects()
         self._turn = threading.Lock()
         self._writer: Protocol | None = None
         self._handed_out: dict[int, None] = {}

@@ -11,6 +11,8 @@ from track.journals.memory import MemoryJournal
 from track.moment import time_text
 from track.persistence.journaled import JournaledProtocol
 from track.reader import Reader
+from track.ui.live import changes
+from track.ui.store import Store
 
 
 def positions(found):
@@ -64,6 +66,48 @@ def test_events_of_a_trial_of_some_kinds_up_to_a_moment(get, reader):
     assert positions(get("/api/events", at=at, limit=1)) == [at]
     by_time = get("/api/events", at=history[3].at, limit=1000)
     assert positions(by_time)[-1] >= at
+
+
+def test_what_is_kept_beside_a_trial_is_about_it(tmp_path):
+    """Media, samples of machines and output have streams of their own, and one history."""
+    client = track.TrackClient(f"file:{tmp_path}/s.json")
+    trials = [client.new_trial(force=True, name=name, parameters={"n": name}) for name in "ab"]
+    begin = client.protocol.journal.head()
+    protocol = client.protocol
+    with track.open(f"file:{tmp_path}/s.json") as reader:
+        page, store = page_of(reader), Store(reader)
+        assert page.get("/api/trials").json()["total"] == 2
+        for trial in trials:
+            trial.log_metrics(step=0, loss=1.0)
+            trial.log_text("note", "some text")
+            protocol.log_trial_system_metrics(trial.trial, {"process.memory_bytes": 2e9})
+            trial.log_metrics(step=1, loss=0.5)
+        found = page.get("/api/events", params={"after": begin}).json()["events"]
+        told = [(event["kind"], event["subject"]) for event in found]
+        kinds = ["MetricsLogged", "MediaLogged", "SystemSampled", "MetricsLogged"]
+        subjects = [{"kind": "trial", "uid": one.uid, "name": one.name} for one in trials]
+        assert told == [(kind, subject) for subject in subjects for kind in kinds]
+        for number, trial in enumerate(trials):
+            where = {"trial": trial.uid, "after": begin}
+            of_trial = page.get("/api/events", params=where).json()["events"]
+            assert of_trial == found[4 * number : 4 * number + 4]
+            last = page.get("/api/events", params={"trial": trial.uid, "limit": 3}).json()["events"]
+            assert last == of_trial[1:]
+        media_of_b = found[5]["position"]
+        change, _, _ = changes(store, found[4]["position"])
+        assert change["trials"] == [trials[1].uid]
+        assert change["kinds"] == {"MediaLogged": 1, "MetricsLogged": 1, "SystemSampled": 1}
+        assert page.get("/api/events", params={"before": media_of_b + 1, "limit": 1}).json()[
+            "events"
+        ] == [found[5]]
+    client.close()
+
+
+def test_a_process_is_what_its_description_is_about(get):
+    """It ran trials, and is none."""
+    [described] = get("/api/events", kind="ProcessDescribed")["events"]
+    assert described["subject"]["kind"] == "process"
+    assert described["subject"]["name"].endswith(f" {described['payload']['pid']}")
 
 
 def test_moments_are_what_began_and_ended_trials(get, reader):
