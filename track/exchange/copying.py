@@ -37,8 +37,8 @@ class Copied(NamedTuple):
     left_out
         the number of events that were already there
     nameless
-        the number of events skipped because they lack a producer, so that a second copy could not
-        be told from the first; Track writes no such events
+        the number of events skipped because they lack a producer, so that repeated copies could not
+        be detected; Track writes no such events
     files
         the number of copied files
     """
@@ -71,7 +71,7 @@ def copy_store(
     Raises
     ------
     JournalError
-        one of them cannot be read or written: call it again to resume
+        one of them cannot be read or written; call this again to resume
     BackendError
         one of them has no journal
     """
@@ -91,7 +91,7 @@ def journal_of(store: Protocol) -> Journal:
         it has none
     """
     if not isinstance(store, JournaledProtocol):
-        raise BackendError(f"{type(store).__name__} has no journal: give the store behind it")
+        raise BackendError(f"{type(store).__name__} has no journal: pass the underlying store")
     return store.journal
 
 
@@ -100,9 +100,9 @@ def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_pr
 
     Notes
     -----
-    The sequences of a producer grow along every journal, so the target is assumed to have all up to
-    the last one it knows. So do not copy a source that lacks some of them (because of damage, say)
-    before one that has them.
+    The sequences of a producer increase along every journal, so the target is assumed to have all
+    events up to the last sequence it knows. Therefore, do not copy a source that lacks some of them
+    (because of damage, for example) before one that has them.
     """
     # Fail at once if the target cannot be written.
     target = target.journal if isinstance(target, BufferedJournal) else target
@@ -160,7 +160,7 @@ def _deliver(target: Journal, batch: list[bytes]) -> int:
 
 
 def _turn(target: Journal) -> AbstractContextManager[None]:
-    """Keep other copies out of the same target; servers do so by themselves."""
+    """Exclude other copies to the same target; servers do so by themselves."""
     if isinstance(target, (JournalOnDisk, MemoryJournal)):
         return target.exclusive()
     return nullcontext()
@@ -172,8 +172,8 @@ def _copy_files(source: Protocol, target: Protocol) -> int:
     copied, too_large = copy_contents(source.content, target.content)
     if too_large:
         warn(
-            f"{too_large} contents of files are over the {target.content.limit} bytes that "
-            f"{target.content} keeps of one, and were not copied: keep the source",
+            f"{too_large} files exceed the limit of {target.content.limit} bytes that "
+            f"{target.content} keeps per file, and were not copied: keep the source",
             NotRecordedWarning,
         )
     return copied

@@ -74,16 +74,16 @@ def _write_records(
 
 
 def read_events(path: str, tell: Callable[[str], None]) -> Iterator[tuple[int, Any]]:
-    """Yield the place and the message of each record of a file, up to the first damaged one.
+    """Yield the offset and the message of each record of a file, up to the first damaged one.
 
-    What follows damage cannot be found, as no record can be told from the middle of another.
+    Records after damage cannot be found, because nothing marks where a record begins.
 
     Parameters
     ----------
     path
         the file
     tell
-        called with what cannot be read
+        called with a sentence about anything that cannot be read
     """
     event = load("tensorboardX.proto.event_pb2", EXTRA).Event
     decode_error = load("google.protobuf.message", EXTRA).DecodeError
@@ -101,7 +101,7 @@ def read_events(path: str, tell: Callable[[str], None]) -> Iterator[tuple[int, A
 
 
 class _EndOfSense(Exception):
-    """What follows cannot be read; the message says why and from where on."""
+    """The rest of the file cannot be read; the message says why and where it begins."""
 
     def __init__(self, why: str, start: int) -> None:
         super().__init__(f"is {why}: only {start} bytes were read")

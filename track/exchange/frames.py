@@ -38,11 +38,11 @@ def metrics_frame(
     numpy, pandas = load("numpy", "pandas"), load("pandas", "pandas")
     pieces = [*_pieces(trials, [*groups], times)]
     others = [row for piece in pieces if isinstance(piece, list) for row in piece]
-    # pandas chooses types that hold all of them.
+    # pandas chooses types that can hold all values.
     known = pandas.DataFrame(others, columns=METRIC_COLUMNS)
     has_series = any(isinstance(piece, tuple) for piece in pieces)
     if has_series and known["step"].isna().all():
-        known["step"] = known["step"].astype("float64")  # beside integers, None is NaN
+        known["step"] = known["step"].astype("float64")  # so that None becomes NaN
     has_indexes = bool(known["index"].notna().any())
     columns: dict[str, list[Any]] = {name: [] for name in METRIC_COLUMNS}
     done = 0
@@ -99,7 +99,7 @@ def _columns_of_rows(known: Any, rows: list[MetricRow]) -> dict[str, Any]:
 
 
 def _stamps(times: Any) -> Any:
-    """Return integers as times of pandas."""
+    """Convert integers to pandas timestamps."""
     pandas = load("pandas", "pandas")
     return pandas.DatetimeIndex(times.view("datetime64[ns]")).tz_localize("UTC")
 

@@ -1,4 +1,4 @@
-"""Import optional packages when they are used."""
+"""Imports of optional packages on first use."""
 
 from __future__ import annotations
 

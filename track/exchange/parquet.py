@@ -29,7 +29,7 @@ _ROWS = 65_536
 
 _LARGEST = 2**63
 _EXACT = 2**53
-"""Integers up to this one are exact as floats."""
+"""The largest integer up to which all integers are exact as floats."""
 
 
 def export_parquet(
@@ -265,7 +265,7 @@ def _typed(arrow: Any, values: list[Any]) -> Any:
 
 
 def _number(value: Any) -> float | None:
-    """Return the float that equals a value, None without one."""
+    """Return the float that equals a value, None if there is none."""
     if not isinstance(value, (int, float)):
         return None
     try:

@@ -33,8 +33,8 @@ def import_projects(
 ) -> Added:
     """Record projects, with their groups and trials, in a store.
 
-    Objects whose uid is already in the store are skipped, so nothing is added twice, and an
-    interrupted import is finished by repeating it.
+    Objects whose uid is already in the store are skipped, so nothing is added twice and repeating
+    an interrupted import completes it.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def import_projects(
     Raises
     ------
     ImportFailed
-        something cannot be recorded; in this case nothing was
+        something cannot be recorded; nothing was recorded at all
     """
     projects = [*projects]
     large = _check(store, projects)
@@ -79,7 +79,7 @@ def import_projects(
 def _check(store: Protocol, projects: list[Project]) -> set[str]:
     """Check that everything can be recorded, and return the uids of trials that are too large.
 
-    Those do not fit one event unless their metrics are logged one by one.
+    Such trials fit into one event only if their metrics are logged separately.
     """
     large = set()
     try:
@@ -115,7 +115,7 @@ def _check_size(event: Event) -> None:
     size = _packed_size(event)
     if size > MAX_BODY:
         raise ImportFailed(
-            f"{type(event).__name__} takes {size} bytes even without its metrics, more than the "
+            f"{type(event).__name__} has {size} bytes even without its metrics, more than the "
             f"limit of {MAX_BODY}: shorten its metadata or parameters"
         )
 
@@ -156,7 +156,7 @@ def _groups(projects: list[Project]) -> list[TrialGroup]:
 
 
 def _trials(projects: list[Project]) -> list[Trial]:
-    """Return each trial once, oldest first as far as it is known."""
+    """Return each trial once, oldest first as far as their ages are known."""
     trials = {trial.uid: trial for project in projects for trial in project.trials}
     return sorted(trials.values(), key=_age)
 
@@ -218,7 +218,7 @@ def _add_members(store: Protocol, projects: list[Project], new: set[str]) -> Non
             for uid in sorted(guests - {trial.uid for trial in found.trials}):
                 store.add_project_trial(project, trials[uid])
     for group in _groups(projects):
-        members = trials.keys() & group.trials  # a report may name missing trials
+        members = trials.keys() & group.trials  # a report may refer to missing trials
         in_store = store.get_trial_group(group) if members else None
         if in_store is not None:
             for uid in sorted(members - in_store.trials):

@@ -1,4 +1,4 @@
-"""Record the runs of another tool in a store, as events with the times that the tool noted."""
+"""Record the runs of another tool in a store, as events with their original times."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from track.utils.progress import Progress, no_progress
 from track.versioning import file_hash
 
 SOURCE = "source"
-"""The metadata key of what an imported trial was at its tool."""
+"""The metadata key that identifies an imported trial in its original tool."""
 
 _LAST_NS = 2**63 - 1
 
@@ -49,11 +49,11 @@ class ImportedRuns:
     projects, groups, trials
         the numbers of objects that were added
     continued
-        the number of trials that were there already, and to which something was added
+        the number of existing trials to which something was added
     events
         the number of events that were added to the trials: logged values, starts, ends
     files
-        the number of files that were kept
+        the number of files that were imported
     problems
         what could not be imported, in sentences
     """
@@ -72,9 +72,9 @@ def import_runs(
 ) -> ImportedRuns:
     """Record runs of another tool in a store, except what the store already has.
 
-    Each run becomes a trial. What was imported before is recognized by the key of the run, kept as
-    ``source`` in the trial's metadata, and by the place of each value at its tool: importing again
-    adds what is new, and finishes an import that was interrupted.
+    Each run becomes a trial. The key of the run, kept as ``source`` in the trial's metadata, and
+    the original position of each value show what was imported before: importing again adds what is
+    new, and completes an interrupted import.
 
     Parameters
     ----------
@@ -87,24 +87,24 @@ def import_runs(
 
     Returns
     -------
-    What was added, and what could not be.
+    What was added, and what could not be imported.
 
     Raises
     ------
     JournalError
-        the store cannot be read or written: call this again to resume
+        the store cannot be read or written; call this again to resume
     BackendError
         the store has no journal
 
     Notes
     -----
-    Values, starts and ends are recorded with the times that the tool noted, so series, attempts and
-    durations are those of the original run. The order of several values for one step is kept, and
-    the last one counts. A run that cannot be recorded is left out as a whole, and told among the
-    problems; so is one that was erased in the store.
+    Values, starts and ends keep the times that the tool recorded, so series, attempts and durations
+    are those of the original run. Several values at one step keep their order, and the last one
+    counts. A run that cannot be recorded, or that was erased in the store, is left out as a whole
+    and listed among the problems.
     """
     journal = journal_of(store)
-    assert isinstance(store, JournaledProtocol)  # as it has a journal
+    assert isinstance(store, JournaledProtocol)  # all backends with a journal are
     done = ImportedRuns()
     started, touched = set[str](), set[str]()
     for count, run in enumerate(runs, 1):
@@ -143,13 +143,13 @@ class _Writer:
         self._encoder = Encoder()
         self.is_new = False
         self.added = 0
-        """How many events were added."""
+        """The number of added events."""
 
     def record(self, done: ImportedRuns) -> None:
-        """Record what the store lacks of the run."""
+        """Record the parts of the run that the store lacks."""
         found = self._found()
         if found is None and self._journal.last_sequence(self._producer("created")):
-            self._run.miss("it was erased in this store, so nothing of it is imported")
+            self._run.miss("it was erased in this store, so it is not imported again")
             return
         files = self._keep_files({} if found is None else found.metadata)
         self._describe_trial()
@@ -169,13 +169,13 @@ class _Writer:
         done.events += self.added - self.is_new
 
     def _found(self) -> Trial | None:
-        """Return the trial as the store has it, archived or not."""
+        """Return the trial from the store, archived or not."""
         query = {"uid": self.uid}
         found = self._store.fetch_trials(query) or self._store.fetch_archived_trials(query)
         return found[0] if found else None
 
     def _keep_files(self, known: dict[str, Any]) -> int:
-        """Keep the files that the metadata do not know yet, and return their number."""
+        """Import files that are not in the metadata yet, and return their number."""
         kept = 0
         for name, path in self._run.files.items():
             key = f"file:{name}"
@@ -210,9 +210,9 @@ class _Writer:
             done.groups += self._store.new_trial_group(group) is group
 
     def _update(self) -> None:
-        """Record what is said of the trial now and was not said before."""
+        """Record parameters, tags, metadata and status that changed since the last import."""
         there = self._found()
-        if there is None:  # it was erased just now
+        if there is None:  # it has just been erased
             return
         described: list[tuple[Callable[[Any], Event], dict[str, Any], dict[str, Any]]] = [
             (ArgumentsLogged, self._trial.parameters, there.parameters),
@@ -232,7 +232,7 @@ class _Writer:
             self._append_now(StatusChanged(status.name, status.value, self._run.error))
 
     def _append_now(self, event: Event) -> None:
-        """Append an event that says how things are now, so it may be said more than once."""
+        """Append an event that sets a current state, so appending it twice does no harm."""
         producer = int.from_bytes(os.urandom(8), "big") >> 1
         self.added += append_missing(self._journal, [self._payload(event, producer, 1, time_ns())])
 
@@ -253,8 +253,8 @@ class _Writer:
         return stream_id("import", f"{self.uid}:{log}")
 
     def _append(self, log: str, entries: Iterable[Entry]) -> int:
-        """Append the events of a log that the journal lacks, and return how many those were."""
-        # The log is the producer of its events, so a journal knows up to where it has them.
+        """Append the events of a log that the journal lacks, and return their number."""
+        # The log is the producer of its events, so the journal knows the last one it has.
         producer = self._producer(log)
         payloads = (payload for entry in entries for payload in self._encode(entry, producer))
         added = append_missing(self._journal, payloads)
@@ -267,11 +267,11 @@ class _Writer:
         Raises
         ------
         EncodingError
-            the event cannot be recorded, and has no values to leave out
+            the event cannot be recorded even without some of its values
         """
         sequence, at_ns, event = entry
         if not 0 < sequence <= MAX_SEQUENCE:
-            self._run.miss(f"what comes after {MAX_SEQUENCE} places of a log")
+            self._run.miss(f"an event beyond position {MAX_SEQUENCE} of a log was left out")
             return []
         try:
             return [self._payload(event, producer, sequence, at_ns)]
@@ -283,7 +283,7 @@ class _Writer:
             try:
                 self._payload(event._replace(values={name: value}), producer, sequence, at_ns)
                 taken[name] = value
-            except EncodingError as error:  # noqa: PERF203 - each value is judged by itself
+            except EncodingError as error:  # noqa: PERF203 - each value is checked separately
                 self._run.miss(f"a value of {name!r} was left out: {error}")
         if not taken:
             return []

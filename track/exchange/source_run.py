@@ -1,4 +1,4 @@
-"""Describe a run of another tool, as its importer found it."""
+"""The run of another tool, in the form in which importers describe it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ NS = 10**9
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _DEEPEST = 50
-"""How many names a value may have, one inside the other; what is nested deeper stays a value."""
+"""The deepest nesting that is flattened; values nested deeper stay as they are."""
 
 _LARGEST_TEXT = 2**28
-"""The size of a file of text, in bytes, that is read as a whole."""
+"""The largest text file that is read, in characters."""
 
 
 class Entry(NamedTuple):
@@ -29,12 +29,12 @@ class Entry(NamedTuple):
     Attributes
     ----------
     sequence
-        where it is in the log: the numbers grow along a log, from 1, and stay the same when the log
-        grows, so that what was imported before is not imported again
+        its position in the log; positions start at 1, increase along the log and stay the same when
+        the log grows, so that nothing is imported twice
     at_ns
-        when it happened, in nanoseconds since 1970-01-01
+        the time of the event, in nanoseconds since 1970-01-01
     event
-        what happened
+        the event
     """
 
     sequence: int
@@ -43,14 +43,14 @@ class Entry(NamedTuple):
 
 
 class Log(NamedTuple):
-    """Something that a tool only appends to: a file, a table, or the values of a metric.
+    """An append-only record of a tool: a file, a table, or the values of a metric.
 
     Attributes
     ----------
     name
-        tells it from the other logs of its run
+        its name, unique among the logs of the run
     entries
-        its events, in order; they are read once, while they are recorded
+        its events in order; they are iterated once, while they are recorded
     """
 
     name: str
@@ -64,10 +64,10 @@ class SourceRun:
     Attributes
     ----------
     key
-        tells the run from all others, of any tool: it begins with the name of the tool. Parts of
-        one run have the same key
+        identifies the run among those of all tools; it begins with the name of the tool. All parts
+        of a run have the same key
     part
-        tells the parts of a run apart
+        identifies a part of a run
     uid
         the hash of the trial, None to compute it from the key
     project, group
@@ -77,15 +77,15 @@ class SourceRun:
     parameters, tags, metadata
         as known so far
     status, error
-        how the run stands, and what ended it
+        the status of the run, and the error that ended it
     started_ns, ended_ns
         when it started and ended, in nanoseconds since 1970-01-01, None if that is not known
     logs
-        what was logged in its course
+        what the run logged
     files
         the names of its files in the store -> their paths, inside the imported folder
     problems
-        what could not be read -> how many times
+        problems that occurred -> how many times
     """
 
     key: str
@@ -108,11 +108,11 @@ class SourceRun:
     problems: dict[str, int] = field(default_factory=dict)
 
     def miss(self, what: str, times: int = 1) -> None:
-        """Note what cannot be imported."""
+        """Count a problem, such as a value that cannot be imported."""
         self.problems[what] = self.problems.get(what, 0) + times
 
     def add_files(self, folder: str, root: str, *, prefix: str = "") -> None:
-        """Add all files below a folder, except those that lie outside the imported one.
+        """Add all files below a folder, except links to files outside the imported folder.
 
         Parameters
         ----------
@@ -121,11 +121,11 @@ class SourceRun:
         root
             the imported folder
         prefix
-            what the names begin with
+            the prefix of their names in the store
         """
         for name, path in files_below(folder):
             if not is_inside(path, root):
-                self.miss(f"the file {name} is a link that leads out of {root}: copy what it names")
+                self.miss(f"the file {name} links to a file outside {root}: copy that file")
             elif os.path.isfile(path):
                 self.files[prefix + name] = path
             else:
@@ -133,7 +133,7 @@ class SourceRun:
 
 
 class Unreadable(NamedTuple):
-    """Something of which no run could be made."""
+    """Input that could not be read as a run."""
 
     where: str
     why: str
@@ -159,9 +159,9 @@ def is_inside(path: str, root: str) -> bool:
 
 
 def parse_time(text: Any) -> int | None:
-    """Return the time in an ISO text, which is UTC unless it says otherwise, in nanoseconds.
+    """Return the time in an ISO 8601 text in nanoseconds, None if the text is not a time.
 
-    What is no time is None.
+    A time without an offset is in UTC.
     """
     try:
         time = datetime.fromisoformat(str(text).replace("Z", "+00:00"))
@@ -174,10 +174,10 @@ def parse_time(text: Any) -> int | None:
 def flat(
     values: dict[str, Any], prefix: str = "", depth: int = _DEEPEST
 ) -> Iterator[tuple[str, Any]]:
-    """Yield names with slashes, and values, of nested values.
+    """Flatten nested values: yield names joined by slashes, and values.
 
-    A value with a ``_type`` (a picture, say) is left as it is, but for histograms, which are given
-    as Track logs them.
+    A value with a ``_type`` (an image, for example) stays as it is, except that histograms are
+    converted to the form that Track logs.
     """
     for name, value in values.items():
         if not isinstance(value, dict) or not depth:
@@ -196,7 +196,7 @@ def read_text(path: str) -> str:
     Raises
     ------
     ImportFailed
-        it cannot be read, is too large, or is not text
+        the file cannot be read, is too large, or is not text
     """
     try:
         with open(path, encoding="utf-8", newline="") as file:
@@ -209,12 +209,12 @@ def read_text(path: str) -> str:
 
 
 def parse_json(text: str | bytes, where: str) -> Any:
-    """Return the value of a JSON text, in which NaN and Infinity are numbers.
+    """Parse a JSON text, accepting NaN and Infinity as numbers.
 
     Raises
     ------
     ImportFailed
-        it is not JSON, or nested too deeply
+        the text is not JSON, or nested too deeply
     """
     try:
         return json.loads(text)
@@ -223,14 +223,14 @@ def parse_json(text: str | bytes, where: str) -> Any:
 
 
 def read_json(path: str) -> dict[str, Any]:
-    """Return the object in a file of JSON.
+    """Return the object in a JSON file.
 
     Raises
     ------
     ImportFailed
-        see :func:`read_text` and :func:`parse_json`; or it holds something else
+        see :func:`read_text` and :func:`parse_json`; or the value is not an object
     """
     value = parse_json(read_text(path), path)
     if not isinstance(value, dict):
-        raise ImportFailed(f"cannot read {path}: it does not hold names and values")
+        raise ImportFailed(f"cannot read {path}: it is not a JSON object")
     return value

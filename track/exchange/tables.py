@@ -28,7 +28,7 @@ _FIRST = ("uid", "name", "revision", "project", "group", "status", *TIMES, "runt
 TimesByUid = Mapping[str, TrialTimes]
 
 _LARGE = 2**63
-"""The most digits of an integer that Python converts to text."""
+"""Integers beyond this size, in either direction, take the general path of :func:`cell`."""
 
 
 class MetricRow(NamedTuple):

@@ -128,7 +128,7 @@ def export_events(
     file
         the file to write to
     trial_of
-        returns the uid of the trial that an event is about, None if it is about something else;
+        returns the uid of the trial that an event belongs to, None if it belongs to none;
         it adds a ``trial`` to each line
 
     Returns

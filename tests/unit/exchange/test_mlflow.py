@@ -142,7 +142,7 @@ def test_artifacts_are_kept_if_they_are_in_the_folder(folder, database, tmp_path
     change(database, "UPDATE runs SET artifact_uri = ? WHERE name = 'first'", str(outside))
     done, trials = imported(database, get_protocol("file:other.json"))
     assert done.files == 0
-    assert any("leads out of" in problem for problem in done.problems)
+    assert any("links to a file outside" in problem for problem in done.problems)
 
 
 @pytest.mark.parametrize(

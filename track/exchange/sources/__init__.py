@@ -1,4 +1,4 @@
-"""Read the runs of other trackers, each in a module of its own."""
+"""Readers for the runs of other trackers, one module per tool."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ def read_runs(
     Parameters
     ----------
     path
-        what the tool wrote
+        the file or folder that the tool wrote
     tool
-        the tool that wrote it, one of :data:`TOOLS`; by default it is told by the files
+        the tool that wrote it, one of :data:`TOOLS`; by default it is detected from the files
     project
-        the project of runs whose tool has none; by default it has the name of the folder
+        the project of runs whose tool has no projects; by default the name of the folder
 
     Yields
     ------
-    The runs, for :func:`track.exchange.import_runs`; files that cannot be read among them.
+    The runs, for :func:`track.exchange.import_runs`, including files that cannot be read.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def read_runs(
 
 
 def tool_of(path: str) -> str | None:
-    """Return the tool that wrote a file or folder, judged by the names of its files."""
+    """Return the tool that wrote a file or folder, detected from the names of its files."""
     if not os.path.isdir(path):
         return _tool_of_file(os.path.dirname(path), os.path.basename(path))
     for folder, _, names in os.walk(path):

@@ -1,4 +1,4 @@
-"""Read the folders of DVCLive, one for each run."""
+"""Read the folders of DVCLive, one per run."""
 
 from __future__ import annotations
 
@@ -25,28 +25,30 @@ _MS = 10**6
 
 
 def read_dvclive(path: str, project: str) -> Iterator[Source]:
-    """Yield the runs below a folder, each named by its path in it.
+    """Yield the runs below a folder, named by their relative paths.
 
-    Values that have no time have that of the last change of their file. DVCLive does not record how
-    a run ended, so the status is ``FinishedGroup``.
+    Values without a time get the modification time of their file. DVCLive does not record how a run
+    ended, so the status is ``FinishedGroup``.
 
     Raises
     ------
     ImportFailed
-        no folder has ``plots/metrics``
+        no folder contains ``plots/metrics``
     MissingPackage
         a run has ``params.yaml``, and pyyaml is not installed
     """
     folders = sorted(folder for folder, _, _ in os.walk(path) if is_dvclive(folder))
     if not folders:
-        raise ImportFailed(f"no folder below {path} has {METRICS}: give the folder of DVCLive")
+        raise ImportFailed(
+            f"no folder below {path} has {METRICS}: give the folder that DVCLive wrote"
+        )
     for folder in folders:
         name = os.path.relpath(folder, path).replace(os.sep, "/")
         yield _read_run(folder, path, project, project if name == os.curdir else name)
 
 
 def is_dvclive(folder: str) -> bool:
-    """Return whether a folder is that of a run."""
+    """Return whether a folder holds a run."""
     return os.path.isdir(os.path.join(folder, METRICS))
 
 
@@ -93,7 +95,7 @@ def _entries(run: SourceRun, metric: str, path: str) -> Iterator[Entry]:
             at_ns = int(row["timestamp"]) * _MS if "timestamp" in row else changed_ns
             value = _value(row[names[-1]])
         except (KeyError, ValueError):
-            run.miss(f"line {place + 1} of the metric {metric} is not a point: {line[:80]!r}")
+            run.miss(f"line {place + 1} of the metric {metric} is invalid: {line[:80]!r}")
             continue
         yield Entry(place, at_ns, MetricsLogged(step, {metric: value}, None))
 

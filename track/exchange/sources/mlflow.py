@@ -33,8 +33,8 @@ def read_mlflow(path: str, _project: str) -> Iterator[Source]:
     A metric with several values that all have step 0 was logged without steps, and becomes a list.
     MLflow stores parameters as text: text that Python would write for a number, True, False or None
     is converted back. Tags stay text. FINISHED becomes Completed, FAILED Exception, KILLED
-    Interrupted, RUNNING Running, and SCHEDULED CreatedGroup. Artifacts are taken if they are below
-    the folder of the store; else ``artifact_uri`` in the metadata says where they are.
+    Interrupted, RUNNING Running, and SCHEDULED CreatedGroup. Artifacts are imported if they are
+    below the folder of the store; otherwise, ``artifact_uri`` in the metadata tells where they are.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def _source_run(project: str, run: Run, root: str) -> SourceRun:
     if run.folder is not None:
         source.add_files(run.folder, root)
     elif run.artifacts and _REMOTE.match(run.artifacts):
-        source.miss(f"its artifacts, if any, are at {run.artifacts}, and were not imported")
+        source.miss(f"artifacts at {run.artifacts}, if any, were not imported")
     return source
 
 
@@ -88,7 +88,7 @@ def _entries(name: str, points: list[Point]) -> Iterator[Entry]:
 
 
 def value_of(text: str) -> Any:
-    """Return the value of a parameter of MLflow before it became text."""
+    """Return the original value of an MLflow parameter, which MLflow stores as text."""
     if text in _WORDS:
         return _WORDS[text]
     for kind in (int, float):

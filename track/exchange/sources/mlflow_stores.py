@@ -1,6 +1,6 @@
 """Read an MLflow store: a folder of files or an SQLite database.
 
-What cannot be read of a run is passed over, and told among its problems.
+Parts of a run that cannot be read are skipped and listed among its problems.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 DELETED = "deleted"
 
 _LARGEST = 1.7976931348623157e308
-"""MLflow writes this number into a database for infinity."""
+"""The number that MLflow's databases store for infinity."""
 
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
-"""The statuses by their numbers in folders of files."""
+"""Statuses by their number in folders of files."""
 
 
 class Point(NamedTuple):
     """A value of a metric.
 
-    ``place`` counts those before it, ``at_ms`` is in milliseconds since 1970-01-01.
+    ``place`` is the number of values before it, ``at_ms`` is in milliseconds since 1970-01-01.
     """
 
     place: int
@@ -43,7 +43,7 @@ class Point(NamedTuple):
 class Run(NamedTuple):
     """A run; times are in milliseconds since 1970-01-01, points in the order of the store.
 
-    ``folder`` holds its artifacts, if it is known.
+    ``folder`` holds its artifacts, if known.
     """
 
     uid: str
@@ -71,7 +71,7 @@ class Experiment(NamedTuple):
 
 
 def read_folder(path: str) -> Iterator[Experiment | Unreadable]:
-    """Yield the experiments of a folder of files, and what could not be read.
+    """Yield the experiments of a folder of files, and those that cannot be read.
 
     Raises
     ------
@@ -139,7 +139,7 @@ def _texts(folder: str, problems: list[str]) -> dict[str, str]:
     for name, path in files_below(folder):
         try:
             found[name] = read_text(path)
-        except ImportFailed as error:  # noqa: PERF203 - each file is judged by itself
+        except ImportFailed as error:  # noqa: PERF203 - each file is checked separately
             problems.append(str(error))
     return found
 
@@ -149,11 +149,11 @@ def _points(name: str, text: str, problems: list[str]) -> Iterator[Point]:
         if not line:
             continue
         try:
-            # The oldest stores have no steps; the newest have more fields after them.
+            # The oldest stores have no steps; the newest have further fields after the step.
             at, value, *rest = line.split()
             yield Point(number, int(at), int(rest[0]) if rest else 0, float(value))
         except ValueError:
-            problems.append(f"line {number} of the metric {name} is not a point: {line[:80]!r}")
+            problems.append(f"line {number} of the metric {name} is invalid: {line[:80]!r}")
 
 
 # A database
@@ -209,7 +209,7 @@ def _runs(ask: Callable[..., Cursor], experiment: Any, folder: str) -> Iterator[
 
 
 def _local_path(uri: Any, folder: str) -> str | None:
-    """Return the folder that an URI names, None if it is none of this machine."""
+    """Return the local folder of a URI, None if it is elsewhere."""
     if not isinstance(uri, str) or not uri:
         return None
     path = unquote(uri.removeprefix("file://")) if uri.startswith("file:") else uri

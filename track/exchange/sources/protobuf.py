@@ -1,6 +1,6 @@
-"""Read the fields of a protobuf message, without its schema.
+"""Read the fields of a protobuf message without its schema.
 
-Messages inside messages are read by another call, so the depth of a message costs nothing.
+Nested messages are returned as bytes and read by further calls, so nothing recurses.
 """
 
 from __future__ import annotations
@@ -9,17 +9,17 @@ from collections.abc import Iterator
 from struct import unpack_from
 
 Field = int | bytes
-"""A number as it is on the wire, or the bytes of a text, a message or a fixed-width number."""
+"""A number as encoded on the wire, or the bytes of a text, a message or a fixed-width number."""
 
 _LONGEST_VARINT = 10
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _SIZES = {_FIXED_64: 8, _FIXED_32: 4}
 _MORE = 0x80
-"""The bit of a byte that is set unless it is the last one of a number."""
+"""The bit that is set in every byte of a number except the last."""
 
 
 class BadMessage(ValueError):
-    """Bytes are not a message."""
+    """Bytes are not a valid message."""
 
 
 def fields(message: bytes) -> Iterator[tuple[int, Field]]:
@@ -28,7 +28,7 @@ def fields(message: bytes) -> Iterator[tuple[int, Field]]:
     Raises
     ------
     BadMessage
-        the bytes are not a message
+        the bytes are not a valid message
     """
     at, end = 0, len(message)
     while at < end:
@@ -43,20 +43,20 @@ def fields(message: bytes) -> Iterator[tuple[int, Field]]:
         elif kind in _SIZES:
             size = _SIZES[kind]
         else:
-            raise BadMessage(f"field {number} is of the unknown kind {kind}")
+            raise BadMessage(f"field {number} has the unknown wire type {kind}")
         if size > end - at:
-            raise BadMessage(f"field {number} is longer than its message")
+            raise BadMessage(f"field {number} extends beyond its message")
         yield number, message[at : at + size]
         at += size
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:
-    if at < len(message) and message[at] < _MORE:  # nearly all are
+    if at < len(message) and message[at] < _MORE:  # the fast path for nearly all numbers
         return message[at], at + 1
     value = 0
     for place in range(_LONGEST_VARINT):
         if at + place >= len(message):
-            raise BadMessage("a number is cut off")
+            raise BadMessage("a number is truncated")
         byte = message[at + place]
         value |= (byte & ~_MORE) << 7 * place
         if byte < _MORE:
@@ -65,14 +65,14 @@ def _varint(message: bytes, at: int) -> tuple[int, int]:
 
 
 def text(value: Field | None) -> str | None:
-    """Return the text in a field, None for none or an empty one."""
+    """Return the text in a field, None if it is missing or empty."""
     if not isinstance(value, bytes) or not value:
         return None
     return value.decode("utf-8", "replace")
 
 
 def signed(value: Field | None) -> int:
-    """Return the 64-bit number in a field, 0 for none."""
+    """Return the signed 64-bit number in a field, 0 if it is missing."""
     if not isinstance(value, int):
         return 0
     value &= 2**64 - 1
@@ -94,7 +94,7 @@ def double(value: Field) -> float:
 
 
 def time_ns(message: Field | None) -> int | None:
-    """Return the time in a Timestamp message in nanoseconds, None for none.
+    """Return the time in a Timestamp message in nanoseconds, None if it is missing.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Read the folders of Sacred's ``FileStorageObserver``, one for each run."""
+"""Read the folders of Sacred's ``FileStorageObserver``, one per run."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _METADATA = ("command", "host", "result", "resources")
 def read_sacred(path: str, project: str) -> Iterator[Source]:
     """Yield the runs below a folder.
 
-    A project has the name of the experiment. Artifacts, sources and the captured output are kept as
-    files; host, command, result and info are in the metadata.
+    The project is named after the experiment. Artifacts, sources and the captured output are
+    imported as files; host, command, result and info become metadata.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def read_sacred(path: str, project: str) -> Iterator[Source]:
         except ImportFailed as error:
             yield Unreadable(folder, str(error))
     if not found:
-        raise ImportFailed(f"no folder below {path} has a {RUN_FILE}: give the folder of runs")
+        raise ImportFailed(f"no folder below {path} has a {RUN_FILE}: give the folder of the runs")
 
 
 def _read_run(folder: str, root: str, project: str) -> SourceRun:
@@ -65,7 +65,7 @@ def _read_run(folder: str, root: str, project: str) -> SourceRun:
     name = str(experiment.get("name") or project)
     uid = os.path.basename(os.path.abspath(folder))
     run = SourceRun(
-        # Each folder counts its runs from 1.
+        # Sacred numbers the runs of each folder from 1.
         key=f"sacred:{name}/{uid}/{said.get('start_time')}",
         project=name,
         name=f"{name}-{uid}",
@@ -107,7 +107,7 @@ def _optional(run: SourceRun, folder: str, name: str) -> dict[str, Any]:
 
 
 def _add_sources(run: SourceRun, sources: Any, parent: str, root: str) -> None:
-    """Add the sources of the experiment, which all runs of a folder share."""
+    """Add the sources of the experiment, which the runs of a folder share."""
     for pair in sources if isinstance(sources, list) else ():
         if isinstance(pair, list) and len(pair) == len(("name", "path")):
             path = os.path.join(parent, str(pair[1]))
@@ -122,7 +122,7 @@ def _entries(run: SourceRun, metric: str, values: dict[str, Any]) -> Iterator[En
     if not all(isinstance(column, list) for column in columns):
         run.miss(f"the metric {metric} has no lists of steps, values and timestamps")
         return
-    for place, (step, value, time) in enumerate(zip(*columns), 1):  # noqa: B905 - a file may be cut off
+    for place, (step, value, time) in enumerate(zip(*columns), 1):  # noqa: B905 - a file may be truncated
         if isinstance(step, (int, float, str)):
             yield Entry(place, parse_time(time) or 0, MetricsLogged(step, {metric: value}, None))
         else:

@@ -14,20 +14,20 @@ from track.exchange.source_run import NS, Entry, Log, SourceRun
 from track.structure import Status
 
 _SMALLEST_RECORD = 16
-"""The bytes of a record without a message: places divided by it are still different."""
+"""The size of a record without a message; offsets divided by it are still distinct."""
 
 
 def read_tensorboard(folder: str, project: str) -> Iterator[SourceRun]:
     """Yield every run below a folder.
 
-    A run is named by its path below the folder, and belongs to the group of its parent folder.
-    Scalars become metrics by step, hparams parameters. TensorBoard does not record how a run ended,
-    so the status is ``FinishedGroup``. Texts, images and histograms are left out.
+    A run is named by its path below the folder and grouped by its parent folder.
+    Scalars become metrics by step, hparams become parameters. TensorBoard does not record how a run
+    ended, so the status is ``FinishedGroup``. Texts, images and histograms are left out.
 
     Raises
     ------
     ImportFailed
-        no file below the folder is one of TensorBoard
+        no file below the folder is an event file of TensorBoard
     MissingPackage
         tensorboardX is not installed
     """
@@ -49,7 +49,7 @@ def read_tensorboard(folder: str, project: str) -> Iterator[SourceRun]:
         if has_scalars or source.parameters or source.problems:
             yield source
     if not found:
-        raise ImportFailed(f"no files of TensorBoard below {folder}: check the path")
+        raise ImportFailed(f"no TensorBoard files below {folder}: check the path")
 
 
 def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
@@ -63,7 +63,7 @@ def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _describe(source: SourceRun, file: str) -> bool:
-    """Find all of a file but its scalars, and return whether it has any."""
+    """Read everything in a file except its scalars, and return whether it has scalars."""
     has_scalars = False
     for _, event in read_events(file, source.miss):
         for value in event.summary.value:
@@ -80,7 +80,7 @@ def _describe(source: SourceRun, file: str) -> bool:
 
 
 def _entries(file: str) -> Iterator[Entry]:
-    for start, event in read_events(file, _said_before):
+    for start, event in read_events(file, _ignore_problem):
         values = {}
         for value in event.summary.value:
             if parameters_of(value) is None and (number := number_of(value)) is not None:
@@ -91,9 +91,9 @@ def _entries(file: str) -> Iterator[Entry]:
 
 
 def _ns(seconds: Any) -> int:
-    """Return a wall time in nanoseconds, as near as floating point has it."""
+    """Convert a wall time from seconds to nanoseconds, as exactly as a float allows."""
     return round(seconds * 1e6) * (NS // 10**6) if abs(seconds) < 2**33 else 0
 
 
-def _said_before(_: str) -> None:
-    """Tell nothing: the file is read for the second time."""
+def _ignore_problem(_: str) -> None:
+    """Ignore a problem that the first read of the file reported."""

@@ -1,4 +1,4 @@
-"""Read the databases of trackio, one for each project."""
+"""Read the databases of trackio, one per project."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ if TYPE_CHECKING:
     from sqlite3 import Connection
 
 _NUMBERS = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
-"""JSON has no such numbers, so trackio writes these texts."""
+"""The texts that trackio writes for numbers that JSON lacks."""
 
 
 def read_trackio(path: str, _project: str) -> Iterator[Source]:
     """Yield the runs in a database, or in all databases of a folder.
 
-    A project has the name of its database. Nested metrics have slashes in their names. trackio does
+    A project is named after its database. Nested metrics have slashes in their names. trackio does
     not record how a run ended, so the status is ``FinishedGroup``.
 
     Raises
     ------
     ImportFailed
-        there is no database of trackio
+        no database of trackio was found
     """
-    from sqlite3 import Error  # which few programs need
+    from sqlite3 import Error  # imported late, since few programs need it
 
     databases = [path] if os.path.isfile(path) else [*_databases(path)]
     if not any(map(is_trackio, databases)):
-        raise ImportFailed(f"{path} has no database of trackio: give its folder or a database")
+        raise ImportFailed(f"no trackio database in {path}: give its folder or a database file")
     root = os.path.dirname(os.path.abspath(databases[0]))
     for database in filter(is_trackio, databases):
         try:
             yield from _runs(database, root)
-        except Error as error:  # noqa: PERF203 - each is judged by itself
+        except Error as error:  # noqa: PERF203 - each file is checked separately
             yield Unreadable(database, str(error))
 
 
@@ -60,7 +60,7 @@ def _databases(folder: str) -> Iterator[str]:
 
 
 def is_trackio(path: str) -> bool:
-    """Return whether a file is a database of trackio; what only looks like a table is none."""
+    """Return whether a file is a database with the tables, not just views, of trackio."""
     from sqlite3 import Error
 
     try:
@@ -107,7 +107,7 @@ def _runs(path: str, root: str) -> Iterator[SourceRun]:
 
 
 def _configure(run: SourceRun, config: Any) -> None:
-    """Take the settings; names that begin with an underscore are trackio's own."""
+    """Set the parameters of a run, except trackio's own, whose names begin with an underscore."""
     if config is None:
         return
     try:
@@ -116,7 +116,7 @@ def _configure(run: SourceRun, config: Any) -> None:
         run.miss(str(error))
         return
     if not isinstance(values, dict):
-        run.miss("the config does not hold names and values")
+        run.miss("the config is not a JSON object")
         return
     run.parameters = {name: value for name, value in values.items() if not name.startswith("_")}
     if group := values.get("_Group"):

@@ -1,4 +1,4 @@
-"""Read the run folders of Weights & Biases, offline ones and others, by the standard library."""
+"""Read the run folders of Weights & Biases, offline or synced, without its package."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from track.structure import Status
 SUFFIX = ".wandb"
 
 _HISTORY, _SUMMARY, _CONFIG, _STATS, _ARTIFACT, _RUN, _EXIT = 2, 3, 5, 7, 8, 17, 18
-"""The fields of a record."""
+"""The field numbers of a record."""
 
 _RUN_CONFIG, _RUN_TAG, _RUN_STARTED, _RUN_GIT = 4, 10, 17, 21
 _RUN_METADATA = {7: "job_type", 12: "sweep_id", 13: "host"}
 
 _DEEPEST = 50
-"""How many names an item may have, one inside the other."""
+"""The deepest nesting of an item's names."""
 
 _LAST_S = 2**33
 
@@ -53,30 +53,30 @@ _TYPED: dict[int, Callable[[Field], Any]] = {
     6: double,
     7: lambda value: text(value) or "",
 }
-"""How to read the values of the fields that newer versions have in place of JSON."""
+"""Readers for the typed fields that newer versions write instead of JSON."""
 
 
 def read_wandb(path: str, project: str) -> Iterator[Source]:
     """Yield the runs in a folder ``wandb``, a run folder, or a ``.wandb`` file.
 
-    Nested settings stay nested; nested metrics have slashes in their names. A run that was resumed
-    is one trial with an attempt for each of its folders. The summary is in the metadata, and files
-    are kept, except those that ``wandb.save`` only linked.
+    Nested settings stay nested; nested metrics have slashes in their names. A resumed run becomes
+    one trial with one attempt per run folder. The summary becomes metadata; files are imported,
+    except those that ``wandb.save`` only linked.
 
     Raises
     ------
     ImportFailed
-        there is no ``.wandb`` file
+        no ``.wandb`` file was found
     """
     paths = sorted(_files(path))
     if not paths:
-        raise ImportFailed(f"no {SUFFIX} files in {path}: give the folder wandb, or one in it")
+        raise ImportFailed(f"no {SUFFIX} files in {path}: give the folder wandb or a run folder")
     root = path if os.path.isdir(path) else os.path.dirname(os.path.abspath(path))
     runs: dict[str, list[_Part]] = {}
     for each in paths:
         try:
             part = _read_file(each, project)
-        except (ImportFailed, OSError) as error:  # noqa: PERF203 - each file is judged by itself
+        except (ImportFailed, OSError) as error:  # noqa: PERF203 - each file is checked separately
             yield Unreadable(each, str(error))
         else:
             runs.setdefault(part.run.key, []).append(part)
@@ -93,7 +93,7 @@ def _files(path: str) -> Iterator[str]:
 
 
 def _resumed(parts: list[_Part], root: str) -> Iterator[SourceRun]:
-    """Yield the parts of a run, all of which say what is known at the end of the last one."""
+    """Yield the parts of a resumed run, each with the settings known at the end of the last one."""
     runs = [part.run for part in parts]
     parameters = {name: value for run in runs for name, value in run.parameters.items()}
     tags = {name: value for run in runs for name, value in run.tags.items()}
@@ -106,23 +106,23 @@ def _resumed(parts: list[_Part], root: str) -> Iterator[SourceRun]:
 
 
 def _read_file(path: str, project: str) -> _Part:
-    """Read all of a file but its history."""
+    """Read everything in a file except its history."""
     part = _Part(path, project)
     with open(path, "rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
-            raise ImportFailed(f"it does not begin as a {SUFFIX} file does")
+            raise ImportFailed(f"it is not a {SUFFIX} file")
         file.seek(0)
         for _, record in read_records(file, part.run.miss):
             try:
                 part.read(record)
-            except BadMessage as error:  # noqa: PERF203 - and each record
+            except BadMessage as error:  # noqa: PERF203 - each record is checked separately
                 part.run.miss(f"a record cannot be read: {error}")
     part.finish()
     return part
 
 
 class _Part:
-    """What is known of a run from one file."""
+    """The part of a run that is in one file."""
 
     def __init__(self, path: str, project: str) -> None:
         self.folder = os.path.join(os.path.dirname(path), "files")
@@ -135,28 +135,28 @@ class _Part:
         self._id = self._entity = ""
 
     def read(self, record: bytes) -> None:
-        """Take a record into account.
+        """Process a record.
 
         Raises
         ------
         BadMessage
-            it cannot be read
+            the record cannot be read
         """
         for number, value in fields(record):
             if isinstance(value, bytes) and number in _READ:
                 _READ[number](self, value)
 
     def finish(self) -> None:
-        """Conclude, behind the last record, what the run is.
+        """Complete the run after the last record.
 
         Raises
         ------
         ImportFailed
-            the file does not say which run it is of
+            the file does not identify its run
         """
         run = self.run
         if not self._id:
-            raise ImportFailed("it does not say which run it is of")
+            raise ImportFailed("it does not identify its run")
         run.key = f"wandb:{self._entity}/{run.project}/{self._id}"
         sampled = partial(_sampled, host=run.metadata.get("host", ""))
         run.logs.append(Log("history", _log(run, self._path, _HISTORY, _logged)))
@@ -166,15 +166,15 @@ class _Part:
         if self._summary:
             run.metadata["summary"] = self._summary
         if run.status is Status.Running:
-            run.miss("it has no end: it is still running, or its process was killed")
+            run.miss("its end was not recorded: it is still running, or its process was killed")
         else:
-            with suppress(BadMessage):  # which is told when it is recorded
+            with suppress(BadMessage):  # reported when the samples are recorded
                 self._last_ns = max(self._last_ns, _logged(self._last_logged)[0])
                 self._last_ns = max(self._last_ns, _sampled(self._last_sampled, "")[0])
             run.ended_ns = max(self._last_ns, run.started_ns or 0)
 
     def described(self, message: bytes) -> None:
-        """Take what the run is called, and where it belongs, into account."""
+        """Process the identity of the run: id, name, project and group."""
         run = self.run
         for number, value in fields(message):
             if number == _RUN_CONFIG and isinstance(value, bytes):
@@ -194,28 +194,28 @@ class _Part:
         run.description = text(parts.get(9))
 
     def configured(self, message: bytes) -> None:
-        """Take settings into account."""
+        """Process settings."""
         _update(self.run.parameters, message)
 
     def summarized(self, message: bytes) -> None:
-        """Take the summary into account."""
+        """Process the summary."""
         _update(self._summary, message)
 
     def logged(self, message: bytes) -> None:
-        """Keep the last logged values, for their time; all are read when they are recorded."""
+        """Remember the last logged values for their time; they are recorded later."""
         self._last_logged = message
 
     def sampled(self, message: bytes) -> None:
-        """Keep the last sample, for its time."""
+        """Remember the last system sample for its time."""
         self._last_sampled = message
 
     def used(self, message: bytes) -> None:
-        """Tell of an artifact."""
+        """Report an artifact as not imported."""
         name = text(dict(fields(message)).get(5))
         self.run.miss(f"the artifact {name} is not imported")
 
     def exited(self, message: bytes) -> None:
-        """Take the end into account."""
+        """Process the end of the run."""
         said = dict(fields(message))
         code = signed(said.get(1))
         self.run.status = Status.Exception if code else Status.Completed
@@ -241,7 +241,7 @@ _READ = {
 def _log(
     run: SourceRun, path: str, wanted: int, event_of: Callable[[bytes], tuple[int, Event]]
 ) -> Iterator[Entry]:
-    """Yield the events of the records of a kind; what is damaged in the file was told before."""
+    """Yield the events of one kind of records; damage to the file was already reported."""
     with open(path, "rb") as file:
         for place, record in read_records(file):
             for number, message in _fields_of_record(record):
@@ -255,7 +255,7 @@ def _log(
 
 
 def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
-    """Return the fields of a record, none if they cannot be read, which was told before."""
+    """Return the fields of a record, none if it is unreadable, which was already reported."""
     try:
         return [*fields(record)]
     except BadMessage:
@@ -263,7 +263,7 @@ def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
 
 
 def _logged(message: bytes) -> tuple[int, Event]:
-    """Return what was logged; names that begin with an underscore are W&B's own."""
+    """Return the time and the event of logged values, without W&B's own (``_…``)."""
     values = _items(message, 1)
     step = values.pop("_step", None)
     if not isinstance(step, (int, float)):
@@ -274,7 +274,7 @@ def _logged(message: bytes) -> tuple[int, Event]:
 
 
 def _sampled(message: bytes, host: str) -> tuple[int, Event]:
-    """Return what was measured of the machine."""
+    """Return the time and the event of a system sample."""
     values = {
         name: float(value)
         for name, value in _items(message, 3).items()
@@ -288,7 +288,7 @@ def _sampled(message: bytes, host: str) -> tuple[int, Event]:
 
 
 def _update(values: dict[str, Any], message: bytes) -> None:
-    """Set the items of a message in nested values, and remove those that it says are gone."""
+    """Set the items of a message in nested values, and remove the items that it deletes."""
     for number, item in fields(message):
         names, value = _item(_bytes(item))
         if number in (1, 2) and names:
@@ -300,7 +300,7 @@ def _update(values: dict[str, Any], message: bytes) -> None:
 
 
 def _items(message: bytes, wanted: int) -> dict[str, Any]:
-    """Return the items in a field of a message, nested as their names say."""
+    """Return the items in a field of a message, nested by their names."""
     values: dict[str, Any] = {}
     for number, item in fields(message):
         if number == wanted:
@@ -311,7 +311,7 @@ def _items(message: bytes, wanted: int) -> dict[str, Any]:
 
 
 def _inner(values: dict[str, Any], names: list[str]) -> dict[str, Any]:
-    """Return the innermost of nested values that the last name is one of, made if missing."""
+    """Return the innermost mapping, which holds the last name; create missing ones."""
     for name in names[:-1]:
         if not isinstance(values.get(name), dict):
             values[name] = {}
@@ -320,7 +320,7 @@ def _inner(values: dict[str, Any], names: list[str]) -> dict[str, Any]:
 
 
 def _item(message: bytes) -> tuple[list[str], Any]:
-    """Return the names of an item, from the outermost to its own, and its value."""
+    """Return the names of an item, outermost first, and its value."""
     names: list[str] = []
     value = None
     for number, said in fields(message):
@@ -337,7 +337,7 @@ def _item(message: bytes) -> tuple[list[str], Any]:
 
 
 def _seconds(value: Any) -> int:
-    """Return a time in seconds in nanoseconds, 0 for what is none."""
+    """Convert a time from seconds to nanoseconds, 0 if it is invalid."""
     if isinstance(value, (int, float)) and abs(value) < _LAST_S:
         return round(value * 1e6) * 1000
     return 0

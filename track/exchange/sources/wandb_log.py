@@ -1,7 +1,7 @@
-"""Read the records of a ``.wandb`` file: the framing of LevelDB's log, after a header of its own.
+"""Read the records of a ``.wandb`` file, framed like LevelDB's log after a W&B header.
 
-The file is made of blocks of 32 KiB. A record is in one piece or, across blocks, in several, each
-behind a checksum, its length and its kind. Damage costs the rest of its block.
+The file consists of blocks of 32 KiB. A record is one piece or, across blocks, several; each piece
+follows its checksum, length and kind. Damage makes the rest of its block unreadable.
 """
 
 from __future__ import annotations
@@ -12,38 +12,38 @@ from typing import BinaryIO
 from zlib import crc32
 
 MAGIC = b":W&B\xe1\xbe"
-"""How a file begins; the version of the format follows."""
+"""The first bytes of a file, followed by the version of the format."""
 
 _BLOCK = 2**15
 _HEADER = Struct("<IHB")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _CUT_OFF = "the last record is incomplete: the file is still being written, or was cut off"
 _LARGEST = 2**28
-"""The size of a record in bytes that is put together of its pieces."""
+"""The largest record that is assembled from its pieces, in bytes."""
 
 
 def read_records(
     file: BinaryIO, tell: Callable[[str], None] = lambda _: None
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield the number of the place of each record, and its content.
+    """Yield the position and the content of each record.
 
-    The numbers grow, and do not depend on what else can be read.
+    Positions increase, and do not depend on which other records are readable.
 
     Parameters
     ----------
     file
-        the file, at its beginning
+        the file, positioned at its beginning
     tell
-        called with what cannot be read
+        called with a sentence about anything that cannot be read
     """
     begun: list[bytes] = []
     for place, kind, piece in _pieces(file, tell):
         if kind in (_FULL, _FIRST):
             if begun:
-                tell("a record has no end")
+                tell("a record is incomplete")
             begun = []
         elif not begun:
-            continue  # its beginning was damaged, and was told
+            continue  # its beginning was damaged, which was reported
         begun.append(piece)
         if kind in (_FULL, _LAST):
             yield place, b"".join(begun)
@@ -56,7 +56,7 @@ def read_records(
 
 
 def _pieces(file: BinaryIO, tell: Callable[[str], None]) -> Iterator[tuple[int, int, bytes]]:
-    """Yield place, kind and content of each piece of a record."""
+    """Yield position, kind and content of each piece of a record."""
     number = 0
     while block := file.read(_BLOCK):
         at = len(MAGIC) + 1 if number == 0 else 0

@@ -1,4 +1,4 @@
-"""Read settings in YAML: names and values, and nothing else (the extra ``mlflow``)."""
+"""Read settings from YAML files that hold a plain mapping (the extra ``mlflow``)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from track.exchange.source_run import read_text
 
 
 def read_yaml(path: str) -> dict[str, Any]:
-    """Return the names and values in a file of YAML.
+    """Return the mapping in a YAML file.
 
     Raises
     ------
     ImportFailed
-        it cannot be read, holds something else, or refers to its own parts: a few lines of such
-        references stand for any number of values
+        the file cannot be read, is not a mapping, or uses aliases, because a few lines of aliases
+        can expand to any number of values
     MissingPackage
         pyyaml is not installed
     """
@@ -24,10 +24,10 @@ def read_yaml(path: str) -> dict[str, Any]:
     text = read_text(path)
     try:
         if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise ImportFailed(f"cannot read {path}: it refers to its own parts (*name)")
+            raise ImportFailed(f"cannot read {path}: aliases (*name) are not supported")
         values = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ImportFailed(f"cannot read {path}: {error}") from error
     if not isinstance(values, dict):
-        raise ImportFailed(f"cannot read {path}: it does not hold names and values")
+        raise ImportFailed(f"cannot read {path}: it is not a mapping")
     return {str(name): value for name, value in values.items()}
