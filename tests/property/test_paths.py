@@ -153,7 +153,7 @@ def test_what_is_nearly_a_name_is_told_with_quotes(capsys):
     wrong = {
         "metrics.loss<0.1>3": 'did you mean metrics["loss<0.1"]?',
         "parameters.running": 'did you mean parameters["01: running time"]?',
-        "metrics.a b>1": 'quote a name with blanks or signs: metrics["a name"]<0.1',
+        "metrics.a b>1": 'quote names with blanks or operators: metrics["a name"]<0.1',
     }
     for condition, hint in wrong.items():
         assert run(["ls", "-w", condition, "-s", "file:named.json"]) != 0

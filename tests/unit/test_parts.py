@@ -19,7 +19,7 @@ from track.structure import Status
 # That the journal is damaged is told, too, see test_warnings.
 pytestmark = pytest.mark.filterwarnings("ignore:.*hold no intact record:track.errors.DamageWarning")
 
-LEFT = "only part of the trial"
+LEFT = "only part of trial"
 
 
 @pytest.fixture

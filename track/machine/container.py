@@ -1,6 +1,6 @@
 """Measure the control group that limits this process, as a container or a batch job does.
 
-The host's numbers would mislead: a job with a limit of 8 GB is killed on a host with 500 GB free.
+The host's numbers would mislead: a job limited to 8 GB is killed even if the host has 500 GB free.
 The files are those of control groups version 2 (``Documentation/admin-guide/cgroup-v2.rst`` of
 Linux) and of version 1 (``Documentation/admin-guide/cgroup-v1/``).
 """
@@ -20,17 +20,17 @@ _NO_LIMIT = 2**62
 
 
 class Memory(NamedTuple):
-    """A limit in bytes, and the files that tell how much is used."""
+    """A limit in bytes, and the files that report the usage."""
 
     limit: int
     used: str
     details: str
     reclaimable: str
-    """The part that the kernel can drop: files in memory."""
+    """The name of the reclaimable part: the page cache."""
 
 
 class Cpu(NamedTuple):
-    """A limit in cores, and the file with the used time."""
+    """A limit in cores, and the file that reports the used time."""
 
     cores: float
     used: str
@@ -40,7 +40,7 @@ class Cpu(NamedTuple):
 
 
 class Container:
-    """Measures how much of its limits this process uses; at least one of them is not None.
+    """Measures how much of its limits this process uses; at least one limit is not None.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def _cpu(base: str, groups: dict[str, str]) -> Cpu | None:
 def _folders(base: str, group: str | None) -> Iterator[str]:
     """Yield the folder of a control group and those of the groups around it.
 
-    Inside a container, the path may be that of the host; then only the outermost folder exists.
+    Inside a container, the path may be the one on the host; then only the outermost folder exists.
     """
     path = (group or "/").strip("/")
     while path:

@@ -6,7 +6,7 @@ _LONGEST = 2**16
 
 
 def text_in(path: str) -> str:
-    """Return the text of a file without the blanks around it."""
+    """Return the text of a file without surrounding whitespace."""
     with open(path, encoding="ascii") as file:
         return file.read(_LONGEST).strip()
 

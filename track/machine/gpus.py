@@ -23,11 +23,11 @@ _AMD = (
     ("power_watts", "hwmon/hwmon*/power1_average", 1e-6),
     ("celsius", "hwmon/hwmon*/temp1_input", 1e-3),
 )
-"""What AMD's driver says in which file, and in which unit."""
+"""The files of AMD's driver with the metric and the unit in each."""
 
 
 def find_gpus(root: str = "/") -> Iterator[tuple[str, Callable[[], dict[str, float]]]]:
-    """Yield a source for the GPUs of each maker that were found.
+    """Yield one source per vendor of GPUs that were found.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def find_gpus(root: str = "/") -> Iterator[tuple[str, Callable[[], dict[str, flo
 
 
 class _Nvidia:
-    """Measures the GPUs of NVIDIA that CUDA shows to this process, by their numbers in NVML.
+    """Measures the NVIDIA GPUs that CUDA makes visible to this process, by their NVML index.
 
-    ``devices`` are the number and handle of each GPU, empty without a driver or the package.
+    ``devices`` holds the index and handle of each GPU; it is empty without driver or package.
     """
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class _Nvidia:
             import pynvml
 
             pynvml.nvmlInit()
-        except Exception:  # noqa: BLE001 - no package, no driver, or one of another version
+        except Exception:  # noqa: BLE001 - package or driver are missing or incompatible
             return
         self._library = pynvml
         handles: dict[str, Any] = {}
@@ -114,7 +114,7 @@ def _measure_amd(cards: list[str]) -> dict[str, float]:
 
 
 def measure_apple() -> dict[str, float]:
-    """Return how busy the GPU of an Apple processor is, which needs no special rights."""
+    """Return the load and memory of an Apple GPU, which needs no special permissions."""
     output = subprocess.run(  # noqa: S603 - a constant command, found like any other program
         _IOREG,
         stdin=subprocess.DEVNULL,

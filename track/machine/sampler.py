@@ -1,4 +1,4 @@
-"""Sample the machine from time to time while a trial runs."""
+"""Periodic sampling of the machine while a trial runs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 SHORTEST_INTERVAL_S = 0.1
 
 _LONGEST_SAMPLE_S = 5.0
-"""The time that the end of a trial waits for a driver that does not answer."""
+"""How long the end of a trial waits for a driver that does not respond."""
 
 
 class Sampler:
-    """Measures the machine in a separate thread, and passes each sample to a function.
+    """Measures the machine in a separate thread and passes each sample to a function.
 
     The thread ends with the process, and forked children have none. It never holds a lock that a
     log call waits for.
@@ -44,7 +44,7 @@ class Sampler:
     def __init__(self, record: Callable[[dict[str, float]], None], interval_s: float) -> None:
         if not interval_s >= SHORTEST_INTERVAL_S:
             raise TrackError(
-                f"system metrics every {interval_s} s are too many: the shortest interval is "
+                f"an interval of {interval_s} s for system metrics is too short: use at least "
                 f"{SHORTEST_INTERVAL_S} s"
             )
         require_psutil()
@@ -56,7 +56,7 @@ class Sampler:
         self._thread.start()
 
     def stop(self) -> None:
-        """Take a last sample, and return when it is recorded."""
+        """Take a last sample and return when it is recorded."""
         if self._pid == os.getpid() and threading.current_thread() is not self._thread:
             self._stop.set()
             self._thread.join(_LONGEST_SAMPLE_S)
@@ -88,24 +88,24 @@ class Sampling:
         self._sampler: Sampler | None = None
 
     def start(self, interval_s: float) -> None:
-        """Start to take samples at an interval."""
+        """Start sampling at an interval."""
         self.stop()
         self._sampler = Sampler(partial(self._record, rank=rank_of_this_process()), interval_s)
 
     def start_if_asked(self) -> None:
-        """Start to take samples if the option ``system.interval`` is set."""
+        """Start sampling if the option ``system.interval`` is set."""
         if interval_s := number("system.interval", 0):
             self.start(interval_s)
 
     def stop(self) -> None:
-        """Take a last sample if samples are being taken."""
+        """Take a last sample if sampling was started."""
         if self._sampler is not None:
             self._sampler.stop()
             self._sampler = None
 
 
 def rank_of_this_process() -> int | None:
-    """Return the rank of this process in a distributed training, None without one."""
+    """Return the rank of this process in a distributed training, None outside of one."""
     for variable in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK"):
         rank = os.environ.get(variable, "")
         if rank.isdecimal():

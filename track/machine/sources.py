@@ -1,4 +1,4 @@
-"""Find the available sources of measurements, and measure processes and the host."""
+"""The available sources of measurements; measurements of processes and of the host."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     import psutil
 
 Source = Callable[[], dict[str, float]]
-"""Returns the current measurements by name."""
+"""A function that returns the current measurements by name."""
 
 _LOOK_FOR_CHILDREN_EVERY_S = 60.0
-"""The time between searches for children, which take some milliseconds."""
+"""The time between searches for child processes, which take some milliseconds."""
 
 
 def require_psutil() -> None:
@@ -56,7 +56,7 @@ def find_sources(root: str = "/") -> Iterator[tuple[str, Source]]:
 
 
 class ProcessTree:
-    """Measures this process and its children, which are searched once a minute."""
+    """Measures this process and its children, which are searched for once a minute."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process = process

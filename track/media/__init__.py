@@ -1,6 +1,6 @@
-"""Define the media that a trial logs: images, figures, histograms, tables, text, audio, HTML.
+"""Media that a trial can log: images, figures, histograms, tables, text, audio, HTML.
 
-They take values of NumPy, PyTorch, JAX, Pillow, matplotlib, plotly, pandas and polars. None of
+They accept values of NumPy, PyTorch, JAX, Pillow, matplotlib, plotly, pandas and polars. None of
 these packages is required, and none is imported unless the program already did.
 """
 

@@ -1,4 +1,4 @@
-"""Count values in intervals."""
+"""Histograms: counts of values per bin."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from track.media.medium import Medium, as_array
 MOST_BINS = 512
 
 _NARROWEST = 1e-300
-"""The least half of a range; the inverse of a smaller one does not fit into a double."""
+"""The least half of a range, since the inverse of a smaller one overflows a double."""
 
 
 class Histogram(Medium):
-    """Counts how many values are in each of several intervals of equal width.
+    """A histogram: the counts of values in bins of equal width.
 
     The content is JSON: ``counts``, ``edges`` (one more than counts), and the numbers of values
-    that are not in any interval: ``nan`` and ``infinite``.
+    that fall into no bin: ``nan`` and ``infinite``.
 
     Parameters
     ----------
     values
         an array, a tensor or any numbers
     bins
-        the number of intervals, at most :data:`MOST_BINS`
+        the number of bins, at most :data:`MOST_BINS`
     caption
         a line to show with it
 
     Raises
     ------
     EncodingError
-        the values are not numbers, or there are too many intervals
+        the values are not numbers, or there are too many bins
     """
 
     kind: ClassVar[str] = "histogram"
@@ -42,12 +42,12 @@ class Histogram(Medium):
 
     def __init__(self, values: Any, bins: int = 64, caption: str | None = None) -> None:
         if not 1 <= bins <= MOST_BINS:
-            raise self.refuse(f"it has {bins} bins; there can be 1 to {MOST_BINS}")
+            raise self.refuse(f"bins={bins} is not between 1 and {MOST_BINS}")
         array = as_array(values)
         try:
             numbers = [*map(float, values if array is None else array.ravel().tolist())]
         except (TypeError, ValueError) as error:
-            raise self.refuse(f"these are no numbers ({error})") from error
+            raise self.refuse(f"the values are not numbers ({error})") from error
         finite = [number for number in numbers if isfinite(number)]
         edges, counts = count(finite, bins)
         nans = sum(number != number for number in numbers)  # noqa: PLR0124 - only NaN is not itself
@@ -58,22 +58,22 @@ class Histogram(Medium):
     def counted(
         cls, edges: Iterable[float], counts: Iterable[float], caption: str | None = None
     ) -> Histogram:
-        """Return a histogram of values that are already counted.
+        """Return a histogram from counts.
 
         Parameters
         ----------
         edges, counts
-            the intervals, which may have any width, and their values; one edge more than counts
+            the edges of the bins, of any width, and their counts; one edge more than counts
 
         Raises
         ------
         EncodingError
-            there are too many intervals, or too few edges
+            there are too many bins, or the numbers of edges and counts do not match
         """
         edges, counts = [*map(float, edges)], [*map(float, counts)]
         if not 1 <= len(counts) == len(edges) - 1 <= MOST_BINS:
             raise cls.refuse(
-                f"it has {len(counts)} counts and {len(edges)} edges; there are 1 to {MOST_BINS} "
+                f"{len(counts)} counts and {len(edges)} edges do not match: give 1 to {MOST_BINS} "
                 "counts, and one more edge"
             )
         made = cls.__new__(cls)
@@ -87,9 +87,9 @@ def _content(edges: Any, counts: Any, nans: int = 0, infinite: int = 0) -> bytes
 
 
 def count(numbers: Iterable[float], bins: int) -> tuple[list[float], list[int]]:
-    """Return the edges of intervals between the least and the largest number, and the counts.
+    """Return the edges and the counts of bins between the least and the largest number.
 
-    A number on an edge belongs to the interval above it; the largest one belongs to the last.
+    A number on an edge belongs to the bin above it; the largest one belongs to the last bin.
     """
     numbers = [*numbers]
     low, high = min(numbers, default=0.0), max(numbers, default=1.0)

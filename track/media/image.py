@@ -1,4 +1,4 @@
-"""Take images and figures of any library as the bytes of a picture."""
+"""Images and figures from any library, encoded as image files."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 from track.media.medium import Medium, as_array, content_of, home_of
 
 _CHANNELS = {1: 0, 2: 4, 3: 2, 4: 6}
-"""Maps numbers of channels to colour types of PNG: grey, grey and alpha, RGB, RGBA (RFC 2083)."""
+"""The PNG colour type by number of channels: grey, grey and alpha, RGB, RGBA (RFC 2083)."""
 
 _COMPRESSION = 1
-"""The level of zlib; for photographs, a higher one takes longer and saves nothing."""
+"""The compression level of zlib; for photographs, a higher one is slower and saves nothing."""
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -26,19 +26,19 @@ _MOST_PIXELS = 2**16
 
 _WHITE = 255
 _HEADER = 24
-"""The size in bytes of the beginning of a PNG, which ends with width and height."""
+"""The bytes of a PNG up to and including width and height."""
 
 
 class Image(Medium):
-    """Keeps a picture.
+    """An image.
 
     Parameters
     ----------
     image
         an array or tensor of shape (height, width) or (height, width, channels) with 1 to 4
-        channels; uint8, bool, or floats from 0 to 1. The shape (channels, height, width) is taken
-        from PyTorch, and where only that makes sense. Or an image of Pillow, a figure, or the bytes
-        or the path of a PNG, JPEG, GIF, WebP, BMP or SVG file
+        channels; uint8, bool, or floats from 0 to 1. The shape (channels, height, width) is assumed
+        for PyTorch tensors, and where no other fits. Or a Pillow image, a figure, or the bytes or
+        the path of a PNG, JPEG, GIF, WebP, BMP or SVG file
     caption
         a line to show with it
     axes
@@ -68,22 +68,22 @@ class Image(Medium):
             data = self._drawn(image, axes) if found is None else found
         mime = _type_of(data)
         if mime is None:
-            raise self.refuse("these are no bytes of a PNG, JPEG, GIF, WebP, BMP or SVG file")
+            raise self.refuse("the data is not a PNG, JPEG, GIF, WebP, BMP or SVG file")
         super().__init__(data, mime, caption, **_size_of(data, mime))
 
     def _drawn(self, image: Any, axes: str | None) -> bytes:
-        """Return an array as a PNG.
+        """Encode an array as a PNG.
 
         Raises
         ------
         EncodingError
-            it is no array, or its shape or its values are those of no picture
+            it is not an array, or its shape or values do not fit an image
         """
         array = as_array(image)
         if array is None:
             raise self.refuse(
-                f"a {type(image).__name__} is no image; give an array, an image of Pillow, a "
-                "figure, or the bytes or the path of a picture"
+                f"{type(image).__name__} is not supported; give an array, a Pillow image, a "
+                "figure, or the bytes or the path of an image file"
             )
         if axes is None:
             array = _channels_last(array, is_torch=home_of(image) == "torch")
@@ -92,16 +92,16 @@ class Image(Medium):
         if array is None:
             shape = tuple(getattr(image, "shape", ()))
             raise self.refuse(
-                f"its shape {shape} is none of (height, width), (height, width, channels) and "
+                f"the shape {shape} is neither (height, width), (height, width, channels) nor "
                 "(channels, height, width) with 1 to 4 channels"
             )
         if max(array.shape) > _MOST_PIXELS:
-            raise self.refuse(f"{max(array.shape)} pixels in a row are over {_MOST_PIXELS}")
+            raise self.refuse(f"{max(array.shape)} pixels per side exceed {_MOST_PIXELS}")
         return _png(self._eight_bit(array))
 
     def _ordered(self, array: Any, axes: str) -> Any:
         if len(axes) != len(array.shape) or "".join(sorted(axes)) not in ("CHW", "HW"):
-            raise self.refuse(f"axes {axes!r} are not those of the shape {tuple(array.shape)}")
+            raise self.refuse(f"axes {axes!r} do not fit the shape {tuple(array.shape)}")
         return _channels_last(array.transpose([axes.index(one) for one in "HWC" if one in axes]))
 
     def _eight_bit(self, array: Any) -> Any:
@@ -112,20 +112,19 @@ class Image(Medium):
         if kind == "f":
             if not (low >= 0 and high <= 1):  # NaN is neither
                 raise self.refuse(
-                    f"floats of an image go from 0 to 1, these from {low:.6g} to {high:.6g}: scale "
+                    f"floats must be from 0 to 1, these are from {low:.6g} to {high:.6g}: scale "
                     "them, or convert them to uint8"
                 )
             return (array * _WHITE + 0.5).astype("uint8")
         if low < 0 or high > _WHITE:
-            raise self.refuse(f"integers of an image go from 0 to 255, these from {low} to {high}")
+            raise self.refuse(f"integers must be from 0 to 255, these are from {low} to {high}")
         return array.astype("uint8")
 
 
 class Figure(Image):
-    """Keeps a figure of matplotlib as a picture, and takes whatever an :class:`Image` takes.
+    """A matplotlib figure as an image; it accepts everything that :class:`Image` accepts.
 
-    A figure of plotly is kept as its JSON, which ``plotly.io.from_json`` turns into a figure
-    again.
+    A plotly figure is kept as JSON, which ``plotly.io.from_json`` converts back.
     """
 
     kind: ClassVar[str] = "figure"
@@ -141,7 +140,7 @@ class Figure(Image):
 
 
 def _channels_last(array: Any, *, is_torch: bool = False) -> Any:
-    """Return an array in the shape (height, width, channels), None if it is not a picture."""
+    """Return an array in the shape (height, width, channels), None if it does not fit an image."""
     match array.shape:
         case (_, _):
             array = array[:, :, None]
@@ -189,7 +188,7 @@ def _type_of(data: bytes) -> str | None:
 
 
 def _size_of(data: bytes, mime: str) -> dict[str, int]:
-    """Return width and height if the format makes them easy to read."""
+    """Return width and height for the formats in which they are easy to read."""
     if mime != "image/png" or len(data) < _HEADER:
         return {}
     width, height = struct.unpack(">II", data[16:_HEADER])

@@ -1,4 +1,4 @@
-"""Define what all media have in common."""
+"""The base class of all media."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LARGEST = 64 * 2**20
 
 
 class Medium:
-    """Holds content to look at or to listen to.
+    """Content to look at or to listen to.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Medium:
     def __init__(self, data: bytes, mime: str, caption: str | None = None, **facts: Any) -> None:
         if len(data) > LARGEST:
             raise EncodingError(
-                f"{self.kind} of {len(data)} bytes is over the limit of {LARGEST}: log it as a file"
+                f"{self.kind} of {len(data)} bytes exceeds the limit of {LARGEST}: use log_file"
             )
         self.data, self.mime = data, mime
         self.caption = caption if caption is None else str(caption)
@@ -51,7 +51,7 @@ class Medium:
 
     @classmethod
     def refuse(cls, why: str) -> EncodingError:
-        """Return an error that says why a value cannot be such a medium."""
+        """Return an error that explains why a value cannot be logged as this medium."""
         return EncodingError(f"cannot log this as {cls.kind}: {why}")
 
 
@@ -61,9 +61,9 @@ def home_of(value: object) -> str:
 
 
 def as_array(value: Any) -> Any:
-    """Return a tensor or array as an array of NumPy, None for any other value.
+    """Convert a tensor or array to a NumPy array; return None for any other value.
 
-    NumPy is used only if it is already imported, which it is in a program that has an array.
+    NumPy is used only if it is already imported, as it is in any program that has an array.
     """
     if home_of(value) == "torch" and hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -91,6 +91,6 @@ def content_of(value: Any) -> bytes | None:
         return None
     size = os.path.getsize(value)
     if size > LARGEST:
-        raise EncodingError(f"{value} has {size} bytes, the limit is {LARGEST}: log it as a file")
+        raise EncodingError(f"{value} has {size} bytes, the limit is {LARGEST}: use log_file")
     with open(value, "rb") as file:
         return file.read()

@@ -1,4 +1,4 @@
-"""Take sounds as the bytes of an audio file."""
+"""Audio from arrays or files, encoded as audio files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SIGNATURES = (
 
 
 class Audio(Medium):
-    """Keeps a sound.
+    """Audio.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ class Audio(Medium):
         an array or tensor of shape (samples,) or (samples, channels), int16 or floats from -1 to 1.
         Or the bytes or the path of a WAV, FLAC, Ogg or MP3 file
     rate
-        the number of samples a second, for an array
+        the number of samples per second, required for an array
     caption
         a line to show with it
 
@@ -47,7 +47,7 @@ class Audio(Medium):
             if data[:4] == b"RIFF" and data[8:12] == b"WAVE":
                 mime = "audio/wav"
             if mime is None:
-                raise self.refuse("these are no bytes of a WAV, FLAC, Ogg or MP3 file")
+                raise self.refuse("the data is not a WAV, FLAC, Ogg or MP3 file")
             super().__init__(data, mime, caption)
             return
         array = as_array(samples)
@@ -57,10 +57,10 @@ class Audio(Medium):
             raise self.refuse("an array needs its rate: Audio(samples, rate=16000)")
         if array.dtype.kind == "f":
             if not (array.size and array.min() >= -1 and array.max() <= 1):
-                raise self.refuse("floats of a sound go from -1 to 1: scale them")
+                raise self.refuse("floats must be from -1 to 1: scale them")
             array = (array * 32767).round()
         elif array.dtype != "int16":
-            raise self.refuse(f"samples are int16 or floats, not {array.dtype}")
+            raise self.refuse(f"samples must be int16 or floats, not {array.dtype}")
         channels = 1 if array.ndim == 1 else array.shape[1]
         array = array.astype("<i2")
         file = BytesIO()

@@ -1,4 +1,4 @@
-"""Take tables of any library."""
+"""Tables from any library."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_ROWS = 10_000
 
 
 class Table(Medium):
-    """Keeps rows and columns of plain values.
+    """A table of plain values.
 
     The content is JSON: ``columns``, a list of names, and ``rows``, a list of lists. Values that
     JSON lacks, such as NaN or a time, become text.
@@ -23,7 +23,7 @@ class Table(Medium):
     ----------
     table
         a data frame of pandas or polars, a mapping from column to values, a list of mappings or,
-        with `columns`, a list of rows; :data:`MOST_ROWS` rows at most
+        with `columns`, a list of rows; at most :data:`MOST_ROWS` rows
     columns
         the names of the columns of rows
     caption
@@ -45,11 +45,11 @@ class Table(Medium):
         names, rows = self._columns_and_rows(table, columns)
         if len(rows) > MOST_ROWS:
             raise self.refuse(
-                f"{len(rows)} rows are too many, the limit is {MOST_ROWS}: log a part, or a file"
+                f"{len(rows)} rows exceed the limit of {MOST_ROWS}: log a part of them, or a file"
             )
         wrong = next((row for row in rows if len(row) != len(names)), None)
         if wrong is not None:
-            raise self.refuse(f"a row has {len(wrong)} values, and there are {len(names)} columns")
+            raise self.refuse(f"a row has {len(wrong)} values for {len(names)} columns")
         content = {"columns": names, "rows": [[*map(_cell, row)] for row in rows]}
         data = json.dumps(content, default=str).encode("utf-8", "replace")
         super().__init__(data, "application/json", caption, rows=len(rows), columns=len(names))
@@ -64,12 +64,12 @@ class Table(Medium):
             by_name = {str(name): [*values] for name, values in table.items()}
             lengths = {len(values) for values in by_name.values()}
             if len(lengths) > 1:
-                raise self.refuse(f"its columns are of different lengths: {sorted(lengths)}")
+                raise self.refuse(f"the columns have different lengths: {sorted(lengths)}")
             return [*by_name], [*map(list, zip(*by_name.values(), strict=True))]
         try:
             rows = [*table]
         except TypeError as error:
-            raise self.refuse(f"a {type(table).__name__} is no table") from error
+            raise self.refuse(f"{type(table).__name__} is not supported") from error
         if columns is not None:
             return [*map(str, columns)], [[*row] for row in rows]
         if not all(isinstance(row, Mapping) for row in rows):
@@ -81,7 +81,7 @@ class Table(Medium):
 def _cell(value: Any) -> Any:
     try:
         value = plain(value)
-    except Exception:  # noqa: BLE001 - whatever it is, its text says it
+    except Exception:  # noqa: BLE001 - any conversion may fail; its text will do
         return str(value)
     if isinstance(value, float) and not isfinite(value):
         return str(value)

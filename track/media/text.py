@@ -1,4 +1,4 @@
-"""Take text and HTML."""
+"""Text and HTML."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from track.media.medium import Medium
 
 
 class Text(Medium):
-    """Keeps a text, which is shown as it is.
+    """Plain text.
 
     Parameters
     ----------
@@ -25,12 +25,12 @@ class Text(Medium):
 
     def __init__(self, text: str, caption: str | None = None) -> None:
         if not isinstance(text, str):
-            raise self.refuse(f"it is not a text but a {text.__class__.__name__}")
+            raise self.refuse(f"give a str, not {text.__class__.__name__}")
         super().__init__(text.encode("utf-8", "replace"), self.mime_type, caption)
 
 
 class Html(Text):
-    """Keeps a page in HTML, which ``track ui`` shows without running its scripts."""
+    """An HTML page, which ``track ui`` shows without running its scripts."""
 
     kind: ClassVar[str] = "html"
     mime_type: ClassVar[str] = "text/html; charset=utf-8"

@@ -1,1 +1,1 @@
-"""Read trials of a store: summaries, pages, views, history and media."""
+"""Reading trials of a store: summaries, pages, views, history and media."""

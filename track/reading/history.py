@@ -55,7 +55,7 @@ def views_at(store: TrialLookup, *sides: tuple[str | Trial, When]) -> list[View]
 
 
 def trial_at(store: TrialLookup, uid: str, batches: Collection[Batch], at: When) -> Trial:
-    """Return a trial at a moment, given its events in something that can be read twice.
+    """Return a trial at a moment, given its events.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def trial_at(store: TrialLookup, uid: str, batches: Collection[Batch], at: When)
     moment = to_moment(at)
     objects = past.as_of(batches, position=moment.position, ends=_ends(batches, moment))
     if not (objects.trials or objects.parts):
-        raise TrialDoesNotExist(f"the trial {uid} did not exist yet at {at}")
+        raise TrialDoesNotExist(f"trial {uid} did not exist yet at {at}")
     return view_trial(store.find_in(objects, uid))
 
 
@@ -74,7 +74,7 @@ def with_facts(
     attempts: Iterable[past.Attempt],
     facts: dict[ProcessId, dict[str, Any]] | None = None,
 ) -> list[Attempt]:
-    """Return attempts with the facts of their processes, and add these to the known facts."""
+    """Return attempts with the facts of their processes, and add the facts to the known ones."""
     attempts, facts = [*attempts], {} if facts is None else facts
     for process in map(process_of, attempts):
         if process is not None and process not in facts:
@@ -102,7 +102,7 @@ def origins(store: TrialLookup, which: str | Trial, path: str) -> list[Origin]:
 def decoded(batches: Iterable[Batch], until: Moment) -> Iterator[Recorded]:
     """Yield the events of batches, up to a moment."""
     if until.at_ns is not None:
-        batches = [*batches]  # which are read twice
+        batches = [*batches]  # they are read twice
     wanted = past.until(batches, position=until.position, ends=_ends(batches, until))
     return (recorded for batch in wanted for recorded in map(decode, *batch))
 

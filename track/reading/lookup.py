@@ -22,7 +22,7 @@ from track.structure import Trial
 logger = logging.getLogger(__name__)
 
 _WHOLE_UID = re.compile("[0-9a-f]{64}_.+")
-"""A whole uid, whose events are found without other knowledge."""
+"""A complete uid, whose events can be found without reading other trials."""
 
 
 class TrialLookup:
@@ -48,7 +48,7 @@ class TrialLookup:
     def looking_up(
         self, several: Sequence[str | Trial], *, latest: bool = True
     ) -> Iterator[tuple[Objects, list[Trial]]]:
-        """Give the uids of trials, and objects that include these trials, possibly no others.
+        """Yield objects that include the given trials, and possibly no others, and these trials.
 
         Parameters
         ----------
@@ -83,7 +83,7 @@ class TrialLookup:
     def find_in(self, objects: Objects, which: str | Trial, *, latest: bool = True) -> Trial:
         """Find a trial among some objects; it belongs to the projection, so do not change it.
 
-        A note is given if it is the latest of several revisions, or only part of it is left.
+        A note tells if it is the latest of several revisions, or if only part of it is left.
         """
         return self._meant(objects, which, find_trial(objects, text_of(which)), latest=latest)
 
@@ -93,7 +93,7 @@ class TrialLookup:
         if found.note is not None and not latest:
             uids = ", ".join(found.revisions)
             raise TrialDoesNotExist(
-                f"{which!r} is ambiguous: it may be {uids}; give more of the uid"
+                f"{which!r} is ambiguous: it matches {uids}; give more of the uid"
             )
         if found.note is not None:
             self._tell(found.note)
@@ -105,7 +105,7 @@ class TrialLookup:
         """Give a note for each trial of which only part is left."""
         for uid in uids:
             self._tell(
-                f"only part of the trial {uid} is left: the event that created it, with its name, "
+                f"only part of trial {uid} is left: the event that created it, with its name, "
                 "project and parameters, is damaged",
                 DamageWarning,
             )
@@ -135,7 +135,7 @@ class TrialLookup:
 
 
 def text_of(which: str | Trial) -> str:
-    """Return the text to search for a trial."""
+    """Return the text with which to search for a trial."""
     return which.uid if isinstance(which, Trial) else which
 
 

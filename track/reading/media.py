@@ -1,4 +1,4 @@
-"""Read what is kept beside a trial: its media, its output and its system metrics."""
+"""Reading the media, the output and the system metrics of a trial."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class MediaReader(TrialLookup):
         which
             the trial
         name
-            the name of the wanted media; by default, all
+            the name of the media; by default, all media are returned
         at
             the time or the position up to which to read; by default, now
         """
@@ -41,12 +41,12 @@ class MediaReader(TrialLookup):
         ItemNotFound
             the content was kept on another machine
         FileDamaged
-            the kept content is not what was logged
+            the content differs from what was logged
         """
         return content_of(self.protocol.content, medium)
 
     def system_metrics(self, which: str | Trial, *, at: When = None) -> list[SystemMetrics]:
-        """Return the system metrics of a trial, one item for each process."""
+        """Return the system metrics of a trial, one item per process."""
         batches = self.protocol.journal.read_stream(system_stream(self.find_uid(which)))
         return system_metrics(decoded(batches, to_moment(at)))
 

@@ -38,18 +38,18 @@ from track.structure import AnyStatus, Trial
 from track.utils.process import ProcessId
 
 _FRESH_S = 1.0
-"""The time for which the lost trials are not determined again."""
+"""How long the set of lost trials is reused."""
 
 _PART_S = 0.05
 _MOST_CHOSEN = 16
-"""The number of selections of trials that are kept."""
+"""The number of cached selections of trials."""
 
 _FEWEST_PAST, _PAST_EACH = 20_000, 4
-"""The number of past states that are kept: at least, and per trial."""
+"""The number of cached past summaries: the minimum, and per trial."""
 
 
 class _Kept(NamedTuple):
-    """The trials at a position, the time of the read, and the running ones with their status."""
+    """The trials at a position, the time of the read, and the status of the running ones."""
 
     position: int
     made_s: float
@@ -58,12 +58,12 @@ class _Kept(NamedTuple):
 
 
 class Overview:
-    """Summaries of all trials of a store, kept between calls, so that a call costs what changed.
+    """Summaries of all trials of a store, cached so that a call only processes what changed.
 
     Parameters
     ----------
     protocol
-        the backend of the store. Events of a server are folded here, so that only new ones travel
+        the backend of the store; events of a server are folded here, so only new ones are sent
     """
 
     def __init__(self, protocol: JournaledProtocol) -> None:
@@ -77,18 +77,18 @@ class Overview:
         """The state and the summary of each trial by uid."""
         self._kept: _Kept | None = None
         self.chosen: dict[Any, tuple[list[TrialSummary], list[TrialSummary]]] = {}
-        """The trials that were searched and found, by the conditions."""
+        """The searched and the matching trials, by conditions."""
         self.counts: tuple[list[TrialSummary], dict[str, int]] | None = None
-        """The trials, and their number by status."""
+        """The trials and their number by status."""
         self._past: dict[Any, TrialSummary] = {}
-        """Summaries of past states, the last used one last."""
+        """Summaries of past states, the most recently used last."""
         self._facts: dict[ProcessId, dict[str, Any]] = {}
         self._now = Objects()
         self._checkpoints = Checkpoints(protocol.journal, self._metric_now)
 
     @contextmanager
     def glance(self, at: When = None) -> Iterator[Glance]:
-        """Give the state of the store, now or at a moment, for exclusive use."""
+        """Yield the state of the store, now or at a moment, for exclusive use."""
         moment = to_moment(at)
         with self._turn, self._repository.read_state() as now:
             if moment == Moment():
@@ -106,7 +106,7 @@ class Overview:
 
     @contextmanager
     def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
-        """Give the timeline and the current objects for exclusive use."""
+        """Yield the timeline and the current objects for exclusive use."""
         with self._turn, self._repository.read_state() as now:
             self._now = now
             for _ in self._checkpoints.extending_timeline(now.position):
@@ -114,7 +114,7 @@ class Overview:
             yield self._checkpoints.timeline, now
 
     def prepare(self) -> Iterator[None]:
-        """Prepare reads of the past step by step, so that other callers wait for one step only.
+        """Prepare reads of the past step by step, so that other callers wait for only one step.
 
         Otherwise the first :meth:`glance` at a moment does it all at once.
         """
@@ -125,7 +125,7 @@ class Overview:
         return self._in_parts(self._checkpoints.extending_timeline)
 
     def _in_parts(self, work: Callable[[int], Iterator[None]]) -> Iterator[None]:
-        """Do some work up to the current position in steps, and yield between them."""
+        """Do work up to the current position in steps, and yield between them."""
         while True:
             with self._turn, self._repository.read_state() as now:
                 self._now = now
@@ -145,7 +145,7 @@ class Overview:
         names = _names_of_groups(objects)
         known, self._summaries = self._summaries, {}
         found, running = list[TrialSummary](), list[tuple[Trial, str]]()
-        len(objects.trials)  # this reads all trials of the cache at once
+        len(objects.trials)  # reads all trials of the cache at once
         for one in objects.known_trials():
             if one.is_archived is None:
                 continue
@@ -173,7 +173,7 @@ class Overview:
             trial, group = one.trial, names.get(one.trial.group_id)
             key = trial.uid, state_of(trial), group, one.is_archived
             summary = past.pop(key, None) or _summarize(one, trial.status, group)
-            past[key] = summary  # moves it to the end, as the last used one
+            past[key] = summary  # moves it to the end, as the most recently used
             found.append(summary)
         most = max(_FEWEST_PAST, _PAST_EACH * len(found))
         while len(past) > most:
@@ -188,7 +188,7 @@ class Overview:
 
 
 class Glance:
-    """The state of a store at one moment. It is valid only within the block that gave it.
+    """The state of a store at one moment, valid only within the block that yielded it.
 
     Parameters
     ----------
@@ -298,7 +298,7 @@ class Glance:
         """
         trial = find_trial(self.objects, which).trial
         if self.objects.is_erased(trial.uid):
-            raise TrialDoesNotExist(f"the trial {trial.uid} was erased")
+            raise TrialDoesNotExist(f"trial {trial.uid} was erased")
         return trial
 
     def summary(self, uid: str) -> TrialSummary:
@@ -332,7 +332,7 @@ def _names_of_groups(objects: Objects) -> dict[str, str | None]:
 
 
 def _summarize(known: Known, status: AnyStatus | None, group: str | None) -> TrialSummary:
-    """Return the summary of a trial, detached from it since the trial may change."""
+    """Return the summary of a trial, detached from the trial because that may change."""
     summary = TrialSummary(known.trial, status, group, archived=bool(known.is_archived))
     set_times(summary, known)
     detach(summary)

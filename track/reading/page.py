@@ -1,4 +1,4 @@
-"""Select a page of a list of trials: filter, sort and limit."""
+"""Pages of a list of trials: filtered, sorted and limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Summarise trials for lists, and filter and sort the summaries."""
+"""Summaries of trials for lists, and their filtering and sorting."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _CONDITION = re.compile(rf"\s*({_NAMES})\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*",
 _PATH = re.compile(rf"\s*(!?)\s*({_NAMES})\s*")
 _COLUMN = re.compile(rf"(?:{BRACKETS}|[^,])+")
 Condition = str | tuple[str, Any]
-"""A text as for ``track ls --where``, or a path and a condition of the query language."""
+"""A text as for ``track ls --where``, or a path with a condition of the query language."""
 
 _OPERATORS = {"!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "~": "$regex"}
 
 
 class TrialSummary:
-    """A summary of a trial, as lists show it.
+    """A summary of a trial, as shown in lists.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class TrialSummary:
     created, changed
         the times of creation and of the last change, in seconds since 1970-01-01; None if unknown
     start, end
-        when the first attempt started and the last one ended, as far as that is known
+        when the first attempt started and the last one ended, None if unknown
     runtime
         the duration in seconds, None if unknown
     failure
@@ -92,7 +92,7 @@ def set_times(summary: TrialSummary, known: Known) -> None:
 
 
 def detach(summary: TrialSummary) -> None:
-    """Copy the values of a summary, since its trial may change."""
+    """Copy the values of a summary, because its trial may change."""
     summary.tags, summary.parameters = to_plain(summary.tags), to_plain(summary.parameters)
     summary.metadata, summary.metrics = to_plain(summary.metadata), to_plain(summary.metrics)
 
@@ -155,7 +155,7 @@ def summarize_metric(values: Any) -> MetricSummary:
 
 
 def _of_items(items: Mapping[Any, Any]) -> MetricSummary:
-    numbers = [v for v in items.values() if isinstance(v, (int, float)) and v == v]  # noqa: PLR0124 - not a number is not
+    numbers = [v for v in items.values() if isinstance(v, (int, float)) and v == v]  # noqa: PLR0124 - false for NaN
     step = next(reversed([*items]), None)
     low, high = min(numbers, default=None), max(numbers, default=None)
     return MetricSummary(items.get(step), low, high, len(items), step)
@@ -197,9 +197,9 @@ def to_condition(text: str) -> tuple[str, Any]:
     ----------
     text
         ``path=value``, or with ``!=``, ``<``, ``<=``, ``>``, ``>=``; ``path~regex``, or ``!~``;
-        ``path`` or ``!path`` for a value that exists, or does not. A name with blanks or signs is
-        quoted: ``metrics["loss<0.1"]``. A value is read as JSON if possible, else as text; ``=``
-        and ``!=`` take several, separated by commas
+        ``path`` if a value must exist, ``!path`` if it must not. Quote a name with blanks or
+        operators: ``metrics["loss<0.1"]``. A value is parsed as JSON if possible, otherwise it is
+        text; ``=`` and ``!=`` accept several, separated by commas
 
     Raises
     ------
@@ -220,7 +220,7 @@ def to_condition(text: str) -> tuple[str, Any]:
         return path, {"$exists": not negated}
     raise QueryError(
         f"invalid condition {text!r}: write e.g. status=completed, metrics.loss<0.1 or name~base, "
-        'and quote a name with blanks or signs: metrics["a name"]<0.1'
+        'and quote names with blanks or operators: metrics["a name"]<0.1'
     )
 
 
@@ -239,7 +239,7 @@ def _check_pattern(text: str) -> None:
 
 
 def split_paths(text: str) -> list[str]:
-    """Split a text into paths at its commas."""
+    """Split a text into paths at commas."""
     return [path.strip() for path in _COLUMN.findall(text) if path.strip()]
 
 
@@ -304,11 +304,11 @@ def sort_trials(
 def _below(value: Any, keys: Sequence[Key]) -> Any:
     name = keys[0].text if len(keys) == 1 else None
     if name is not None and type(value) is dict and name in value:
-        return value[name]  # as nearly always
+        return value[name]  # the usual case
     return look_up(value, keys)[1]
 
 
 def _sort_key(value: Any) -> tuple[bool, Any]:
-    if isinstance(value, (int, float)) and value == value:  # noqa: PLR0124 - not a number is not
+    if isinstance(value, (int, float)) and value == value:  # noqa: PLR0124 - false for NaN
         return False, (0, value, "")
     return (value is None or isinstance(value, float)), (1, 0, str(value))

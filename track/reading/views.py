@@ -1,4 +1,4 @@
-"""Define what a reader returns about one trial: attempts, and the origins of values."""
+"""Views of one trial: its attempts, and the origins of its values."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from track.utils.process import ProcessId
 
 
 class Attempt(NamedTuple):
-    """One run of a trial from a start.
+    """One run of a trial, from one start to the next.
 
     Attributes
     ----------
     number
         1 for the first
     started_at, last_at, finished_at
-        wall times in nanoseconds since 1970-01-01 UTC of the start, of the last event, and of the
-        end, None if the end was not recorded
+        wall times of the start, the last event and the end, in nanoseconds since 1970-01-01 UTC;
+        ``finished_at`` is None if the end was not recorded
     status
         the status, None if none was recorded; lost if the process is gone
     events
         the number of recorded events
     producer
-        the producer of its start
+        the producer of the event that started it
     process
         the process, None if unknown
     facts
@@ -106,7 +106,7 @@ def status_of(attempt: past.Attempt) -> AnyStatus | None:
 
 
 def attempts_in(objects: Objects, trial: Trial) -> list[past.Attempt]:
-    """Return copies of the attempts at a trial."""
+    """Return copies of the attempts of a trial."""
     folded = objects.attempts.get(stream_of(trial.uid))
     return [] if folded is None else deepcopy(folded.found)
 
@@ -129,7 +129,7 @@ def process_of(attempt: past.Attempt) -> ProcessId | None:
 def views_of(
     attempts: Iterable[past.Attempt], facts: Mapping[ProcessId, dict[str, Any]]
 ) -> list[Attempt]:
-    """Return attempts for display in order, given the facts of their processes."""
+    """Return attempts for display, in order, given the facts of their processes."""
     found = []
     for number, attempt in enumerate(attempts, 1):
         process = process_of(attempt)
@@ -159,6 +159,6 @@ def attempt_at(attempts: list[Attempt], recorded: Recorded) -> Attempt | None:
 
 
 def code_of(attempts: list[Attempt]) -> dict[str, Any]:
-    """Return the code that the last attempt at a trial ran."""
+    """Return the code that the last attempt of a trial ran."""
     facts = attempts[-1].facts if attempts else {}
     return {"code": {name: facts.get(name) for name in ("commit", "modified")}}

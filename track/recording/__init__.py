@@ -1,1 +1,1 @@
-"""Hold parts of the logger of a trial: files, media, times, and how the trial ends."""
+"""Parts of the logger of a trial: files, media, timers, and the end of a trial."""

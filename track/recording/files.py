@@ -1,4 +1,4 @@
-"""Log the files that belong to a trial."""
+"""Logging of metadata and files of a trial."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ class FileLogger:
 
         source = executed_file() if path is None else os.fspath(path)
         if source is None:
-            raise TrackError("no executed file was found: pass one to log_code(path)")
+            raise TrackError("the program was not started from a file: pass one to log_code(path)")
         self.log_metadata(code=file_facts(source, self.protocol.keep_content))
 
     def log_file(self, path: str | os.PathLike[str]) -> None:
         """Log a file as the metadata ``file:<name>``, see :meth:`log_code`.
 
-        Its name is its path relative to the working folder or, outside of it, its whole path.
+        Its name is its path relative to the working folder, or its full path if it lies outside.
         ``track.open(…).open_file(trial, name)`` and ``track get`` return its content.
         """
         from track.persistence.artifacts import file_facts
@@ -49,7 +49,7 @@ class FileLogger:
     def log_directory(self, path: str | os.PathLike[str]) -> None:
         """Log all files in a folder as the metadata ``directory:<name>``, see :meth:`log_code`.
 
-        The SHA-256 of the folder is that of its files' names and hashes.
+        The SHA-256 of the folder is computed from the names and hashes of its files.
         """
         from track.persistence.artifacts import directory_facts
 

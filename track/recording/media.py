@@ -1,4 +1,4 @@
-"""Log media of a trial: images, figures, histograms, tables, text, sounds."""
+"""Logging of media of a trial: images, figures, histograms, tables, text, audio."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 class MediaLogger:
-    """Adds the methods that log media to a :class:`~track.logger.TrialLogger`.
+    """The methods of a :class:`~track.logger.TrialLogger` that log media.
 
-    Each method makes a medium of the value, as the classes of ``track.media`` document, and logs it
-    under a name, and at a step if one is given. :meth:`log_media` logs several at once.
+    Each method converts a value to a medium, as documented for the classes of ``track.media``, and
+    logs it under a name and, if given, at a step. :meth:`log_media` logs several at once.
 
     Raises
     ------
     EncodingError
-        the value cannot be such a medium, or is too large
+        the value cannot be logged as this kind of medium, or is too large
     JournalError
         the event could not be recorded
     """
@@ -30,11 +30,11 @@ class MediaLogger:
     protocol: Protocol
 
     def insert(self, parameters: dict[str, Any] | None = None) -> None:
-        """Insert the trial if it still waits for its arguments."""
+        """Insert the trial if it is still waiting for its arguments."""
         raise NotImplementedError
 
     def log_media(self, values: Mapping[str, Medium | Sequence[Medium]], step: Any = None) -> None:
-        """Log media by name: one of each, or a list."""
+        """Log media by name, one or a list under each name."""
         from track.media import Medium
 
         self.insert()
@@ -47,7 +47,7 @@ class MediaLogger:
     def log_image(
         self, name: str, image: Any, step: Any = None, *, caption: str | None = None
     ) -> None:
-        """Log a picture: an array, a tensor, an image of Pillow, or a file."""
+        """Log an image: an array, a tensor, a Pillow image, or a file."""
         from track.media import Image
 
         self.log_media({name: Image(image, caption)}, step)
@@ -55,13 +55,13 @@ class MediaLogger:
     def log_figure(
         self, name: str, figure: Any, step: Any = None, *, caption: str | None = None
     ) -> None:
-        """Log a figure of matplotlib or plotly; it stays open."""
+        """Log a matplotlib or plotly figure, which stays open."""
         from track.media import Figure
 
         self.log_media({name: Figure(figure, caption)}, step)
 
     def log_histogram(self, name: str, values: Any, step: Any = None, *, bins: int = 64) -> None:
-        """Log how values are distributed, not the values themselves."""
+        """Log the distribution of values, not the values themselves."""
         from track.media import Histogram
 
         self.log_media({name: Histogram(values, bins)}, step)
@@ -75,13 +75,13 @@ class MediaLogger:
         self.log_media({name: Table(table, columns)}, step)
 
     def log_text(self, name: str, text: str, step: Any = None) -> None:
-        """Log a text, as a sample of what a model writes."""
+        """Log a text, such as a sample that a model generated."""
         from track.media import Text
 
         self.log_media({name: Text(text)}, step)
 
     def log_html(self, name: str, html: str, step: Any = None) -> None:
-        """Log a page in HTML; its scripts are not run where it is shown."""
+        """Log an HTML page; it is shown without running its scripts."""
         from track.media import Html
 
         self.log_media({name: Html(html)}, step)
@@ -95,7 +95,7 @@ class MediaLogger:
         *,
         caption: str | None = None,
     ) -> None:
-        """Log a sound: an array or tensor with its rate in samples a second, or a file."""
+        """Log audio: an array or tensor with its rate in samples per second, or a file."""
         from track.media import Audio
 
         self.log_media({name: Audio(samples, rate, caption)}, step)

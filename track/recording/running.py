@@ -1,4 +1,4 @@
-"""Handle the signals and exceptions that may end a running trial."""
+"""Handling of the signals and exceptions that may end a running trial."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from track.utils.stat import StatStream
 
 
 def final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
-    """Return the status of a trial that ended with an exception, or with none."""
+    """Return the status of a trial that ended, with or without an exception."""
     if exc_type is None:
         return Status.Completed
     if issubclass(exc_type, KeyboardInterrupt):
@@ -31,14 +31,14 @@ def final_status(exc_type: type[BaseException] | None, exc_val: Any) -> Status:
 
 
 class LoggerChronoContext:
-    """A context manager that times a block and records it. It may be entered again, even nested.
+    """A context manager that times a block and records the time; it is reentrant.
 
     Parameters
     ----------
     sink
         where to record the times
     name
-        name of the timer
+        the name of the timer
     acc
         statistics of the times measured here, in seconds; the ``as`` value
     """

@@ -1,4 +1,4 @@
-"""Time the blocks of a trial, and estimate the remaining time."""
+"""Timing of the blocks of a trial, and estimates of the remaining time."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class BlockTimer:
     _show_eta: Callable[..., Any] | None = None
 
     def insert(self, parameters: dict[str, Any] | None = None) -> None:
-        """Insert the trial if it still waits for its arguments."""
+        """Insert the trial if it is still waiting for its arguments."""
         raise NotImplementedError
 
     def chrono(
@@ -72,7 +72,7 @@ class BlockTimer:
         return self._chronos
 
     def set_eta_total(self, total: int | list[int] | tuple[int, ...]) -> None:
-        """Set the number of iterations: a number, or one for each nested loop."""
+        """Set the number of iterations, or one number per nested loop."""
         from track.utils.eta import EstimatedTime
 
         self._eta = EstimatedTime(StatStream(0), total)
@@ -91,15 +91,15 @@ class BlockTimer:
         Parameters
         ----------
         step
-            index, from 0, of the iteration that was just completed; one for each nested loop
+            the index, from 0, of the iteration just completed, or one index per nested loop
         timer
             the ``as`` value of the chrono around one iteration
         msg
             the text to print before the estimate
         throttle
-            print only once in this many calls
+            print only on every n-th call
         every
-            print at most once in this many seconds
+            print at most once per this many seconds
 
         Raises
         ------
@@ -107,7 +107,7 @@ class BlockTimer:
             :meth:`set_eta_total` was not called
         """
         if self._eta is None:
-            raise RuntimeError("call set_eta_total with the number of steps before show_eta")
+            raise RuntimeError("call set_eta_total with the number of iterations before show_eta")
         if self._show_eta is None:
             from track.utils.throttle import throttled
 
