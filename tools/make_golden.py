@@ -2,7 +2,7 @@
 
 Run it as ``python tools/make_golden.py`` after a deliberate change of a format. Files of released
 formats are never written again: raise its ``VERSION`` (in ``track/events/record.py``,
-``track/journals/lmdb.py`` or ``track/projections/snapshot.py``), and this makes the files of
+``track/journals/lmdb.py`` or ``track/projections/rows.py``), and this makes the files of
 the new one beside them. An LMDB environment is only written when it is missing, because LMDB does
 not write the same bytes twice.
 """
@@ -62,9 +62,10 @@ from track.journals.file import FileJournal  # noqa: E402
 from track.journals.journal import Journal  # noqa: E402
 from track.journals.lmdb import LMDBJournal  # noqa: E402
 from track.journals.memory import MemoryJournal  # noqa: E402
-from track.projections import snapshot  # noqa: E402
+from track.projections import rows  # noqa: E402
 from track.projections.history import as_of  # noqa: E402
 from track.projections.objects import Objects  # noqa: E402
+from track.relay.rows_codec import pack_whole  # noqa: E402
 
 FOLDER = ROOT / "tests" / "golden"
 
@@ -194,14 +195,9 @@ def folded() -> Objects:
     return as_of(journal.read_batches())
 
 
-def mark(position: int) -> bytes:
-    """Return a fingerprint for a snapshot of no journal in particular."""
-    return b"golden %d" % position
-
-
 def packed() -> bytes:
-    """Return the snapshot of the objects, byte for byte."""
-    return b"".join(snapshot.pack(folded(), mark))
+    """Return the rows of the objects, byte for byte."""
+    return pack_whole(folded())
 
 
 def readable(journal: Journal) -> Iterator[dict[str, Any]]:
@@ -274,7 +270,7 @@ def main() -> None:
     lines = ",\n".join(json.dumps(said, ensure_ascii=False) for said in readable(journal))
     journal.close()
     path.with_suffix(".events.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
-    (FOLDER / f"v{snapshot.VERSION}.snapshot").write_bytes(packed())
+    (FOLDER / f"v{rows.VERSION}.rows").write_bytes(packed())
     environment = FOLDER / f"v{journal_lmdb.VERSION}.lmdb"
     if not environment.exists():
         write_lmdb(environment)

@@ -16,7 +16,6 @@ from tools.make_golden import (
     ODD_VALUES,
     WRITES,
     folded,
-    mark,
     packed,
     payloads,
     readable,
@@ -27,7 +26,8 @@ from track.journals.file import FileJournal
 from track.journals.lmdb import LMDBJournal
 from track.events.record import VERSION
 from track.events.types import CATALOGUE, MetadataLogged, Unknown
-from track.projections import snapshot
+from track.projections import rows
+from track.relay.rows_codec import unpack_whole
 
 FOLDER = Path(__file__).resolve().parent
 
@@ -124,12 +124,12 @@ def test_the_present_environment_holds_what_is_written_now(tmp_path):
     fresh.close()
 
 
-def test_the_present_snapshot_is_written_as_ever():
-    """The same objects make the same bytes; if not, it is a new version of snapshots or folds."""
-    assert packed() == (FOLDER / f"v{snapshot.VERSION}.snapshot").read_bytes()
+def test_the_present_rows_are_written_as_ever():
+    """The same objects make the same bytes; if not, it is a new version of rows or folds."""
+    assert packed() == (FOLDER / f"v{rows.VERSION}.rows").read_bytes()
 
 
-def test_the_present_snapshot_is_read_as_ever():
-    """It holds what the events make."""
-    with (FOLDER / f"v{snapshot.VERSION}.snapshot").open("rb") as file:
-        assert dump(snapshot.unpack_objects(file, mark)) == dump(folded())
+def test_the_present_rows_are_read_as_ever():
+    """They hold what the events make."""
+    kept = (FOLDER / f"v{rows.VERSION}.rows").read_bytes()
+    assert dump(unpack_whole(kept).objects) == dump(folded())

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
+import track
 from tests.integrations.support import only_trial, run_program
 from track.structure import Status
 
@@ -163,7 +164,9 @@ def test_an_accelerator_killed_and_continued():
     }
     assert (trial.parameters, trial.project_id) == ({"lr": 0.1}, "p")
     assert trial.metadata["nested"] == {"output_dir": "x"}
-    assert trial.metadata["examples"]["data"] == [[1]]
+    with track.open("file:r.json") as store:
+        (table,) = store.media(trial, "examples")
+        assert json.loads(store.content_of(table))["rows"] == [[1]]
     assert (trial.status, trial.attempts) == (Status.Completed, 2)
 
 

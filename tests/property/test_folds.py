@@ -2,7 +2,6 @@
 
 import json
 from datetime import datetime
-from io import BytesIO
 from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import UUID
@@ -48,7 +47,7 @@ from track.projections.history import as_of, ends_by
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.report import ORPHANS, dumps, render_report
-from track.projections.snapshot import pack, unpack_objects
+from track.relay.rows_codec import pack_whole, unpack_whole
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
 from track.utils.stat import StatStream
@@ -235,12 +234,11 @@ def test_replaying_again_changes_nothing(story, data):
 
 
 @given(STORIES, st.data())
-def test_a_snapshot_and_the_rest_are_a_replay(story, data):
-    """Wherever a replay is cut, what is kept of it as bytes goes on as if nothing had happened."""
+def test_rows_and_the_rest_are_a_replay(story, data):
+    """Wherever a replay is cut, rows with its result continue as if nothing had happened."""
     happened = recorded(story)
     cut = data.draw(st.integers(0, len(happened)))
-    parts = pack(fold(happened[:cut]), lambda position: b"%d" % position)
-    kept = unpack_objects(BytesIO(b"".join(parts)), lambda position: b"%d" % position)
+    kept = unpack_whole(pack_whole(fold(happened[:cut]))).objects
     assert dump(kept) == dump(fold(happened[:cut]))
     assert dump(fold(happened[cut:], kept)) == dump(fold(happened))
 

@@ -1,7 +1,6 @@
 """What is left of a trial whose creation cannot be read is shown, and said to be just that."""
 
 import json
-from io import BytesIO
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from track.cli.app import DAMAGE, run
 from track.errors import DamageWarning, ItemNotFound, TrialDoesNotExist
 from track.events.types import TrialCreated
 from track.persistence import get_protocol
-from track.projections.snapshot import pack, unpack_objects
+from track.relay.rows_codec import pack_whole, unpack_whole
 from track.stores.redaction import redact
 from track.structure import Status
 
@@ -146,12 +145,11 @@ def test_what_is_left_is_archived_and_redacted(uid, shown):
     assert "loss" not in shown("show", uid)[1]
 
 
-def test_what_is_left_survives_a_snapshot(uid):
+def test_what_is_left_is_sent_by_a_relay(uid):
     """And is the same as in a replay."""
     store = get_protocol("file:s.json")
     with store.read_state() as objects:
-        parts = pack(objects, lambda position: b"mark")
-        kept = unpack_objects(BytesIO(b"".join(parts)), lambda position: b"mark")
+        kept = unpack_whole(pack_whole(objects)).objects
         (part,), (same,) = objects.parts.values(), kept.parts.values()
         assert repr(part) == repr(same)
     store.close()

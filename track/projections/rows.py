@@ -1,4 +1,4 @@
-"""Convert projects, groups and trials to rows of bytes and back, for the cache.
+"""Convert projects, groups and trials to rows of bytes and back, for the cache and the relay.
 
 A row has three parts. The *head* has the identity of a subject and its place, which decisions need.
 The *metrics* have the locations of a trial's series and the summaries that lists show. The *body*
@@ -26,6 +26,9 @@ _PLAIN, _AGGREGATOR, _SERIES, _STORED, _FLOATS = range(5)
 
 _FEWEST_FLOATS = 64
 """The least number of floats that are stored as an array."""
+
+VERSION = 1
+"""The version of rows."""
 
 PROJECT, GROUP, TRIAL, PART = range(4)
 """The kinds of subjects of rows."""

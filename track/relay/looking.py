@@ -14,7 +14,7 @@ from track.projections.finding import find_trial
 from track.projections.objects import Objects
 from track.projections.series import Series
 from track.projections.trials import stream_of
-from track.relay.rows_codec import LONGEST_WANTED, MOST_WANTED, pack_all, pack_found
+from track.relay.rows_codec import LONGEST_WANTED, MOST_WANTED, pack_found, pack_summaries_of
 from track.relay.series_codec import MOST_POINTS, MOST_SUMMARIES, pack_points, pack_summaries
 from track.structure import LOST
 
@@ -46,7 +46,7 @@ class Looking:
 
     def _rows(self) -> Answer:
         with self._repository.read_state() as objects:
-            return [], pack_all(objects, self.lost_among(objects))
+            return [], pack_summaries_of(objects, self.lost_among(objects))
 
     def _look_up(self, wanted: list[str]) -> Answer:
         if not isinstance(wanted, list) or len(wanted) > MOST_WANTED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -26,19 +25,16 @@ from track.projections.objects import Objects
 from track.projections.trials import stream_of
 from track.relay.connection import Connection
 from track.relay.messages import Message, Verb
-from track.relay.object_codec import unpack_selection
 from track.relay.query_codec import to_values
 from track.relay.remote_series import Source
 from track.relay.rows_codec import (
     LONGEST_WANTED,
     MOST_WANTED,
-    AnotherVersion,
     Answered,
     unpack_rows,
+    unpack_whole,
 )
 from track.structure import LOST, AnyStatus, Trial, get_status
-
-logger = logging.getLogger(__name__)
 
 
 class RemoteRepository(Repository):
@@ -62,8 +58,6 @@ class RemoteRepository(Repository):
         self._producer = producer
         self._lost: frozenset[str] = frozenset()
         """The uids of the lost trials among the objects fetched last."""
-        self._is_older = False
-        """Whether the server is known to send only whole trials."""
 
     def append_if(
         self, stream: int, event: Event, preconditions: Iterable[Precondition]
@@ -95,7 +89,7 @@ class RemoteRepository(Repository):
             with self._drained():
                 answer = self._propose(payload, [first], kind, uid)
             if answer.verb != Verb.UNMET:
-                return COPY[kind](table(unpack_selection(answer.attachment), kind)[uid])
+                return COPY[kind](table(unpack_whole(answer.attachment).objects, kind)[uid])
             # Another client was faster, so another object may match first now.
 
     def _propose(
@@ -147,41 +141,28 @@ class RemoteRepository(Repository):
 
     @contextmanager
     def read_state(self) -> Iterator[Objects]:
-        rows = self._rows("rows")
-        yield self.whole_state() if rows is None else rows.objects
+        yield self._rows("rows").objects
 
     @contextmanager
     def looking_up(self, wanted: Sequence[str]) -> Iterator[tuple[Objects, list[Found]]]:
         few = len(wanted) <= MOST_WANTED and all(len(text) <= LONGEST_WANTED for text in wanted)
-        rows = self._rows("look_up", [*wanted]) if few else None
-        if rows is None:
+        if few:
+            rows = self._rows("look_up", [*wanted])
+            yield rows.objects, rows.found
+        else:
             with self.read_state() as objects:
                 yield objects, [find_trial(objects, which) for which in wanted]
-        else:
-            yield rows.objects, rows.found
 
     def whole_state(self) -> Objects:
         """Return all current objects with their contents."""
-        answer = self._request("objects")
-        self._lost = frozenset(answer.header)
-        return unpack_selection(answer.attachment)
+        whole = unpack_whole(self._attachment("objects"))
+        self._lost = whole.lost
+        return whole.objects
 
-    def _rows(self, name: str, *arguments: Any) -> Answered | None:
-        """Return trials without their series, None if the server sends only whole trials."""
-        if self._is_older:
-            return None
+    def _rows(self, name: str, *arguments: Any) -> Answered:
+        """Return trials without the points of their series."""
         source = Source(self._attachment, self._replay)
-        try:
-            rows = unpack_rows(self._attachment(name, *arguments), source.find)
-        except (AttributeError, AnotherVersion) as error:
-            self._is_older = True
-            logger.warning(
-                "the server at %s is of another version of Track, and sends whole trials, which "
-                "takes longer: %s",
-                self._connection.target,
-                error,
-            )
-            return None
+        rows = unpack_rows(self._attachment(name, *arguments), source.find)
         source.position = rows.objects.position
         self._lost = rows.lost
         return rows
@@ -203,7 +184,7 @@ class RemoteRepository(Repository):
         return self._request(name, *arguments).header
 
     def _fetch(self, name: str, *arguments: Any) -> Objects:
-        return unpack_selection(self._request(name, *arguments).attachment)
+        return unpack_whole(self._attachment(name, *arguments)).objects
 
     def _request(self, name: str, *arguments: Any) -> Message:
         with self._drained():

@@ -1,34 +1,41 @@
-"""Convert summaries of trials to bytes and back: rows without long series.
+"""Convert objects to bytes and back, as rows (:mod:`track.projections.rows`).
 
-They are the rows of the cache (:mod:`track.projections.rows`). For a series they have its length
-and its last point; the other points are fetched on demand.
+For a series, the rows of summaries have its length and its last point; the other points are fetched
+on demand. The rows of whole objects have all points.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
-from track.containers.points import Unusable
+from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
 from track.containers.series import StepSeries
 from track.errors import EncodingError, MalformedMessage
 from track.events.values import new_packer, unpack
-from track.persistence.cache_series import VERSION
 from track.projections.finding import Found, find_trial
 from track.projections.objects import Objects
-from track.projections.rows import Entry, FindSeries, Row, RowWriter
+from track.projections.rows import (
+    VERSION,
+    Entry,
+    FindSeries,
+    Owner,
+    Row,
+    RowWriter,
+    UnreadTrial,
+    from_little_endian,
+    little_endian,
+)
 from track.projections.stored import Directory, StoredObjects, Written
 from track.projections.trials import stream_of
+from track.structure import Project, Trial, TrialGroup
 
 MOST_WANTED, LONGEST_WANTED = 1024, 4096
 """The limits of the number of trials in one look-up, and of the length of each text."""
 
 _LONGEST = 2**28
 """The largest size of the rows of one answer in bytes."""
-
-
-class AnotherVersion(MalformedMessage):
-    """Rows of another version."""
 
 
 class Answered(NamedTuple):
@@ -49,8 +56,8 @@ class Answered(NamedTuple):
     found: list[Found]
 
 
-def pack_all(objects: Objects, lost: Iterable[str]) -> bytes:
-    """Return the rows of all objects.
+def pack_summaries_of(objects: Objects, lost: Iterable[str]) -> bytes:
+    """Return the rows of all objects without the points of their series.
 
     Raises
     ------
@@ -58,10 +65,57 @@ def pack_all(objects: Objects, lost: Iterable[str]) -> bytes:
         the rows are too large
     """
     writer = RowWriter(objects, _described)
-    unbound = [[stream, *writer.known_of(stream)] for stream in sorted(objects.unbound)]
     if isinstance(objects, StoredObjects):
-        return _pack(objects, objects.written(writer.row), unbound, lost, [])
-    return _pack(objects, map(writer.row, objects.subjects()), unbound, lost, [])
+        return _pack(objects, objects.written(writer.row), _unbound(writer, objects), lost, [])
+    return _pack_subjects(objects, writer, lost)
+
+
+def pack_whole(objects: Objects, lost: Iterable[str] = ()) -> bytes:
+    """Return the rows of all objects with all points of their series.
+
+    Raises
+    ------
+    EncodingError
+        the rows are too large
+    """
+    return _pack_subjects(objects, RowWriter(objects, _with_points), lost)
+
+
+def pack_selected(selected: Iterable[Project | TrialGroup | Trial]) -> bytes:
+    """Return the rows of some objects with all points, of projects with their contents.
+
+    Raises
+    ------
+    EncodingError
+        the rows are too large
+    """
+    objects = Objects()
+    for item in selected:
+        _add(objects, item)
+    return pack_whole(objects)
+
+
+def _add(objects: Objects, item: Project | TrialGroup | Trial) -> None:
+    if isinstance(item, Trial):
+        if item.uid not in objects.trials:
+            objects.add_trial(item)
+    elif isinstance(item, TrialGroup):
+        objects.groups[item.uid] = item
+    else:
+        objects.projects[item.uid] = item
+        for group in item.groups:
+            _add(objects, group)
+        for trial in item.trials:
+            _add(objects, trial)
+
+
+def _pack_subjects(objects: Objects, writer: RowWriter, lost: Iterable[str]) -> bytes:
+    rows = map(writer.row, objects.subjects())
+    return _pack(objects, rows, _unbound(writer, objects), lost, [])
+
+
+def _unbound(writer: RowWriter, objects: Objects) -> list[Any]:
+    return [[stream, *writer.known_of(stream)] for stream in sorted(objects.unbound)]
 
 
 def pack_found(objects: Objects, found: Iterable[Found], lost: Iterable[str]) -> bytes:
@@ -96,12 +150,34 @@ def _pack(
     return data
 
 
-def _described(owner: tuple[str, str], series: StepSeries) -> list[Any] | None:
+def _described(owner: Owner, series: StepSeries) -> list[Any] | None:
     """Return the length and the last point of a series instead of its place in a cache."""
     if series.unstored() is None:
         return None
     last = series.last_item() or (0, 0.0)
     return [0, len(series), *last, 0, [], *series.extremes()]
+
+
+def _with_points(owner: Owner, series: StepSeries) -> list[Any] | None:
+    """Return the description of a series, and its points as columns."""
+    described, points = _described(owner, series), series.points()
+    if described is None or points is None:
+        return None
+    return [*described, *(little_endian(column) for column in points)]
+
+
+class _Loaded(Stored):
+    """A series whose points came with its row."""
+
+    def __init__(self, owner: Owner, values: list[Any]) -> None:
+        _, self.count, self.last_step, self.last_value, _, _, self.low, self.high, *columns = values
+        points = Points(*map(from_little_endian, "qqqd", columns))
+        if {len(column) for column in points} != {self.count}:
+            raise ValueError("the columns of a series differ in length")
+        self._points = points
+
+    def chunks(self) -> list[Chunk]:
+        return [LoadedChunk(self._points)]
 
 
 class _Rows:
@@ -118,6 +194,22 @@ class _Rows:
         return (Row(number, *self._parts[number - 1]) for number in numbers)
 
 
+def unpack_whole(data: bytes) -> Answered:
+    """Return the content of packed rows that have all points.
+
+    Raises
+    ------
+    MalformedMessage
+        the rows are invalid, or of another version
+    """
+    answered = unpack_rows(data, _Loaded)
+    with _checking():
+        for trial in (*answered.objects.trials.values(), *answered.objects.parts.values()):
+            if isinstance(trial, UnreadTrial):
+                trial.read()
+    return answered
+
+
 def unpack_rows(data: bytes, find: FindSeries) -> Answered:
     """Return the content of packed rows.
 
@@ -130,15 +222,16 @@ def unpack_rows(data: bytes, find: FindSeries) -> Answered:
 
     Raises
     ------
-    AnotherVersion
-        the rows were packed by another version
     MalformedMessage
-        the rows are invalid
+        the rows are invalid, or of another version
     """
-    try:
+    with _checking():
         version, *parts = unpack(data)
         if version != VERSION:
-            raise AnotherVersion(f"the server sends rows of version {version}, not {VERSION}")
+            raise MalformedMessage(
+                f"the server sends rows of version {version}, and this is version {VERSION}: use "
+                "the same version of Track on both sides"
+            )
         position, events, failed, sent, unbound, lost, said = parts
         objects = StoredObjects(_Rows(sent), find, _nowhere)
         for stream, *known in unbound:
@@ -149,6 +242,13 @@ def unpack_rows(data: bytes, find: FindSeries) -> Answered:
             Found(find_trial(objects, uid).trial, revisions, note) for uid, revisions, note in said
         ]
         return Answered(objects, frozenset(lost), found)
+
+
+@contextmanager
+def _checking() -> Iterator[None]:
+    """Turn errors of rows of a wrong form into one that says so."""
+    try:
+        yield
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
         raise MalformedMessage(f"the rows of an answer are invalid: {error!r}") from error
 

@@ -26,9 +26,9 @@ from track.projections.objects import Objects
 from track.projections.query import check_size
 from track.projections.trials import stream_of
 from track.relay.looking import Looking
-from track.relay.object_codec import pack_all, pack_selection
 from track.relay.query_codec import from_values
 from track.relay.query_limit import QueryLimit
+from track.relay.rows_codec import pack_selected, pack_whole
 
 Answer = tuple[list[Any], bytes]
 """The values of an answer, and objects as bytes."""
@@ -186,7 +186,7 @@ class Answering:
             if kind is None:
                 return None, b""
             with self._repository.read_state() as updated:
-                return None, pack_selection([table(updated, kind)[uid]])
+                return None, pack_selected([table(updated, kind)[uid]])
 
         return limit.ask(self._repository.exclusive_state, decide)
 
@@ -213,7 +213,7 @@ class Answering:
 
     def _find(self, kind: str, query: Any) -> Answer:
         known, query = _one_of(kind, _KINDS), _query(query)
-        return self._ask(lambda objects: ([], pack_selection(matches(objects, known, query))))
+        return self._ask(lambda objects: ([], pack_selected(matches(objects, known, query))))
 
     def _find_first(self, kind: str, query: Any) -> Answer:
         known, query = _one_of(kind, _KINDS), _query(query)
@@ -228,7 +228,7 @@ class Answering:
 
     def _revisions(self, uid: str) -> Answer:
         with self._repository.read_state() as objects:
-            return [], pack_selection(objects.find_revisions(uid))
+            return [], pack_selected(objects.find_revisions(uid))
 
     def _knows(self, kind: str, uid: Any) -> Answer:
         return [self._repository.knows(_one_of(kind, _KINDS), uid)], b""
@@ -244,7 +244,7 @@ class Answering:
 
     def _objects(self) -> Answer:
         with self._repository.read_state() as objects:
-            return self._looking.lost_among(objects), pack_all(objects)
+            return [], pack_whole(objects, self._looking.lost_among(objects))
 
     # Syncing
 

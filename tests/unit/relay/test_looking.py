@@ -2,6 +2,7 @@
 
 import math
 import random
+from contextlib import closing
 
 import pytest
 
@@ -13,6 +14,7 @@ from track.containers.points import Points
 from track.errors import ItemNotFound, MalformedMessage, TrackError, TrialDoesNotExist
 from track.events.codec import stream_id
 from track.events.types import MetricsLogged, TrialRedacted
+from track.events.values import new_packer, unpack
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
 from track.persistence import cache_series, get_protocol
@@ -203,41 +205,23 @@ def test_a_trial_is_sent_without_the_others(tmp_path):
             ]
 
 
-class Older(Answering):
-    """A server of a version that sends whole trials only."""
+def test_rows_of_another_version_are_not_read(uri, serving):
+    """The error says what to do."""
+    uid = filled(serving.server.backend.uri, 3)
 
-    def call(self, name, arguments):
-        if name in ("rows", "look_up", "sample", "chunks", "points"):
-            raise AttributeError(f"{name!r} cannot be called: use one of find, objects")
-        return super().call(name, arguments)
+    class Newer(Answering):
+        def call(self, name, arguments):
+            values, rows = super().call(name, arguments)
+            if name in ("rows", "objects", "find"):
+                version, *others = unpack(rows)
+                rows = new_packer().pack([version + 1, *others])
+            return values, rows
 
-
-def test_a_server_of_an_earlier_version_sends_whole_trials(uri, serving, caplog):
-    """It is asked in the old way, which is said once."""
-    uid = filled(serving.server.backend.uri, 300)
-    serving.server._relay.service = Older(serving.server.backend, 30.0)
-    with track.open(uri) as reader:
-        for _ in range(2):
-            (trial,) = reader.trials()
-            assert (trial.uid, reader.view("long").trial.uid) == (uid, uid)
-            assert trial.metrics["acc"] == {step: step / 7 for step in range(300)}
-    assert caplog.text.count("is of another version of Track") == 1
-
-
-def test_rows_of_another_version_are_not_read(uri, serving, caplog, monkeypatch):
-    """Whole trials have a version of their own."""
-    filled(serving.server.backend.uri, 3)
-    pack = rows_codec._pack
-
-    def later(*args):
-        with monkeypatch.context() as patch:
-            patch.setattr(rows_codec, "VERSION", rows_codec.VERSION + 1)
-            return pack(*args)
-
-    monkeypatch.setattr(rows_codec, "_pack", later)
-    with track.open(uri) as reader:
-        assert [trial.name for trial in reader.trials()] == ["long"]
-    assert caplog.text.count("is of another version of Track") == 1
+    serving.server._relay.service = Newer(serving.server.backend, 30.0)
+    with track.open(uri) as reader, pytest.raises(TrackError, match="same version of Track"):
+        reader.trials()
+    with closing(get_protocol(uri)) as store, pytest.raises(TrackError, match="same version"):
+        store.fetch_trials({"uid": uid})
 
 
 def test_an_answer_has_a_limit(uri, serving, monkeypatch):
