@@ -1,4 +1,4 @@
-"""Provide the command ``track``."""
+"""The command ``track``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gc
 import sys
 
 _ALLOCATIONS = 100_000
-"""So many objects are made before garbage is looked for; Python's default is 700."""
+"""The number of allocations between garbage collections; Python's default is 700 or 2,000."""
 
 
 def main() -> None:
@@ -20,6 +20,6 @@ def main() -> None:
             "track: the command line needs the package click: pip install 'track-journal[cli]'\n"
         )
         sys.exit(1)
-    # A list of many trials makes many objects, and no garbage that is worth a look each time.
+    # A list of many trials allocates many objects but leaves little garbage to collect.
     gc.set_threshold(_ALLOCATIONS)
     sys.exit(run(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Define the command ``track`` and its error handling. Each verb is imported when it is called."""
+"""The command ``track`` and its error handling. Each verb is imported when it is called."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VERBS = {
     "plot": ("listing", "plot metrics of trials"),
     "ui": ("page", "show a store in a browser"),
     "media": ("media", "list or save the images, tables and sounds of a trial"),
-    "system": ("system", "show the machines of a trial"),
+    "system": ("system", "show the system metrics of a trial"),
     "top": ("top", "watch trials live in the terminal"),
     "report": ("history", "print the report as JSON, or save it as a page"),
     "log": ("history", "print the events of a trial or of the store"),
@@ -61,14 +61,14 @@ VERBS = {
     "sync": ("serving", "upload events left behind by dead processes"),
     "serve": ("serving", "serve a store to other machines"),
     "user": ("serving", "manage who may log in to a server"),
-    "doctor": ("doctor", "check the setup of this machine"),
+    "doctor": ("doctor", "check the installation on this machine"),
     "version": ("doctor", "print the version"),
 }
 """The module of each verb in this package, and what the verb does."""
 
 _EPILOG = """\b
 The store is taken from --store, TRACK_LOG_BACKEND_NAME or log.backend.name in
-track.config, in this order; else it is the only store in this folder.
+track.config, in this order; otherwise, it is the only store in this folder.
 
 \b
 Exit codes: 0 success; 1 failure, or `diff` found differences; 2 wrong usage;
@@ -146,9 +146,9 @@ def run(arguments: Sequence[str]) -> int:
     """
     with warnings.catch_warnings():
         if _COMPLETES in os.environ:
-            logging.disable()  # only completions belong on the line that is being typed
+            logging.disable()  # nothing but completions may appear on the command line
             warnings.simplefilter("ignore")
-            track.main(prog_name="track")  # which exits
+            track.main(prog_name="track")  # exits
         _prepare_streams()
         warnings.simplefilter("default", TrackWarning)
         # The command reports damage once, at its end.
@@ -161,7 +161,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        # Not its main(), which handles interrupts and closed pipes in its own way.
+        # Avoid main(), which handles interrupts and closed pipes differently.
         with track.make_context("track", [*arguments]) as context:
             result = track.invoke(context)
             sys.stdout.flush()
@@ -208,7 +208,7 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         if logging.getLogger().handlers:
             return  # another handler writes it
-        if record.name != "track.journals.local":  # it warns of damage, see above
+        if record.name != "track.journals.local":  # its warnings of damage are summed up, see above
             click.echo(f"track: {printable(record.getMessage())}", err=True)
 
 
@@ -229,7 +229,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _forget_output() -> None:
-    """Keep the interpreter from complaining, as it exits, about the closed output pipe."""
+    """Keep the interpreter from complaining at exit about the closed output pipe."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, sys.stdout.fileno())
     os.close(nothing)

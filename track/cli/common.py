@@ -1,4 +1,4 @@
-"""Share code among the verbs: open the store, print tables, JSON and progress."""
+"""Code shared by the verbs: opening the store, and printing tables, JSON and progress."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ _REDRAWN_S = 0.1
 
 
 def example(*lines: str) -> str:
-    """Return the examples that end the help of a verb."""
+    """Return the examples at the end of the help of a verb."""
     return "\b\nFor example:\n" + "\n".join(f"  {line}" for line in lines)
 
 
 def store_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the option ``--store``."""
+    """Add the option ``--store`` to a verb."""
     return click.option("-s", "--store", metavar="URI", help=STORE_HELP)(verb)
 
 
 def json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a verb the option ``--json``."""
+    """Add the option ``--json`` to a verb."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(verb)
 
 
 class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older versions of click take no type argument
-    """A trial, given by name, uid or uid prefix. Shells complete it."""
+    """A trial, given by name, uid or uid prefix, with shell completion."""
 
     name = "trial"
 
@@ -78,7 +78,7 @@ TRIAL = _TrialName()
 
 
 def store_at_once(store: str | None) -> str:
-    """Return the URI of the chosen store; a server must be running already."""
+    """Return the URI of the chosen store, without waiting for its server to start."""
     uri = store_uri(store)
     if uri.startswith("socket:") and "start_timeout=" not in uri:
         uri += f"{'&' if '?' in uri else '?'}start_timeout=0"
@@ -87,7 +87,7 @@ def store_at_once(store: str | None) -> str:
 
 @contextmanager
 def reading(store: str | None) -> Iterator[Reader]:
-    """Open the chosen store to read it, and note its damage for the end of the command."""
+    """Open the chosen store for reading; damage is reported at the end of the command."""
     with open_store(store_at_once(store)) as reader:
         reader.tell = tell
         yield reader
@@ -128,7 +128,7 @@ def print_json(value: Any) -> None:
 
 
 def is_for_people() -> bool:
-    """Return whether the output is a terminal on which borders are welcome."""
+    """Return whether the output is a terminal with colours and borders enabled."""
     context = click.get_current_context(silent=True)
     wants_plain = context is not None and context.find_root().obj is True
     return sys.stdout.isatty() and not wants_plain
@@ -155,9 +155,9 @@ def print_table(
     rows
         the values of each row
     longest
-        the number of characters at which a value is cut
+        the number of characters after which a value is truncated
     is_lined
-        whether to draw borders; if it is given, each row stays on one line, however long it is
+        whether to draw borders; if given, each row stays on one line, however long it is
     """
     names = [*map(printable, names)]
     cells = [[shown(value, longest) for value in row] for row in rows]
@@ -186,14 +186,14 @@ def print_table(
 
 @contextmanager
 def progress(what: str, *, among_output: bool = False) -> Iterator[Progress]:
-    """Give a function that long work calls with its progress; it draws a bar on a terminal.
+    """Yield a function for long tasks to report progress, which draws a bar on a terminal.
 
     Parameters
     ----------
     what
         the label of the bar
     among_output
-        whether the work prints to stdout meanwhile, where a bar would be in the way
+        whether the task also prints to stdout, which a bar would disturb
     """
     if not sys.stderr.isatty() or (among_output and sys.stdout.isatty()):
         yield no_progress

@@ -1,4 +1,4 @@
-"""Define the verbs doctor and version, which describe this installation."""
+"""The verbs doctor and version, which describe this installation."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def version_verb() -> None:
 @store_option
 @json_option
 def doctor_verb(*, store: str | None, as_json: bool) -> None:
-    """Check this machine: versions, packages, settings, the store and unsent events."""
+    """Check this installation: versions, packages, settings, the store and unsent events."""
     findings = dict(_findings(store))
     if as_json:
         print_json(findings)
@@ -100,7 +100,7 @@ def _store_findings(store: str | None) -> Iterator[tuple[str, str]]:
             "file system",
             "local"
             if kind is None
-            else f"{kind}: serve the store from one machine instead (track serve)",
+            else f"{kind}: unsuitable for sharing; serve the store from one machine (track serve)",
         )
 
 

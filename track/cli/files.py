@@ -1,4 +1,4 @@
-"""Define the verbs files and get, which list and save logged files."""
+"""The verbs files and get, which list and save logged files."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) 
 @click.argument("trial", type=TRIAL)
 @click.argument("name")
 @store_option
-@click.option("-o", "--output", metavar="PATH", help="Write here; - is stdout.")
+@click.option("-o", "--output", metavar="PATH", help="Write to PATH; - is stdout.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
@@ -62,14 +62,14 @@ def get_verb(
 ) -> None:
     """Save a file or folder that was logged for a trial.
 
-    NAME is a name that `track files` lists, the end of one, or a prefix of a SHA-256. By default
-    the file is saved under its own name in the current folder.
+    NAME is a name listed by `track files`, the end of such a name, or a prefix of a SHA-256. By
+    default, the file is saved under its own name in the current folder.
     """
     with reading(store) as reader:
         files, folder = find_files(reader.files(trial, at=at), name)
         if output == "-":
             if folder:
-                raise BackendError(f"{name!r} is a folder of {len(files)} files: name one of them")
+                raise BackendError(f"{name!r} is a folder of {len(files)} files: name one")
             with reader.open_file(trial, files[0]) as content:
                 shutil.copyfileobj(content, sys.stdout.buffer)
             return

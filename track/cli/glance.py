@@ -1,4 +1,4 @@
-"""Compute what the verb top shows: lines and columns of the current store."""
+"""The contents of the verb top: rows and columns of the current store."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from track.reading.views import View
 from track.structure import Trial
 
 _NARROWEST = 36
-"""The least width of a plot with its labels in characters."""
+"""The least width of a plot including its labels, in characters."""
 
 _LABELS = 12
 """The width of the labels beside a plot."""

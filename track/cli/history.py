@@ -1,4 +1,4 @@
-"""Define the verbs report, log, tail, diff and blame, which read the history."""
+"""The verbs report, log, tail, diff and blame, which read the history."""
 
 from __future__ import annotations
 
@@ -52,14 +52,14 @@ _TYPES = sorted(event.__name__ for event in CATALOGUE)
     "--html",
     metavar="FILE",
     type=click.Path(dir_okay=False, resolve_path=True),
-    help="Write a page that opens without a server, with the curves of all or these trials.",
+    help="Write a self-contained HTML page with the curves of all trials or of TRIALS.",
 )
 def report_verb(
     *, trials: tuple[str, ...], store: str | None, at: str | None, html: str | None
 ) -> None:
     """Print the report as JSON, or save it as a page."""
     if trials and html is None:
-        raise click.UsageError("the JSON report is of the whole store: give trials with --html")
+        raise click.UsageError("the JSON report covers the whole store: select trials with --html")
     with reading(store) as reader:
         if html is not None:
             _save_page(reader, html, trials, at)
@@ -86,7 +86,7 @@ def _save_page(reader: Reader, path: str, trials: tuple[str, ...], at: str | Non
 @click.option("--since", metavar="MOMENT", help="Start at this time or position, e.g. 2h ago.")
 @click.option("--until", metavar="MOMENT", help="Stop at this time or position.")
 @click.option(
-    "-n", "count", metavar="N", type=click.IntRange(0), help="Show the last N events only."
+    "-n", "count", metavar="N", type=click.IntRange(0), help="Show only the last N events."
 )
 @click.option(
     "--type",
@@ -113,7 +113,7 @@ def log_verb(
     with reading(store) as reader:
         begin = to_moment(since)
         end = reader.protocol.journal.head() if follow else 0
-        # Find the trial before printing anything, since it may not exist.
+        # Find the trial before printing anything, because it may not exist.
         with reader.protocol.read_state() as objects:
             found = None if trial is None else reader.find_in(objects, trial)
             by_stream = Subjects(objects, found)
@@ -180,12 +180,12 @@ def _last(events: Iterable[Recorded], count: int | None) -> Iterable[Recorded]:
 
 
 def _print_events(events: Iterable[Recorded], by_stream: Subjects, *, as_json: bool) -> int:
-    """Print events, and return the position of the last one, 0 if there was none."""
+    """Print events and return the position of the last one, 0 if there was none."""
     position = 0
     if as_json:
         from track.exchange.text import export_events
 
-        # Print line by line, so that followed events appear at once.
+        # Print line by line so that followed events appear at once.
         for event in events:
             export_events([event], sys.stdout, trial_of=by_stream.trial_of)
             sys.stdout.flush()
@@ -216,8 +216,8 @@ def diff_verb(
 ) -> int:
     """Compare two trials, or one trial at two times.
 
-    Parameters, code, tags and results are compared; of a metric, the last values are shown and the
-    first step at which the two differ. The exit code is 1 if there is a difference.
+    Parameters, code, tags and results are compared; for a metric, the last values and the first
+    step at which the two differ are shown. The exit code is 1 if there is a difference.
     """
     left_at, right_at = [*at, None, None][:2]
     if len(at) > 2 or (right is None and not at):  # noqa: PLR2004 - one for each side
@@ -240,7 +240,7 @@ def diff_verb(
 @store_option
 @json_option
 def blame_verb(*, trial: str, path: str, store: str | None, as_json: bool) -> None:
-    """Show who set a value of a trial, when, and what it replaced."""
+    """Show when a value of a trial was set, by whom, and what it replaced."""
     with reading(store) as reader:
         origins = reader.provenance(trial, path)
         if not origins:

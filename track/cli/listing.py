@@ -1,4 +1,4 @@
-"""Define the verbs ls, show and plot, which read trials."""
+"""The verbs ls, show and plot, which read trials."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ from track.structure import Trial
 from track.utils.printing import printable
 
 _MOST_METRICS = 60
-"""The lines of metrics that a terminal shows of a trial, beyond which they are folded."""
+"""The most metrics of a trial that a terminal shows without folding them."""
 
 _PREFIX = re.compile(r"[^/.]+[/.](?=.)")
-"""What the names of metrics that are folded have in common, as ``layer0/``."""
+"""The common prefix of metrics that are folded together, such as ``layer0/``."""
 
 _LINE = 40
-"""Points in the sparkline of a metric."""
+"""The number of points in the sparkline of a metric."""
 
 POINTS = 8
-"""Points of a curve per column of characters: two columns of dots, with two extremes each."""
+"""The points of a curve per column of characters: two columns of dots, two extremes each."""
 
 _FULL = 0xFF
-"""A cell of a plot with all its dots set."""
+"""A cell of a plot with all dots set."""
 
 _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 """The colours of the curves in a plot."""
@@ -82,7 +82,7 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
     help="Show these comma-separated columns instead of those that differ.",
 )
 @click.option("-n", "count", metavar="N", type=click.IntRange(0), help="Show at most N trials.")
-@click.option("--archived", is_flag=True, help="List archived trials only.")
+@click.option("--archived", is_flag=True, help="List only archived trials.")
 @json_option
 def ls_verb(
     *,
@@ -116,7 +116,7 @@ def ls_verb(
     else:
         asked = [sort.lstrip("-")] if sort else []
         table, left_out, same = choose_columns(chosen, uids, room(), asked, is_lined=is_lined)
-        if left_out and is_lined:  # more columns fit without borders
+        if left_out and is_lined:  # without borders, more columns fit
             is_lined = False
             table, left_out, same = choose_columns(chosen, uids, room(), asked)
     rows = zip(*(column.cells for column in table), strict=True)
@@ -149,9 +149,7 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
-@click.option(
-    "--all", "is_whole", is_flag=True, help="Show each metric, however many, on a terminal, too."
-)
+@click.option("--all", "is_whole", is_flag=True, help="Show all metrics instead of folding them.")
 @json_option
 def show_verb(
     *, trial: str, store: str | None, at: str | None, is_whole: bool, as_json: bool
@@ -220,7 +218,7 @@ def _show_metrics(metrics: Mapping[str, Any], *, folds: bool) -> None:
         left = sum(map(len, [*alike.values()][most:]))
         if left:
             click.echo(f"  … and {left} more")
-        tell(f"{len(metrics)} metrics are folded: show each one with --all")
+        tell(f"{len(metrics)} metrics are folded: use --all to show each of them")
 
 
 def _show_metric(name: str, values: Any) -> None:
@@ -237,7 +235,7 @@ def _show_attempts(attempts: list[Attempt]) -> None:
 
 
 def attempt_lines(attempts: Iterable[Attempt]) -> Iterator[str]:
-    """Yield a line for each attempt, and the lines of what ended it."""
+    """Yield a line per attempt, followed by the lines of its failure, if any."""
     for attempt in attempts:
         process, facts = attempt.process, attempt.facts
         where = "" if process is None else f"{process.host} pid {process.pid}"
@@ -317,7 +315,7 @@ def plot_verb(
     known = dict.fromkeys(name for trial in found for name in trial.metrics)
     names = dict.fromkeys(_metric_named(name, found) for name in metric) if metric else known
     for name in names:
-        # More points would hardly change a dot.
+        # More points would hardly change any dot.
         most = None if as_json else POINTS * width
         metrics = [trial.metrics.get(name) for trial in found]
         curves = [points_of(m if most is None else sampled(m, most)) for m in metrics]
@@ -334,7 +332,7 @@ def plot_verb(
 
 
 def _metric_named(text: str, trials: list[Trial]) -> str:
-    """Return the name of a metric, given by path or name, that some trial has."""
+    """Return the name of a metric of these trials, given by path or name."""
     path = text if text.startswith(("metrics.", "metrics[")) else write_path("metrics", text)
     _, *keys = parse_path(path)
     for trial in trials:

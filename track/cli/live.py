@@ -1,4 +1,4 @@
-"""Draw the full-screen view of the verb top."""
+"""The full-screen view of the verb top."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from track.reader import Reader
 from track.utils.printing import printable
 
 _AGES_S = 5.0
-"""The time after which the view is renewed without new events, for ages and lost trials."""
+"""How often the view is refreshed even without new events, for ages and lost trials."""
 
 _STYLES = {
     "running": "cyan",
@@ -37,7 +37,7 @@ class Live(App[None]):
     Parameters
     ----------
     reader
-        the store, which a thread of this application reads
+        the reader of the store, used by a thread of this application
     where, sort, count
         as for ``track ls``
     interval_s
@@ -106,7 +106,7 @@ class Live(App[None]):
 
     @work(thread=True, exclusive=True, group="table")
     def read(self, width: int, *, only_news: bool = False) -> None:
-        """Read the store in a thread, so that long reads do not block the keys."""
+        """Read the store in a thread, so that long reads do not block the keyboard."""
         try:
             if only_news and not self._has_news():
                 return

@@ -1,4 +1,4 @@
-"""Define the verbs that maintain a store: verify, repair, back up, hide and erase."""
+"""The verbs that maintain a store: they verify, repair, back up, hide and erase."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @store_option
 @json_option
 def verify_verb(*, store: str | None, as_json: bool) -> int:
-    """Check a store on disk for damage. The exit code is 4 if there is any."""
+    """Check a store on disk for damage. The exit code is 4 if any is found."""
     from track.stores.maintenance import verify
 
     with progress("reading") as advance:
@@ -58,9 +58,9 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
 @click.command("repair", epilog=example("track repair -s file:report.json"))
 @store_option
 def repair_verb(*, store: str | None) -> None:
-    """Replace a damaged journal on disk with a new one of its intact events.
+    """Replace a damaged journal on disk with a new one that holds its intact events.
 
-    The damaged journal is kept beside the new one. No other process may have the store open.
+    The damaged journal is kept next to the new one. No other process may have the store open.
     """
     from track.stores.maintenance import repair
 
@@ -175,7 +175,7 @@ def redact_verb(*, trials: tuple[str, ...], store: str | None, force: bool) -> i
 
 
 def _uids(trials: tuple[str, ...], store: str | None) -> tuple[str, ...]:
-    """Return the uids of trials; a name that several revisions share is an error here."""
+    """Return the uids of trials; here, a name shared by several revisions is an error."""
     with reading(store) as reader:
         return tuple(dict.fromkeys(reader.find_uid(trial, latest=False) for trial in trials))
 

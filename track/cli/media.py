@@ -1,4 +1,4 @@
-"""Define the verb media, which lists and saves the media of a trial."""
+"""The verb media, which lists and saves the media of a trial."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ _WIDEST_PICTURE = 80
 )
 @click.argument("trial", type=TRIAL)
 @store_option
-@click.option("-n", "--name", metavar="NAME", help="Only media logged under this name.")
-@click.option("--step", metavar="STEP", help="Only media logged at this step.")
-@click.option("--show", is_flag=True, help="Show the last of each name in the terminal.")
-@click.option("-o", "--output", metavar="FOLDER", help="Save them as files in this folder.")
+@click.option("-n", "--name", metavar="NAME", help="Select media logged under this name.")
+@click.option("--step", metavar="STEP", help="Select media logged at this step.")
+@click.option("--show", is_flag=True, help="Show the last medium of each name in the terminal.")
+@click.option("-o", "--output", metavar="FOLDER", help="Save the media as files in this folder.")
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
@@ -66,7 +66,7 @@ def media_verb(
         found = reader.media(trial, name, at=at)
         if name is not None and not found:
             names = ", ".join(dict.fromkeys(one.name for one in reader.media(trial, at=at)))
-            known = f"there are {names}" if names else "it has none"
+            known = f"it has {names}" if names else "it has none"
             raise ItemNotFound(f"the trial has no media named {name!r}: {known}")
         found = [one for one in found if step in (None, str(one.step))]
         if show:
@@ -89,7 +89,7 @@ def media_verb(
 
 
 def show_medium(medium: LoggedMedium, content: bytes) -> None:
-    """Print a medium as far as a terminal can show it."""
+    """Print a medium as well as a terminal can show it."""
     step = "" if medium.step is None else f", step {medium.step}"
     caption = "" if medium.caption is None else f": {medium.caption}"
     click.secho(printable(f"{medium.name}{step}{caption}"), bold=True)
@@ -108,7 +108,7 @@ def show_medium(medium: LoggedMedium, content: bytes) -> None:
 
 
 def file_name(medium: LoggedMedium) -> str:
-    """Return what a medium is called as a file: names are data, and lead nowhere else."""
+    """Return a safe file name for a medium: its logged name must not lead to other folders."""
     said = [medium.name] if medium.step is None else [medium.name, medium.step]
     parts = [_UNSAFE.sub("-", str(part)).strip(".-")[:_LONGEST_NAME] for part in said]
     kind = guess_extension(medium.mime.partition(";")[0]) or ".bin"

@@ -1,4 +1,4 @@
-"""Define the verb ui, which shows a store in a browser."""
+"""The verb ui, which shows a store in a browser."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from track.ui import make_page
 @click.command("ui", epilog=example("track ui", "track ui file:report.json --no-browser"))
 @click.argument("store", required=False)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default, any free one.")
-@click.option("--no-browser", is_flag=True, help="Only print the address.")
-@click.option("--write", is_flag=True, help="Let trials be archived and restored.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default, a free one.")
+@click.option("--no-browser", is_flag=True, help="Print the address only.")
+@click.option("--write", is_flag=True, help="Allow archiving and restoring trials.")
 def ui_verb(*, store: str | None, host: str, port: int, no_browser: bool, write: bool) -> None:
     """Show a store in a browser, live, until Ctrl-C or SIGTERM."""
     with open_store(store_at_once(store)) as reader:
@@ -27,7 +27,7 @@ def ui_verb(*, store: str | None, host: str, port: int, no_browser: bool, write:
             import webbrowser
 
             webbrowser.open(page.url)
-        # The data of a store lives long, and a full collection would take longer than the time
+        # The data of a store lives long, and a full collection takes longer than the time
         # between two moves of a slider.
         gc.set_threshold(50_000, 20, 100)
         page.run()

@@ -16,7 +16,7 @@ Point = tuple[float, float]
 
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
-    """Return one line of bars, scaled to the largest value, with gaps for values not finite."""
+    """Return one line of bars, scaled to the largest value, with gaps for non-finite values."""
     picked = _spread(values, width)
     finite = [value for value in picked if isfinite(value)]
     if not finite:
@@ -40,7 +40,7 @@ def _bar(value: float, low: float, high: float) -> str:
 
 
 def _fraction(value: float, low: float, high: float) -> float:
-    # Halve first, since the difference of two very large numbers may overflow.
+    # Halve first, because the difference of two very large numbers may overflow.
     return 0.5 if high == low else (value / 2 - low / 2) / (high / 2 - low / 2)
 
 
@@ -50,7 +50,7 @@ def braille(dots: int, curve: int) -> str:
 
 
 def letter(dots: int, curve: int) -> str:
-    """Return the letter of a curve, ``a`` for the first one; a blank if there are no dots."""
+    """Return the letter of a curve, ``a`` for the first one, or a blank without dots."""
     return chr(ord("a") + curve % _LETTERS) if dots else " "
 
 
@@ -65,11 +65,11 @@ def plot(
     Parameters
     ----------
     curves
-        the steps and values of each curve; values that are not finite are left out
+        the steps and values of each curve; non-finite values are left out
     width, height
         the size of the area, in characters
     paint
-        returns the character for the dots of a cell and the number of their curve; where curves
+        returns the character for a cell, given its dots and the number of their curve; where curves
         cross, the last one wins
     """
     finite = [[(x, y) for x, y in points if isfinite(x) and isfinite(y)] for points in curves]

@@ -1,4 +1,4 @@
-"""Define the verbs serve, user and sync, which work between machines."""
+"""The verbs serve, user and sync, which work between machines."""
 
 from __future__ import annotations
 
@@ -28,13 +28,15 @@ from track.stores.which_store import store_uri
 @click.option("--host", default="localhost", show_default=True)
 @click.option("--port", type=click.IntRange(0, 65535), default=RELAY_PORT, show_default=True)
 @click.option("--layer", type=click.Choice(["AES", "TLS"]), help="Encrypt connections.")
-@click.option("--users", metavar="FILE", help="Users who may log in, see `track user`.")
+@click.option("--users", metavar="FILE", help="File of users who may log in, see `track user`.")
 @click.option("--certificate", metavar="FILE", help="Certificate for TLS.")
 @click.option("--key", metavar="FILE", help="Private key for TLS.")
 @click.option(
     "--allow-anyone", is_flag=True, help="Accept other machines without users and passwords."
 )
-@click.option("--ui", type=click.IntRange(0, 65535), metavar="PORT", help="Serve the page, too.")
+@click.option(
+    "--ui", type=click.IntRange(0, 65535), metavar="PORT", help="Also serve the web page."
+)
 def serve_verb(
     *,
     store: str | None,
@@ -68,11 +70,11 @@ def serve_verb(
 
 @contextmanager
 def _page_beside(host: str, port: int, backend: JournaledProtocol) -> Iterator[None]:
-    """Serve the page of a store while a server has it open."""
+    """Serve the web page of a store alongside its server."""
     from track.reader import Reader, open_store
     from track.ui import open_page
 
-    # A second reader does not block clients; a store in memory exists only here.
+    # A separate reader does not block clients; a store in memory has no other reader.
     is_elsewhere = backend.uri is not None and not backend.uri.startswith(("memory:", "none:"))
     reader = open_store(backend.uri) if is_elsewhere else Reader(backend)
     try:
@@ -95,7 +97,7 @@ def sync_verb(*, store: str | None) -> None:
     sends = backend_of(uri).sends
     if sends is None:
         raise BackendError(
-            f"nothing to upload for {uri}: only a server or a database has unsent events"
+            f"nothing to upload to {uri}: only servers and databases can have unsent events"
         )
     click.echo(f"sent {load(sends)(uri)} events")
 

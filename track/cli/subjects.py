@@ -1,4 +1,4 @@
-"""Label events with the trial, group or project they are about."""
+"""Labels of events: the trial, group or project they belong to."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from track.projections.trials import trial_of
 from track.structure import Trial
 
 _LONGEST = 24
-"""The length of a shown name, unless more is needed to distinguish it."""
+"""The length at which names are truncated, unless more is needed to distinguish them."""
 
 
 class Subjects:
@@ -28,7 +28,7 @@ class Subjects:
     objects
         the current objects of the store
     only
-        the only trial that the events are about, if they are about one
+        the trial that all events belong to, if there is only one
     """
 
     def __init__(self, objects: Objects, only: Trial | None = None) -> None:
@@ -47,7 +47,7 @@ class Subjects:
         self._width = max(map(shown_width, self._labels.values()), default=0)
 
     def trial_of(self, recorded: Recorded) -> str | None:
-        """Return the uid of the trial that an event is about, None if it is about no trial."""
+        """Return the uid of the trial that an event belongs to, None if it belongs to none."""
         self._learn(recorded)
         return self._trials.get(recorded.stream)
 

@@ -1,4 +1,4 @@
-"""Define the verb system, which shows the measurements of the machines of a trial."""
+"""The verb system, which shows the system metrics of a trial."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from track.cli.plots import sparkline
 from track.display.texts import UNCUT, amount
 from track.projections.system import SystemMetrics
 
-_COLUMNS = ("measured", "over time", "mean", "most", "last")
+_COLUMNS = ("metric", "over time", "mean", "max", "last")
 _FEWEST_POINTS, _MOST_POINTS, _WIDTH, _BESIDE = 8, 40, 100, 72
-"""The width of a curve, of output that is not a terminal, and of the text beside a curve."""
+"""The points of a curve, the width of output to files, and the width beside a curve."""
 
 
 @click.command("system", epilog=example("track system baseline", "track system baseline --json"))
@@ -35,7 +35,7 @@ _FEWEST_POINTS, _MOST_POINTS, _WIDTH, _BESIDE = 8, 40, 100, 72
 )
 @json_option
 def system_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
-    """Show the measurements of the machines of a trial."""
+    """Show the system metrics of a trial: load, memory and more of its machines."""
     with reading(store) as reader:
         found = reader.system_metrics(trial, at=at)
     if as_json:
@@ -45,7 +45,7 @@ def system_verb(*, trial: str, store: str | None, at: str | None, as_json: bool)
         return
     if not found:
         click.echo(
-            "nothing was measured: call log_system_metrics() of the trial, or set "
+            "no system metrics were logged: call log_system_metrics() of the trial, or set "
             "TRACK_SYSTEM_INTERVAL=15 in the environment"
         )
         return

@@ -1,4 +1,4 @@
-"""Define the verb top: the trials of a store in the whole terminal, live."""
+"""The verb top: a live full-screen view of the trials of a store."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ from track.errors import MissingPackage
 def top_verb(
     *, store: str | None, where: tuple[str, ...], sort: str, count: int, interval: float
 ) -> None:
-    """Watch trials live in the terminal: a table, and the curves of the chosen one."""
+    """Watch trials live in the terminal: a table, and the curves of the selected trial."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise click.UsageError("track top needs a terminal; `track ls` prints the same list once")
+        raise click.UsageError("track top needs a terminal; `track ls` prints the list once")
     try:
         from track.cli.live import Live
     except ModuleNotFoundError as error:

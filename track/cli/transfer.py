@@ -1,4 +1,4 @@
-"""Define the verbs export, import and copy, which move data between stores and formats."""
+"""The verbs export, import and copy, which move data between stores and formats."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SOURCES = (_REPORT, "dvclive", "mlflow", "sacred", "tensorboard", "trackio", "w
 )
 @store_option
 @click.option("-f", "--format", "form", type=click.Choice(_FORMATS), default="csv")
-@click.option("-o", "--output", metavar="PATH", help="Write here instead of to stdout.")
+@click.option("-o", "--output", metavar="PATH", help="Write to PATH instead of stdout.")
 @click.option(
     "-w",
     "--where",
@@ -74,7 +74,7 @@ def export_verb(
 
 def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:
     """Return the trials that meet all conditions, and the groups."""
-    # As in lists: a metric is its last value, and a status is text.
+    # As in lists, a metric stands for its last value and a status is text.
     with reader.protocol.read_state() as objects:
         found = page_of(objects, reader.status_in(objects), where).trials
         parts = {part.uid: part for part in objects.parts.values()}
@@ -118,7 +118,7 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
 )
 @click.argument("source")
 @click.option(
-    "-s", "--store", metavar="URI", required=True, help="The store to add to; created if missing."
+    "-s", "--store", metavar="URI", required=True, help="The target store, created if missing."
 )
 @click.option(
     "--from",
@@ -126,14 +126,15 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
     type=click.Choice(_SOURCES),
     help="The tool that wrote SOURCE; detected by default.",
 )
-@click.option("--project", help="The project of runs whose tool has none: the folder's name.")
+@click.option("--project", help="The project of runs without one, by default the folder's name.")
 def import_verb(*, source: str, store: str, tool: str | None, project: str | None) -> None:
     """Import the runs of another tracker, or a report JSON, into a store.
 
-    SOURCE is what DVCLive, MLflow, Sacred, TensorBoard, trackio or Weights & Biases wrote: a folder
-    of runs, one run, or a database. What cannot be imported is listed at the end.
+    SOURCE was written by DVCLive, MLflow, Sacred, TensorBoard, trackio or Weights & Biases: a
+    folder of runs, a single run, or a database. At the end, anything that could not be imported is
+    listed.
 
-    What the store already has is skipped: import again to add what is new.
+    Data that the store already has is skipped: import again to add new data.
     """
     if not os.path.exists(source):
         raise FileNotFoundError(f"{source} does not exist: check the path")
@@ -146,14 +147,14 @@ def import_verb(*, source: str, store: str, tool: str | None, project: str | Non
         _import_report(source, store)
         return
     runs = exchange.read_runs(source, tool=tool, project=project)
-    first = [*islice(runs, 1)]  # fails on a bad source before the store is made
+    first = [*islice(runs, 1)]  # fails on an invalid source before the store is created
     with writing(store) as protocol, progress("importing") as advance:
         done = exchange.import_runs(protocol, chain(first, runs), progress=advance)
     for problem in done.problems:
         click.echo(f"track: {printable(problem)}", err=True)
     click.echo(f"added {done.projects} projects, {done.groups} groups, {done.trials} trials")
     click.echo(
-        f"continued {done.continued} trials; {done.events} events and {done.files} files in all, "
+        f"continued {done.continued} trials; {done.events} events and {done.files} files in total, "
         f"{len(done.problems)} problems"
     )
 
@@ -171,14 +172,14 @@ def _import_report(source: str, store: str) -> None:
 @click.argument("source")
 @click.argument("target")
 def copy_verb(*, source: str, target: str) -> None:
-    """Copy all events of a store into another store, of any kind.
+    """Copy all events of a store into another store of any kind.
 
     If interrupted, run it again to resume: no event is copied twice.
     """
     from track.exchange import copy_store
 
     with reading(source) as reader:
-        reader.protocol.journal.upper_bound()  # fails on a bad source before the target is made
+        reader.protocol.journal.upper_bound()  # fails on an invalid source early
         with writing(target) as protocol, progress("copying") as advance:
             done = copy_store(reader.protocol, protocol, progress=advance)
-    click.echo(f"copied {done.events} events, {done.left_out} were already there")
+    click.echo(f"copied {done.events} events; {done.left_out} were already there")

@@ -69,8 +69,8 @@ def test_a_store_is_copied(track, store):
     """Each event once, however often."""
     first = track("copy", store, "lmdb:copy.lmdb")
     assert first.code == 0
-    assert first.out.endswith(", 0 were already there\n")
-    assert track("copy", store, "lmdb:copy.lmdb").out.startswith("copied 0 events, ")
+    assert first.out.endswith("; 0 were already there\n")
+    assert track("copy", store, "lmdb:copy.lmdb").out.startswith("copied 0 events; ")
     with open_store(store) as one, open_store("lmdb:copy.lmdb") as other:
         assert [repr(e.event) for e in one.events()] == [repr(e.event) for e in other.events()]
 

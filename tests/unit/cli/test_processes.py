@@ -158,7 +158,7 @@ def test_many_metrics_are_folded_on_a_terminal(store):
     assert shown.count("200 metrics") == 3
     assert "layer0/…" in shown
     assert "1.25" in shown
-    assert "601 metrics are folded: show each one with --all" in shown
+    assert "601 metrics are folded: use --all to show each of them" in shown
     assert "layer0/w0" not in shown
     assert len(shown.splitlines()) < 30
     assert "… and 40 more" in on_a_terminal("show", "flat", TERM="xterm", COLUMNS="200")

@@ -29,7 +29,7 @@ def test_each_process_has_a_table(track, sampled):
     lines = [line.split("  ") for line in result.out.splitlines()]
     said = [[cell.strip() for cell in line if cell.strip()] for line in lines]
     assert "rank 0: 2 samples" in said[0][0]
-    assert said[1] == ["measured", "over time", "mean", "most", "last"]
+    assert said[1] == ["metric", "over time", "mean", "max", "last"]
     assert said[2] == ["host.load_1m", "▁█", "1", "1.5", "1.5"]
     assert said[3] == ["process.memory_bytes", "▁█", "2.5 GB", "3.75 GB", "3.75 GB"]
     assert "rank 1: 1 sample," in said[4][0]
