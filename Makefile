@@ -26,7 +26,7 @@ test: .venv/with-dev ## run all tests
 
 test-integrations: build/integrations/ready build/trackers/ready ## train tiny models with the real frameworks
 	@build/integrations/bin/python -m pytest -q -n 2 -rs tests/integrations
-	@build/trackers/bin/python -m pytest -q -rs tests/integrations/test_imports.py
+	@build/trackers/bin/python -m pytest -q -rs tests/integrations/test_imports.py tests/integrations/test_push.py
 
 check: .venv/with-dev docs ## lint, formatting, types, layers, sizes, and docs without warnings
 	@$(BIN)/ruff check --quiet

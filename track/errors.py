@@ -27,6 +27,7 @@
     ├── FileDamaged                the content of a logged file has changed
     ├── NotAReport                 a file is not a report of Track
     ├── ImportFailed               files of another tool cannot be imported
+    ├── PushFailed                 another tool, to which trials are pushed, does not answer
     ├── MissingPackage             (also ImportError) an optional package is not installed
     └── ReportWriteError           (also OSError) the report could not be replaced
 
@@ -128,6 +129,10 @@ class NotAReport(TrackError):
 
 class ImportFailed(TrackError):
     """Files of another tool cannot be read or imported; nothing was recorded."""
+
+
+class PushFailed(TrackError):
+    """Another tool cannot be reached or refuses this user; pushing again goes on from here."""
 
 
 class MissingPackage(TrackError, ImportError):

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,14 @@ def run_program(
     expected = -signal.SIGKILL if killed else 0
     assert done.returncode == expected, done.stderr[-4000:]
     return done.stdout
+
+
+def wait_until(condition: Any) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def trials_in(uri: str) -> list[Any]:

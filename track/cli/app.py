@@ -48,6 +48,7 @@ VERBS = {
     "get": ("files", "save a logged file or folder to disk"),
     "replay": ("maintenance", "rebuild the report and the cache"),
     "export": ("transfer", "export trials or events to another format"),
+    "push": ("pushing", "push trials to MLflow, TensorBoard or W&B"),
     "import": ("transfer", "import trials from another tool"),
     "copy": ("transfer", "copy all events of a store into another store"),
     "backup": ("maintenance", "back up a store while it is in use"),

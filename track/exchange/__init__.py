@@ -1,10 +1,11 @@
 """Export from stores, import from other tools, and copy stores.
 
-Exports are CSV, JSON, JSON lines of events, Parquet and TensorBoard; imports are reports of old
-trackers and the runs of other tools. Optional packages are imported when they are used; an error
-names the extra to install if one is missing.
+Exports are CSV, JSON, JSON lines of events, Parquet and TensorBoard; :class:`Pusher` keeps other
+tools up to date; imports are reports of old trackers and the runs of other tools. Optional packages
+are imported when they are used; an error names the extra to install if one is missing.
 """
 
+from track.exchange.bridges import Pushed, Pusher, open_target
 from track.exchange.copying import Copied, copy_journal, copy_store
 from track.exchange.parquet import export_parquet
 from track.exchange.recording import Added, import_projects
@@ -24,6 +25,8 @@ __all__ = [
     "Added",
     "Copied",
     "ImportedRuns",
+    "Pushed",
+    "Pusher",
     "SourceRun",
     "copy_journal",
     "copy_store",
@@ -35,6 +38,7 @@ __all__ = [
     "export_trials_csv",
     "import_projects",
     "import_runs",
+    "open_target",
     "read_report",
     "read_runs",
 ]

@@ -41,33 +41,47 @@ class Scalar(NamedTuple):
 # Writing
 
 
-def write_event_file(
-    path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
-) -> None:
+class Writing:
+    """Encodes the records of an event file, each of which can be appended to one."""
+
+    def __init__(self) -> None:
+        load("tensorboardX", EXTRA)
+        self._protos = load("tensorboardX.proto.event_pb2", EXTRA)
+        self._summaries = load("tensorboardX.proto.summary_pb2", EXTRA)
+        self._checksum = load("tensorboardX.record_writer", EXTRA).masked_crc32c
+
+    def head(self, wall_time: float = 0.0) -> bytes:
+        """Return the record that a file begins with."""
+        return self._record(self._protos.Event(wall_time=wall_time, file_version="brain.Event:2"))
+
+    def scalar(self, scalar: Scalar) -> bytes:
+        """Return the record of a point of a curve."""
+        value = self._summaries.Summary.Value(tag=scalar.tag, simple_value=scalar.value)
+        summary = self._summaries.Summary(value=[value])
+        return self.summary(summary, scalar.step, scalar.wall_time)
+
+    def summary(self, summary: Any, step: int, wall_time: float) -> bytes:
+        """Return the record of a summary."""
+        return self._record(self._protos.Event(wall_time=wall_time, step=step, summary=summary))
+
+    def hparams(self, parameters: dict[str, Any], wall_time: float) -> bytes:
+        """Return the records of the parameters of a run."""
+        made = load("tensorboardX.summary", EXTRA).hparams(parameters, {})
+        return b"".join(self.summary(summary, 0, wall_time) for summary in made)
+
+    def _record(self, event: Any) -> bytes:
+        message: bytes = event.SerializeToString()
+        length = _LENGTH.pack(len(message))
+        head = _HEAD.pack(len(message), self._checksum(length))
+        return head + message + _CHECKSUM.pack(self._checksum(message))
+
+
+def write_event_file(path: str, records: Iterable[bytes]) -> None:
     """Write a run, replacing an existing file."""
     with fresh_path(os.path.join(os.path.dirname(path), "track")) as fresh:  # not an event file
-        _write_records(fresh, scalars, parameters, wall_time)
+        with open(fresh, "xb") as file:
+            file.writelines(records)
         os.replace(fresh, path)
-
-
-def _write_records(
-    path: str, scalars: Iterable[Scalar], parameters: dict[str, Any], wall_time: float
-) -> None:
-    protos = load("tensorboardX.proto.event_pb2", EXTRA)
-    summaries = load("tensorboardX.proto.summary_pb2", EXTRA)
-    writer = load("tensorboardX.record_writer", EXTRA).RecordWriter(path)
-    head = protos.Event(wall_time=wall_time, file_version="brain.Event:2")
-    writer.write(head.SerializeToString())
-    if parameters:
-        for summary in load("tensorboardX.summary", EXTRA).hparams(parameters, {}):
-            event = protos.Event(wall_time=wall_time, summary=summary)
-            writer.write(event.SerializeToString())
-    for tag, step, time, number in scalars:
-        point = summaries.Summary.Value(tag=tag, simple_value=number)
-        summary = summaries.Summary(value=[point])
-        event = protos.Event(wall_time=time, step=step, summary=summary)
-        writer.write(event.SerializeToString())
-    writer.close()
 
 
 # Reading

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
-from track.exchange.event_files import EVENT_FILE, EXTRA, Scalar, write_event_file
-from track.exchange.optional import load
+from track.exchange.event_files import EVENT_FILE, Scalar, Writing, write_event_file
+from track.exchange.media_summaries import step_of, summary_of
 from track.exchange.tables import TimesByUid, cell, flatten, group_names, metric_rows
+from track.projections.media import LoggedMedium
 from track.projections.report import ORPHANS
 from track.projections.times import TrialTimes
 from track.projections.trials import LAST_CHANGE
@@ -20,6 +22,9 @@ from track.structure import Trial, TrialGroup
 _OURS = f"{EVENT_FILE}.0.track"
 _LARGEST = 2**63
 
+MediaOf = Callable[[Trial], Iterable[tuple[LoggedMedium, bytes]]]
+"""Returns the media of a trial, each with its content."""
+
 
 def export_tensorboard(
     trials: Iterable[Trial],
@@ -27,6 +32,7 @@ def export_tensorboard(
     *,
     groups: Iterable[TrialGroup] = (),
     times: TimesByUid | None = None,
+    media: MediaOf | None = None,
 ) -> int:
     """Write each trial as a run, to ``<project>/<group>/<uid>`` below a folder.
 
@@ -40,6 +46,8 @@ def export_tensorboard(
         the groups, to name folders after them instead of after their uids
     times
         the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
+    media
+        returns the media of a trial, each with its content; by default, none are written
 
     Returns
     -------
@@ -56,26 +64,49 @@ def export_tensorboard(
     with any other steps (0.5, ``"first"``) is numbered 0, 1, 2 in the order of logging. Without
     ``times``, all points have the wall time of the trial's last change, the only one that a trial
     keeps. Parameters become hparams by dotted name; those that are not a number, text or boolean
-    are converted to text.
+    are converted to text. Of media, those are written that TensorBoard shows: pictures but SVG,
+    sounds, histograms, texts and tables.
     """
-    load("tensorboardX", EXTRA)
+    writing = Writing()
     names = group_names(groups)
     left_out = 0
     for trial in trials:
         parts = [trial.project_id, names.get(trial.group_id, trial.group_id), trial.uid]
         parts[0] = ORPHANS if parts[0] is None else parts[0]
-        run = os.path.join(folder, *(_folder_name(part) for part in parts if part is not None))
+        run = os.path.join(folder, *(folder_name(part) for part in parts if part is not None))
         os.makedirs(run, exist_ok=True)
         changed = trial.metadata.get(LAST_CHANGE)
         wall_time = changed if isinstance(changed, float) else time.time()
         scalars = [*_scalars(trial, wall_time, (times or {}).get(trial.uid))]
         left_out += sum(scalar is None for scalar in scalars)
-        points = (scalar for scalar in scalars if scalar is not None)
-        write_event_file(os.path.join(run, _OURS), points, _hparams(trial), wall_time)
+        records = _records(writing, scalars, hparams_of(_parameters(trial)), wall_time)
+        media_of = () if media is None else media(trial)
+        path = os.path.join(run, _OURS)
+        write_event_file(path, chain(records, _media_records(writing, media_of)))
     return left_out
 
 
-def _folder_name(part: Any) -> str:
+def _records(
+    writing: Writing, scalars: Iterable[Scalar | None], parameters: dict[str, Any], wall_time: float
+) -> Iterator[bytes]:
+    yield writing.head(wall_time)
+    if parameters:
+        yield writing.hparams(parameters, wall_time)
+    for scalar in scalars:
+        if scalar is not None:
+            yield writing.scalar(scalar)
+
+
+def _media_records(
+    writing: Writing, media: Iterable[tuple[LoggedMedium, bytes]]
+) -> Iterator[bytes]:
+    for medium, content in media:
+        summary = summary_of(medium, content)
+        if summary is not None:
+            yield writing.summary(summary, step_of(medium), medium.at * 1e-9)
+
+
+def folder_name(part: Any) -> str:
     """Return a valid and unique folder name for a name."""
     escaped = re.sub(
         r"^\.|[%/\\\0\ud800-\udfff]",
@@ -108,11 +139,16 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _hparams(trial: Trial) -> dict[str, Any]:
+def _parameters(trial: Trial) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in trial.parameters.items():
         flat.update(flatten(cell(name), value))
+    return flat
+
+
+def hparams_of(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return parameters, by dotted name, as TensorBoard keeps them: other values become text."""
     return {
         name: value if isinstance(value, bool) or _number(value) is not None else cell(value)
-        for name, value in flat.items()
+        for name, value in parameters.items()
     }

@@ -5,22 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from track.events.types import MetricsLogged
+from track.exchange.mlflow_terms import TO_TRACK, value_of
 from track.exchange.source_run import Entry, Log, Source, SourceRun, Unreadable
 from track.exchange.sources.mlflow_stores import Point, Run, read_database, read_folder
 from track.structure import Status
 
-_STATUS = {
-    "RUNNING": Status.Running,
-    "SCHEDULED": Status.CreatedGroup,
-    "FINISHED": Status.Completed,
-    "FAILED": Status.Exception,
-    "KILLED": Status.Interrupted,
-}
-
-_WORDS = {"True": True, "False": False, "None": None}
 _MS = 10**6
 _REMOTE = re.compile("(?!file:)[a-z][a-z0-9+.-]+:/")
 
@@ -64,7 +55,7 @@ def _source_run(project: str, run: Run, root: str) -> SourceRun:
         version=run.tags.get("mlflow.source.git.commit"),
         parameters={name: value_of(text) for name, text in run.params.items()},
         tags=run.tags,
-        status=_STATUS.get(run.status, Status.FinishedGroup),
+        status=TO_TRACK.get(run.status, Status.FinishedGroup),
         started_ns=run.start_ms * _MS if run.start_ms else None,
         ended_ns=run.end_ms * _MS if run.end_ms and is_over else None,
         logs=[Log(name, _entries(name, points)) for name, points in run.metrics.items()],
@@ -85,17 +76,3 @@ def _entries(name: str, points: list[Point]) -> Iterator[Entry]:
     for place, at_ms, step, value in points:
         logged = MetricsLogged(step if has_steps else None, {name: value}, None)
         yield Entry(place, at_ms * _MS, logged)
-
-
-def value_of(text: str) -> Any:
-    """Return the original value of an MLflow parameter, which MLflow stores as text."""
-    if text in _WORDS:
-        return _WORDS[text]
-    for kind in (int, float):
-        try:
-            value = kind(text)
-        except ValueError:
-            continue
-        if repr(value) == text:
-            return value
-    return text

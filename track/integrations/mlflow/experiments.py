@@ -27,9 +27,10 @@ from mlflow.utils.validation import (
 )
 
 from track.events.codec import decode, stream_id
+from track.exchange.mlflow_terms import text_of
 from track.integrations.mlflow.answers import check_max_results, exists, invalid, missing
 from track.integrations.mlflow.metrics import MS
-from track.integrations.mlflow.runs import handle_of, text_of
+from track.integrations.mlflow.runs import handle_of
 from track.persistence.journaled import JournaledProtocol
 from track.projections.objects import Objects
 from track.structure import Project, Trial, TrialGroup

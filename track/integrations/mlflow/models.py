@@ -19,9 +19,9 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
+from track.exchange.mlflow_terms import text_of
 from track.integrations.mlflow.answers import invalid, missing
 from track.integrations.mlflow.experiments import Experiments, Known
-from track.integrations.mlflow.runs import text_of
 
 _MODEL, _METRIC = "model:", "metric:"
 """The prefixes of an experiment's attributes that describe a model, or a metric of a model."""

@@ -25,10 +25,11 @@ from mlflow.entities import (
 )
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_USER
 
+from track.exchange.mlflow_terms import status_of, text_of
 from track.integrations.mlflow.metrics import MS, Point, latest_of, series_of
 from track.projections.index import Known
 from track.projections.trials import LAST_CHANGE
-from track.structure import AnyStatus, Status, Trial
+from track.structure import AnyStatus, Trial
 
 START_TIME, END_TIME = "start_time", "end_time"
 """The metadata keys for the times that MLflow reported, in seconds since 1970-01-01."""
@@ -38,15 +39,6 @@ DATASET, MODEL_INPUT, MODEL_OUTPUT = "mlflow.dataset:", "mlflow.input:", "mlflow
 """The prefixes of metadata keys that hold the inputs and outputs of a run."""
 
 _OF_MLFLOW = re.compile("[0-9a-f]{32}")
-_INTERRUPTED, _EXCEPTION = Status.Interrupted.value, Status.Exception.value
-
-TO_TRACK: dict[str, Status] = {
-    "RUNNING": Status.Running,
-    "SCHEDULED": Status.CreatedGroup,
-    "FINISHED": Status.Completed,
-    "FAILED": Status.Exception,
-    "KILLED": Status.Interrupted,
-}
 
 
 def run_id_of(trial: Trial) -> str:
@@ -72,27 +64,9 @@ def stage_of(known: Known) -> str:
     return str(LifecycleStage.DELETED if known.is_archived else LifecycleStage.ACTIVE)
 
 
-def status_of(status: AnyStatus | None) -> str:
-    """Return the name of a status in MLflow; the run of a killed process is KILLED."""
-    value = 0 if status is None else status.value
-    if value < Status.RunningGroup.value:
-        return "SCHEDULED"
-    if value < Status.ErrorGroup.value:
-        return "RUNNING"
-    if value >= Status.FinishedGroup.value:
-        return "FINISHED"
-    is_killed = value == _INTERRUPTED or value > Status.Broken.value
-    return "KILLED" if is_killed else "FAILED"
-
-
 def is_over(status: str) -> bool:
     """Return whether a status is a final one."""
     return bool(RunStatus.is_terminated(RunStatus.from_string(status)))
-
-
-def text_of(value: Any) -> str:
-    """Return a value as text, the only type that MLflow stores."""
-    return value if isinstance(value, str) else str(value)
 
 
 def tags_of(trial: Trial) -> dict[str, str]:

@@ -23,7 +23,7 @@ from mlflow.utils.uri import append_to_uri_path, resolve_uri_if_local
 
 from track.errors import BackendError
 from track.events.types import ArgumentsLogged, Event, MetadataLogged, MetricsLogged, TagsAdded
-from track.exchange.sources.mlflow import value_of
+from track.exchange.mlflow_terms import TO_TRACK, text_of, value_of
 from track.integrations.mlflow.answers import (
     check_max_results,
     invalid,
@@ -42,7 +42,6 @@ from track.integrations.mlflow.runs import (
     MODEL_INPUT,
     MODEL_OUTPUT,
     START_TIME,
-    TO_TRACK,
     USER,
     Draft,
     dataset_facts,
@@ -50,7 +49,6 @@ from track.integrations.mlflow.runs import (
     is_over,
     metric_of,
     stage_of,
-    text_of,
     uid_of,
 )
 from track.persistence import get_protocol

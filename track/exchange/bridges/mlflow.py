@@ -1,0 +1,362 @@
+"""Push trials to a tracking server of MLflow, by its REST interface."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterator, Sequence
+from functools import partial
+from hashlib import sha256
+from itertools import islice
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+from uuid import UUID
+
+from track.errors import PushFailed, TrackError
+from track.exchange.bridges.contract import Content, Counterpart, Description, Row, Target
+from track.exchange.bridges.rest import RefusedAs, Rest
+from track.exchange.media_summaries import step_of
+from track.exchange.mlflow_terms import name_of, status_of, text_of
+from track.projections.media import LoggedMedium
+
+UID, ROWS = "track.uid", "track.rows"
+"""The tags of a run that say which trial it is, and how many of its rows are there."""
+
+_API = "/api/2.0/mlflow"
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_HERE = "mlflow-artifacts:/"
+"""How the artifact location of a run begins if its server itself keeps artifacts."""
+
+_MOST_METRICS, _MOST_TEXTS = 900, 40
+"""The most of one request; MLflow takes 1000 metrics, 100 texts, and 1 MB."""
+
+_LONGEST_PARAMETER, _LONGEST_TAG = 6000, 8000
+_LOGGED_IMAGES = "mlflow.loggedImages"
+"""The tag of a run whose pictures by step the page is to show."""
+
+_THERE = re.compile(r"(\d{1,18})(?:\+(\d{1,18}))?")
+
+_EXTENSIONS = {
+    "application/json": "json",
+    "application/vnd.plotly.v1+json": "plotly.json",
+    "audio/flac": "flac",
+    "audio/mpeg": "mp3",
+    "audio/ogg": "ogg",
+    "audio/wav": "wav",
+    "image/bmp": "bmp",
+    "image/gif": "gif",
+    "image/jpeg": "jpg",
+    "image/png": "png",
+    "image/svg+xml": "svg",
+    "image/webp": "webp",
+    "text/html": "html",
+    "text/plain": "txt",
+}
+
+
+class MLflow(Target):
+    """A tracking server of MLflow.
+
+    Parameters
+    ----------
+    url
+        its address, by default ``MLFLOW_TRACKING_URI``. A user and a password may be in it; others
+        are those of ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, or the token of
+        ``MLFLOW_TRACKING_TOKEN``
+    patience_s
+        for how long an unanswered request is repeated
+
+    Raises
+    ------
+    PushFailed
+        the address is not one of HTTP
+    """
+
+    def __init__(self, url: str = "", *, patience_s: float = 60.0) -> None:
+        super().__init__()
+        parts = urlsplit(url or os.environ.get("MLFLOW_TRACKING_URI", ""))
+        host = parts.netloc.rpartition("@")[2]
+        if parts.scheme not in ("http", "https") or not host:
+            raise PushFailed(
+                "give the address of MLflow's server, as in mlflow:http://localhost:5000, or set "
+                "MLFLOW_TRACKING_URI to it"
+            )
+        address = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+        self.name = f"mlflow:{address}"
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        certificates = os.environ.get("MLFLOW_TRACKING_SERVER_CERT_PATH")
+        self.rest = Rest(address, _credentials(user, password), patience_s, certificates)
+        self._experiments: dict[str, str] = {}
+
+    def open(self, description: Description) -> Counterpart:
+        run = self.rest.patiently(
+            lambda: self._find_run(description) or self._make_run(description)
+        )
+        return _Run(self, run)
+
+    def _find_run(self, description: Description) -> Any:
+        """Return the oldest run of a trial, None if there is none."""
+        mark = '"' if "'" in description.uid else "'"
+        found = self.rest.call(
+            "POST",
+            f"{_API}/runs/search",
+            {
+                "experiment_ids": [self._experiment(description.project)],
+                "filter": f"tags.`{UID}` = {mark}{description.uid}{mark}",
+                "order_by": ["attributes.start_time ASC"],
+                "max_results": 1,
+            },
+        )
+        return next(iter(found.get("runs", [])), None)
+
+    def _make_run(self, description: Description) -> Any:
+        named = {UID: description.uid, ROWS: "0"}
+        body: dict[str, Any] = {
+            "experiment_id": self._experiment(description.project),
+            "start_time": _ms(description.started_ns),
+            "tags": [{"key": key, "value": value} for key, value in named.items()],
+        }
+        if description.name:
+            body["run_name"] = description.name
+        return self.rest.call("POST", f"{_API}/runs/create", body)["run"]
+
+    def _experiment(self, name: str) -> str:
+        """Return the id of an experiment, which is made if it is missing."""
+        if name not in self._experiments:
+            self._experiments[name] = self._named(name) or self._made(name)
+        return self._experiments[name]
+
+    def _named(self, name: str) -> str | None:
+        query = {"experiment_name": name}
+        try:
+            found = self.rest.call("GET", f"{_API}/experiments/get-by-name", query=query)
+        except RefusedAs as error:
+            if error.code == "RESOURCE_DOES_NOT_EXIST":
+                return None
+            raise
+        return str(found["experiment"]["experiment_id"])
+
+    def _made(self, name: str) -> str:
+        try:
+            made = self.rest.call("POST", f"{_API}/experiments/create", {"name": name})
+        except RefusedAs as error:
+            found = self._named(name) if error.code == "RESOURCE_ALREADY_EXISTS" else None
+            if found is None:
+                raise
+            return found  # somebody else made it just now
+        return str(made["experiment_id"])
+
+
+class _Run(Counterpart):
+    """A run of MLflow.
+
+    The number of the last row is a tag that is set in the request that sends the row. After a
+    request without an answer, the run is asked for it: MLflow sets the tag after the metrics, and
+    its databases keep a metric that arrives twice once.
+    """
+
+    def __init__(self, target: MLflow, run: Any) -> None:
+        self._target, self._rest = target, target.rest
+        info, data = run["info"], run.get("data", {})
+        self._id, self._artifacts = str(info["run_id"]), str(info.get("artifact_uri", ""))
+        self._status, self._end_ms = info.get("status"), _int(info.get("end_time"))
+        self._params = {one["key"]: one.get("value", "") for one in data.get("params", [])}
+        self._tags = {one["key"]: one.get("value", "") for one in data.get("tags", [])}
+        self.rows, self._part = _There.of(self._tags.get(ROWS))
+
+    # Rows
+
+    def add(self, rows: Sequence[Row], content: Content) -> None:
+        for row in rows:
+            for medium in row.media:
+                self._add_medium(row, medium, content)
+        self._rest.patiently(lambda: self._add_points(rows))
+
+    def _add_points(self, rows: Sequence[Row]) -> None:
+        missing = (row for row in rows if row.number > self.rows)
+        for metrics, there in _requests(missing, self._part):
+            tags = [{"key": ROWS, "value": there.text()}]
+            body = {"run_id": self._id, "metrics": metrics, "tags": tags}
+            try:
+                self._rest.call("POST", f"{_API}/runs/log-batch", body)
+            except PushFailed:
+                self.rows, self._part = self._there()
+                raise
+            self.rows, self._part = there
+
+    def _there(self) -> _There:
+        """Ask what the run has."""
+        query = {"run_id": self._id}
+        run = self._rest.patiently(lambda: self._rest.call("GET", f"{_API}/runs/get", query=query))
+        tags = {one["key"]: one.get("value", "") for one in run["run"]["data"].get("tags", [])}
+        return _There.of(tags.get(ROWS))
+
+    def _add_medium(self, row: Row, medium: LoggedMedium, content: Content) -> None:
+        if not self._artifacts.startswith(_HERE):
+            self._target.miss(
+                f"media are left out, as the server does not keep artifacts itself, but in "
+                f"{self._artifacts.partition(':')[0]}: start it with --serve-artifacts"
+            )
+            return
+        try:
+            data = content(medium)
+        except TrackError as error:
+            self._target.miss(f"{medium.name!r} is left out: {error}")
+            return
+        for path in _paths_of(row, medium):
+            where = f"{_ARTIFACTS}/{quote(self._folder() + path)}"
+            self._rest.patiently(partial(self._rest.call, "PUT", where, data=data))
+        if medium.mime == "image/png":
+            self._set_tags({_LOGGED_IMAGES: "True"})
+
+    def _folder(self) -> str:
+        """Return the folder of the run below the artifacts of the server, with a slash behind."""
+        location = urlsplit(self._artifacts.split("?")[0])
+        return f"{location.path.strip('/')}/"
+
+    # Description
+
+    def describe(self, description: Description) -> None:
+        tags = {
+            name_of(key): "" if value is None else text_of(value)
+            for key, value in description.tags.items()
+        }
+        for key, value in description.metadata.items():
+            if isinstance(value, (str, int, float)):
+                tags[name_of(f"metadata.{key}")] = text_of(value)
+        said = {
+            "mlflow.note.content": description.description,
+            "mlflow.runName": description.name,
+            "mlflow.source.git.commit": description.version,
+            "track.group": description.group,
+        }
+        self._set_tags(tags | {key: text for key, text in said.items() if text is not None})
+        self._set_params(description)
+
+    def _set_tags(self, tags: dict[str, str]) -> None:
+        self._log("tags", {key: text[:_LONGEST_TAG] for key, text in tags.items()}, self._tags)
+
+    def _set_params(self, description: Description) -> None:
+        params = {
+            name_of(key): text_of(value)[:_LONGEST_PARAMETER]
+            for key, value in description.parameters.items()
+        }
+        for key in params.keys() & self._params.keys():
+            if params.pop(key) != self._params[key]:
+                self._target.miss(
+                    f"{description.uid}: {key!r} changed, which a parameter of MLflow cannot"
+                )
+        self._log("params", params, self._params)
+
+    def _log(self, kind: str, texts: dict[str, str], known: dict[str, str]) -> None:
+        """Set tags or parameters that are news; setting them twice does nothing."""
+        news = iter([(key, text) for key, text in texts.items() if known.get(key) != text])
+        while part := dict(islice(news, _MOST_TEXTS)):
+            items = [{"key": key, "value": text} for key, text in part.items()]
+            body = {"run_id": self._id, kind: items}
+            self._rest.patiently(partial(self._rest.call, "POST", f"{_API}/runs/log-batch", body))
+            known.update(part)
+
+    def conclude(self, description: Description) -> None:
+        status = status_of(description.status)
+        end_ms = _ms(description.ended_ns) if description.is_over else None
+        if (status, end_ms or self._end_ms) == (self._status, self._end_ms):
+            return
+        body: dict[str, Any] = {"run_id": self._id, "status": status}
+        if end_ms is not None:
+            body["end_time"] = end_ms
+        self._rest.patiently(lambda: self._rest.call("POST", f"{_API}/runs/update", body))
+        self._status, self._end_ms = status, end_ms or self._end_ms
+
+
+def _credentials(user: str, password: str) -> dict[str, str]:
+    user = user or os.environ.get("MLFLOW_TRACKING_USERNAME", "")
+    password = password or os.environ.get("MLFLOW_TRACKING_PASSWORD", "")
+    token = os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+    if user:
+        encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+        return {"Authorization": f"Basic {encoded}"}
+    return {"Authorization": f"Bearer {token}"} if token else {}
+
+
+class _There(NamedTuple):
+    """Up to where the rows of a trial are at a run.
+
+    Attributes
+    ----------
+    rows
+        the number of the last whole row
+    part
+        how many points of the next one are there
+    """
+
+    rows: int
+    part: int
+
+    @classmethod
+    def of(cls, text: str | None) -> _There:
+        """Return what :meth:`text` gave, nothing for any other text."""
+        found = _THERE.fullmatch(text or "")
+        return cls(0, 0) if found is None else cls(int(found[1]), int(found[2] or 0))
+
+    def text(self) -> str:
+        """Return the text of a tag that says this."""
+        return f"{self.rows}+{self.part}" if self.part else f"{self.rows}"
+
+
+def _requests(rows: Iterator[Row], part: int) -> Iterator[tuple[list[Any], _There]]:
+    """Yield the metrics of each request, and what is there with it.
+
+    The first points of the first row may be there already.
+    """
+    metrics: list[Any] = []
+    whole = 0
+    for row in rows:
+        timestamp = _ms(row.at_ns)
+        for place, point in enumerate(row.points[part:], part):
+            if len(metrics) == _MOST_METRICS:
+                yield metrics, _There(row.number - 1, place)
+                metrics = []
+            name, value = name_of(point.name), _json_number(point.value)
+            metrics.append(
+                {"key": name, "value": value, "timestamp": timestamp, "step": point.step}
+            )
+        part, whole = 0, row.number
+    if whole:
+        yield metrics, _There(whole, 0)
+
+
+def _json_number(value: float) -> float | str:
+    """Return a number as the JSON of protocol buffers has it."""
+    if value != value:  # noqa: PLR0124 - only NaN is not itself
+        return "NaN"
+    return value if abs(value) != float("inf") else ("Infinity" if value > 0 else "-Infinity")
+
+
+def _paths_of(row: Row, medium: LoggedMedium) -> list[str]:
+    """Return the paths of a medium among the artifacts, the same each time.
+
+    The page shows pictures by step whose paths are like those of ``mlflow.log_image``. Of each it
+    wants a smaller copy, too, which browsers show whatever its format is.
+    """
+    key = re.sub(r"[^\w\-. ]", "~", medium.name).strip(". ")[:100] or "medium"
+    known = f"{row.number} {medium.name} {medium.place} {medium.sha256}"
+    digest = sha256(known.encode("utf-8", "surrogatepass")).digest()
+    step = step_of(medium)
+    if medium.mime == "image/png":
+        name = f"images/{key}+step+{step}+timestamp+{_ms(row.at_ns)}+{UUID(bytes=digest[:16])}"
+        return [f"{name}.png", f"{name}+compressed.webp"]
+    extension = _EXTENSIONS.get(medium.mime.partition(";")[0], "bin")
+    return [f"media/{key}/{step}-{digest.hex()[:8]}.{extension}"]
+
+
+def _ms(at_ns: int | None) -> int:
+    return (at_ns or 0) // 10**6
+
+
+def _int(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None

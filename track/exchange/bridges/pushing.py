@@ -1,0 +1,248 @@
+"""Push trials to another tool: what it lacks, once each, and nothing twice."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from track.errors import PushFailed
+from track.events.codec import STREAM, identify
+from track.exchange.bridges.contract import Counterpart, Refused, Row, Target
+from track.exchange.bridges.describing import describe
+from track.exchange.bridges.place import Place
+from track.exchange.bridges.rows import RowReader
+from track.exchange.copying import journal_of
+from track.persistence.journaled import JournaledProtocol
+from track.persistence.media import content_of
+from track.persistence.protocol import Protocol
+from track.persistence.utils import without_password
+from track.projections.media import LoggedMedium, media_stream
+from track.projections.trials import stream_of
+from track.utils.progress import Progress, no_progress
+
+log = logging.getLogger(__name__)
+
+_BATCH_POINTS = 500
+"""So many values, or media, are sent together."""
+
+_MOST_OPEN = 200
+"""So many trials stay open between two looks: those with news most recently."""
+
+Wanted = Callable[[], Collection[str]]
+"""Returns the uids of the trials to push."""
+
+
+@dataclass
+class Pushed:
+    """What a push sent.
+
+    Attributes
+    ----------
+    trials
+        the number of trials of which something was sent
+    rows
+        the number of log calls that were sent
+    problems
+        what could not be sent, in sentences
+    """
+
+    trials: int = 0
+    rows: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+class _Open(NamedTuple):
+    """A trial between two looks at it."""
+
+    reader: RowReader
+    counterpart: Counterpart
+
+
+class Pusher:
+    """Pushes what is new in a store to another tool, each time it is asked to.
+
+    Parameters
+    ----------
+    store
+        an opened backend that has a journal, as all built-in ones do
+    target
+        the other tool
+    wanted
+        returns the uids of the trials to push; by default, all that are not archived
+    wanted_as
+        a text that tells this choice from others
+
+    Raises
+    ------
+    BackendError
+        the store has no journal
+    PushFailed
+        another process pushes the same
+
+    Notes
+    -----
+    The rows of a trial are numbered, and the other tool keeps the number of the last one with them.
+    So a push may be killed, repeated, made from another machine or from a copy of the store.
+    """
+
+    def __init__(
+        self,
+        store: Protocol,
+        target: Target,
+        *,
+        wanted: Wanted | None = None,
+        wanted_as: str = "",
+    ) -> None:
+        self._journal = journal_of(store)
+        assert isinstance(store, JournaledProtocol)  # as it has a journal
+        self._store, self._target, self._wanted = store, target, wanted
+        home = without_password(store.uri or "")
+        self._place = Place(self._journal, f"{home} {target.name} {wanted_as}")
+        self._open: dict[str, _Open] = {}
+
+    def __enter__(self) -> Pusher:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release everything that is open."""
+        for uid in [*self._open]:
+            self._release(uid)
+        self._place.close()
+
+    def push(self, progress: Progress = no_progress) -> Pushed:
+        """Push everything that is in the store now and was not pushed before.
+
+        Parameters
+        ----------
+        progress
+            called after each trial
+
+        Raises
+        ------
+        PushFailed
+            the other tool cannot be reached: call this again to go on
+        JournalError
+            the store cannot be read
+        """
+        done = Pushed()
+        head = self._journal.head()
+        uids = self._with_news(head)
+        running = set[str]()
+        for count, uid in enumerate(uids, 1):
+            try:
+                self._push_trial(uid, head, done, running)
+            except Refused as error:
+                self._release(uid)
+                self._target.miss(f"{uid}: {error}")
+            except BaseException:
+                self._release(uid)  # what it was about to send is not known
+                raise
+            progress(count, len(uids))
+        self._place.move(head, running)
+        done.problems = [*self._target.problems]
+        self._target.problems.clear()
+        return done
+
+    def follow(self, every_s: float) -> Iterator[Pushed]:
+        """Push what is new again and again, and yield what was sent each time.
+
+        While the other tool cannot be reached, this goes on trying, and says so once.
+
+        Parameters
+        ----------
+        every_s
+            the time between two looks, in seconds
+        """
+        is_away = False
+        while True:
+            try:
+                yield self.push()
+                is_away = False
+            except PushFailed as error:
+                if not is_away:
+                    log.warning("%s; trying again", error)
+                is_away = True
+            time.sleep(every_s)
+
+    def _with_news(self, head: int) -> list[str]:
+        """Return the trials that may have news, oldest first."""
+        after = self._place.position
+        streams = None if after == 0 else self._streams_after(after)
+        wanted = None if self._wanted is None else {*self._wanted()}
+        with self._store.read_state() as objects:
+            return [
+                uid
+                for uid in objects.trials
+                if (wanted is None or uid in wanted)
+                and (
+                    streams is None
+                    or uid in self._place.running
+                    or stream_of(uid) in streams
+                    or media_stream(uid) in streams
+                )
+            ]
+
+    def _streams_after(self, after: int) -> set[int]:
+        found = {
+            payload[STREAM]
+            for _, payloads in self._journal.read_batches(after)
+            for payload in payloads
+            if identify(payload)
+        }
+        return {int.from_bytes(stream, "big") for stream in found}
+
+    def _push_trial(self, uid: str, head: int, done: Pushed, running: set[str]) -> None:
+        described = describe(self._store, uid)
+        if described is None:
+            return
+        if not described.is_over:
+            running.add(uid)
+        if uid not in self._open:
+            counterpart = self._target.open(described)
+            self._open[uid] = _Open(RowReader(self._journal, uid), counterpart)
+        reader, counterpart = self._open[uid]
+        counterpart.describe(described)
+        sent, left_out = 0, reader.left_out
+        for batch in _batches(reader.read(head)):
+            missing = [row for row in batch if row.number > counterpart.rows]
+            if missing:
+                counterpart.add(missing, self._content)
+                sent += len(missing)
+        counterpart.conclude(described)
+        if reader.left_out > left_out:
+            self._target.miss(
+                f"{uid}: values that are not numbers ({reader.left_out - left_out}) are left out"
+            )
+        done.trials += sent > 0
+        done.rows += sent
+        if described.is_over:
+            self._release(uid)
+        elif len(self._open) > _MOST_OPEN:
+            self._release(next(iter(self._open)))
+
+    def _release(self, uid: str) -> None:
+        if uid in self._open:
+            self._open.pop(uid).counterpart.close()
+
+    def _content(self, medium: LoggedMedium) -> bytes:
+        return content_of(self._store.content, medium)
+
+
+def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Yield rows in batches of a limited number of values; each medium is large."""
+    batch: list[Row] = []
+    size = 0
+    for row in rows:
+        batch.append(row)
+        size += 1 + len(row.points) + _BATCH_POINTS * len(row.media) // 10
+        if size >= _BATCH_POINTS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

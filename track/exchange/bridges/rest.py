@@ -1,0 +1,178 @@
+"""Call an HTTP interface that speaks JSON, with patience, by the standard library."""
+
+from __future__ import annotations
+
+import json
+import random
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from typing import Any, TypeVar
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
+
+from track.errors import PushFailed
+from track.exchange.bridges.contract import Refused
+
+TIMEOUT_S = 60.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
+_MOST_BYTES = 2**26
+"""The size of an answer that is read; one trial of MLflow, say, takes much less."""
+
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""The answers of a server after which the same request may succeed."""
+
+_MOST_SAID = 500
+
+_Result = TypeVar("_Result")
+
+
+class Unreachable(PushFailed):
+    """A request got no answer, or one that says to try again: it may have been carried out."""
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Follows no redirect: it might take passwords to another server."""
+
+    def redirect_request(self, *args: Any) -> None:
+        return None
+
+
+class Rest:
+    """An HTTP interface.
+
+    Parameters
+    ----------
+    url
+        what the addresses of requests begin with, without user and password
+    headers
+        what is sent with each request, such as passwords; it is in no message
+    patience_s
+        for how long a request is repeated until it is answered
+    certificates
+        the path of the certificates to trust, by default those of the system
+    """
+
+    def __init__(
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        patience_s: float,
+        certificates: str | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._headers, self._patience_s = dict(headers), patience_s
+        context = ssl.create_default_context(cafile=certificates)
+        self._opener = build_opener(_NoRedirects, HTTPSHandler(context=context))
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+    ) -> Any:
+        """Send one request, once, and return the answer.
+
+        Parameters
+        ----------
+        method, path, query
+            as HTTP has them
+        body
+            the value to send as JSON
+        data
+            the bytes to send in place of JSON
+
+        Raises
+        ------
+        Unreachable
+            there is no answer for now
+        Refused
+            the server does not take this request; see :attr:`RefusedAs.code`
+        PushFailed
+            it takes none of this user's requests
+        """
+        url = f"{self.url}{path}{'?' + urlencode(query) if query else ''}"
+        headers = {**self._headers, "Accept": "application/json"}
+        headers["Content-Type"] = "application/octet-stream" if data else "application/json"
+        if body is not None:
+            data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
+        request = Request(url, data, headers, method=method)  # noqa: S310 - the user names the URL
+        try:
+            with self._opener.open(request, timeout=TIMEOUT_S) as response:
+                return self._value(response.read(_MOST_BYTES + 1))
+        except HTTPError as error:
+            with error:
+                raise self._error(error, method, path) from None
+        except (URLError, OSError, HTTPException) as error:
+            why = getattr(error, "reason", error)
+            if isinstance(why, ssl.SSLCertVerificationError):
+                raise PushFailed(f"{self.url} is not trusted: {why.verify_message}") from None
+            raise Unreachable(f"{self.url} does not answer: {why}") from None
+
+    def _value(self, text: bytes) -> Any:
+        try:
+            return json.loads(text[:_MOST_BYTES] or b"{}")
+        except (ValueError, RecursionError):
+            raise PushFailed(
+                f"{self.url} does not answer in JSON: is this the address of the server?"
+            ) from None
+
+    def _error(self, error: HTTPError, method: str, path: str) -> Exception:
+        said = _said(error)
+        message = said.get("message") or error.reason
+        what = f"{self.url} says to {method} {path}: {error.code} {message}"[:_MOST_SAID]
+        if error.code in _PASSING:
+            return Unreachable(what)
+        if error.code in (401, 403):
+            return PushFailed(f"{what}; check the user and the password or token")
+        if 300 <= error.code < 400:  # noqa: PLR2004 - the redirects of HTTP
+            return PushFailed(f"{self.url} leads to another address: give that one")
+        return RefusedAs(what, str(said.get("error_code", "")))
+
+    def patiently(self, action: Callable[[], _Result]) -> _Result:
+        """Run something that calls until it is answered, with growing pauses.
+
+        It is run from its beginning again, so it must first find out what was carried out.
+
+        Raises
+        ------
+        Unreachable
+            nothing was answered for as long as the patience lasts
+        """
+        deadline = time.monotonic() + self._patience_s
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                return action()
+            except Unreachable:
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all come at once
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+class RefusedAs(Refused):
+    """A request was refused.
+
+    Attributes
+    ----------
+    code
+        what the server calls the reason, such as ``RESOURCE_DOES_NOT_EXIST``
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _said(error: HTTPError) -> dict[str, Any]:
+    try:
+        said = json.loads(error.read(_MOST_BYTES))
+    except (ValueError, RecursionError, OSError, HTTPException):
+        return {}
+    return said if isinstance(said, dict) else {}

@@ -1,0 +1,96 @@
+"""Read a trial as numbered rows, from its events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from typing import Any
+
+from track.events.codec import decode
+from track.events.types import MediaLogged, MetricsLogged, Recorded, TrialCreated
+from track.exchange.bridges.contract import Point, Row
+from track.exchange.tables import cell
+from track.journals.journal import Journal
+from track.projections.media import media_in, media_stream
+from track.projections.trials import measured_at, stream_of
+
+_LARGEST = 2**63
+
+
+class RowReader:
+    """Reads the rows of a trial in the order of the journal, each once.
+
+    Parameters
+    ----------
+    journal
+        the journal
+    uid
+        the trial
+
+    Attributes
+    ----------
+    left_out
+        how many values were left out because they are not numbers
+    """
+
+    def __init__(self, journal: Journal, uid: str) -> None:
+        self._journal, self._streams = journal, (stream_of(uid), media_stream(uid))
+        self._position = self._number = 0
+        self._counts: dict[str, int] = {}
+        self.left_out = 0
+
+    def read(self, until: int) -> Iterator[Row]:
+        """Yield the rows that were not read yet, up to a position of the journal."""
+        for recorded in merge(*map(self._events, self._streams), key=_position):
+            if recorded.position > until:
+                return  # in the other stream, events before it may not have been read
+            self._position = recorded.position
+            yield from self._rows(recorded)
+        self._position = max(self._position, until)
+
+    def _events(self, stream: int) -> Iterator[Recorded]:
+        for batch in self._journal.read_stream(stream, self._position):
+            yield from map(decode, *batch)
+
+    def _rows(self, recorded: Recorded) -> Iterator[Row]:
+        event = recorded.event
+        if isinstance(event, MetricsLogged):
+            at_ns = measured_at(recorded, event)
+            points = (self._point(name, event.step, value) for name, value in event.values.items())
+            yield self._row(at_ns, points)
+        elif isinstance(event, MediaLogged):
+            yield self._row(recorded.at, (), tuple(media_in([recorded])))
+        elif isinstance(event, TrialCreated):
+            for name, metric in event.metrics.items():
+                for step, value in _items(metric):
+                    yield self._row(recorded.at, [self._point(name, step, value)])
+
+    def _row(self, at_ns: int, points: Iterable[Point | None], media: Any = ()) -> Row:
+        self._number += 1
+        kept = tuple(point for point in points if point is not None)
+        return Row(self._number, at_ns, kept, media)
+
+    def _point(self, name: Any, step: Any, value: Any) -> Point | None:
+        """Return a value with a whole step; values with any other step are counted."""
+        name = cell(name)
+        place = self._counts.get(name, 0)
+        self._counts[name] = place + 1
+        try:
+            number = float(value) if isinstance(value, (int, float)) else None
+        except OverflowError:
+            number = None
+        if number is None:
+            self.left_out += 1
+            return None
+        is_whole = type(step) is int and -_LARGEST <= step < _LARGEST
+        return Point(name, step if is_whole else place, number)
+
+
+def _position(recorded: Recorded) -> int:
+    return recorded.position
+
+
+def _items(metric: Any) -> Iterable[tuple[Any, Any]]:
+    if isinstance(metric, dict):
+        return metric.items()
+    return ((None, value) for value in (metric if isinstance(metric, list) else [metric]))

@@ -1,0 +1,153 @@
+"""Push trials to Weights & Biases, by their package (the extra ``wandb``)."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from track.errors import PushFailed, TrackError
+from track.exchange.bridges.contract import Content, Counterpart, Description, Row, Target
+from track.exchange.optional import load
+from track.projections.media import LoggedMedium
+from track.structure import Status
+
+STEP = "track/step"
+"""The metric that holds the step of each row, and is the x axis of all others."""
+
+_SUFFIXES = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "audio/wav": ".wav"}
+
+
+class WandB(Target):
+    """Projects of W&B.
+
+    Parameters
+    ----------
+    entity
+        the user or team; by default the one of ``WANDB_ENTITY``, or of the user. Their package
+        finds the key, in ``WANDB_API_KEY`` or after ``wandb login``
+
+    Raises
+    ------
+    MissingPackage
+        wandb is not installed
+    """
+
+    def __init__(self, entity: str = "") -> None:
+        super().__init__()
+        self.sdk = load("wandb", "wandb")
+        self.entity = entity or None
+        self.name = f"wandb:{entity}"
+
+    def open(self, description: Description) -> Counterpart:
+        return _Run(self, description)
+
+
+class _Run(Counterpart):
+    """A run of W&B, whose id is the uid of the trial.
+
+    A row of ours has its number as the step of W&B: those of a run only grow, and it says where it
+    continues.
+    """
+
+    def __init__(self, target: WandB, description: Description) -> None:
+        self._target, self._sdk = target, target.sdk
+        self._config: dict[str, Any] = {}
+        self._exit_code: int | None = None
+        try:
+            self._run = self._sdk.init(
+                entity=target.entity,
+                project=description.project,
+                group=description.group,
+                name=description.name,
+                notes=description.description,
+                tags=[*description.tags] or None,
+                id=description.uid,
+                resume="allow",
+                reinit="create_new",
+                settings=self._sdk.Settings(
+                    console="off",
+                    disable_code=True,
+                    disable_git=True,
+                    silent=True,
+                    x_disable_meta=True,
+                    x_disable_stats=True,
+                ),
+            )
+        except Exception as error:
+            raise PushFailed(f"W&B does not begin the run {description.uid}: {error}") from error
+        self.rows = self._run.step
+        self._run.define_metric(STEP)
+        self._run.define_metric("*", step_metric=STEP)
+
+    def describe(self, description: Description) -> None:
+        config = dict(description.parameters)
+        if config != self._config:
+            self._run.config.update(config, allow_val_change=True)
+            self._config = config
+
+    def add(self, rows: Sequence[Row], content: Content) -> None:
+        for row in rows:
+            values: dict[str, Any] = {point.name: point.value for point in row.points}
+            media: dict[str, list[Any]] = {}
+            steps = [point.step for point in row.points]
+            for medium in row.media:
+                shown = self._shown(medium, content)
+                if shown is not None:
+                    media.setdefault(medium.name, []).append(shown)
+                steps += [medium.step] if type(medium.step) is int else []
+            values |= {name: one[0] if len(one) == 1 else one for name, one in media.items()}
+            if values:
+                values |= {STEP: max(steps, default=0), "_timestamp": row.at_ns * 1e-9}
+                self._run.log(values, step=row.number, commit=True)
+            self.rows = row.number
+
+    def conclude(self, description: Description) -> None:
+        if description.is_over:
+            self._exit_code = 0 if description.status is Status.Completed else 1
+
+    def close(self) -> None:
+        try:
+            self._run.finish(exit_code=self._exit_code)
+        except Exception as error:
+            raise PushFailed(f"W&B does not end the run {self._run.id}: {error}") from error
+
+    def _shown(self, medium: LoggedMedium, content: Content) -> Any:
+        """Return a medium as their package has it, None if it cannot be had."""
+        try:
+            data = content(medium)
+            if medium.kind == "histogram":
+                said = json.loads(data)
+                return self._sdk.Histogram(np_histogram=(said["counts"], said["edges"]))
+            if medium.kind == "table":
+                said = json.loads(data)
+                return self._sdk.Table(columns=said["columns"], data=said["rows"])
+            if medium.kind in ("html", "text"):
+                return self._sdk.Html(_page_of(medium, data), inject=False)
+            if medium.mime in _SUFFIXES:
+                return self._of_file(medium, data)
+        except (TrackError, ValueError, KeyError, TypeError) as error:
+            self._target.miss(f"{medium.name!r} is left out: {error}")
+            return None
+        self._target.miss(f"media of the kind {medium.kind} ({medium.mime}) are left out")
+        return None
+
+    def _of_file(self, medium: LoggedMedium, data: bytes) -> Any:
+        make = self._sdk.Audio if medium.kind == "audio" else self._sdk.Image
+        with tempfile.NamedTemporaryFile(suffix=_SUFFIXES[medium.mime], delete=False) as file:
+            file.write(data)
+        try:
+            return make(file.name, caption=medium.caption)  # which copies or moves it
+        finally:
+            if os.path.exists(file.name):
+                os.unlink(file.name)
+
+
+def _page_of(medium: LoggedMedium, data: bytes) -> str:
+    text = data.decode("utf-8", "replace")
+    if medium.kind == "html":
+        return text
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;")
+    return f"<pre>{escaped}</pre>"
