@@ -1,12 +1,12 @@
 /**
  * One colour, and one dash, for each trial, the same in every view.
  *
- * The hues are those of Okabe and Ito, which people with any kind of colour vision tell apart, made
- * darker or lighter so that each has a contrast of 3:1 to the page. Past eight trials dashes go on.
+ * They differ to people with any kind of colour vision, in lightness where not in hue, and have a
+ * contrast of 3:1 to the page (tests/unit/ui/test_colors.py). Beyond eight trials, lines are dashed.
  */
 
-const LIGHT = ["#0072b2", "#d55e00", "#008a64", "#b9538c", "#b27700", "#2e8bc0", "#7d7300", "#3f444a"];
-const DARK = ["#4a9ce8", "#f2803c", "#22bd8d", "#e295c2", "#e8a723", "#8ad3fa", "#efe24e", "#c9ced4"];
+const LIGHT = ["#0072b2", "#e8612c", "#709c84", "#830068", "#390ab0", "#b36be8", "#48340e", "#8a6a58"];
+const DARK = ["#4f9dea", "#c1551c", "#5b9079", "#e86fae", "#8f62d0", "#5ff0ea", "#f2e35c", "#f5a9a0"];
 const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 5]];
 
 /** @type {Map<string, number>} */
