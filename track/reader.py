@@ -204,10 +204,8 @@ class Reader(MediaReader):
     @contextmanager
     def _state(self, at: When) -> Iterator[Objects]:
         """Give all objects, now or as of a moment."""
-        if at is not None:
-            yield self.objects(at)
-            return
-        with self.protocol.read_state() as objects:
+        read = self.protocol.read_state() if at is None else self.overview.state(at)
+        with read as objects:
             yield objects
 
     def status_in(self, objects: Objects, at: When = None) -> StatusOf:
@@ -246,15 +244,15 @@ class Reader(MediaReader):
         """Give all objects as of a moment, and a query whose paths have been checked."""
         if query is not None and not isinstance(query, Mapping):
             query = list(query)
-        if at is None or query:
-            with self.protocol.read_state() as now:
-                # A path may be missing at that moment if it exists now.
-                parts = now.parts.values() if kind == "trial" else ()
-                check_paths(query, kind, [*table(now, kind).values(), *parts])
-                if at is None:
-                    yield now, query
-                    return
-        yield self.objects(at), query
+        with self.protocol.read_state() as now:
+            # A path may be missing at that moment if it exists now.
+            parts = now.parts.values() if kind == "trial" else ()
+            check_paths(query, kind, [*table(now, kind).values(), *parts])
+            if at is None:
+                yield now, query
+                return
+        with self.overview.state(at) as then:
+            yield then, query
 
     def media(
         self, which: str | Trial, name: str | None = None, *, at: When = None

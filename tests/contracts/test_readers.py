@@ -2,6 +2,7 @@
 
 import json
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from track.errors import QueryError, TrialDoesNotExist
 from track.events.types import MetricsLogged, StatusChanged, TrialCreated
 from track.media import Image, Text
 from track.moment import Moment
+from track.projections.copies import copy_group, copy_project, view_trial
 from track.structure import Status
 
 
@@ -181,6 +183,41 @@ def test_a_trial_as_it_stood(told):
     with pytest.raises(QueryError, match="invalid time"):
         reader.trial(uid, at="soon")
     assert reader.projects(at=0) == reader.groups(at=0) == reader.trials(at=0) == []
+
+
+def contents(trials):
+    """Return what trials hold, whatever their metrics are kept in."""
+    names = ("uid", "name", "status", "parameters", "metadata", "tags", "errors")
+    return [
+        [*(getattr(one, name) for name in names), {k: dict(v) for k, v in one.metrics.items()}]
+        for one in trials
+    ]
+
+
+def test_lists_as_they_stood_are_those_of_a_replay(told):
+    """In any order of the moments, and their series are read whenever somebody wants them."""
+    reader, uid = told
+    events = [*reader.events()]
+    moments = [Moment(position=one.position) for one in events]
+    moments += [Moment(at_ns=one.at) for one in events]
+    looked = []
+    for at in [*moments[::3], *moments[::-2]]:
+        expected = reader.objects(at)
+        trials = [*map(view_trial, expected.find_trials(None))]
+        assert reader.projects(at=at) == [*map(copy_project, expected.find_projects(None))]
+        assert reader.groups(at=at) == [*map(copy_group, expected.find_groups(None))]
+        page = reader.summaries(at=at)
+        assert page.position == expected.position
+        assert [one.uid for one in page.trials] == [one.uid for one in trials]
+        assert [len(one.curves) for one in page.trials] == [len(one.metrics) for one in trials]
+        looked.append((reader.trials(at=at), contents(trials)))
+    for step in range(6, 40):
+        reader.protocol.log_trial_metrics(reader.trial(uid), step=step, loss=0.1)
+    reader.protocol.log_trial_metrics(reader.trial(uid), step=1, loss=7.0)
+    assert len(reader.trial(uid).metrics["loss"]) == 40
+    with ThreadPoolExecutor(4) as pool:
+        read = [*pool.map(lambda pair: contents(pair[0]), looked)]
+    assert read == [expected for _, expected in looked]
 
 
 def test_each_start_is_an_attempt(told):

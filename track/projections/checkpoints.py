@@ -8,6 +8,7 @@ an earlier time is the beginning of the current one.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
 from math import inf
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple
 
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
 from track.containers.series import StepSeries
-from track.journals.journal import Journal
+from track.journals.journal import Batch, Journal
 from track.moment import Moment
 from track.projections.history import between, ends_by, until
 from track.projections.objects import Objects
@@ -112,23 +113,45 @@ class Checkpoints:
         self._states: dict[int, Objects] = {}
         """States in memory by position, the last used one last."""
         self._recovered: dict[tuple[Owner, int], Points] = {}
+        self._recovering = threading.Lock()
+        """Held while points are recovered, since views of series are read in any thread."""
 
     def catch_up(self, last: int) -> None:
         """Process new events, up to a position that :data:`Present` has reached, too."""
         for _ in self.catching_up(last):
             pass
 
+    def reach(self, last: int, moment: Moment) -> None:
+        """Do only the part of :meth:`catch_up` that :meth:`at` needs for a moment."""
+        end = last if moment.position is None else min(moment.position, last)
+        if moment.at_ns is not None:
+            self._finish_timeline(last)
+            _, end = self.timeline.up_to(moment.at_ns)
+        self.catch_up(end)
+        self._finish_timeline(last)
+
     def catching_up(self, last: int) -> Iterator[None]:
         """Do the work of :meth:`catch_up` in steps, and yield after each."""
-        yield from self.extending_timeline(last)
         for positions, payloads in between(self._journal, self._front.position, last):
             step = self._every  # it may grow meanwhile
             for start in range(0, len(payloads), step):
-                stop = start + step
-                fold(self._front, [(positions[start:stop], payloads[start:stop])])
+                part = positions[start : start + step], payloads[start : start + step]
+                self._extend_timeline(part)
+                fold(self._front, [part])
                 if self._front.events - self._kept[-1].events >= self._every:
                     self._keep()
                 yield
+
+    def _finish_timeline(self, last: int) -> None:
+        for _ in self.extending_timeline(last):
+            pass
+
+    def _extend_timeline(self, part: Batch) -> None:
+        """Add the events that the timeline lacks. It is never behind the front."""
+        positions, payloads = part
+        known = bisect_right(positions, self.timeline.position)
+        if known < len(payloads):
+            self.timeline.add((positions[known:], payloads[known:]))
 
     def extending_timeline(self, last: int) -> Iterator[None]:
         """Extend only the timeline in steps, and yield after each."""
@@ -137,7 +160,7 @@ class Checkpoints:
             yield
 
     def at(self, moment: Moment) -> Objects:
-        """Return all objects as of a moment, after :meth:`catch_up` has reached it.
+        """Return all objects as of a moment, after :meth:`catch_up` or :meth:`reach`.
 
         They equal the result of :func:`track.projections.history.as_of`, valid until the next call.
         """
@@ -267,9 +290,10 @@ class Checkpoints:
             chunks = _first(series.chunks() or (), count, position)
             if chunks:
                 return chunks
-        if (owner, count) not in self._recovered:
-            self._recover(owner[0], position)
-        points = self._recovered.get((owner, count))
+        with self._recovering:
+            if (owner, count) not in self._recovered:
+                self._recover(owner[0], position)
+            points = self._recovered.get((owner, count))
         return [] if points is None else [LoadedChunk(points)]  # the points were erased meanwhile
 
     def _recover(self, uid: str, position: int) -> None:

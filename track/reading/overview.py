@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
-from track.errors import TrialDoesNotExist
+from track.errors import JournalClosed, TrialDoesNotExist
 from track.journals.producer import Producer
 from track.moment import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
@@ -99,10 +99,21 @@ class Overview:
             then = self._checkpoints.at(moment)
             yield Glance(self, then, self._summaries_then(then), now=self._summaries_now(now))
 
+    @contextmanager
+    def state(self, at: When) -> Iterator[Objects]:
+        """Give all objects as of a moment, for exclusive use. Views of their series stay valid."""
+        with self._turn, self._repository.read_state() as now:
+            self._now = now
+            self._checkpoints.reach(now.position, to_moment(at))
+            yield self._checkpoints.at(to_moment(at))
+
     def _metric_now(self, owner: tuple[str, str]) -> Any:
-        uid, name = owner
-        trial = self._now.trials.get(uid) or self._now.parts.get(stream_of(uid))
-        return None if trial is None else trial.metrics.get(name)
+        try:
+            with self._repository.read_state() as now:
+                self._now = now
+                return _metric_in(now, *owner)
+        except JournalClosed:  # nothing changes any more
+            return _metric_in(self._now, *owner)
 
     @contextmanager
     def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
@@ -325,6 +336,11 @@ class Glance:
         """Return a metric of a trial: a :class:`Series`, a list or a statistic; None if missing."""
         values = self.find(which).metrics.get(metric)
         return Series.of(values) if isinstance(values, StepSeries) else to_plain(values)
+
+
+def _metric_in(objects: Objects, uid: str, name: str) -> Any:
+    trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
+    return None if trial is None else trial.metrics.get(name)
 
 
 def _names_of_groups(objects: Objects) -> dict[str, str | None]:
