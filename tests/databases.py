@@ -258,15 +258,16 @@ def port_of(kind: str) -> int:
     name = _PORT + kind
     with _starting:
         if name not in os.environ:
-            server = _running[kind] = KINDS[kind]()
-            os.environ[name] = str(server.port)
-            atexit.register(_stop, os.getpid(), kind)
+            if kind not in _running:  # else a test that changed the environment put it back
+                _running[kind] = KINDS[kind]()
+                atexit.register(_stop, os.getpid(), kind)
+            os.environ[name] = str(_running[kind].port)
     return int(os.environ[name])
 
 
 def _stop(pid: int, kind: str) -> None:
     if pid == os.getpid():
-        del os.environ[_PORT + kind]
+        os.environ.pop(_PORT + kind, None)
         _running.pop(kind).stop()
 
 

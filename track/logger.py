@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from copy import copy
-from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -15,10 +13,10 @@ from weakref import WeakSet
 from track.calls import read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.loggable import log_each
-from track.machine.sampler import Sampling
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
 from track.recording.files import FileLogger
 from track.recording.media import MediaLogger
+from track.recording.process import ProcessLogger
 from track.recording.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
 from track.recording.running import LogSignalHandler, final_status
 from track.recording.timing import BlockTimer
@@ -26,8 +24,6 @@ from track.structure import AnyStatus, Status, Trial, canonical
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from track.utils.out import RingOutputDecorator
 
 
 _waiting: WeakSet[TrialLogger] = WeakSet()
@@ -45,7 +41,7 @@ os.register_at_fork(before=_insert_waiting)
 
 
 @with_attributes_of(Trial)
-class TrialLogger(MediaLogger, FileLogger, BlockTimer):
+class TrialLogger(MediaLogger, FileLogger, ProcessLogger, BlockTimer):
     """A logger of one trial; :class:`~track.client.TrackClient` creates it.
 
     Parameters
@@ -70,7 +66,6 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
     ) -> None:
         self.trial = trial
         self.protocol = protocol
-        self.stdout: RingOutputDecorator | None = None
         self._insertion = insertion
         self._start: float | None = None
         """The start of the trial until it is recorded."""
@@ -81,7 +76,7 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
         self._started_in = 0
         self._interrupted = False
         self._signals: LogSignalHandler | None = None
-        self._sampling = Sampling(partial(protocol.log_trial_system_metrics, trial))
+        ProcessLogger.__init__(self, trial, protocol)
 
     if TYPE_CHECKING:
 
@@ -134,7 +129,7 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
                 self._start = None
                 _waiting.discard(self)
                 self.protocol.set_trial_status(self.trial, Status.Running)
-                self._sampling.start_if_asked()
+                self._start_what_is_asked()
 
     def may_be(self, given: dict[str, Any]) -> bool:
         """Return whether the trial is the described one, or can still become it."""
@@ -317,50 +312,6 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
         self.insert()
         self.protocol.log_trial_metadata(self.trial, aggregator, **kwargs)
 
-    # Output and the machine
-
-    def log_system_metrics(self, interval: float = 15.0) -> None:
-        """Sample this process and its machine from now on until the trial finishes.
-
-        ``track.open(…).system_metrics(trial)``, ``track show`` and ``track ui`` show the samples:
-        processor, memory, disks, network and GPUs. They are kept apart from its metrics. With
-        the option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``), each trial is sampled from its
-        start.
-
-        Parameters
-        ----------
-        interval
-            the time between two samples in seconds, at least 0.1
-
-        Raises
-        ------
-        MissingPackage
-            psutil is not installed
-        """
-        self.insert()
-        self._sampling.start(interval)
-
-    def capture_output(self, output_size: int = 50) -> None:
-        """Capture the standard output until the trial finishes.
-
-        Parameters
-        ----------
-        output_size
-            the number of writes to keep: :attr:`stdout` returns them, and at the end they become
-            the metadata ``stdout``
-        """
-        from track.utils.out import RingOutputDecorator
-
-        self._release_output()
-        self.stdout = RingOutputDecorator(sys.stdout, output_size)
-        sys.stdout = self.stdout
-
-    def _release_output(self) -> None:
-        """Restore the standard output, unless something else captures it by now."""
-        if self.stdout is not None and sys.stdout is self.stdout:
-            sys.stdout = self.stdout.stream
-            self.log_metadata(stdout=self.stdout.output())
-
     # Beginning and end
 
     def start(self) -> TrialLogger:
@@ -400,8 +351,7 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
         if self._signals is not None:
             self._signals.remove()
             self._signals = None
-        self._release_output()
-        self._sampling.stop()
+        self._stop_all()
         if self._interrupted and exc_type is not None:
             return  # the exception is the effect of a signal that was recorded already
         status = final_status(exc_type, exc_val)
@@ -411,6 +361,7 @@ class TrialLogger(MediaLogger, FileLogger, BlockTimer):
     def interrupt(self, exc_val: BaseException | None = None) -> None:
         """Record that the trial is interrupted, and the cause."""
         self._interrupted = True
+        self._output.flush()  # the signal may end the process
         exc_type = None if exc_val is None else type(exc_val)
         self._end(Status.Interrupted, None, exc_type, exc_val)
 

@@ -38,6 +38,7 @@ VERBS = {
     "ui": ("page", "show a store in a browser"),
     "media": ("media", "list or save the images, tables and sounds of a trial"),
     "system": ("system", "show the system metrics of a trial"),
+    "output": ("output", "print what a trial printed"),
     "top": ("top", "watch trials live in the terminal"),
     "report": ("history", "print the report as JSON, or save it as a page"),
     "log": ("history", "print the events of a trial or of the store"),

@@ -3,11 +3,44 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TextIO
 
 
-class RingOutputDecorator:
+class OutputDecorator:
+    """Passes everything to a stream, and then to a function.
+
+    Parameters
+    ----------
+    stream
+        receives the text; its attributes are available here, too
+    keep
+        called with each text that was written
+    """
+
+    def __init__(self, stream: TextIO, keep: Callable[[str], Any]) -> None:
+        self.stream = stream
+        self._keep = keep
+
+    def write(self, text: str) -> int:
+        """Write a text and keep it."""
+        written = self.stream.write(text)
+        self._keep(text)
+        return written
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Write texts one by one and keep them."""
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        # copy and pickle ask for attributes before there are any; those are not the stream's.
+        if name == "stream" or name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.stream, name)
+
+
+class RingOutputDecorator(OutputDecorator):
     """Passes everything to a stream and keeps the last writes.
 
     Parameters
@@ -19,20 +52,9 @@ class RingOutputDecorator:
     """
 
     def __init__(self, stream: TextIO, n: int) -> None:
-        self.stream = stream
         # Appending to a full deque drops the oldest entry in one step, so threads need no lock.
         self._kept: deque[str] = deque(maxlen=n)
-
-    def write(self, text: str) -> int:
-        """Write a text and keep it."""
-        written = self.stream.write(text)
-        self._kept.append(text)
-        return written
-
-    def writelines(self, lines: Iterable[str]) -> None:
-        """Write texts one by one and keep them."""
-        for line in lines:
-            self.write(line)
+        super().__init__(stream, self._kept.append)
 
     def raw(self) -> list[str]:
         """Return the kept writes, oldest first."""
@@ -42,9 +64,3 @@ class RingOutputDecorator:
     def output(self) -> str:
         """Return the kept writes as one text."""
         return "".join(self.raw())
-
-    def __getattr__(self, name: str) -> Any:
-        # copy and pickle ask for attributes before there are any; those are not the stream's.
-        if name == "stream" or name.startswith("__"):
-            raise AttributeError(name)
-        return getattr(self.stream, name)

@@ -1,0 +1,1 @@
+"""Capture what a process and its children print."""
