@@ -2,6 +2,7 @@
 
 import math
 import random
+import sqlite3
 from contextlib import closing
 
 import pytest
@@ -17,10 +18,11 @@ from track.events.types import MetricsLogged, TrialRedacted
 from track.events.values import new_packer, unpack
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
-from track.persistence import cache_series, get_protocol
+from track.persistence import get_protocol
+from track.persistence.cache_series import CHUNK
 from track.persistence.journaled import JournaledProtocol
 from track.projections.history import as_of
-from track.relay import remote_series, rows_codec, series_codec
+from track.relay import rows_codec, series_codec
 from track.relay.looking import Looking
 from track.relay.service import Answering
 from track.structure import Project, Trial, TrialGroup
@@ -106,32 +108,30 @@ def local_value(store, uid, step):
 def test_series_of_a_server_are_those_of_the_store(tmp_path, monkeypatch, kept):
     """Columns, slices, steps, moments and samples, whether the server has a cache or not."""
     monkeypatch.setenv("TRACK_CACHE_AFTER", "1" if kept else "inf")
-    monkeypatch.setattr(cache_series, "CHUNK", 64)
-    monkeypatch.setattr(remote_series, "_FEW", 100)
     monkeypatch.setattr(series_codec, "MOST_SUMMARIES", 3)
     monkeypatch.setattr("track.relay.looking.MOST_SUMMARIES", 3)
     store = f"file:{tmp_path / 'served.json'}"
-    uid = filled(store, 1000)
+    uid = filled(store, 5 * CHUNK)
     with served(store) as serving, track.open(serving.uri()) as reader, track.open(store) as local:
         for name in ("loss", "acc", "back"):
             theirs, ours = reader.trial(uid).metrics[name], local.trial(uid).metrics[name]
             for left, right in (
                 (theirs, ours),
-                (theirs[100:300], ours[100:300]),
+                (theirs[CHUNK - 9 : 3 * CHUNK], ours[CHUNK - 9 : 3 * CHUNK]),
                 (theirs.sample(20), ours.sample(20)),
-                (theirs.sample(20, first=5, last=333), ours.sample(20, first=5, last=333)),
+                (theirs.sample(20, first=5, last=9000), ours.sample(20, first=5, last=9000)),
                 (theirs.sample(10**6), ours.sample(10**6)),
             ):
                 assert [*left.steps] == [*right.steps]
                 assert [*left.times] == [*right.times]
                 assert repr([*left.values]) == repr([*right.values])
         acc, twin = (one.trial(uid).metrics["acc"] for one in (reader, local))
-        position = acc.points().positions[500]
+        position = acc.points().positions[CHUNK + 1]
         assert acc.until(position=position) == twin.until(position=position)
-        assert len(acc.until(position=position)) == 501
+        assert len(acc.until(position=position)) == CHUNK + 2
         assert acc[77] == 11.0
         with pytest.raises(KeyError):
-            acc[1000]
+            acc[5 * CHUNK]
 
 
 def test_a_report_has_the_trials_that_a_server_left_in_its_cache(tmp_path):
@@ -295,9 +295,8 @@ def test_points_of_a_server_that_make_no_sense_are_refused():
 def test_a_server_whose_cache_is_harmed_answers_as_ever(tmp_path, monkeypatch, harm):
     """It reads the journal in its place."""
     monkeypatch.setenv("TRACK_CACHE_AFTER", "1")
-    monkeypatch.setattr(cache_series, "CHUNK", 64)
     store = f"file:{tmp_path / 'served.json'}"
-    uid = filled(store, 1000)
+    uid = filled(store, 2 * CHUNK)
     path = tmp_path / "served.json.journal.cache"
     with served(store) as serving, track.open(serving.uri()) as reader:
         view = reader.trial(uid).metrics["acc"]
@@ -312,14 +311,11 @@ def test_a_server_whose_cache_is_harmed_answers_as_ever(tmp_path, monkeypatch, h
                 data[chance.randrange(100, len(data))] ^= 1 << chance.randrange(8)
             path.write_bytes(data)
         if harm == "lock":
-            import sqlite3
-            from contextlib import closing
-
             with closing(sqlite3.connect(path, isolation_level=None)) as other:
                 other.execute("BEGIN EXCLUSIVE")
-                assert view == {step: step / 7 for step in range(1000)}
+                assert view == {step: step / 7 for step in range(2 * CHUNK)}
                 other.execute("ROLLBACK")
-        assert view == {step: step / 7 for step in range(1000)}
+        assert view == {step: step / 7 for step in range(2 * CHUNK)}
         assert len(reader.trial(uid).metrics["acc"].sample(50)) < 150
         with reader.protocol.read_state() as objects:
             live = dump(objects)
