@@ -81,14 +81,16 @@ class ServerProcess:
     ----------
     backend
         what it serves
+    port
+        where it listens; 0 for any port
     options
         of the URI of the server
     """
 
-    def __init__(self, backend: str, **options: object) -> None:
+    def __init__(self, backend: str, port: int = 0, **options: object) -> None:
         self._backend = backend
         self._options = options
-        self.port = 0
+        self.port = port
         self.start()
 
     def start(self) -> None:

@@ -30,10 +30,17 @@ from typing import Any, NamedTuple
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from track import TrackClient  # noqa: E402 - of this repository, whatever is installed
+import track  # noqa: E402 - of this repository, whatever is installed
+from track import TrackClient  # noqa: E402
+from track.errors import TrackError  # noqa: E402
 from track.events.codec import Encoder  # noqa: E402
 from track.events.scan import Damage  # noqa: E402
-from track.events.types import MetricsLogged, Recorded, TrialCreated  # noqa: E402
+from track.events.types import (  # noqa: E402
+    MetadataLogged,
+    MetricsLogged,
+    Recorded,
+    TrialCreated,
+)
 from track.journals.file import FileJournal  # noqa: E402
 from track.journals.journal import Durability  # noqa: E402
 from track.journals.lmdb import LMDBJournal  # noqa: E402
@@ -45,6 +52,9 @@ WRITERS = (1, 2)
 NEXT_WRITER = 3
 GROUP = 3
 """Events of one append, every tenth time."""
+
+CONTENT = 1000
+"""The bytes of a logged file, times the number of the call."""
 
 LONGEST_LIFE_S = 0.05
 """A writer is killed within this time after its first acknowledgement."""
@@ -109,6 +119,10 @@ def log_to_client(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -
     trial = client.new_trial(parameters={"writer": writer})
     trial.start()
     for call in calls:
+        if call % 10 == 7:  # noqa: PLR2004 - every tenth
+            file = folder / f"logged.{writer}"
+            file.write_bytes(bytes([writer]) * call * CONTENT)
+            trial.log_file(file)
         trial.log_metrics(step=call, **values_of(writer, call))
         yield call
     trial.finish()
@@ -281,7 +295,29 @@ def check(mode: Mode, folder: Path) -> Outcome:
         in_flight += len(calls) - count
     if found:
         raise Lost(f"invented: {found}")
+    if mode.of_clients:
+        check_contents(mode, folder, events)
     return Outcome(total, in_flight, len(damage))
+
+
+def check_contents(mode: Mode, folder: Path, events: list[Recorded]) -> None:
+    """Read the content of every file that was logged.
+
+    Raises
+    ------
+    Lost
+        one is missing, or not what was logged
+    """
+    logged = [item.event.values for item in events if isinstance(item.event, MetadataLogged)]
+    with track.open(mode.uri(folder)) as reader:
+        for facts in (value for values in logged for value in values.values()):
+            try:
+                with reader.protocol.content.open(facts["sha256"]) as content:
+                    size = content.seek(0, os.SEEK_END)
+            except TrackError as error:
+                raise Lost(f"a content was lost: {error}") from error
+            if size != facts["size"]:
+                raise Lost(f"{facts} has {size} bytes")
 
 
 def use_the_store(mode: Mode, folder: Path) -> None:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime, timezone
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgpack
@@ -24,6 +25,7 @@ _NAMES = [
     *("fetch_groups", "fetch_projects", "fetch_trials", "first_group", "first_trial", "get_trial"),
     *("knows", "next_revision", "status_of", "first_unmet", "objects", "sync", "commit"),
     *("rows", "look_up", "sample", "chunks", "points"),
+    *("content", "contents", "missing_contents"),
     *("__class__", "close", "exec", ""),
 ]
 _ODD: list[Any] = [
@@ -98,7 +100,7 @@ def _login(chance: random.Random) -> bytes:
 
 def _request(chance: random.Random) -> bytes:
     make: Callable[[random.Random], tuple[Verb, list[Any], bytes]] = chance.choice(
-        [_an_append, _a_proposal, _a_last, _a_call, _a_call, _a_subscription, _any_verb]
+        [_an_append, _a_proposal, _a_last, _a_call, _a_call, _a_subscription, _a_piece, _any_verb]
     )
     verb, header, attachment = make(chance)
     return _content(chance, verb, _odd_values(chance, header), attachment)
@@ -131,6 +133,14 @@ def _a_call(chance: random.Random) -> tuple[Verb, list[Any], bytes]:
 
 def _a_subscription(chance: random.Random) -> tuple[Verb, list[Any], bytes]:
     return Verb.SUBSCRIBE, [chance.choice([0, 1, chance.getrandbits(20)]), chance.choice(_ODD)], b""
+
+
+def _a_piece(chance: random.Random) -> tuple[Verb, list[Any], bytes]:
+    content = chance.randbytes(chance.choice([0, 1, 40]))
+    digest = chance.choice([sha256(content).hexdigest(), "a" * 64])
+    begin = chance.randrange(len(content) + 1)
+    header = [digest, chance.choice([len(content), 2**40]), begin]
+    return Verb.KEEP, header, content[begin : begin + chance.randrange(40)]
 
 
 def _any_verb(chance: random.Random) -> tuple[Verb, list[Any], bytes]:

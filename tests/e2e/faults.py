@@ -59,7 +59,7 @@ class Place:
     def rows(self) -> list[bytes]:
         """Return the payloads of the log, which is sound, in their order."""
         journal = sql_journal(self.kind, self.log, self._port)
-        rows = journal._ask(
+        rows = journal.ask(
             "SELECT position, producer, sequence FROM events WHERE log = %(log)s ORDER BY position"
         )
         assert [position for position, _, _ in rows] == list(range(1, journal.head() + 1))

@@ -209,7 +209,7 @@ def locked(place):
             WHERE wait_event_type = 'Lock' AND position(%(log)s IN query) > 0
         """
         for _ in patience():
-            if journal._ask(query) == [(count,)]:
+            if journal.ask(query) == [(count,)]:
                 return
 
     with journal._sessions.one() as session:

@@ -32,8 +32,11 @@ from tests.property.test_folds import ITEMS, SPECS, STEPS, dump
 from tests.relays import served
 from track import TrackClient
 from track.aggregators.aggregator import Aggregator, build
+from track.contents.copying import copy_contents
+from track.contents.memory import MemoryContents
 from track.exchange import copy_journal
 from track.journals.memory import MemoryJournal
+from track.media import Text
 from track.persistence import get_protocol
 from track.persistence.local import FileProtocol
 from track.persistence.multiplexer import ProtocolMultiplexer
@@ -257,6 +260,13 @@ class BackendsMachine(RuleBasedStateMachine):
         self.call("log_trial_system_metrics", trial, {"host.load_1m": 0.5})
         self.call("log_trial_output", trial, [[1, 1, "a line\n"], [2, 2, 3]])
 
+    @rule(trial=TRIALS, step=STEPS, size=st.sampled_from([0, 7, 2**16, 2**16 + 1, 2**20]))
+    def log_contents(self, trial, step, size):
+        path = self.folder / "logged"
+        path.write_bytes(b"x" * size)
+        self.call("keep_content", str(path))
+        self.call("log_trial_media", trial, step, {"noise": [Text("m" * size)]})
+
     @precondition(lambda self: not self.has_much)  # everything that is compared gets slow
     @rule(trial=TRIALS, name=NAMES)
     def log_much(self, trial, name):
@@ -391,6 +401,7 @@ class BackendsMachine(RuleBasedStateMachine):
         self.call("fetch_groups")
         self.call("fetch_projects")
         stores = [self.memory, self.beside, *self.lasting]
+        self.check_contents(stores)
         reports = [self.report(store, f"{index}.json") for index, store in enumerate(stores)]
         assert reports == reports[:1] * len(stores)
         for store in stores:
@@ -402,6 +413,18 @@ class BackendsMachine(RuleBasedStateMachine):
         self.check_backups()
         self.patches.close()  # the servers end here
         shutil.rmtree(self.folder)
+
+    def check_contents(self, stores):
+        """All keep the same, and give it out again, and so does a copy of each."""
+        for store in stores:
+            copy = MemoryContents()
+            copy_contents(store.content, copy)
+            assert (
+                {*copy.digests()} == {*self.memory.content.digests()} == {*store.content.digests()}
+            )
+            for digest in copy.digests():
+                with copy.open(digest) as expected, store.content.open(digest) as found:
+                    assert found.read() == expected.read()
 
     def check_copies(self, store, live):
         """What was forwarded, once and again, into another journal, tells the same."""

@@ -60,4 +60,4 @@ def test_inputs_are_of_every_kind():
     kinds = {kind for item in inputs for kind, _ in item.speech}
     assert kinds == {"raw", "sound", "broken", "short", "long"}
     sound = [content[:1] for item in inputs for kind, content in item.speech if kind == "sound"]
-    assert {16, 17, 18, 19, 20} <= {*b"".join(sound)}
+    assert {16, 17, 18, 19, 20, 21} <= {*b"".join(sound)}

@@ -20,17 +20,27 @@ class CopiedContents(NamedTuple):
 
 
 def copy_contents(source: ContentStore, target: ContentStore) -> CopiedContents:
-    """Copy the contents that the target lacks."""
+    """Copy the contents that the target lacks, and wait until they are there.
+
+    Raises
+    ------
+    FileDamaged
+        a content of the source is damaged
+    TrackError, OSError
+        one cannot be read, or the target does not take it
+    """
+    target = target.behind()
     digests = iter(sorted(source.digests()))
     copied = too_large = 0
     while some := [*islice(digests, _AT_ONCE)]:
         for digest in sorted(target.missing(some)):
-            with source.open(digest) as content:
+            with source.open_unchecked(digest) as content:
                 size = content.seek(0, os.SEEK_END)
                 if target.limit is not None and size > target.limit:
                     too_large += 1
                     continue
                 content.seek(0)
-                target.put(content)
+                for _ in target.sending(digest, content):  # which checks it
+                    pass
                 copied += 1
     return CopiedContents(copied, too_large)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from track.contents.store import ContentStore, Kept, check_digest, checked, copy_hashed, is_digest
+from track.contents.store import ContentStore, Kept, check_digest, copy_hashed, is_digest
 from track.errors import ItemNotFound
 from track.utils.files import fresh_path
 
@@ -17,6 +17,9 @@ CONTENT_SUFFIX = ".files"
 
 UNFINISHED = ".incoming"
 """The prefix of incomplete copies in that folder."""
+
+ARRIVING = ".arriving"
+"""The folder in it for parts of contents that clients of a server send."""
 
 
 class FolderContents(ContentStore):
@@ -30,6 +33,7 @@ class FolderContents(ContentStore):
 
     def __init__(self, root: str) -> None:
         self.root = Path(root)
+        self.arriving = str(self.root / ARRIVING)
 
     def __str__(self) -> str:
         return str(self.root)
@@ -58,15 +62,19 @@ class FolderContents(ContentStore):
             os.replace(fresh, target)
         return size, digest
 
-    def open(self, digest: str) -> BinaryIO:
+    def adopt(self, path: str, digest: str) -> None:
+        target = self.path_of(digest)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, target)
+
+    def open_unchecked(self, digest: str) -> BinaryIO:
         path = self.path_of(digest)
         try:
-            file = open(path, "rb")  # noqa: SIM115 - the caller closes it
+            return open(path, "rb")
         except FileNotFoundError:
             raise ItemNotFound(
                 f"the content {path} is missing: copy {self.root} with the store when you move it"
             ) from None
-        return checked(file, digest, str(path))
 
     def missing(self, digests: Iterable[str]) -> set[str]:
         return {digest for digest in digests if not self.path_of(digest).exists()}

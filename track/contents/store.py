@@ -13,7 +13,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from io import BytesIO
-from typing import Any, BinaryIO, TypeGuard
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, TypeGuard, cast
 
 from track.errors import FileDamaged, TrackError
 
@@ -22,6 +23,9 @@ PIECE = 2**20
 
 LARGEST_IN_A_TABLE = 2**20
 """The most bytes of one content in a database, and in memory."""
+
+_IN_MEMORY = 2**23
+"""The size in bytes beyond which a fetched content is kept in a temporary file."""
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 
@@ -37,6 +41,9 @@ class ContentStore(ABC):
 
     limit: int | None = None
     """The most bytes of one content, None for no limit."""
+
+    arriving: str | None = None
+    """The folder for parts of contents from clients, None for one of the system's."""
 
     @abstractmethod
     def put(self, source: BinaryIO) -> Kept:
@@ -82,7 +89,40 @@ class ContentStore(ABC):
     def _refused(self, what: str, error: OSError) -> TrackError:
         return TrackError(f"cannot keep {what} in {self}: {error.strerror or error}")
 
+    def sending(self, digest: str, source: BinaryIO) -> Iterator[None]:
+        """Keep what a file holds from its current place on; each step takes little time.
+
+        Raises
+        ------
+        FileDamaged
+            that has another SHA-256
+        TrackError, OSError
+            as for :meth:`put`
+        """
+        if self.put(source)[1] != digest:
+            raise FileDamaged(f"the content {digest} is damaged where it was kept until now")
+        yield
+
+    def adopt(self, path: str, digest: str) -> None:
+        """Keep the content of a file, whose SHA-256 is known to be right, and remove the file.
+
+        Raises
+        ------
+        TrackError, OSError
+            as for :meth:`put`
+        """
+        with open(path, "rb") as source:
+            self.put(source)
+        os.unlink(path)
+
+    def behind(self) -> ContentStore:
+        """Return the store that contents end up in, which is another one behind a spool."""
+        return self
+
     @abstractmethod
+    def open_unchecked(self, digest: str) -> BinaryIO:
+        """Open a content as :meth:`open` does, without comparing it with its hash."""
+
     def open(self, digest: str) -> BinaryIO:
         """Open the content with a SHA-256 to read it.
 
@@ -95,6 +135,14 @@ class ContentStore(ABC):
         ValueError
             the digest is not a SHA-256
         """
+        file = self.open_unchecked(digest)
+        if copy_hashed(file, discard)[1] != digest:
+            file.close()
+            raise FileDamaged(
+                f"the content {digest} in {self} is damaged: it no longer holds what was logged"
+            )
+        file.seek(0)
+        return file
 
     @abstractmethod
     def missing(self, digests: Iterable[str]) -> set[str]:
@@ -130,7 +178,7 @@ def check_digest(value: Any) -> str:
     return value
 
 
-def _discard(_: bytes) -> None:
+def discard(_: bytes) -> None:
     """Do nothing with what was read."""
 
 
@@ -144,16 +192,14 @@ def copy_hashed(source: BinaryIO, write: Callable[[bytes], object]) -> Kept:
     return size, digest.hexdigest()
 
 
-def checked(file: BinaryIO, digest: str, where: str) -> BinaryIO:
-    """Return a file at its beginning, if it has the content with a SHA-256.
-
-    Raises
-    ------
-    FileDamaged
-        it has another content; the file is closed
-    """
-    if copy_hashed(file, _discard)[1] != digest:
+def fetched(pieces: Iterable[bytes]) -> BinaryIO:
+    """Return a temporary file of pieces that come from elsewhere, at its beginning."""
+    file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the caller closes it
+    try:
+        for piece in pieces:
+            file.write(piece)
+    except BaseException:
         file.close()
-        raise FileDamaged(f"{where} is damaged: it no longer holds what was logged")
+        raise
     file.seek(0)
-    return file
+    return cast("BinaryIO", file)

@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import inf
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from weakref import WeakSet, finalize
 
 from track.errors import (
@@ -68,8 +68,21 @@ class Pace(NamedTuple):
 DEFAULT_PACE = Pace()
 
 
+class Outgoing(Protocol):
+    """Contents of logged files that wait beside a spool to be sent."""
+
+    def send_in_background(self) -> bool:
+        """Send a piece that takes little time, and return whether there was one; never raise."""
+
+    def send_all(self) -> None:
+        """Send everything, or raise JournalUnreachable."""
+
+    def take_over(self, spool: Spool) -> None:
+        """Take over what waits beside the spool of a dead process."""
+
+
 class Forwarder:
-    """Sends the events of a spool to a remote journal.
+    """Sends the events of a spool to a remote journal, and contents while no event waits.
 
     Parameters
     ----------
@@ -81,13 +94,21 @@ class Forwarder:
         the time to wait for another thread that is sending
     pace
         how often and how much to send
+    contents
+        the contents that wait beside the spool
     """
 
     def __init__(
-        self, spool: Spool, far: Journal, timeout_s: float, pace: Pace = DEFAULT_PACE
+        self,
+        spool: Spool,
+        far: Journal,
+        timeout_s: float,
+        pace: Pace = DEFAULT_PACE,
+        contents: Outgoing | None = None,
     ) -> None:
         self.spool = spool
         self.far = far
+        self.contents = contents
         self.thread: threading.Thread | None = None
         self._timeout_s = timeout_s
         self.pace = pace
@@ -136,6 +157,17 @@ class Forwarder:
                 self.send_left_behind()
             while self.spool.acknowledged < until and self._send_batch():
                 pass
+
+    def drain_contents(self) -> None:
+        """Wait until all contents logged here have arrived.
+
+        Raises
+        ------
+        JournalUnreachable
+            they were not taken in time; the message names where they wait
+        """
+        if self.contents is not None:
+            self.contents.send_all()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -203,6 +235,8 @@ class Forwarder:
             while batch := spool.oldest():
                 sent += self._deliver(batch)
                 spool.forget()
+            if self.contents is not None:
+                self.contents.take_over(spool)
         except JournalUnreachable:
             raise
         except JournalError as error:
@@ -235,6 +269,8 @@ class Forwarder:
                     sent = self._send_batch()
                     if time.monotonic() >= self._look_around_at:
                         self.send_left_behind()
+                if not sent and self.contents is not None:
+                    sent = self.contents.send_in_background()
             except Exception as error:  # noqa: BLE001 - the thread must survive to send later events
                 failures += 1
                 if failures == 1:
@@ -285,6 +321,7 @@ class Forwarder:
     def _finish(self) -> None:
         try:
             self.drain(look_around=True)
+            self.drain_contents()
         finally:
             if self._sending.acquire(timeout=1):
                 try:
@@ -343,14 +380,21 @@ class ForwardingJournal(LayeredJournal):
         the time to wait for another thread that is sending
     pace
         how often and how much to send
+    contents
+        the contents that wait beside the spool
     """
 
     def __init__(
-        self, far: Journal, spool: Spool, timeout_s: float, pace: Pace = DEFAULT_PACE
+        self,
+        far: Journal,
+        spool: Spool,
+        timeout_s: float,
+        pace: Pace = DEFAULT_PACE,
+        contents: Outgoing | None = None,
     ) -> None:
         super().__init__(far)
         self._spool = spool
-        self._forwarder = Forwarder(spool, far, timeout_s, pace)
+        self._forwarder = Forwarder(spool, far, timeout_s, pace, contents)
         if spool.durability == "interval":
             self.sync_due_ns = 0
         finalize(self, self._forwarder.abandon).atexit = False
@@ -376,14 +420,15 @@ class ForwardingJournal(LayeredJournal):
         self._forwarder.drain()
 
     def drain(self) -> None:
-        """Wait until the remote journal has everything, including the spools of dead processes.
+        """Wait until events and contents have arrived, including those of dead processes.
 
         Raises
         ------
         JournalUnreachable
-            it did not take them in time; the message names the spool
+            they were not taken in time; the message names the spool
         """
         self._forwarder.drain(look_around=True)
+        self._forwarder.drain_contents()
 
     def sync(self) -> None:
         if self.sync_due_ns != inf:

@@ -2,12 +2,14 @@
 
 All clients of one remote journal on this machine share a folder. Each process that logs has a
 unique name, a lock file ``<name>.lock`` that it holds while it lives, and journal files
-``<name>-<number>.journal``, which it fills one after the other. If a lock is free, its process is
-dead, and another one may send its events.
+``<name>-<number>.journal``, which it fills one after the other. Contents of logged files wait
+beside them, in the folder ``<name>.contents``. If a lock is free, its process is dead, and another
+one may send its events and take over its contents.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -33,6 +35,7 @@ FILE_BYTES = 2**24
 BATCH_BYTES = 2**20
 """The default size of a batch to send."""
 
+CONTENTS_SUFFIX = ".contents"
 _LOCK_SUFFIX = ".lock"
 _NO_LOCK = -1
 
@@ -127,6 +130,15 @@ class Spool:
 
     def begin(self) -> FileJournal:
         """Begin a new file, and return it. The caller must hold ``appending``."""
+        self._claim_name()
+        path = os.path.join(self.folder, f"{self._name}-{self._begun + 1}.journal")
+        self.current = FileJournal(path, self.durability)
+        self._begun += 1
+        if self.on_begin is not None:
+            self.on_begin()
+        return self.current
+
+    def _claim_name(self) -> None:
         if self._closed:
             raise JournalClosed("this journal was closed: open a new one to log more")
         try:
@@ -139,12 +151,6 @@ class Spool:
                 f"cannot keep logged events in {self.folder}: {error.strerror}; free some space "
                 "there, or choose another folder with the option 'spool' of the URI",
             ) from error
-        path = os.path.join(self.folder, f"{self._name}-{self._begun + 1}.journal")
-        self.current = FileJournal(path, self.durability)
-        self._begun += 1
-        if self.on_begin is not None:
-            self.on_begin()
-        return self.current
 
     def sync(self) -> None:
         """Sync all appended events to stable storage."""
@@ -159,6 +165,28 @@ class Spool:
         if current is not None:
             with suppress(JournalClosed):
                 current.sync_if_interval()
+
+    def begin_contents(self) -> str:
+        """Return the folder for contents of this process, which may not exist yet.
+
+        Raises
+        ------
+        JournalWriteError
+            the folder of spools cannot be made
+        JournalClosed
+            the spool was closed
+        """
+        with self.appending:
+            self._claim_name()
+        if self.on_begin is not None:
+            self.on_begin()
+        assert self.contents is not None  # it has a name now
+        return self.contents
+
+    @property
+    def contents(self) -> str | None:
+        """Return the folder for contents, None before anything was spooled."""
+        return os.path.join(self.folder, self._name + CONTENTS_SUFFIX) if self._name else None
 
     # Sending
 
@@ -252,10 +280,23 @@ class Spool:
                 current.close()
             if self._full and self._offset == os.path.getsize(self._full[0]):
                 os.unlink(self._full.popleft())
-            if not self._full:
+            if not self._full and self._without_contents():
                 os.unlink(os.path.join(self.folder, self._name + _LOCK_SUFFIX))
         finally:
             self._release()
+
+    def _without_contents(self) -> bool:
+        """Remove the folder for contents if it is empty, and return whether it is gone."""
+        assert self.contents is not None  # it has a lock, so it has a name
+        try:
+            os.rmdir(self.contents)
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        return True
 
     def _release(self) -> None:
         if self._oldest is not None:

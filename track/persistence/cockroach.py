@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from track.contents.spooled import SpooledContents
 from track.errors import BackendError
 from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.spool import Spool
@@ -12,12 +13,14 @@ from track.persistence.uri_options import RemoteSettings, remote_settings, spool
 from track.persistence.utils import check_port, parse_uri, without_password
 
 if TYPE_CHECKING:
+    from track.contents.store import ContentStore
     from track.journals.sql.journal import SQLJournal
 
 DEFAULT_LOG = "track"
 _LONGEST_LOG = 255
 _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 """The options that are passed on to the driver."""
+_OPTIONS = ("log", *_LIBPQ)
 
 
 class Cockroach(ForwardedProtocol):
@@ -58,10 +61,12 @@ class Cockroach(ForwardedProtocol):
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
-        settings = remote_settings(uri, ("log", *_LIBPQ))
-        far, spool = _open(uri, settings)
-        forwarding = ExclusiveForwardingJournal(far, spool, settings.timeout_s)
-        super().__init__(uri, forwarding, strict=strict, eager=eager)
+        settings = remote_settings(uri, _OPTIONS)
+        far, content = _open(uri, settings)
+        forwarding = ExclusiveForwardingJournal(
+            far, content.spool, settings.timeout_s, contents=content
+        )
+        super().__init__(uri, forwarding, content, strict=strict, eager=eager)
 
 
 def sync(uri: str) -> int:
@@ -85,19 +90,23 @@ def sync(uri: str) -> int:
     BackendError
         the URI cannot be used
     """
-    settings = remote_settings(uri, ("log", *_LIBPQ))
-    far, spool = _open(uri, settings)
-    return send_left_behind(spool, far, settings)
+    settings = remote_settings(uri, _OPTIONS)
+    far, content = _open(uri, settings)
+    return send_left_behind(content, far, settings)
 
 
-def open_journal(uri: str, *, writable: bool = True) -> SQLJournal:
-    """Return the journal of a database without a spool."""
-    return _open(uri, remote_settings(uri, ("log", *_LIBPQ)), writable=writable)[0]
+def open_journal(uri: str, *, writable: bool = True) -> tuple[SQLJournal, ContentStore]:
+    """Return the journal and the contents of a database without a spool."""
+    journal, content = _open(uri, remote_settings(uri, _OPTIONS), writable=writable)
+    return journal, content.far
 
 
-def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple[SQLJournal, Spool]:
-    """Return the journal of a URI and its spool."""
+def _open(
+    uri: str, settings: RemoteSettings, *, writable: bool = True
+) -> tuple[SQLJournal, SpooledContents]:
+    """Return the journal of a URI, and its contents with their spool."""
     try:
+        from track.contents.table import TableContents
         from track.journals.sql.journal import SQLJournal
         from track.journals.sql.session import Servers
     except ImportError as error:
@@ -119,7 +128,7 @@ def _open(uri: str, settings: RemoteSettings, *, writable: bool = True) -> tuple
         settings.lock_timeout_s,
         writable=writable,
     )
-    return journal, Spool(spool, settings.durability)
+    return journal, SpooledContents(Spool(spool, settings.durability), TableContents(journal))
 
 
 def _servers(uri: str) -> tuple[list[tuple[str, int]], dict[str, str]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from track.contents.spooled import SpooledContents
 from track.journals.forwarding import Forwarder, ForwardingJournal
 from track.journals.journal import Journal
-from track.journals.spool import Spool
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.uri_options import RemoteSettings
 
@@ -20,6 +20,8 @@ class ForwardedProtocol(JournaledProtocol):
         the URI as the user gave it
     forwarding
         the remote journal behind its spool
+    content
+        the contents beside that spool
     strict, eager
         as for :class:`~track.persistence.journaled.JournaledProtocol`
     """
@@ -28,12 +30,14 @@ class ForwardedProtocol(JournaledProtocol):
         self,
         uri: str,
         forwarding: ForwardingJournal,
+        content: SpooledContents,
         *,
         strict: bool,
         eager: bool,
     ) -> None:
         self.forwarding = forwarding
         super().__init__(self.forwarding, strict=strict, eager=eager, uri=uri)
+        self.content = content
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Wait until the server has everything, including the spools of dead processes.
@@ -53,16 +57,18 @@ class ForwardedProtocol(JournaledProtocol):
             self.forwarding.drain()
 
 
-def send_left_behind(spool: Spool, far: Journal, settings: RemoteSettings) -> int:
-    """Send the spools of dead processes, and return the number of events.
+def send_left_behind(content: SpooledContents, far: Journal, settings: RemoteSettings) -> int:
+    """Send the spools of dead processes and their contents, and return the number of events.
 
     Raises
     ------
     JournalUnreachable
         the server does not answer; nothing is lost
     """
-    forwarder = Forwarder(spool, far, settings.timeout_s)
+    forwarder = Forwarder(content.spool, far, settings.timeout_s, contents=content)
     try:
-        return forwarder.send_left_behind()
+        sent = forwarder.send_left_behind()
+        forwarder.drain_contents()
+        return sent
     finally:
         forwarder.abandon()

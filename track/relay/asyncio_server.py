@@ -82,6 +82,9 @@ class Service(Protocol):
     def call(self, name: str, arguments: list[Any]) -> tuple[list[Any], bytes]:
         """Answer a call."""
 
+    def keep(self, header: list[Any], piece: bytes) -> tuple[list[Any], bytes]:
+        """Take a piece of a content."""
+
     def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
         """Yield the events after a position, of all streams or of one."""
 
@@ -305,6 +308,8 @@ class RelayServer:
                 return _done([], found) if unmet is None else Message(Verb.UNMET, [unmet])
             if verb == Verb.LAST:
                 return _done([await self._in_thread(self.service.last, *header)])
+            if verb == Verb.KEEP:
+                return _done(*await self._in_thread(self.service.keep, header, attachment))
             if verb == Verb.CALL:
                 name, *arguments = header
                 if name == "commit":
@@ -427,7 +432,9 @@ class RelayServer:
 def _takes_long(message: Message) -> bool:
     """Return whether a request occupies a thread of its own."""
     is_commit = message.header[:1] == ["commit"]
-    return message.verb == Verb.PROPOSE or (message.verb == Verb.CALL and not is_commit)
+    return message.verb in (Verb.PROPOSE, Verb.KEEP) or (
+        message.verb == Verb.CALL and not is_commit
+    )
 
 
 def _done(values: list[Any], attachment: bytes = b"") -> Message:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from track.contents.spooled import SpooledContents
 from track.events.codec import decode
 from track.events.types import Recorded
 from track.journals.forwarding import ForwardingJournal
@@ -26,6 +27,7 @@ from track.persistence.uri_options import (
 from track.persistence.utils import check_port, parse_uri, without_password
 from track.projections.report import render_report
 from track.relay.connection import Connection, Target
+from track.relay.contents import RelayContents
 from track.relay.remote_journal import RelayJournal
 from track.relay.remote_repository import RemoteRepository
 from track.utils.handshake import check_layer
@@ -83,9 +85,11 @@ class SocketClient(ForwardedProtocol):
         authenticate = self.authenticate if overridden else _credentials
         self._connection = Connection(_target(uri, settings, authenticate))
         self._journal = RelayJournal(self._connection)
-        spool = _spool(self._connection.target, settings)
-        forwarding = ForwardingJournal(self._journal, spool, settings.timeout_s)
-        super().__init__(uri, forwarding, strict=strict, eager=eager)
+        content = _contents(self._connection.target, settings)
+        forwarding = ForwardingJournal(
+            self._journal, content.spool, settings.timeout_s, contents=content
+        )
+        super().__init__(uri, forwarding, content, strict=strict, eager=eager)
 
     def _make_repository(self, journal: Journal) -> Repository:
         self._server = RemoteRepository(self._connection, self.forwarding, self.producer)
@@ -166,7 +170,7 @@ def sync(uri: str) -> int:
     settings = remote_settings(uri, _OPTIONS)
     target = _target(uri, settings, _credentials)
     journal = RelayJournal(Connection(target))
-    return send_left_behind(_spool(target, settings), journal, settings)
+    return send_left_behind(_contents(target, settings), journal, settings)
 
 
 def _credentials(uri: str) -> tuple[str | None, str | None]:
@@ -174,8 +178,11 @@ def _credentials(uri: str) -> tuple[str | None, str | None]:
     return parts.get("username"), parts.get("password")
 
 
-def _spool(target: Target, settings: RemoteSettings) -> Spool:
-    return Spool(spool_of(settings.spool, target.host, str(target.port)), settings.durability)
+def _contents(target: Target, settings: RemoteSettings) -> SpooledContents:
+    """Return the contents of a server, with the spool for them and for events."""
+    folder = spool_of(settings.spool, target.host, str(target.port))
+    far = RelayContents(Connection(target))
+    return SpooledContents(Spool(folder, settings.durability), far)
 
 
 def _target(uri: str, settings: RemoteSettings, authenticate: _Authenticate) -> Target:

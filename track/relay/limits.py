@@ -46,6 +46,10 @@ def room_for(connections: int) -> int:
     return min(room, connections)
 
 
+LARGEST_CONTENT = 2**36
+"""The default of :attr:`Limits.content`."""
+
+
 class Limits(NamedTuple):
     """The limits for the clients of a server."""
 
@@ -63,6 +67,8 @@ class Limits(NamedTuple):
     """The bytes of requests of all clients together, and those of answers being sent."""
     query_s: float = 5.0
     """The time limit for all queries of one request."""
+    content: int = LARGEST_CONTENT
+    """The bytes of the content of one logged file."""
 
 
 class Turns:

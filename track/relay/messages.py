@@ -34,11 +34,18 @@ MAX_ANSWER = 2**30
 """The largest frame in bytes from a server."""
 
 
+MOST_DIGESTS = 1024
+"""The number of contents in one question or answer about them."""
+
+MOST_FETCHED = 2**20
+"""The largest piece of a content in an answer, in bytes."""
+
+
 class Verb(IntEnum):
     """The purpose of a message."""
 
     WELCOME, LOGIN, CHALLENGE, PROOF, VERIFIED = range(1, 6)
-    APPEND, PROPOSE, LAST, CALL, SUBSCRIBE = range(16, 21)
+    APPEND, PROPOSE, LAST, CALL, SUBSCRIBE, KEEP = range(16, 22)
     DONE, UNMET, FAILED, BATCH, CAUGHT_UP = range(32, 37)
 
 

@@ -79,7 +79,7 @@ class SocketServer(Protocol):
         self.backend = _open_backend(given.get("backend"))
         self._login = _login_of(self._users) if self._users else None
         limits = limits or Limits()
-        service = Answering(self.backend, limits.query_s)
+        service = Answering(self.backend, limits.query_s, largest_content=limits.content)
         self._relay = RelayServer(service, self.layer, self._log_in, self._tls, limits)
         self._relay.attend = self.handle_client
         self._loop: asyncio.AbstractEventLoop | None = None

@@ -25,6 +25,8 @@ from track.persistence.repository import (
 from track.projections.objects import Objects
 from track.projections.query import check_size
 from track.projections.trials import stream_of
+from track.relay.content_service import ContentService
+from track.relay.limits import LARGEST_CONTENT
 from track.relay.looking import Looking
 from track.relay.query_codec import from_values
 from track.relay.query_limit import QueryLimit
@@ -54,10 +56,16 @@ class Answering:
         the time limit for all queries of one request
     remembered
         the number of producers to remember
+    largest_content
+        the most bytes of the content of one file
     """
 
     def __init__(
-        self, protocol: JournaledProtocol, query_s: float, remembered: int = _REMEMBERED
+        self,
+        protocol: JournaledProtocol,
+        query_s: float,
+        remembered: int = _REMEMBERED,
+        largest_content: int = LARGEST_CONTENT,
     ) -> None:
         if not isinstance(protocol.repository, LocalRepository):
             raise RPCCallFailure(
@@ -75,6 +83,7 @@ class Answering:
         of the proposal is not decided again, since its client has continued."""
         self._taking = threading.Lock()
         self._looking = Looking(protocol.repository)
+        self._contents = ContentService(protocol.content, largest_content)
         self._calls: dict[str, Callable[..., Answer]] = {
             "commit": self._commit,
             "find": self._find,
@@ -87,6 +96,7 @@ class Answering:
             "status_of": self._status_of,
             "sync": self._sync,
             **self._looking.calls(),
+            **self._contents.calls(),
         }
 
     # Appending without duplicates
@@ -189,6 +199,10 @@ class Answering:
                 return None, pack_selected([table(updated, kind)[uid]])
 
         return limit.ask(self._repository.exclusive_state, decide)
+
+    def keep(self, header: list[Any], piece: bytes) -> Answer:
+        """Take a piece of a content, see :meth:`ContentService.keep`."""
+        return self._contents.keep(header, piece), b""
 
     # Reading
 

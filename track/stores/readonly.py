@@ -77,9 +77,11 @@ def open_database(uri: str) -> JournaledProtocol:
     """Open a log in a database."""
     from track.persistence.cockroach import open_journal
 
-    journal = open_journal(uri, writable=False)
+    journal, content = open_journal(uri, writable=False)
     journal.prepare()  # to know at once that it is there
-    return ReadProtocol(journal, uri)
+    protocol = ReadProtocol(journal, uri)
+    protocol.content = content
+    return protocol
 
 
 def open_relay(uri: str) -> Protocol:

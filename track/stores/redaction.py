@@ -108,7 +108,7 @@ def redact(uri: str, uid: str | Sequence[str], progress: Progress = no_progress)
 def _redact_in_database(uri: str, uids: Sequence[str]) -> Redaction:
     from track.persistence.cockroach import open_journal
 
-    journal = open_journal(uri)
+    journal, content = open_journal(uri)
     try:
         wanted = _Erasure(journal, uids)
         producer = Producer(journal)
@@ -119,9 +119,10 @@ def _redact_in_database(uri: str, uids: Sequence[str]) -> Redaction:
         journal.rewrite(wanted.streams, wanted.apply, last)
         if (cache := journal.cache_path()) is not None:
             remove([cache, f"{cache}-journal"])
+        files = sorted(content.remove(wanted.digests))
     finally:
         journal.close()
-    return Redaction(wanted.events, [])
+    return Redaction(wanted.events, files)
 
 
 def _last_redaction(journal: Journal, stream: int) -> int:

@@ -373,3 +373,40 @@ def test_nothing_is_logged_when_all_is_well(journal, far, caplog):
         journal.drain()
         journal.close()
     assert caplog.messages == []
+
+
+class Contents:
+    """Contents that wait, and note what the spool held when a piece of them was sent."""
+
+    def __init__(self, spool, pieces):
+        self.spool, self.left, self.spooled = spool, pieces, []
+
+    def send_in_background(self):
+        if not self.left:
+            return False
+        self.spooled.append(self.spool.end == self.spool.acknowledged)
+        self.left -= 1
+        return True
+
+    def send_all(self):
+        while self.send_in_background():
+            pass
+
+    def take_over(self, spool):
+        """There is nothing."""
+
+
+def test_contents_are_sent_while_no_event_waits(far, folder):
+    """All events that were spooled before go first; at the end, nothing of them is left."""
+    spool = Spool(str(folder))
+    contents = Contents(spool, 100)
+    far.blocked.clear()
+    journal = ExclusiveForwardingJournal(far, spool, 30, QUICK, contents)
+    log(journal, 300)
+    assert contents.spooled == []
+    far.blocked.set()
+    wait_until(lambda: contents.left < 50)
+    assert steps(far)[:300] == [*range(300)]
+    journal.close()
+    assert contents.left == 0
+    assert all(contents.spooled)

@@ -117,8 +117,8 @@ def test_tables_of_an_older_version_are_brought_up_to_date(database, monkeypatch
     monkeypatch.setattr(sql_schema, "VERSION", sql_schema.VERSION + 1)
     journal = database()
     assert payloads_of(journal) == [b"a"]
-    assert journal._ask("SELECT extra FROM events") == [(None,)]
-    assert journal._ask("SELECT max(version) FROM schema_version") == [(sql_schema.VERSION,)]
+    assert journal.ask("SELECT extra FROM events") == [(None,)]
+    assert journal.ask("SELECT max(version) FROM schema_version") == [(sql_schema.VERSION,)]
 
 
 def test_tables_of_somebody_else_are_named(database):
@@ -169,7 +169,7 @@ def test_payloads_of_any_size_come_back(journal, size):
     journal.append([b"before", payload, b"after"])
     assert payloads_of(journal) == [b"before", payload, b"after"]
     assert journal.fingerprint(2) == blake2b(payload, digest_size=32).digest()
-    (parts,) = journal._ask("SELECT parts FROM events WHERE log = %(log)s AND position = 2")[0]
+    (parts,) = journal.ask("SELECT parts FROM events WHERE log = %(log)s AND position = 2")[0]
     assert parts == max(1, -(-size // PART_BYTES))
 
 
@@ -195,7 +195,7 @@ def test_columns_are_those_of_the_envelope(journal):
     """People look at the table with SQL."""
     Producer(journal).record(7, TrialStarted())
     ((recorded),) = journal.read()
-    rows = journal._ask(
+    rows = journal.ask(
         "SELECT stream, producer, sequence, kind, at FROM events WHERE log = %(log)s"
     )
     assert rows == [(7, recorded.producer, 1, 6, recorded.at)]

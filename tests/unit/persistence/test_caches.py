@@ -50,7 +50,7 @@ def uri(request, tmp_path):
 @pytest.fixture
 def path(uri, tmp_path):
     """Where the cache of the store is."""
-    return tmp_path / CACHES[uri] if uri in CACHES else Path(open_journal(uri).cache_path())
+    return tmp_path / CACHES[uri] if uri in CACHES else Path(open_journal(uri)[0].cache_path())
 
 
 @pytest.fixture
@@ -98,9 +98,9 @@ def start_over(uri, path):
     for file in path.parent.iterdir():
         file.unlink()
     if uri not in CACHES:
-        journal = open_journal(uri)
+        journal, _ = open_journal(uri)
         for table in ("events", "logs", "locks"):
-            journal._ask(f"DELETE FROM {table} WHERE log = %(log)s RETURNING 1")
+            journal.ask(f"DELETE FROM {table} WHERE log = %(log)s RETURNING 1")
         journal.close()
 
 
@@ -346,12 +346,12 @@ def test_the_cache_of_a_database_tells_nothing_to_others(kind, tmp_path):
     check(uri)
     (path,) = folder.iterdir()
     assert folder.stat().st_mode & 0o777 == 0o700
-    places = {open_journal(one).cache_path() for one in (uri, uri_of(kind, str(tmp_path)))}
+    places = {open_journal(one)[0].cache_path() for one in (uri, uri_of(kind, str(tmp_path)))}
     assert places == {str(path)}
     assert secret not in path.name
     assert secret.encode() not in path.read_bytes()
     others = [uri.replace("127.0.0.1", "localhost"), uri_of(kind, "other")]
-    assert str(path) not in [open_journal(other).cache_path() for other in others]
+    assert str(path) not in [open_journal(other)[0].cache_path() for other in others]
 
 
 def test_a_folder_of_somebody_else_has_no_caches(tmp_path, monkeypatch):
@@ -385,7 +385,7 @@ def test_most_is_read_before_others_have_to_wait(kind, tmp_path, monkeypatch):
     """What a new client has to catch up with is no part of its first decision."""
     uri = uri_of(kind, str(tmp_path))
     fill(uri)
-    os.remove(open_journal(uri).cache_path())
+    os.remove(open_journal(uri)[0].cache_path())
     protocol = get_protocol(uri)
     behind = []
     enter = protocol.journal.exclusive

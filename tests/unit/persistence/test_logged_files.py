@@ -6,13 +6,27 @@ from pathlib import Path
 import pytest
 
 import track
+from tests.databases import KINDS, uri_of
+from tests.relays import served
 from track import TrackClient
 from track.errors import FileDamaged, ItemNotFound, NotRecordedWarning, TrackError
 from track.persistence import get_protocol
 from track.stores.redaction import redact
 from track.structure import Project, Trial
 
-URIS = ["file:s.json", "lmdb:s.lmdb"]
+ON_DISK = ["file:s.json", "lmdb:s.lmdb"]
+
+
+@pytest.fixture(params=[*ON_DISK, "socket", *KINDS])
+def uri(request, tmp_path):
+    """The URI of an empty store of each backend that other processes can open."""
+    if request.param in KINDS:
+        yield uri_of(request.param, str(tmp_path), spool=tmp_path / "spool")
+    elif request.param == "socket":
+        with served("file:s.json") as server:
+            yield server.uri(spool=tmp_path / "spool")
+    else:
+        yield request.param
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +55,6 @@ def text_of(store, uid, name, **kwargs):
         return file.read().decode()
 
 
-@pytest.mark.parametrize("uri", URIS)
 def test_files_of_equal_base_names_are_two_files(uri, tmp_path):
     """By their paths in the working folder, or by their whole paths."""
     inside = ["a/plot.png", "b/plot.png"]
@@ -159,7 +172,7 @@ def test_redacting_removes_no_file_but_logged_ones(digest, tmp_path):
     assert victim.read_text() == "mine"
 
 
-@pytest.mark.parametrize("uri", URIS)
+@pytest.mark.parametrize("uri", ON_DISK)
 def test_a_content_that_is_missing_or_altered_is_told(uri):
     """Nobody gets other bytes than were logged."""
     write("x", "as logged")

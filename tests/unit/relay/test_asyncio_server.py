@@ -154,7 +154,7 @@ def test_who_is_logged_in_does_not_log_in_again(layered):
     "content",
     [
         content_of(0, b"\x90"),
-        content_of(21, b"\x90"),
+        content_of(22, b"\x90"),
         content_of(255, b"\x90"),
         content_of(Verb.DONE, b"\x90"),
         content_of(Verb.BATCH, b"\x90"),

@@ -204,7 +204,7 @@ class SQLJournal(ExclusiveJournal):
             sequences.setdefault(producer, []).append(sequence)
         found = 0
         for producer, numbers in sequences.items():
-            answer = self._ask(
+            answer = self.ask(
                 "SELECT count(*) FROM events "
                 "WHERE log = %(log)s AND producer = %(producer)s AND sequence = ANY(%(sequences)s)",
                 producer=producer,
@@ -222,7 +222,7 @@ class SQLJournal(ExclusiveJournal):
         take_lock = partial(self._take_lock, DECIDE, self._lock_timeout_s)
         self._lock = self._persist(take_lock, reason="another client decides something")
         try:
-            rows = self._ask("SELECT decided FROM logs WHERE log = %(log)s")
+            rows = self.ask("SELECT decided FROM logs WHERE log = %(log)s")
         except BaseException:
             self._leave()
             raise
@@ -279,11 +279,11 @@ class SQLJournal(ExclusiveJournal):
         return self.read_batches(max(0, self.head() - count))
 
     def head(self) -> int:
-        rows = self._ask("SELECT head FROM logs WHERE log = %(log)s")
+        rows = self.ask("SELECT head FROM logs WHERE log = %(log)s")
         return int(rows[0][0])
 
     def last_sequence(self, producer: int) -> int:
-        rows = self._ask(
+        rows = self.ask(
             "SELECT max(sequence) FROM events WHERE log = %(log)s AND producer = %(producer)s",
             producer=producer,
         )
@@ -323,8 +323,27 @@ class SQLJournal(ExclusiveJournal):
 
     # Working with a server that may be away or busy
 
-    def _ask(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        return self._work(lambda session: session.execute(statement, log=self._log, **values))
+    def ask(
+        self,
+        statement: str,
+        *,
+        expected: tuple[type[psycopg2.Error], ...] = (),
+        **values: Any,
+    ) -> list[tuple[Any, ...]]:
+        """Run a statement, which may be repeated, and return its rows; ``%(log)s`` is the log.
+
+        Raises
+        ------
+        JournalUnreachable
+            no server answered in time
+        JournalError
+            the server refused the statement, except for the expected errors
+        """
+
+        def do(session: Session) -> list[tuple[Any, ...]]:
+            return session.execute(statement, log=self._log, **values)
+
+        return self._work(do, expected=expected)
 
     def _work(
         self,

@@ -56,6 +56,17 @@ _MIGRATIONS = (
         """,
     ),
     ("CREATE INDEX IF NOT EXISTS events_of_stream ON events (log, stream, position)",),
+    (
+        f"""
+        CREATE TABLE IF NOT EXISTS contents (
+            log VARCHAR(255) NOT NULL,
+            digest BYTEA NOT NULL,
+            data BYTEA NOT NULL,
+            CONSTRAINT contents_key PRIMARY KEY (log, digest),
+            CONSTRAINT contents_data_fits CHECK (octet_length(data) <= {PART_BYTES})
+        )
+        """,
+    ),
 )
 """The statements that upgrade each version to the next. Each may run twice, since another client
 may run them at the same time, or may have been stopped in the middle."""
