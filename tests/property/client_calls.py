@@ -1,4 +1,8 @@
-"""What clients do; each function returns what the client shows of itself."""
+"""What clients do, and what they show of it: each function of a client returns what it shows."""
+
+from track.aggregators.aggregator import Aggregator
+from track.serialization import to_json
+from track.structure import Project, Trial, TrialGroup
 
 
 def call_method(store, name, *args, **kwargs):
@@ -46,3 +50,38 @@ def run(client, error, name, values):
         if error is not None:
             raise error
     return shown(client)
+
+
+def view(value):
+    """Show a value, but for what is measured anew in each backend."""
+    if isinstance(value, Trial):
+        shown = to_json(value)
+        shown["metadata"] = {k: v for k, v in value.metadata.items() if k != "_last_change"}
+        shown["chronos"] = {
+            name: chrono.count if hasattr(chrono, "count") else type(chrono).__name__
+            for name, chrono in value.chronos.items()
+        }
+        # Where an exception came from is told, too, and is another line of each backend.
+        shown.get("failure", {}).pop("traceback", None)
+        return view(shown)
+    if isinstance(value, (Project, TrialGroup)):
+        assert value.trials is not None  # what belongs to it is read
+        return type(value).__name__, view(vars(value))
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(repr, map(view, value)))
+    if isinstance(value, dict):
+        return {repr(key): view(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value).__name__, [view(item) for item in value]
+    if isinstance(value, Aggregator):
+        return view(value.to_json())
+    return type(value).__name__ if value.__class__ is object else repr(value)
+
+
+def outcome(call, args, kwargs):
+    """Call something and show what came back, or was raised, and what became of the arguments."""
+    try:
+        result = call(*args, **kwargs)
+    except (Exception, KeyboardInterrupt, SystemExit) as error:
+        return type(error).__name__
+    return view(result), view(args)

@@ -24,6 +24,7 @@ from tests.property.client_calls import (
     continue_trial,
     log,
     new_trial,
+    outcome,
     run,
     set_project,
     set_version,
@@ -31,7 +32,7 @@ from tests.property.client_calls import (
 from tests.property.test_folds import ITEMS, SPECS, STEPS, dump
 from tests.relays import served
 from track import TrackClient
-from track.aggregators.aggregator import Aggregator, build
+from track.aggregators.aggregator import build
 from track.contents.copying import copy_contents
 from track.contents.memory import MemoryContents
 from track.exchange import copy_journal
@@ -41,7 +42,6 @@ from track.persistence import get_protocol
 from track.persistence.local import FileProtocol
 from track.persistence.multiplexer import ProtocolMultiplexer
 from track.projections.history import as_of
-from track.serialization import to_json
 from track.stores.maintenance import backup
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 
@@ -135,41 +135,6 @@ PARAMETERS = st.sampled_from(
 """Few, so that trials of several clients are the same."""
 ERRORS = st.sampled_from([None, None, ValueError, KeyboardInterrupt, SystemExit])
 CLIENTS = st.integers(0, 2)
-
-
-def view(value):
-    """Show a value, but for what is measured anew in each backend."""
-    if isinstance(value, Trial):
-        shown = to_json(value)
-        shown["metadata"] = {k: v for k, v in value.metadata.items() if k != "_last_change"}
-        shown["chronos"] = {
-            name: chrono.count if hasattr(chrono, "count") else type(chrono).__name__
-            for name, chrono in value.chronos.items()
-        }
-        # Where an exception came from is told, too, and is another line of each backend.
-        shown.get("failure", {}).pop("traceback", None)
-        return view(shown)
-    if isinstance(value, (Project, TrialGroup)):
-        assert value.trials is not None  # what belongs to it is read
-        return type(value).__name__, view(vars(value))
-    if isinstance(value, (set, frozenset)):
-        return sorted(map(repr, map(view, value)))
-    if isinstance(value, dict):
-        return {repr(key): view(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value).__name__, [view(item) for item in value]
-    if isinstance(value, Aggregator):
-        return view(value.to_json())
-    return type(value).__name__ if value.__class__ is object else repr(value)
-
-
-def outcome(call, args, kwargs):
-    """Call something and show what came back, or was raised, and what became of the arguments."""
-    try:
-        result = call(*args, **kwargs)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
-        return type(error).__name__
-    return view(result), view(args)
 
 
 class BackendsMachine(RuleBasedStateMachine):
