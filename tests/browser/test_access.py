@@ -74,7 +74,7 @@ def test_axe_finds_nothing_in_media_machines_and_attempts(look, logging, scheme)
     expect(page.locator("[data-metric='process.memory in MB'] canvas")).to_be_attached()
     assert violations(page, scheme) == []
     page = tab.go(f"#/history?trial={trial.uid}")
-    expect(page.get_by_text("written over")).to_be_visible()
+    expect(page.get_by_text("overwritten")).to_be_visible()
     assert violations(page, scheme) == []
 
 

@@ -76,8 +76,8 @@ def test_zooming_fetches_finer_points_and_goes_into_the_url(look, odd):
     low, high = map(float, parameters_of(page)["zoom"][0].split(","))
     assert low < 12_345 < high
     assert high - low < 1000
-    page.get_by_role("button", name="Whole range").click()
-    expect(page.get_by_role("button", name="Whole range")).to_be_hidden()
+    page.get_by_role("button", name="Reset zoom").click()
+    expect(page.get_by_role("button", name="Reset zoom")).to_be_hidden()
     assert "zoom" not in parameters_of(page)
 
 
@@ -184,7 +184,7 @@ def test_any_metric_is_the_horizontal_axis(look, odd):
     page.keyboard.press("Home")
     expect(page.locator("#announcer")).to_contain_text("below \u221215:")
     page.keyboard.press("+")
-    expect(page.get_by_role("button", name="Whole range")).to_be_visible()
+    expect(page.get_by_role("button", name="Reset zoom")).to_be_visible()
     page.get_by_role("radio", name="Step").check(force=True)
     assert "x" not in parameters_of(page)
     page.get_by_label("A metric as the horizontal axis").select_option("metric:wave")

@@ -82,7 +82,7 @@ def test_an_address_of_another_store_says_so(look, hostile):
     tab = look(hostile)
     tab.allowed = "400|404"
     page = tab.go("#/trial/0123456789abcdef")
-    expect(page.get_by_role("heading", name="There is no such trial")).to_be_visible()
+    expect(page.get_by_role("heading", name="No such trial")).to_be_visible()
     page = tab.go("#/trials?where=%3D%3D")
     expect(page.locator(".search-error")).to_contain_text("write e.g. status=completed")
     page = tab.go("#/trials?at=0")

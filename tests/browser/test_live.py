@@ -89,8 +89,8 @@ def test_a_curve_grows_and_events_come_until_they_are_paused(look, tmp_path, wri
         before = first.get_attribute("data-position")
         expect(first).not_to_have_attribute("data-position", before)
         page.get_by_role("button", name="Pause").click()
-        expect(page.get_by_role("button", name="Go on, ")).to_be_visible()
-        page.get_by_role("button", name="Go on, ").click()
+        expect(page.get_by_role("button", name="Resume, ")).to_be_visible()
+        page.get_by_role("button", name="Resume, ").click()
         expect(page.get_by_role("button", name="Pause")).to_be_visible()
 
         other = page.context.new_page()
@@ -118,7 +118,7 @@ def test_events_after_a_lost_connection_have_no_gap_and_no_repeat(look, tmp_path
         expect(page.locator(".live-status")).to_have_text("Live")
         port = served.url.rstrip("/").rpartition(":")[2]
         served.end()
-        expect(page.get_by_role("alert")).to_contain_text("The server is gone")
+        expect(page.get_by_role("alert")).to_contain_text("The server is not responding")
         for step in range(1, 40):
             trial.log_metrics(step=step, loss=1 / step)
         with serve(uri, "--port", port):
@@ -187,12 +187,12 @@ def test_a_server_that_comes_back_is_caught_up_with(look, tmp_path):
         expect(page.locator(".live-status")).to_have_text("Live")
         port = served.url.rstrip("/").rpartition(":")[2]
         served.end()
-        expect(page.get_by_role("alert")).to_contain_text("The server is gone")
+        expect(page.get_by_role("alert")).to_contain_text("The server is not responding")
         expect(page.locator(".grid-body .grid-row")).to_have_count(2)
         with client.new_trial(force=True, name="meanwhile"):
             pass
         client.close()
         with serve(uri, "--port", port):
             expect(page.get_by_text("meanwhile").first).to_be_visible()
-            expect(page.get_by_text("The server is gone")).to_be_hidden()
+            expect(page.get_by_text("The server is not responding")).to_be_hidden()
             expect(page.locator(".live-status")).to_have_text("Live")

@@ -13,7 +13,7 @@ def test_the_slider_shows_the_store_as_it_stood(look, small):
     """All views, at the moment in the URL, and the keyboard moves it."""
     page = look(small).go()
     expect(page.locator(".grid-body .grid-row")).to_have_count(6)
-    slider = page.get_by_role("slider", name="Moment to look at")
+    slider = page.get_by_role("slider", name="Moment to show")
     expect(slider).to_be_enabled()
     slider.focus()
     for _ in range(8):
@@ -55,7 +55,7 @@ def test_an_event_shows_its_payload_and_leads_to_its_moment(look, small):
     first.click()
     expect(page.locator(".payload")).to_contain_text('"accuracy"')
     position = parameters_of(page)["event"][0]
-    page.get_by_role("button", name="As it stood then").click()
+    page.get_by_role("button", name="Show this moment").click()
     assert parameters_of(page)["at"] == [position]
     page.get_by_role("button", name="Only this trial").click()
     expect(page.get_by_role("heading", name="Attempts")).to_be_visible()
@@ -78,7 +78,7 @@ def test_what_changed_since_an_event_is_told(look, small):
     page = look(small).go("#/trials?where=name=trial-4")
     page.locator(".cell-name a").first.click()
     page.get_by_role("link", name="Events").click()
-    page.get_by_label("Kinds of events").select_option("Beginnings and ends")
+    page.get_by_label("Kinds of events").select_option("Starts and ends")
     page.locator(".event-row", has_text="Trial started").click()
     page.get_by_role("button", name="What changed since").click()
     expect(page.locator(".differences tbody tr").first).to_be_visible()
@@ -120,7 +120,7 @@ def test_points_that_a_later_attempt_wrote_over_are_shown_in_the_lanes(look, tmp
         page = look(served.url).go(f"#/history?trial={uid}")
         expect(page.locator(".lane")).to_have_count(2)
         first, second = page.locator(".lane").all()
-        expect(first).to_contain_text("8 points written over by attempt 2: steps 6 to 9")
+        expect(first).to_contain_text("8 points overwritten by attempt 2: steps 6 to 9")
         expect(first.locator(".lane-lost")).to_be_visible()
         expect(second.locator(".lane-lost")).to_have_count(0)
 

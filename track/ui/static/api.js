@@ -1,4 +1,4 @@
-/** What the server answers: JSON for objects, columns of float64 for series. */
+/** Requests to the server, which returns JSON for objects and columns of float64 for series. */
 
 import { answerFrom, recorded } from "./recorded.js";
 
@@ -14,16 +14,16 @@ import { answerFrom, recorded } from "./recorded.js";
  *   groups: {uid: string, name: string, project: string}[], writable: boolean, at: any,
  *   problems: string[]}} Store
  * @typedef {{total: number, parameters: {name: string, distinct: number, constant: boolean}[],
- *   metrics: string[], tags: string[]}} Columns what the values of some trials are called
+ *   metrics: string[], tags: string[]}} Columns the names of the values of some trials
  * @typedef {{trial: string, metric: string, length: number, exact: boolean, min: number, max: number,
  *   labels?: string[], steps: Float64Array, times: Float64Array, values: Float64Array}} Series
  * @typedef {{position: number, time: number, kind: string, subject: {kind: string, uid: string},
  *   producer?: string, payload: any}} StoreEvent
  */
 
-/** What the server could not do, in a sentence for people. */
+/** A failed request, explained in a sentence. */
 export class ApiError extends Error {
-  /** @param {number} status 0: there was no answer @param {string} message */
+  /** @param {number} status 0 if the server did not respond @param {string} message */
   constructor(status, message) {
     super(message);
     this.status = status;
@@ -54,11 +54,11 @@ async function request(url, options) {
   } catch (error) {
     if (options?.signal?.aborted) throw error;
     dispatchEvent(new CustomEvent("track:unreachable"));
-    throw new ApiError(0, "The server does not answer.");
+    throw new ApiError(0, "The server is not responding.");
   }
   if (!response.ok) {
     const said = await response.json().catch(() => null);
-    throw new ApiError(response.status, said?.error ?? `The server answered ${response.status}.`);
+    throw new ApiError(response.status, said?.error ?? `The server responded with status ${response.status}.`);
   }
   return response;
 }
@@ -79,7 +79,7 @@ const MOST_AT_ONCE = 1000;
 /**
  * Get the rows of many trials.
  * @param {Query} query
- * @param {number} most how many rows are enough
+ * @param {number} most the most rows to return
  * @param {AbortSignal} [signal]
  * @returns {Promise<{rows: Row[], total: number}>}
  */
@@ -108,7 +108,7 @@ export async function getSeries(query, signal) {
 }
 
 /**
- * Return the series in an answer: a length, a header of JSON, and columns of float64.
+ * Parse a response with series: a length, a JSON header, and columns of float64.
  * @param {ArrayBuffer} buffer
  */
 export function decodeSeries(buffer) {
@@ -129,7 +129,7 @@ export function decodeSeries(buffer) {
   return { position: header.position, series };
 }
 
-/** Ask for a change. The header tells the server that this page asked, and no other.
+/** Request a change. The header proves to the server that the request comes from this page.
  * @param {string} path below `/api/`
  */
 export async function post(path) {
@@ -137,7 +137,7 @@ export async function post(path) {
 }
 
 /**
- * Remember the answer of the latest of several questions: earlier ones are given up.
+ * Keep only the latest of several requests: earlier ones are aborted.
  * @template T
  */
 export class Latest {

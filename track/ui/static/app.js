@@ -1,4 +1,4 @@
-/** Where the page starts: one view at a time inside a frame, and what both are told. */
+/** The entry point of the page: one view at a time inside a frame, and the updates of both. */
 
 import { getJson, Latest } from "./api.js";
 import { h, replace, throttle } from "./dom.js";
@@ -16,12 +16,12 @@ import { messageOf } from "./states.js";
  *   update?: (changed: Set<string>) => void,
  *   live?: (change: Change) => void,
  *   unmount?: () => void,
- * }} View what a view does when the URL changes, when the store does, and when it is left
+ * }} View the handlers for changes of the URL, changes of the store, and leaving the view
  * @typedef {{state: State, store: () => Store | null, onStore: (call: (store: Store) => void) => () => void,
  *   refresh: () => void}} App
  */
 
-/** Views are fetched when they are looked at; the first one at once. */
+/** Views are loaded on first use; the first one immediately. */
 const MODULES = {
   trials: () => import("./table.js"),
   charts: () => import("./charts.js"),
@@ -60,7 +60,7 @@ const live = new Live(onChange, (status) => frame.setStatus(status));
 
 /** @type {Change | null} */
 let waiting = null;
-/** Tell the view what changed, twice a second at most: changes that come faster are put together. */
+/** Tell the view about changes, at most twice a second: faster ones are merged. */
 const deliver = throttle(REFRESH_MS, () => {
   if (!waiting) return;
   const change = waiting;
@@ -108,7 +108,7 @@ async function showView() {
   view?.unmount?.();
   view = null;
   const module = await MODULES[state.view]();
-  if (wanted !== shown) return; // somebody went on meanwhile
+  if (wanted !== shown) return; // the user has moved on in the meantime
   const root = h("div", { class: `view view-${state.view}` });
   replace(frame.main, root);
   frame.main.scrollTop = 0;

@@ -1,15 +1,15 @@
-/** Trials that belong together as one line: their mean, and a band around it. */
+/** Groups of trials as single lines: their mean with a band around it. */
 
 import { statistics } from "./groups.js";
 
 /** @typedef {import("./lines.js").Line} Line */
 
 /**
- * Return a line for each group.
- * @param {Line[]} lines of trials
- * @param {Map<string, string>} groupOf uid of a trial -> that of its group
- * @param {"range" | "deviation"} kind what the band is
- * @param {boolean} isLog whether what is not above 0 cannot be drawn
+ * Return one line per group.
+ * @param {Line[]} lines the lines of trials
+ * @param {Map<string, string>} groupOf uid of a trial -> uid of its group
+ * @param {"range" | "deviation"} kind the kind of band
+ * @param {boolean} isLog whether only values above 0 can be drawn
  * @returns {Line[]}
  */
 export function banded(lines, groupOf, kind, isLog) {
@@ -41,7 +41,7 @@ export function banded(lines, groupOf, kind, isLog) {
 }
 
 /**
- * Return what a line has at each x, between its points as well, null where it has none.
+ * Return the values of a line at each x, interpolated between its points, null outside of them.
  * @param {Line} line
  * @param {Float64Array} x
  */

@@ -1,4 +1,4 @@
-/** A chart of one metric: lines of many trials, with a cursor, zoom, marks and what can be saved. */
+/** A chart of one metric: lines of many trials, with a cursor, zoom, marks and export. */
 
 import { recorded } from "./recorded.js";
 import { announce, h, iconButton, replace, setStyle } from "./dom.js";
@@ -26,13 +26,13 @@ import { saveImage, saveTable, showTable } from "./saving.js";
 
 const HEIGHT = 220;
 const REACH = 0.03;
-/** Of the width of the chart: a line farther away has no value at the cursor. */
+/** The fraction of the chart's width beyond which a line has no value at the cursor. */
 const MOST_IN_TOOLTIP = 10;
 
 /** @type {Promise<any> | null} */
 let library = null;
 
-/** Fetch uPlot and its style sheet, once, when a chart is drawn. */
+/** Load uPlot and its style sheet once, when the first chart is drawn. */
 function loadLibrary() {
   if (library === null) {
     const styled = recorded || new Promise((done) => document.head.append(h("link", { rel: "stylesheet", href: "static/vendor/uPlot.min.css", onload: done, onerror: done })));
@@ -48,7 +48,7 @@ export class Chart {
   data = null;
   /** @type {Series[]} */
   series = [];
-  /** @type {Map<string, Series>} The metric of each trial that is the horizontal axis. */
+  /** @type {Map<string, Series>} The metric of each trial used as the horizontal axis. */
   across = new Map();
   #shape = "";
   #isDrawing = false;
@@ -107,7 +107,7 @@ export class Chart {
     this.across = across;
     this.options = options;
     if (this.#isDrawing) return;
-    this.#isDrawing = true; // until the library is there, only the latest is drawn
+    this.#isDrawing = true; // until the library is loaded, only the latest state is drawn
     const uPlot = await loadLibrary();
     this.#isDrawing = false;
     if (!this.area.isConnected) return;
@@ -123,7 +123,7 @@ export class Chart {
     this.#notes();
   }
 
-  /** Show values that have no curve as bars. */
+  /** Show values without steps as bars. */
   #showResults() {
     this.plot?.destroy();
     this.plot = null;
@@ -150,7 +150,7 @@ export class Chart {
     this.#notes();
   }
 
-  /** Draw anew with the colours of the other scheme. */
+  /** Redraw in the colours of the other scheme. */
   recolor() {
     this.#shape = "";
     if (this.data) this.show(this.series);
@@ -215,7 +215,7 @@ export class Chart {
   /** @param {any} plot @param {number} place @param {number} index */
   #closest(plot, place, index) {
     if (place === 0) return index;
-    if (place % this.#each !== 0) return null; // it is behind what is read
+    if (place % this.#each !== 0) return null; // its values come from another column
     const { min, max } = plot.scales.x;
     return closest(plot.data[place], index, plot.data[0], (max - min) * REACH);
   }
@@ -226,7 +226,7 @@ export class Chart {
     return Number.isFinite(whole) ? number(whole) : "";
   }
 
-  /** Draw crosses where values are not numbers, and arrows where they are infinite.
+  /** Draw crosses at NaN values and arrows at infinite ones.
    * @param {any} plot
    */
   #drawMarks(plot) {
@@ -261,18 +261,18 @@ export class Chart {
     ctx.restore();
   }
 
-  /** How many columns each line has. */
+  /** The number of columns per line. */
   get #each() {
     return 1 + (this.data?.lines[0]?.behind.length ?? 0);
   }
 
-  /** @returns {{place: number, line: import("./lines.js").Line}[]} the columns that are read, and of whom they are */
+  /** @returns {{place: number, line: import("./lines.js").Line}[]} the columns with values, and their lines */
   #columns() {
     const each = this.#each;
     return (this.data?.lines ?? []).map((line, i) => ({ place: i * each + each, line }));
   }
 
-  /** Return what each line has at the cursor. */
+  /** Return the value of each line at the cursor. */
   valuesAtCursor() {
     const found = new Map();
     for (const { place, line } of this.#columns()) {
@@ -322,7 +322,7 @@ export class Chart {
     setStyle(this.tooltip, { left: `${Math.max(0, isRight ? at - 14 - this.tooltip.offsetWidth : at + 14)}px`, top: `${over.top - box.top + 6}px` });
   }
 
-  /** Write a place on the axis. @param {number} x */
+  /** Format a position on the axis. @param {number} x */
   xText(x) {
     if (this.options.x === "wall") return time(x * 1000);
     if (this.options.x === "relative") return `after ${duration(x)}`;
@@ -343,7 +343,7 @@ export class Chart {
     if (this.plot?.over.matches(":hover")) this.host.onFocus(this.#focused);
   }
 
-  /** Let one trial stand out, or none. @param {string | null} uid */
+  /** Highlight one trial, or none. @param {string | null} uid */
   focus(uid) {
     if (!this.plot || this.#focused === uid) return;
     const column = this.#columns().find(({ line }) => line.uid === uid);
@@ -365,7 +365,7 @@ export class Chart {
     if (!column || index === null || index === undefined) return;
     const { line } = column;
     const place = line.places[line.x.indexOf(this.plot.data[0][index])];
-    if (!line.source || place === undefined) return; // the mean of a group has no event
+    if (!line.source || place === undefined) return; // the mean of a group belongs to no event
     const { steps, times, values, labels } = line.source;
     this.host.onPoint(this.tooltip.hidden ? this.area : this.tooltip, { uid: line.uid, metric: this.metric, step: labels?.[place] ?? steps[place], time: times[place], value: values[place] });
   }
@@ -418,7 +418,7 @@ export class Chart {
 }
 
 /**
- * Return a range around values, which is never empty and never infinite.
+ * Return a range around values that is neither empty nor infinite.
  * @param {number | null} low
  * @param {number | null} high
  * @param {boolean} isLog

@@ -1,4 +1,4 @@
-/** How charts are drawn: the axes, the smoothing, the part that is zoomed in. All of it is in the URL. */
+/** The options of charts: axes, smoothing and zoom. All of them are stored in the URL. */
 
 import { h, replace, throttle } from "./dom.js";
 import { text } from "./format.js";
@@ -7,7 +7,7 @@ const MOST_NAMES = 200;
 const BANDS = [["range", "Min to max"], ["deviation", "± std"]];
 
 /**
- * Return how charts are drawn, from the URL.
+ * Return the chart options from the URL.
  * @param {import("./state.js").State} state
  * @returns {import("./chart.js").ChartOptions}
  */
@@ -25,11 +25,11 @@ export function optionsOf(state) {
 }
 
 /**
- * Make the controls. Those that are used just now are kept, with their focus.
+ * Create the controls, keeping existing ones that have the focus.
  * @param {import("./app.js").App} app
- * @param {Element | null} [before] where they are already
- * @param {{metrics?: string[], parameters?: string[] | null}} [names] metrics that can be the axis, and
- *   parameters to group by; null where there is nothing to group
+ * @param {Element | null} [before] the existing controls
+ * @param {{metrics?: string[], parameters?: string[] | null}} [names] metrics for the axis, and
+ *   parameters to group by, null if there is nothing to group
  * @returns {import("./dom.js").Child}
  */
 export function controls({ state }, before, { metrics = [], parameters = null } = {}) {
@@ -80,12 +80,12 @@ export function controls({ state }, before, { metrics = [], parameters = null } 
     parameters === null ? null : band,
     h("span", { class: "field" }, toggle("logy", "Log y", options.isLogY), toggle("logx", "Log x", state.get("logx") === "1")),
     h("label", { class: "field" }, "Smoothing", h("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: String(options.smoothing), oninput: (/** @type {any} */ event) => smooth(event.target.value) }), h("output", { class: "smooth-value" }, options.smoothing.toFixed(2))),
-    h("button", { type: "button", class: "button small zoom-reset", hidden: options.zoom === null, onclick: () => state.set({ zoom: null }) }, "Whole range"),
+    h("button", { type: "button", class: "button small zoom-reset", hidden: options.zoom === null, onclick: () => state.set({ zoom: null }) }, "Reset zoom"),
   ];
 }
 
 /**
- * Give a menu its choices; what the URL says is among them.
+ * Set the options of a menu, including the value from the URL.
  * @param {HTMLSelectElement} select
  * @param {string[][]} choices
  * @param {string} value
@@ -98,7 +98,7 @@ function fill(select, choices, value) {
   select.value = value;
 }
 
-/** Return the metric that is the horizontal axis, null if none is.
+/** Return the metric used as the horizontal axis, null if there is none.
  * @param {string} x
  */
 export function acrossOf(x) {

@@ -1,4 +1,4 @@
-/** The view Charts: one chart for each metric, with the lines of the chosen trials. */
+/** The view Charts: one chart per metric, with a line for each selected trial. */
 
 import { getJson, getSeries, Latest } from "./api.js";
 import { h, replace, throttle } from "./dom.js";
@@ -18,25 +18,25 @@ import { filters } from "./table.js";
 /** @typedef {import("./api.js").Row} Row */
 /** @typedef {import("./api.js").Series} Series */
 /**
- * A chart and what it draws. `stale` are the trials of which something else is to be fetched, and
- * `asked` those that are being fetched.
+ * A chart and its data. `stale` holds the trials whose data must be fetched again, `asked` those
+ * that are being fetched.
  * @typedef {{chart: Chart, series: Map<string, Series>, across: Map<string, Series>, isSeen: boolean, stale: Set<string>,
  *   asked: Set<string>, asking: Latest<any>}} Card
  */
 
-/** What of the URL says how charts are drawn. */
+/** The parameters of the URL that affect how charts are drawn. */
 export const DRAWN = ["x", "logx", "logy", "smooth", "zoom", "metrics", "band"];
 
 const MOST_RECENT = 10;
 const MOST_LINES = 60;
 const MOST_CARDS = 24;
-/** Charts of a section before somebody asks for more. */
+/** The number of charts per section before more are requested. */
 const MOST_OPEN = 72;
-/** So many charts there are before the sections that follow are folded. */
+/** The number of charts after which further sections start folded. */
 const MOST_LISTED = 200;
-/** A list of trials has no more metrics of each. */
+/** The most metrics per trial in a list of trials. */
 const POINTS = 20_000;
-/** Of all lines of a chart together. */
+/** The most points of all lines of a chart together. */
 const TOO_MUCH = 4000;
 
 /**
@@ -59,7 +59,7 @@ export function mount(root, app) {
   /** @type {{metrics: string[], parameters: string[]}} */
   let names = { metrics: [], parameters: [] };
 
-  /** @param {boolean} [isOther] whether curves that are there are others now */
+  /** @param {boolean} [isOther] whether existing curves have to be replaced */
   async function load(isOther = true) {
     const chosen = state.selected;
     try {
@@ -69,7 +69,7 @@ export function mount(root, app) {
       assign(rows.map((row) => row.uid));
       if (rows.length === 0) {
         const isEmpty = position === 0 || (app.store()?.counts?.trials ?? 0) === 0;
-        replace(panel.root, isEmpty && state.at === null ? emptyStore(app.store()?.uri ?? "") : blank("No trial to draw", "Choose trials in the table, or change the search."));
+        replace(panel.root, isEmpty && state.at === null ? emptyStore(app.store()?.uri ?? "") : blank("No trial to draw", "Choose trials in the table or change the search."));
       }
       panel.show(rows, metrics, isOther);
       legend.show(rows, chosen.length > 0, panel.groups);
@@ -107,7 +107,7 @@ export function mount(root, app) {
 }
 
 /**
- * Return the trials that are drawn, the chosen ones or those that changed last, and their metrics.
+ * Return the trials to draw, either the chosen ones or the most recently changed, and their metrics.
  * @param {import("./app.js").App} app
  * @param {string[]} chosen
  * @param {AbortSignal} [signal]
@@ -133,7 +133,7 @@ export async function trialsOf({ state }, chosen, signal) {
   return { rows: /** @type {Row[]} */ (rows), metrics: /** @type {string[]} */ ([...names]), position: answer.position };
 }
 
-/** The charts themselves, in sections by the prefix of their names. */
+/** The charts, in sections by the prefix of their names. */
 export class ChartPanel {
   /**
    * @param {import("./app.js").App} app
@@ -199,7 +199,7 @@ export class ChartPanel {
     this.fetchSeen();
   }
 
-  /** Name what is drawn: trials, and groups of them where the URL says so. */
+  /** Set the labels of lines: trials, or groups of trials if the URL asks for them. */
   #group() {
     const rows = [...this.rows.values()];
     const by = this.app.state.view === "charts" ? this.app.state.get("group") : "";
@@ -225,7 +225,7 @@ export class ChartPanel {
     if (layout === this.layout && this.root.querySelector(".chart, .blank")) return;
     this.layout = layout;
     if (names.length === 0) {
-      replace(this.root, wanted ? blank("No metric is called so", `There are ${plural(this.metrics.length, "metric")}; none has ${JSON.stringify(wanted)} in its name.`) : blank("These trials have no metrics yet", "A metric appears here with its first value."));
+      replace(this.root, wanted ? blank("No metric matches", `None of the names of ${plural(this.metrics.length, "metric")} contains ${JSON.stringify(wanted)}.`) : blank("These trials have no metrics yet", "A metric appears here with its first value."));
       return;
     }
     for (const [name, card] of this.cards) {
@@ -243,7 +243,7 @@ export class ChartPanel {
     }));
   }
 
-  /** Make a section. One that is folded has its charts when it is opened.
+  /** Create a section. A folded one creates its charts when it is opened.
    * @param {string} prefix
    * @param {string[]} names
    * @param {boolean} isOpen
@@ -314,7 +314,7 @@ export class ChartPanel {
   changed(changed) {
     if (changed.has("metrics")) {
       this.#layOut();
-      // Fewer charts are shorter: what was found may be far above what is in sight.
+      // With fewer charts the page is shorter, and the matches may be far above the visible part.
       if (this.root.getBoundingClientRect().top < 0) this.root.scrollIntoView();
     }
     if (changed.has("group")) this.#group();
@@ -326,7 +326,7 @@ export class ChartPanel {
     if (isFiner || changed.has("metrics")) this.refetch();
   }
 
-  /** Fetch what changed, of charts in sight now, of others when they come into sight.
+  /** Fetch changes: for visible charts now, for others when they become visible.
    * @param {import("./live.js").Change} change
    */
   live(change) {
@@ -334,20 +334,20 @@ export class ChartPanel {
     if (touched.length === 0) return;
     for (const [metric, card] of this.cards) {
       for (const uid of touched) card.stale.add(uid);
-      // What is being fetched is not given up: it would never arrive where changes come faster.
+      // Do not abort running requests: with frequent changes, none would ever complete.
       if (card.isSeen && card.asked.size === 0) this.#fetch(metric, card);
     }
     if (Object.keys(change.kinds).some((kind) => /Metrics/i.test(kind))) this.#newMetrics();
   }
 
-  /** Look whether the trials have metrics that they had not. */
+  /** Check whether the trials have new metrics. */
   async #newMetrics() {
     try {
       const { rows, metrics } = await trialsOf(this.app, [...this.rows.keys()]);
       this.rows = new Map(rows.map((row) => [row.uid, row]));
       if (metrics.some((name) => !this.metrics.includes(name))) this.show(rows, metrics, false);
     } catch {
-      // the frame says that the server is gone; what was drawn stays
+      // the frame reports that the server is gone; the charts stay as they are
     }
   }
 
@@ -357,7 +357,7 @@ export class ChartPanel {
     }
   }
 
-  /** Fetch what is stale, and what an earlier fetch asks for, whose place this one takes.
+  /** Fetch stale data, including that of an earlier request, which this one replaces.
    * @param {string} metric
    * @param {Card} card
    */
@@ -391,7 +391,7 @@ export class ChartPanel {
     }
   }
 
-  /** Return the steps that a part that is zoomed in begins and ends with, and some beyond.
+  /** Return the first and last step of the zoomed range, with a margin.
    * @param {Card} card
    */
   #steps(card) {

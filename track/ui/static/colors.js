@@ -1,8 +1,9 @@
 /**
- * One colour, and one dash, for each trial, the same in every view.
+ * One colour and dash pattern per trial, the same in every view.
  *
- * They differ to people with any kind of colour vision, in lightness where not in hue, and have a
- * contrast of 3:1 to the page (tests/unit/ui/test_colors.py). Beyond eight trials, lines are dashed.
+ * The colours are distinguishable with any kind of colour vision, by lightness where not by hue, and
+ * have a contrast of 3:1 to the page (tests/unit/ui/test_colors.py). Beyond eight trials, lines are
+ * dashed.
  */
 
 const LIGHT = ["#0072b2", "#e8612c", "#709c84", "#830068", "#390ab0", "#b36be8", "#48340e", "#8a6a58"];
@@ -13,8 +14,8 @@ const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 5]];
 const slots = new Map();
 
 /**
- * Remember colours for trials that are shown together. Who comes first gets the hue that follows
- * from its uid, others the next one that is free; so a link shows everyone the same colours.
+ * Assign colours to trials that are shown together. Each trial in turn gets the hue derived from its
+ * uid, or the next free one, so everyone who opens a link sees the same colours.
  * @param {string[]} uids
  */
 export function assign(uids) {
@@ -40,7 +41,7 @@ function hash(uid) {
 }
 
 /**
- * Return how a trial is drawn.
+ * Return the colour and dash pattern of a trial.
  * @param {string} uid
  * @returns {{color: string, dash: number[]}}
  */
@@ -51,13 +52,13 @@ export function lookOf(uid) {
   return { color: palette[slot % palette.length], dash: DASHES[Math.floor(slot / palette.length) % DASHES.length] };
 }
 
-/** Whether the page is dark just now. */
+/** Return whether the page is currently dark. */
 export function isDark() {
   const chosen = document.documentElement.dataset.theme;
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
-/** Return what a variable of the style sheet says, as a canvas needs it.
+/** Return the value of a style sheet variable, for use in a canvas.
  * @param {string} name
  */
 export function variable(name) {
@@ -67,7 +68,7 @@ export function variable(name) {
 }
 
 /**
- * Return the colour between two ends of a scale that is as bright to all eyes.
+ * Return a colour of a scale that is readable with any kind of colour vision.
  * @param {number} share from 0 to 1
  */
 export function shade(share) {

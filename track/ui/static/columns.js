@@ -1,4 +1,4 @@
-/** The columns of the table of trials: what is in a cell, and by which path the server sorts it. */
+/** The columns of the table of trials: the contents of cells, and the paths to sort by. */
 
 import { h } from "./dom.js";
 import { ago, count, duration, fullTime, now, number, text, time, title, toNumber } from "./format.js";
@@ -18,12 +18,12 @@ const SECTIONS = ["parameters", "metrics", "tags"];
 const MOST_PARAMETERS = 8;
 const MOST_METRICS = 6;
 
-/** What a name can be without quotes in a path of the query language. */
+/** Names that need no quotes in a path of the query language. */
 const PLAIN = /^[\w/-]+$/;
 
 /**
- * Return the path of a name, as conditions and the server's sorting take it. Parameters are nested,
- * so what the server calls one is the path behind the section, quoted already.
+ * Return the path of a name for conditions and for sorting. Parameters are nested, so their names
+ * from the server are already quoted paths below the section.
  * @param {string} section
  * @param {string} name
  */
@@ -90,7 +90,7 @@ function tagTexts(row) {
 
 const KINDS = { running: "running", completed: "good", lost: "lost", interrupted: "bad", exception: "bad", broken: "bad", suspended: "lost" };
 
-/** Return what a status is a kind of, for its colour.
+/** Return the kind of a status, which determines its colour.
  * @param {string | null} status
  */
 export function statusKind(status) {
@@ -108,8 +108,8 @@ export function statusBadge(status, failure) {
 }
 
 /**
- * Return the column that an id of the URL means: `status`, `parameters.lr`, `metrics.loss`,
- * `min:metrics.loss`; null for none.
+ * Return the column for an id in the URL: `status`, `parameters.lr`, `metrics.loss`,
+ * `min:metrics.loss`; null if there is none.
  * @param {string} id
  * @returns {Column | null}
  */
@@ -134,7 +134,7 @@ export function columnOf(id) {
   };
 }
 
-/** What the server calls what is known of a curve. @type {Record<string, string>} */
+/** The server's names for the fields of a curve's summary. @type {Record<string, string>} */
 const FIELDS = { min: "minimum", max: "maximum", count: "length", step: "step" };
 
 /** @param {string} id @param {string} name @param {string} aggregate @returns {Column} */
@@ -153,7 +153,7 @@ function metricColumn(id, name, aggregate) {
   };
 }
 
-/** Write a value of a metric; of a statistic, its mean.
+/** Format a value of a metric; for a statistic, its mean.
  * @param {any} value
  */
 export function metricText(value) {
@@ -174,9 +174,9 @@ function metricTitle(name, summary) {
 }
 
 /**
- * Return the columns to show when none are chosen: what tells the trials apart, then metrics.
+ * Return the columns shown by default: those that differ between trials, then metrics.
  * @param {{parameters: {name: string, constant: boolean}[], metrics: string[]} | null} known
- * @param {Iterable<Row>} rows the first ones
+ * @param {Iterable<Row>} rows the first rows
  * @returns {string[]}
  */
 export function defaultColumns(known, rows) {
@@ -189,7 +189,7 @@ export function defaultColumns(known, rows) {
 }
 
 /**
- * Return columns of which no two are called the same.
+ * Return columns with unique labels.
  * @param {Column[]} columns
  */
 export function withOwnLabels(columns) {
@@ -197,7 +197,7 @@ export function withOwnLabels(columns) {
   return columns.map((one) => (isShared(one) ? { ...one, label: text(one.id, 60) } : one));
 }
 
-/** Return the ids of the columns that are there for every trial. */
+/** Return the ids of the columns that every trial has. */
 export function fixedColumns() {
   return Object.keys(FIXED);
 }

@@ -1,4 +1,4 @@
-/** The view Compare: a few trials side by side, or hundreds in one picture. */
+/** The view Compare: a few trials side by side, or hundreds in one plot. */
 
 import { getJson, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
@@ -74,7 +74,7 @@ export function mount(root, app) {
     const said = bar.querySelector(".compare-count");
     if (said) said.textContent = total > rows.length ? `the first ${plural(rows.length, "trial")} of ${total}` : plural(rows.length, "trial");
     if (rows.length === 0) {
-      replace(content, blank("No trial to compare", "Choose trials in the table, or change the search."));
+      replace(content, blank("No trial to compare", "Choose trials in the table or change the search."));
       return null;
     }
     const made = shape() === "parallel" ? new Parallel(app, rows) : new Scatter(app, rows);
@@ -107,7 +107,7 @@ async function sideBySide({ state }, signal) {
   assign(uids);
   const trials = await Promise.all(uids.map((uid) => getJson(`trial/${encodeURIComponent(uid)}`, { at: state.at }, signal).catch((error) => {
     if (signal.aborted || error.status !== 404) throw error;
-    return null; // it was not there yet at this moment
+    return null; // it did not exist yet at this moment
   })));
   return { trials: trials.filter(Boolean), isCut: state.selected.length > MOST_BESIDE };
 }
@@ -128,7 +128,7 @@ async function many({ state }, signal) {
 function sideTable(app, trials, isCut) {
   const { state } = app;
   if (trials.length < 2) {
-    return blank("Choose two trials or more", "Choose trials in the table, then they stand here side by side.", h("a", { class: "button", href: state.href("trials") }, "Choose trials"));
+    return blank("Choose at least two trials", "Trials that you choose in the table appear here side by side.", h("a", { class: "button", href: state.href("trials") }, "Choose trials"));
   }
   const isAll = state.get("all") === "1";
   const labels = labelsOf(trials);
@@ -152,14 +152,14 @@ function sideTable(app, trials, isCut) {
         ),
       ),
     ),
-    blocks.length === 0 ? h("p", { class: "hint compare-hint" }, "Nothing is different.") : null,
+    blocks.length === 0 ? h("p", { class: "hint compare-hint" }, "There are no differences.") : null,
   ];
 }
 
 /** @typedef {{name: string, values: any[], show: (value: any) => import("./dom.js").Child, best?: number}} SideRow */
 
 /**
- * Return what can be compared, in blocks.
+ * Return the comparable values in blocks.
  * @param {any[]} trials
  * @returns {[string, SideRow[]][]}
  */

@@ -1,4 +1,4 @@
-/** What trials can be placed by in a picture: any parameter or metric, as a number or a category. */
+/** Dimensions by which plots arrange trials: any parameter or metric, numeric or categorical. */
 
 import { text, toNumber } from "./format.js";
 import { runtimeOf } from "./columns.js";
@@ -6,14 +6,14 @@ import { runtimeOf } from "./columns.js";
 /** @typedef {import("./api.js").Row} Row */
 /**
  * @typedef {{id: string, label: string, values: (number | null)[], names: string[] | null,
- *   low: number, high: number, isLog: boolean}} Dimension `values` has a number for each row, null
- *   where there is none; `names` what the numbers stand for, if the values are texts
+ *   low: number, high: number, isLog: boolean}} Dimension `values` has a number per row, null if it is
+ *   missing; `names` holds the texts that the numbers stand for, if the values are texts
  */
 
 const MOST_NAMES = 40;
 
 /**
- * Return the ids of what the trials have.
+ * Return the ids of the dimensions that the trials have.
  * @param {Row[]} rows
  */
 export function dimensionIds(rows) {
@@ -30,7 +30,7 @@ export function dimensionIds(rows) {
 }
 
 /**
- * Return where the trials stand in one dimension; null if it says nothing of them.
+ * Return a dimension of the trials, null if it has no values to show.
  * @param {Row[]} rows
  * @param {string} id
  * @returns {Dimension | null}
@@ -58,7 +58,7 @@ export function dimensionOf(rows, id) {
   return { id, label: labelOf(id), values, names, low, high, isLog };
 }
 
-/** Write what a dimension is called. @param {string} id */
+/** Return the label of a dimension. @param {string} id */
 export function labelOf(id) {
   const [, part, path] = /^(?:(min|max):)?(.*)$/s.exec(id) ?? [];
   const name = path.replace(/^(parameters|metrics)\./, "");
@@ -80,7 +80,7 @@ function rawValue(row, id) {
 }
 
 /**
- * Return where a value stands between the ends, from 0 to 1.
+ * Return the position of a value between the ends, from 0 to 1.
  * @param {Dimension} dimension
  * @param {number} value
  */

@@ -1,7 +1,7 @@
 /**
- * Elements without a framework: `h()` makes them, `replace()` exchanges what is in them.
+ * DOM elements without a framework: `h()` creates them, `replace()` replaces their children.
  *
- * Whatever was logged goes into the page as text, never as markup.
+ * Logged data enters the page as text, never as markup.
  */
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -9,7 +9,7 @@ const SVG = "http://www.w3.org/2000/svg";
 /** @typedef {Node | string | number | null | undefined | false | any[]} Child */
 
 /**
- * Make an element.
+ * Create an element.
  *
  * @param {string} tag
  * @param {Record<string, any> | null} [props] attributes; `on…` are listeners, `style` an object of
@@ -21,7 +21,7 @@ export function h(tag, props, ...children) {
   return /** @type {any} */ (fill(document.createElement(tag), props, children));
 }
 
-/** Make an element of SVG, as `h()` makes those of HTML.
+/** Create an SVG element, as `h()` creates HTML elements.
  * @param {string} tag
  * @param {Record<string, any> | null} [props]
  * @param {...Child} children
@@ -61,7 +61,7 @@ function append(element, children) {
 }
 
 /**
- * Put other children into an element.
+ * Replace the children of an element.
  * @param {Element} element
  * @param {...Child} children
  */
@@ -72,7 +72,7 @@ export function replace(element, ...children) {
 
 /**
  * @param {HTMLElement | SVGElement} element
- * @param {Record<string, string>} properties names as in CSS, `--variables` among them
+ * @param {Record<string, string>} properties names as in CSS, including `--variables`
  */
 export function setStyle(element, properties) {
   for (const [name, value] of Object.entries(properties)) element.style.setProperty(name, value);
@@ -103,7 +103,7 @@ const ICONS = {
 };
 
 /**
- * Draw an icon. It is decoration: what it stands for is said beside it, or in a label.
+ * Create a decorative icon; its meaning is given by text beside it or by a label.
  * @param {keyof typeof ICONS} name
  */
 export function icon(name) {
@@ -115,7 +115,7 @@ export function icon(name) {
 }
 
 /**
- * Make a button with an icon alone, whose label is read out and shown as its title.
+ * Create an icon-only button, whose label is read out and shown as its title.
  * @param {keyof typeof ICONS} name
  * @param {string} label
  * @param {(event: any) => void} onclick
@@ -126,7 +126,7 @@ export function iconButton(name, label, onclick, props = {}) {
 }
 
 /**
- * Call a function at once, and then not more often than once in so many milliseconds. The last
+ * Call a function immediately, and then at most once per `ms` milliseconds. The last
  * call is never lost.
  * @template {any[]} A
  * @param {number} ms
@@ -150,7 +150,7 @@ export function throttle(ms, call) {
   };
 }
 
-/** Say something to those who listen to the page instead of looking at it.
+/** Announce a text to screen readers.
  * @param {string} text
  */
 export function announce(text) {

@@ -1,4 +1,4 @@
-/** The list of events: a live tail, which can be paused, and pages of what was before. */
+/** The list of events: a live tail, which can be paused, and pages of earlier events. */
 
 import { getJson, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
@@ -9,13 +9,13 @@ import { blank, failed, messageOf, skeleton } from "./states.js";
 
 const PAGE = 200;
 const MOST = 2000;
-/** Of rows: older ones are let go of while new ones come, so the page does not grow. */
+/** The most rows: older ones are dropped as new ones arrive, so the page does not grow. */
 
 export class EventList {
   /** Newest first. @type {StoreEvent[]} */
   events = [];
   isPaused = false;
-  /** How many came while the list was paused. */
+  /** The number of events that arrived while the list was paused. */
   waiting = 0;
   /** @type {(isPaused: boolean, waiting: number) => void} */
   onPause = () => {};
@@ -72,7 +72,7 @@ export class EventList {
     this.#rows.clear();
     if (this.events.length === 0) {
       const isFiltered = this.app.state.get("kind") || this.app.state.get("trial");
-      replace(this.list, blank(isFiltered ? "No such event" : "Nothing has happened yet", "Events appear here as they come."));
+      replace(this.list, blank(isFiltered ? "No such event" : "Nothing has happened yet", "Events appear here as they are logged."));
     } else replace(this.list, this.events.map((event) => this.#row(event)));
     this.#note();
     this.onList();
@@ -129,7 +129,7 @@ export class EventList {
   }
 
   #scrolled() {
-    if (this.root.scrollTop > 200 && !this.isPaused && this.app.state.at === null) this.toggle(); // somebody reads
+    if (this.root.scrollTop > 200 && !this.isPaused && this.app.state.at === null) this.toggle(); // the user is reading
   }
 
   toggle() {
@@ -148,14 +148,14 @@ export class EventList {
       this.onPause(true, this.waiting);
       return;
     }
-    if (this.#isAsking) return; // the next change brings what comes meanwhile
+    if (this.#isAsking) return; // the next change also fetches what arrives meanwhile
     this.#isAsking = true;
     try {
       const { events, last } = await getJson("events", { ...this.#query, after: this.#newest, limit: PAGE });
-      if (events.length >= PAGE) await this.load(); // more than a page came: go on from the latest
+      if (events.length >= PAGE) await this.load(); // more than a page arrived: continue from the latest
       else this.#prepend(events, last);
     } catch {
-      // the frame says that the server is gone; what came meanwhile is fetched afterwards
+      // the frame reports that the server is gone; missed events are fetched afterwards
     } finally {
       this.#isAsking = false;
     }
@@ -183,7 +183,7 @@ export class EventList {
     this.onList();
   }
 
-  /** Fetch a page of what was before. */
+  /** Fetch a page of earlier events. */
   async older() {
     if (!this.#hasOlder || this.#isAsking || this.events.length >= MOST) return;
     this.#isAsking = true;
@@ -205,7 +205,7 @@ export class EventList {
   }
 
   #note() {
-    if (this.events.length >= MOST && this.#hasOlder) this.end.textContent = `These are ${count(this.events.length)} events. Move the slider back to see what was before.`;
+    if (this.events.length >= MOST && this.#hasOlder) this.end.textContent = `Showing ${count(this.events.length)} events. Move the slider back to see earlier ones.`;
     else this.end.textContent = this.#hasOlder || this.events.length === 0 ? "" : "The first event";
   }
 
@@ -215,7 +215,7 @@ export class EventList {
   }
 }
 
-/** Write the name of a kind as words.
+/** Return the name of a kind of event in words.
  * @param {string} kind
  */
 export function kindText(kind) {

@@ -1,14 +1,14 @@
-/** How values are written: numbers, times, lengths of time, names that may be anything. */
+/** Formatting of values: numbers, times, durations and arbitrary names. */
 
 const LONGEST = 300;
-/** Characters of a text in a cell; a title shows more of it. */
+/** The most characters of a text in a cell; its title shows more. */
 const LONGEST_TITLE = 2000;
 
 /**
- * Write a number with so many significant digits.
+ * Format a number with the given number of significant digits.
  * @param {unknown} value a number, or "NaN", "Infinity", "-Infinity" as the server writes them
  * @param {number} [digits]
- * @param {boolean} [isAligned] whether zeros at the end stay, so that points stand below each other
+ * @param {boolean} [isAligned] whether to keep trailing zeros, so that decimal points align
  * @returns {string}
  */
 export function number(value, digits = 4, isAligned = false) {
@@ -30,7 +30,7 @@ function minus(text) {
 }
 
 /**
- * Return a number for what the server sends as one, null for anything else.
+ * Return the number that the server sent, null for anything else.
  * @param {unknown} value
  */
 export function toNumber(value) {
@@ -41,7 +41,7 @@ export function toNumber(value) {
 }
 
 /**
- * Write any logged value in one line. Characters that control a display are shown, not obeyed.
+ * Format any logged value on one line, with control characters made visible.
  * @param {unknown} value
  * @param {number} [longest]
  * @returns {string}
@@ -52,7 +52,7 @@ export function text(value, longest = LONGEST) {
   return cut(visible(written ?? ""), longest);
 }
 
-/** Write a value as a title of its cell, longer than the cell.
+/** Format a value for the title of its cell, which may be longer than the cell.
  * @param {unknown} value
  */
 export function title(value) {
@@ -65,7 +65,7 @@ export function cut(written, longest) {
   return written.length > longest ? `${written.slice(0, longest - 1)}…` : written;
 }
 
-/** Show control characters, and those that turn the direction of others, as pictures of themselves.
+/** Replace control characters, including those that change text direction, by visible symbols.
  * @param {string} written
  */
 export function visible(written) {
@@ -79,20 +79,20 @@ const DAY = 86400;
 /** @type {number | null} */
 let moment = null;
 
-/** Say which moment is looked at: ages and runtimes are those of then. Null is now.
+/** Set the moment for which ages and runtimes are computed; null is now.
  * @param {number | null} ms since 1970
  */
 export function setMoment(ms) {
   moment = ms;
 }
 
-/** Return the time that is looked at, in ms since 1970. */
+/** Return the time of the current moment, in ms since 1970. */
 export function now() {
   return moment ?? Date.now();
 }
 
 /**
- * Write a length of time with its two largest units.
+ * Format a duration with its two largest units.
  * @param {number | null | undefined} seconds
  */
 export function duration(seconds) {
@@ -110,7 +110,7 @@ export function duration(seconds) {
 const two = (n) => String(n).padStart(2, "0");
 
 /**
- * Write how long ago something was, in one unit.
+ * Format the time since a moment, in one unit.
  * @param {number | null | undefined} ms since 1970
  */
 export function ago(ms) {
@@ -126,7 +126,7 @@ export function ago(ms) {
 const CLOCK = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
 const DATE = new Intl.DateTimeFormat(undefined, { year: "numeric", month: "short", day: "numeric" });
 
-/** Write a time of day, with the date unless that is today's.
+/** Format a time of day, with the date unless it is today.
  * @param {number | null | undefined} ms since 1970
  */
 export function time(ms) {
@@ -137,7 +137,7 @@ export function time(ms) {
   return date.toDateString() === new Date().toDateString() ? clock : `${DATE.format(date)}, ${clock}`;
 }
 
-/** Write a time in full, for titles.
+/** Format a time in full, for titles.
  * @param {number | null | undefined} ms since 1970
  */
 export function fullTime(ms) {
@@ -146,14 +146,14 @@ export function fullTime(ms) {
   return Number.isNaN(date.getTime()) ? "" : date.toISOString().replace("T", " ").replace("Z", " UTC");
 }
 
-/** Write a count with spaces between thousands.
+/** Format a count with spaces between thousands.
  * @param {number | null | undefined} n
  */
 export function count(n) {
   return n === null || n === undefined ? "" : String(n).replace(/\B(?=(\d{3})+$)/g, "\u202f");
 }
 
-/** Write a size of a file.
+/** Format a file size.
  * @param {number | null | undefined} n
  */
 export function bytes(n) {
@@ -169,7 +169,7 @@ export function bytes(n) {
   return `${value < 9.95 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 
-/** Write "1 trial", "2 trials".
+/** Format a count with a noun: "1 trial", "2 trials".
  * @param {number} n
  * @param {string} noun
  */
@@ -177,7 +177,7 @@ export function plural(n, noun) {
   return `${count(n)} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** What a trial is called: its name, else how its uid begins.
+/** Return the label of a trial: its name, or the beginning of its uid.
  * @param {{uid: string, name?: string | null, revision?: number}} trial
  */
 export function nameOf(trial) {

@@ -1,4 +1,4 @@
-/** What is around every view: the store's name, the views, whether all is live, the moment. */
+/** The frame around every view: the store, the navigation, the connection and the timeline. */
 
 import { h, icon, iconButton, replace } from "./dom.js";
 import { count, plural, text, time } from "./format.js";
@@ -19,12 +19,12 @@ const KEYS = [
   ["1 – 4", "Trials, Charts, Compare, History"],
   ["/", "Search"],
   ["↑ ↓", "Move in the table"],
-  ["Space", "Choose the trial"],
+  ["Space", "Choose or release the trial"],
   ["Enter", "Open the trial"],
-  ["Esc", "Forget the choice, close what is open"],
-  ["[  ]", "Back and forth in time, a mark at a time"],
+  ["Esc", "Clear the choice, or close what is open"],
+  ["[  ]", "Previous or next mark on the timeline"],
   ["n", "Back to now"],
-  ["d", "Light, dark, or as the system is"],
+  ["d", "Light, dark or system colours"],
   ["?", "This help"],
 ];
 
@@ -47,7 +47,7 @@ export class Frame {
     this.root = h(
       "div",
       { class: "frame" },
-      h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => this.skip(event) }, "Skip to the content"),
+      h("a", { class: "skip", href: "#main", onclick: (/** @type {Event} */ event) => this.skip(event) }, "Skip to content"),
       h(
         "header",
         { class: "header" },
@@ -74,7 +74,7 @@ export class Frame {
 
   /** @param {Event} event */
   skip(event) {
-    event.preventDefault(); // the address is the state of the page
+    event.preventDefault(); // the URL holds the state of the page
     this.main.focus();
   }
 
@@ -116,7 +116,7 @@ export class Frame {
     this.showBanners();
   }
 
-  /** Show only what a report on a disk has: it neither changes nor knows the past. */
+  /** Hide what a saved report lacks: live updates and the past. */
   setSaved() {
     this.status.dataset.status = "saved";
     /** @type {any} */ (this.status.lastChild).textContent = "Saved report";
@@ -125,7 +125,7 @@ export class Frame {
     if (history) history.hidden = true;
   }
 
-  /** Say what the server could not do, or that it can again.
+  /** Show a problem of the server, or remove it.
    * @param {string | null} message
    */
   problem(message) {
@@ -141,13 +141,13 @@ export class Frame {
   showBanners() {
     const found = [];
     if (this.isGone) {
-      found.push(banner("error", "The server is gone. What is shown stays; the page goes on by itself when the server is back."));
+      found.push(banner("error", "The server is not responding. The page shows the last known state and reconnects automatically."));
     } else if (this.message) found.push(banner("error", this.message));
     const at = this.app.state.at;
     if (at !== null && this.app.state.view !== "history") {
       const store = this.app.store();
       const when = store?.at && store.last_at ? ` ${time(store.last_at)}` : "";
-      found.push(banner("past", `You see the store as it stood${when ? ` at${when}` : ""} (${/^\d+$/.test(at) ? `position ${count(Number(at))}` : text(at)}).`, ["Back to now", () => this.app.state.set({ at: null })]));
+      found.push(banner("past", `This is the store as it was${when ? ` at${when}` : ""} (${/^\d+$/.test(at) ? `position ${count(Number(at))}` : text(at)}).`, ["Back to now", () => this.app.state.set({ at: null })]));
     }
     for (const sentence of this.app.store()?.problems ?? []) {
       if (!this.dismissed.has(sentence)) {
@@ -170,7 +170,7 @@ export class Frame {
     if (theme === "auto") delete document.documentElement.dataset.theme;
     else document.documentElement.dataset.theme = theme;
     remember("track.theme", theme);
-    const label = theme === "auto" ? "Colours: as the system" : `Colours: ${theme}`;
+    const label = theme === "auto" ? "Colours: system" : `Colours: ${theme}`;
     this.theme.setAttribute("aria-label", label);
     this.theme.title = label;
     replace(this.theme, icon(theme === "auto" ? "auto" : theme === "dark" ? "moon" : "sun"));
@@ -229,7 +229,7 @@ function stored(name) {
   try {
     return localStorage.getItem(name);
   } catch {
-    return null; // the browser keeps nothing for this page
+    return null; // the browser stores nothing for this page
   }
 }
 
@@ -238,6 +238,6 @@ function remember(name, value) {
   try {
     localStorage.setItem(name, value);
   } catch {
-    // then it holds for as long as the page is open
+    // the setting then lasts while the page is open
   }
 }

@@ -1,7 +1,7 @@
 /**
- * A table of any length: only the rows in sight are in the page.
+ * A table of any length: only visible rows are in the page.
  *
- * It is an ARIA grid. The grid has the focus and says which row is active, so arrows, Space and
+ * It is an ARIA grid. The grid has the focus and names the active row, so arrows, Space and
  * Enter work, and a screen reader follows.
  */
 
@@ -15,7 +15,7 @@ import { statusKind } from "./columns.js";
 
 export const ROW_HEIGHT = 34;
 const BEYOND = 8;
-/** Rows above and below those in sight, so that scrolling shows no gap. */
+/** The extra rows above and below the visible ones, so that scrolling shows no gap. */
 const CHECK_WIDTH = 40;
 const NAME_WIDTH = [170, 300];
 
@@ -40,7 +40,7 @@ export class Grid {
   selected = new Set();
   sorted = "";
   isDescending = false;
-  /** @type {Map<string, number>} Widths, kept so that nothing jumps while rows come. */
+  /** @type {Map<string, number>} Widths, kept so that nothing jumps while rows load. */
   #widths = new Map();
   /** @type {Map<number, {element: HTMLElement, row: Row | undefined, key: string}>} */
   #shown = new Map();
@@ -85,7 +85,7 @@ export class Grid {
     );
   }
 
-  /** Put numbers to the end of their cells, so that digits of one worth stand below each other.
+  /** Align a numeric column at the end, so that digits of equal weight line up.
    * @param {Column} column
    * @returns {Column}
    */
@@ -95,7 +95,7 @@ export class Grid {
     return values.length > 0 && values.every((value) => typeof value === "number") ? { ...column, align: "end" } : column;
   }
 
-  /** Return the first rows, as far as they are here. */
+  /** Return the first rows that are loaded. */
   #first() {
     const rows = [];
     for (let index = 0; index < Math.min(this.total, 60); index += 1) {
@@ -119,7 +119,7 @@ export class Grid {
     return h("div", props, h("button", { type: "button", class: "head-button", title: `Sort by ${column.label}`, onclick: () => this.host.sort(/** @type {Column} */ (column)) }, label, arrow));
   }
 
-  /** Show so many rows. @param {number} total */
+  /** Set the number of rows. @param {number} total */
   setTotal(total) {
     this.total = total;
     this.active = Math.min(this.active, Math.max(0, total - 1));
@@ -127,11 +127,11 @@ export class Grid {
     this.body.style.height = `${total * ROW_HEIGHT}px`;
   }
 
-  /** Give each column the room that what is in sight needs; later rows change nothing of it. */
+  /** Fit each column to the visible rows; later rows do not change its width. */
   #measure() {
     const rows = this.#first();
     const context = measuring();
-    const width = (/** @type {string} */ written) => context.measureText(written.replace(/\d/g, "0")).width * 1.06; // digits are as wide as each other, and a little wider
+    const width = (/** @type {string} */ written) => context.measureText(written.replace(/\d/g, "0")).width * 1.06; // digits have equal width, and some slack
     const columns = [{ id: "name", label: "Name", least: NAME_WIDTH[0], most: NAME_WIDTH[1], text: nameOf }, ...this.columns];
     for (const { id, label, least, most, text: write } of columns) {
       if (this.#widths.has(id) || rows.length === 0) continue;
@@ -144,7 +144,7 @@ export class Grid {
     this.root.style.setProperty("--width", `${CHECK_WIDTH + sizes.reduce((sum, size) => sum + size, 0)}px`);
   }
 
-  /** Draw what is in sight. Rows that did not change are left alone. */
+  /** Draw the visible rows, leaving unchanged ones alone. */
   render() {
     const first = Math.max(0, Math.floor(this.root.scrollTop / ROW_HEIGHT) - BEYOND);
     const inSight = Math.ceil((this.root.clientHeight || 600) / ROW_HEIGHT);
@@ -164,7 +164,7 @@ export class Grid {
     this.host.need(first, Math.max(first, last));
   }
 
-  /** Measure again when first rows have come, then draw. */
+  /** Measure again once the first rows are loaded, then draw. */
   refresh() {
     this.#measure();
     this.render();
@@ -205,7 +205,7 @@ export class Grid {
     );
   }
 
-  /** Draw again what depends on the clock. */
+  /** Redraw everything that depends on the clock. */
   tick() {
     for (const known of this.#shown.values()) known.key = "";
     this.render();
@@ -281,7 +281,7 @@ function fillEmpty(element, n) {
   );
 }
 
-/** Draw how the line of a trial looks in charts.
+/** Create a sample of the line of a trial in charts.
  * @param {string} uid
  */
 export function swatch(uid) {

@@ -1,4 +1,4 @@
-/** Trials that belong together, in one row: how many, and mean, spread and extremes of metrics. */
+/** Groups of trials as rows: their number, and mean, spread and extremes of metrics. */
 
 import { getAllRows, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
@@ -11,11 +11,11 @@ import { blank, failed, skeleton } from "./states.js";
 
 const MOST_ROWS = 5000;
 const MOST_GROUPS = 500;
-/** Parameters that tell repetitions of one configuration apart. */
+/** Parameters that only distinguish repetitions of one configuration. */
 const SEEDS = /(^|[._-])(seed|random_state|rng|rank)([._-]|$)/i;
 
 /**
- * The choices of what to group by.
+ * Create the choices of what to group by.
  * @param {import("./app.js").App} app
  * @param {{parameters: {name: string, constant: boolean, distinct?: number}[]} | null} known
  * @param {() => void} done
@@ -24,8 +24,8 @@ export function groupMenu(app, known, done) {
   const { state } = app;
   const now = state.get("group");
   const choices = [
-    ["", "Not at all"],
-    ["config", "Configuration, all but seeds"],
+    ["", "No grouping"],
+    ["config", "Configuration without seeds"],
     ["group", "Group"],
     ["status", "Status"],
     ["name", "Name"],
@@ -44,7 +44,7 @@ export function groupMenu(app, known, done) {
 }
 
 /**
- * Return what tells the group of a trial from others.
+ * Return the key of the group that a trial belongs to.
  * @param {Row} row
  * @param {string} by
  */
@@ -70,7 +70,7 @@ export function statistics(values) {
 }
 
 /**
- * Return the names of parameters that tell groups apart.
+ * Return the names of parameters that distinguish groups.
  * @param {Row[]} rows
  * @param {string} by
  */
@@ -79,7 +79,7 @@ function namesFor(rows, by) {
 }
 
 /**
- * Return groups of trials, what each is called, and which trials are in it.
+ * Return groups of trials with their labels and members.
  * @param {Row[]} rows
  * @param {string} by
  * @returns {{uid: string, key: string, label: string, members: Row[]}[]}
@@ -94,7 +94,7 @@ export function groupsOf(rows, by) {
     else found.set(key, [row]);
   }
   const names = namesFor(rows, by);
-  const configuration = (/** @type {Row} */ row) => names.map((name) => `${name}=${text(row.parameters?.[name], 40)}`).join("  ") || "all the same";
+  const configuration = (/** @type {Row} */ row) => names.map((name) => `${name}=${text(row.parameters?.[name], 40)}`).join("  ") || "all equal";
   return [...found].map(([key, members]) => ({ uid: `group:${key}`, key, members, label: by === "config" ? configuration(members[0]) : key || "none" }));
 }
 

@@ -1,4 +1,4 @@
-/** The view History: what happened, event by event, and what it changed. */
+/** The view History: events, their details, and the changes between two moments. */
 
 import { getJson, Latest } from "./api.js";
 import { h, icon, replace } from "./dom.js";
@@ -7,11 +7,11 @@ import { EventList, kindText } from "./events.js";
 import { changePanel, lanes } from "./lanes.js";
 import { messageOf } from "./states.js";
 
-/** Kinds by what people look for. */
+/** Filters for kinds of events. */
 const FILTERS = [
   ["", "Everything"],
   ["MetricsLogged", "Metrics"],
-  ["TrialCreated,TrialStarted,TrialFinished,StatusChanged", "Beginnings and ends"],
+  ["TrialCreated,TrialStarted,TrialFinished,StatusChanged", "Starts and ends"],
   ["ArgumentsLogged,MetadataLogged,TagsAdded,GroupMetadataSet", "Parameters, metadata, tags"],
   ["ChronoStarted,ChronoFinished", "Chronos"],
   ["Heartbeat,ProcessDescribed", "Processes"],
@@ -34,7 +34,7 @@ export function mount(root, app) {
   const extra = h("div", { class: "history-extra" });
   replace(root, h("h1", { class: "unseen" }, "History"), bar, h("div", { class: "history-body" }, list.root, h("div", { class: "history-side" }, detail, extra)));
   list.onPause = (isPaused, waiting) => {
-    replace(pause, icon(isPaused ? "play" : "pause"), isPaused ? (waiting ? `Go on, ${count(waiting)} new` : "Go on") : "Pause");
+    replace(pause, icon(isPaused ? "play" : "pause"), isPaused ? (waiting ? `Resume, ${count(waiting)} new` : "Resume") : "Pause");
     pause.hidden = state.at !== null;
   };
   list.onList = () => showDetail();
@@ -48,7 +48,7 @@ export function mount(root, app) {
       replace(extra);
       return;
     }
-    replace(about, h("span", { class: "soft" }, "of"), h("span", { class: "chip" }, h("a", { class: "chip-text", href: state.href("trial", uid) }, uid.slice(0, 10)), h("button", { type: "button", class: "chip-remove", "aria-label": "Show events of all", onclick: () => state.set({ trial: null, event: null }) }, icon("close"))));
+    replace(about, h("span", { class: "soft" }, "of"), h("span", { class: "chip" }, h("a", { class: "chip-text", href: state.href("trial", uid) }, uid.slice(0, 10)), h("button", { type: "button", class: "chip-remove", "aria-label": "Show events of all trials", onclick: () => state.set({ trial: null, event: null }) }, icon("close"))));
     try {
       const answer = await asking.ask(async (signal) => {
         const trial = await getJson(`trial/${encodeURIComponent(uid)}`, { at: state.at }, signal);
@@ -70,7 +70,7 @@ export function mount(root, app) {
     list.mark(event?.position ?? null);
     if (event) replace(detail, eventDetail(app, event, list.nameOf(event)));
     else if (position) findEvent(position);
-    else replace(detail, h("p", { class: "soft" }, "Choose an event to see all of it."));
+    else replace(detail, h("p", { class: "soft" }, "Choose an event to see its details."));
   }
 
   /** @param {number} position of an event that is not in the list */
@@ -122,7 +122,7 @@ function eventDetail(app, event, name) {
       ["Producer", h("span", { class: "mono" }, text(event.producer))],
     ].map(([label, value]) => [h("dt", null, label), h("dd", null, value)])),
     h("div", { class: "event-actions" }, [
-      h("button", { type: "button", class: "button small", onclick: () => state.set({ at: event.position }) }, icon("clock"), "As it stood then"),
+      h("button", { type: "button", class: "button small", onclick: () => state.set({ at: event.position }) }, icon("clock"), "Show this moment"),
       isTrial && state.get("trial") !== event.subject.uid ? h("button", { type: "button", class: "button small", onclick: () => state.set({ trial: event.subject.uid }) }, icon("filter"), "Only this trial") : null,
       isTrial ? h("button", { type: "button", class: "button small", onclick: () => state.set({ trial: event.subject.uid, from: event.position }) }, "What changed since") : null,
     ]),

@@ -1,4 +1,4 @@
-/** What trials that are shown together are called, so that they are told apart. */
+/** Distinct labels for trials that are shown together. */
 
 import { nameOf, text } from "./format.js";
 
@@ -7,8 +7,8 @@ import { nameOf, text } from "./format.js";
 const MOST_PARAMETERS = 3;
 
 /**
- * Return a label for each trial: its name, and where others have the same one, what is different.
- * A name that all of them have says nothing, and is left out.
+ * Return a label per trial: its name and, if others share it, the parameters that differ.
+ * A name that all trials share is left out.
  * @param {Row[]} rows
  * @returns {Map<string, string>}
  */
@@ -28,7 +28,7 @@ export function labelsOf(rows) {
 }
 
 /**
- * Return the names of the parameters that are not the same in all trials.
+ * Return the names of the parameters that differ between the trials.
  * @param {Row[]} rows
  */
 export function differing(rows) {

@@ -1,4 +1,4 @@
-/** The attempts at a trial as lanes over time, and what changed between two moments. */
+/** The attempts of a trial as lanes over time, and the changes between two moments. */
 
 import { getJson } from "./api.js";
 import { h, replace } from "./dom.js";
@@ -9,7 +9,7 @@ import { messageOf } from "./states.js";
 const MOST_DIFFERENCES = 300;
 
 /**
- * Draw a lane for each attempt, one below the other, on one axis of time.
+ * Draw one lane per attempt, one below the other, on a shared time axis.
  * @param {any} trial
  * @param {{attempts: any[], complete: boolean}} overwritten what later attempts wrote over
  */
@@ -33,16 +33,16 @@ export function lanes(trial, overwritten) {
         { class: "lane" },
         h("div", { class: "lane-head" }, h("b", null, String(one.number)), statusBadge(one.status), h("span", { class: "soft" }, [text(one.host), `${count(one.events)} events`, duration((end - one.start) / 1000)].filter(Boolean).join(" · "))),
         h("div", { class: "lane-room", "aria-hidden": "true", title: `${fullTime(one.start)} – ${fullTime(end)}` }, bar, part),
-        lost ? h("div", { class: "soft" }, `${plural(lost.points, "point")} written over by attempt ${lost.by}: ${lost.first === lost.last ? `step ${text(lost.first)}` : `steps ${text(lost.first)} to ${text(lost.last)}`}`) : null,
+        lost ? h("div", { class: "soft" }, `${plural(lost.points, "point")} overwritten by attempt ${lost.by}: ${lost.first === lost.last ? `step ${text(lost.first)}` : `steps ${text(lost.first)} to ${text(lost.last)}`}`) : null,
       );
     })),
     h("div", { class: "lane-axis soft" }, h("span", null, time(first)), h("span", null, time(last))),
-    overwritten.complete ? null : h("p", { class: "hint" }, "The trial has more events than were looked at for points that were written over."),
+    overwritten.complete ? null : h("p", { class: "hint" }, "Only the first events of this trial were searched for overwritten points."),
   );
 }
 
 /**
- * Make a panel that tells what changed in a trial between two moments of the URL.
+ * Create a panel with the changes of a trial between two moments from the URL.
  * @param {import("./app.js").App} app
  * @param {any} trial
  */
@@ -55,7 +55,7 @@ export function changePanel({ state }, trial) {
     { class: "changes" },
     h("h2", null, "What changed"),
     from
-      ? h("p", { class: "soft" }, `from position ${count(Number(from))} to ${to === null ? "now" : `position ${text(to)}`} `, h("button", { type: "button", class: "button small quiet", onclick: () => state.set({ from: null }) }, "Forget it"))
+      ? h("p", { class: "soft" }, `from position ${count(Number(from))} to ${to === null ? "now" : `position ${text(to)}`} `, h("button", { type: "button", class: "button small quiet", onclick: () => state.set({ from: null }) }, "Clear"))
       : h("p", { class: "soft" }, "Choose an event, then “What changed since”."),
     holder,
   );
@@ -77,7 +77,7 @@ export function changePanel({ state }, trial) {
  * @param {[string, string]} labels
  */
 export function differenceTable(found, labels) {
-  if (found.length === 0) return h("p", { class: "soft" }, "Nothing is different.");
+  if (found.length === 0) return h("p", { class: "soft" }, "There are no differences.");
   return [
     h(
       "table",

@@ -1,4 +1,4 @@
-/** The one legend of all charts: which trial has which line, and what it has at the cursor. */
+/** The shared legend of all charts: the line of each trial and its value at the cursor. */
 
 import { h, iconButton, replace } from "./dom.js";
 import { number, plural, text } from "./format.js";
@@ -48,7 +48,7 @@ export class Legend {
     const hidden = new Set(state.all("hide"));
     replace(
       this.head,
-      h("strong", null, this.isChosen ? plural(this.rows.length, "trial") : `${this.rows.length} changed last`),
+      h("strong", null, this.isChosen ? plural(this.rows.length, "trial") : `Latest ${this.rows.length}`),
       this.isChosen
         ? h("button", { type: "button", class: "button small quiet", onclick: () => state.set({ select: null, hide: null }) }, "Clear")
         : h("a", { class: "button small quiet", href: state.href("trials") }, "Choose"),
@@ -81,11 +81,11 @@ export class Legend {
     const item = h(
       "li",
       { class: isHidden ? "legend-item is-hidden" : "legend-item", onmouseenter: () => this.onFocus(row.uid), onmouseleave: () => this.onFocus(null) },
-      h("button", { type: "button", class: "legend-swatch", "aria-pressed": String(!isHidden), "aria-label": isHidden ? `Draw ${name}` : `Do not draw ${name}`, title: isHidden ? "Draw it" : "Do not draw it", onclick: toggle }, swatch(row.uid)),
+      h("button", { type: "button", class: "legend-swatch", "aria-pressed": String(!isHidden), "aria-label": isHidden ? `Show ${name}` : `Hide ${name}`, title: isHidden ? "Show" : "Hide", onclick: toggle }, swatch(row.uid)),
       h("a", { class: "clip", href: state.href("trial", row.uid), title: `${name}\n${text(row.name ?? "", 1000)}\n${row.uid}`, dir: "auto", onfocus: () => this.onFocus(row.uid), onblur: () => this.onFocus(null) }, name),
       row.status === "running" ? h("i", { class: "dot", "data-kind": statusKind(row.status), title: "running" }) : null,
       value,
-      this.isChosen ? iconButton("close", `Take ${name} out`, () => state.set({ select: state.selected.filter((uid) => uid !== row.uid) })) : null,
+      this.isChosen ? iconButton("close", `Remove ${name}`, () => state.set({ select: state.selected.filter((uid) => uid !== row.uid) })) : null,
     );
     this.items.set(row.uid, { item, value });
     return item;

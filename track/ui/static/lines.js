@@ -1,12 +1,12 @@
-/** From series to what uPlot draws: one axis for all, smoothed lines, marks for what is no number. */
+/** Conversion of series for uPlot: a shared axis, smoothed lines, and marks for non-finite values. */
 
 import { banded } from "./bands.js";
 
 /** @typedef {import("./api.js").Series} Series */
 /** @typedef {"step" | "relative" | "wall" | `metric:${string}`} XKind */
 /**
- * What is drawn of a trial, or of a group: the values that are read, and columns behind them, of what
- * was smoothed, or the upper and the lower end of a band. `places` are those of points in the series.
+ * The line of a trial or a group: the values to read, and further columns with the unsmoothed values
+ * or with the upper and lower end of a band. `places` are the indices of points in the series.
  * @typedef {{uid: string, x: Float64Array, y: (number | null)[], behind: (number | null)[][],
  *   marks: {x: number, kind: "nan" | "up" | "down"}[], source: Series | null, places: number[]}} Line
  * @typedef {{x: number[], columns: (number | null | undefined)[][], lines: Line[], unit: number,
@@ -14,11 +14,11 @@ import { banded } from "./bands.js";
  */
 
 const HUGE = 1e290;
-/** Sums and differences of larger numbers are infinite. */
+/** The limit above which sums and differences of numbers may be infinite. */
 const UNIT = 2 ** 200;
 
 /**
- * Return the lines of a chart, with the axes and the smoothing that are asked for.
+ * Return the lines of a chart for the given axes and smoothing.
  * @param {Series[]} series
  * @param {{x: XKind, isLogX: boolean, isLogY: boolean, smoothing: number, band: "range" | "deviation",
  *   groupOf: Map<string, string> | null} & Horizontal} options
@@ -62,12 +62,12 @@ function largest(values) {
 }
 
 /**
- * What a horizontal axis needs: when each trial started, and the metric of each that is the axis.
+ * The inputs of a horizontal axis: the start of each trial, and the metric used as the axis.
  * @typedef {{starts: Map<string, number>, across: Map<string, Series>}} Horizontal
  */
 
 /**
- * Return where on the axis the points of a series are; NaN where that is not known.
+ * Return the positions of the points of a series on the axis, NaN if unknown.
  * @param {Series} series
  * @param {{x: XKind} & Horizontal} options
  * @returns {Float64Array}
@@ -81,7 +81,7 @@ export function xOf(series, { x, starts, across }) {
 }
 
 /**
- * Return the values of a series at other steps: between two points, what is between their values.
+ * Return the values of a series at other steps, interpolated linearly between points.
  * @param {Series | undefined} series
  * @param {Float64Array} wanted
  */
@@ -98,7 +98,7 @@ function atSteps(series, wanted) {
 }
 
 /**
- * Put points in the order of their x: those of a trial that was continued may go back in time.
+ * Sort points by x: those of a continued trial may go back in time.
  * @param {Series} series
  * @param {Float64Array} x
  */
@@ -113,7 +113,7 @@ function ordered(series, x) {
 }
 
 /**
- * Return exponential moving averages, without the bias to the first value.
+ * Return exponential moving averages, corrected for the bias towards the first value.
  * @param {(number | null)[]} values
  * @param {number} weight of what was before, from 0 to below 1
  */
@@ -129,8 +129,8 @@ export function smoothed(values, weight) {
 }
 
 /**
- * Return one axis, and the values of each line on it: undefined where a line has no point, which
- * is drawn through, and null where it has one that cannot be drawn, which is a gap.
+ * Return one axis and the values of each line on it: undefined where a line has no point, which is
+ * connected across, and null where a point cannot be drawn, which leaves a gap.
  * @param {Line[]} lines
  */
 function joined(lines) {
@@ -159,7 +159,7 @@ function joined(lines) {
 }
 
 /**
- * Return the place of the value of a column that is closest to another place.
+ * Return the index of the value of a column that is closest to another index.
  * @param {(number | null | undefined)[]} column
  * @param {number} place
  * @param {ArrayLike<number>} x

@@ -1,9 +1,9 @@
 /**
- * What changes in the store, as it happens, twice a second at most.
+ * Changes of the store, live, at most twice a second.
  *
- * A browser allows six connections to a server, so the tabs of one page share a stream: the tab that
- * holds a lock has it, and passes on what comes. When that tab is closed, the next one gets the lock.
- * Each message says which position it goes on from, so a tab that missed one knows, and looks anew.
+ * Browsers allow six connections per server, so all tabs share one stream: the tab that holds a lock
+ * receives it and forwards messages. When that tab closes, the next one gets the lock. Each message
+ * names the position it continues from, so a tab that missed one notices and reloads.
  */
 
 import { getJson } from "./api.js";
@@ -44,7 +44,7 @@ export class Live {
     addEventListener("pagehide", () => this.#source?.close());
   }
 
-  /** Begin behind a position that is known already.
+  /** Start after a position that is already known.
    * @param {number} position
    */
   start(position) {
@@ -53,7 +53,7 @@ export class Live {
       this.#connect();
       return;
     }
-    // Tabs that wait for the lock hear what its holder hears.
+    // Tabs that wait for the lock receive the holder's messages.
     navigator.locks.request("track-live", { ifAvailable: true }, (lock) => {
       if (lock) return this.#lead();
       this.#become("live");
@@ -63,7 +63,7 @@ export class Live {
 
   #lead() {
     this.#connect();
-    return new Promise(() => {}); // the lock is given back when the tab is closed
+    return new Promise(() => {}); // the lock is released when the tab is closed
   }
 
   #connect() {
@@ -85,7 +85,7 @@ export class Live {
 
   #fail() {
     if (!this.#source) {
-      // Another tab has the stream; what this one asked for did not arrive.
+      // Another tab has the stream; this tab's own request failed.
       this.#become("gone");
       this.#retry(() => getJson("store").then((store) => this.#caughtUp(store.position)));
       return;
@@ -104,7 +104,7 @@ export class Live {
       try {
         await attempt();
       } catch {
-        // it is still away: the request has said so, and with that asked for the next attempt
+        // still unreachable: the request reported it, which schedules the next attempt
       }
     }, wait);
   }

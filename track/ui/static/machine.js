@@ -1,4 +1,4 @@
-/** What was measured of the machines of a trial: a chart for each measurement, over time. */
+/** The system metrics of a trial: one chart per metric, over time. */
 
 import { getJson, Latest } from "./api.js";
 import { Chart } from "./chart.js";
@@ -12,7 +12,7 @@ import { text } from "./format.js";
 
 const MOST_CHARTS = 60;
 const MOST_SAMPLES = 2000;
-/** Of a process; when there are more, the server puts several together. */
+/** The most samples per process; if there are more, the server merges several into one point. */
 const FIRST = ["process", "container", "gpu", "host"];
 
 export class MachinePanel {
@@ -106,7 +106,7 @@ export class MachinePanel {
 
 function nothing() {}
 
-/** Append new samples to those that are there.
+/** Append new samples to existing ones.
  * @param {Process[]} known @param {Process[]} more
  */
 function joined(known, more) {
@@ -127,7 +127,7 @@ function nameOf({ host, pid, rank }) {
   return `${text(host, 60)}, process ${pid}${rank === null ? "" : `, rank ${rank}`}`;
 }
 
-/** Return what a chart is called, and what its values are divided by: axes of bytes are unreadable.
+/** Return the title of a chart and the divisor of its values, since axes in bytes are unreadable.
  * @param {string} measured
  * @returns {[string, number]}
  */

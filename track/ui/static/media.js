@@ -1,4 +1,4 @@
-/** The media of a trial: a card for each name, with a slider over the steps. */
+/** The media of a trial: one card per name, with a slider over the steps. */
 
 import { address, getJson, Latest } from "./api.js";
 import { h, replace, svg, throttle } from "./dom.js";
@@ -13,7 +13,7 @@ import { bytes, count, fullTime, number, plural, text } from "./format.js";
 const MOST_CARDS = 100;
 const MOST_ROWS = 200;
 const LARGEST = 2 ** 21;
-/** Bytes of a text, table or histogram that is drawn; others can be opened. */
+/** The largest text, table or histogram that is drawn, in bytes; larger ones can be opened. */
 
 export class MediaPanel {
   /** @param {import("./app.js").App} app @param {string} uid */
@@ -35,7 +35,7 @@ export class MediaPanel {
   }
 
   async #load() {
-    // What is there already is not asked for again.
+    // Fetch only media that are not known yet.
     const { at } = this.app.state;
     const after = at === null && this.at === null ? this.position : 0;
     const answer = await this.asking.ask((signal) => getJson("media", { trial: this.uid, at, after: after || null }, signal)).catch(() => null);
@@ -71,7 +71,7 @@ export class MediaPanel {
       this.cards.set(name, card);
       this.grid.append(card.root);
     }
-    // Whoever looks at the latest goes on doing so.
+    // A card that shows the latest medium keeps showing the latest.
     const isLatest = card.at === card.moments.length - 1;
     card.moments = moments;
     card.at = isLatest ? moments.length - 1 : Math.min(card.at, moments.length - 1);
@@ -93,7 +93,7 @@ export class MediaPanel {
     const said = stepOf(media[0]);
     const caption = h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(name, 1000), dir: "auto" }, text(name, 100)), h("span", { class: "chart-note" }, more), h("span", { class: "chart-readout", title: fullTime(media[0].time) }, said));
     if (slider) {
-      // The slider stays, as somebody may hold it.
+      // Keep the slider, because the user may be dragging it.
       slider.value = String(card.at);
       slider.setAttribute("aria-valuetext", said);
       card.root.querySelector("figcaption")?.replaceWith(caption);

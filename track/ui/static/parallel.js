@@ -1,4 +1,4 @@
-/** Parallel coordinates: a line for each trial through all its parameters and metrics. */
+/** Parallel coordinates: one line per trial through its parameters and metrics. */
 
 import { h, replace, svg } from "./dom.js";
 import { shade } from "./colors.js";
@@ -24,7 +24,7 @@ export class Parallel {
     this.rows = rows;
     this.ids = dimensionIds(rows);
     this.canvas = /** @type {HTMLCanvasElement} */ (/** @type {unknown} */ (h("canvas", { class: "parallel-lines", "aria-hidden": "true" })));
-    this.overlay = svg("svg", { class: "parallel-axes", role: "group", "aria-label": "Axes: drag along one to keep only the trials in that part" });
+    this.overlay = svg("svg", { class: "parallel-axes", role: "group", "aria-label": "Axes: drag along one to keep only the trials in that range" });
     this.readout = h("p", { class: "picture-readout", role: "status" });
     this.menu = menuButton("Axes", () => this.#menu());
     this.plot = h("div", { class: "parallel-plot" }, this.canvas, this.overlay);
@@ -69,7 +69,7 @@ export class Parallel {
     /** @type {Dimension[]} */
     this.axes = this.axisIds.map((id) => dimensionOf(this.rows, id)).filter((one) => one !== null);
     if (this.axes.length < 2) {
-      replace(this.plot, blank("Nothing to compare by", "These trials have less than two parameters that differ, or metrics."));
+      replace(this.plot, blank("Nothing to compare", "These trials have fewer than two metrics or differing parameters."));
       return;
     }
     const side = width < 700 ? 30 : 60;
@@ -111,7 +111,7 @@ export class Parallel {
     }));
   }
 
-  /** Keep the trials in the part of an axis over which the pointer is dragged.
+  /** Keep the trials in the range of an axis over which the pointer is dragged.
    * @param {PointerEvent} down
    * @param {Dimension} axis
    */
@@ -194,7 +194,7 @@ export class Parallel {
     replace(this.readout, row ? [h("b", null, nameOf(row)), value === null ? "" : `  ${last.label} ${last.names ? last.names[value] : number(value)}`] : this.brushes.size ? [`${kept} of ${this.rows.length} kept  `, h("button", { type: "button", class: "button small", onclick: () => {
       this.brushes.clear();
       this.draw();
-    } }, "Keep all"), h("button", { type: "button", class: "button small", onclick: () => this.#choose() }, "Choose these")] : "Drag along an axis to keep a part of the trials.");
+    } }, "Keep all"), h("button", { type: "button", class: "button small", onclick: () => this.#choose() }, "Choose these")] : "Drag along an axis to select a range of trials.");
   }
 
   #choose() {
@@ -237,7 +237,7 @@ export class Parallel {
   }
 }
 
-/** Return values to write at an axis: all of them if they are few, else some between the ends.
+/** Return the values to label an axis with: all of them if there are few, otherwise a selection.
  * @param {Dimension} axis
  */
 function ticksOf(axis) {

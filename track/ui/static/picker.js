@@ -1,4 +1,4 @@
-/** The column picker: which columns the table has, in which order. */
+/** The column picker, which chooses the columns of the table and their order. */
 
 import { h, iconButton, replace } from "./dom.js";
 import { columnOf, fixedColumns } from "./columns.js";
@@ -9,7 +9,7 @@ const MOST_LISTED = 200;
 /**
  * @param {import("./app.js").App} app
  * @param {import("./api.js").Columns | null} known
- * @param {string[]} chosen ids of the columns that are shown
+ * @param {string[]} chosen ids of the shown columns
  */
 export function columnPicker(app, known, chosen) {
   const { state } = app;
@@ -18,7 +18,7 @@ export function columnPicker(app, known, chosen) {
   const sections = [
     { label: "Trial", ids: fixedColumns() },
     { label: "Parameters that differ", ids: parameters.filter((one) => !one.constant).map((one) => `parameters.${one.name}`) },
-    { label: "Parameters, the same in all", ids: parameters.filter((one) => one.constant).map((one) => `parameters.${one.name}`) },
+    { label: "Parameters that are equal", ids: parameters.filter((one) => one.constant).map((one) => `parameters.${one.name}`) },
     { label: "Metrics", ids: metrics.flatMap((name) => [`metrics.${name}`, `min:metrics.${name}`, `max:metrics.${name}`]) },
     { label: "Tags", ids: tags.map((name) => `tags.${name}`) },
   ];
@@ -85,6 +85,6 @@ export function columnPicker(app, known, chosen) {
     ids = [];
     list();
     replace(order, h("li", { class: "hint" }, "chosen by what differs"));
-  } }, "As by default");
+  } }, "Reset");
   return h("div", { class: "picker" }, h("div", { class: "picker-side" }, filter, holder), h("div", { class: "picker-side" }, h("div", { class: "picker-head" }, h("strong", null, "Shown"), reset), order));
 }

@@ -1,4 +1,4 @@
-/** A point of a curve, or any value: who set it, and the way to its event. */
+/** Details of a point of a curve or any other value: who set it, with a link to the event. */
 
 import { getJson } from "./api.js";
 import { h, replace } from "./dom.js";
@@ -8,11 +8,11 @@ import { openPanel } from "./popover.js";
 import { messageOf, skeleton } from "./states.js";
 
 /**
- * Tell of a point of a curve.
+ * Show the details of a point of a curve.
  * @param {import("./app.js").App} app
  * @param {Element} anchor
  * @param {{uid: string, metric: string, step: number | string, time: number, value: number}} point
- * @param {string} name of the trial
+ * @param {string} name the name of the trial
  */
 export function openPoint(app, anchor, point, name) {
   const origins = h("div", null, skeleton(3));
@@ -25,7 +25,7 @@ export function openPoint(app, anchor, point, name) {
 }
 
 /**
- * Tell who set a value of a trial.
+ * Show who set a value of a trial.
  * @param {import("./app.js").App} app
  * @param {Element} anchor
  * @param {string} uid
@@ -46,7 +46,7 @@ export function openOrigins(app, anchor, uid, path) {
 async function fillOrigins(app, holder, uid, path) {
   try {
     const found = await getJson("origins", { trial: uid, path, at: app.state.at });
-    replace(holder, found.length ? [...found].reverse().slice(0, 20).map((/** @type {any} */ origin) => originItem(app, uid, origin)) : h("p", { class: "soft" }, "No event of its own set this."));
+    replace(holder, found.length ? [...found].reverse().slice(0, 20).map((/** @type {any} */ origin) => originItem(app, uid, origin)) : h("p", { class: "soft" }, "No single event set this value."));
   } catch (error) {
     replace(holder, h("p", { class: "soft wrap" }, messageOf(error)));
   }
@@ -70,7 +70,7 @@ function originItem({ state }, uid, origin) {
     attempt
       ? h("div", { class: "soft" }, [`attempt ${attempt.number}`, attempt.host, attempt.commit ? `commit ${String(attempt.commit).slice(0, 10)}${attempt.modified ? "+" : ""}` : null, attempt.runtime ? duration(attempt.runtime) : null].filter(Boolean).map((part) => text(part)).join(" · "))
       : null,
-    h("a", { class: "button small", href: state.href("trial", uid, { at: origin.position }) }, "See the trial as it stood then"),
+    h("a", { class: "button small", href: state.href("trial", uid, { at: origin.position }) }, "Show the trial at this moment"),
   );
 }
 

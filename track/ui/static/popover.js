@@ -1,4 +1,4 @@
-/** Dialogs, and menus below a button. The browser's own, so that focus and Escape are as expected. */
+/** Dialogs and menus, using the browser's own, so that focus and Escape work as expected. */
 
 import { h, iconButton } from "./dom.js";
 
@@ -18,7 +18,7 @@ export function openDialog(title, content, { wide = false } = {}) {
   );
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (/** @type {MouseEvent} */ event) => {
-    if (event.target === dialog) dialog.close(); // beside it
+    if (event.target === dialog) dialog.close(); // a click outside of it
   });
   document.body.append(dialog);
   dialog.showModal();
@@ -26,10 +26,10 @@ export function openDialog(title, content, { wide = false } = {}) {
 }
 
 /**
- * Make a button that opens a panel below it.
+ * Create a button that opens a panel below it.
  * @param {import("./dom.js").Child} label
- * @param {() => import("./dom.js").Child} content is asked for each time it opens
- * @param {Record<string, any>} [props] of the button
+ * @param {() => import("./dom.js").Child} content called whenever the panel opens
+ * @param {Record<string, any>} [props] the properties of the button
  */
 export function menuButton(label, content, props = {}) {
   const id = `menu-${(menuButton.count += 1)}`;
@@ -50,7 +50,7 @@ export function menuButton(label, content, props = {}) {
 menuButton.count = 0;
 
 /**
- * Put a panel below what it belongs to, inside the window.
+ * Position a panel below its anchor, inside the window.
  * @param {HTMLElement} panel
  * @param {Element} anchor
  */
@@ -65,7 +65,7 @@ export function place(panel, anchor) {
 }
 
 /**
- * Open a panel beside an element, which is removed when it is closed.
+ * Open a panel next to an element; closing it removes it.
  * @param {Element} anchor
  * @param {string} label
  * @param {import("./dom.js").Child} content

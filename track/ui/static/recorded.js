@@ -1,4 +1,4 @@
-/** A saved report answers by itself: it holds what the server would say, and takes its place. */
+/** The data of a saved report, which takes the place of the server. */
 
 /**
  * @typedef {{store: any, columns: any, rows: any[], trials: Record<string, any>,
@@ -7,7 +7,7 @@
 
 const element = typeof document === "undefined" ? null : document.getElementById("track-recorded");
 
-/** What is in this report; null on a page that a server sends. @type {Recorded | null} */
+/** The contents of this report, null on a page from a server. @type {Recorded | null} */
 export const recorded = element ? JSON.parse(element.textContent ?? "null") : null;
 
 /**
@@ -24,10 +24,10 @@ export function answerFrom(url) {
   if (what === "trials") return rows(known, searchParams);
   if (what === "trial") {
     const trial = known.trials[decodeURIComponent(uid ?? "")];
-    return trial ? json(trial) : refuse(404, "This report does not hold that trial.");
+    return trial ? json(trial) : refuse(404, "This report does not contain that trial.");
   }
   if (what === "series") return series(known, searchParams);
-  return refuse(404, "A saved report does not hold this. Open the store with `track ui`.");
+  return refuse(404, "A saved report does not contain this. Open the store with `track ui`.");
 }
 
 /** @param {any} value */
@@ -54,7 +54,7 @@ function rows(known, query) {
   return json({ position: known.store.position, total: found.length, offset, rows: found.slice(offset, offset + limit) });
 }
 
-/** Sort as the server does: what has no value comes last, whichever way.
+/** Sort as the server does: trials without a value come last in either direction.
  * @param {any[]} found @param {string} path @param {boolean} isDescending
  */
 function sortBy(found, path, isDescending) {
@@ -73,7 +73,7 @@ function sortBy(found, path, isDescending) {
   });
 }
 
-/** Put together the answer that series.py writes: a length, a header, and columns of float64.
+/** Build the response of series.py: a length, a header, and columns of float64.
  * @param {Recorded} known @param {URLSearchParams} query
  */
 function series(known, query) {

@@ -1,4 +1,4 @@
-/** The rows of a long list, fetched in pages as they come into sight. */
+/** The rows of a long list, fetched in pages as they become visible. */
 
 import { getJson } from "./api.js";
 
@@ -21,7 +21,7 @@ export class Rows {
   #onError;
 
   /**
-   * @param {() => void} onChange when rows have come
+   * @param {() => void} onChange called when rows have arrived
    * @param {(error: unknown) => void} onError
    */
   constructor(onChange, onError) {
@@ -30,7 +30,7 @@ export class Rows {
   }
 
   /**
-   * Ask another question. What is shown stays until the answer is there, so nothing flickers.
+   * Start another query. The rows stay until its result arrives, so nothing flickers.
    * @param {import("./api.js").Query} query
    */
   ask(query) {
@@ -40,12 +40,12 @@ export class Rows {
     this.invalidate();
   }
 
-  /** Fetch pages again when they are looked at next. */
+  /** Fetch pages again when they become visible next. */
   invalidate() {
     for (const page of this.#pages.values()) page.isStale = true;
   }
 
-  /** Return a row, undefined while it is not here yet.
+  /** Return a row, undefined while it is loading.
    * @param {number} index
    */
   at(index) {
@@ -61,12 +61,12 @@ export class Rows {
   }
 
   /**
-   * Fetch what is missing, or no longer true, between two rows.
+   * Fetch missing or outdated rows between two indices.
    * @param {number} first
    * @param {number} last
    */
   need(first, last) {
-    if (this.#query === null) return; // nobody has asked for anything yet
+    if (this.#query === null) return; // there is no query yet
     const from = Math.floor(Math.max(0, first) / PAGE);
     const to = Math.floor(Math.max(0, last) / PAGE);
     for (let page = from; page <= to; page += 1) {
@@ -75,7 +75,7 @@ export class Rows {
     }
     for (const [page, controller] of this.#asked) {
       if (page < from - 1 || page > to + 1) {
-        controller.abort(); // somebody scrolled past it
+        controller.abort(); // the user scrolled past it
         this.#asked.delete(page);
       }
     }
@@ -93,7 +93,7 @@ export class Rows {
       this.total = answer.total;
       this.position = answer.position;
       this.isKnown = true;
-      this.#pages.delete(page); // it is the youngest now
+      this.#pages.delete(page); // move it to the end, as the newest
       this.#pages.set(page, { rows: answer.rows, isStale: false });
       for (const old of this.#pages.keys()) {
         if (this.#pages.size <= MOST_PAGES) break;

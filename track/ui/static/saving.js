@@ -1,4 +1,4 @@
-/** What is shown in a chart as a table, a CSV file or a picture. */
+/** Export of a chart as a table, a CSV file or an image. */
 
 import { h } from "./dom.js";
 import { lookOf, variable } from "./colors.js";
@@ -11,7 +11,7 @@ const MOST_ROWS = 1000;
 const LINE = 20;
 
 /**
- * Return the points that are shown: a row for each step, a column for each trial.
+ * Return the visible points: one row per step, one column per trial.
  * @param {Chart} chart
  */
 function tableOf(chart) {
@@ -43,7 +43,7 @@ export function showTable(chart) {
         h("thead", null, h("tr", null, h("th", { scope: "col", class: "end" }, "Step"), names.map((name) => h("th", { scope: "col", class: "end" }, name)))),
         h("tbody", null, rows.slice(0, MOST_ROWS).map(([step, values]) => h("tr", null, h("th", { scope: "row", class: "end" }, text(step)), names.map((_, i) => h("td", { class: "end" }, values[i] === undefined ? "" : String(values[i])))))),
       ),
-      more > 0 ? h("p", { class: "hint" }, `${plural(more, "row")} more are in the CSV file; a part of the axis that is zoomed in has more of its points.`) : null,
+      more > 0 ? h("p", { class: "hint" }, `The CSV file has ${plural(more, "more row")}. Zoom in to get more points of a range.`) : null,
     ],
     { wide: true },
   );
@@ -56,7 +56,7 @@ export function saveTable(chart) {
   save(new Blob([lines.map((line) => line.map(field).join(",")).join("\r\n"), "\r\n"], { type: "text/csv" }), `${fileName(chart)}.csv`);
 }
 
-/** Write a field of a CSV file; a text that a spreadsheet would compute stays a text.
+/** Format a field of a CSV file; text that a spreadsheet would evaluate stays text.
  * @param {unknown} value
  */
 function field(value) {
@@ -64,7 +64,7 @@ function field(value) {
   return /[",\r\n]/.test(written) ? `"${written.replaceAll('"', '""')}"` : written;
 }
 
-/** Save the picture, with its title and what the lines are.
+/** Save the image with its title and a legend.
  * @param {Chart} chart
  */
 export function saveImage(chart) {

@@ -1,4 +1,4 @@
-/** A point for each trial, by any two of its parameters or metrics, coloured by a third. */
+/** A scatter plot: one point per trial, by two of its parameters or metrics, coloured by a third. */
 
 import { h, replace, svg } from "./dom.js";
 import { shade } from "./colors.js";
@@ -42,7 +42,7 @@ export class Scatter {
     const chosen = this.chosen;
     const select = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ value) =>
       h("label", { class: "field" }, label, h("select", { class: "select", value, onchange: (/** @type {any} */ event) => this.app.state.set({ [name]: event.target.value }, { replace: true }) }, this.ids.slice(0, 300).map((id) => h("option", { value: id, selected: id === value }, labelOf(id)))));
-    replace(this.bar, select("sx", "Across", chosen.x), select("sy", "Up", chosen.y), select("sc", "Colour", chosen.color), this.readout);
+    replace(this.bar, select("sx", "Horizontal", chosen.x), select("sy", "Vertical", chosen.y), select("sc", "Colour", chosen.color), this.readout);
   }
 
   update() {
@@ -57,7 +57,7 @@ export class Scatter {
     const chosen = this.chosen;
     const [x, y, color] = [chosen.x, chosen.y, chosen.color].map((id) => dimensionOf(this.rows, id));
     if (!x || !y) {
-      replace(this.plot, blank("Nothing to place the trials by", "Choose other axes: these values are missing, or are texts of too many kinds."));
+      replace(this.plot, blank("Nothing to plot", "Choose other axes: these values are missing or have too many different texts."));
       return;
     }
     if (!this.picture.isConnected) replace(this.plot, this.picture);

@@ -1,8 +1,8 @@
 /**
- * The search box: conditions in the query language of `track ls --where`, each one a chip.
+ * The search box: conditions in the query language of `track ls --where`, each shown as a chip.
  *
- * Names are completed from what the store has. What the server says of a wrong condition is shown
- * below the box, and the condition stays to be mended.
+ * Names are completed from those in the store. If the server rejects a condition, its message appears
+ * below the box and the condition stays for correction.
  */
 
 import { h, icon, replace } from "./dom.js";
@@ -17,7 +17,7 @@ const OPERATORS = [
   ["!=", "is not"],
   ["<", "less than"],
   [">", "greater than"],
-  ["~", "matches an expression"],
+  ["~", "matches a regular expression"],
 ];
 const SPLIT = /^\s*(!?(?:\["(?:[^"\\]|\\.)*"\]|(?!\["(?:[^"\\]|\\.)*"\])[^=!<>~])+?)\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*)$/s;
 
@@ -41,7 +41,7 @@ export class Search {
     this.chips = h("span", { class: "chips", role: "list" });
     this.input = /** @type {HTMLInputElement} */ (/** @type {unknown} */ (h("input", {
       type: "text", role: "combobox", autocomplete: "off", spellcheck: "false", "data-search": true,
-      "aria-label": "Search: a condition, as metrics.loss<0.1", "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list",
+      "aria-label": "Search: a condition such as metrics.loss<0.1", "aria-expanded": "false", "aria-controls": id, "aria-autocomplete": "list",
     })));
     this.list = h("div", { class: "suggestions", role: "listbox", id, "aria-label": "Completions", hidden: true });
     this.error = h("p", { class: "search-error", role: "alert", hidden: true });
@@ -77,7 +77,7 @@ export class Search {
     this.input.placeholder = where.length ? "" : "status=running   metrics.loss<0.1   name~base";
   }
 
-  /** Say what is wrong with a condition.
+  /** Show what is wrong with a condition.
    * @param {string | null} message
    */
   fail(message) {
@@ -127,7 +127,7 @@ export class Search {
     event.preventDefault();
   }
 
-  /** Complete from names that came after something was typed. A list that was closed stays closed. */
+  /** Update completions with names that arrived after typing; a closed list stays closed. */
   renew() {
     const isWaited = this.suggestions.length === 0 && this.input.value !== "";
     if (this.chosen < 0 && (isWaited || !this.list.hidden)) this.suggest();
@@ -205,7 +205,7 @@ export class Search {
 }
 
 /**
- * Return values that trials have at a path, those that begin as was typed.
+ * Return the values that trials have at a path and that begin with the typed text.
  * @param {string} path
  * @param {string} typed
  * @param {Iterable<import("./api.js").Row>} rows

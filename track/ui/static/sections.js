@@ -1,7 +1,7 @@
-/** Metrics by the prefix of their names. */
+/** Sections of metrics by the prefix of their names. */
 
 /**
- * Return the metrics by the prefix of their names, those first that have none, or one of their own.
+ * Return the metrics by prefix, beginning with those that have none or share it with no other.
  * @param {string[]} names
  * @returns {[string, string[]][]}
  */
@@ -15,7 +15,7 @@ export function sections(names) {
   }
   for (const [prefix, members] of found) {
     if (prefix === "" || members.length > 1) continue;
-    found.delete(prefix); // one chart alone needs no heading
+    found.delete(prefix); // a single chart needs no heading
     found.set("", [...(found.get("") ?? []), ...members]);
   }
   return [...found].sort(([a], [b]) => (a === "" ? -1 : b === "" ? 1 : a.localeCompare(b)));

@@ -1,7 +1,7 @@
 /**
- * The state of the page is its URL: `#/view/uid?name=value&…`. A link shows the same picture.
+ * The state of the page is its URL: `#/view/uid?name=value&…`. A link reproduces the page.
  *
- * Parameters have one meaning in all views, and go along from one view to the next.
+ * Parameters mean the same in all views and are kept when switching between views.
  */
 
 /** @typedef {"trials" | "charts" | "trial" | "compare" | "history"} ViewName */
@@ -36,7 +36,7 @@ export class State {
     return this.#params.getAll(name);
   }
 
-  /** Return the moment to look at, null for now. */
+  /** Return the moment to show, null for now. */
   get at() {
     return this.#params.get("at");
   }
@@ -47,9 +47,9 @@ export class State {
   }
 
   /**
-   * Change parameters; null takes one away, a list sets it several times.
+   * Change parameters: null removes one, a list sets several values.
    * @param {Record<string, string | number | string[] | null>} changes
-   * @param {{replace?: boolean}} [how] whether the back button skips what was before
+   * @param {{replace?: boolean}} [how] whether the back button skips the previous state
    */
   set(changes, { replace = false } = {}) {
     const before = this.#snapshot();
@@ -82,7 +82,7 @@ export class State {
     location.hash = this.href(view, uid, changes);
   }
 
-  /** Call a function with the names of what changed, `view` and `uid` among them.
+  /** Call a function with the names of changed parameters, including `view` and `uid`.
    * @param {(changed: Set<string>) => void} listener
    */
   onChange(listener) {
@@ -126,7 +126,7 @@ function decode(text) {
   try {
     return decodeURIComponent(text);
   } catch {
-    return text; // somebody wrote the URL by hand
+    return text; // the URL was written by hand
   }
 }
 

@@ -1,4 +1,4 @@
-/** What is shown when there is nothing to show: nothing logged, nothing found, nobody there. */
+/** Placeholders: an empty store, an empty result, an error, or loading. */
 
 import { ApiError } from "./api.js";
 import { h } from "./dom.js";
@@ -11,7 +11,7 @@ export function messageOf(error) {
 }
 
 /**
- * Make a state with a headline, what it means, and what can be done.
+ * Create a placeholder with a headline, an explanation and actions.
  * @param {string} headline
  * @param {import("./dom.js").Child} [detail]
  * @param {...import("./dom.js").Child} actions
@@ -26,7 +26,7 @@ export function blank(headline, detail, ...actions) {
   );
 }
 
-/** What an empty store shows: how something gets into it.
+/** Create the placeholder of an empty store, which explains how to log.
  * @param {string} uri
  */
 export function emptyStore(uri) {
@@ -43,24 +43,24 @@ export function emptyStore(uri) {
     "div",
     { class: "blank", role: "status" },
     h("h2", null, "Nothing has been logged yet"),
-    h("p", null, "This page shows trials as soon as a program logs them, without a reload:"),
+    h("p", null, "Trials appear here as soon as a program logs them:"),
     h("pre", { class: "code", tabindex: "0", "aria-label": "a program that logs a trial" }, program),
   );
 }
 
-/** What is shown of an error, with a way to try again.
+/** Create the placeholder for an error, with a button to try again.
  * @param {unknown} error
  * @param {() => void} again
  */
 export function failed(error, again) {
   return blank(
-    error instanceof ApiError && error.status === 0 ? "The server does not answer" : "This could not be shown",
+    error instanceof ApiError && error.status === 0 ? "The server is not responding" : "This could not be shown",
     messageOf(error),
     h("button", { type: "button", class: "button", onclick: again }, "Try again"),
   );
 }
 
-/** Lines that stand where rows will be, as high as those.
+/** Create placeholder lines with the height of the rows to come.
  * @param {number} n
  */
 export function skeleton(n) {

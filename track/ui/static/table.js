@@ -1,4 +1,4 @@
-/** The view Trials: all trials of the store, or those that a search finds. */
+/** The view Trials: all trials of the store, or the results of a search. */
 
 import { getJson, Latest, post } from "./api.js";
 import { announce, h, icon, replace, throttle } from "./dom.js";
@@ -15,7 +15,7 @@ import { blank, emptyStore, failed, messageOf } from "./states.js";
 
 const MOST_SELECTED = 200;
 const CLOCK_MS = 10_000;
-/** Changes after which other trials may be in the list, or in another order. */
+/** The kinds of events that may change the list of trials or its order. */
 const CHANGES_LIST = /Trial(Created|Archived|Restored|Redacted|AddedTo)|Status|Started|Finished/;
 
 /**
@@ -28,7 +28,7 @@ export function mount(root, app) {
   return { update: (changed) => view.update(changed), live: (change) => view.live(change), unmount: () => view.close() };
 }
 
-/** What the server filters and sorts by, from the URL.
+/** Return the filters for the server from the URL.
  * @param {import("./state.js").State} state
  */
 export function filters(state) {
@@ -98,7 +98,7 @@ class TrialsView {
     this.groupButton.button.classList.toggle("is-on", state.get("group") !== "");
   }
 
-  /** @param {boolean} isOtherSet whether other trials may be found, not the same ones in another order */
+  /** @param {boolean} isOtherSet whether the set of trials may change, not just their order */
   ask(isOtherSet) {
     const { state } = this;
     const query = { ...filters(state), sort: state.get("sort"), descending: state.get("descending") };
@@ -113,9 +113,9 @@ class TrialsView {
       if (!known) return;
       if (known.total > 0) this.known = known;
     } catch {
-      // The request for the rows fails too, and that is shown; columns stay.
+      // The request for the rows fails too and shows the error; columns stay.
     }
-    // Where a search of the URL is wrong or finds nothing, names of all trials help to mend it.
+    // If the search is invalid or finds nothing, the names of all trials help to correct it.
     this.known ??= await getJson("columns", { at: this.state.at }).catch(() => null);
     this.search.renew();
     this.showColumns();
@@ -128,7 +128,7 @@ class TrialsView {
   }
 
   showColumns() {
-    if (this.known === null && this.state.all("columns").length === 0) return; // they come in a moment
+    if (this.known === null && this.state.all("columns").length === 0) return; // they are about to arrive
     const columns = withOwnLabels(this.columnIds().map(columnOf).filter((column) => column !== null));
     this.grid.setColumns(columns, this.state.get("sort"), this.state.get("descending") === "1");
     this.grid.render();
@@ -140,7 +140,7 @@ class TrialsView {
     const isGrouped = this.state.get("group") !== "";
     if (this.rows.total > 0) {
       if (!isGrouped && !this.grid.root.isConnected) replace(this.content, this.grid.root);
-      if (this.grid.columns.length === 0 || !this.hasRows) this.showColumns(); // numbers are told from texts now
+      if (this.grid.columns.length === 0 || !this.hasRows) this.showColumns(); // numeric columns are recognised from the rows
       this.hasRows = true;
       if (this.grid.columns.length) this.grid.refresh();
     } else replace(this.content, this.nothing());
@@ -150,10 +150,10 @@ class TrialsView {
   nothing() {
     const { state } = this;
     if (state.all("where").length || state.get("project")) {
-      return blank("No trial matches", "Every condition has to hold.", h("button", { type: "button", class: "button", onclick: () => state.set({ where: null, project: null }) }, "Clear the search"));
+      return blank("No trial matches", "All conditions must be met.", h("button", { type: "button", class: "button", onclick: () => state.set({ where: null, project: null }) }, "Clear the search"));
     }
-    if (state.get("archived") === "1") return blank("Nothing is archived", "Archived trials stay in the store, and can be restored from here.", h("button", { type: "button", class: "button", onclick: () => state.set({ archived: null }) }, "Back to the trials"));
-    if (state.at !== null) return blank("No trial existed yet", "At this moment the store had no trial.", h("button", { type: "button", class: "button", onclick: () => state.set({ at: null }) }, "Back to now"));
+    if (state.get("archived") === "1") return blank("Nothing is archived", "Archived trials stay in the store and can be restored here.", h("button", { type: "button", class: "button", onclick: () => state.set({ archived: null }) }, "Back to the trials"));
+    if (state.at !== null) return blank("No trial existed yet", "At this moment, the store had no trials.", h("button", { type: "button", class: "button", onclick: () => state.set({ at: null }) }, "Back to now"));
     return emptyStore(this.app.store()?.uri ?? "");
   }
 
@@ -183,13 +183,13 @@ class TrialsView {
     else state.set({ sort: column.path, descending: isSame ? "1" : null }, { replace: true });
   }
 
-  /** @param {string} uid @param {boolean} isOn @param {boolean} isMore whether others follow at once */
+  /** @param {string} uid @param {boolean} isOn @param {boolean} isMore whether more calls follow */
   select(uid, isOn, isMore) {
     this.pending = this.pending.length ? this.pending : this.state.selected;
     this.pending = isOn ? [...this.pending.filter((one) => one !== uid), uid] : this.pending.filter((one) => one !== uid);
     if (isMore) return;
     const chosen = this.pending.slice(0, MOST_SELECTED);
-    if (chosen.length < this.pending.length) announce(`No more than ${MOST_SELECTED} trials can be chosen.`);
+    if (chosen.length < this.pending.length) announce(`At most ${MOST_SELECTED} trials can be chosen.`);
     this.pending = [];
     assign(chosen);
     this.state.set({ select: chosen }, { replace: true });
@@ -254,7 +254,7 @@ class TrialsView {
     if (this.state.all("columns").length === 0 || isList) this.askColumnsSometimes();
   }
 
-  /** Follow the clock: ages grow, and a process that died says nothing, so it has to be asked about. */
+  /** Refresh by the clock: ages grow, and the death of a process sends no event. */
   tick() {
     this.grid.tick();
     const [first, last] = [this.grid.first ?? 0, this.grid.last ?? 0];

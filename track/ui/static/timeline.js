@@ -1,4 +1,4 @@
-/** The slider over time below every view: move it, and all views show the store as it stood then. */
+/** The timeline below every view, which sets the moment that all views show. */
 
 import { getJson, Latest } from "./api.js";
 import { h, icon, iconButton, replace, throttle } from "./dom.js";
@@ -12,7 +12,7 @@ import { isDark, variable } from "./colors.js";
  */
 
 const PLAY_MS = 12000;
-/** How long the whole history plays. */
+/** How long playing the whole history takes. */
 const FRAME_MS = 120;
 
 export class Timeline {
@@ -28,7 +28,7 @@ export class Timeline {
     this.shown = undefined;
     this.play = iconButton("play", "Play the history", () => this.togglePlay());
     this.canvas = h("canvas", { class: "timeline-marks", "aria-hidden": "true" });
-    this.range = h("input", { type: "range", class: "timeline-range", min: "0", max: "1", step: "1", "aria-label": "Moment to look at", disabled: true });
+    this.range = h("input", { type: "range", class: "timeline-range", min: "0", max: "1", step: "1", "aria-label": "Moment to show", disabled: true });
     this.label = h("span", { class: "timeline-label" }, "Now");
     this.detail = h("span", { class: "timeline-detail" });
     this.now = h("button", { type: "button", class: "button small timeline-now", onclick: () => this.toNow() }, "Now");
@@ -55,7 +55,7 @@ export class Timeline {
     });
   }
 
-  /** Which trial the slider is about, if the view is about one. */
+  /** Return the trial of the view, if it shows a single one. */
   get #about() {
     const { state } = this.app;
     return state.view === "trial" ? state.uid : state.view === "history" ? state.get("trial") : "";
@@ -68,13 +68,13 @@ export class Timeline {
       if (!moments) return;
       this.moments = moments;
     } catch {
-      return; // the frame says that the server is gone; the marks stay as they are
+      return; // the frame reports that the server is gone; the marks stay as they are
     }
     this.draw();
     this.update();
   }
 
-  /** Show the moment that the URL says. */
+  /** Show the moment from the URL. */
   update() {
     if (this.shown !== undefined && this.shown !== this.#about) this.load();
     const { first, last } = this.moments;
@@ -113,7 +113,7 @@ export class Timeline {
     this.app.state.set({ at: null });
   }
 
-  /** Go to the mark before or behind the moment.
+  /** Go to the mark before or after the current moment.
    * @param {-1 | 1} direction
    */
   toMark(direction) {
@@ -128,7 +128,7 @@ export class Timeline {
   key(event) {
     const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 }[event.key];
     if (!step) return;
-    event.preventDefault(); // a position at a time would be too slow to see
+    event.preventDefault(); // moving by single positions would be too slow
     this.toMark(/** @type {-1 | 1} */ (step));
   }
 
@@ -161,7 +161,7 @@ export class Timeline {
     this.play.title = "Play the history";
   }
 
-  /** Return about when a position was written: marks have times, in between is in between.
+  /** Return the approximate time of a position, interpolated between marks.
    * @param {number} position
    */
   timeAt(position) {
@@ -181,7 +181,7 @@ export class Timeline {
     return before ? text(before.label, 60) : "";
   }
 
-  /** Draw a line for each mark: beginnings above, ends below. */
+  /** Draw a line per mark: starts above, ends below. */
   draw() {
     const canvas = /** @type {HTMLCanvasElement} */ (/** @type {unknown} */ (this.canvas));
     const { first, last, marks } = this.moments;

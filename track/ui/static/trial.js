@@ -1,4 +1,4 @@
-/** The view of one trial: everything that is known of it. */
+/** The view of one trial with everything known about it. */
 
 import { address, getJson, Latest, post } from "./api.js";
 import { announce, h, icon, replace } from "./dom.js";
@@ -15,7 +15,7 @@ import { blank, failed, messageOf, skeleton } from "./states.js";
 import { flat, valueTable } from "./values.js";
 
 const MOST_METRICS = 200;
-/** In the table of results. */
+/** The most rows in the table of results. */
 
 /**
  * @param {HTMLElement} root
@@ -65,7 +65,7 @@ export function mount(root, app) {
     for (const one of beside) one.load();
   }
 
-  /** Sections that somebody closed stay closed. */
+  /** Draw the facts; sections that the user closed stay closed. */
   function drawFacts(/** @type {any} */ trial) {
     const closed = new Set([...facts.querySelectorAll("details:not([open])")].map((one) => /** @type {HTMLElement} */ (one).dataset.name));
     const top = facts.scrollTop;
@@ -105,8 +105,8 @@ export function mount(root, app) {
 function missing({ state }, message) {
   const back = h("a", { class: "button", href: state.href("trials") }, "All trials");
   return state.at === null
-    ? blank("There is no such trial", message, back)
-    : blank("This trial is not there at this moment", message, h("button", { type: "button", class: "button", onclick: () => state.set({ at: null }) }, "Back to now"), back);
+    ? blank("No such trial", message, back)
+    : blank("This trial did not exist at this moment", message, h("button", { type: "button", class: "button", onclick: () => state.set({ at: null }) }, "Back to now"), back);
 }
 
 /** @param {import("./app.js").App} app @param {any} trial @param {() => void} reload */
@@ -146,7 +146,7 @@ function heading(app, trial, reload) {
       h("h1", { class: "clip", dir: "auto", title: text(trial.name ?? trial.uid, 2000) }, nameOf(trial)),
       statusBadge(trial.status),
       trial.archived ? h("span", { class: "tag" }, "archived") : null,
-      trial.part ? h("span", { class: "tag", title: "The event of its creation cannot be read" }, "part") : null,
+      trial.part ? h("span", { class: "tag", title: "The event of its creation is unreadable" }, "partial") : null,
       h("span", { class: "trial-actions" }, choose, h("a", { class: "button small", href: state.href("history", null, { trial: trial.uid }) }, icon("clock"), "Events"), archive),
     ),
     trial.description ? h("p", { class: "soft wrap" }, text(trial.description, 2000)) : null,

@@ -10,7 +10,7 @@ const DEEPEST = 12;
 const PLAIN = /^[\w/-]+$/;
 
 /**
- * Return the values in something nested, each with its path below it.
+ * Return the leaves of a nested value, each with its path.
  * @param {any} value
  * @returns {Leaf[]}
  */
@@ -35,7 +35,7 @@ function collect(value, path, name, depth, found) {
 }
 
 /**
- * Make a table of values. With `who`, each of them tells on demand who set it.
+ * Create a table of values. With `who`, each one has a button that shows who set it.
  * @param {Leaf[]} leaves
  * @param {((anchor: Element, path: string) => void) | null} who
  */
