@@ -102,4 +102,4 @@ def test_the_command_line_writes_it(store, tmp_path, capsys):
     assert [*tmp_path.glob("*")].count(path) == 1
     capsys.readouterr()
     assert run(["report", "-s", store, "baseline"]) == 2
-    assert "give trials with --html" in capsys.readouterr().err
+    assert "select trials with --html" in capsys.readouterr().err
