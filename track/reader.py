@@ -22,7 +22,6 @@ from track.persistence.protocol import Query
 from track.persistence.registry import load
 from track.persistence.repository import Kind, table
 from track.persistence.utils import without_password
-from track.projections import history as past
 from track.projections.copies import copy_group, copy_project, view_trial
 from track.projections.diff import Difference, differences, differences_of_trials
 from track.projections.media import LoggedMedium
@@ -30,18 +29,20 @@ from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.projections.times import TrialTimes, has_all_times, times_in, times_of
-from track.reading.history import decoded, origins, trial_at, views_at, with_facts
+from track.reading.code import AttemptReader
+from track.reading.history import decoded, origins, trial_at, views_at
 from track.reading.media import MediaReader
 from track.reading.overview import Overview
 from track.reading.page import Page, StatusOf, page_of
 from track.reading.summary import Condition
-from track.reading.views import Attempt, Origin, View, attempts_in, code_of
+from track.reading.views import Attempt as Attempt  # noqa: PLC0414 - is public here
+from track.reading.views import Origin, View, code_of
 from track.stores.readonly import open_for_reading
 from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
 
-class Reader(MediaReader):
+class Reader(MediaReader, AttemptReader):
     """Reads a store. It never changes the store, but may write caches beside it.
 
     Parameters
@@ -328,15 +329,6 @@ class Reader(MediaReader):
         """Yield the events after a position, by default the last one, and wait for more."""
         journal = self.protocol.journal
         return journal.tail(journal.head() if after is None else after)
-
-    def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
-        """Return the attempts at a trial in the order of their start."""
-        journal = self.protocol.journal
-        if until is not None:
-            return with_facts(journal, past.attempts(self.history(which, until=until)))
-        with self.looking_up([which]) as (objects, trials):
-            found = attempts_in(objects, trials[0])
-        return with_facts(journal, found)
 
     def provenance(self, which: str | Trial, path: str) -> list[Origin]:
         """Return the events that set a value of a trial, oldest first.

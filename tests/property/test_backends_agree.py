@@ -223,6 +223,7 @@ class BackendsMachine(RuleBasedStateMachine):
         self.call("log_trial_arguments", trial, **values)
         self.call("add_trial_tags", trial, **values)
         self.call("log_trial_system_metrics", trial, {"host.load_1m": 0.5})
+        self.call("log_process_code")
         self.call("log_trial_output", trial, [[1, 1, "a line\n"], [2, 2, 3]])
 
     @rule(trial=TRIALS, step=STEPS, size=st.sampled_from([0, 7, 2**16, 2**16 + 1, 2**20]))

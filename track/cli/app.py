@@ -47,6 +47,7 @@ VERBS = {
     "blame": ("history", "show who set a value of a trial"),
     "files": ("files", "list the files logged for a trial"),
     "get": ("files", "save a logged file or folder to disk"),
+    "checkout": ("code", "write the code that a trial ran to a folder"),
     "replay": ("maintenance", "rebuild the report and the cache"),
     "export": ("transfer", "export trials or events to another format"),
     "push": ("pushing", "push trials to MLflow, TensorBoard or W&B"),

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from track.cli.code import show_code
 from track.cli.common import (
     TRIAL,
     clock,
@@ -150,12 +151,16 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
 @click.option("--all", "is_whole", is_flag=True, help="Show all metrics instead of folding them.")
+@click.option("--code", is_flag=True, help="Show the code that it ran instead.")
 @json_option
 def show_verb(
-    *, trial: str, store: str | None, at: str | None, is_whole: bool, as_json: bool
+    *, trial: str, store: str | None, at: str | None, is_whole: bool, code: bool, as_json: bool
 ) -> None:
     """Show everything about a trial, given by name, uid or uid prefix."""
     with reading(store) as reader:
+        if code:
+            show_code(reader.code(trial, until=at), as_json=as_json)
+            return
         found, status, group, attempts = reader.view(trial, at=at)
     if as_json:
         print_json(

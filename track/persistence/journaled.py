@@ -91,12 +91,7 @@ class JournaledProtocol(Protocol):
     """
 
     def __init__(
-        self,
-        journal: Journal,
-        *,
-        strict: bool = True,
-        eager: bool = False,
-        uri: str | None = None,
+        self, journal: Journal, *, strict: bool = True, eager: bool = False, uri: str | None = None
     ) -> None:
         super().__init__(uri)
         self.journal = journal
@@ -333,6 +328,9 @@ class JournaledProtocol(Protocol):
         self._stream_of(trial)
         event = OutputCaptured(os.uname().nodename, os.getpid(), rank, lines)
         self.producer.record(output_stream(trial.uid), event)
+
+    def log_process_code(self) -> None:
+        self._heartbeats.describe_code()
 
     def log_trial_media(
         self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]

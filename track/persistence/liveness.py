@@ -5,10 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from track.configuration import number, options
+from track.configuration import choose, number, options
 from track.events.codec import stream_id
 from track.events.types import Heartbeat, ProcessDescribed
 from track.journals.producer import Producer
+from track.persistence.code import code_of_this_process
 from track.persistence.provenance import facts_of_this_process
 from track.persistence.uri_options import yes_or_no
 from track.projections.trials import LAST_CHANGE
@@ -36,13 +37,15 @@ class Heartbeats:
         self._producer = producer
         self._heartbeat: Heartbeat | None = None
         """The heartbeat of this process, None before it has run a trial."""
+        self._has_code = False
+        """Whether the code of this process is recorded."""
         self._running: set[int] = set()
         """The streams of the trials that this process runs."""
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
         # The trials are run by the parent, even if the child logs to them.
-        self._running, self._heartbeat = set(), None
+        self._running, self._heartbeat, self._has_code = set(), None, False
 
     def start(self, stream: int) -> None:
         """Record the first heartbeat of a trial, and further ones from now on."""
@@ -59,6 +62,16 @@ class Heartbeats:
         if yes_or_no("process.facts", str(options("process.facts", "yes"))):
             described = ProcessDescribed(*process, facts_of_this_process())
             self._producer.record(stream_id("process", process.name()), described)
+        if choose("process.code", "no", "yes") == "yes":
+            self.describe_code()
+
+    def describe_code(self) -> None:
+        """Record the code that this process runs, once."""
+        if not self._has_code:
+            self._has_code = True
+            process = this_process()
+            described = ProcessDescribed(*process, code_of_this_process())
+            self._producer.record(code_stream(process), described)
 
     def stop(self, stream: int) -> None:
         """Stop recording heartbeats of a trial."""
@@ -78,6 +91,11 @@ class Heartbeats:
 
     def _remind_later(self) -> None:
         self._producer.remind(time.time_ns() + INTERVAL_NS, self.beat)
+
+
+def code_stream(process: ProcessId) -> int:
+    """Return the stream of the code that a process runs."""
+    return stream_id("code", process.name())
 
 
 def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatus | None:

@@ -228,6 +228,9 @@ class Protocol:
         """
         raise self._missing("log_trial_output")
 
+    def log_process_code(self) -> None:
+        """Save what this process runs, once. By default do nothing."""
+
     def log_trial_media(
         self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]
     ) -> None:
@@ -407,7 +410,8 @@ DECISIONS = (
 
 CHANGES = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
-    *("keep_content", "log_late_start", "log_trial_arguments", "log_trial_chrono_finish"),
+    *("keep_content", "log_late_start", "log_process_code"),
+    *("log_trial_arguments", "log_trial_chrono_finish"),
     *("log_trial_chrono_start", "log_trial_finish", "log_trial_media", "log_trial_metadata"),
     *(
         "log_trial_metrics",

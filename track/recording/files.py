@@ -22,7 +22,11 @@ class FileLogger:
     def log_code(self, path: str | os.PathLike[str] | None = None) -> None:
         """Log the executed file, or another one, as the metadata ``code``.
 
-        Its name, size and SHA-256 are recorded, and its content if the backend keeps files.
+        Its name, size and SHA-256 are recorded, and its content if the backend keeps files. Without
+        a path, the script, the uncommitted changes of its git repository and the installed packages
+        are recorded as well, once per process: ``track.open(…).code(trial)``, ``track show --code``
+        and ``track checkout`` show them. With the option ``process.code = yes``
+        (``TRACK_PROCESS_CODE``), this is done for each trial at its start, without the metadata.
 
         Raises
         ------
@@ -31,6 +35,8 @@ class FileLogger:
         """
         from track.persistence.artifacts import file_facts
 
+        if path is None:
+            self.protocol.log_process_code()
         source = executed_file() if path is None else os.fspath(path)
         if source is None:
             raise TrackError("the program was not started from a file: pass one to log_code(path)")

@@ -25,6 +25,7 @@ from track.journals.journal import Journal
 from track.journals.local import CACHE_SUFFIX, CACHE_SUFFIXES
 from track.journals.producer import Producer
 from track.persistence.file_store import remake_report
+from track.persistence.liveness import code_stream
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
 from track.projections.streams import streams_of
@@ -168,7 +169,8 @@ class _Erasure:
                 event = decode(0, payload).event
                 missing.pop(found.stream, None)
                 if isinstance(event, Heartbeat):
-                    self.streams.add(stream_id("process", ProcessId(*event).name()))
+                    process = ProcessId(*event)
+                    self.streams |= {stream_id("process", process.name()), code_stream(process)}
                 elif isinstance(event, _KINDS_WITH_FILES):
                     digests = self.digests if is_wanted else others
                     digests.update(_digests(event))

@@ -50,6 +50,7 @@ def fill(uri, secret=SECRET, shared="shared"):
             with trial.chrono(who):
                 pass
             trial.protocol.log_trial_system_metrics(trial.trial, {who: 1.0})
+            trial.protocol.log_process_code()
             trial.protocol.log_trial_output(trial.trial, [[1, 1, f"{who}\n"]])
             trial.set_status(Status.Exception, who)
         uids.append(trial.trial.uid)
@@ -93,7 +94,7 @@ def test_nothing_is_left_of_an_erased_trial(uri, tmp_path):
     for name in ("secret.txt", "shared.txt"):
         Path(name).unlink()
     result = redact(uri, erased)
-    assert result.events == 12
+    assert result.events == 13
     assert SECRET.encode() not in content(tmp_path)
     store = get_protocol(uri)
     after = [(event.position, event.at, event.sequence) for event in store.events()]
