@@ -64,6 +64,60 @@ def make_wandb(folder: Path) -> None:
             run.save(str(notes), base_path=run.dir, policy="now")
 
 
+def make_wandb_media(folder: Path) -> None:
+    """Write a run with each kind of media that is imported."""
+    import numpy as np
+    import wandb
+
+    settings = wandb.Settings(
+        mode="offline",
+        silent=True,
+        disable_git=True,
+        save_code=False,
+        console="off",
+        x_disable_meta=True,
+        x_save_requirements=False,
+    )
+    picture = np.zeros((4, 6, 3), "uint8")
+    sound = folder / "sound.wav"
+    write_sound(sound)
+    with wandb.init(
+        dir=folder, project="digits", id="run2", name="shown", settings=settings
+    ) as run:
+        run.log({"loss": 1.0, "nested": {"picture": wandb.Image(picture, caption="black")}}, step=3)
+        several = [wandb.Image(picture), wandb.Image(picture + 9, caption="grey")]
+        run.log({"pictures": several, "sound": wandb.Audio(str(sound), caption="still")}, step=4)
+        run.log({"table": wandb.Table(columns=["a", "b"], data=[[1, "x"]])}, step=5)
+        run.log({"page": wandb.Html("<b>x</b>", inject=False)}, step=6)
+        run.log({"counts": wandb.Histogram([1, 2, 2, 3], num_bins=2)}, step=7)
+    sound.unlink()
+
+
+def make_trackio_media(folder: Path) -> None:
+    """Write a run with each kind of media that is imported."""
+    os.environ["TRACKIO_DIR"] = str(folder)
+    import numpy as np
+    import trackio
+
+    trackio.init(project="digits", name="shown", embed=False)
+    picture = trackio.Image(np.zeros((4, 6, 3), "uint8"), caption="black")
+    trackio.log({"loss": 1.0, "picture": picture})
+    silence = np.zeros(16, "int16")
+    trackio.log({"sound": trackio.Audio(silence, sample_rate=8000, format="wav")})
+    trackio.log({"table": trackio.Table(data=[[1, "x"]], columns=["a", "b"])})
+    trackio.log({"counts": trackio.Histogram([1, 2, 2, 3])})
+    trackio.finish()
+
+
+def write_sound(path: Path) -> None:
+    """Write a short silence."""
+    import wave
+
+    with wave.open(str(path), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(32))
+
+
 def make_trackio(folder: Path) -> None:
     """Write two runs, one of which is resumed."""
     os.environ["TRACKIO_DIR"] = str(folder)
@@ -123,7 +177,9 @@ def make_dvclive(folder: Path) -> None:
 
 MAKERS: dict[str, Callable[[Path], None]] = {
     "wandb": make_wandb,
+    "wandb_media": make_wandb_media,
     "trackio": make_trackio,
+    "trackio_media": make_trackio_media,
     "sacred": make_sacred,
     "dvclive": make_dvclive,
 }

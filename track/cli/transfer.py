@@ -6,15 +6,17 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
 import click
 
-from track.cli.common import example, progress, reading, store_option, writing
-from track.errors import BackendError
+from track.cli.common import example, progress, reading, store_option, tell, writing
+from track.errors import BackendError, TrackError
 from track.events.types import Recorded
 from track.projections.copies import copy_group, copy_trial
+from track.projections.media import LoggedMedium
 from track.projections.trials import stream_of
 from track.reader import Reader
 from track.reading.page import page_of
@@ -68,8 +70,10 @@ def export_verb(
             elif form == "json":
                 exchange.export_json(trials, target)
             else:
-                times = reader.times(chosen)
-                getattr(exchange, _TABLES[form])(trials, target, groups=groups, times=times)
+                more: dict[str, Any] = {"groups": groups, "times": reader.times(chosen)}
+                if form == "tensorboard":
+                    more["media"] = partial(_media_of, reader)
+                getattr(exchange, _TABLES[form])(trials, target, **more)
 
 
 def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:
@@ -82,6 +86,17 @@ def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[T
         chosen = [copy_trial(trial) for trial in known if trial is not None]
         reader.tell_of_parts(one.uid for one in found if one.partial)
         return chosen, [*map(copy_group, objects.groups.values())]
+
+
+def _media_of(reader: Reader, trial: Trial) -> Iterator[tuple[LoggedMedium, bytes]]:
+    """Yield the media of a trial whose content can be read."""
+    for medium in reader.media(trial):
+        try:
+            content = reader.content_of(medium)
+        except TrackError as error:  # noqa: PERF203 - each content is read separately
+            tell(f"{medium.name} of {trial.uid} is left out: {error}")
+        else:
+            yield medium, content
 
 
 def _events_of(reader: Reader, trials: Iterable[Trial]) -> Iterator[Recorded]:

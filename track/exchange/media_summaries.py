@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -119,33 +120,42 @@ def _in_a_cell(value: Any) -> str:
 # From TensorBoard
 
 
-def media_of(value: Any) -> tuple[str, list[Medium]] | None:
-    """Return the name and the media in a value of a summary, None if it holds something else.
+def is_medium(value: Any) -> bool:
+    """Return whether a value of a summary is one that :func:`media_of` reads."""
+    kind = value.WhichOneof("value")
+    plugin = value.metadata.plugin_data.plugin_name
+    return kind in ("image", "audio", "histo") or (kind == "tensor" and plugin in _OF_TENSORS)
+
+
+def media_of(value: Any) -> tuple[str, list[Medium]]:
+    """Return the name and the media in a value of a summary.
 
     Raises
     ------
     EncodingError
-        it holds a medium that cannot be read
+        they cannot be read
     """
     kind = value.WhichOneof("value")
-    plugin = value.metadata.plugin_data.plugin_name
     if kind == "image":
         return value.tag, [Image(value.image.encoded_image_string)]
     if kind == "audio":
         return value.tag, [Audio(value.audio.encoded_audio_string)]
     if kind == "histo":
         return value.tag, [_counted(value.histo)]
-    if kind != "tensor":
-        return None
-    texts = [*value.tensor.string_val]
-    if plugin == "text":
-        written = "\n\n".join(text.decode("utf-8", "replace") for text in texts)
-        return value.tag.removesuffix(_TEXT_SUFFIX), [Text(written)]
-    if plugin == "images":
-        return value.tag, [Image(text) for text in texts[2:]]  # width and height come first
-    if plugin == "audio":
-        return value.tag, [Audio(text) for text in texts[::2]]  # each has a label behind it
-    return None
+    read = _OF_TENSORS[value.metadata.plugin_data.plugin_name]
+    return value.tag.removesuffix(_TEXT_SUFFIX), read([*value.tensor.string_val])
+
+
+def _texts(texts: list[bytes]) -> list[Medium]:
+    return [Text("\n\n".join(text.decode("utf-8", "replace") for text in texts))]
+
+
+_OF_TENSORS: dict[str, Callable[[list[bytes]], list[Medium]]] = {
+    "text": _texts,
+    "images": lambda texts: [Image(text) for text in texts[2:]],  # width and height come first
+    "audio": lambda texts: [Audio(text) for text in texts[::2]],  # a label is behind each
+}
+"""Reads the texts of a tensor, as newer writers keep media, by the plugin that shows them."""
 
 
 def _counted(histogram: Any) -> Medium:

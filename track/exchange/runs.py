@@ -14,6 +14,7 @@ from track.events.codec import MAX_SEQUENCE, Encoder, fields_of, stream_id
 from track.events.types import (
     ArgumentsLogged,
     Event,
+    MediaLogged,
     MetadataLogged,
     MetricsLogged,
     StatusChanged,
@@ -23,11 +24,13 @@ from track.events.types import (
     TrialStarted,
 )
 from track.exchange.copying import append_missing, journal_of
-from track.exchange.source_run import NS, Entry, Source, SourceRun, Unreadable
+from track.exchange.source_run import NS, Entry, MediaFound, Source, SourceRun, Unreadable
 from track.journals.journal import Journal
 from track.persistence.journaled import JournaledProtocol
+from track.persistence.media import media_logged
 from track.persistence.protocol import Protocol
 from track.persistence.validation import trial_created
+from track.projections.media import media_stream
 from track.projections.system import system_stream
 from track.projections.trials import stream_of
 from track.structure import Project, Status, Trial, TrialGroup
@@ -139,7 +142,11 @@ class _Writer:
         digest = run.uid or sha256(run.key.encode("utf-8", "surrogatepass")).hexdigest()
         self._trial = Trial(_hash=digest)
         self.uid = self._trial.uid
-        self._stream, self._system = stream_of(self.uid), system_stream(self.uid)
+        self._stream = stream_of(self.uid)
+        self._streams: dict[type[Event], int] = {
+            MediaLogged: media_stream(self.uid),
+            SystemSampled: system_stream(self.uid),
+        }
         self._encoder = Encoder()
         self.is_new = False
         self.added = 0
@@ -273,6 +280,9 @@ class _Writer:
         if not 0 < sequence <= MAX_SEQUENCE:
             self._run.miss(f"an event beyond position {MAX_SEQUENCE} of a log was left out")
             return []
+        if isinstance(event, MediaFound):
+            event = self._media_logged(event)
+            return [self._payload(event, producer, sequence, at_ns)] if event.values else []
         try:
             return [self._payload(event, producer, sequence, at_ns)]
         except EncodingError:
@@ -289,8 +299,18 @@ class _Writer:
             return []
         return [self._payload(event._replace(values=taken), producer, sequence, at_ns)]
 
+    def _media_logged(self, found: MediaFound) -> MediaLogged:
+        """Keep the contents of media; return their event, without those that cannot be kept."""
+        logged = MediaLogged(found.step, {})
+        for name, media in found.media.items():
+            try:
+                logged.values.update(media_logged(self._store.content, None, {name: media}).values)
+            except (TrackError, OSError) as error:  # noqa: PERF203 - each is checked separately
+                self._run.miss(f"media of {name!r} were left out: {error}")
+        return logged
+
     def _payload(self, event: Event, producer: int, sequence: int, at_ns: int) -> bytes:
         at_ns = min(max(at_ns, 0), _LAST_NS)
         fields = fields_of(event)
-        stream = self._system if isinstance(event, SystemSampled) else self._stream
+        stream = self._streams.get(type(event), self._stream)
         return self._encoder.encode(type(event), fields, stream, producer, sequence, at_ns)

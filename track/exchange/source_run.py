@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from track.errors import ImportFailed
 from track.events.types import Event
+from track.media import Medium
 from track.structure import AnyStatus, Status
 
 NS = 10**9
@@ -21,6 +22,13 @@ _DEEPEST = 50
 
 _LARGEST_TEXT = 2**28
 """The largest text file that is read, in characters."""
+
+
+class MediaFound(NamedTuple):
+    """The media that one call logged, by name, as an event of a log."""
+
+    step: Any
+    media: dict[str, list[Medium]]
 
 
 class Entry(NamedTuple):
@@ -39,7 +47,7 @@ class Entry(NamedTuple):
 
     sequence: int
     at_ns: int
-    event: Event
+    event: Event | MediaFound
 
 
 class Log(NamedTuple):
@@ -176,16 +184,11 @@ def flat(
 ) -> Iterator[tuple[str, Any]]:
     """Flatten nested values: yield names joined by slashes, and values.
 
-    A value with a ``_type`` (an image, for example) stays as it is, except that histograms are
-    converted to the form that Track logs.
+    A value with a ``_type`` (an image, for example) stays as it is.
     """
     for name, value in values.items():
-        if not isinstance(value, dict) or not depth:
-            yield f"{prefix}{name}", value
-        elif "_type" not in value:
+        if isinstance(value, dict) and depth and "_type" not in value:
             yield from flat(value, f"{prefix}{name}/", depth - 1)
-        elif str(value["_type"]).endswith("histogram"):
-            yield f"{prefix}{name}", {"counts": value.get("values"), "edges": value.get("bins")}
         else:
             yield f"{prefix}{name}", value
 

@@ -10,6 +10,7 @@ from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
+from track.errors import EncodingError
 from track.exchange.event_files import EVENT_FILE, Scalar, Writing, write_event_file
 from track.exchange.media_summaries import step_of, summary_of
 from track.exchange.tables import TimesByUid, cell, flatten, group_names, metric_rows
@@ -51,7 +52,8 @@ def export_tensorboard(
 
     Returns
     -------
-    The number of values that were skipped because they are not numbers.
+    The number of values that were skipped because they are not numbers, and of media that
+    TensorBoard cannot show.
 
     Raises
     ------
@@ -80,9 +82,9 @@ def export_tensorboard(
         scalars = [*_scalars(trial, wall_time, (times or {}).get(trial.uid))]
         left_out += sum(scalar is None for scalar in scalars)
         records = _records(writing, scalars, hparams_of(_parameters(trial)), wall_time)
-        media_of = () if media is None else media(trial)
-        path = os.path.join(run, _OURS)
-        write_event_file(path, chain(records, _media_records(writing, media_of)))
+        shown = _Media(writing, () if media is None else media(trial))
+        write_event_file(os.path.join(run, _OURS), chain(records, shown.records()))
+        left_out += shown.left_out
     return left_out
 
 
@@ -97,13 +99,24 @@ def _records(
             yield writing.scalar(scalar)
 
 
-def _media_records(
-    writing: Writing, media: Iterable[tuple[LoggedMedium, bytes]]
-) -> Iterator[bytes]:
-    for medium, content in media:
-        summary = summary_of(medium, content)
-        if summary is not None:
-            yield writing.summary(summary, step_of(medium), medium.at * 1e-9)
+class _Media:
+    """Encodes media, and counts those that TensorBoard cannot show."""
+
+    def __init__(self, writing: Writing, media: Iterable[tuple[LoggedMedium, bytes]]) -> None:
+        self._writing, self._media = writing, media
+        self.left_out = 0
+
+    def records(self) -> Iterator[bytes]:
+        """Yield a record for each medium."""
+        for medium, content in self._media:
+            try:
+                summary = summary_of(medium, content)
+            except EncodingError:
+                summary = None
+            if summary is None:
+                self.left_out += 1
+            else:
+                yield self._writing.summary(summary, step_of(medium), medium.at * 1e-9)
 
 
 def folder_name(part: Any) -> str:

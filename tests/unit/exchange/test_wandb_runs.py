@@ -117,7 +117,8 @@ def test_a_run_that_was_resumed_is_one_trial(folder):
     }
     assert trial.metrics["loss"] == {step: 1 / (step + 1) for step in range(6)}
     assert trial.metrics["train/accuracy"] == {step: step / 10 for step in range(6)}
-    assert trial.metrics["weights"] == {2: {"counts": [1, 3], "edges": [1, 2, 3]}}
+    (weights,) = Reader(store).media(trial)
+    assert (weights.name, weights.step, weights.kind) == ("weights", 2, "histogram")
     assert math.isnan(trial.metrics["bad"][2])
     assert trial.metadata["summary"]["best"] == 0.25
     assert trial.metadata["source"] == "wandb:team/digits/run1"

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from track.errors import PushFailed, TrackError
-from track.exchange.bridges.contract import Content, Counterpart, Description, Row, Target
+from track.exchange.bridges.contract import Content, Counterpart, Description, Refused, Row, Target
 from track.exchange.optional import load
 from track.projections.media import LoggedMedium
 from track.structure import Status
@@ -96,13 +96,21 @@ class _Run(Counterpart):
             for medium in row.media:
                 shown = self._shown(medium, content)
                 if shown is not None:
-                    media.setdefault(medium.name, []).append(shown)
+                    alone = medium.kind == "audio" and medium.place > 0
+                    name = f"{medium.name}/{medium.place}" if alone else medium.name
+                    media.setdefault(name, []).append(shown)
                 steps += [medium.step] if type(medium.step) is int else []
             values |= {name: one[0] if len(one) == 1 else one for name, one in media.items()}
             if values:
                 values |= {STEP: max(steps, default=0), "_timestamp": row.at_ns * 1e-9}
-                self._run.log(values, step=row.number, commit=True)
+                self._log(values, row.number)
             self.rows = row.number
+
+    def _log(self, values: dict[str, Any], number: int) -> None:
+        try:
+            self._run.log(values, step=number, commit=True)
+        except Exception as error:
+            raise Refused(f"W&B refuses what was logged as row {number}: {error}") from error
 
     def conclude(self, description: Description) -> None:
         if description.is_over:

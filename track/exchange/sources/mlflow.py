@@ -6,13 +6,21 @@ import os
 import re
 from collections.abc import Iterator
 
+from track.errors import EncodingError
 from track.events.types import MetricsLogged
 from track.exchange.mlflow_terms import TO_TRACK, value_of
-from track.exchange.source_run import Entry, Log, Source, SourceRun, Unreadable
+from track.exchange.source_run import Entry, Log, MediaFound, Source, SourceRun, Unreadable
 from track.exchange.sources.mlflow_stores import Point, Run, read_database, read_folder
+from track.media import Image, Medium
 from track.structure import Status
 
 _MS = 10**6
+_PICTURE = re.compile(
+    r"images/(?P<key>[^/]+?)(?P<gap>[+%])step(?P=gap)(?P<step>-?\d{1,18})"
+    r"(?P=gap)timestamp(?P=gap)(?P<at>\d{1,18})(?P=gap)[^+%/]+\.png"
+)
+"""The path of a picture by step; slashes in the key are another character there."""
+
 _REMOTE = re.compile("(?!file:)[a-z][a-z0-9+.-]+:/")
 
 
@@ -26,6 +34,7 @@ def read_mlflow(path: str, _project: str) -> Iterator[Source]:
     is converted back. Tags stay text. FINISHED becomes Completed, FAILED Exception, KILLED
     Interrupted, RUNNING Running, and SCHEDULED CreatedGroup. Artifacts are imported if they are
     below the folder of the store; otherwise, ``artifact_uri`` in the metadata tells where they are.
+    Pictures logged by step become media, too.
 
     Raises
     ------
@@ -66,9 +75,29 @@ def _source_run(project: str, run: Run, root: str) -> SourceRun:
         source.metadata["artifact_uri"] = run.artifacts
     if run.folder is not None:
         source.add_files(run.folder, root)
+        source.logs += _pictures(source)
     elif run.artifacts and _REMOTE.match(run.artifacts):
         source.miss(f"artifacts at {run.artifacts}, if any, were not imported")
     return source
+
+
+def _pictures(source: SourceRun) -> Iterator[Log]:
+    """Yield each picture of ``log_image`` as a log: its file name has the step and the time."""
+    for name, path in source.files.items():
+        found = _PICTURE.fullmatch(name)
+        if found is not None:
+            yield Log(f"picture:{name}", _picture(source, path, found))
+
+
+def _picture(source: SourceRun, path: str, found: re.Match[str]) -> Iterator[Entry]:
+    try:
+        picture = Image(path)
+    except (EncodingError, OSError) as error:
+        source.miss(f"the picture {found[0]} was left out: {error}")
+        return
+    key, step, at_ms = found["key"], int(found["step"]), int(found["at"])
+    media: dict[str, list[Medium]] = {re.sub("[~#]", "/", key): [picture]}
+    yield Entry(1, at_ms * _MS, MediaFound(step, media))
 
 
 def _entries(name: str, points: list[Point]) -> Iterator[Entry]:

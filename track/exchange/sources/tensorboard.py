@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from track.errors import ImportFailed
+from track.errors import EncodingError, ImportFailed
 from track.events.types import MetricsLogged
 from track.exchange.event_files import EVENT_FILE, EXTRA, number_of, parameters_of, read_events
+from track.exchange.media_summaries import is_medium, media_of
 from track.exchange.optional import load
-from track.exchange.source_run import NS, Entry, Log, SourceRun
+from track.exchange.source_run import NS, Entry, Log, MediaFound, SourceRun
+from track.media import Medium
 from track.structure import Status
 
 _SMALLEST_RECORD = 16
@@ -22,7 +24,8 @@ def read_tensorboard(folder: str, project: str) -> Iterator[SourceRun]:
 
     A run is named by its path below the folder and grouped by its parent folder.
     Scalars become metrics by step, hparams become parameters. TensorBoard does not record how a run
-    ended, so the status is ``FinishedGroup``. Texts, images and histograms are left out.
+    ended, so the status is ``FinishedGroup``. Pictures, sounds, histograms and
+    texts become media by step; graphs, meshes and embeddings are left out.
 
     Raises
     ------
@@ -42,11 +45,13 @@ def read_tensorboard(folder: str, project: str) -> Iterator[SourceRun]:
             name=run or project,
             status=Status.FinishedGroup,
         )
-        has_scalars = False
+        has_content = False
         for file in files:
-            has_scalars |= _describe(source, file)
-            source.logs.append(Log(os.path.basename(file), _entries(file)))
-        if has_scalars or source.parameters or source.problems:
+            has_content |= _describe(source, file)
+            name = os.path.basename(file)
+            source.logs.append(Log(name, _entries(file)))
+            source.logs.append(Log(f"media:{name}", _media(source, file)))
+        if has_content or source.parameters or source.problems:
             yield source
     if not found:
         raise ImportFailed(f"no TensorBoard files below {folder}: check the path")
@@ -63,20 +68,20 @@ def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _describe(source: SourceRun, file: str) -> bool:
-    """Read everything in a file except its scalars, and return whether it has scalars."""
-    has_scalars = False
+    """Read everything in a file except scalars and media; return whether it has any of those."""
+    has_content = False
     for _, event in read_events(file, source.miss):
         for value in event.summary.value:
             parameters = parameters_of(value)
             if parameters is not None:
                 source.parameters.update(parameters)
-            elif number_of(value) is None:
-                source.miss("texts, images and histograms are not imported")
+            elif number_of(value) is None and not is_medium(value):
+                source.miss("graphs, meshes and other things without a number are not imported")
             else:
-                has_scalars = True
+                has_content = True
                 at_ns = _ns(event.wall_time)
                 source.started_ns = min(source.started_ns or at_ns, at_ns)
-    return has_scalars
+    return has_content
 
 
 def _entries(file: str) -> Iterator[Entry]:
@@ -88,6 +93,23 @@ def _entries(file: str) -> Iterator[Entry]:
         if values:
             logged = MetricsLogged(event.step, values, None)
             yield Entry(start // _SMALLEST_RECORD + 1, _ns(event.wall_time), logged)
+
+
+def _media(source: SourceRun, file: str) -> Iterator[Entry]:
+    for start, event in read_events(file, _ignore_problem):
+        media: dict[str, list[Medium]] = {}
+        for value in event.summary.value:
+            if parameters_of(value) is not None or not is_medium(value):
+                continue
+            try:
+                name, read = media_of(value)
+            except (EncodingError, ValueError) as error:
+                source.miss(f"a medium of {value.tag!r} was left out: {error}")
+            else:
+                media[name] = read
+        if media:
+            found = MediaFound(event.step, media)
+            yield Entry(start // _SMALLEST_RECORD + 1, _ns(event.wall_time), found)
 
 
 def _ns(seconds: Any) -> int:

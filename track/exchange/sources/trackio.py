@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from math import inf, nan
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from track.events.types import Event, MetricsLogged, SystemSampled
 from track.exchange.source_run import (
     Entry,
     Log,
+    MediaFound,
     Source,
     SourceRun,
     Unreadable,
@@ -21,6 +22,7 @@ from track.exchange.source_run import (
     parse_json,
     parse_time,
 )
+from track.exchange.sources.shown import MediaFolder, is_shown
 
 if TYPE_CHECKING:
     from sqlite3 import Connection
@@ -96,7 +98,9 @@ def _runs(path: str, root: str) -> Iterator[SourceRun]:
             started_ns=parse_time(first),
         )
         _configure(run, configs.get(uid))
+        shown = MediaFolder(run, os.path.join(root, "media"), root)
         run.logs.append(Log("metrics", _entries(run, path, "metrics", key, uid)))
+        run.logs.append(Log("shown", _shown(run, path, key, uid, shown)))
         if "system_metrics" in tables:
             run.logs.append(Log("system", _entries(run, path, "system_metrics", key, uid)))
         folder = str(name)
@@ -125,7 +129,10 @@ def _configure(run: SourceRun, config: Any) -> None:
         run.metadata["user"] = user
 
 
-def _entries(run: SourceRun, path: str, table: str, key: str, uid: Any) -> Iterator[Entry]:
+def _rows(
+    path: str, table: str, key: str, uid: Any, tell: Callable[[str], None]
+) -> Iterator[tuple[int, int, Any, dict[str, Any]]]:
+    """Yield place, time, step and values of the rows of a run that can be read."""
     step = "step" if table == "metrics" else "NULL"
     query = f"SELECT id, timestamp, {step}, metrics FROM {table} WHERE {key} = ? ORDER BY id"  # noqa: S608 - our own words
     with closing(_open(path)) as database:
@@ -133,10 +140,27 @@ def _entries(run: SourceRun, path: str, table: str, key: str, uid: Any) -> Itera
             try:
                 values = dict(flat(parse_json(text, f"row {place} of {table}")))
             except (ImportFailed, AttributeError, TypeError) as error:
-                run.miss(f"row {place} of {table} was left out: {error}")
+                tell(f"row {place} of {table} was left out: {error}")
                 continue
-            values = {name: _number(value) for name, value in values.items()}
-            yield Entry(place, parse_time(time) or 0, _event(table, at_step, values))
+            yield place, parse_time(time) or 0, at_step, values
+
+
+def _entries(run: SourceRun, path: str, table: str, key: str, uid: Any) -> Iterator[Entry]:
+    for place, at_ns, step, values in _rows(path, table, key, uid, run.miss):
+        numbers = {name: _number(one) for name, one in values.items() if not is_shown(one)}
+        if numbers:
+            yield Entry(place, at_ns, _event(table, step, numbers))
+
+
+def _shown(run: SourceRun, path: str, key: str, uid: Any, folder: MediaFolder) -> Iterator[Entry]:
+    for place, at_ns, step, values in _rows(path, "metrics", key, uid, _ignore_problem):
+        media = folder.media_in(values.items())
+        if media:
+            yield Entry(place, at_ns, MediaFound(step, media))
+
+
+def _ignore_problem(_: str) -> None:
+    """Ignore a problem that the log of metrics reports."""
 
 
 def _number(value: Any) -> Any:

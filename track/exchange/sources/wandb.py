@@ -14,6 +14,7 @@ from track.exchange.source_run import (
     NS,
     Entry,
     Log,
+    MediaFound,
     Source,
     SourceRun,
     Unreadable,
@@ -29,6 +30,7 @@ from track.exchange.sources.protobuf import (
     text,
     time_ns,
 )
+from track.exchange.sources.shown import MediaFolder, is_shown
 from track.exchange.sources.wandb_log import MAGIC, read_records
 from track.structure import Status
 
@@ -75,7 +77,7 @@ def read_wandb(path: str, project: str) -> Iterator[Source]:
     runs: dict[str, list[_Part]] = {}
     for each in paths:
         try:
-            part = _read_file(each, project)
+            part = _read_file(each, project, root)
         except (ImportFailed, OSError) as error:  # noqa: PERF203 - each file is checked separately
             yield Unreadable(each, str(error))
         else:
@@ -105,7 +107,7 @@ def _resumed(parts: list[_Part], root: str) -> Iterator[SourceRun]:
         yield run
 
 
-def _read_file(path: str, project: str) -> _Part:
+def _read_file(path: str, project: str, root: str) -> _Part:
     """Read everything in a file except its history."""
     part = _Part(path, project)
     with open(path, "rb") as file:
@@ -117,7 +119,7 @@ def _read_file(path: str, project: str) -> _Part:
                 part.read(record)
             except BadMessage as error:  # noqa: PERF203 - each record is checked separately
                 part.run.miss(f"a record cannot be read: {error}")
-    part.finish()
+    part.finish(root)
     return part
 
 
@@ -146,7 +148,7 @@ class _Part:
             if isinstance(value, bytes) and number in _READ:
                 _READ[number](self, value)
 
-    def finish(self) -> None:
+    def finish(self, root: str) -> None:
         """Complete the run after the last record.
 
         Raises
@@ -159,8 +161,10 @@ class _Part:
             raise ImportFailed("it does not identify its run")
         run.key = f"wandb:{self._entity}/{run.project}/{self._id}"
         sampled = partial(_sampled, host=run.metadata.get("host", ""))
-        run.logs.append(Log("history", _log(run, self._path, _HISTORY, _logged)))
-        run.logs.append(Log("system", _log(run, self._path, _STATS, sampled)))
+        run.logs.append(Log("history", _log(run.miss, self._path, _HISTORY, _logged)))
+        shown = partial(_shown, folder=MediaFolder(run, self.folder, root))
+        run.logs.append(Log("media", _log(_ignore_problem, self._path, _HISTORY, shown)))
+        run.logs.append(Log("system", _log(run.miss, self._path, _STATS, sampled)))
         run.parameters.pop("_wandb", None)
         self._summary.pop("_wandb", None)
         if self._summary:
@@ -238,8 +242,12 @@ _READ = {
 # The logs
 
 
+_Read = tuple[int, Event | MediaFound | None]
+"""The time and the event of a record, None if it holds none of this kind."""
+
+
 def _log(
-    run: SourceRun, path: str, wanted: int, event_of: Callable[[bytes], tuple[int, Event]]
+    tell: Callable[[str], None], path: str, wanted: int, event_of: Callable[[bytes], _Read]
 ) -> Iterator[Entry]:
     """Yield the events of one kind of records; damage to the file was already reported."""
     with open(path, "rb") as file:
@@ -247,11 +255,12 @@ def _log(
             for number, message in _fields_of_record(record):
                 if number == wanted and isinstance(message, bytes):
                     try:
-                        entry = Entry(place, *event_of(message))
+                        at_ns, event = event_of(message)
                     except BadMessage as error:
-                        run.miss(f"a record cannot be read: {error}")
+                        tell(f"a record cannot be read: {error}")
                     else:
-                        yield entry
+                        if event is not None:
+                            yield Entry(place, at_ns, event)
 
 
 def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
@@ -262,18 +271,31 @@ def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
         return []
 
 
-def _logged(message: bytes) -> tuple[int, Event]:
-    """Return the time and the event of logged values, without W&B's own (``_…``)."""
+def _values(message: bytes) -> tuple[int, Any, dict[str, Any]]:
+    """Return the time, the step and the logged values, without W&B's own (``_…``)."""
     values = _items(message, 1)
     step = values.pop("_step", None)
     if not isinstance(step, (int, float)):
         step = signed(dict(fields(_bytes(dict(fields(message)).get(2)))).get(1))
     at_ns = _seconds(values.pop("_timestamp", None))
-    logged = {name: value for name, value in flat(values) if not name.startswith("_")}
-    return at_ns, MetricsLogged(step, logged, None)
+    return at_ns, step, {name: one for name, one in flat(values) if not name.startswith("_")}
 
 
-def _sampled(message: bytes, host: str) -> tuple[int, Event]:
+def _logged(message: bytes) -> _Read:
+    """Return the time and the event of logged values that are not media."""
+    at_ns, step, values = _values(message)
+    metrics = {name: value for name, value in values.items() if not is_shown(value)}
+    return at_ns, MetricsLogged(step, metrics, None) if metrics else None
+
+
+def _shown(message: bytes, folder: MediaFolder) -> _Read:
+    """Return the time and the event of logged media."""
+    at_ns, step, values = _values(message)
+    media = folder.media_in(values.items())
+    return at_ns, MediaFound(step, media) if media else None
+
+
+def _sampled(message: bytes, host: str) -> _Read:
     """Return the time and the event of a system sample."""
     values = {
         name: float(value)
@@ -345,3 +367,7 @@ def _seconds(value: Any) -> int:
 
 def _bytes(value: Field | None) -> bytes:
     return value if isinstance(value, bytes) else b""
+
+
+def _ignore_problem(_: str) -> None:
+    """Ignore a problem that the log of other values reports."""

@@ -1,0 +1,111 @@
+"""Take the media among the logged values of W&B and trackio, which are references to files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from typing import Any
+
+from track.errors import ImportFailed, TrackError
+from track.exchange.source_run import SourceRun, is_inside, parse_json
+from track.media import Audio, Histogram, Html, Image, Medium, Table
+from track.media.medium import LARGEST
+
+_SEVERAL, _TRACKIO_TABLE = "images/separated", "trackio.table"
+"""The types of a list of pictures, and of a table that is no file."""
+
+
+def _table(data: bytes, _caption: str | None) -> Medium:
+    said = parse_json(data, "a table")
+    return Table(said["data"], said["columns"])
+
+
+_READ: dict[str, Callable[[bytes, str | None], Medium]] = {
+    "image-file": Image,
+    "audio-file": lambda data, caption: Audio(data, caption=caption),
+    "html-file": lambda data, _: Html(data.decode("utf-8", "replace")),
+    "table-file": _table,
+    "trackio.image": Image,
+    "trackio.audio": lambda data, caption: Audio(data, caption=caption),
+}
+"""Returns the medium with the content of a file, by the type of the reference."""
+
+
+def kind_of(value: Any) -> str | None:
+    """Return the type of a logged value that is a medium, None for any other value."""
+    kind = value.get("_type") if isinstance(value, dict) else None
+    is_medium = isinstance(kind, str) and (
+        kind in {*_READ, _SEVERAL, _TRACKIO_TABLE} or kind.endswith("histogram")
+    )
+    return kind if is_medium else None
+
+
+def is_shown(value: Any) -> bool:
+    """Return whether a logged value is a medium, or a list with one."""
+    return any(map(kind_of, value if isinstance(value, list) else [value]))
+
+
+class MediaFolder:
+    """The folder in which the media of a run are.
+
+    Parameters
+    ----------
+    run
+        is told what cannot be read
+    folder
+        what the paths of references begin below
+    root
+        the imported folder, out of which nothing leads
+    """
+
+    def __init__(self, run: SourceRun, folder: str, root: str) -> None:
+        self._run, self._folder, self._root = run, folder, root
+
+    def media_in(self, values: Iterable[tuple[str, Any]]) -> dict[str, list[Medium]]:
+        """Return the media among logged values by name."""
+        found = {}
+        for name, value in values:
+            media = value if isinstance(value, list) else [value]
+            read = [self._read(name, one) for one in media if kind_of(one)]
+            taken = [medium for several in read for medium in several]
+            if taken:
+                found[name] = taken
+        return found
+
+    def _read(self, name: str, value: dict[str, Any]) -> list[Medium]:
+        try:
+            return self._media_of(value)
+        except (TrackError, OSError, KeyError, TypeError, ValueError) as error:
+            what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
+            self._run.miss(f"a medium of {name!r} was left out: {what}")
+            return []
+
+    def _media_of(self, value: dict[str, Any]) -> list[Medium]:
+        kind, caption = str(value["_type"]), value.get("caption")
+        if kind == _TRACKIO_TABLE:
+            return [Table(value["_value"])]
+        if kind.endswith("histogram"):
+            return [Histogram.counted(value["bins"], value["values"])]
+        if kind == _SEVERAL:
+            paths, captions = value["filenames"], value.get("captions") or []
+            captions = [*captions, *[None] * (len(paths) - len(captions))]
+            pairs = zip(paths, captions, strict=False)
+            return [Image(self._content(path), caption or None) for path, caption in pairs]
+        path = value["path"] if "path" in value else value["file_path"]
+        data = self._content(path)
+        if value.get("sha256", digest := sha256(data).hexdigest()) != digest:
+            raise ImportFailed(f"{path} is not what was logged")
+        return [_READ[kind](data, caption if isinstance(caption, str) else None)]
+
+    def _content(self, path: Any) -> bytes:
+        found = os.path.join(self._folder, str(path))
+        if "\0" in found or not is_inside(found, self._root):
+            raise ImportFailed(f"{path} leads out of {self._root}")
+        if not os.path.isfile(found):
+            raise ImportFailed(f"there is no file {path}")
+        with open(found, "rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise ImportFailed(f"{path} has more than {LARGEST} bytes")
+        return data
