@@ -12,13 +12,17 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from tests.databases import sql_journal, uri_of
+import psutil
+import psycopg2
+
+from tests.databases import PostgresServer, sql_journal, uri_of
 from tests.e2e.stores import STUCK_S, open_store
 from track.errors import ConcurrentWrite, JournalUnreachable, StorageWarning
+from track.events.codec import decode
 from track.events.types import MetricsLogged, Recorded, StatusChanged, TrialCreated
 from track.journals.file import FileJournal
 from track.persistence import get_protocol
@@ -72,6 +76,10 @@ class Place:
         journal.close()
         return payloads
 
+    def events(self) -> list[Recorded]:
+        """Return the events of the log, of which each producer's are there once, in order."""
+        return [decode(position, payload) for position, payload in enumerate(self.rows(), 1)]
+
     def check(self, uri: str) -> None:
         """Check the table of the log, and its report against that of the same events in a file."""
         store = open_store(uri)
@@ -110,6 +118,32 @@ def patience() -> Iterator[None]:
     raise AssertionError("what was waited for did not happen")
 
 
+def ask(server: PostgresServer, statement: str, *values: Any) -> Any:
+    """Return the first row that a statement gives, once the server answers."""
+    for _ in patience():
+        with suppress(psycopg2.OperationalError), closing(server.connect()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(statement, values)
+            return cursor.fetchone()
+    raise AssertionError("unreachable")
+
+
+def wait_for_more(server: PostgresServer, log: str, rows: int = 200) -> None:
+    """Wait until some more events are in a log."""
+    heads: list[int] = []
+    for _ in patience():
+        heads += ask(server, "SELECT head FROM logs WHERE log = %s", log)
+        if heads[-1] >= heads[0] + rows:
+            return
+
+
+def end(server: PostgresServer) -> None:
+    """Kill the server; some parts of it may be gone before it is their turn."""
+    with suppress(psutil.NoSuchProcess):
+        server.kill()
+    server._process.wait()
+
+
 def wait_until_served(port: int, *, served: bool = True) -> None:
     """Wait until a port of this machine accepts connections, or until it does no more."""
     for _ in patience():
@@ -128,6 +162,7 @@ def until_reached(call: Callable[[], Any]) -> Any:
     for _ in range(60):
         with suppress(JournalUnreachable):
             return call()
+        time.sleep(0.1)  # a server that was never reached is told of at once
     return call()
 
 

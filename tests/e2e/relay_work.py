@@ -12,7 +12,7 @@ import os
 import random
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,10 +20,17 @@ from typing import Any
 
 import psutil
 
+from tests.e2e.faults import Place as DatabasePlace
 from tests.e2e.faults import patience, silence, steps_of, until_reached
-from tests.e2e.stores import answer, end_if_stuck, open_store, say, wait_for_word
+from tests.e2e.stores import Process, answer, end_if_stuck, open_store, say, wait_for_word
 from tests.relays import ServerProcess
-from track.errors import InsecureConnection, ItemNotFound, JournalUnreachable
+from track.errors import (
+    ConcurrentWrite,
+    InsecureConnection,
+    ItemNotFound,
+    JournalUnreachable,
+    LockTimeout,
+)
 from track.events.types import MetricsLogged, Recorded, StatusChanged, TrialCreated
 from track.journals.file import FileJournal
 from track.persistence import get_protocol
@@ -34,6 +41,9 @@ LAYERS = ["none", "AES"]
 
 COMMON = "common"
 """The hash that all clients make trials of, one revision after the other."""
+
+NOTHING_DONE = (ItemNotFound, ConcurrentWrite, LockTimeout)
+"""What guarded calls raise that were not recorded."""
 
 FREE, TAKEN = CustomStatus("free", 1), CustomStatus("taken", 2)
 
@@ -210,7 +220,7 @@ class Client:
         self.notes.add("try", kind, number)
         try:
             result = getattr(self, f"_{kind}")(number)
-        except (JournalUnreachable, InsecureConnection, ItemNotFound) as error:
+        except (JournalUnreachable, InsecureConnection, *NOTHING_DONE) as error:
             self.notes.add("failed", kind, number, type(error).__name__)
         else:
             self.notes.add("did", kind, number, result)
@@ -263,13 +273,54 @@ def work(uri: str, notes: str) -> None:
     answer(client.steps)
 
 
-def check_work(place: Place, notes: Path) -> Counter[str]:
+class Crowd:
+    """Clients in processes of their own, of which some are killed and others take their place.
+
+    Parameters
+    ----------
+    start
+        starts a function in a process
+    uri
+        the server
+    notes
+        the folder for the notes of the clients, which is made
+    """
+
+    def __init__(self, start: Callable[..., Process], uri: str, notes: Path) -> None:
+        self._start = start
+        self._uri = uri
+        self._notes = notes
+        self._living: deque[Process] = deque()
+        self._born = 0
+        notes.mkdir()
+
+    def grow(self) -> None:
+        """Start one more client; some give up sooner than others."""
+        patience_s = 1 if self._born % 4 == 3 else 25
+        notes = self._notes / f"client{self._born}"
+        self._living.append(self._start(work, f"{self._uri}&timeout={patience_s}", str(notes)))
+        self._born += 1
+
+    def lose(self) -> None:
+        """Kill the oldest client."""
+        self._living.popleft().kill()
+
+    def end(self) -> None:
+        """Tell all to end, and wait until they have."""
+        for client in self._living:
+            client.wait_for("ready")
+            client.tell()
+        for client in self._living:
+            client.end()
+
+
+def check_work(place: Place | DatabasePlace, notes: Path) -> Counter[str]:
     """Check that what clients noted is what the journal has; count what their calls came to.
 
     Parameters
     ----------
     place
-        whose server has everything that clients had in their spools
+        whose server, or database, has everything that clients had in their spools
     notes
         the folder of all notes
     """
@@ -336,7 +387,8 @@ def _check_notes(
             assert recorded == [result], (key, recorded, result)
         else:
             # Whoever was told that the server is away is not told whether it was before or after.
-            assert len(recorded) <= (result != "ItemNotFound"), (key, recorded, result)
+            is_over = result in [kind.__name__ for kind in NOTHING_DONE]
+            assert len(recorded) <= (not is_over), (key, recorded, result)
         counts[f"{word} {result}" if word == "failed" else word] += 1
 
 

@@ -8,14 +8,21 @@ import os
 import signal
 import threading
 import warnings
-from contextlib import closing, suppress
+from contextlib import suppress
 
-import psutil
-import psycopg2
 import pytest
 
 from tests.databases import KINDS
-from tests.e2e.faults import Place, Worker, check_work, patience, silence
+from tests.e2e.faults import (
+    Place,
+    Worker,
+    ask,
+    check_work,
+    end,
+    patience,
+    silence,
+    wait_for_more,
+)
 from tests.e2e.stores import answer, events_of, open_store, say, wait_for_word, with_options
 from track import TrackClient
 from track.errors import JournalUnreachable, NotRecordedWarning
@@ -73,32 +80,6 @@ def log_until(worker, told):
     """Log at the pace of a fast training loop."""
     while not told.wait(0.001):
         worker.log()
-
-
-def ask(server, statement, *values):
-    """Return the first row that a statement gives, once the server answers."""
-    for _ in patience():
-        with suppress(psycopg2.OperationalError), closing(server.connect()) as connection:
-            cursor = connection.cursor()
-            cursor.execute(statement, values)
-            return cursor.fetchone()
-    raise AssertionError("unreachable")
-
-
-def wait_for_more(server, log, rows=200):
-    """Wait until some more events are in a log."""
-    heads = []
-    for _ in patience():
-        heads += ask(server, "SELECT head FROM logs WHERE log = %s", log)
-        if heads[-1] >= heads[0] + rows:
-            return
-
-
-def end(server):
-    """Kill the server; some parts of it may be gone before it is their turn."""
-    with suppress(psutil.NoSuchProcess):
-        server.kill()
-    server._process.wait()
 
 
 def kill(server):

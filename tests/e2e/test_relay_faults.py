@@ -5,19 +5,18 @@
 
 import os
 import random
-from collections import deque
 
 import pytest
 
 from tests.e2e.relay_work import (
     LAYERS,
+    Crowd,
     Place,
     check_work,
     fill,
     pause,
     serving,
     wait_for_more,
-    work,
 )
 from track.persistence.socketed import sync
 
@@ -37,37 +36,6 @@ def silent(capfd):
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)
-
-
-class Crowd:
-    """Clients in processes of their own, of which some are killed and others take their place."""
-
-    def __init__(self, start, uri, notes):
-        self._start = start
-        self._uri = uri
-        self._notes = notes
-        self._living = deque()
-        self._born = 0
-        notes.mkdir()
-
-    def grow(self):
-        """Start one more client; some give up sooner than others."""
-        patience_s = 1 if self._born % 4 == 3 else 25
-        notes = self._notes / f"client{self._born}"
-        self._living.append(self._start(work, f"{self._uri}&timeout={patience_s}", str(notes)))
-        self._born += 1
-
-    def lose(self):
-        """Kill the oldest client."""
-        self._living.popleft().kill()
-
-    def end(self):
-        """Tell all to end, and wait until they have."""
-        for client in self._living:
-            client.wait_for("ready")
-            client.tell()
-        for client in self._living:
-            client.end()
 
 
 @pytest.mark.parametrize("layer", LAYERS)
