@@ -17,13 +17,13 @@ from track import TrackClient
 from track.errors import JournalUnreachable
 from track.events.types import MetricsLogged, StatusChanged, TrialFinished
 from track.journals.sql import session as sql_session
+from track.journals.sql.schema import PART_BYTES
 from track.structure import Project, Status, Trial
 
 ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "4"))
 
 TRIAL = Trial(_hash="trial")
 MANY = 1500
-"""Events that are more than one statement."""
 
 
 @pytest.fixture(autouse=True)
@@ -104,9 +104,9 @@ def send_few(store):
 
 
 def send_many(store):
-    """Send a batch that is a transaction of several statements."""
-    with store.journal._forwarder._sending:  # so that it is one batch
-        log_steps(store, range(MANY))
+    """Send a batch that is a transaction of several statements, for an event is long, and more."""
+    store.log_trial_metrics(TRIAL, step=0, loss=0.0, text="x" * PART_BYTES)
+    log_steps(store, range(1, MANY))
     store.commit()
 
 

@@ -218,7 +218,12 @@ def test_it_reads_a_journal_with_any_byte_damaged_as_track_does(tmp_path):
 
 
 TABLE_LINE = re.compile(r"^(\w+) +\(([^)]+)\)", re.MULTILINE)
-TYPES = {"character varying": "VARCHAR", "bigint": "INT8", "bytea": "BYTEA"}
+TYPES = {
+    "character varying": "VARCHAR",
+    "bigint": "INT8",
+    "smallint": "INT2",
+    "bytea": "BYTEA",
+}
 
 
 def test_the_tables_are_those_of_the_page():

@@ -12,12 +12,15 @@ from tests.databases import numbered_events as events
 from tests.databases import port_of, sql_journal, terminate
 from tests.proxy import Proxy
 from track.errors import ConcurrentWrite, JournalError
-from track.events.codec import decode, stream_id
-from track.events.types import GroupCreated, GroupMetadataSet
+from track.events.codec import Encoder, decode, stream_id
+from track.events.types import GroupCreated, GroupMetadataSet, MetricsLogged
 from track.journals.producer import Producer
+from track.journals.sql.schema import PART_BYTES
 from track.persistence.repository import LocalRepository
 
-EXPECTED = [(1, number) for number in range(1, 1204)] + [(2, 1), (2, 2), (1, 1204)]
+MANY = 100
+
+EXPECTED = [(1, number) for number in range(1, MANY)] + [(2, 1), (2, 2), (1, MANY)]
 
 ENDS = ("COMMIT", "ROLLBACK")
 
@@ -75,13 +78,14 @@ class Faults:
 def work(journal):
     """Do everything that a client does, and return what it read."""
     journal.append(events(1, 1, 3))
-    journal.append(events(1, 4, 1200))  # in several statements
+    long = Encoder().encode(MetricsLogged, [4, {"x": "x" * PART_BYTES}, None], 7, 1, 4, 1)
+    journal.append([long, *events(1, 5, MANY - 5)])  # in several statements
     with journal.exclusive():
         journal.append(events(2, 1, 2))
-    journal.append(events(1, 1204, 1))
+    journal.append(events(1, MANY, 1))
     assert journal.head() == len(EXPECTED)
-    assert journal.last_sequence(1) == 1204
-    journal.rewrite([7], lambda payload: payload[:-1] + b"\x00", 1203)
+    assert journal.last_sequence(1) == MANY
+    journal.rewrite([7], lambda payload: payload[:-1] + b"\x00", MANY - 1)
     return [*journal.read_batches()]
 
 
@@ -112,7 +116,7 @@ def test_whatever_statement_fails_all_is_there_once(code, done, log):
             assert [(one.producer, one.sequence) for one in found] == EXPECTED
             assert [one.position for one in found] == [*range(1, len(EXPECTED) + 1)]
             ends = [payload[-1] for _, payloads in batches for payload in payloads]
-            assert ends == [0] * 1203 + [0xC0] * 3
+            assert ends == [0] * (MANY - 1) + [0xC0] * 3
     assert at > 15
 
 

@@ -92,3 +92,27 @@ def test_threads_read_at_once(filled):
     for thread in threads:
         thread.join()
     assert found == [MANY - number for number in range(4)]
+
+
+def test_logs_of_one_database_do_not_see_each_other(open_journal, log):
+    """Same producers, streams and numbers in each; every way to read finds those of its own."""
+    journals = {name: sql_journal("postgres", f"{log[-200:]} {name}") for name in "ab"}
+    size = {"a": 5000, "b": 3000}
+    for first in range(1, 5001, 500):
+        for name, journal in journals.items():
+            if first <= size[name]:
+                journal.append(events(1, first, 500))
+    for name, journal in journals.items():
+        assert journal.head() == journal.last_sequence(1) == size[name]
+        everything = [*range(1, size[name] + 1)]
+        for batches in (journal.read_batches(), journal.read_stream(7)):
+            assert [position for positions, _ in batches for position in positions] == everything
+        last = [position for positions, _ in journal.read_last(10) for position in positions]
+        assert last == everything[-10:]
+    assert journals["a"].fingerprint(10) == journals["b"].fingerprint(10)
+    assert journals["b"].fingerprint(4000) is None
+    journals["a"].rewrite([7], lambda payload: payload[:-1] + b"\x00", 5000)
+    assert {payload[-1] for _, batch in journals["a"].read_batches() for payload in batch} == {0}
+    assert {payload[-1] for _, batch in journals["b"].read_batches() for payload in batch} == {0xC0}
+    for journal in journals.values():
+        journal.close()
