@@ -192,6 +192,9 @@ def logging(tmp_path):
     trial.log_html("page", "<h1>Title</h1><script>document.body.innerHTML = 'ran'</script>")
     client.protocol.log_trial_system_metrics(trial.trial, {"process.memory_bytes": 2e9}, rank=0)
     client.protocol.log_trial_system_metrics(trial.trial, {"process.memory_bytes": 3e9}, rank=0)
+    at = 1_700_000_000 * 10**9
+    lines = [[at, 1, "<b>one\n"], [at, 2, "\x1b[31m10%"], [at, 1, 7]]
+    client.protocol.log_trial_output(trial.trial, lines)
     with serve(f"file:{tmp_path}/s.json") as served:
         yield served.url, trial
     client.close()

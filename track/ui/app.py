@@ -29,6 +29,7 @@ from track.ui.events import get_events, get_moments
 from track.ui.files import get_file
 from track.ui.live import get_live
 from track.ui.media import get_media, get_medium, get_system
+from track.ui.output import get_output
 from track.ui.overwritten import get_overwritten
 from track.ui.security import Guard, Rules
 from track.ui.series import get_series
@@ -63,6 +64,7 @@ def make_app(store: Store, rules: Rules) -> Starlette:
         Route("/api/media", endpoint(get_media)),
         Route("/api/medium", endpoint(get_medium)),
         Route("/api/system", endpoint(get_system)),
+        Route("/api/output", endpoint(get_output)),
         Route("/api/events", endpoint(get_events)),
         Route("/api/moments", endpoint(get_moments)),
         Route("/api/overwritten", endpoint(get_overwritten)),

@@ -33,13 +33,13 @@ _SHOWN = ("image/", "audio/", "text/plain", "text/html", "application/json")
 
 def get_media(store: Store, request: Request) -> Response:
     """Return descriptions of the media of a trial, without their contents."""
-    position, events = _events(store, request, media_stream)
+    position, events = events_beside(store, request, media_stream)
     found = [*media_in(events)]
     media = [*map(_described, found[-_MOST_MEDIA:])]
     return answer({"position": position, "total": len(found), "media": media})
 
 
-def _events(
+def events_beside(
     store: Store, request: Request, stream_of: Callable[[str], int]
 ) -> tuple[int, Iterator[Recorded]]:
     """Return the events of a trial's stream, and the position up to which they are complete."""
@@ -89,7 +89,7 @@ def get_medium(store: Store, request: Request) -> Response:
 
 def get_system(store: Store, request: Request) -> Response:
     """Return the system metrics that the processes of a trial sampled."""
-    position, events = _events(store, request, system_stream)
+    position, events = events_beside(store, request, system_stream)
     processes = [*map(_columns, system_metrics(events))]
     return answer({"position": position, "processes": processes})
 

@@ -137,6 +137,13 @@ export function time(ms) {
   return date.toDateString() === new Date().toDateString() ? clock : `${DATE.format(date)}, ${clock}`;
 }
 
+/** Format a time of day alone.
+ * @param {number} ms since 1970
+ */
+export function clock(ms) {
+  return CLOCK.format(new Date(ms));
+}
+
 /** Format a time in full, for titles.
  * @param {number | null | undefined} ms since 1970
  */

@@ -22,7 +22,7 @@ export class MachinePanel {
   constructor(app, uid) {
     this.app = app;
     this.uid = uid;
-    this.note = h("p", { class: "soft machine-note" });
+    this.note = h("p", { class: "soft panel-note" });
     this.grid = h("div", { class: "chart-grid" });
     this.root = h("details", { class: "fact-section", open: true, hidden: true, "data-name": "Machine" }, h("summary", null, h("h2", null, "Machine")), this.note, this.grid);
     /** @type {Map<string, Chart>} */

@@ -10,6 +10,7 @@ import { bytes, count, duration, fullTime, nameOf, number, text, time } from "./
 import { swatch } from "./grid.js";
 import { MachinePanel } from "./machine.js";
 import { MediaPanel } from "./media.js";
+import { OutputPanel } from "./output.js";
 import { openOrigins } from "./point.js";
 import { blank, failed, messageOf, skeleton } from "./states.js";
 import { flat, valueTable } from "./values.js";
@@ -27,7 +28,10 @@ export function mount(root, app) {
   const uid = /** @type {string} */ (state.uid);
   assign([uid]);
   const panel = new ChartPanel(app, {});
-  const beside = [new MediaPanel(app, uid), new MachinePanel(app, uid)];
+  const output = new OutputPanel(app, uid);
+  const media = new MediaPanel(app, uid);
+  const machine = new MachinePanel(app, uid);
+  const beside = [media, machine, output];
   const head = h("div", { class: "trial-head" }, skeleton(2));
   const facts = h("div", { class: "trial-facts" }, skeleton(10));
   const bar = h("div", { class: "chart-bar" }, controls(app));
@@ -88,7 +92,11 @@ export function mount(root, app) {
       }
     },
     live(change) {
-      if (state.at === null && (change.kinds.MediaLogged || change.kinds.SystemSampled)) loadBeside();
+      if (state.at === null) {
+        if (change.kinds.MediaLogged) media.load();
+        if (change.kinds.SystemSampled) machine.load();
+        if (change.kinds.OutputCaptured) output.load();
+      }
       if (state.at !== null || (change.trials !== null && !change.trials.includes(uid))) return;
       panel.live(change);
       load(false);
