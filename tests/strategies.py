@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from track.events.record import MAGIC, frame, frame_group
 from track.events.types import (
     CATALOGUE,
+    AlertRaised,
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
@@ -21,6 +22,7 @@ from track.events.types import (
     Heartbeat,
     MediaLogged,
     MetadataLogged,
+    MetricDefined,
     MetricsLogged,
     OutputCaptured,
     ProcessDescribed,
@@ -159,6 +161,8 @@ _FIELDS: dict[type[Any], list[st.SearchStrategy[Any]]] = {
     Redacted: [],
     SearchLogged: [st.lists(values, max_size=2)],
     MediaLogged: [steps, values],
+    AlertRaised: [names, names, names],
+    MetricDefined: [names, names, optional_names],
     SystemSampled: [names, integers, st.none() | integers, values],
     OutputCaptured: [names, integers, st.none() | integers, st.lists(loggable, max_size=3)],
 }

@@ -41,7 +41,8 @@ printed in UTC, marked by `Z`, and can be pasted back as printed.
 that exists or does not.
 
 **Paths** are the same in conditions, `--sort`, `--columns`, `plot --metric` and `blame`: `status`,
-`name`, `parameters.lr`, `metrics.loss` (its last value), `metadata.note`, `tags.kind`, `runtime`.
+`name`, `parameters.lr`, `metrics.loss` (its last value, or the one [that sums it
+up](how-to/alerts.md)), `metadata.note`, `tags.kind`, `runtime`.
 A name with blanks, dots or signs in it is [quoted](how-to/queries.md), in single quotes
 for the shell: `-w 'metrics["loss<0.1"]>3'`. `plot --metric` takes the name of a metric alone, too.
 A path that no trial of the store has is an error, which suggests similar paths.

@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from track.events.codec import Encoder, decode, fields_of, stream_id  # noqa: E402
 from track.events.record import MAGIC, VERSION, frame_group  # noqa: E402
 from track.events.types import (  # noqa: E402
+    AlertRaised,
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
@@ -38,6 +39,7 @@ from track.events.types import (  # noqa: E402
     Heartbeat,
     MediaLogged,
     MetadataLogged,
+    MetricDefined,
     MetricsLogged,
     OutputCaptured,
     ProcessDescribed,
@@ -151,6 +153,8 @@ WRITES: list[list[tuple[int, Event]]] = [
             MediaLogged(3, {"note": [{"kind": "text", "mime": "text/plain", "data": b"hello"}]}),
         )
     ],
+    [(TRIAL, AlertRaised("warning", "the loss is not finite", "at step 7"))],
+    [(TRIAL, MetricDefined("val/*", "min", "minimize"))],
     [(stream_id("system", "0123abcd_0"), SystemSampled("here", 4711, 0, {"host.load_1m": 0.5}))],
     [
         (

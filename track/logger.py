@@ -16,6 +16,7 @@ from track.loggable import log_each
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
 from track.recording.files import FileLogger
 from track.recording.media import MediaLogger
+from track.recording.notices import NoticeLogger
 from track.recording.process import ProcessLogger
 from track.recording.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
 from track.recording.running import LogSignalHandler, final_status
@@ -41,7 +42,7 @@ os.register_at_fork(before=_insert_waiting)
 
 
 @with_attributes_of(Trial)
-class TrialLogger(MediaLogger, FileLogger, ProcessLogger, BlockTimer):
+class TrialLogger(MediaLogger, FileLogger, NoticeLogger, ProcessLogger, BlockTimer):
     """A logger of one trial; :class:`~track.client.TrackClient` creates it.
 
     Parameters

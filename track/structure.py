@@ -7,6 +7,8 @@ from enum import Enum
 from reprlib import Repr
 from typing import Any
 
+from track.containers.alerts import Alert, alerts_in
+
 
 class Status(Enum):
     """The status of a trial; a value between two groups belongs to the lower one."""
@@ -171,7 +173,7 @@ class Trial(_Metrics, _Shown):
     parameters
         the arguments of the trial
     metadata
-        facts about the trial; the storage maintains ``_update_count`` and ``_last_change``
+        facts about the trial; the storage maintains those that begin with ``_``
     metrics
         a list of values, or a mapping of steps to values, by name
     chronos
@@ -238,6 +240,11 @@ class Trial(_Metrics, _Shown):
         head, separator, tail = uid.rpartition("_")
         self._hash = head if separator else uid
         self.revision = 0 if not separator else int(tail) if tail.isdecimal() else tail
+
+    @property
+    def alerts(self) -> list[Alert]:
+        """Return the latest alerts that the trial raised, oldest first."""
+        return alerts_in(self.metadata)
 
     def compute_hash(self) -> str:
         """Hash the identity of a configuration: name, version, project and parameters.

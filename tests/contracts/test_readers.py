@@ -269,6 +269,31 @@ def test_the_output_of_a_trial(told):
     assert len([*reader.history("mine")]) == events
 
 
+def test_what_people_are_to_notice_of_a_trial(told):
+    """Alerts, and which value sums up a metric, on every backend, and as of a moment."""
+    reader, uid = told
+    trial = reader.trial(uid)
+    reader.protocol.raise_trial_alert(trial, "slow", "very", "info")
+    before = reader.recent(1)[0].position
+    reader.protocol.define_trial_metric(trial, "loss", goal="maximize")
+    reader.protocol.raise_trial_alert(trial, "slower")
+    assert [one[1:] for one in reader.trial(uid).alerts] == [
+        ("info", "slow", "very"),
+        ("warning", "slower", ""),
+    ]
+    for _ in range(2):
+        sums = {
+            one.name: one.metrics["loss"] for one in reader.summaries(["metrics.loss>1"]).trials
+        }
+        assert sums == {"other": 9.0, "mine": 15.0}
+    reader.protocol.log_trial_metrics(trial, step=6, loss=0.5)
+    assert reader.summaries(sort="-metrics.loss").trials[0].metrics["loss"] == 15.0
+    then = Moment(position=before)
+    assert [one.title for one in reader.trial(uid, at=then).alerts] == ["slow"]
+    with reader.overview.glance(then) as glance:
+        assert glance.summary(uid).metrics["loss"] == 15.0
+
+
 def test_the_media_of_a_trial(told):
     """Whatever fits an event, on every backend, as of a moment, and beside the trial's events."""
     reader, uid = told

@@ -5,6 +5,14 @@ from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup
 
 
+def comparable(metadata):
+    """Return metadata without the times at which something was recorded."""
+    shown = {name: value for name, value in metadata.items() if name != "_last_change"}
+    if isinstance(shown.get("_alerts"), list):
+        shown["_alerts"] = [words for _, *words in shown["_alerts"]]
+    return shown
+
+
 def call_method(store, name, *args, **kwargs):
     return getattr(store, name)(*args, **kwargs)
 
@@ -56,7 +64,7 @@ def view(value):
     """Show a value, but for what is measured anew in each backend."""
     if isinstance(value, Trial):
         shown = to_json(value)
-        shown["metadata"] = {k: v for k, v in value.metadata.items() if k != "_last_change"}
+        shown["metadata"] = comparable(value.metadata)
         shown["chronos"] = {
             name: chrono.count if hasattr(chrono, "count") else type(chrono).__name__
             for name, chrono in value.chronos.items()

@@ -21,6 +21,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from tests.databases import KINDS, uri_of
 from tests.property.client_calls import (
     call_method,
+    comparable,
     continue_trial,
     log,
     new_trial,
@@ -87,6 +88,8 @@ NEW_TRIALS = st.builds(
     status=STATUSES,
     errors=st.just([]) | st.just([ValueError("x")]),
 )
+LEVELS = st.sampled_from(["info", "ERROR", "loud"])
+SUMMARIES = st.sampled_from([None, "last", "min", "best"])
 QUERIES = st.sampled_from(
     [
         None,
@@ -114,6 +117,7 @@ UPDATES = st.sampled_from(
         ("log_trial_metadata", {"heartbeat": {1}}),
         ("set_group_metadata", {"n": [1]}),
         ("archive_trial", {}),
+        ("raise_trial_alert", {"title": "t"}),
         ("bogus", {}),
     ]
 )
@@ -232,6 +236,11 @@ class BackendsMachine(RuleBasedStateMachine):
         path.write_bytes(b"x" * size)
         self.call("keep_content", str(path))
         self.call("log_trial_media", trial, step, {"noise": [Text("m" * size)]})
+
+    @rule(trial=TRIALS, name=NAMES, level=LEVELS, summary=SUMMARIES)
+    def notice(self, trial, name, level, summary):
+        self.call("raise_trial_alert", trial, name, "text", level)
+        self.call("define_trial_metric", trial, name, summary)
 
     @precondition(lambda self: not self.has_much)  # everything that is compared gets slow
     @rule(trial=TRIALS, name=NAMES)
@@ -358,7 +367,7 @@ class BackendsMachine(RuleBasedStateMachine):
 
         projects = json.loads(path.read_text(), parse_constant=refuse)
         for trial in [trial for project in projects for trial in project["trials"]]:
-            trial["metadata"].pop("_last_change", None)
+            trial["metadata"] = comparable(trial["metadata"])
             trial["chronos"] = list(trial["chronos"])
             trial.get("failure", {}).pop("traceback", None)
         return projects

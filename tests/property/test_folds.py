@@ -16,6 +16,7 @@ from track.containers.series import StepSeries
 from track.events.codec import Encoder, decode, stream_id
 from track.events.redaction import redact
 from track.events.types import (
+    AlertRaised,
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
@@ -23,6 +24,7 @@ from track.events.types import (
     GroupMetadataSet,
     Heartbeat,
     MetadataLogged,
+    MetricDefined,
     MetricsLogged,
     ProjectCreated,
     Recorded,
@@ -130,6 +132,8 @@ LOGGED = st.one_of(
             st.builds(Heartbeat, st.just("host"), st.just("boot"), st.integers(1, 2), st.just(7)),
             st.sampled_from([TrialArchived(), TrialRestored(), TrialRedacted(), Redacted()]),
             st.builds(StatusChanged, st.just("new"), st.just(1), st.none() | st.just("error")),
+            st.builds(AlertRaised, st.just("info"), NAMES, NAMES),
+            st.builds(MetricDefined, NAMES, st.sampled_from(["min", "max", "last", "odd"])),
         ),
     ),
 )

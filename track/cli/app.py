@@ -40,6 +40,7 @@ VERBS = {
     "system": ("system", "show the system metrics of a trial"),
     "output": ("output", "print what a trial printed"),
     "top": ("top", "watch trials live in the terminal"),
+    "watch": ("watching", "run a command when a trial meets a rule or raises an alert"),
     "report": ("history", "print the report as JSON, or save it as a page"),
     "log": ("history", "print the events of a trial or of the store"),
     "tail": ("history", "print the latest events, and follow new ones"),

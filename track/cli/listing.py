@@ -27,6 +27,7 @@ from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
 from track.display.texts import UNCUT, duration, short_uids, shown
 from track.errors import QueryError
+from track.projections.definitions import summary_of
 from track.projections.paths import hint, names_in, parse_path, write_path
 from track.projections.series import Series
 from track.projections.trials import OWN_METADATA
@@ -36,6 +37,7 @@ from track.reading.summary import (
     first_line_of,
     last_value,
     split_paths,
+    sum_of,
     value_at,
 )
 from track.reading.views import Attempt
@@ -187,7 +189,8 @@ def show_verb(
     for name, values in sections.items():
         _show_section(name, values)
     _show_section("chronos", {n: last_value(c) for n, c in found.chronos.items()})
-    _show_metrics(found.metrics, folds=not is_whole and room() is not None)
+    _show_metrics(found, folds=not is_whole and room() is not None)
+    _show_alerts(found)
     for error in found.errors:
         click.echo(f"error        {shown(str(error), UNCUT)}")
     _show_attempts(attempts)
@@ -205,7 +208,16 @@ def _show_section(name: str, values: Any) -> None:
         click.echo(f"  {shown(str(key)):<24} {shown(value)}")
 
 
-def _show_metrics(metrics: Mapping[str, Any], *, folds: bool) -> None:
+def _show_alerts(trial: Trial) -> None:
+    if trial.alerts:
+        click.echo("alerts:")
+    for alert in trial.alerts:
+        text = f": {alert.text}" if alert.text else ""
+        click.echo(f"  {clock(alert.at)}  {alert.level:<8} {shown(alert.title + text, UNCUT)}")
+
+
+def _show_metrics(trial: Trial, *, folds: bool) -> None:
+    metrics = trial.metrics
     if metrics:
         click.echo("metrics:")
     folds = folds and len(metrics) > _MOST_METRICS
@@ -218,7 +230,7 @@ def _show_metrics(metrics: Mapping[str, Any], *, folds: bool) -> None:
         if len(names) > 1:
             click.echo(f"  {shown(prefix):<24} {len(names)} metrics")
         else:
-            _show_metric(names[0], metrics[names[0]])
+            _show_metric(trial, names[0])
     if folds:
         left = sum(map(len, [*alike.values()][most:]))
         if left:
@@ -226,10 +238,13 @@ def _show_metrics(metrics: Mapping[str, Any], *, folds: bool) -> None:
         tell(f"{len(metrics)} metrics are folded: use --all to show each of them")
 
 
-def _show_metric(name: str, values: Any) -> None:
+def _show_metric(trial: Trial, name: str) -> None:
+    values = trial.metrics[name]
     numbers = [value for _, value in points_of(sampled(values, _LINE))]
     line = sparkline(numbers) if numbers else ""
-    click.echo(f"  {shown(name):<24} {line}  {shown(last_value(values))}".rstrip())
+    summary = summary_of(trial.metadata, name)
+    chosen = "" if summary is None else f"  ({summary} {shown(sum_of(values, summary))})"
+    click.echo(f"  {shown(name):<24} {line}  {shown(last_value(values))}{chosen}".rstrip())
 
 
 def _show_attempts(attempts: list[Attempt]) -> None:

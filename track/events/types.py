@@ -218,6 +218,26 @@ class OutputCaptured(NamedTuple):
     lines: list[list[Any]]
 
 
+class AlertRaised(NamedTuple):
+    """Stream: the trial. A message to people; ``level`` is ``info``, ``warning`` or ``error``."""
+
+    level: str
+    title: str
+    text: str
+
+
+class MetricDefined(NamedTuple):
+    """Stream: the trial. Which value sums up a metric: ``last``, ``min`` or ``max``.
+
+    ``name`` may be a pattern of names, as ``val/*``. ``goal`` is ``minimize`` or ``maximize``, None
+    if it was not said.
+    """
+
+    name: str
+    summary: str
+    goal: str | None = None
+
+
 class Unknown(NamedTuple):
     """An event that this version does not know, kept by journals and skipped by projections.
 
@@ -255,6 +275,8 @@ Event = (
     | SystemSampled
     | MediaLogged
     | OutputCaptured
+    | AlertRaised
+    | MetricDefined
     | Unknown
 )
 
@@ -292,6 +314,8 @@ CATALOGUE: dict[type[Any], Kind] = {
     SystemSampled: Kind(23, 1),
     MediaLogged: Kind(24, 1),
     OutputCaptured: Kind(27, 1),
+    AlertRaised: Kind(28, 1),
+    MetricDefined: Kind(29, 1),
 }
 
 

@@ -245,6 +245,11 @@ class Run:
             if found.taken:
                 self._usable().log_metadata(found.taken)
 
+    def call(self, method: str, *args: Any) -> None:
+        """Call a method of :class:`~track.logger.TrialLogger`; what fails is told."""
+        with self.guest(method):
+            getattr(self._usable(), method)(*args)
+
     def file(self, path: Any) -> None:
         """Keep a file, see :meth:`track.logger.TrialLogger.log_file`."""
         with self.guest("a file"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, MutableMapping
+from enum import Enum
 from fnmatch import fnmatchcase
 from types import SimpleNamespace
 from typing import Any
@@ -16,6 +17,7 @@ from track.errors import TrackError
 from track.integrations.run import Run
 from track.integrations.wandb_data import Artifact, Histogram, Media, Table, shown_of
 from track.loggable import media_among
+from track.projections.definitions import SUMMARIES
 
 run: WandbRun | None = None
 """The current run."""
@@ -184,10 +186,24 @@ class WandbRun:
             parts.setdefault(at, {})[name] = value
         return parts
 
-    def define_metric(self, name: str, step_metric: Any = None, **kwargs: Any) -> Any:
-        """Use the value of one metric as the step of others."""
+    def define_metric(
+        self,
+        name: str,
+        step_metric: Any = None,
+        summary: str | None = None,
+        goal: str | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Use the value of one metric as the step of others, and define what sums it up."""
         if step_metric is not None:
             self._axes.insert(0, (name, str(getattr(step_metric, "name", step_metric))))
+        kinds = [each for each in (summary or "").split(",") if each]  # as "min,max"
+        for number, kind in enumerate(kinds):
+            if number or kind not in SUMMARIES:
+                self._run.miss(f"{name!r}: the summary {kind!r}")
+            else:
+                better = "minimize" if kind == "best" and goal is None else goal
+                self._run.call("define_metric", name, kind, better)
         return SimpleNamespace(name=name)
 
     def log_artifact(
@@ -222,9 +238,9 @@ class WandbRun:
     def unwatch(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: gradients are never watched."""
 
-    def alert(self, title: str, text: str = "", **kwargs: Any) -> None:
-        """Log the text of an alert as metadata."""
-        self._run.metadata({f"alert:{title}": text})
+    def alert(self, title: str, text: str = "", level: Any = None, **kwargs: Any) -> None:
+        """Raise an alert of the trial."""
+        self._run.call("alert", title, text, "info" if level is None else level)
 
     def finish(self, exit_code: int | None = None, **kwargs: Any) -> None:
         """Finish the trial."""
@@ -316,7 +332,7 @@ def log(
 
 
 def define_metric(name: str, step_metric: Any = None, **kwargs: Any) -> Any:
-    """Use the value of one metric as the step of others."""
+    """Use the value of one metric as the step of others, and define what sums it up."""
     return _current().define_metric(name, step_metric, **kwargs)
 
 
@@ -340,7 +356,7 @@ def unwatch(*args: Any, **kwargs: Any) -> None:
 
 
 def alert(title: str, text: str = "", **kwargs: Any) -> None:
-    """Log the text of an alert as metadata."""
+    """Raise an alert of the trial."""
     _current().alert(title, text, **kwargs)
 
 
@@ -357,6 +373,14 @@ def login(*args: Any, **kwargs: Any) -> bool:
 
 class Settings(SimpleNamespace):
     """W&B's settings, which are accepted and ignored."""
+
+
+class AlertLevel(Enum):
+    """The levels of alerts."""
+
+    INFO = "INFO"
+    WARN = "WARN"
+    ERROR = "ERROR"
 
 
 class Image(Media):
@@ -382,6 +406,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "AlertLevel",
     "Artifact",
     "Audio",
     "Histogram",

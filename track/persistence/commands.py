@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from track.containers.alerts import check_level
 from track.events.types import (
+    AlertRaised,
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
     Event,
     GroupMetadataSet,
     MetadataLogged,
+    MetricDefined,
     MetricsLogged,
     StatusChanged,
     TagsAdded,
@@ -30,6 +33,7 @@ from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import DEFAULT_CHRONO, DEFAULT_METADATA, AggregatorFactory
 from track.persistence.timers import Timers
 from track.persistence.validation import aggregator_for, check_key, check_status
+from track.projections.definitions import check_definition
 from track.structure import AnyStatus
 
 
@@ -100,6 +104,16 @@ class TrialCommands:
     def set_trial_status(self, status: AnyStatus, error: Any = None) -> Change:
         event = StatusChanged(*check_status(status), None if error is None else str(error))
         return Change(lambda _: event, self._sync)
+
+    def raise_trial_alert(self, title: str, text: str = "", level: Any = "warning") -> Change:
+        event = AlertRaised(check_level(level), str(title), str(text))
+        return Change(lambda _: event, self._sync)
+
+    def define_trial_metric(
+        self, name: str, summary: str | None = None, goal: str | None = None
+    ) -> Change:
+        event = MetricDefined(*check_definition(name, summary, goal), goal)
+        return Change(lambda _: event)
 
     def log_trial_start(self) -> Change:
         def event_of(stream: int) -> Event:

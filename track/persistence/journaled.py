@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from track.errors import (
     JournalClosed,
@@ -21,10 +21,8 @@ from track.events.types import (
     Event,
     GroupCreated,
     MetricsLogged,
-    OutputCaptured,
     ProjectCreated,
     Recorded,
-    SystemSampled,
     TrialAddedToGroup,
     TrialAddedToProject,
     TrialFinished,
@@ -33,17 +31,16 @@ from track.journals.buffered import buffer_failed_writes
 from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.persistence import sinks
+from track.persistence.beside import RecordsBeside
 from track.persistence.commands import Change, GroupCommands, TrialCommands, command_named
 from track.persistence.deferred import travelling
 from track.persistence.liveness import Heartbeats
-from track.persistence.media import media_logged
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
     AggregatorFactory,
     ChronoSink,
     MetricsSink,
-    Protocol,
     Query,
 )
 from track.persistence.repository import (
@@ -58,26 +55,19 @@ from track.persistence.repository import (
 from track.persistence.storage import check_report, write_report
 from track.persistence.validation import (
     check_dictionaries,
-    check_key,
     check_uid,
     trial_created,
 )
 from track.projections.copies import to_plain
 from track.projections.history import as_of, ends_by
-from track.projections.media import media_stream
 from track.projections.metrics import add_values
 from track.projections.objects import Objects
-from track.projections.output import output_stream
 from track.projections.report import render_report
-from track.projections.system import system_stream
 from track.projections.trials import UPDATE_COUNT, stream_of
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
-if TYPE_CHECKING:
-    from track.media import Medium
 
-
-class JournaledProtocol(Protocol):
+class JournaledProtocol(RecordsBeside):
     """A backend on an event journal.
 
     Parameters
@@ -314,31 +304,6 @@ class JournaledProtocol(Protocol):
         stream = self._stream_of(trial)
         trial.read_metrics_from(partial(self.repository.metrics, trial.uid))
         return sinks.metrics_sink(self.producer, stream)
-
-    def log_trial_system_metrics(
-        self, trial: Trial, values: dict[str, float], rank: int | None = None
-    ) -> None:
-        self._stream_of(trial)
-        event = SystemSampled(os.uname().nodename, os.getpid(), rank, values)
-        self.producer.record(system_stream(trial.uid), event)
-
-    def log_trial_output(
-        self, trial: Trial, lines: list[list[Any]], rank: int | None = None
-    ) -> None:
-        self._stream_of(trial)
-        event = OutputCaptured(os.uname().nodename, os.getpid(), rank, lines)
-        self.producer.record(output_stream(trial.uid), event)
-
-    def log_process_code(self) -> None:
-        self._heartbeats.describe_code()
-
-    def log_trial_media(
-        self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]
-    ) -> None:
-        check_key("the step", step)
-        self._stream_of(trial)
-        event = media_logged(self.content, step, media)
-        self.producer.record(media_stream(trial.uid), event)
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any

@@ -237,6 +237,18 @@ class Protocol:
         """Save media of a trial, some of each name. The trial passed in stays as it is."""
         raise self._missing("log_trial_media")
 
+    def raise_trial_alert(
+        self, trial: Trial, title: str, text: str = "", level: Any = "warning"
+    ) -> None:
+        """Save a message of a trial to people. The given trial does not change."""
+        raise self._missing("raise_trial_alert")
+
+    def define_trial_metric(
+        self, trial: Trial, name: str, summary: str | None = None, goal: str | None = None
+    ) -> None:
+        """Save which value sums up a metric of a trial. The given trial does not change."""
+        raise self._missing("define_trial_metric")
+
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         """Return a function for a trial that logs metrics many times.
 
@@ -410,6 +422,7 @@ DECISIONS = (
 
 CHANGES = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
+    *("define_trial_metric", "raise_trial_alert"),
     *("keep_content", "log_late_start", "log_process_code"),
     *("log_trial_arguments", "log_trial_chrono_finish"),
     *("log_trial_chrono_start", "log_trial_finish", "log_trial_media", "log_trial_metadata"),

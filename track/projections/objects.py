@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from track.aggregators.aggregator import Aggregator, StatAggregator, build
+from track.containers.alerts import ALERTS, Alert, with_alert
 from track.containers.points import Stamp, Unusable
 from track.containers.series import clamped
 from track.events.columns import Columns, by_stream
 from track.events.types import (
     AggregatorSpec,
+    AlertRaised,
     ArgumentsLogged,
     ChronoFinished,
     ChronoStarted,
@@ -19,6 +21,7 @@ from track.events.types import (
     GroupMetadataSet,
     Heartbeat,
     MetadataLogged,
+    MetricDefined,
     MetricsLogged,
     ProjectCreated,
     Recorded,
@@ -34,6 +37,7 @@ from track.events.types import (
     TrialStarted,
 )
 from track.projections.attempts import AttemptsOf
+from track.projections.definitions import DEFINITIONS
 from track.projections.index import Index
 from track.projections.metrics import accumulate, add_column, add_values, aggregate
 from track.projections.runs import add_runtime, known_failure, started_at
@@ -46,7 +50,7 @@ from track.projections.trials import (
 )
 from track.structure import Project, Trial, TrialGroup, get_status
 
-FOLDS_VERSION = 8
+FOLDS_VERSION = 9
 """The version of the folds; increment it when the same events give another result."""
 
 _NS = 1e-9
@@ -307,6 +311,22 @@ def _metrics_logged(
 
 
 @_touched
+def _alert_raised(objects: Objects, trial: Trial, recorded: Recorded, event: AlertRaised) -> None:
+    trial.metadata[ALERTS] = with_alert(trial.metadata, Alert(recorded.at, *event))
+
+
+@_touched
+def _metric_defined(
+    objects: Objects, trial: Trial, recorded: Recorded, event: MetricDefined
+) -> None:
+    known = trial.metadata.get(DEFINITIONS)
+    others = known if isinstance(known, dict) else {}
+    # The latest definition is the last one, since the latest pattern is the one that counts.
+    others = {name: said for name, said in others.items() if name != event.name}
+    trial.metadata[DEFINITIONS] = {**others, event.name: event.summary}
+
+
+@_touched
 def _status_changed(
     objects: Objects, trial: Trial, recorded: Recorded, event: StatusChanged
 ) -> None:
@@ -360,6 +380,8 @@ _FOLDS: dict[type[Any], Callable[..., None]] = {
     TagsAdded: _tags_added,
     MetadataLogged: _metadata_logged,
     MetricsLogged: _metrics_logged,
+    AlertRaised: _alert_raised,
+    MetricDefined: _metric_defined,
     StatusChanged: _status_changed,
     TrialArchived: _touched(lambda objects, trial, *_: objects.archive(trial)),
     TrialRestored: _trial_restored,

@@ -17,6 +17,7 @@ from track.containers.points import Stamp, Stored
 from track.containers.series import StepSeries
 from track.events.codec import stream_id
 from track.events.values import new_packer, pack_values, unpack
+from track.projections.definitions import summary_of
 from track.projections.objects import Objects
 from track.projections.trials import LAST_CHANGE, UPDATE_COUNT, is_part, stream_of
 from track.structure import Project, Trial, TrialGroup, get_status
@@ -156,7 +157,11 @@ class RowWriter:
         head += [None if status is None else [status.name, status.value]]
         head += [projects, groups, homes, objects.created.get(uid)]
         metrics = self._values(uid, trial.metrics)
-        found = [[name, *written] for name, *written in metrics if written[0] == _STORED]
+        found = [
+            [name, *written, summary_of(trial.metadata, name)]
+            for name, *written in metrics
+            if written[0] == _STORED
+        ]
         # Metrics without columns may be large, so they go to the body, which lists do not read.
         others = [] if len(found) == len(metrics) else metrics
         body = [
@@ -278,16 +283,24 @@ def state_of(trial: Trial) -> Any:
     return trial.metadata.get(UPDATE_COUNT), trial.metadata.get(LAST_CHANGE)
 
 
-def last_values(trial: Trial) -> dict[str, Any] | None:
-    """Return the last value of each metric of a trial; None if the metrics have to be read."""
+def summed_up(trial: Trial) -> dict[str, Any] | None:
+    """Return the value that sums up each metric of a trial; None if the metrics must be read."""
     packed = trial.__dict__.get("_packed_metrics")
     if packed is None or "_metrics" in trial.__dict__:
         return None
-    return {name: stored[_LAST_VALUE] for name, _, stored in unpack(packed)}
+    return {
+        name: stored[_LAST_VALUE] if summary is None else _extreme(stored, summary)
+        for name, _, stored, summary in unpack(packed)
+    }
 
 
-_LAST_VALUE = 3
-"""The index of the last value among the values that find a stored series."""
+def _extreme(stored: list[Any], summary: str) -> Any:
+    value = stored[_LEAST_VALUE if summary == "min" else _LARGEST_VALUE]
+    return stored[_LAST_VALUE] if value is None else value
+
+
+_LAST_VALUE, _LEAST_VALUE, _LARGEST_VALUE = 3, -2, -1
+"""The places of values of a series among those that find it in its storage."""
 
 
 def _revive(uid: str, items: Iterable[list[Any]], find: FindSeries) -> dict[str, Any]:

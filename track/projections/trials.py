@@ -7,15 +7,17 @@ from copy import copy
 from typing import Any
 
 from track.aggregators.aggregator import StatAggregator
+from track.containers.alerts import ALERTS
 from track.containers.points import Stamp
 from track.containers.series import StepSeries
 from track.events.codec import stream_id
 from track.events.types import MetricsLogged, Recorded, TrialCreated
+from track.projections.definitions import DEFINITIONS
 from track.projections.runs import known_failure
 from track.structure import Trial, get_status
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
-OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE})
+OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE, ALERTS, DEFINITIONS})
 """The metadata keys that the storage maintains."""
 
 PART = "partial"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from track.projections.index import Known
 from track.projections.objects import Objects
-from track.projections.rows import last_values
+from track.projections.rows import summed_up
 from track.projections.trials import is_part
 from track.reading.summary import (
     FIELDS,
@@ -16,11 +16,11 @@ from track.reading.summary import (
     TrialSummary,
     check_column,
     detach,
-    last_value,
     matching,
     set_times,
     sort_trials,
     summarize_metric,
+    sums_of,
 )
 from track.structure import AnyStatus
 
@@ -111,9 +111,9 @@ class _UnreadSummary(TrialSummary):
             status = self._status_of(known)
             own["status"] = None if status is None else str(status)
         elif name == "metrics":
-            trial, found = known.trial, last_values(known.trial)
+            trial, found = known.trial, summed_up(known.trial)
             if found is None:
-                found = {name: last_value(item) for name, item in trial.metrics.items()}
+                found = sums_of(trial)
             own["metrics"] = found
         elif name == "curves":
             metrics = known.trial.metrics.items()

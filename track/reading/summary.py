@@ -11,6 +11,7 @@ from track.aggregators.aggregator import Aggregator
 from track.containers.series import StepSeries
 from track.errors import QueryError
 from track.projections.copies import to_plain
+from track.projections.definitions import summary_of
 from track.projections.index import Known
 from track.projections.paths import BRACKETS, Key, hint, look_up, parse_path
 from track.projections.query import check_path, check_paths, execute_query
@@ -40,7 +41,8 @@ class TrialSummary:
     tags, parameters, metadata
         the logged values
     metrics
-        the last value of each metric by name, or its statistics if the metric is aggregated
+        the value that sums up each metric by name: the last one, unless ``define_metric`` said
+        another, or its statistics if the metric is aggregated
     curves
         a :class:`MetricSummary` of each metric by name
     created, changed
@@ -71,7 +73,7 @@ class TrialSummary:
         self.revision, self.version = trial.revision, trial.version
         self.status = None if status is None else str(status)
         self.tags, self.parameters, self.metadata = trial.tags, trial.parameters, trial.metadata
-        self.metrics = {name: last_value(values) for name, values in trial.metrics.items()}
+        self.metrics = sums_of(trial)
         self.curves = {name: summarize_metric(values) for name, values in trial.metrics.items()}
         self.created: float | None = None
         self.changed: float | None = trial.metadata.get(LAST_CHANGE)
@@ -115,6 +117,23 @@ def last_value(values: Any) -> Any:
     if isinstance(values, list):
         return values[-1] if values else None
     return values.to_json(short=True) if isinstance(values, Aggregator) else values
+
+
+def sums_of(trial: Trial) -> dict[str, Any]:
+    """Return the value that sums up each metric of a trial, as ``define_metric`` said."""
+    return {
+        name: sum_of(values, summary_of(trial.metadata, name))
+        for name, values in trial.metrics.items()
+    }
+
+
+def sum_of(values: Any, summary: str | None) -> Any:
+    """Return the value that sums up a metric: its ``min`` or ``max``, else the last one."""
+    if summary is None or isinstance(values, Aggregator):
+        return last_value(values)
+    found = summarize_metric(values)
+    value = found.minimum if summary == "min" else found.maximum
+    return found.last if value is None else value
 
 
 class MetricSummary(NamedTuple):

@@ -147,16 +147,17 @@ def row(trial: TrialSummary, wanted: list[str]) -> dict[str, Any]:
         "runtime": trial.runtime,
         "tags": {name: cut(value) for name, value in tags_of(trial).items()},
         "parameters": {name: cut(value) for name, value in parameters},
-        "metrics": {name: metric(metrics[name]) for name in names},
+        "metrics": {name: metric(metrics[name], trial.metrics.get(name)) for name in names},
         "failure": cut(trial.failure),
         "archived": trial.archived,
         "part": trial.partial,
     }
 
 
-def metric(summary: MetricSummary) -> dict[str, Any]:
-    """Return the summary of a metric."""
+def metric(summary: MetricSummary, value: Any) -> dict[str, Any]:
+    """Return what there is to know of a metric, and the value that sums it up."""
     return {
+        "value": summary.last if isinstance(value, dict) else cut(value),
         "last": cut(summary.last),
         "min": summary.minimum,
         "max": summary.maximum,
@@ -188,6 +189,7 @@ def get_trial(store: Store, request: Request) -> Response:
             "errors": [str(error) for error in trial.errors],
             "failure": trial.failure,
             "attempts": [attempt(one) for one in view.attempts],
+            "alerts": [{**one._asdict(), "at": one.at / 1e6} for one in trial.alerts],
             "files": [{**file._asdict(), "mime": kind_of(file)} for file in files_of(trial)],
         }
     )

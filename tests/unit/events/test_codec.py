@@ -57,6 +57,8 @@ WIRE = {
     "SystemSampled": (23, 1),
     "MediaLogged": (24, 1),
     "OutputCaptured": (27, 1),
+    "AlertRaised": (28, 1),
+    "MetricDefined": (29, 1),
 }
 NEXT_TAG = 1 + max(tag for tag, _ in WIRE.values())
 """What journals on disk say. Lines are added and versions raised, nothing else ever changes."""

@@ -35,7 +35,7 @@ def test_a_row_has_what_a_list_shows(get):
     assert first["parameters"] == {"lr": 0.1, "optimizer.name": "adam"}
     assert first["tags"] == {"kind": "test"}
     loss = first["metrics"]["loss"]
-    assert loss == {"last": 0.1, "min": 0.1, "max": 1.0, "count": 10, "step": 9}
+    assert loss == {"value": 0.1, "last": 0.1, "min": 0.1, "max": 1.0, "count": 10, "step": 9}
     assert first["metrics"]["gap"]["last"] == "NaN"
     assert 1.6e12 < first["start"] <= first["end"]
 

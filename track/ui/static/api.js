@@ -8,7 +8,7 @@ import { answerFrom, recorded } from "./recorded.js";
  *   start: number | null, end: number | null, runtime: number | null, tags: Record<string, any>,
  *   parameters: Record<string, any>, metrics: Record<string, Summary>, failure: string | null,
  *   archived?: boolean, part: boolean}} Row
- * @typedef {{last: any, min: any, max: any, count: number, step: any}} Summary
+ * @typedef {{value: any, last: any, min: any, max: any, count: number, step: any}} Summary
  * @typedef {{name: string, uri: string, version: string, position: number, first_at: number | null,
  *   last_at: number | null, counts: Record<string, number>, projects: {uid: string, name: string}[],
  *   groups: {uid: string, name: string, project: string}[], writable: boolean, at: any,

@@ -139,7 +139,9 @@ const FIELDS = { min: "minimum", max: "maximum", count: "length", step: "step" }
 
 /** @param {string} id @param {string} name @param {string} aggregate @returns {Column} */
 function metricColumn(id, name, aggregate) {
-  const value = (/** @type {Row} */ row) => /** @type {any} */ (row.metrics?.[name])?.[aggregate];
+  // What sums up a metric is its last value, unless the script defined another.
+  const field = aggregate === "last" ? "value" : aggregate;
+  const value = (/** @type {Row} */ row) => /** @type {any} */ (row.metrics?.[name])?.[field];
   return {
     id,
     label: aggregate === "last" ? text(name, 60) : `${text(name, 60)} ${aggregate}`,

@@ -176,6 +176,7 @@ function sectionsOf(app, trial) {
   const who = (/** @type {string} */ section) => (/** @type {Element} */ anchor, /** @type {string} */ path) => openOrigins(app, anchor, trial.uid, path ? `${section}${path}` : section);
   const chronos = Object.entries(trial.chronos ?? {});
   return [
+    section("Alerts", trial.alerts?.length ? h("ul", { class: "errors" }, trial.alerts.map(alertItem)) : null),
     section("Results", metricTable(app, trial)),
     section("Parameters", valueTable(flat(trial.document ?? trial.parameters), who("parameters"))),
     section("Tags", valueTable(flat(trial.tags), who("tags"))),
@@ -206,6 +207,12 @@ function metricTable(app, trial) {
   );
   const more = metrics.length - MOST_METRICS;
   return [table, more > 0 ? h("p", { class: "hint" }, `${count(more)} more: find them among the charts by a part of their name.`) : null];
+}
+
+/** @param {any} one */
+function alertItem(one) {
+  const kind = one.level === "info" ? "soft" : "bad";
+  return h("li", { class: "wrap" }, h("b", { class: kind }, text(one.level)), " ", h("span", { class: "soft", title: fullTime(one.at) }, time(one.at)), ` ${text(one.title, 300)}`, one.text ? h("div", { class: "soft" }, text(one.text, 2000)) : null);
 }
 
 /** @param {[string, any][]} chronos */

@@ -1,0 +1,60 @@
+"""Log what people are to notice of a trial: alerts, and which value sums up a metric."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from track.persistence.protocol import Protocol
+from track.structure import Trial
+
+
+class NoticeLogger:
+    """The methods of a :class:`~track.logger.TrialLogger` that log what people are to notice."""
+
+    trial: Trial
+    protocol: Protocol
+
+    def insert(self, parameters: dict[str, Any] | None = None) -> None:
+        """Insert the trial if it still waits for its arguments."""
+        raise NotImplementedError
+
+    def alert(self, title: str, text: str = "", level: Any = "warning") -> None:
+        """Raise an alert: ``track show`` and ``track ui`` show it with the trial.
+
+        Nothing is sent to anybody; ``track watch --alert`` runs a command for each new alert.
+
+        Parameters
+        ----------
+        title, text
+            what happened: in one line, and in more words
+        level
+            ``info``, ``warning`` or ``error``
+
+        Raises
+        ------
+        ValueError
+            there is no such level
+        """
+        self.insert()
+        self.protocol.raise_trial_alert(self.trial, title, text, level)
+
+    def define_metric(self, name: str, summary: str | None = None, goal: str | None = None) -> None:
+        """Define which value sums up a metric, in lists of trials and in conditions on them.
+
+        Parameters
+        ----------
+        name
+            the name of the metric, or a pattern such as ``val/*``; it may be logged later
+        summary
+            ``last``, ``min``, ``max``, or ``best``, which needs a goal; by default ``best`` with a
+            goal, and else ``last``
+        goal
+            what is better: ``minimize`` or ``maximize``
+
+        Raises
+        ------
+        ValueError
+            there is no such summary or goal, or the best value has no goal
+        """
+        self.insert()
+        self.protocol.define_trial_metric(self.trial, name, summary, goal)
