@@ -8,6 +8,7 @@ parsing, and payloads of one shape can be read by the thousand (:mod:`track.even
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import itemgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -158,6 +159,7 @@ _CLASSES = {kind.tag: (kind.version, event) for event, kind in CATALOGUE.items()
 
 
 _MARKERS = (0x97, UINT64, UINT64, UINT32, UINT64)
+_markers_of = itemgetter(0, 3, 12, 21, 26)
 _unpack_envelope = ENVELOPE.unpack_from
 _new: Callable[[Any, Any], Any] = tuple.__new__
 
@@ -201,6 +203,13 @@ def envelope(payload: bytes) -> Envelope | None:
     if (head[0], head[3], mark_1, mark_2, mark_3) != _MARKERS:
         return None
     return Envelope(head[1], stream, producer, sequence, at)
+
+
+def are_events(payloads: list[bytes]) -> bool:
+    """Return whether all of many payloads are events."""
+    if min(map(len, payloads), default=0) < ENVELOPE.size:
+        return not payloads
+    return [*map(_markers_of, payloads)].count(_MARKERS) == len(payloads)
 
 
 def identify(payload: bytes) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from track.projections.diff import differences, differences_of_trials
+from track.reading.summary import TrialSummary
 from track.reading.views import View, code_of
 from track.ui.answers import Parameters, answer, cut, to_json
 from track.ui.store import Store
@@ -18,23 +19,29 @@ _MOST_ORIGINS = 1000
 
 
 def get_columns(store: Store, request: Request) -> Response:
-    """Return the names of values of the matching trials, and which of them differ."""
+    """Return the names of the values of matching trials, and which of them tell trials apart."""
     known = Parameters(request.query_params, *CHOICE)
+    with store.glance(known.text("at")) as glance:
+        trials = chosen(glance, known)
+        asked = "columns", tuple(sorted(request.query_params.multi_items()))
+        return answer(store.remembered(asked, trials, lambda: columns_of(trials)))
+
+
+def columns_of(trials: list[TrialSummary]) -> dict[str, Any]:
+    """Return the names of the parameters, metrics and tags of trials, the most frequent first."""
     values: dict[str, set[str]] = {}
     counts: dict[str, int] = {}
     metrics: dict[str, int] = {}
     tags: dict[str, None] = {}
-    with store.glance(known.text("at")) as glance:
-        trials = chosen(glance, known)
-        for one in trials:
-            for name, value in flattened(one).items():
-                counts[name] = counts.get(name, 0) + 1
-                distinct = values.setdefault(name, set())
-                if len(distinct) < _MOST_DISTINCT:
-                    distinct.add(repr(value))
-            for name in one.metrics:
-                metrics[name] = metrics.get(name, 0) + 1
-            tags.update(dict.fromkeys(tags_of(one)))
+    for one in trials:
+        for name, value in flattened(one).items():
+            counts[name] = counts.get(name, 0) + 1
+            distinct = values.setdefault(name, set())
+            if len(distinct) < _MOST_DISTINCT:
+                distinct.add(repr(value))
+        for name in one.metrics:
+            metrics[name] = metrics.get(name, 0) + 1
+        tags.update(dict.fromkeys(tags_of(one)))
     parameters = [
         {
             "name": name,
@@ -44,9 +51,7 @@ def get_columns(store: Store, request: Request) -> Response:
         for name, distinct in values.items()
     ]
     ordered = sorted(metrics, key=lambda name: -metrics[name])
-    return answer(
-        {"total": len(trials), "parameters": parameters, "metrics": ordered, "tags": [*tags]}
-    )
+    return {"total": len(trials), "parameters": parameters, "metrics": ordered, "tags": [*tags]}
 
 
 def get_diff(store: Store, request: Request) -> Response:

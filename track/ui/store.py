@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
 
 from track.errors import TrackError, TrialDoesNotExist
 from track.moment import Moment, When, to_moment
@@ -21,7 +22,10 @@ from track.reading.overview import Glance
 from track.stores.readonly import ReadProtocol
 from track.structure import Trial
 
+_Found = TypeVar("_Found")
+
 _MOST_HANDED_OUT = 4096
+_MOST_REMEMBERED = 32
 _REST_S = 0.05
 _PAUSE_S = 0.002
 """How long the lock stays free between parts, because waiting threads need a moment to take it."""
@@ -54,6 +58,9 @@ class Store:
         self.streams = 0
         """The number of open live streams."""
         self.subjects = Subjects()
+        self._remembered: dict[object, tuple[object, Any]] = {}
+        """Answers with what they depend on, by question."""
+        self._remembering = threading.Lock()
         self._turn = threading.Lock()
         self._writer: Protocol | None = None
         self._handed_out: dict[int, None] = {}
@@ -113,6 +120,30 @@ class Store:
         """Close the backend that was opened to change the store."""
         if self._writer is not None and self._writer is not self.reader.protocol:
             self._writer.close()
+
+    def remembered(self, asked: object, seen: object, make: Callable[[], _Found]) -> _Found:
+        """Return an answer that is computed again only when what it depends on has changed.
+
+        Parameters
+        ----------
+        asked
+            identifies the question
+        seen
+            what the answer depends on
+        make
+            computes the answer
+        """
+        with self._remembering:
+            kept = self._remembered.get(asked)
+        if kept is None or kept[0] != seen:
+            kept = seen, make()
+        with self._remembering:
+            self._remembered.pop(asked, None)
+            self._remembered[asked] = kept  # the last used one comes last
+            while len(self._remembered) > _MOST_REMEMBERED:
+                del self._remembered[next(iter(self._remembered))]
+        found: _Found = kept[1]
+        return found
 
     # Positions
 
