@@ -295,11 +295,10 @@ def test_files_are_kept_by_what_they_hold(client, trial, tmp_path):
     assert directory["files"]["two.txt"] == {"size": 7, "sha256": digest}
     manifest = "".join(f"{f['sha256']}  {name}\n" for name, f in directory["files"].items())
     assert directory["sha256"] == digest_of(manifest.encode())
-    kept = [path for path in (tmp_path / "report.json.files").rglob("*") if path.is_file()]
-    assert sorted(path.parent.name + path.name for path in kept) == sorted(
-        [digest, digest_of(b"\x00" * 70_000)]
-    )
-    assert client.protocol.content.path_of(digest).read_bytes() == b"content"
+    content = client.protocol.content
+    assert sorted(content.digests()) == sorted([digest, digest_of(b"\x00" * 70_000)])
+    with content.open(digest) as kept:
+        assert kept.read() == b"content"
 
 
 def test_the_executed_file_is_the_code(client, trial):
@@ -331,7 +330,8 @@ def test_a_server_keeps_contents_in_its_backend(tmp_path):
     (tmp_path / "one.txt").write_bytes(b"content")
     server = SocketServer(f"socket://127.0.0.1:{free_port()}?backend=file:report.json")
     TrackClient(server).log_file("one.txt")
-    assert server.backend.content.path_of(digest_of(b"content")).read_bytes() == b"content"
+    with server.backend.content.open(digest_of(b"content")) as kept:
+        assert kept.read() == b"content"
     server.backend.close()
 
 

@@ -7,16 +7,42 @@ from itertools import islice
 from typing import NamedTuple
 
 from track.contents.store import ContentStore
+from track.errors import DamageWarning, FileDamaged, NotRecordedWarning, warn
 
+_SHOWN = 3
 _AT_ONCE = 1024
 """The number of contents that the target is asked for at once."""
 
 
 class CopiedContents(NamedTuple):
-    """The numbers of contents that were copied, and that the target has no room for."""
+    """What became of the contents that the target lacked.
+
+    Attributes
+    ----------
+    copied, too_large
+        the numbers of those that were copied, and that the target has no room for
+    damaged
+        the SHA-256 of those that are damaged in the source, and were left out
+    """
 
     copied: int
     too_large: int
+    damaged: list[str]
+
+    def warn(self, target: object) -> None:
+        """Warn of contents that were not copied."""
+        if self.too_large:
+            warn(
+                f"{self.too_large} contents of files were not copied, because {target} has no room "
+                "for contents of their size: keep the source",
+                NotRecordedWarning,
+            )
+        if self.damaged:
+            warn(
+                f"{len(self.damaged)} contents of files were not copied, because they are damaged: "
+                f"{', '.join(self.damaged[:_SHOWN])}; see `track verify`",
+                DamageWarning,
+            )
 
 
 def copy_contents(source: ContentStore, target: ContentStore) -> CopiedContents:
@@ -24,23 +50,26 @@ def copy_contents(source: ContentStore, target: ContentStore) -> CopiedContents:
 
     Raises
     ------
-    FileDamaged
-        a content of the source is damaged
     TrackError, OSError
         one cannot be read, or the target does not take it
     """
     target = target.behind()
     digests = iter(sorted(source.digests()))
-    copied = too_large = 0
+    copied, too_large, damaged = 0, 0, list[str]()
     while some := [*islice(digests, _AT_ONCE)]:
         for digest in sorted(target.missing(some)):
-            with source.open_unchecked(digest) as content:
+            try:
+                content = source.open(digest)
+            except FileDamaged:
+                damaged.append(digest)
+                continue
+            with content:
                 size = content.seek(0, os.SEEK_END)
                 if target.limit is not None and size > target.limit:
                     too_large += 1
                     continue
                 content.seek(0)
-                for _ in target.sending(digest, content):  # which checks it
+                for _ in target.sending(digest, content):
                     pass
                 copied += 1
-    return CopiedContents(copied, too_large)
+    return CopiedContents(copied, too_large, damaged)

@@ -1,29 +1,30 @@
-"""Keep contents in a folder, each as a file named by its SHA-256 (``docs/format.md``)."""
+"""Keep contents in a folder beside a store on disk (``docs/format.md``)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from hashlib import sha256
+from io import BytesIO
 from typing import BinaryIO
 
-from track.contents.store import ContentStore, Kept, check_digest, copy_hashed, is_digest
-from track.errors import ItemNotFound
-from track.utils.files import fresh_path
+from track.contents.files import FileContents
+from track.contents.packs import Packs
+from track.contents.store import Kept, check_digest
+from track.errors import EncodingError
 
 CONTENT_SUFFIX = ".files"
 """The suffix of the folder beside a store on disk."""
 
-UNFINISHED = ".incoming"
-"""The prefix of incomplete copies in that folder."""
-
 ARRIVING = ".arriving"
 """The folder in it for parts of contents that clients of a server send."""
 
+LARGEST_PACKED = 2**20
+"""The size in bytes up to which contents are packed, since each file takes an inode and a block."""
 
-class FolderContents(ContentStore):
-    """A folder of files named by their SHA-256: ``ab/cdef…`` has the hash ``abcdef…``.
+
+class FolderContents(FileContents):
+    """A folder with a file for each large content, and packs of small ones.
 
     Parameters
     ----------
@@ -32,63 +33,41 @@ class FolderContents(ContentStore):
     """
 
     def __init__(self, root: str) -> None:
-        self.root = Path(root)
+        super().__init__(root)
         self.arriving = str(self.root / ARRIVING)
-
-    def __str__(self) -> str:
-        return str(self.root)
-
-    def path_of(self, digest: str) -> Path:
-        """Return the path of a content, which may not exist.
-
-        Raises
-        ------
-        ValueError
-            the digest is not a SHA-256, so the path could be that of any file
-        """
-        check_digest(digest)
-        return self.root / digest[:2] / digest[2:]
+        self._packs = Packs(self.root)
 
     def put(self, source: BinaryIO) -> Kept:
-        self.root.mkdir(parents=True, exist_ok=True)
-        with fresh_path(str(self.root / UNFINISHED)) as fresh:
-            with open(fresh, "xb") as copy:
-                size, digest = copy_hashed(source, copy.write)
-                copy.flush()
-                os.fsync(copy.fileno())
-            target = self.path_of(digest)
-            target.parent.mkdir(exist_ok=True)
-            # Files of this name have the same content, so replacing one is harmless.
-            os.replace(fresh, target)
-        return size, digest
+        first = source.read(LARGEST_PACKED + 1)
+        digest = sha256(first).hexdigest()
+        if len(first) > LARGEST_PACKED or super().missing([digest]) == set():
+            return self.put_rest(first, source)
+        try:
+            self._packs.put(digest, first)
+        except EncodingError:  # it was crafted so that no record can hold it
+            return self.put_rest(first, source)
+        return len(first), digest
 
     def adopt(self, path: str, digest: str) -> None:
-        target = self.path_of(digest)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(path, target)
+        if os.path.getsize(path) > LARGEST_PACKED:
+            super().adopt(path, digest)
+            return
+        with open(path, "rb") as source:
+            self.put(source)
+        os.unlink(path)
 
     def open_unchecked(self, digest: str) -> BinaryIO:
-        path = self.path_of(digest)
-        try:
-            return open(path, "rb")
-        except FileNotFoundError:
-            raise ItemNotFound(
-                f"the content {path} is missing: copy {self.root} with the store when you move it"
-            ) from None
+        data = self._packs.read(check_digest(digest))
+        return super().open_unchecked(digest) if data is None else BytesIO(data)
 
     def missing(self, digests: Iterable[str]) -> set[str]:
-        return {digest for digest in digests if not self.path_of(digest).exists()}
+        return self._packs.missing(super().missing(digests))
 
     def digests(self) -> Iterator[str]:
-        for path in self.root.glob("[0-9a-f][0-9a-f]/*"):
-            digest = path.parent.name + path.name
-            if is_digest(digest):
-                yield digest
+        packed = self._packs.digests()
+        yield from packed
+        yield from (digest for digest in super().digests() if digest not in packed)
 
     def remove(self, digests: Iterable[str]) -> set[str]:
-        removed = set()
-        for digest in digests:
-            with suppress(FileNotFoundError):
-                self.path_of(digest).unlink()
-                removed.add(digest)
-        return removed
+        wanted = [*digests]
+        return super().remove(wanted) | self._packs.remove(wanted)

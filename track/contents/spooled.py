@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from track.contents.folder import UNFINISHED, FolderContents
+from track.contents.files import UNFINISHED, FileContents
 from track.contents.store import ContentStore, Kept, check_digest, is_digest
 from track.errors import (
     BackendError,
@@ -41,7 +41,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 """The time between attempts to send in the background after failures."""
 
 
-class _Waiting(FolderContents):
+class _Waiting(FileContents):
     """The contents of a spool: files named by their SHA-256."""
 
     def path_of(self, digest: str) -> Path:

@@ -182,13 +182,25 @@ def discard(_: bytes) -> None:
     """Do nothing with what was read."""
 
 
-def copy_hashed(source: BinaryIO, write: Callable[[bytes], object]) -> Kept:
-    """Pass what can be read from a file to a function, piece by piece, and hash it."""
+def copy_hashed(source: BinaryIO, write: Callable[[bytes], object], first: bytes = b"") -> Kept:
+    """Pass what can be read from a file to a function, piece by piece, and hash it.
+
+    Parameters
+    ----------
+    source
+        the file
+    write
+        called with each piece
+    first
+        what was read from the file before, and comes first
+    """
     digest, size = hashlib.sha256(), 0
-    while piece := source.read(PIECE):
+    piece = first or source.read(PIECE)
+    while piece:
         digest.update(piece)
         size += len(piece)
         write(piece)
+        piece = source.read(PIECE)
     return size, digest.hexdigest()
 
 

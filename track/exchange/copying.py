@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from track.contents.copying import copy_contents
-from track.errors import BackendError, NotRecordedWarning, warn
+from track.errors import BackendError
 from track.events.codec import identify
 from track.journals.buffered import BufferedJournal
 from track.journals.delivery import deliver
@@ -169,11 +169,6 @@ def _turn(target: Journal) -> AbstractContextManager[None]:
 def _copy_files(source: Protocol, target: Protocol) -> int:
     if source.content is None or target.content is None:
         return 0
-    copied, too_large = copy_contents(source.content, target.content)
-    if too_large:
-        warn(
-            f"{too_large} files exceed the limit of {target.content.limit} bytes that "
-            f"{target.content} keeps per file, and were not copied: keep the source",
-            NotRecordedWarning,
-        )
-    return copied
+    done = copy_contents(source.content, target.content)
+    done.warn(target.content)
+    return done.copied

@@ -8,14 +8,14 @@ it with the position reached and the last position.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from datetime import datetime, timezone
 from typing import NamedTuple
 
-from track.contents.folder import CONTENT_SUFFIX, UNFINISHED
+from track.contents.copying import copy_contents
+from track.contents.folder import CONTENT_SUFFIX, FolderContents
 from track.errors import BackendError, JournalError, NotAReport, StoreNotFound
 from track.events.codec import decode, identify
 from track.events.types import Unknown
@@ -219,15 +219,11 @@ def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten
                 f"{taken} already exists: choose another path for the copy, or remove it"
             )
     with opened(uri, writable=False) as journal:
-        source_files = local_settings(uri).path + CONTENT_SUFFIX
+        source_files, copied_files = (
+            FolderContents(local_settings(each).path + CONTENT_SUFFIX) for each in (uri, target)
+        )
         with copying(journal, destination, kind_of(target), progress) as copied:
-            if os.path.isdir(source_files):
-                shutil.copytree(
-                    source_files,
-                    path + CONTENT_SUFFIX,
-                    ignore=shutil.ignore_patterns(UNFINISHED + "*"),
-                    dirs_exist_ok=True,
-                )
+            files = copy_contents(source_files, copied_files)
             if path != destination:
                 create_report(path)
             os.rename(copied.path, destination)
@@ -235,6 +231,7 @@ def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten
         sync_folder(destination)
     if path != destination:
         remake_report(path)
+    files.warn(copied_files)
     return Rewritten(destination, None, copied.events, findings)
 
 

@@ -221,7 +221,7 @@ def _locked(
     is_first = True
     while True:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-        with open(fd, mode, encoding=encoding) as file, _Unshared(fd):
+        with open(fd, mode, encoding=encoding) as file, Unshared(fd):
             if not flock_within(fd, timeout_s):
                 raise LockTimeout(
                     f"another process has been writing {path} for over {timeout_s:g} s: it is "
@@ -239,8 +239,14 @@ def _locked(
             is_first = False
 
 
-class _Unshared:
-    """Keeps a forked child from holding a file open, and with it its lock."""
+class Unshared:
+    """Keeps a forked child from holding a file open, and with it its lock.
+
+    Parameters
+    ----------
+    fd
+        the open file
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd

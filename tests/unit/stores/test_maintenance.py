@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from track import TrackClient
+from track.contents.folder import FolderContents
 from track.errors import BackendError, JournalError, NewerFormat, NotAReport
 from track.persistence import get_protocol
 from track.stores.maintenance import Gap, backup, compact, repair, verify
@@ -342,8 +343,9 @@ def test_a_backup_is_a_store_of_its_own(uri, target):
     assert done.events == len(payloads_of(uri))
     assert verify(target).is_sound
     name = target.partition(":")[2] or target
-    contents = [file.read_text() for file in Path(f"{name}.files").rglob("*") if file.is_file()]
-    assert contents == ["some notes"]
+    content = FolderContents(f"{name}.files")
+    (digest,) = content.digests()
+    assert content.open(digest).read() == b"some notes"
     if not target.startswith("lmdb"):
         assert len(json.loads(Path(name).read_text())[0]["trials"]) == 1
 
