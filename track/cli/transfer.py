@@ -15,8 +15,9 @@ import click
 from track.cli.common import example, progress, reading, store_option, tell, writing
 from track.errors import BackendError, TrackError
 from track.events.types import Recorded
-from track.projections.copies import copy_group, copy_trial
+from track.projections.copies import copy_group, view_trial
 from track.projections.media import LoggedMedium
+from track.projections.times import TrialTimes, times_in
 from track.projections.trials import stream_of
 from track.reader import Reader
 from track.reading.page import page_of
@@ -70,7 +71,7 @@ def export_verb(
             elif form == "json":
                 exchange.export_json(trials, target)
             else:
-                more: dict[str, Any] = {"groups": groups, "times": reader.times(chosen)}
+                more: dict[str, Any] = {"groups": groups, "times": _times_of(reader, chosen)}
                 if form == "tensorboard":
                     more["media"] = partial(_media_of, reader)
                 getattr(exchange, _TABLES[form])(trials, target, **more)
@@ -83,9 +84,16 @@ def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[T
         found = page_of(objects, reader.status_in(objects), where).trials
         parts = {part.uid: part for part in objects.parts.values()}
         known = [parts.get(one.uid) or objects.trials.get(one.uid) for one in found]
-        chosen = [copy_trial(trial) for trial in known if trial is not None]
+        chosen = [view_trial(trial) for trial in known if trial is not None]
         reader.tell_of_parts(one.uid for one in found if one.partial)
         return chosen, [*map(copy_group, objects.groups.values())]
+
+
+def _times_of(reader: Reader, trials: list[Trial]) -> dict[str, TrialTimes]:
+    """Return the times that trials do not hold themselves, without reading most events."""
+    with reader.protocol.read_state() as objects:
+        ends = {trial.uid: times_in(objects, trial) for trial in trials}
+    return ends | reader.times_beside(trials)
 
 
 def _media_of(reader: Reader, trial: Trial) -> Iterator[tuple[LoggedMedium, bytes]]:

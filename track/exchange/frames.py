@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from copy import copy
 from typing import Any
 
 from track.exchange.optional import load
@@ -15,6 +14,7 @@ from track.exchange.tables import (
     group_names,
     metric_rows,
     trial_rows,
+    with_metric,
 )
 from track.projections.series import Series
 from track.structure import Trial, TrialGroup
@@ -72,9 +72,7 @@ def _pieces(
             if isinstance(values, Series) and values.chunks() is not None:
                 yield [*about, metric], values
                 continue
-            single = copy(trial)
-            single.metrics = {metric: values}
-            if rows := [*metric_rows([single], groups, times)]:
+            if rows := [*metric_rows([with_metric(trial, metric, values)], groups, times)]:
                 yield rows
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterable, Iterator
-from copy import copy
 from typing import Any
 
 from track.containers.points import Chunk, Points
@@ -18,6 +17,7 @@ from track.exchange.tables import (
     group_names,
     metric_rows,
     trial_rows,
+    with_metric,
 )
 from track.projections.series import Series
 from track.structure import Trial, TrialGroup
@@ -116,7 +116,7 @@ def _metrics_batches(
         about = [trial.uid, trial.project_id, names.get(trial.group_id, trial.group_id)]
         for metric, values in trial.metrics.items():
             if not _has_columns(values):
-                odd += metric_rows([_with_metric(trial, metric, values)], groups, times)
+                odd += metric_rows([with_metric(trial, metric, values)], groups, times)
                 while len(odd) >= _ROWS:
                     yield _batch(arrow, schema, odd[:_ROWS])
                     del odd[:_ROWS]
@@ -145,12 +145,6 @@ def _has_columns(values: Any) -> bool:
         return False
     first, last = chunks[0].summary.first, chunks[-1].summary.last
     return first.step >= -_EXACT and last.step <= _EXACT
-
-
-def _with_metric(trial: Trial, metric: str, values: Any) -> Trial:
-    single = copy(trial)
-    single.metrics = {metric: values}
-    return single
 
 
 def _pieces(series: Series) -> Iterator[list[Chunk]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from math import isfinite
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
+from track.containers.points import Points
 from track.containers.series import StepSeries
 from track.projections.report import plain
+from track.projections.series import Series
 from track.projections.times import TrialTimes
 from track.projections.trials import OWN_METADATA
 from track.structure import Trial, TrialGroup
@@ -80,10 +83,29 @@ def metric_rows(
         known = (times or {}).get(trial.uid) or TrialTimes()
         uid, group = trial.uid, names.get(trial.group_id, trial.group_id)
         for metric, values in trial.metrics.items():
+            if (chunks := chunks_of(values)) is not None:
+                about = uid, trial.project_id, group, metric
+                for part in chunks:
+                    for step, at, value in zip(part.steps, part.times, part.values, strict=True):
+                        yield MetricRow(*about, step, None, value, at or None)
+                continue
             points = [*_points(values)]
             when = known.along(metric, points)
             for (step, place, value), time in zip(points, when, strict=True):
                 yield MetricRow(uid, trial.project_id, group, metric, step, place, value, time)
+
+
+def with_metric(trial: Trial, metric: str, values: Any) -> Trial:
+    """Return a trial like another one that has only this metric."""
+    single = copy(trial)
+    single.metrics = {metric: values}
+    return single
+
+
+def chunks_of(values: Any) -> Iterator[Points] | None:
+    """Return the points of a metric a few thousand at a time, None if they are not in columns."""
+    chunks = values.chunks() if isinstance(values, Series) else None
+    return None if chunks is None else (chunk.without_positions() for chunk in chunks)
 
 
 def trial_rows(
@@ -189,6 +211,8 @@ def _section(name: str, values: Any) -> dict[str, Any]:
 
 def _last(name: str, values: Any) -> dict[str, Any]:
     """Return what a row shows of a metric: its last value or its statistics."""
+    if chunks_of(values) is not None:
+        return {name: values.last}
     points = [*_points(values)]
     if {step for step, _, _ in points} >= _STATISTICS:
         return {f"{name}.{cell(step)}": value for step, _, value in points}

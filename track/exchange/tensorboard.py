@@ -13,7 +13,7 @@ from urllib.parse import quote
 from track.errors import EncodingError
 from track.exchange.event_files import EVENT_FILE, Scalar, Writing, write_event_file
 from track.exchange.media_summaries import step_of, summary_of
-from track.exchange.tables import TimesByUid, cell, flatten, group_names, metric_rows
+from track.exchange.tables import TimesByUid, cell, chunks_of, flatten, group_names, metric_rows
 from track.projections.media import LoggedMedium
 from track.projections.report import ORPHANS
 from track.projections.times import TrialTimes
@@ -79,24 +79,55 @@ def export_tensorboard(
         os.makedirs(run, exist_ok=True)
         changed = trial.metadata.get(LAST_CHANGE)
         wall_time = changed if isinstance(changed, float) else time.time()
-        scalars = [*_scalars(trial, wall_time, (times or {}).get(trial.uid))]
-        left_out += sum(scalar is None for scalar in scalars)
-        records = _records(writing, scalars, hparams_of(_parameters(trial)), wall_time)
+        scalars = _Scalars(writing, trial, wall_time, (times or {}).get(trial.uid))
         shown = _Media(writing, () if media is None else media(trial))
-        write_event_file(os.path.join(run, _OURS), chain(records, shown.records()))
-        left_out += shown.left_out
+        records = chain(_head(writing, trial, wall_time), scalars.records(), shown.records())
+        write_event_file(os.path.join(run, _OURS), records)
+        left_out += scalars.left_out + shown.left_out
     return left_out
 
 
-def _records(
-    writing: Writing, scalars: Iterable[Scalar | None], parameters: dict[str, Any], wall_time: float
-) -> Iterator[bytes]:
+def _head(writing: Writing, trial: Trial, wall_time: float) -> Iterator[bytes]:
     yield writing.head(wall_time)
-    if parameters:
+    if parameters := hparams_of(_parameters(trial)):
         yield writing.hparams(parameters, wall_time)
-    for scalar in scalars:
-        if scalar is not None:
-            yield writing.scalar(scalar)
+
+
+class _Scalars:
+    """Encodes the points of a trial, and counts the values that are not numbers."""
+
+    def __init__(
+        self, writing: Writing, trial: Trial, wall_time: float, times: TrialTimes | None
+    ) -> None:
+        self._writing, self._trial, self._wall_time, self._times = writing, trial, wall_time, times
+        self.left_out = 0
+
+    def records(self) -> Iterator[bytes]:
+        """Yield a record for each point."""
+        for metric, values in self._trial.metrics.items():
+            tag = cell(metric)
+            for step, at, value in self._points(metric, values):
+                number = _number(value)
+                if number is None:
+                    self.left_out += 1
+                else:
+                    wall_time = self._wall_time if at is None else at * 1e-9
+                    yield self._writing.scalar(Scalar(tag, step, wall_time, number))
+
+    def _points(self, metric: str, values: Any) -> Iterator[tuple[int, int | None, Any]]:
+        """Yield the step, the time and the value of each point of a metric."""
+        if (chunks := chunks_of(values)) is not None:
+            for part in chunks:
+                times = (at or None for at in part.times)
+                yield from zip(part.steps, times, part.values, strict=True)
+            return
+        alone = Trial(metrics={metric: values})
+        rows = [*metric_rows([alone], times={alone.uid: self._times} if self._times else None)]
+        steps: list[Any] = [row.place if row.step is None else row.step for row in rows]
+        if not all(type(step) is int and -_LARGEST <= step < _LARGEST for step in steps):
+            steps = [*range(len(rows))]
+        for step, row in zip(steps, rows, strict=True):
+            yield step, row.time, row.value
 
 
 class _Media:
@@ -127,20 +158,6 @@ def folder_name(part: Any) -> str:
         cell(part),
     )
     return escaped or "%"
-
-
-def _scalars(trial: Trial, wall_time: float, times: TrialTimes | None) -> Iterator[Scalar | None]:
-    """Yield the points of a trial, None for each value that is not a number."""
-    for metric, values in trial.metrics.items():
-        alone = Trial(metrics={metric: values})
-        rows = [*metric_rows([alone], times={alone.uid: times} if times else None)]
-        steps: list[Any] = [row.place if row.step is None else row.step for row in rows]
-        if not all(type(step) is int and -_LARGEST <= step < _LARGEST for step in steps):
-            steps = [*range(len(rows))]
-        for step, row in zip(steps, rows, strict=True):
-            number = _number(row.value)
-            at = wall_time if row.time is None else row.time * 1e-9
-            yield None if number is None else Scalar(cell(metric), step, at, number)
 
 
 def _number(value: Any) -> float | None:

@@ -19,6 +19,7 @@ from track.containers.points import Points
 from track.containers.series import StepSeries
 from track.projections.copies import to_plain
 from track.projections.objects import Objects
+from track.projections.series import Series
 from track.serialization import to_json
 from track.structure import Project, Trial
 
@@ -115,14 +116,14 @@ def _without_metrics(trial: Trial) -> Trial:
 
 def _render_metric(metric: Any) -> Iterator[str]:
     """Yield the text of a metric in pieces."""
-    chunks = metric.chunks() if isinstance(metric, StepSeries) else None
+    chunks = metric.chunks() if isinstance(metric, (StepSeries, Series)) else None
     if chunks is not None:
         yield "{"
         for index, chunk in enumerate(chunks):
             yield (", " if index else "") + _text_of(chunk.without_positions())
         yield "}"
         return
-    if isinstance(metric, (StepSeries, dict)):
+    if isinstance(metric, (StepSeries, Series, dict)):
         items = (
             (str(step), value if type(value) is float else to_json(value))
             for step, value in metric.items()

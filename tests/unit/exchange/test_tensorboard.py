@@ -9,10 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import track
 from tests.imported import added, imported
+from track import TrackClient
 from track.errors import ImportFailed, MissingPackage
 from track.exchange import export_tensorboard, read_runs
 from track.persistence import get_protocol
+from track.projections.copies import copy_trial
 from track.reader import Reader
 from track.structure import Status, Trial, TrialGroup
 
@@ -130,6 +133,26 @@ def test_steps_that_are_no_integers_are_numbered(tmp_path):
         "bare": {0: 8.0},
         "flags": {5: 1.0},
     }
+
+
+def test_series_are_written_as_their_dictionaries(tmp_path):
+    """From columns, with the times that they hold themselves."""
+    client = TrackClient("file:store.json")
+    trial = client.new_trial(name="t", parameters={"lr": 0.1})
+    for step in range(5000):
+        trial.log_metrics(step=step, loss=step / 7)
+    for step in (3, 1, 2.5):
+        trial.log_metrics(step=step, again=1.0)
+    client.close()
+    with track.open("file:store.json") as reader:
+        trials = reader.trials()
+        with reader.protocol.read_state() as objects:
+            plain = [copy_trial(one) for one in objects.trials.values()]
+        for name, found in (("series", trials), ("plain", plain)):
+            export_tensorboard(found, str(tmp_path / name), times=reader.times(trials))
+    files = [sorted((tmp_path / name).rglob("*tfevents*")) for name in ("series", "plain")]
+    ((written,), (expected,)) = files
+    assert written.read_bytes() == expected.read_bytes()
 
 
 def test_values_that_are_no_numbers_are_left_out_and_counted(tmp_path):

@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import track
 from tests import strategies
+from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
 from track.errors import NotAReport
 from track.events.types import MetricsLogged, Recorded, TagsAdded, Unknown
@@ -25,6 +27,7 @@ from track.exchange import (
 )
 from track.exchange.tables import cell
 from track.persistence import get_protocol
+from track.projections.copies import copy_trial
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 
 BROKEN = '[{"dtype": "project", "name": "p", "trials": [{"dtype": "trial", "metrics": [1]}]}]'
@@ -282,3 +285,26 @@ def test_what_is_no_report_is_one_error(text, error, tmp_path):
         path.write_text(text)
     with pytest.raises(error, match=r"old\.json"):
         read_report(str(path))
+
+
+@pytest.mark.parametrize("export", [export_csv, export_trials_csv, export_json])
+def test_series_are_written_as_their_dictionaries(export):
+    """In pieces, from columns, whatever the name and the values are."""
+    client = TrackClient("file:store.json")
+    client.set_group(name='a "group", quoted')
+    trial = client.new_trial(name="t", parameters={"lr": 0.1})
+    for step in range(5000):
+        odd = [math.nan, math.inf, -1e308][step % 3]
+        trial.log_metrics(step=step, **{"a, b": step / 7, "odd": odd})
+    for step in (3, 1, 2.5, "last"):
+        trial.log_metrics(step=step, again=1.0)
+    trial.log_metrics(alone=0.5)
+    client.close()
+    with track.open("file:store.json") as reader:
+        trials, groups = reader.trials(), reader.groups()
+        with reader.protocol.read_state() as objects:
+            plain = [copy_trial(one) for one in objects.trials.values()]
+        more = {} if export is export_json else {"groups": groups, "times": reader.times(trials)}
+        written, expected = io.StringIO(newline=""), io.StringIO(newline="")
+        assert export(trials, written, **more) == export(plain, expected, **more)
+    assert written.getvalue() == expected.getvalue()
