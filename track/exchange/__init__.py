@@ -2,7 +2,7 @@
 
 Exports are CSV, JSON, JSON lines of events, Parquet and TensorBoard; :class:`Pusher` keeps other
 tools up to date; imports are reports of old trackers and the runs of other tools. Optional packages
-are imported when they are used; an error names the extra to install if one is missing.
+are imported on first use; an error names the extra to install if one is missing.
 """
 
 from track.exchange.bridges import Pushed, Pusher, open_target

@@ -1,4 +1,4 @@
-"""Convert media to the summaries of TensorBoard, and back (the extra ``tensorboard``)."""
+"""Conversion of media to TensorBoard's summaries and back (the extra ``tensorboard``)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from track.projections.media import LoggedMedium
 
 _LARGEST = 2**63
 _COLOURS = 3
-"""The number of channels to say if it is not known; TensorBoard decodes the picture anyway."""
+"""The number of channels to state if it is unknown; TensorBoard decodes the image anyway."""
 
 _TEXT_SUFFIX = "/text_summary"
-"""What writers of TensorBoard append to the names of texts."""
+"""The suffix that TensorBoard's writers append to the names of texts."""
 
 _DRAWABLE = frozenset({"image/png", "image/jpeg", "image/gif", "image/bmp", "image/webp"})
 _MOST_ROWS = 200
@@ -27,7 +27,7 @@ _MOST_ROWS = 200
 
 
 def step_of(medium: LoggedMedium) -> int:
-    """Return the step of a medium as a whole number, 0 if it has none."""
+    """Return the step of a medium as an integer, 0 if it has none."""
     step = medium.step
     return step if type(step) is int and -_LARGEST <= step < _LARGEST else 0
 
@@ -41,7 +41,7 @@ def summary_of(medium: LoggedMedium, content: bytes) -> Any:
     Raises
     ------
     EncodingError
-        the content is not what it is said to be
+        the content does not match its type
     """
     tag = medium.name if medium.place == 0 else f"{medium.name}/{medium.place}"
     summaries = load("tensorboardX.proto.summary_pb2", EXTRA)
@@ -60,7 +60,7 @@ def summary_of(medium: LoggedMedium, content: bytes) -> Any:
         else:
             return None
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise EncodingError(f"{medium.name!r} is no {medium.kind}: {error}") from error
+        raise EncodingError(f"{medium.name!r} is not a valid {medium.kind}: {error}") from error
     return summaries.Summary(value=[summaries.Summary.Value(tag=tag, **value)])
 
 
@@ -85,7 +85,7 @@ def _audio(summaries: Any, medium: LoggedMedium, content: bytes) -> Any:
 
 
 def _histogram(summaries: Any, said: Any) -> Any:
-    """Return counts by the upper edge; the sums are those of the middles of the intervals."""
+    """Return counts by upper edge; sums are computed from the centres of the bins."""
     edges, counts = [*map(float, said["edges"])], [*map(float, said["counts"])]
     middles = [low / 2 + high / 2 for low, high in pairwise(edges)]
     pairs = [*zip(middles, counts, strict=True)]
@@ -95,7 +95,7 @@ def _histogram(summaries: Any, said: Any) -> Any:
         num=sum(counts),
         sum=sum(middle * count for middle, count in pairs),
         sum_squares=sum(middle * middle * count for middle, count in pairs),
-        bucket_limit=edges,  # the first one is the lower edge, below which there is nothing
+        bucket_limit=edges,  # the first one is the lower edge, with no values below
         bucket=[0.0, *counts],
     )
 
@@ -105,7 +105,7 @@ def _text(tag: str, text: str) -> Any:
 
 
 def _markdown(said: Any) -> str:
-    """Return a table as TensorBoard formats texts."""
+    """Return a table in Markdown, which TensorBoard renders."""
     names, rows = said["columns"], said["rows"]
     lines = [names, ["---"] * len(names), *rows[:_MOST_ROWS]]
     text = "\n".join("| " + " | ".join(map(_in_a_cell, line)) + " |" for line in lines)
@@ -121,7 +121,7 @@ def _in_a_cell(value: Any) -> str:
 
 
 def is_medium(value: Any) -> bool:
-    """Return whether a value of a summary is one that :func:`media_of` reads."""
+    """Return whether :func:`media_of` can read a value of a summary."""
     kind = value.WhichOneof("value")
     plugin = value.metadata.plugin_data.plugin_name
     return kind in ("image", "audio", "histo") or (kind == "tensor" and plugin in _OF_TENSORS)
@@ -133,7 +133,7 @@ def media_of(value: Any) -> tuple[str, list[Medium]]:
     Raises
     ------
     EncodingError
-        they cannot be read
+        the media cannot be read
     """
     kind = value.WhichOneof("value")
     if kind == "image":
@@ -153,20 +153,20 @@ def _texts(texts: list[bytes]) -> list[Medium]:
 _OF_TENSORS: dict[str, Callable[[list[bytes]], list[Medium]]] = {
     "text": _texts,
     "images": lambda texts: [Image(text) for text in texts[2:]],  # width and height come first
-    "audio": lambda texts: [Audio(text) for text in texts[::2]],  # a label is behind each
+    "audio": lambda texts: [Audio(text) for text in texts[::2]],  # each is followed by a label
 }
-"""Reads the texts of a tensor, as newer writers keep media, by the plugin that shows them."""
+"""Readers of tensors of strings, in which newer writers store media, by plugin name."""
 
 
 def _counted(histogram: Any) -> Medium:
-    """Return a histogram with a finite edge on each side, and intervals joined if there are many.
+    """Return a histogram with finite outer edges, merging bins if there are too many.
 
-    The last interval of TensorBoard's writers ends at the largest double, the first one begins
-    below the least value.
+    TensorBoard's writers let the last bin end at the largest double and the first one begin below
+    the least value.
     """
     limits, counts = [*histogram.bucket_limit], [*histogram.bucket]
     if not limits or len(limits) != len(counts):
-        raise Histogram.refuse("it has no intervals, or not as many counts")
+        raise Histogram.refuse("it has no bins, or a different number of counts")
     edges = [min(histogram.min, limits[0]), *limits]
     if len(counts) > 1 and counts[0] == 0:
         edges, counts = edges[1:], counts[1:]

@@ -1,4 +1,4 @@
-"""Say in MLflow's terms what Track says in its own, and back."""
+"""Conversion of statuses, values and names between Track and MLflow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _DIGITS = 8
 
 
 def status_of(status: AnyStatus | None) -> str:
-    """Return a status as MLflow calls it. A process that was killed leaves a KILLED run."""
+    """Return the name of a status in MLflow; the run of a killed process is KILLED."""
     value = 0 if status is None else status.value
     if value < Status.RunningGroup.value:
         return "SCHEDULED"
@@ -39,7 +39,7 @@ def status_of(status: AnyStatus | None) -> str:
 
 
 def value_of(text: str) -> Any:
-    """Return the value of a parameter of MLflow before it became text."""
+    """Return the original value of an MLflow parameter, which MLflow stores as text."""
     if text in _WORDS:
         return _WORDS[text]
     for kind in (int, float):
@@ -53,14 +53,14 @@ def value_of(text: str) -> Any:
 
 
 def text_of(value: Any) -> str:
-    """Return a value as MLflow keeps it, which knows texts only."""
+    """Return a value as text, the only type that MLflow stores."""
     return value if isinstance(value, str) else str(value)
 
 
 def name_of(name: str) -> str:
-    """Return a name that MLflow takes: another one ends with a digest, so it stays the only one.
+    """Return a name that MLflow accepts; a changed name ends with a digest to stay unique.
 
-    MLflow allows letters, digits and ``_ - . : /`` and spaces in names that are normal as paths.
+    MLflow allows letters, digits, ``_ - . : /`` and spaces, in names that are normalized paths.
     """
     if _NAME.fullmatch(name) and len(name) <= _LONGEST_NAME and _is_normal(name):
         return name

@@ -176,7 +176,7 @@ def test_a_push_that_ends_in_the_middle_is_finished_by_the_next(client, server):
         with client.new_trial(name=name, parameters={}, force=True) as trial:
             log_steps(trial, range(600))
     server.spoil = lambda number, path: "before" if number > 9 else None
-    with pytest.raises(PushFailed, match="does not answer"):
+    with pytest.raises(PushFailed, match="is not responding"):
         push(client.protocol, server, patience_s=0.0)
     there = len(server.points())
     assert 0 < there < 1800
@@ -224,7 +224,7 @@ def test_a_trial_that_is_refused_does_not_stop_the_others(client, server):
     ("answer", "said"),
     [
         ((401, {}, "{}"), "password or token"),
-        ((302, {"Location": "http://127.0.0.1:1/"}, ""), "leads to another address"),
+        ((302, {"Location": "http://127.0.0.1:1/"}, ""), "redirects to another address"),
         ((200, {}, "<html>welcome</html>"), "is this the address"),
         ((200, {}, "[" * 100_000), "is this the address"),
     ],

@@ -1,7 +1,7 @@
-"""Push trials to other tools while they are logged, or afterwards, each value once.
+"""Bridges that push trials to other tools, during or after logging, sending each value once.
 
-A bridge is a :class:`~track.exchange.bridges.contract.Target` in a module of its own, and knows
-only the tool. What to send is decided in :mod:`track.exchange.bridges.pushing`.
+A bridge is a :class:`~track.exchange.bridges.contract.Target` in its own module that only knows the
+tool. :mod:`track.exchange.bridges.pushing` decides what to send.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TARGETS = {
     "tensorboard": "track.exchange.bridges.tensorboard:TensorBoard",
     "wandb": "track.exchange.bridges.wandb:WandB",
 }
-"""What the tool is called in what :func:`open_target` is given, and where its bridge is."""
+"""The scheme of each tool in the argument of :func:`open_target`, and the class of its bridge."""
 
 
 def open_target(to: str) -> Target:
@@ -27,22 +27,21 @@ def open_target(to: str) -> Target:
     Parameters
     ----------
     to
-        the tool, a colon, and where it is: ``mlflow:http://localhost:5000``, ``mlflow:`` (the
+        the tool, a colon, and its address: ``mlflow:http://localhost:5000``, ``mlflow:`` (the
         server of ``MLFLOW_TRACKING_URI``), ``tensorboard:runs`` (a folder), ``wandb:`` or
         ``wandb:entity``
 
     Raises
     ------
     PushFailed
-        there is no bridge to such a tool, or the address is not one of it
+        there is no bridge to this tool, or the address is invalid
     MissingPackage
         the bridge needs a package that is not installed
     """
     tool, colon, where = to.partition(":")
     if tool not in TARGETS or not colon:
         raise PushFailed(
-            f"there is no bridge to {tool!r}: give one of mlflow:URL, tensorboard:FOLDER and "
-            "wandb:ENTITY"
+            f"there is no bridge to {tool!r}: use mlflow:URL, tensorboard:FOLDER or wandb:ENTITY"
         )
     target: Target = load(TARGETS[tool])(where)
     return target

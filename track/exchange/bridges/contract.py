@@ -1,4 +1,4 @@
-"""Define what a bridge to another tool does, and what it is given."""
+"""The interface of bridges to other tools, and the data they receive."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from track.projections.media import LoggedMedium
 from track.structure import AnyStatus
 
 Content = Callable[[LoggedMedium], bytes]
-"""Returns the content of a medium; raises a TrackError if it cannot be had."""
+"""A function that returns the content of a medium, or raises a TrackError if it is unavailable."""
 
 
 class Refused(TrackError):
-    """The other tool does not take something of a trial; the message says what and why."""
+    """The other tool rejected part of a trial; the message says which part and why."""
 
 
 class Point(NamedTuple):
@@ -27,16 +27,16 @@ class Point(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What one call logged: values, or media.
+    """The values or media that one call logged.
 
     Attributes
     ----------
     number
-        its place among the rows of its trial, from 1, which is the same in every copy of a store
+        its number among the rows of its trial, from 1, which is the same in every copy of a store
     at_ns
-        when it was measured, in nanoseconds since 1970-01-01 UTC
+        the time of measurement, in nanoseconds since 1970-01-01 UTC
     points, media
-        what was logged
+        the logged values or media
     """
 
     number: int
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 class Description(NamedTuple):
-    """What a trial is now, besides its rows.
+    """The current state of a trial, except for its rows.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class Description(NamedTuple):
     tags, metadata
         by name
     status, is_over
-        how it stands, and whether it will not go on
+        the status, and whether the trial has ended
     started_ns, ended_ns
-        when it began and ended, in nanoseconds since 1970-01-01 UTC; None if that is not known
+        when it started and ended, in nanoseconds since 1970-01-01 UTC, None if unknown
     """
 
     uid: str
@@ -80,57 +80,57 @@ class Description(NamedTuple):
 
 
 class Counterpart(ABC):
-    """What a trial is at the other tool."""
+    """The counterpart of a trial in the other tool."""
 
     rows: int
-    """The number of the last row that the other tool has, 0 without any."""
+    """The number of the last row that the other tool has, 0 if it has none."""
 
     @abstractmethod
     def add(self, rows: Sequence[Row], content: Content) -> None:
-        """Add rows, in order; they are there when this returns, and :attr:`rows` says so.
+        """Add rows in order; once this returns, the tool has them and :attr:`rows` is up to date.
 
         Raises
         ------
         Refused
-            the tool does not take them
+            the tool rejects them
         PushFailed
-            it cannot be reached
+            the tool cannot be reached
         """
 
     @abstractmethod
     def describe(self, description: Description) -> None:
-        """Say what the trial is called and has, if that is news; raises what :meth:`add` raises."""
+        """Update everything but the status if it changed; raises the errors of :meth:`add`."""
 
     @abstractmethod
     def conclude(self, description: Description) -> None:
-        """Say how the trial stands, if that is news; raises what :meth:`add` raises."""
+        """Update the status if it changed; raises the errors of :meth:`add`."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to release
-        """Release what is held for this trial, which may be opened again."""
+        """Release the resources of this trial, which may be opened again."""
 
 
 class Target(ABC):
     """Another tool that trials are pushed to."""
 
     name: str
-    """What it is called in messages, without secrets."""
+    """Its name in messages, without secrets."""
 
     def __init__(self) -> None:
         self.problems: dict[str, None] = {}
-        """What was left out, in sentences, in the order in which it was noticed."""
+        """Descriptions of everything that was left out, in the order of occurrence."""
 
     def miss(self, what: str) -> None:
-        """Note something that is left out."""
+        """Record that something is left out."""
         self.problems.setdefault(what)
 
     @abstractmethod
     def open(self, description: Description) -> Counterpart:
-        """Return the counterpart of a trial, made if it is missing.
+        """Return the counterpart of a trial, creating it if it is missing.
 
         Raises
         ------
         Refused
-            the tool does not take such a trial
+            the tool rejects the trial
         PushFailed
-            it cannot be reached
+            the tool cannot be reached
         """

@@ -1,4 +1,4 @@
-"""Describe a trial as it is now."""
+"""Descriptions of the current state of a trial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from track.structure import AnyStatus, Status
 
 
 def describe(store: JournaledProtocol, uid: str) -> Description | None:
-    """Return what a trial is now, None if it is archived or gone."""
+    """Return the current description of a trial, None if it is archived or gone."""
     with store.read_state() as objects:
         trial = objects.trials.get(uid)
         known = None if trial is None else objects.known(trial)

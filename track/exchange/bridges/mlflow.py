@@ -1,4 +1,4 @@
-"""Push trials to a tracking server of MLflow, by its REST interface."""
+"""A bridge to MLflow tracking servers, through their REST API."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from track.exchange.mlflow_terms import name_of, status_of, text_of
 from track.projections.media import LoggedMedium
 
 UID, ROWS = "track.uid", "track.rows"
-"""The tags of a run that say which trial it is, and how many of its rows are there."""
+"""The tags of a run that hold the uid of its trial and the number of rows that have arrived."""
 
 _API = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _HERE = "mlflow-artifacts:/"
-"""How the artifact location of a run begins if its server itself keeps artifacts."""
+"""The prefix of the artifact location of a run if the server itself keeps artifacts."""
 
 _MOST_METRICS, _MOST_TEXTS = 900, 40
-"""The most of one request; MLflow takes 1000 metrics, 100 texts, and 1 MB."""
+"""The most items per request; MLflow accepts 1000 metrics, 100 texts and 1 MB."""
 
 _LONGEST_PARAMETER, _LONGEST_TAG = 6000, 8000
 _LOGGED_IMAGES = "mlflow.loggedImages"
-"""The tag of a run whose pictures by step the page is to show."""
+"""The tag of a run that makes MLflow's UI show its images by step."""
 
 _THERE = re.compile(r"(\d{1,18})(?:\+(\d{1,18}))?")
 
@@ -61,16 +61,16 @@ class MLflow(Target):
     Parameters
     ----------
     url
-        its address, by default ``MLFLOW_TRACKING_URI``. A user and a password may be in it; others
-        are those of ``MLFLOW_TRACKING_USERNAME`` and ``MLFLOW_TRACKING_PASSWORD``, or the token of
-        ``MLFLOW_TRACKING_TOKEN``
+        its address, by default ``MLFLOW_TRACKING_URI``. User and password may be part of it;
+        otherwise they are taken from ``MLFLOW_TRACKING_USERNAME`` and
+        ``MLFLOW_TRACKING_PASSWORD``, or a token from ``MLFLOW_TRACKING_TOKEN``
     patience_s
-        for how long an unanswered request is repeated
+        how long an unanswered request is repeated, in seconds
 
     Raises
     ------
     PushFailed
-        the address is not one of HTTP
+        the address is not an HTTP URL
     """
 
     def __init__(self, url: str = "", *, patience_s: float = 60.0) -> None:
@@ -79,7 +79,7 @@ class MLflow(Target):
         host = parts.netloc.rpartition("@")[2]
         if parts.scheme not in ("http", "https") or not host:
             raise PushFailed(
-                "give the address of MLflow's server, as in mlflow:http://localhost:5000, or set "
+                "give the address of the MLflow server, as in mlflow:http://localhost:5000, or set "
                 "MLFLOW_TRACKING_URI to it"
             )
         address = f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
@@ -122,7 +122,7 @@ class MLflow(Target):
         return self.rest.call("POST", f"{_API}/runs/create", body)["run"]
 
     def _experiment(self, name: str) -> str:
-        """Return the id of an experiment, which is made if it is missing."""
+        """Return the id of an experiment, creating it if it is missing."""
         if name not in self._experiments:
             self._experiments[name] = self._named(name) or self._made(name)
         return self._experiments[name]
@@ -144,16 +144,16 @@ class MLflow(Target):
             found = self._named(name) if error.code == "RESOURCE_ALREADY_EXISTS" else None
             if found is None:
                 raise
-            return found  # somebody else made it just now
+            return found  # another process has just created it
         return str(made["experiment_id"])
 
 
 class _Run(Counterpart):
     """A run of MLflow.
 
-    The number of the last row is a tag that is set in the request that sends the row. After a
-    request without an answer, the run is asked for it: MLflow sets the tag after the metrics, and
-    its databases keep a metric that arrives twice once.
+    The number of the last row is a tag, set by the same request that sends the row. If a request
+    gets no response, the tag is read from the run: MLflow sets it after the metrics, and its
+    databases store a metric that arrives twice only once.
     """
 
     def __init__(self, target: MLflow, run: Any) -> None:
@@ -186,7 +186,7 @@ class _Run(Counterpart):
             self.rows, self._part = there
 
     def _there(self) -> _There:
-        """Ask what the run has."""
+        """Return which rows the run has, according to the server."""
         query = {"run_id": self._id}
         run = self._rest.patiently(lambda: self._rest.call("GET", f"{_API}/runs/get", query=query))
         tags = {one["key"]: one.get("value", "") for one in run["run"]["data"].get("tags", [])}
@@ -195,7 +195,7 @@ class _Run(Counterpart):
     def _add_medium(self, row: Row, medium: LoggedMedium, content: Content) -> None:
         if not self._artifacts.startswith(_HERE):
             self._target.miss(
-                f"media are left out, as the server does not keep artifacts itself, but in "
+                f"media are left out, because the server does not keep artifacts itself, but in "
                 f"{self._artifacts.partition(':')[0]}: start it with --serve-artifacts"
             )
             return
@@ -211,7 +211,7 @@ class _Run(Counterpart):
             self._set_tags({_LOGGED_IMAGES: "True"})
 
     def _folder(self) -> str:
-        """Return the folder of the run below the artifacts of the server, with a slash behind."""
+        """Return the folder of the run below the server's artifacts, with a trailing slash."""
         location = urlsplit(self._artifacts.split("?")[0])
         return f"{location.path.strip('/')}/"
 
@@ -245,12 +245,12 @@ class _Run(Counterpart):
         for key in params.keys() & self._params.keys():
             if params.pop(key) != self._params[key]:
                 self._target.miss(
-                    f"{description.uid}: {key!r} changed, which a parameter of MLflow cannot"
+                    f"{description.uid}: {key!r} changed, but parameters of MLflow cannot change"
                 )
         self._log("params", params, self._params)
 
     def _log(self, kind: str, texts: dict[str, str], known: dict[str, str]) -> None:
-        """Set tags or parameters that are news; setting them twice does nothing."""
+        """Set new or changed tags or parameters; setting them twice has no effect."""
         news = iter([(key, text) for key, text in texts.items() if known.get(key) != text])
         while part := dict(islice(news, _MOST_TEXTS)):
             items = [{"key": key, "value": text} for key, text in part.items()]
@@ -281,14 +281,14 @@ def _credentials(user: str, password: str) -> dict[str, str]:
 
 
 class _There(NamedTuple):
-    """Up to where the rows of a trial are at a run.
+    """How many rows of a trial a run has.
 
     Attributes
     ----------
     rows
         the number of the last whole row
     part
-        how many points of the next one are there
+        the number of points that the run has of the next row
     """
 
     rows: int
@@ -296,19 +296,19 @@ class _There(NamedTuple):
 
     @classmethod
     def of(cls, text: str | None) -> _There:
-        """Return what :meth:`text` gave, nothing for any other text."""
+        """Parse the result of :meth:`text`; any other text means that there are no rows."""
         found = _THERE.fullmatch(text or "")
         return cls(0, 0) if found is None else cls(int(found[1]), int(found[2] or 0))
 
     def text(self) -> str:
-        """Return the text of a tag that says this."""
+        """Return the text of the tag that stores this."""
         return f"{self.rows}+{self.part}" if self.part else f"{self.rows}"
 
 
 def _requests(rows: Iterator[Row], part: int) -> Iterator[tuple[list[Any], _There]]:
-    """Yield the metrics of each request, and what is there with it.
+    """Yield the metrics of each request, and the state of the run after it.
 
-    The first points of the first row may be there already.
+    The run may already have the first points of the first row.
     """
     metrics: list[Any] = []
     whole = 0
@@ -328,17 +328,17 @@ def _requests(rows: Iterator[Row], part: int) -> Iterator[tuple[list[Any], _Ther
 
 
 def _json_number(value: float) -> float | str:
-    """Return a number as the JSON of protocol buffers has it."""
-    if value != value:  # noqa: PLR0124 - only NaN is not itself
+    """Return a number in the JSON encoding of protocol buffers."""
+    if value != value:  # noqa: PLR0124 - true only for NaN
         return "NaN"
     return value if abs(value) != float("inf") else ("Infinity" if value > 0 else "-Infinity")
 
 
 def _paths_of(row: Row, medium: LoggedMedium) -> list[str]:
-    """Return the paths of a medium among the artifacts, the same each time.
+    """Return the artifact paths of a medium, which are always the same.
 
-    The page shows pictures by step whose paths are like those of ``mlflow.log_image``. Of each it
-    wants a smaller copy, too, which browsers show whatever its format is.
+    MLflow's UI shows images by step if their paths are like those of ``mlflow.log_image``. It also
+    expects a smaller copy of each, which browsers show in any format.
     """
     key = re.sub(r"[^\w\-. ]", "~", medium.name).strip(". ")[:100] or "medium"
     known = f"{row.number} {medium.name} {medium.place} {medium.sha256}"

@@ -1,7 +1,7 @@
-"""Remember up to where a store was pushed, so that only trials with news are looked at.
+"""The position up to which a store was pushed, so that only trials with new events are checked.
 
-What the other tool has is never decided by this: it says so itself, trial by trial. So this may be
-lost at any time, which costs only the time to look at every trial.
+This is only a hint: the other tool itself reports which rows it has of each trial. If the position
+is lost, the only cost is the time to check every trial.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from track.utils.files import flock_within, fresh_path
 
 
 class Place:
-    """The position in a journal up to which it was pushed, in a file of this user's cache.
+    """The position up to which a journal was pushed, in a file of this user's cache.
 
     Parameters
     ----------
     journal
         the journal
     name
-        tells what is pushed to where from all else; only one process at a time may hold it
+        identifies what is pushed and where to; only one process at a time may hold it
 
     Raises
     ------
@@ -40,12 +40,12 @@ class Place:
         self._lock: int | None = None
         self.position = 0
         self.running: set[str] = set()
-        """The trials that had not ended; one whose process dies records nothing that tells."""
+        """The trials that had not ended; if the process of one dies, no event records that."""
         if self._path is not None:
             self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             if not flock_within(self._lock, 0):
                 self.close()
-                raise PushFailed("another process pushes the same to the same place: let it end")
+                raise PushFailed("another process is pushing the same trials: wait for it to end")
             self._load(self._path)
 
     def _load(self, path: str) -> None:
@@ -59,14 +59,14 @@ class Place:
             self.position, self.running = position, {*map(str, running)}
 
     def _mark(self, position: int) -> str | None:
-        """Return what the event at a position is told by, None if this journal cannot say."""
+        """Return what identifies the event at a position, None if this journal cannot tell."""
         if self._source is None or position <= 0:
             return None
         mark = self._source.fingerprint(position)
         return None if mark is None else mark.hex()
 
     def move(self, position: int, running: Iterable[str]) -> None:
-        """Remember that everything up to a position was pushed."""
+        """Save that everything up to a position was pushed."""
         self.position, self.running = position, {*running}
         said: dict[str, Any] = {"position": position, "running": sorted(self.running)}
         said["mark"] = self._mark(position)
@@ -78,7 +78,7 @@ class Place:
             os.replace(fresh, self._path)
 
     def close(self) -> None:
-        """Let others hold it."""
+        """Release it to other processes."""
         if self._lock is not None:
             with suppress(OSError):
                 os.close(self._lock)

@@ -1,4 +1,4 @@
-"""Push trials to another tool: what it lacks, once each, and nothing twice."""
+"""Push trials to another tool: everything it lacks, and nothing twice."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from track.utils.progress import Progress, no_progress
 log = logging.getLogger(__name__)
 
 _BATCH_POINTS = 500
-"""So many values, or media, are sent together."""
+"""The number of values or media that are sent together."""
 
 _MOST_OPEN = 200
-"""So many trials stay open between two looks: those with news most recently."""
+"""The number of trials that stay open between two checks: those with the latest changes."""
 
 Wanted = Callable[[], Collection[str]]
-"""Returns the uids of the trials to push."""
+"""A function that returns the uids of the trials to push."""
 
 
 @dataclass
 class Pushed:
-    """What a push sent.
+    """The result of a push.
 
     Attributes
     ----------
     trials
-        the number of trials of which something was sent
+        the number of trials of which anything was sent
     rows
         the number of log calls that were sent
     problems
-        what could not be sent, in sentences
+        descriptions of everything that could not be sent
     """
 
     trials: int = 0
@@ -55,14 +55,14 @@ class Pushed:
 
 
 class _Open(NamedTuple):
-    """A trial between two looks at it."""
+    """A trial that stays open between two checks."""
 
     reader: RowReader
     counterpart: Counterpart
 
 
 class Pusher:
-    """Pushes what is new in a store to another tool, each time it is asked to.
+    """Pushes new data of a store to another tool, each time :meth:`push` is called.
 
     Parameters
     ----------
@@ -73,19 +73,20 @@ class Pusher:
     wanted
         returns the uids of the trials to push; by default, all that are not archived
     wanted_as
-        a text that tells this choice from others
+        a text that identifies this selection
 
     Raises
     ------
     BackendError
         the store has no journal
     PushFailed
-        another process pushes the same
+        another process is pushing the same trials
 
     Notes
     -----
-    The rows of a trial are numbered, and the other tool keeps the number of the last one with them.
-    So a push may be killed, repeated, made from another machine or from a copy of the store.
+    The rows of a trial are numbered, and the other tool stores the number of the last one with
+    them. So a push may be interrupted, repeated, or run from another machine or a copy of the
+    store.
     """
 
     def __init__(
@@ -97,7 +98,7 @@ class Pusher:
         wanted_as: str = "",
     ) -> None:
         self._journal = journal_of(store)
-        assert isinstance(store, JournaledProtocol)  # as it has a journal
+        assert isinstance(store, JournaledProtocol)  # all backends with a journal are
         self._store, self._target, self._wanted = store, target, wanted
         home = without_password(store.uri or "")
         self._place = Place(self._journal, f"{home} {target.name} {wanted_as}")
@@ -110,13 +111,13 @@ class Pusher:
         self.close()
 
     def close(self) -> None:
-        """Release everything that is open."""
+        """Release all open resources."""
         for uid in [*self._open]:
             self._release(uid)
         self._place.close()
 
     def push(self, progress: Progress = no_progress) -> Pushed:
-        """Push everything that is in the store now and was not pushed before.
+        """Push everything in the store that has not been pushed yet.
 
         Parameters
         ----------
@@ -126,7 +127,7 @@ class Pusher:
         Raises
         ------
         PushFailed
-            the other tool cannot be reached: call this again to go on
+            the other tool cannot be reached; call this again to resume
         JournalError
             the store cannot be read
         """
@@ -141,7 +142,7 @@ class Pusher:
                 self._release(uid)
                 self._target.miss(f"{uid}: {error}")
             except BaseException:
-                self._release(uid)  # what it was about to send is not known
+                self._release(uid)  # its state is unknown after an error
                 raise
             progress(count, len(uids))
         self._place.move(head, running)
@@ -150,14 +151,14 @@ class Pusher:
         return done
 
     def follow(self, every_s: float) -> Iterator[Pushed]:
-        """Push what is new again and again, and yield what was sent each time.
+        """Push new data repeatedly, and yield the result each time.
 
-        While the other tool cannot be reached, this goes on trying, and says so once.
+        While the other tool cannot be reached, this keeps trying and logs one warning.
 
         Parameters
         ----------
         every_s
-            the time between two looks, in seconds
+            the time between two pushes, in seconds
         """
         is_away = False
         while True:
@@ -171,7 +172,7 @@ class Pusher:
             time.sleep(every_s)
 
     def _with_news(self, head: int) -> list[str]:
-        """Return the trials that may have news, oldest first."""
+        """Return the trials that may have changed, oldest first."""
         after = self._place.position
         streams = None if after == 0 else self._streams_after(after)
         wanted = None if self._wanted is None else {*self._wanted()}

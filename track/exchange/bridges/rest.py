@@ -1,4 +1,4 @@
-"""Call an HTTP interface that speaks JSON, with patience, by the standard library."""
+"""A client for JSON over HTTP that retries, built on the standard library."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from track.exchange.bridges.contract import Refused
 TIMEOUT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 _MOST_BYTES = 2**26
-"""The size of an answer that is read; one trial of MLflow, say, takes much less."""
+"""The largest response that is read; one trial of MLflow, for example, is much smaller."""
 
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""The answers of a server after which the same request may succeed."""
+"""The status codes after which the same request may succeed later."""
 
 _MOST_SAID = 500
 
@@ -30,29 +30,29 @@ _Result = TypeVar("_Result")
 
 
 class Unreachable(PushFailed):
-    """A request got no answer, or one that says to try again: it may have been carried out."""
+    """A request got no response, or one that says to try again; it may have been carried out."""
 
 
 class _NoRedirects(HTTPRedirectHandler):
-    """Follows no redirect: it might take passwords to another server."""
+    """Follows no redirects, which might send passwords to another server."""
 
     def redirect_request(self, *args: Any) -> None:
         return None
 
 
 class Rest:
-    """An HTTP interface.
+    """An HTTP API.
 
     Parameters
     ----------
     url
-        what the addresses of requests begin with, without user and password
+        the base URL of requests, without user and password
     headers
-        what is sent with each request, such as passwords; it is in no message
+        the headers of each request, such as credentials; they never appear in messages
     patience_s
-        for how long a request is repeated until it is answered
+        how long an unanswered request is repeated, in seconds
     certificates
-        the path of the certificates to trust, by default those of the system
+        the path of the certificates to trust; by default, the system's certificates
     """
 
     def __init__(
@@ -76,25 +76,25 @@ class Rest:
         query: Mapping[str, str] | None = None,
         data: bytes | None = None,
     ) -> Any:
-        """Send one request, once, and return the answer.
+        """Send a request once and return the response.
 
         Parameters
         ----------
         method, path, query
-            as HTTP has them
+            as in HTTP
         body
             the value to send as JSON
         data
-            the bytes to send in place of JSON
+            the bytes to send instead of JSON
 
         Raises
         ------
         Unreachable
-            there is no answer for now
+            there is no response for now
         Refused
-            the server does not take this request; see :attr:`RefusedAs.code`
+            the server rejects this request; see :attr:`RefusedAs.code`
         PushFailed
-            it takes none of this user's requests
+            the server rejects all requests of this user
         """
         url = f"{self.url}{path}{'?' + urlencode(query) if query else ''}"
         headers = {**self._headers, "Accept": "application/json"}
@@ -112,37 +112,37 @@ class Rest:
             why = getattr(error, "reason", error)
             if isinstance(why, ssl.SSLCertVerificationError):
                 raise PushFailed(f"{self.url} is not trusted: {why.verify_message}") from None
-            raise Unreachable(f"{self.url} does not answer: {why}") from None
+            raise Unreachable(f"{self.url} is not responding: {why}") from None
 
     def _value(self, text: bytes) -> Any:
         try:
             return json.loads(text[:_MOST_BYTES] or b"{}")
         except (ValueError, RecursionError):
             raise PushFailed(
-                f"{self.url} does not answer in JSON: is this the address of the server?"
+                f"the response of {self.url} is not JSON: is this the address of the server?"
             ) from None
 
     def _error(self, error: HTTPError, method: str, path: str) -> Exception:
         said = _said(error)
         message = said.get("message") or error.reason
-        what = f"{self.url} says to {method} {path}: {error.code} {message}"[:_MOST_SAID]
+        what = f"{self.url} rejected {method} {path}: {error.code} {message}"[:_MOST_SAID]
         if error.code in _PASSING:
             return Unreachable(what)
         if error.code in (401, 403):
             return PushFailed(f"{what}; check the user and the password or token")
         if 300 <= error.code < 400:  # noqa: PLR2004 - the redirects of HTTP
-            return PushFailed(f"{self.url} leads to another address: give that one")
+            return PushFailed(f"{self.url} redirects to another address: give that one")
         return RefusedAs(what, str(said.get("error_code", "")))
 
     def patiently(self, action: Callable[[], _Result]) -> _Result:
-        """Run something that calls until it is answered, with growing pauses.
+        """Repeat an action until its requests are answered, with growing pauses.
 
-        It is run from its beginning again, so it must first find out what was carried out.
+        The action restarts from its beginning, so it must first find out what was carried out.
 
         Raises
         ------
         Unreachable
-            nothing was answered for as long as the patience lasts
+            there was no response within ``patience_s``
         """
         deadline = time.monotonic() + self._patience_s
         pause = _FIRST_PAUSE_S
@@ -152,7 +152,7 @@ class Rest:
             except Unreachable:
                 if time.monotonic() + pause > deadline:
                     raise
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - so that not all come at once
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - spreads the retries of many clients
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
 
@@ -162,7 +162,7 @@ class RefusedAs(Refused):
     Attributes
     ----------
     code
-        what the server calls the reason, such as ``RESOURCE_DOES_NOT_EXIST``
+        the server's error code, such as ``RESOURCE_DOES_NOT_EXIST``
     """
 
     def __init__(self, message: str, code: str) -> None:

@@ -1,4 +1,4 @@
-"""Read a trial as numbered rows, from its events."""
+"""Trials as numbered rows, read from their events."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RowReader:
     Attributes
     ----------
     left_out
-        how many values were left out because they are not numbers
+        the number of values that were left out because they are not numbers
     """
 
     def __init__(self, journal: Journal, uid: str) -> None:
@@ -40,10 +40,10 @@ class RowReader:
         self.left_out = 0
 
     def read(self, until: int) -> Iterator[Row]:
-        """Yield the rows that were not read yet, up to a position of the journal."""
+        """Yield the rows that have not been read yet, up to a position of the journal."""
         for recorded in merge(*map(self._events, self._streams), key=_position):
             if recorded.position > until:
-                return  # in the other stream, events before it may not have been read
+                return  # earlier events of the other stream may not have been read yet
             self._position = recorded.position
             yield from self._rows(recorded)
         self._position = max(self._position, until)
@@ -71,7 +71,7 @@ class RowReader:
         return Row(self._number, at_ns, kept, media)
 
     def _point(self, name: Any, step: Any, value: Any) -> Point | None:
-        """Return a value with a whole step; values with any other step are counted."""
+        """Return a value with an integer step; values with any other step are numbered."""
         name = cell(name)
         place = self._counts.get(name, 0)
         self._counts[name] = place + 1

@@ -1,4 +1,4 @@
-"""Push trials to TensorBoard: event files that grow by what is new (the extra ``tensorboard``)."""
+"""A bridge to TensorBoard, which appends to event files (the extra ``tensorboard``)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from track.utils.files import fresh_path
 
 EVENTS = f"{EVENT_FILE}.0.track-push"
 PUSHED = "track-pushed.json"
-"""The file beside the events of a run that says how many rows, in how many bytes, are there."""
+"""The file next to the events of a run that stores how many rows and bytes were written."""
 
 
 class TensorBoard(Target):
@@ -27,7 +27,7 @@ class TensorBoard(Target):
     Parameters
     ----------
     folder
-        what ``tensorboard --logdir`` is given; created if missing
+        the folder for ``tensorboard --logdir``, created if missing
 
     Raises
     ------
@@ -50,8 +50,8 @@ class TensorBoard(Target):
 class _Run(Counterpart):
     """The folder of a run.
 
-    A chunk is first appended to the events, and then counted. What was appended but not counted is
-    cut off before anything else is, and appended again.
+    A chunk is first appended to the events, and then counted. Data that was appended but not
+    counted is cut off before the next append, and appended again.
     """
 
     def __init__(self, target: TensorBoard, folder: str) -> None:
@@ -74,7 +74,7 @@ class _Run(Counterpart):
         except (FileNotFoundError, ValueError, KeyError, TypeError):
             rows, size, parameters = 0, 0, None
         there = os.path.getsize(self._events) if os.path.exists(self._events) else 0
-        if there < size:  # somebody removed the events
+        if there < size:  # the events were removed
             rows, size, parameters = 0, 0, None
         if there > size:
             os.truncate(self._events, size)
@@ -88,7 +88,7 @@ class _Run(Counterpart):
             self._append(self._writing.hparams(values, wall_time), self.rows, digest)
 
     def conclude(self, description: Description) -> None:
-        """Say nothing: TensorBoard does not know how a run stands."""
+        """Do nothing: TensorBoard has no status of runs."""
 
     def add(self, rows: Sequence[Row], content: Content) -> None:
         data = b"".join(record for row in rows for record in self._records(row, content))
@@ -105,7 +105,7 @@ class _Run(Counterpart):
                 self._target.miss(f"{medium.name!r} is left out: {error}")
                 continue
             if summary is None:
-                self._target.miss(f"media of the kind {medium.kind} ({medium.mime}) are left out")
+                self._target.miss(f"{medium.kind} media ({medium.mime}) are left out")
             else:
                 yield self._writing.summary(summary, step_of(medium), wall_time)
 

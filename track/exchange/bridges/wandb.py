@@ -1,4 +1,4 @@
-"""Push trials to Weights & Biases, by their package (the extra ``wandb``)."""
+"""A bridge to Weights & Biases, through its package (the extra ``wandb``)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class WandB(Target):
     Parameters
     ----------
     entity
-        the user or team; by default the one of ``WANDB_ENTITY``, or of the user. Their package
-        finds the key, in ``WANDB_API_KEY`` or after ``wandb login``
+        the user or team, by default ``WANDB_ENTITY`` or the user. The package finds the key in
+        ``WANDB_API_KEY`` or after ``wandb login``
 
     Raises
     ------
@@ -48,8 +48,8 @@ class WandB(Target):
 class _Run(Counterpart):
     """A run of W&B, whose id is the uid of the trial.
 
-    A row of ours has its number as the step of W&B: those of a run only grow, and it says where it
-    continues.
+    The number of a row becomes the step of W&B, because those of a run only increase and W&B
+    reports where a run continues.
     """
 
     def __init__(self, target: WandB, description: Description) -> None:
@@ -77,7 +77,7 @@ class _Run(Counterpart):
                 ),
             )
         except Exception as error:
-            raise PushFailed(f"W&B does not begin the run {description.uid}: {error}") from error
+            raise PushFailed(f"W&B cannot start run {description.uid}: {error}") from error
         self.rows = self._run.step
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP)
@@ -110,7 +110,7 @@ class _Run(Counterpart):
         try:
             self._run.log(values, step=number, commit=True)
         except Exception as error:
-            raise Refused(f"W&B refuses what was logged as row {number}: {error}") from error
+            raise Refused(f"W&B rejected row {number}: {error}") from error
 
     def conclude(self, description: Description) -> None:
         if description.is_over:
@@ -120,10 +120,10 @@ class _Run(Counterpart):
         try:
             self._run.finish(exit_code=self._exit_code)
         except Exception as error:
-            raise PushFailed(f"W&B does not end the run {self._run.id}: {error}") from error
+            raise PushFailed(f"W&B cannot finish run {self._run.id}: {error}") from error
 
     def _shown(self, medium: LoggedMedium, content: Content) -> Any:
-        """Return a medium as their package has it, None if it cannot be had."""
+        """Convert a medium to W&B's type, None if that is impossible."""
         try:
             data = content(medium)
             if medium.kind == "histogram":
@@ -139,7 +139,7 @@ class _Run(Counterpart):
         except (TrackError, ValueError, KeyError, TypeError) as error:
             self._target.miss(f"{medium.name!r} is left out: {error}")
             return None
-        self._target.miss(f"media of the kind {medium.kind} ({medium.mime}) are left out")
+        self._target.miss(f"{medium.kind} media ({medium.mime}) are left out")
         return None
 
     def _of_file(self, medium: LoggedMedium, data: bytes) -> Any:
@@ -147,7 +147,7 @@ class _Run(Counterpart):
         with tempfile.NamedTemporaryFile(suffix=_SUFFIXES[medium.mime], delete=False) as file:
             file.write(data)
         try:
-            return make(file.name, caption=medium.caption)  # which copies or moves it
+            return make(file.name, caption=medium.caption)  # W&B copies or moves the file
         finally:
             if os.path.exists(file.name):
                 os.unlink(file.name)
