@@ -61,7 +61,7 @@ def export_verb(
     with reading(store) as reader, progress("exporting", among_output=output is None) as advance:
         everything = form == "ndjson" and not where
         # Check the conditions before replacing a file.
-        chosen, groups = ([], []) if everything else _chosen(reader, where)
+        chosen, groups, ends = ([], [], {}) if everything else _chosen(reader, where)
         trials = with_progress(chosen, advance)
         with _written(output, form) as target:
             if everything:
@@ -71,14 +71,17 @@ def export_verb(
             elif form == "json":
                 exchange.export_json(trials, target)
             else:
-                more: dict[str, Any] = {"groups": groups, "times": _times_of(reader, chosen)}
+                times = ends | reader.times_beside(chosen)
+                more: dict[str, Any] = {"groups": groups, "times": times}
                 if form == "tensorboard":
                     more["media"] = partial(_media_of, reader)
                 getattr(exchange, _TABLES[form])(trials, target, **more)
 
 
-def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[TrialGroup]]:
-    """Return the trials that meet all conditions, and the groups."""
+def _chosen(
+    reader: Reader, where: tuple[str, ...]
+) -> tuple[list[Trial], list[TrialGroup], dict[str, TrialTimes]]:
+    """Return the trials that meet all conditions, the groups, and the times of the trials."""
     # As in lists, a metric stands for its last value and a status is text.
     with reader.protocol.read_state() as objects:
         found = page_of(objects, reader.status_in(objects), where).trials
@@ -86,14 +89,8 @@ def _chosen(reader: Reader, where: tuple[str, ...]) -> tuple[list[Trial], list[T
         known = [parts.get(one.uid) or objects.trials.get(one.uid) for one in found]
         chosen = [view_trial(trial) for trial in known if trial is not None]
         reader.tell_of_parts(one.uid for one in found if one.partial)
-        return chosen, [*map(copy_group, objects.groups.values())]
-
-
-def _times_of(reader: Reader, trials: list[Trial]) -> dict[str, TrialTimes]:
-    """Return the times that trials do not hold themselves, without reading most events."""
-    with reader.protocol.read_state() as objects:
-        ends = {trial.uid: times_in(objects, trial) for trial in trials}
-    return ends | reader.times_beside(trials)
+        ends = {trial.uid: times_in(objects, trial) for trial in chosen}
+        return chosen, [*map(copy_group, objects.groups.values())], ends
 
 
 def _media_of(reader: Reader, trial: Trial) -> Iterator[tuple[LoggedMedium, bytes]]:
