@@ -344,7 +344,7 @@ def test_what_is_remembered_may_be_damaged(client, server, tmp_path, content):
 
 @pytest.mark.parametrize("to", ["mlflow", "mlflow:", "mlflow:ftp://x", "mlflow:http://", "aim:x"])
 def test_a_place_that_is_none_is_named(to):
-    with pytest.raises(PushFailed, match="use mlflow:URL|give"):
+    with pytest.raises(PushFailed, match=r"use mlflow:URL|give"):
         open_target(to)
 
 
