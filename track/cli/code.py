@@ -1,4 +1,4 @@
-"""Show which code a trial ran, and define the verb checkout, which writes it out."""
+"""The verb checkout, which writes the code that a trial ran, and its display."""
 
 from __future__ import annotations
 
@@ -55,15 +55,17 @@ def show_code(code: RanCode, *, as_json: bool) -> None:
 @click.argument("trial", type=TRIAL)
 @store_option
 @click.option("-o", "--output", metavar="FOLDER", help="Write to this new folder.")
-@click.option("--attempt", metavar="N", type=click.IntRange(1), help="Not the last attempt.")
+@click.option(
+    "--attempt", metavar="N", type=click.IntRange(1), help="By default, the last attempt."
+)
 def checkout_verb(
     *, trial: str, store: str | None, output: str | None, attempt: int | None
 ) -> None:
     """Write the code that a trial ran to a new folder.
 
-    If this folder or the one the trial ran from is in the same git repository, the new folder is a
-    worktree of its commit with the uncommitted changes applied. Else it has the script, the changes
-    and the packages as files.
+    If this folder, or the one where the trial ran, is in the same git repository, the new folder is
+    a worktree of its commit with the uncommitted changes applied. Otherwise, it has the script, the
+    changes and the packages as files.
     """
     with reading(store) as reader:
         found = reader.trial(trial)
@@ -94,7 +96,7 @@ def checkout_verb(
         pinned = (f"{name}=={version}\n" for name, version in code.packages.items())
         _write(folder, "packages.txt", "".join(pinned))
         if code.commit:
-            tell(f"no git repository with commit {code.commit} is here: single files were written")
+            tell(f"no git repository has commit {code.commit}: single files were written")
     else:
         raise ItemNotFound(f"there is no code to write: {_HINT}")
     if code.left_out:
@@ -113,7 +115,7 @@ def _apply(folder: str, code: RanCode) -> None:
                 f"{os.path.basename(folder)}.diff",
                 code.diff,
             )
-            tell(f"the changes do not apply, so they are beside the folder: {error}")
+            tell(f"the changes do not apply; they were written next to the folder: {error}")
     path = os.path.normpath(code.script)
     is_inside = path and not os.path.isabs(path) and not path.startswith(os.pardir)
     if code.script in code.untracked and is_inside and code.text:
@@ -140,7 +142,7 @@ def _git(folder: str, *arguments: str, text: str = "") -> None:
         said = error.stderr.decode("utf-8", "replace").strip()
         raise TrackError(f"git {arguments[0]} failed: {said}") from error
     except OSError as error:
-        raise TrackError(f"git cannot be run: {error.strerror}") from error
+        raise TrackError(f"cannot run git: {error.strerror}") from error
 
 
 def _write(folder: str, name: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""Define the verb output, which prints what the processes of a trial printed."""
+"""The verb output, which prints the captured output of a trial."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from track.utils.printing import printable
 )
 @click.argument("trial", type=TRIAL)
 @store_option
-@click.option("-n", "count", metavar="N", type=click.IntRange(0), help="Only the last N lines.")
+@click.option("-n", "count", metavar="N", type=click.IntRange(0), help="Show the last N lines.")
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines.")
-@click.option("--stderr", is_flag=True, help="Leave out what is known to be stdout.")
-@click.option("--text", is_flag=True, help="Print the lines alone, without their times.")
+@click.option("--stderr", is_flag=True, help="Leave out lines known to be stdout.")
+@click.option("--text", is_flag=True, help="Print lines without times.")
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
@@ -39,7 +39,7 @@ def output_verb(
 ) -> None:
     """Print the captured output of a trial, with times in UTC."""
     if follow and at is not None:
-        raise click.UsageError("--follow shows what comes, and --at what was: choose one")
+        raise click.UsageError("--follow shows new lines and --at past ones: choose one")
 
     def chosen(lines: Iterable[OutputLine]) -> Iterator[OutputLine]:
         return (line for line in lines if not (stderr and line.source == "stdout"))

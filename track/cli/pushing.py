@@ -1,4 +1,4 @@
-"""Define the verb push, which keeps other tools up to date."""
+"""The verb push, which keeps other tools up to date."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _LOOKS_S = 2.0
     metavar="CONDITION",
     help="Filter trials by condition (repeatable).",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on pushing what is new.")
+@click.option("-f", "--follow", is_flag=True, help="Keep pushing new data.")
 @click.option(
     "--every",
     metavar="SECONDS",
     type=click.FloatRange(0.1),
     default=_LOOKS_S,
     show_default=True,
-    help="The time between two looks with --follow.",
+    help="The time between two pushes with --follow.",
 )
 def push_verb(
     *, to: str, store: str | None, where: tuple[str, ...], follow: bool, every: float
@@ -46,9 +46,9 @@ def push_verb(
 
     TO is mlflow:URL, tensorboard:FOLDER or wandb:ENTITY.
 
-    What the other tool has is not sent again: push as often as you like, also after an
-    interruption. User and password of MLflow, or its token, are taken from MLFLOW_TRACKING_USERNAME
-    and so on; the key of W&B from WANDB_API_KEY.
+    Nothing is sent twice: push as often as you like, even after an interruption. User and password
+    for MLflow, or a token, are taken from MLFLOW_TRACKING_USERNAME and so on; the key for W&B from
+    WANDB_API_KEY.
     """
     target = open_target(to)
 

@@ -1,4 +1,4 @@
-"""Define the verb watch, which runs a command when a trial meets a rule or raises an alert."""
+"""The verb watch, which runs a command when a trial meets a rule or raises an alert."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from track.reading.summary import TrialSummary, to_condition, value_at
 from track.utils.printing import printable
 
 _SOONEST_S, _LATEST_S = 0.5, 5.0
-"""The least time between two looks at the trials, and the longest: a trial is lost silently."""
+"""The least and the longest time between two checks; a lost trial logs no event."""
 
 
 class _Firing(NamedTuple):
@@ -42,7 +42,7 @@ class _Firing(NamedTuple):
     project: str | None
     at_ns: int
     values: dict[str, Any]
-    """What is told of it: the values of the rule by path, or the alert."""
+    """The values of the rule by path, or the alert."""
 
 
 @click.command(
@@ -58,16 +58,16 @@ class _Firing(NamedTuple):
     "--when",
     multiple=True,
     metavar="CONDITION",
-    help="The rule, as for `track ls --where`; of several, all must hold.",
+    help="The rule, as for `track ls --where`; if repeated, all must hold.",
 )
 @click.option(
     "--alert",
     type=click.Choice(LEVELS),
     help="Wait for alerts of this level or a worse one.",
 )
-@click.option("--run", "command", metavar="COMMAND", help="Run this with the shell.")
-@click.option("--once", is_flag=True, help="End after the first time.")
-@click.option("--existing", is_flag=True, help="Include trials for which the rule is true already.")
+@click.option("--run", "command", metavar="COMMAND", help="Run COMMAND in the shell.")
+@click.option("--once", is_flag=True, help="Exit after the first match.")
+@click.option("--existing", is_flag=True, help="Include trials that already meet the rule.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def watch_verb(
     *,
@@ -81,16 +81,16 @@ def watch_verb(
 ) -> int:
     """Watch a store, and run a command when a rule becomes true for a trial.
 
-    The rule counts once for each trial: when it becomes true, not while it stays true. It is
-    checked about twice a second, against the values of that moment; `curves.loss.maximum>10`
-    misses no value in between. Alerts count each.
+    The rule fires once per trial: when it becomes true, not while it stays true. It is checked
+    about twice a second against the current values; `curves.loss.maximum>10` misses no value in
+    between. Every alert fires.
 
     The command finds TRACK_TRIAL (the uid), TRACK_TRIAL_NAME, TRACK_PROJECT, TRACK_VALUES (JSON)
-    and the store (TRACK_LOG_BACKEND_NAME) in its environment; of an alert, TRACK_ALERT_LEVEL,
-    TRACK_ALERT_TITLE and TRACK_ALERT_TEXT, too. The exit code is 1 if a command failed.
+    and the store (TRACK_LOG_BACKEND_NAME) in its environment; for an alert, also TRACK_ALERT_LEVEL,
+    TRACK_ALERT_TITLE and TRACK_ALERT_TEXT. The exit code is 1 if a command failed.
     """
     if bool(when) is (alert is not None):
-        raise click.UsageError("say what to watch for: either --when CONDITION or --alert LEVEL")
+        raise click.UsageError("nothing to watch for: give --when CONDITION or --alert LEVEL")
     for text in when:
         to_condition(text)
     uri = store_at_once(store)
@@ -116,7 +116,7 @@ def _edges(reader: Reader, when: Sequence[str], *, existing: bool) -> Iterator[_
     before = {} if existing else _meeting(reader, when)
     if before:
         trials = "1 trial meets" if len(before) == 1 else f"{len(before)} trials meet"
-        tell(f"{trials} the rule already: --existing includes what is so already")
+        tell(f"{trials} the rule already: use --existing to include them")
     fired: set[str] = set()
     for _ in _looks(reader):
         now = _meeting(reader, when)
@@ -139,7 +139,7 @@ def _meeting(reader: Reader, when: Sequence[str]) -> dict[str, TrialSummary]:
 
 
 def _looks(reader: Reader) -> Iterator[None]:
-    """Yield when it is time to look: at once, soon after new events, and once in a while."""
+    """Yield when it is time to check: at once, soon after new events, and periodically."""
     yield
     journal = reader.protocol.journal
     looked_s, is_new = time.monotonic(), False
@@ -165,7 +165,7 @@ def _alerts(reader: Reader, least: str) -> Iterator[_Firing]:
 
 
 def _run(command: str, uri: str, firing: _Firing) -> bool:
-    """Run a command and return whether it succeeded; a failure is told."""
+    """Run a command and return whether it succeeded; report a failure."""
     done = subprocess.run(  # noqa: S602 - the user's own command line
         command, shell=True, check=False, env={**os.environ, **_environment(uri, firing)}
     )
@@ -175,7 +175,7 @@ def _run(command: str, uri: str, firing: _Firing) -> bool:
 
 
 def _environment(uri: str, firing: _Firing) -> Mapping[str, str]:
-    """Return what a command is told: texts as they can be part of an environment."""
+    """Return the environment of a command, with texts that an environment can hold."""
     told = {
         "LOG_BACKEND_NAME": uri,
         "TRIAL": firing.uid,

@@ -1,4 +1,4 @@
-"""Read the attempts at a trial, and which code they ran."""
+"""Reading the attempts of a trial and the code that they ran."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from track.structure import Trial
 
 
 class RanCode(NamedTuple):
-    """Describes the code that an attempt at a trial ran; what is unknown is empty.
+    """The code that an attempt of a trial ran; unknown attributes are empty.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class AttemptReader(TrialLookup):
     """Adds attempts to a :class:`~track.reader.Reader`."""
 
     def attempts(self, which: str | Trial, *, until: When = None) -> list[Attempt]:
-        """Return the attempts at a trial in the order of their start."""
+        """Return the attempts of a trial in the order of their start."""
         journal = self.protocol.journal
         if until is not None:
             events = decoded(self.events_of(which)[1], to_moment(until))
@@ -73,7 +73,7 @@ class AttemptReader(TrialLookup):
     def code(
         self, which: str | Trial, attempt: int | None = None, *, until: When = None
     ) -> RanCode:
-        """Return the code that an attempt at a trial ran.
+        """Return the code that an attempt of a trial ran.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class AttemptReader(TrialLookup):
         Raises
         ------
         ItemNotFound
-            there is no such attempt
+            the attempt does not exist
         """
         attempts = self.attempts(which, until=until)
         found = [one for one in attempts if attempt in (None, one.number)]

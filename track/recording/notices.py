@@ -1,4 +1,4 @@
-"""Log what people are to notice of a trial: alerts, and which value sums up a metric."""
+"""Logging of alerts, and of the values that summarise metrics."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from track.structure import Trial
 
 
 class NoticeLogger:
-    """The methods of a :class:`~track.logger.TrialLogger` that log what people are to notice."""
+    """The methods of a :class:`~track.logger.TrialLogger` that raise alerts and define metrics."""
 
     trial: Trial
     protocol: Protocol
 
     def insert(self, parameters: dict[str, Any] | None = None) -> None:
-        """Insert the trial if it still waits for its arguments."""
+        """Insert the trial if it is still waiting for its arguments."""
         raise NotImplementedError
 
     def alert(self, title: str, text: str = "", level: Any = "warning") -> None:
         """Raise an alert: ``track show`` and ``track ui`` show it with the trial.
 
-        Nothing is sent to anybody; ``track watch --alert`` runs a command for each new alert.
+        Nothing is sent; ``track watch --alert`` runs a command for each new alert.
 
         Parameters
         ----------
         title, text
-            what happened: in one line, and in more words
+            what happened, in one line and in detail
         level
             ``info``, ``warning`` or ``error``
 
         Raises
         ------
         ValueError
-            there is no such level
+            the level is unknown
         """
         self.insert()
         self.protocol.raise_trial_alert(self.trial, title, text, level)
 
     def define_metric(self, name: str, summary: str | None = None, goal: str | None = None) -> None:
-        """Define which value sums up a metric, in lists of trials and in conditions on them.
+        """Define which value summarises a metric in lists of trials and in conditions.
 
         Parameters
         ----------
@@ -49,12 +49,12 @@ class NoticeLogger:
             ``last``, ``min``, ``max``, or ``best``, which needs a goal; by default ``best`` with a
             goal, and else ``last``
         goal
-            what is better: ``minimize`` or ``maximize``
+            the direction of improvement: ``minimize`` or ``maximize``
 
         Raises
         ------
         ValueError
-            there is no such summary or goal, or the best value has no goal
+            the summary or goal is unknown, or ``best`` is given without a goal
         """
         self.insert()
         self.protocol.define_trial_metric(self.trial, name, summary, goal)

@@ -1,4 +1,4 @@
-"""Record what the process of a trial prints and uses while the trial runs."""
+"""Recording of the output and the resource usage of the process that runs a trial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ProcessLogger:
-    """Adds methods about the running process to a :class:`~track.logger.TrialLogger`.
+    """The methods of a :class:`~track.logger.TrialLogger` that concern the running process.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class ProcessLogger:
         self._sampling = Sampling(partial(protocol.log_trial_system_metrics, trial))
 
     def insert(self, parameters: dict[str, Any] | None = None) -> None:
-        """Insert the trial if it still waits for its arguments."""
+        """Insert the trial if it is still waiting for its arguments."""
         raise NotImplementedError
 
     def log_metadata(self, values: Any = None, /, aggregator: Any = None, **kwargs: Any) -> None:
@@ -38,24 +38,24 @@ class ProcessLogger:
         raise NotImplementedError
 
     def _start_what_is_asked(self) -> None:
-        """Start what the options ask for."""
+        """Start the recordings that options request."""
         self._output.start_if_asked()
         self._sampling.start_if_asked()
 
     def _stop_all(self) -> None:
-        """Record what is left, and stop."""
+        """Record what is left and stop."""
         self._release_output()
         self._output.stop()
-        self._release_output()  # it may have stood behind the other
+        self._release_output()  # it may have been wrapped by the other capture
         self._sampling.stop()
 
     def log_system_metrics(self, interval: float = 15.0) -> None:
-        """Sample this process and its machine from now on until the trial finishes.
+        """Sample this process and its machine from now until the trial finishes.
 
         ``track.open(…).system_metrics(trial)``, ``track show`` and ``track ui`` show the samples:
-        processor, memory, disks, network and GPUs. They are kept apart from its metrics. With
-        the option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``), each trial is sampled from its
-        start.
+        processor, memory, disks, network and GPUs. They are stored separately from its metrics.
+        With the option ``system.interval`` (``TRACK_SYSTEM_INTERVAL``), each trial is sampled from
+        its start.
 
         Parameters
         ----------
@@ -71,11 +71,11 @@ class ProcessLogger:
         self._sampling.start(interval)
 
     def log_output(self, limit: int | None = None) -> None:
-        """Record what this process and its children print, until the trial finishes.
+        """Record everything this process and its children print until the trial finishes.
 
         ``track.open(…).output(trial)``, ``track output`` and ``track ui`` show the lines of stdout
-        and stderr with their times. They still go where they went before, and are kept apart from
-        the events of the trial. With the option ``output.capture = yes``
+        and stderr with their times. The output still appears as usual, and is stored separately
+        from the events of the trial. With the option ``output.capture = yes``
         (``TRACK_OUTPUT_CAPTURE``), the output of each trial is recorded from its start.
 
         Parameters
@@ -83,8 +83,8 @@ class ProcessLogger:
         limit
             the bytes to record at once, and again in each day; beyond it, lines are left out and
             counted, but never the last ones. By default, the option ``output.limit``
-            (``TRACK_OUTPUT_LIMIT``), else 16 MiB. If several trials run in this process at once,
-            the limit of the first is that of all
+            (``TRACK_OUTPUT_LIMIT``), or 16 MiB. If several trials run in this process at once,
+            the limit of the first applies to all
 
         Raises
         ------
@@ -97,7 +97,7 @@ class ProcessLogger:
     def capture_output(self, output_size: int = 50) -> None:
         """Keep the last writes to ``sys.stdout`` until the trial finishes.
 
-        :meth:`log_output` records all of it, with what child processes print.
+        :meth:`log_output` records all output, including that of child processes.
 
         Parameters
         ----------
@@ -112,7 +112,7 @@ class ProcessLogger:
         sys.stdout = self.stdout
 
     def _release_output(self) -> None:
-        """Restore the standard output, unless something else captures it by now."""
+        """Restore standard output, unless something else captures it by now."""
         if self.stdout is not None and sys.stdout is self.stdout:
             sys.stdout = self.stdout.stream
             self.log_metadata(stdout=self.stdout.output())

@@ -1,4 +1,4 @@
-"""Define the endpoint for the captured output of a trial."""
+"""The endpoint for the captured output of a trial."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def get_output(store: Store, request: Request) -> Response:
 
 
 def _row(line: OutputLine, processes: dict[tuple[str, int, int | None], int]) -> list[Any]:
-    """Return the time, source, text, whether it is whole, lines left out, and number of process."""
+    """Return time, source, text, whether it is complete, lines left out, and process index."""
     process = line.host, line.pid, line.rank
     number = processes.setdefault(process, len(processes))
     said = line.source, cut(line.text), line.is_whole, line.left_out

@@ -94,7 +94,7 @@ def test_without_the_repository_files_are_written(ran, track):
     """Script, changes and packages."""
     os.rename(ran(), "elsewhere")
     result = track("checkout", "t", "-o", "out")
-    assert "no git repository with commit" in result.err
+    assert "no git repository has commit" in result.err
     assert sorted(os.listdir("out")) == ["changes.diff", "packages.txt", "train.py"]
     assert "+2\n" in Path("out/changes.diff").read_text()
     assert "msgpack==" in Path("out/packages.txt").read_text()
