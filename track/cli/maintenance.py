@@ -27,6 +27,7 @@ from track.stores.which_store import store_uri
 
 if TYPE_CHECKING:
     from track.stores.maintenance import Rewritten
+    from track.stores.named_contents import CheckedContents
 
 
 @click.command("verify", epilog=example("track verify -s file:report.json"))
@@ -41,7 +42,8 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
     if as_json:
         findings = [finding._asdict() for finding in found.findings]
         gaps = [{**gap._asdict(), "producer": f"{gap.producer:016x}"} for gap in found.gaps]
-        print_json({**found._asdict(), "findings": findings, "gaps": gaps})
+        contents = found.contents and found.contents._asdict()
+        print_json({**found._asdict(), "findings": findings, "gaps": gaps, "contents": contents})
         return 0 if found.is_sound else DAMAGE
     click.echo(f"{found.path}: {found.events} events, up to position {found.head}")
     if found.findings:
@@ -51,8 +53,22 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
             f"events {gap.first} to {gap.last} of producer {gap.producer:016x} are missing before "
             f"position {gap.position}"
         )
+    if found.contents is not None:
+        _tell_contents(found.contents)
     click.echo("no damage" if found.is_sound else "damaged: `track repair` keeps what is intact")
     return 0 if found.is_sound else DAMAGE
+
+
+def _tell_contents(contents: CheckedContents) -> None:
+    if contents.intact:
+        click.echo(f"{contents.intact} contents of files and media are intact")
+    for digest in contents.damaged:
+        click.echo(f"the content {digest} is damaged")
+    if contents.missing:
+        click.echo(
+            f"{len(contents.missing)} contents are not in this store; `track files` shows what "
+            "is known of them"
+        )
 
 
 @click.command("repair", epilog=example("track repair -s file:report.json"))

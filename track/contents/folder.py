@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from hashlib import sha256
 from io import BytesIO
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from track.contents.files import FileContents
 from track.contents.packs import Packs
@@ -18,6 +19,9 @@ CONTENT_SUFFIX = ".files"
 
 ARRIVING = ".arriving"
 """The folder in it for parts of contents that clients of a server send."""
+
+UNFINISHED_SUFFIX: Final = ".tmp"
+"""The suffix of copies and packs while they are made."""
 
 LARGEST_PACKED = 2**20
 """The size in bytes up to which contents are packed, since each file takes an inode and a block."""
@@ -67,6 +71,19 @@ class FolderContents(FileContents):
         packed = self._packs.digests()
         yield from packed
         yield from (digest for digest in super().digests() if digest not in packed)
+
+    def size(self) -> int:
+        """Return the number of bytes of all files in the folder."""
+        return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
+
+    def tidy(self) -> None:
+        """Remove unfinished copies and empty folders, while no other process uses the folder."""
+        for path in sorted(self.root.rglob("*"), reverse=True):
+            if path.is_dir():
+                with suppress(OSError):  # something is in it
+                    path.rmdir()
+            elif path.parent.name == ARRIVING or path.name.endswith(UNFINISHED_SUFFIX):
+                path.unlink()
 
     def remove(self, digests: Iterable[str]) -> set[str]:
         wanted = [*digests]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, BinaryIO, NamedTuple
 
@@ -39,8 +39,13 @@ class LoggedFile(NamedTuple):
 
 def files_of(trial: Trial) -> list[LoggedFile]:
     """Return the logged files of a trial, including those in logged folders."""
+    return files_in(trial.metadata)
+
+
+def files_in(metadata: Mapping[Any, Any]) -> list[LoggedFile]:
+    """Return the logged files that metadata describes."""
     found: list[LoggedFile] = []
-    for key, facts in trial.metadata.items():
+    for key, facts in metadata.items():
         kind, _, name = str(key).partition(":")
         if not isinstance(facts, dict):
             continue

@@ -29,6 +29,12 @@ from track.persistence.uri_options import local_settings
 from track.persistence.utils import without_password
 from track.projections.objects import Objects
 from track.projections.projection import fold
+from track.stores.named_contents import (
+    CheckedContents,
+    check_contents,
+    kept_for,
+    mentioned_in,
+)
 from track.utils.files import fresh_path, keep_mode, link_or_copy, sync_folder
 from track.utils.progress import Progress, no_progress
 
@@ -85,6 +91,8 @@ class Verification(NamedTuple):
         the missing events of each producer
     unknown
         the positions of intact events that this version of Track does not understand
+    contents
+        the contents of logged files and media, if they were looked at
     """
 
     path: str
@@ -93,11 +101,13 @@ class Verification(NamedTuple):
     findings: list[Finding]
     gaps: list[Gap]
     unknown: list[int]
+    contents: CheckedContents | None = None
 
     @property
     def is_sound(self) -> bool:
         """Return whether nothing is damaged."""
-        return all(finding.reason == "unsettled" for finding in self.findings)
+        is_intact = all(finding.reason == "unsettled" for finding in self.findings)
+        return is_intact and not (self.contents and self.contents.damaged)
 
 
 class Rewritten(NamedTuple):
@@ -122,15 +132,19 @@ class Rewritten(NamedTuple):
 
 
 def verify(uri: str, progress: Progress = no_progress) -> Verification:
-    """Read a whole journal and report damage; the store may be in use meanwhile.
+    """Read a whole store and report damage; it may be in use meanwhile.
+
+    The contents of logged files and media are compared with their SHA-256, too.
 
     Raises
     ------
     JournalError
         the journal does not exist, or cannot be read at all
     """
+    named: set[str] = set()
     with opened(uri, writable=False) as journal:
-        return verify_journal(journal, progress)
+        found = verify_journal(journal, progress, named)
+    return found._replace(contents=check_contents(_contents_of(uri), named))
 
 
 def repair(uri: str, progress: Progress = no_progress) -> Rewritten | None:
@@ -163,13 +177,14 @@ def repair(uri: str, progress: Progress = no_progress) -> Rewritten | None:
 
 
 def compact(uri: str, progress: Progress = no_progress) -> tuple[int, int]:
-    """Rewrite a journal without unused space, such as deleted pages of an LMDB environment.
+    """Reclaim the space of deleted pages of an LMDB environment, and of contents without events.
 
-    No other process may have the store open.
+    Such contents, and parts of contents, are left by processes that were killed. No other process
+    may have the store open.
 
     Returns
     -------
-    The size of the file in bytes, before and after.
+    The size of the journal and its contents in bytes, before and after.
 
     Raises
     ------
@@ -182,11 +197,15 @@ def compact(uri: str, progress: Progress = no_progress) -> tuple[int, int]:
             raise JournalError(
                 f"{journal.path} is damaged: repair it instead, which also compacts it"
             )
-        before = os.path.getsize(journal.path)
+        content = _contents_of(uri)
+        before = os.path.getsize(journal.path) + content.size()
+        payloads = (payload for _, batch in journal.read_batches() for payload in batch)
+        content.remove({*content.digests()} - mentioned_in(payloads))
+        content.tidy()
         with copying(journal, journal.path, kind_of(uri), progress) as copied:
             os.replace(copied.path, journal.path)
         sync_folder(journal.path)
-        return before, os.path.getsize(journal.path)
+        return before, os.path.getsize(journal.path) + content.size()
 
 
 def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten:
@@ -219,11 +238,9 @@ def backup(uri: str, target: str, progress: Progress = no_progress) -> Rewritten
                 f"{taken} already exists: choose another path for the copy, or remove it"
             )
     with opened(uri, writable=False) as journal:
-        source_files, copied_files = (
-            FolderContents(local_settings(each).path + CONTENT_SUFFIX) for each in (uri, target)
-        )
+        copied_files = _contents_of(target)
         with copying(journal, destination, kind_of(target), progress) as copied:
-            files = copy_contents(source_files, copied_files)
+            files = copy_contents(_contents_of(uri), copied_files)
             if path != destination:
                 create_report(path)
             os.rename(copied.path, destination)
@@ -277,6 +294,10 @@ def kind_of(uri: str) -> JournalKind:
         )
     kind: JournalKind = load(name)
     return kind
+
+
+def _contents_of(uri: str) -> FolderContents:
+    return FolderContents(local_settings(uri).path + CONTENT_SUFFIX)
 
 
 def _journal_path(uri: str) -> str:
@@ -355,8 +376,10 @@ def remove(paths: Iterable[str]) -> None:
 # Findings
 
 
-def verify_journal(journal: JournalOnDisk, progress: Progress = no_progress) -> Verification:
-    """Read a whole open journal and report damage."""
+def verify_journal(
+    journal: JournalOnDisk, progress: Progress = no_progress, named: set[str] | None = None
+) -> Verification:
+    """Read a whole open journal and report damage; add the contents that it names to a set."""
     events = head = 0
     gaps, unknown = [], []
     last: dict[int, int] = {}
@@ -369,6 +392,8 @@ def verify_journal(journal: JournalOnDisk, progress: Progress = no_progress) -> 
             if recorded.sequence > expected:
                 gaps.append(Gap(recorded.producer, expected, recorded.sequence - 1, head))
             last[recorded.producer] = recorded.sequence
+            if named is not None:
+                named.update(kept_for(recorded.event))
     return Verification(journal.path, events, head, _findings(journal, head), gaps, unknown)
 
 

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from track.contents.folder import CONTENT_SUFFIX, FolderContents
-from track.contents.store import is_digest
 from track.errors import JournalError, TrialDoesNotExist
 from track.events.codec import decode, envelope, stream_id
 from track.events.redaction import redact as redact_payload
-from track.events.types import (
-    CATALOGUE,
-    Heartbeat,
-    MediaLogged,
-    MetadataLogged,
-    TrialCreated,
-    TrialRedacted,
-)
+from track.events.types import Heartbeat, TrialRedacted
 from track.journals.file import FileJournal
 from track.journals.journal import Journal
 from track.journals.local import CACHE_SUFFIX, CACHE_SUFFIXES
@@ -31,12 +23,10 @@ from track.persistence.uri_options import local_settings
 from track.projections.streams import streams_of
 from track.projections.trials import stream_of
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
+from track.stores.named_contents import KINDS, TAGS, named_by
 from track.utils.files import sync_folder
 from track.utils.process import ProcessId
 from track.utils.progress import Progress, no_progress
-
-_KINDS_WITH_FILES = (MediaLogged, MetadataLogged, TrialCreated)
-_WITH_FILES = frozenset(CATALOGUE[kind].tag for kind in _KINDS_WITH_FILES)
 
 
 class Redaction(NamedTuple):
@@ -164,16 +154,16 @@ class _Erasure:
         for _, payloads in journal.read_batches():
             for found, payload in zip(map(envelope, payloads), payloads, strict=True):
                 is_wanted = found is not None and found.stream in self._own
-                if found is None or not (is_wanted or found.tag in _WITH_FILES):
+                if found is None or not (is_wanted or found.tag in TAGS):
                     continue
                 event = decode(0, payload).event
                 missing.pop(found.stream, None)
                 if isinstance(event, Heartbeat):
                     process = ProcessId(*event)
                     self.streams |= {stream_id("process", process.name()), code_stream(process)}
-                elif isinstance(event, _KINDS_WITH_FILES):
+                elif isinstance(event, KINDS):
                     digests = self.digests if is_wanted else others
-                    digests.update(_digests(event))
+                    digests.update(named_by(event))
         self.digests -= others
         if missing:
             raise TrialDoesNotExist(
@@ -194,17 +184,3 @@ class _Erasure:
         if redacted != payload:
             self._changed.add((found.producer, found.sequence))
         return redacted
-
-
-def _digests(value: Any) -> Iterator[str]:
-    """Yield the SHA-256 of every logged file and medium in an event or in a part of one."""
-    if isinstance(value, _KINDS_WITH_FILES):
-        value = value.metadata if isinstance(value, TrialCreated) else value.values
-    if isinstance(value, dict):
-        digest = value.get("sha256")
-        if is_digest(digest):
-            yield digest
-        value = [*value.values()]
-    if isinstance(value, list):
-        for item in value:
-            yield from _digests(item)

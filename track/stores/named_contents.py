@@ -1,0 +1,91 @@
+"""Find which contents the events of a store name, to verify, erase and compact them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from track.contents.store import ContentStore, is_digest
+from track.errors import FileDamaged, ItemNotFound
+from track.events.types import (
+    CATALOGUE,
+    Event,
+    MediaLogged,
+    MetadataLogged,
+    Recorded,
+    TrialCreated,
+)
+from track.persistence.logged_files import files_in
+from track.projections.media import media_in
+
+KINDS = (MediaLogged, MetadataLogged, TrialCreated)
+"""The kinds of events that name contents."""
+
+TAGS = frozenset(CATALOGUE[kind].tag for kind in KINDS)
+
+_HEXADECIMAL = re.compile(rb"[0-9a-f]{64}")
+
+
+def named_by(value: Any) -> Iterator[str]:
+    """Yield everything in an event, or in a part of one, that may name a content."""
+    if isinstance(value, KINDS):
+        value = value.metadata if isinstance(value, TrialCreated) else value.values
+    if isinstance(value, dict):
+        digest = value.get("sha256")
+        if is_digest(digest):
+            yield digest
+        value = [*value.values()]
+    if isinstance(value, list):
+        for item in value:
+            yield from named_by(item)
+
+
+def kept_for(event: Event) -> Iterator[str]:
+    """Yield the SHA-256 of each content that belongs to an event but is not part of it."""
+    if isinstance(event, MetadataLogged):
+        yield from (file.sha256 for file in files_in(event.values))
+    elif isinstance(event, TrialCreated):
+        yield from (file.sha256 for file in files_in(event.metadata))
+    elif isinstance(event, MediaLogged):
+        media = media_in([Recorded(0, 0, 0, 0, 0, event)])
+        yield from (medium.sha256 for medium in media if medium.data is None)
+
+
+def mentioned_in(payloads: Iterable[bytes]) -> set[str]:
+    """Return all that may be a SHA-256 in payloads, also in events of a later version of Track."""
+    found = (match for payload in payloads for match in _HEXADECIMAL.findall(payload))
+    return {match.decode() for match in found}
+
+
+class CheckedContents(NamedTuple):
+    """The contents that events name, compared with their SHA-256.
+
+    Attributes
+    ----------
+    intact
+        the number of intact contents
+    missing
+        the SHA-256 of contents that are not in the store; it may never have kept them
+    damaged
+        the SHA-256 of damaged contents
+    """
+
+    intact: int
+    missing: list[str]
+    damaged: list[str]
+
+
+def check_contents(content: ContentStore, named: Iterable[str]) -> CheckedContents:
+    """Read contents, and compare them with their SHA-256."""
+    intact, missing, damaged = 0, list[str](), list[str]()
+    for digest in sorted({*named}):
+        try:
+            content.open(digest).close()
+        except ItemNotFound:  # noqa: PERF203 - each may be
+            missing.append(digest)
+        except FileDamaged:
+            damaged.append(digest)
+        else:
+            intact += 1
+    return CheckedContents(intact, missing, damaged)
