@@ -198,15 +198,17 @@ class SpooledContents(ContentStore):
                     try:
                         with near.open_unchecked(digest) as content:
                             yield from self.far.sending(digest, content)
+                    except ItemNotFound:
+                        continue  # it was removed meanwhile
                     except (EncodingError, FileDamaged) as error:
                         self._set_aside(near.path_of(digest), error)
                 near.remove([digest])
 
     def _set_aside(self, path: Path, error: Exception) -> None:
         """Let one content that cannot be sent not keep back the others."""
-        aside = f"{path}.unsent"
+        aside = os.path.join(self.spool.folder, f"{path.name}.unsent")
         with suppress(FileNotFoundError):
-            os.replace(path, os.path.join(self.spool.folder, os.path.basename(aside)))
+            os.replace(path, aside)
         warn(f"{error}: a content was set aside as {aside}", NotRecordedWarning)
 
     def take_over(self, spool: Spool) -> None:
