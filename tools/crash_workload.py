@@ -24,6 +24,8 @@ import time
 from argparse import ArgumentParser
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,7 +120,9 @@ def log_to_client(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -
     client.set_project(name="crash")
     trial = client.new_trial(parameters={"writer": writer})
     trial.start()
+    trial.log_output()
     for call in calls:
+        print("call", call, flush=True)
         if call % 10 == 7:  # noqa: PLR2004 - every tenth
             file = folder / f"logged.{writer}"
             file.write_bytes(bytes([writer]) * call * CONTENT)
@@ -217,7 +221,10 @@ def acknowledged(folder: Path, writer: int) -> int:
 def run_and_kill(mode: str, folder: Path, chance: random.Random) -> None:
     """Start the writers, and kill each at a moment of its own."""
     command = [sys.executable, __file__, "--write", mode, "--folder", str(folder), "--writer"]
-    processes = {writer: subprocess.Popen([*command, str(writer)]) for writer in WRITERS}
+    processes = {
+        writer: subprocess.Popen([*command, str(writer)], stdout=subprocess.DEVNULL)
+        for writer in WRITERS
+    }
     deadlines: dict[int, float] = {}
     longest_s = EVERY_MODE[mode].longest_life_s
     while processes:
@@ -323,9 +330,10 @@ def check_contents(mode: Mode, folder: Path, events: list[Recorded]) -> None:
 def use_the_store(mode: Mode, folder: Path) -> None:
     """Be the next writer, and read everything back as users do."""
     count = 12
-    for _ in mode.log(mode, folder, NEXT_WRITER, iter(range(count))):
-        with notes_of(folder, NEXT_WRITER).open("ab") as notes:
-            notes.write(b".")
+    with redirect_stdout(StringIO()):
+        for _ in mode.log(mode, folder, NEXT_WRITER, iter(range(count))):
+            with notes_of(folder, NEXT_WRITER).open("ab") as notes:
+                notes.write(b".")
     if mode.of_clients:
         store = get_protocol(mode.uri(folder))
         trials = store.fetch_trials({})

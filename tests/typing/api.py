@@ -93,6 +93,7 @@ def logging(trial: TrialLogger) -> None:
     trial.set_status(CustomStatus("reserved", 2), error="none")
     trial.set_eta_total([10, 100])
     trial.capture_output(20)
+    trial.log_output(limit=10_000)
     trial.log_code()
     trial.log_file(Path("data.csv"))
     trial.log_directory("data")

@@ -120,6 +120,7 @@ class DescriptorTap:
                 self._waiting.popleft().set()
             self._pass_on(wait_s=None)
         self._process.wait()
+        self._close(self._reports, *self._saved.values())
 
     def _next_message(self) -> Any:
         length = self._read(LENGTH.size)
@@ -178,6 +179,7 @@ class DescriptorTap:
 
     def renew_after_fork(self) -> None:
         """Close what belongs to the parent; what a child prints is part of the parent's output."""
+        self._process.returncode = 0  # it is not a child of this process
         self._close(self._control, self._reports, *self._saved.values())
         self._close(*(source.read for source in self._sources))
 

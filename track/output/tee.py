@@ -186,4 +186,7 @@ def main(make_lines: type[Lines], arguments: list[str]) -> None:
     limit, reports, *rest = map(int, arguments)
     triples = zip(*[iter(rest)] * 3, strict=True)
     sources = {fd: (source, target) for fd, source, target in triples}
-    Tee(make_lines(limit, time.time_ns()), reports, sources).run()
+    # If a target cannot be written, the process that prints should meet that itself, as it would
+    # have without this program. It does once this program has ended.
+    with suppress(OSError):
+        Tee(make_lines(limit, time.time_ns()), reports, sources).run()

@@ -307,13 +307,38 @@ except BrokenPipeError:
     open("broken", "w").close()
     os._exit(0)
 """
-    process = subprocess.Popen(
-        command(body), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE
-    )
+    with (tmp_path / "err").open("wb") as err:
+        process = subprocess.Popen(
+            command(body), cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=err
+        )
     assert process.stdout.readline() == b"line 0\n"
     process.stdout.close()
     assert process.wait(timeout=120) == 0
     assert (tmp_path / "broken").exists()
+    assert (tmp_path / "err").read_text() == ""
+
+
+def test_trials_that_ended_leave_nothing_open(tmp_path):
+    """No descriptor, no thread and no process, however many there were."""
+    body = """
+import threading
+trial.finish()
+def is_tidy():
+    children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "from tee"])
+    return children.returncode == 1 and threading.active_count() == 1
+def descriptors():
+    while not is_tidy():
+        time.sleep(0.05)
+    return len(os.listdir("/proc/self/fd"))
+before = descriptors()
+for number in range(5):
+    with client.new_trial(force=True, parameters={"n": number}) as more:
+        more.log_output()
+        print(number)
+assert descriptors() == before, (descriptors(), before)
+"""
+    out, _ = ran(body, tmp_path)
+    assert out.split() == [*"01234"]
 
 
 def test_much_output_is_limited_and_the_training_goes_on(tmp_path):
