@@ -246,7 +246,7 @@ class Run:
                 self._usable().log_metadata(found.taken)
 
     def call(self, method: str, *args: Any) -> None:
-        """Call a method of :class:`~track.logger.TrialLogger`; what fails is told."""
+        """Call a method of :class:`~track.logger.TrialLogger`; report an error as a warning."""
         with self.guest(method):
             getattr(self._usable(), method)(*args)
 

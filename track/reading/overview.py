@@ -101,7 +101,7 @@ class Overview:
 
     @contextmanager
     def state(self, at: When) -> Iterator[Objects]:
-        """Give all objects as of a moment, for exclusive use. Views of their series stay valid."""
+        """Yield all objects as of a moment for exclusive use; views of their series stay valid."""
         with self._turn, self._repository.read_state() as now:
             self._now = now
             self._checkpoints.reach(now.position, to_moment(at))

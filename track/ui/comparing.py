@@ -19,7 +19,7 @@ _MOST_ORIGINS = 1000
 
 
 def get_columns(store: Store, request: Request) -> Response:
-    """Return the names of the values of matching trials, and which of them tell trials apart."""
+    """Return the names of the values of matching trials, and which of them differ."""
     known = Parameters(request.query_params, *CHOICE)
     with store.glance(known.text("at")) as glance:
         trials = chosen(glance, known)

@@ -144,7 +144,7 @@ def merged(streams: Iterable[Iterable[Batch]]) -> Iterator[Batch]:
     """Yield the events of several streams in order of position."""
     begun = [(first, rest) for rest in map(iter, streams) if (first := next(rest, None))]
     read = [chain([first], rest) for first, rest in begun]
-    if len(read) == 1:  # most trials have nothing beside their own stream
+    if len(read) == 1:  # most trials have a single stream
         yield from read[0]
         return
     events = heapq.merge(

@@ -103,8 +103,8 @@ def test_a_medium_that_is_gone_changed_or_no_medium_is_told(wandb, store):
     page.write_text("something else")
     table.write_text("[")
     done, trials = imported(wandb, store)
-    assert sum("there is no file" in problem for problem in done.problems) == 1
-    assert sum("is not what was logged" in problem for problem in done.problems) == 2
+    assert sum("does not exist" in problem for problem in done.problems) == 1
+    assert sum("has changed since" in problem for problem in done.problems) == 2
     names = {name for name, *_ in shown(store, trials["shown"])[0]}
     assert names == {"nested/picture", "pictures", "counts"}
 

@@ -34,7 +34,7 @@ def read_mlflow(path: str, _project: str) -> Iterator[Source]:
     is converted back. Tags stay text. FINISHED becomes Completed, FAILED Exception, KILLED
     Interrupted, RUNNING Running, and SCHEDULED CreatedGroup. Artifacts are imported if they are
     below the folder of the store; otherwise, ``artifact_uri`` in the metadata tells where they are.
-    Pictures logged by step become media, too.
+    Images logged by step also become media.
 
     Raises
     ------

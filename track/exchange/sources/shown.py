@@ -1,4 +1,4 @@
-"""Take the media among the logged values of W&B and trackio, which are references to files."""
+"""Read media among the logged values of W&B and trackio, which are references to files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from track.media import Audio, Histogram, Html, Image, Medium, Table
 from track.media.medium import LARGEST
 
 _SEVERAL, _TRACKIO_TABLE = "images/separated", "trackio.table"
-"""The types of a list of pictures, and of a table that is no file."""
+"""The types of a list of images, and of a table that is not stored as a file."""
 
 
 def _table(data: bytes, _caption: str | None) -> Medium:
@@ -29,11 +29,11 @@ _READ: dict[str, Callable[[bytes, str | None], Medium]] = {
     "trackio.image": Image,
     "trackio.audio": lambda data, caption: Audio(data, caption=caption),
 }
-"""Returns the medium with the content of a file, by the type of the reference."""
+"""Functions that convert the content of a file to a medium, by the type of the reference."""
 
 
 def kind_of(value: Any) -> str | None:
-    """Return the type of a logged value that is a medium, None for any other value."""
+    """Return the type of a logged value if it is a medium, otherwise None."""
     kind = value.get("_type") if isinstance(value, dict) else None
     is_medium = isinstance(kind, str) and (
         kind in {*_READ, _SEVERAL, _TRACKIO_TABLE} or kind.endswith("histogram")
@@ -42,21 +42,21 @@ def kind_of(value: Any) -> str | None:
 
 
 def is_shown(value: Any) -> bool:
-    """Return whether a logged value is a medium, or a list with one."""
+    """Return whether a logged value is a medium or a list that contains one."""
     return any(map(kind_of, value if isinstance(value, list) else [value]))
 
 
 class MediaFolder:
-    """The folder in which the media of a run are.
+    """The folder that holds the media of a run.
 
     Parameters
     ----------
     run
-        is told what cannot be read
+        receives the problems that occur
     folder
-        what the paths of references begin below
+        the folder that references are relative to
     root
-        the imported folder, out of which nothing leads
+        the imported folder; references must not lead out of it
     """
 
     def __init__(self, run: SourceRun, folder: str, root: str) -> None:
@@ -95,15 +95,15 @@ class MediaFolder:
         path = value["path"] if "path" in value else value["file_path"]
         data = self._content(path)
         if value.get("sha256", digest := sha256(data).hexdigest()) != digest:
-            raise ImportFailed(f"{path} is not what was logged")
+            raise ImportFailed(f"{path} has changed since it was logged")
         return [_READ[kind](data, caption if isinstance(caption, str) else None)]
 
     def _content(self, path: Any) -> bytes:
         found = os.path.join(self._folder, str(path))
         if "\0" in found or not is_inside(found, self._root):
-            raise ImportFailed(f"{path} leads out of {self._root}")
+            raise ImportFailed(f"{path} is outside {self._root}")
         if not os.path.isfile(found):
-            raise ImportFailed(f"there is no file {path}")
+            raise ImportFailed(f"{path} does not exist")
         with open(found, "rb") as file:
             data = file.read(LARGEST + 1)
         if len(data) > LARGEST:

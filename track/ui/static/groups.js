@@ -148,7 +148,7 @@ export class GroupTable {
   /**
    * @param {{key: string, label: string, members: Row[]}} group
    * @param {import("./columns.js").Column[]} columns
-   * @param {string[]} names parameters that tell configurations apart
+   * @param {string[]} names parameters that distinguish configurations
    */
   row({ key, label, members }, columns, names) {
     const { state } = this.app;

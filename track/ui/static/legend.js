@@ -32,7 +32,7 @@ export class Legend {
 
   /**
    * @param {import("./api.js").Row[]} rows
-   * @param {boolean} isChosen whether somebody chose them
+   * @param {boolean} isChosen whether the user chose them
    * @param {{uid: string, label: string, members: import("./api.js").Row[]}[] | null} [groups] what is drawn instead
    */
   show(rows, isChosen, groups = null) {
