@@ -61,7 +61,7 @@ def media_verb(
     at: str | None,
     as_json: bool,
 ) -> None:
-    """List the images, tables, texts and sounds of a trial, or save them as files."""
+    """List the images, tables, texts and audio of a trial, or save them as files."""
     with reading(store) as reader:
         found = reader.media(trial, name, at=at)
         if name is not None and not found:

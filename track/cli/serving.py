@@ -25,12 +25,12 @@ from track.stores.which_store import store_uri
     ),
 )
 @store_option
-@click.option("--host", default="localhost", show_default=True)
+@click.option("--host", default="localhost", show_default=True, help="Where to listen.")
 @click.option("--port", type=click.IntRange(0, 65535), default=RELAY_PORT, show_default=True)
 @click.option("--layer", type=click.Choice(["AES", "TLS"]), help="Encrypt connections.")
-@click.option("--users", metavar="FILE", help="File of users who may log in, see `track user`.")
-@click.option("--certificate", metavar="FILE", help="Certificate for TLS.")
-@click.option("--key", metavar="FILE", help="Private key for TLS.")
+@click.option("--users", metavar="FILE", help="The users file, see `track user`.")
+@click.option("--certificate", metavar="FILE", help="The certificate for TLS.")
+@click.option("--key", metavar="FILE", help="The private key for TLS.")
 @click.option(
     "--allow-anyone", is_flag=True, help="Accept other machines without users and passwords."
 )

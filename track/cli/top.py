@@ -40,7 +40,7 @@ from track.errors import MissingPackage
     type=click.FloatRange(0.1, 3600),
     default=0.5,
     show_default=True,
-    help="How often to look for new events.",
+    help="The time between checks for new events.",
 )
 def top_verb(
     *, store: str | None, where: tuple[str, ...], sort: str, count: int, interval: float

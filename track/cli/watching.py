@@ -63,7 +63,7 @@ class _Firing(NamedTuple):
 @click.option(
     "--alert",
     type=click.Choice(LEVELS),
-    help="Wait for alerts of this level or a worse one.",
+    help="Wait for alerts of this level or higher.",
 )
 @click.option("--run", "command", metavar="COMMAND", help="Run COMMAND in the shell.")
 @click.option("--once", is_flag=True, help="Exit after the first match.")

@@ -96,13 +96,13 @@ def find_files(files: Sequence[LoggedFile], wanted: str) -> tuple[list[LoggedFil
     if len({file.sha256 for file in found}) > 1:
         listed = ", ".join(f"{file.name} ({file.sha256[:12]})" for file in found)
         raise ItemNotFound(
-            f"{wanted!r} is ambiguous: it may be {listed}; give more of the name, or the SHA-256"
+            f"{wanted!r} is ambiguous: it matches {listed}; give more of the name, or the SHA-256"
         )
     if found:
         return found[:1], ""
     names = [file.name for file in files]
     similar = get_close_matches(wanted, names, 3) or names[:3]
-    hint = f"did you mean {' or '.join(similar)}?" if similar else "no file was"
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "the trial has no files"
     raise ItemNotFound(f"no file {wanted!r} was logged for this trial: {hint}")
 
 

@@ -156,7 +156,7 @@ def test_metadata_that_looks_like_a_file_is_none():
     uid = log("file:s.json", fill)
     with track.open("file:s.json") as store:
         assert store.files(uid) == []
-        with pytest.raises(ItemNotFound, match="no file was"):
+        with pytest.raises(ItemNotFound, match="has no files"):
             store.open_file(uid, "x")
 
 

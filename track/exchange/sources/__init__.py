@@ -57,7 +57,7 @@ def read_runs(
         raise ImportFailed(f"{path} does not exist: check the path")
     tool = tool or tool_of(path)
     if tool not in _READERS:
-        raise ImportFailed(f"{path}: give the tool that wrote it, one of {', '.join(TOOLS)}")
+        raise ImportFailed(f"unknown files in {path}: give the tool, one of {', '.join(TOOLS)}")
     name = os.path.basename(os.path.abspath(path)) or "imported"
     yield from _READERS[tool](path, project or name)
 
