@@ -8,6 +8,7 @@ from tests.databases import uri_of as database_uri
 from tests.relays import served
 from track.contents.folder import FolderContents
 from track.contents.memory import MemoryContents
+from track.contents.places import contents_at
 from track.contents.table import TableContents
 from track.persistence import get_protocol
 
@@ -41,10 +42,20 @@ class TestTable(ContentContract):
         other.close()
 
 
+@pytest.mark.parametrize("scheme", ["file", "memory", "local"])
+class TestPlace(ContentContract):
+    @pytest.fixture
+    def store(self, scheme, tmp_path):
+        return contents_at(f"{scheme}://{tmp_path}/shared", MemoryContents())
+
+
+@pytest.mark.parametrize("place", ["", "file:///{}/shared", "memory://{}"])
 class TestSpooledForADatabase(ContentContract):
     @pytest.fixture
-    def store(self, tmp_path):
-        protocol = get_protocol(database_uri("postgres", str(tmp_path), spool=tmp_path / "spool"))
+    def store(self, place, tmp_path):
+        options = {"contents": place.format(tmp_path)} if place else {}
+        uri = database_uri("postgres", str(tmp_path), spool=tmp_path / "spool", **options)
+        protocol = get_protocol(uri)
         yield protocol.content
         protocol.close()
 

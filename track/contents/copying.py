@@ -10,8 +10,6 @@ from track.contents.store import ContentStore
 from track.errors import DamageWarning, FileDamaged, NotRecordedWarning, warn
 
 _SHOWN = 3
-_AT_ONCE = 1024
-"""The number of contents that the target is asked for at once."""
 
 
 class CopiedContents(NamedTuple):
@@ -56,7 +54,7 @@ def copy_contents(source: ContentStore, target: ContentStore) -> CopiedContents:
     target = target.behind()
     digests = iter(sorted(source.digests()))
     copied, too_large, damaged = 0, 0, list[str]()
-    while some := [*islice(digests, _AT_ONCE)]:
+    while some := [*islice(digests, target.questions)]:
         for digest in sorted(target.missing(some)):
             try:
                 content = source.open(digest)

@@ -34,9 +34,6 @@ from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
 
-_AT_ONCE = 256
-"""The number of contents that the far store is asked for at once."""
-
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 """The time between attempts to send in the background after failures."""
 
@@ -65,7 +62,7 @@ class SpooledContents(ContentStore):
 
     def __init__(self, spool: Spool, far: ContentStore) -> None:
         self.far = far
-        self.limit = far.limit
+        self.limit, self.questions = far.limit, far.questions
         self.spool = spool
         self.renew_after_fork()
         renew_in_children(self)
@@ -190,7 +187,7 @@ class SpooledContents(ContentStore):
 
     def _send_waiting(self, near: _Waiting) -> Iterator[None]:
         digests = iter(sorted(near.digests()))
-        while some := [*islice(digests, _AT_ONCE)]:
+        while some := [*islice(digests, self.far.questions)]:
             missing = self.far.missing(some)
             yield
             for digest in some:

@@ -42,6 +42,9 @@ class ContentStore(ABC):
     limit: int | None = None
     """The most bytes of one content, None for no limit."""
 
+    questions: int = 256
+    """The number of contents to ask for at once, which takes little time."""
+
     arriving: str | None = None
     """The folder for parts of contents from clients, None for one of the system's."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from track.configuration import options
+from track.contents.places import contents_at
 from track.contents.spooled import SpooledContents
 from track.errors import BackendError
 from track.journals.forwarding import ExclusiveForwardingJournal
@@ -20,7 +22,7 @@ DEFAULT_LOG = "track"
 _LONGEST_LOG = 255
 _LIBPQ = ("sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
 """The options that are passed on to the driver."""
-_OPTIONS = ("log", *_LIBPQ)
+_OPTIONS = ("log", "contents", *_LIBPQ)
 
 
 class Cockroach(ForwardedProtocol):
@@ -38,6 +40,10 @@ class Cockroach(ForwardedProtocol):
         other defaults (CockroachDB: port 26257, user ``root``, database ``defaultdb``). Options:
 
         - ``log``: the name of the log in the database, ``track`` by default
+        - ``contents``: where the contents of logged files and media are kept: ``file:///folder``
+          or the absolute path of a folder that all clients share, or a URL that fsspec knows, such
+          as ``s3://bucket/prefix``; by default, those of up to 1 MiB in a table of the database.
+          ``TRACK_LOG_CONTENTS`` says the same
         - ``sslmode``, ``sslrootcert``, ``sslcert``, ``sslkey``: the encryption, as for libpq
         - ``target_session_attrs``: which of the hosts to use, as for libpq
         - ``spool``: the folder for events that the database has not acknowledged; by default
@@ -128,7 +134,11 @@ def _open(
         settings.lock_timeout_s,
         writable=writable,
     )
-    return journal, SpooledContents(Spool(spool, settings.durability), TableContents(journal))
+    far: ContentStore = TableContents(journal)
+    place = settings.given.get("contents") or options("log.contents", "")
+    if place:
+        far = contents_at(str(place), far)
+    return journal, SpooledContents(Spool(spool, settings.durability), far)
 
 
 def _servers(uri: str) -> tuple[list[tuple[str, int]], dict[str, str]]:
