@@ -78,7 +78,7 @@ class _Run(Counterpart):
             )
         except Exception as error:
             raise PushFailed(f"W&B cannot start run {description.uid}: {error}") from error
-        self.rows = self._run.step
+        self.rows = max(self._run.step - 1, 0)  # it says the step of the next row
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP)
 
