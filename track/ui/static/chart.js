@@ -3,7 +3,7 @@
 import { recorded } from "./recorded.js";
 import { announce, h, iconButton, replace, setStyle } from "./dom.js";
 import { lookOf, variable } from "./colors.js";
-import { count, duration, number, plural, text, time } from "./format.js";
+import { count, duration, number, plural, text, tick, time } from "./format.js";
 import { swatch } from "./grid.js";
 import { closest, prepare } from "./lines.js";
 import { menuButton } from "./popover.js";
@@ -186,7 +186,7 @@ export class Chart {
         y: { distr: isLogY ? 3 : 1, range: (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => spread(low, high, isLogY, 0.06) },
       },
       axes: [
-        { ...axis, size: 28, gap: 6, space: isWall ? 90 : 64, ...(isWall ? {} : { values: (/** @type {any} */ _plot, /** @type {number[]} */ splits) => splits.map((value) => (value === null ? "" : kind === "relative" ? duration(value) : number(value))) }) },
+        { ...axis, size: 28, gap: 6, space: isWall ? 90 : 64, ...(isWall ? {} : { values: (/** @type {any} */ _plot, /** @type {number[]} */ splits) => splits.map((value) => (value === null ? "" : kind === "relative" ? duration(value) : tick(value))) }) },
         { ...axis, size: (/** @type {any} */ _plot, /** @type {string[] | null} */ values) => Math.max(34, ...(values ?? []).map((value) => value.length * 6.4 + 14)), gap: 6, space: 36, values: (/** @type {any} */ _plot, /** @type {(number | null)[]} */ splits) => splits.map((value) => (value === null ? "" : this.#tick(value))) },
       ],
       series: [{}, ...data.lines.flatMap((line) => this.#specs(line))],
@@ -223,7 +223,7 @@ export class Chart {
   /** @param {number} value */
   #tick(value) {
     const whole = value * (this.data?.unit ?? 1);
-    return Number.isFinite(whole) ? number(whole) : "";
+    return Number.isFinite(whole) ? tick(whole) : "";
   }
 
   /** Draw crosses at NaN values and arrows at infinite ones.

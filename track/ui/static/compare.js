@@ -4,7 +4,7 @@ import { getJson, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
 import { assign } from "./colors.js";
 import { metricText, statusBadge } from "./columns.js";
-import { duration, plural, text, time, title } from "./format.js";
+import { count, duration, plural, text, time, title } from "./format.js";
 import { swatch } from "./grid.js";
 import { labelsOf } from "./labels.js";
 import { Parallel } from "./parallel.js";
@@ -72,7 +72,7 @@ export function mount(root, app) {
   /** @param {Row[]} rows @param {number} total */
   function drawMany(rows, total) {
     const said = bar.querySelector(".compare-count");
-    if (said) said.textContent = total > rows.length ? `the first ${plural(rows.length, "trial")} of ${total}` : plural(rows.length, "trial");
+    if (said) said.textContent = total > rows.length ? `the first ${plural(rows.length, "trial")} of ${count(total)}` : plural(rows.length, "trial");
     if (rows.length === 0) {
       replace(content, blank("No trial to compare", "Choose trials in the table or change the search."));
       return null;

@@ -89,6 +89,26 @@ export function shareOf({ low, high, isLog }, value) {
   return isLog ? Math.log(value / low) / Math.log(high / low) : (value / 2 - low / 2) / (high / 2 - low / 2);
 }
 
+/**
+ * Return round numbers between the ends: powers of ten on a logarithmic axis.
+ * @param {Dimension} dimension
+ * @param {number} n about how many
+ */
+export function roundNumbers({ low, high, isLog }, n) {
+  if (isLog) {
+    const powers = [];
+    for (let power = Math.ceil(Math.log10(low)); power <= Math.floor(Math.log10(high)); power += 1) powers.push(10 ** power);
+    const each = Math.ceil(powers.length / n);
+    return powers.filter((_, i) => i % each === 0);
+  }
+  const rough = high / n - low / n;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = ([1, 2, 2.5, 5].find((one) => one * power >= rough) ?? 10) * power;
+  const found = [];
+  for (let i = Math.ceil(low / step); i <= Math.floor(high / step); i += 1) found.push(i * step);
+  return found;
+}
+
 /** The reverse of `shareOf`. @param {Dimension} dimension @param {number} share */
 export function valueAt({ low, high, isLog }, share) {
   return isLog ? low * (high / low) ** share : low + (high - low) * share;

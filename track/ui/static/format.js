@@ -24,6 +24,14 @@ export function number(value, digits = 4, isAligned = false) {
   return minus(isAligned && !written.includes("e") ? written : String(Number(written)));
 }
 
+/** Write a number beside an axis: long integers in groups of three digits.
+ * @param {number} value
+ */
+export function tick(value) {
+  const written = number(value);
+  return /^−?\d{5,}$/.test(written) ? count(written) : written;
+}
+
 /** @param {string} text */
 function minus(text) {
   return text.replace(/^-/, "−").replace("e-", "e−");

@@ -18,6 +18,8 @@ const FILTERS = [
   ["TrialArchived,TrialRestored,TrialRedacted,Redacted", "Archived, erased"],
 ];
 
+const NOTHING = { attempts: /** @type {any[]} */ ([]), complete: true };
+
 /**
  * @param {HTMLElement} root
  * @param {import("./app.js").App} app
@@ -43,6 +45,7 @@ export function mount(root, app) {
 
   async function showAbout() {
     const uid = state.get("trial");
+    list.root.classList.toggle("is-of-one", uid !== "");
     if (!uid) {
       replace(about, h("span", { class: "soft" }, "of the whole store"));
       replace(extra);
@@ -52,16 +55,20 @@ export function mount(root, app) {
     try {
       const answer = await asking.ask(async (signal) => {
         const trial = await getJson(`trial/${encodeURIComponent(uid)}`, { at: state.at }, signal);
-        const overwritten = trial.attempts.length > 1 ? await getJson("overwritten", { trial: uid, at: state.at }, signal) : { attempts: [], complete: true };
-        return { trial, overwritten };
+        if (signal.aborted || trial.attempts.length < 2) return { trial, overwritten: NOTHING };
+        show(trial, NOTHING); // what was overwritten takes longer to find
+        return { trial, overwritten: await getJson("overwritten", { trial: uid, at: state.at }, signal) };
       });
-      if (!answer) return;
-      const { trial, overwritten } = answer;
-      /** @type {any} */ (about.querySelector(".chip-text")).textContent = nameOf(trial);
-      replace(extra, lanes(trial, overwritten), changePanel(app, trial));
+      if (answer) show(answer.trial, answer.overwritten);
     } catch (error) {
       replace(extra, h("p", { class: "soft" }, messageOf(error)));
     }
+  }
+
+  /** @param {any} trial @param {typeof NOTHING} overwritten */
+  function show(trial, overwritten) {
+    /** @type {any} */ (about.querySelector(".chip-text")).textContent = nameOf(trial);
+    replace(extra, lanes(trial, overwritten), changePanel(app, trial));
   }
 
   function showDetail() {

@@ -1,6 +1,6 @@
 /** Parallel coordinates: one line per trial through its parameters and metrics. */
 
-import { h, replace, svg } from "./dom.js";
+import { h, replace, setStyle, svg } from "./dom.js";
 import { shade } from "./colors.js";
 import { dimensionIds, dimensionOf, labelOf, shareOf, valueAt } from "./dimensions.js";
 import { nameOf, number, time } from "./format.js";
@@ -11,8 +11,10 @@ import { blank } from "./states.js";
 /** @typedef {import("./dimensions.js").Dimension} Dimension */
 
 const HEIGHT = 460;
-const TOP = 46;
+const TOP = 54;
 const BOTTOM = 24;
+const LEAST_APART = 84;
+/** Of the axes: where they have no room, they are scrolled. */
 const MOST_AXES = 12;
 const NEAR = 6;
 const FEW = 6;
@@ -28,7 +30,7 @@ export class Parallel {
     this.readout = h("p", { class: "picture-readout", role: "status" });
     this.menu = menuButton("Axes", () => this.#menu());
     this.plot = h("div", { class: "parallel-plot" }, this.canvas, this.overlay);
-    this.root = h("div", { class: "parallel" }, h("div", { class: "picture-bar" }, this.menu, this.readout), this.plot);
+    this.root = h("div", { class: "parallel" }, h("div", { class: "picture-bar" }, this.menu, this.readout), h("div", { class: "parallel-scroll" }, this.plot));
     /** @type {Map<string, [number, number]>} */
     this.brushes = new Map();
     this.hovered = -1;
@@ -63,11 +65,12 @@ export class Parallel {
   }
 
   draw() {
+    /** @type {Dimension[]} */
+    this.axes = this.axisIds.map((id) => dimensionOf(this.rows, id)).filter((one) => one !== null);
+    setStyle(this.plot, { "min-width": `${LEAST_APART * this.axes.length}px` });
     const width = this.plot.clientWidth;
     this.width = width;
     if (width === 0) return;
-    /** @type {Dimension[]} */
-    this.axes = this.axisIds.map((id) => dimensionOf(this.rows, id)).filter((one) => one !== null);
     if (this.axes.length < 2) {
       replace(this.plot, blank("Nothing to compare", "These trials have fewer than two metrics or differing parameters."));
       return;
@@ -101,7 +104,7 @@ export class Parallel {
         { transform: `translate(${x} 0)` },
         svg("text", { class: "axis-label", y: i % 2 ? 32 : 16, "text-anchor": anchor }, axis.label.length > 24 ? `${axis.label.slice(0, 23)}…` : axis.label, svg("title", null, axis.label)),
         svg("line", { class: "axis-line", y1: TOP, y2: HEIGHT - BOTTOM }),
-        ticks.map(({ at, label }) => svg("text", { class: "axis-tick", x: isLast ? -7 : 7, y: (this.#y(axis, at) ?? 0) + 4, "text-anchor": isLast ? "end" : "start" }, label.length > 14 ? `${label.slice(0, 13)}…` : label)),
+        ticks.map(({ at, label }) => svg("text", { class: "axis-tick", x: isLast ? -7 : 7, y: (this.#y(axis, at) ?? 0) - 4, "text-anchor": isLast ? "end" : "start" }, label.length > 14 ? `${label.slice(0, 13)}…` : label)),
         brush ? svg("rect", { class: "axis-brush", x: -8, width: 16, y: top, height: Math.max(2, bottom - top) }) : null,
         svg("rect", { class: "axis-room", x: -14, width: 28, y: TOP - 6, height: HEIGHT - TOP - BOTTOM + 12 }),
       );

@@ -2,8 +2,8 @@
 
 import { h, replace, svg } from "./dom.js";
 import { shade } from "./colors.js";
-import { dimensionIds, dimensionOf, labelOf, shareOf, valueAt } from "./dimensions.js";
-import { nameOf, number, time } from "./format.js";
+import { dimensionIds, dimensionOf, labelOf, roundNumbers, shareOf, valueAt } from "./dimensions.js";
+import { nameOf, number, tick, time } from "./format.js";
 import { blank } from "./states.js";
 
 /** @typedef {import("./api.js").Row} Row */
@@ -11,7 +11,8 @@ import { blank } from "./states.js";
 
 const HEIGHT = 480;
 const ROOM = { left: 70, right: 24, top: 16, bottom: 46 };
-const TICKS = [0, 0.25, 0.5, 0.75, 1];
+const MARGIN = 16;
+/** Between the outermost points and the edges, so that no point is cut. */
 
 export class Scatter {
   /** @param {import("./app.js").App} app @param {Row[]} rows */
@@ -61,8 +62,8 @@ export class Scatter {
       return;
     }
     if (!this.picture.isConnected) replace(this.plot, this.picture);
-    const px = (/** @type {number} */ value) => ROOM.left + shareOf(x, value) * (width - ROOM.left - ROOM.right);
-    const py = (/** @type {number} */ value) => HEIGHT - ROOM.bottom - shareOf(y, value) * (HEIGHT - ROOM.top - ROOM.bottom);
+    const px = (/** @type {number} */ value) => ROOM.left + MARGIN + shareOf(x, value) * (width - ROOM.left - ROOM.right - 2 * MARGIN);
+    const py = (/** @type {number} */ value) => HEIGHT - ROOM.bottom - MARGIN - shareOf(y, value) * (HEIGHT - ROOM.top - ROOM.bottom - 2 * MARGIN);
     this.picture.setAttribute("viewBox", `0 0 ${width} ${HEIGHT}`);
     this.picture.setAttribute("aria-label", `${y.label} by ${x.label} of ${this.rows.length} trials`);
     replace(
@@ -95,8 +96,9 @@ export class Scatter {
 function ticksOf(dimension, n) {
   if (dimension.names) return dimension.names.map((label, value) => ({ value, label: label.slice(0, 16) }));
   if (dimension.low === dimension.high) return [{ value: dimension.low, label: write(dimension, dimension.low) }];
-  const shares = n >= 5 ? TICKS : [0, 0.5, 1];
-  return shares.map((share) => valueAt(dimension, share)).map((value) => ({ value, label: write(dimension, value, 3) }));
+  const round = dimension.id === "start" ? [] : roundNumbers(dimension, n);
+  if (round.length > 1) return round.map((value) => ({ value, label: tick(value) }));
+  return (n < 5 ? [0, 1] : [0, 0.5, 1]).map((share) => valueAt(dimension, share)).map((value) => ({ value, label: write(dimension, value, 3) }));
 }
 
 /** @param {Dimension} dimension @param {number} value @param {number} [digits] */

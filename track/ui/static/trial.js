@@ -146,7 +146,7 @@ function heading(app, trial, reload) {
       } }, icon("archive"), trial.archived ? "Restore" : "Archive")
     : null;
   return [
-    h("nav", { class: "crumbs", "aria-label": "Path" }, h("a", { href: state.href("trials") }, "Trials"), h("span", { "aria-hidden": "true" }, "/")),
+    h("nav", { class: "crumbs", "aria-label": "Path" }, h("a", { href: state.href("trials") }, "‹ Trials")),
     h(
       "div",
       { class: "trial-title" },
