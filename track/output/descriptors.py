@@ -67,7 +67,8 @@ class DescriptorTap:
         self._deliver = deliver
         self._waiting: deque[threading.Event] = deque()
         """Set one by one when a command was carried out."""
-        self._is_over = False
+        self._ended = threading.Event()
+        """Set when the program has obeyed the command to end."""
         self._passed_on = threading.Event()
         """Set when the program was killed, and what it had not passed on is."""
         _flush_streams()
@@ -111,14 +112,14 @@ class DescriptorTap:
                 self._deliver(lines)
             for _ in range(min(done, len(self._waiting))):
                 self._waiting.popleft().set()
-        if not self._is_over or self._waiting:
+        if not self._ended.is_set():
             self._restore()
-            self._pass_on(wait_s=0)
+            self._pass_on(wait_ms=0)
             logger.warning("output is no longer captured: the program that passed it on has ended")
             self._passed_on.set()
             while self._waiting:
                 self._waiting.popleft().set()
-            self._pass_on(wait_s=None)
+            self._pass_on(wait_ms=None)
         self._process.wait()
         self._close(self._reports, *self._saved.values())
 
@@ -137,28 +138,31 @@ class DescriptorTap:
                 data += more
         return data
 
-    def _pass_on(self, wait_s: float | None) -> None:
+    def _pass_on(self, wait_ms: int | None) -> None:
         """Do the work of the program, which was killed, so that children can go on."""
         targets = {one.read: self._saved[one.descriptors[0]] for one in self._sources}
-        with suppress(OSError):  # nobody is left to write, or to read
-            while ready := select.select([*targets], [], [], wait_s)[0]:
-                for fd in ready:
+        poll = select.poll()
+        for fd in targets:
+            poll.register(fd, select.POLLIN)
+        with suppress(OSError):  # the end of a terminal; or nobody reads what is passed on
+            while targets and (ready := poll.poll(wait_ms)):
+                for fd, _ in ready:
                     if data := os.read(fd, _CHUNK):
                         write_all(targets[fd], data)
                     else:
+                        poll.unregister(fd)
                         del targets[fd]
 
     def flush(self, timeout_s: float) -> None:
         """Deliver what was written until now, unless that takes too long."""
         _flush_streams()
-        self._command(FLUSH, timeout_s)
+        self._command(FLUSH, threading.Event(), timeout_s)
 
     def end(self, timeout_s: float) -> None:
         """Restore the descriptors, unless others took them by now, and deliver what is left."""
         _flush_streams()
-        self._is_over = True
         self._restore()
-        self._command(END, timeout_s)
+        self._command(END, self._ended, timeout_s)
         self._close(self._control, *(source.read for source in self._sources))
 
     def _restore(self) -> None:
@@ -168,8 +172,7 @@ class DescriptorTap:
                     if _identity(fd) == source.identity:
                         os.dup2(self._saved[fd], fd)
 
-    def _command(self, command: bytes, timeout_s: float) -> None:
-        done = threading.Event()
+    def _command(self, command: bytes, done: threading.Event, timeout_s: float) -> None:
         self._waiting.append(done)
         try:
             os.write(self._control, command)
