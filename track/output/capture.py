@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 LIMIT = 2**24
-"""The bytes of output of a process that are recorded at once, and again in each day."""
+"""The bytes of output that a process may record at once, and again per day."""
 
 _MOST_IN_AN_EVENT = 2**16
 _LONGEST_END_S, _LONGEST_FLUSH_S = 10.0, 2.0
-"""The time that the end of a trial, and a signal that ends one, wait for the last lines."""
+"""How long the end of a trial, and a signal that ends one, wait for the last lines."""
 
 Deliver = Callable[[list[list[Any]]], None]
 
 
 class _Captures:
-    """The trials of this process whose output is captured, by one tap for all."""
+    """The trials of this process whose output is captured, through one shared tap."""
 
     def __init__(self) -> None:
         self._lock = ForkSafeLock(threading.RLock)
@@ -44,10 +44,10 @@ class _Captures:
         self._tap, self._listeners = None, ()
 
     def add(self, listener: Deliver, limit: int) -> None:
-        """Have a function called with what is printed from now on."""
+        """Call a function with everything that is printed from now on."""
         with self._lock:
             if self._tap is not None:
-                self._tap.flush(_LONGEST_FLUSH_S)  # what was printed before is not for this one
+                self._tap.flush(_LONGEST_FLUSH_S)  # earlier output is not of this trial
             self._listeners += (listener,)
             if self._tap is None:
                 self._tap = self._make_tap(limit)
@@ -70,7 +70,7 @@ class _Captures:
             listener(lines)
 
     def remove(self, listener: Deliver) -> None:
-        """Call the function with what was printed until now, and then no more."""
+        """Call the function with the remaining output, and then no more."""
         with self._lock:
             if listener not in self._listeners:
                 return  # it belongs to the parent of this process
@@ -86,7 +86,7 @@ class _Captures:
             tap.end(_LONGEST_END_S)
 
     def flush(self) -> None:
-        """Deliver what was printed until now. A signal handler may call this at any time."""
+        """Deliver the output so far; a signal handler may call this at any time."""
         if (tap := self._tap) is not None:
             tap.flush(_LONGEST_FLUSH_S)
 
@@ -95,7 +95,7 @@ _captures = _Captures()
 
 
 class OutputCapture:
-    """Captures what this process prints for one trial, on request.
+    """Captures the output of this process for one trial, on request.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ class OutputCapture:
         self._listener: Deliver | None = None
 
     def start(self, limit: int | None = None) -> None:
-        """Capture from now on, up to a limit, by default the option ``output.limit``.
+        """Start capturing, up to a limit, by default the option ``output.limit``.
 
         Raises
         ------
@@ -117,23 +117,23 @@ class OutputCapture:
         """
         limit = int(number("output.limit", LIMIT)) if limit is None else limit
         if limit <= 0:
-            raise TrackError(f"output cannot be limited to {limit} bytes: give a positive number")
+            raise TrackError(f"the output limit is {limit} bytes: give a positive number")
         self.stop()
         self._listener = _Recorder(self._record)
         _captures.add(self._listener, limit)
 
     def start_if_asked(self) -> None:
-        """Capture from now on if the option ``output.capture`` is set."""
+        """Start capturing if the option ``output.capture`` is set."""
         if choose("output.capture", "no", "yes") == "yes":
             self.start()
 
     def flush(self) -> None:
-        """Record what was printed until now."""
+        """Record the output so far."""
         if self._listener is not None:
             _captures.flush()
 
     def stop(self) -> None:
-        """Record what was printed until now, and then no more."""
+        """Record the remaining output and stop capturing."""
         if self._listener is not None:
             listener, self._listener = self._listener, None
             _captures.remove(listener)

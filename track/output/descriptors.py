@@ -1,4 +1,4 @@
-"""Capture what a process and its children write to the descriptors 1 and 2."""
+"""Capture the output of a process and its children to the file descriptors 1 and 2."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PIPE = 2**20
 
 
 class _Source(NamedTuple):
-    """A pipe, or a pseudo terminal, that stands before one or both descriptors."""
+    """A pipe or pseudo terminal that replaces one or both descriptors."""
 
     number: int
     descriptors: tuple[int, ...]
@@ -43,12 +43,11 @@ class _Source(NamedTuple):
 
 
 class DescriptorTap:
-    """Stands before the descriptors 1 and 2, and delivers what is written as lines.
+    """Replaces the descriptors 1 and 2, and delivers everything written to them as lines.
 
-    A program of its own passes everything on to where it went before, see
-    :mod:`track.output.tee`. A terminal has a pseudo terminal put before it, so that programs still
-    find one. Where both descriptors are the same terminal or file, one source stands before both,
-    so that the order is kept.
+    A helper process forwards everything to the original destination, see :mod:`track.output.tee`.
+    A terminal is replaced by a pseudo terminal, so that programs still find one. If both
+    descriptors are the same terminal or file, one source replaces both, which keeps their order.
 
     Parameters
     ----------
@@ -60,17 +59,17 @@ class DescriptorTap:
     Raises
     ------
     OSError
-        the other program cannot be started
+        the helper process cannot be started
     """
 
     def __init__(self, limit: int, deliver: Callable[[list[list[Any]]], None]) -> None:
         self._deliver = deliver
         self._waiting: deque[threading.Event] = deque()
-        """Set one by one when a command was carried out."""
+        """Events that are set, one by one, when a command is completed."""
         self._ended = threading.Event()
-        """Set when the program has obeyed the command to end."""
+        """Set when the helper process has completed the command to end."""
         self._passed_on = threading.Event()
-        """Set when the program was killed, and what it had not passed on is."""
+        """Set once the output that a killed helper process had not forwarded is forwarded."""
         _flush_streams()
         self._saved = {fd: os.dup(fd) for fd in (_STDOUT, _STDERR)}
         self._sources = _sources()
@@ -94,7 +93,7 @@ class DescriptorTap:
     def _start_program(self, limit: int, control: int, reports: int) -> subprocess.Popen[bytes]:
         numbers = [(one.read, one.number, one.descriptors[0]) for one in self._sources]
         arguments = [limit, reports, *(number for each in numbers for number in each)]
-        # In a session of its own, so that a Ctrl-C of the terminal does not end it.
+        # In a separate session, so that a Ctrl-C of the terminal does not end it.
         return subprocess.Popen(  # noqa: S603 - this interpreter
             [sys.executable, "-I", "-S", "-c", PROGRAM, os.path.dirname(__file__)]
             + [str(number) for number in arguments],
@@ -115,7 +114,7 @@ class DescriptorTap:
         if not self._ended.is_set():
             self._restore()
             self._pass_on(wait_ms=0)
-            logger.warning("output is no longer captured: the program that passed it on has ended")
+            logger.warning("output is no longer captured: the process that forwarded it has ended")
             self._passed_on.set()
             while self._waiting:
                 self._waiting.popleft().set()
@@ -139,12 +138,12 @@ class DescriptorTap:
         return data
 
     def _pass_on(self, wait_ms: int | None) -> None:
-        """Do the work of the program, which was killed, so that children can go on."""
+        """Do the work of a killed helper process, so that child processes can continue."""
         targets = {one.read: self._saved[one.descriptors[0]] for one in self._sources}
         poll = select.poll()
         for fd in targets:
             poll.register(fd, select.POLLIN)
-        with suppress(OSError):  # the end of a terminal; or nobody reads what is passed on
+        with suppress(OSError):  # the end of a terminal, or no process reads the output
             while targets and (ready := poll.poll(wait_ms)):
                 for fd, _ in ready:
                     if data := os.read(fd, _CHUNK):
@@ -154,12 +153,12 @@ class DescriptorTap:
                         del targets[fd]
 
     def flush(self, timeout_s: float) -> None:
-        """Deliver what was written until now, unless that takes too long."""
+        """Deliver the output so far, unless that takes too long."""
         _flush_streams()
         self._command(FLUSH, threading.Event(), timeout_s)
 
     def end(self, timeout_s: float) -> None:
-        """Restore the descriptors, unless others took them by now, and deliver what is left."""
+        """Restore the descriptors unless they were replaced again, and deliver what remains."""
         _flush_streams()
         self._restore()
         self._command(END, self._ended, timeout_s)
@@ -181,7 +180,7 @@ class DescriptorTap:
         done.wait(timeout_s)
 
     def renew_after_fork(self) -> None:
-        """Close what belongs to the parent; what a child prints is part of the parent's output."""
+        """Close the parent's descriptors; the output of a child is part of its parent's output."""
         self._process.returncode = 0  # it is not a child of this process
         self._close(self._control, self._reports, *self._saved.values())
         self._close(*(source.read for source in self._sources))
@@ -211,7 +210,7 @@ def _sources() -> list[_Source]:
     for number, descriptors in numbers:
         if os.isatty(descriptors[0]):
             read, write = os.openpty()
-            tty.setraw(write)  # which leaves what is written unchanged
+            tty.setraw(write)  # leaves the output unchanged
             copy_size(descriptors[0], write)
         else:
             read, write = os.pipe()
@@ -227,7 +226,7 @@ def _identity(fd: int) -> tuple[int, int]:
 
 
 def _flush_streams() -> None:
-    """Write what Python and the C library have in memory."""
+    """Flush the buffers of Python and the C library."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, OSError, ValueError):
             stream.flush()

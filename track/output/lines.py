@@ -1,4 +1,4 @@
-"""Turn what is printed into lines, and keep those that a limit allows.
+"""Split output into lines, and keep those that a limit allows.
 
 The program of :mod:`track.output.tee` runs this module without the rest of the package, so it
 imports the standard library alone.
@@ -11,16 +11,16 @@ from collections import deque
 from typing import Any
 
 DAY_NS = 24 * 3600 * 10**9
-"""The time in which as many bytes as the limit allows may be recorded anew."""
+"""The time after which the limit is available again."""
 
 MOST_AT_THE_END = 2**16
-"""The bytes that are recorded at the end in any case."""
+"""The bytes at the end that are recorded in any case."""
 
 EVERY_NS = 10 * 10**9
 """The time between two records of an unfinished line, and of lines beyond the limit."""
 
 LONGEST = 2**14
-"""The bytes of a line that are kept."""
+"""The longest line in bytes; longer ones are truncated."""
 
 _OVERHEAD = 16
 """The bytes that a line takes besides its text."""
@@ -28,14 +28,14 @@ _OVERHEAD = 16
 _UP = re.compile(rb"\x1b\[(\d{0,3})[AF]")
 _ERASE = b"\x1b[2K"
 _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\^_])")
-"""Colours and movements of the cursor, and titles and links of a terminal (ECMA-48)."""
+"""Colours, cursor movements, titles and links of a terminal (ECMA-48)."""
 
 
 class Lines:
     """Collects lines until they are taken, as many as a limit allows: the first and the last ones.
 
-    A carriage return begins a line anew, as a terminal does, so of a progress bar only its last
-    state is a line. Colours are left out.
+    A carriage return restarts a line, as in a terminal, so only the last state of a progress bar
+    becomes a line. Colours are left out.
 
     Parameters
     ----------
@@ -55,21 +55,21 @@ class Lines:
         self._last: deque[tuple[int, int, bytes]] = deque()
         self._last_size = 0
         self._left_out: tuple[int, int] | None = None
-        """When the latest line was left out between the first and the last ones, and how many."""
+        """The time of the latest line left out in the middle, and the number of such lines."""
         self._begun: dict[int, bytes] = {}
         """The unfinished line of each source."""
         self._cut: dict[int, int] = {}
-        """The bytes that were cut off from these lines."""
+        """The bytes that were truncated from these lines."""
         self._told: dict[int, tuple[int, bytes]] = {}
-        """When the unfinished line of a source was recorded last, and what it was."""
+        """The time and the text of the last recorded unfinished line of each source."""
 
     @property
     def is_empty(self) -> bool:
-        """Return whether there is nothing to take, now or later."""
+        """Return whether there is nothing left to take, now or later."""
         return not (self._first or self._last or any(self._begun.values()))
 
     def feed(self, source: int, data: bytes, at: int) -> None:
-        """Add what was printed to a source at a time."""
+        """Add output of a source at a time."""
         *ended, rest = data.split(b"\n")
         if ended:
             self._begin(source, ended[0])
@@ -138,14 +138,14 @@ class Lines:
         self._left_out = at, 1 + (self._left_out[1] if self._left_out else 0)
 
     def take(self, now: int, *, is_last: bool = False) -> list[list[Any]]:
-        """Return what is to be recorded, as ``[time, source, text]``; often nothing.
+        """Return the lines to record now, as ``[time, source, text]``; often there are none.
 
         Parameters
         ----------
         now
             the time in nanoseconds
         is_last
-            whether nothing comes after it
+            whether this is the last call
         """
         self._room += self._limit * max(now - self._refilled, 0) / DAY_NS
         self._room, self._refilled = min(self._room, self._limit), now
@@ -169,7 +169,7 @@ class Lines:
         return taken + self._unfinished(now, is_last=is_last)
 
     def _unfinished(self, now: int, *, is_last: bool) -> list[list[Any]]:
-        """Return the unfinished lines if they changed, and were not recorded just now."""
+        """Return the unfinished lines that changed and were not recorded recently."""
         found: list[list[Any]] = []
         for source, line in self._begun.items():
             at, told = self._told.get(source, (0, b""))

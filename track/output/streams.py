@@ -1,4 +1,4 @@
-"""Capture what is written to ``sys.stdout`` and ``sys.stderr``, where that is no descriptor."""
+"""Capture output to ``sys.stdout`` and ``sys.stderr`` where these are not file descriptors."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from track.output.lines import Lines
 from track.utils.out import OutputDecorator
 
 _DRAINED_S, _REPORTED_S = 0.2, 0.6
-"""How often what was written is turned into lines, and how often these are delivered."""
+"""How often output is split into lines, and how often these are delivered."""
 
 _STREAMS = {1: "stdout", 2: "stderr"}
 
 
 class StreamTap:
-    """Stands before the two streams of Python, and delivers what is written as lines.
+    """Replaces the two streams of Python, and delivers everything written to them as lines.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class StreamTap:
     def __init__(self, limit: int, deliver: Callable[[list[list[Any]]], None]) -> None:
         self._deliver = deliver
         self._lines = Lines(limit, time.time_ns())
-        # Appending is one step, so those who write need no lock.
+        # Appending to a deque is atomic, so writers need no lock.
         self._written: deque[tuple[int, int, str]] = deque()
         self._delivering = threading.Lock()
         self._stop = threading.Event()
@@ -67,14 +67,14 @@ class StreamTap:
                 self._deliver(lines)
 
     def flush(self, timeout_s: float) -> None:
-        """Deliver what was written until now, unless that takes too long."""
-        # A signal handler may be here, in a thread that is here already.
+        """Deliver the output so far, unless that takes too long."""
+        # A signal handler may interrupt this very code in the same thread.
         flushing = threading.Thread(target=self._report, name="track-output", daemon=True)
         flushing.start()
         flushing.join(timeout_s)
 
     def end(self, timeout_s: float) -> None:
-        """Restore the streams, unless others stand before them by now, and deliver what is left."""
+        """Restore the streams unless they were replaced again, and deliver the remaining output."""
         for name, decorator in self._decorators.items():
             if getattr(sys, name) is decorator:
                 setattr(sys, name, decorator.stream)

@@ -1,10 +1,10 @@
-"""Pass on what is printed, and report it as lines: a program of its own.
+"""A helper process that forwards output and reports it as lines.
 
-It outlives the process whose output it reads, so what that printed last reaches the terminal even
-if it was killed. And it needs nothing of that process, which may be busy or stopped. It runs
-without the rest of the package, see :mod:`track.output.descriptors`, and sends that messages: four
-bytes of length, and a pair in the format of ``marshal``. The pair is the number of commands that
-were carried out, and lines as in :class:`track.events.types.OutputCaptured`.
+It outlives the process whose output it reads, so the last output reaches the terminal even if that
+process was killed, and it depends on nothing in that process, which may be busy or stopped. It runs
+without the rest of the package, see :mod:`track.output.descriptors`, to which it sends messages:
+four bytes of length, and a pair in the format of ``marshal``. The pair is the number of completed
+commands, and lines as in :class:`track.events.types.OutputCaptured`.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
     from track.output.lines import Lines
 
 FLUSH, END = b"F", b"E"
-"""Commands: report what was printed until now; and then report no more, but still pass it on."""
+"""The commands: report the output so far; stop reporting, but keep forwarding."""
 
 TICK_S = 0.5
 """The time after which printed lines are reported."""
 
 LENGTH = struct.Struct("<I")
-"""How a message begins."""
+"""The length of a message, with which it begins."""
 
 _CONTROL = 0
 """The descriptor of the commands."""
 
 _CHUNK = 2**16
 _MOST_AT_ONCE = 2**20
-"""The bytes of a source that are read before what is elsewhere is looked at."""
+"""The most bytes of a source that are read before other sources have their turn."""
 
 _ROOM = struct.Struct("HHHH")
 """The size of a terminal."""
@@ -71,7 +71,7 @@ class Tee:
             self._poll.register(fd, select.POLLIN)
 
     def run(self) -> None:
-        """Copy until nobody can print any more, or ask for a report."""
+        """Copy until no process can print or request a report any more."""
         while self._sources or self._lines is not None:
             wait_ms = None
             if self._terminals or (self._lines is not None and not self._lines.is_empty):
@@ -90,7 +90,7 @@ class Tee:
                 self._report()
 
     def _copy(self, fd: int) -> None:
-        """Copy what can be read without waiting."""
+        """Copy everything that can be read without waiting."""
         source, target = self._sources[fd]
         size = 0
         while size < _MOST_AT_ONCE:
@@ -99,7 +99,7 @@ class Tee:
             except BlockingIOError:
                 return
             except OSError as error:
-                if error.errno != errno.EIO:  # which a terminal says that nobody writes to
+                if error.errno != errno.EIO:  # a terminal that no process writes to
                     raise
                 data = b""
             if not data:
@@ -126,7 +126,7 @@ class Tee:
             self._report()
 
     def _report(self, *, is_last: bool = False) -> None:
-        """Send a message if there is something to say, and the last one was read."""
+        """Send a message if there is something to report and the last one was read."""
         if self._lines is None:
             return
         if is_last:
@@ -147,7 +147,7 @@ class Tee:
                 self._unsent = self._unsent[os.write(self._reports, self._unsent) :]
         except BlockingIOError:
             return
-        except OSError:  # the other process died, and nobody wants to know
+        except OSError:  # the other process has died
             self._stop_reporting()
             return
         with suppress(KeyError):
@@ -162,7 +162,7 @@ class Tee:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write data to a descriptor, and wait if it takes no more for now."""
+    """Write data to a descriptor, waiting while it accepts no more."""
     view = memoryview(data)
     while view:
         try:
@@ -172,7 +172,7 @@ def write_all(fd: int, data: bytes) -> None:
 
 
 def copy_size(terminal: int, fd: int) -> None:
-    """Give the reading end of a pseudo terminal the size of a terminal."""
+    """Set the size of a pseudo terminal to that of a terminal."""
     with suppress(OSError):
         sizes = [
             fcntl.ioctl(each, termios.TIOCGWINSZ, bytes(_ROOM.size)) for each in (terminal, fd)
@@ -182,7 +182,7 @@ def copy_size(terminal: int, fd: int) -> None:
 
 
 def main(make_lines: type[Lines], arguments: list[str]) -> None:
-    """Run the program: limit, descriptor of the messages, and three numbers for each source."""
+    """Run the helper; the arguments are the limit, the message descriptor and three per source."""
     limit, reports, *rest = map(int, arguments)
     triples = zip(*[iter(rest)] * 3, strict=True)
     sources = {fd: (source, target) for fd, source, target in triples}
