@@ -69,6 +69,9 @@ ORDERS = st.sampled_from(
     ]
 )
 
+NAMED = {"BAD_REQUEST": "RESOURCE_ALREADY_EXISTS"}
+"""What a name that is taken is called by a database of MLflow, and by its other store and ours."""
+
 CALLS = st.one_of(
     st.tuples(st.just("create_run"), st.integers(0, 1), st.integers(1, 3)),
     st.tuples(st.just("log_metric"), RUNS, METRICS),
@@ -111,7 +114,7 @@ class Answers:
         try:
             return getattr(self, name)(*arguments)
         except MlflowException as error:
-            return error.error_code
+            return NAMED.get(error.error_code, error.error_code)
 
     def create_run(self, experiment, start):
         name = f"r{len(self.runs)}"
@@ -165,7 +168,10 @@ def shown(value):
 
 @given(st.lists(CALLS, max_size=25))
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60,
+    deadline=None,
+    derandomize=True,  # MLflow changes, and a new difference should be found by a new version of it
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 def test_track_answers_as_mlflow_does(database, tmp_path_factory, calls):
     """The same sequence of calls on both: the same answers, errors and runs."""
