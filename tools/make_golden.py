@@ -31,6 +31,8 @@ from track.events.record import MAGIC, VERSION, frame_group  # noqa: E402
 from track.events.types import (  # noqa: E402
     AlertRaised,
     ArgumentsLogged,
+    ArtifactLogged,
+    ArtifactUsed,
     ChronoFinished,
     ChronoStarted,
     Event,
@@ -153,6 +155,18 @@ WRITES: list[list[tuple[int, Event]]] = [
             MediaLogged(3, {"note": [{"kind": "text", "mime": "text/plain", "data": b"hello"}]}),
         )
     ],
+    [
+        (
+            TRIAL,
+            ArtifactLogged(
+                stream_id("artifact", "weights"),
+                "7f1c0b8fd2c66bd61ce5ac8bc8e2f4be3c0b8e0f2d6f5c1f1f5f2a1a0f6e5d4c",
+                "weights",
+                {"model.pt": {"size": 4, "sha256": 32 * "9f"}},
+            ),
+        )
+    ],
+    [(TRIAL, ArtifactUsed("digits", 32 * "0a"))],
     [(TRIAL, AlertRaised("warning", "the loss is not finite", "at step 7"))],
     [(TRIAL, MetricDefined("val/*", "min", "minimize"))],
     [(stream_id("system", "0123abcd_0"), SystemSampled("here", 4711, 0, {"host.load_1m": 0.5}))],

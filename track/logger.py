@@ -14,6 +14,7 @@ from track.calls import read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.loggable import log_each
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
+from track.recording.artifacts import ArtifactLogger
 from track.recording.files import FileLogger
 from track.recording.media import MediaLogger
 from track.recording.notices import NoticeLogger
@@ -42,7 +43,7 @@ os.register_at_fork(before=_insert_waiting)
 
 
 @with_attributes_of(Trial)
-class TrialLogger(MediaLogger, FileLogger, NoticeLogger, ProcessLogger, BlockTimer):
+class TrialLogger(ArtifactLogger, MediaLogger, FileLogger, NoticeLogger, ProcessLogger, BlockTimer):
     """A logger of one trial; :class:`~track.client.TrackClient` creates it.
 
     Parameters

@@ -29,6 +29,7 @@ from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.projections.times import TrialTimes, has_all_times, times_in, times_of
+from track.reading.artifacts import ArtifactReader
 from track.reading.code import AttemptReader
 from track.reading.history import decoded, origins, trial_at, views_at
 from track.reading.media import MediaReader
@@ -42,7 +43,7 @@ from track.stores.which_store import store_uri
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
 
-class Reader(MediaReader, AttemptReader):
+class Reader(ArtifactReader, MediaReader, AttemptReader):
     """Reads a store. It never changes the store, but may write caches beside it.
 
     Parameters

@@ -269,6 +269,30 @@ def test_the_output_of_a_trial(told):
     assert len([*reader.history("mine")]) == events
 
 
+def test_the_artifacts_of_a_store(told, tmp_path):
+    """Versions by content, who made and used them, and their files, as of any moment."""
+    reader, uid = told
+    trial, other = reader.trial(uid), reader.trial("other")
+    path = tmp_path / "new" / "model.pt"
+    path.parent.mkdir()
+    path.write_bytes(b"one")
+    digest = reader.protocol.log_trial_artifact(trial, str(path), "weights")
+    before = Moment(position=reader.recent(1)[0].position)
+    assert reader.protocol.use_trial_artifact(other, "weights", "v0").sha256 == digest
+    path.write_bytes(b"two")
+    reader.protocol.log_trial_artifact(other, str(path.parent), "weights")
+    for _ in range(2):
+        first, second = reader.artifacts("weights")
+        assert (first.version, first.made_by, first.used_by) == ("v0", [uid], [other.uid])
+        assert (second.version, second.made_by, second.is_latest) == ("v1", [other.uid], True)
+    assert [file.name for file in first.files()] == ["model.pt"]
+    with reader.artifact("weights", digest[:8]).open("model.pt") as content:
+        assert content.read() == b"one"
+    then = reader.artifacts(at=before)
+    assert [(one.version, one.used_by, one.is_latest) for one in then] == [("v0", [], True)]
+    assert [one.version for one in reader.artifacts(trial=uid)] == ["v0"]
+
+
 def test_what_people_are_to_notice_of_a_trial(told):
     """Alerts, and which value sums up a metric, on every backend, and as of a moment."""
     reader, uid = told

@@ -10,6 +10,8 @@ def comparable(metadata):
     shown = {name: value for name, value in metadata.items() if name != "_last_change"}
     if isinstance(shown.get("_alerts"), list):
         shown["_alerts"] = [words for _, *words in shown["_alerts"]]
+    if isinstance(shown.get("_artifacts"), list):
+        shown["_artifacts"] = [what for *what, _, _ in shown["_artifacts"]]
     return shown
 
 

@@ -18,6 +18,8 @@ from track.events.redaction import redact
 from track.events.types import (
     AlertRaised,
     ArgumentsLogged,
+    ArtifactLogged,
+    ArtifactUsed,
     ChronoFinished,
     ChronoStarted,
     GroupCreated,
@@ -83,6 +85,7 @@ ITEMS = st.sampled_from(
     ]
 )
 VALUES = st.dictionaries(NAMES, ITEMS, max_size=3)
+FILES = st.sampled_from([{}, {"a": {"size": 1, "sha256": "x"}}, {"a": None}])
 METRICS = st.dictionaries(
     NAMES, ITEMS | st.lists(ITEMS, max_size=2) | st.dictionaries(STEPS, ITEMS, max_size=2)
 )
@@ -132,6 +135,8 @@ LOGGED = st.one_of(
             st.builds(Heartbeat, st.just("host"), st.just("boot"), st.integers(1, 2), st.just(7)),
             st.sampled_from([TrialArchived(), TrialRestored(), TrialRedacted(), Redacted()]),
             st.builds(StatusChanged, st.just("new"), st.just(1), st.none() | st.just("error")),
+            st.builds(ArtifactLogged, st.just(3), NAMES, NAMES, FILES),
+            st.builds(ArtifactUsed, NAMES, NAMES),
             st.builds(AlertRaised, st.just("info"), NAMES, NAMES),
             st.builds(MetricDefined, NAMES, st.sampled_from(["min", "max", "last", "odd"])),
         ),

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from track.cli.artifacts import artifact_named, save_artifact
 from track.cli.common import (
     TRIAL,
     example,
@@ -21,6 +22,7 @@ from track.display.listings import FILE_COLUMNS, file_row
 from track.display.texts import UNCUT
 from track.errors import BackendError, TrackError
 from track.persistence.logged_files import find_files, paths_of
+from track.reader import Reader
 from track.utils.files import replacing
 from track.utils.printing import printable
 
@@ -47,10 +49,14 @@ def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) 
 
 @click.command(
     "get",
-    epilog=example("track get baseline model.pt", "track get baseline plots -o /tmp/plots --force"),
+    epilog=example(
+        "track get baseline model.pt",
+        "track get baseline plots -o /tmp/plots --force",
+        "track get weights:v1 -o weights",
+    ),
 )
-@click.argument("trial", type=TRIAL)
-@click.argument("name")
+@click.argument("what", type=TRIAL)
+@click.argument("name", required=False)
 @store_option
 @click.option("-o", "--output", metavar="PATH", help="Write to PATH; - is stdout.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
@@ -58,30 +64,48 @@ def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) 
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
 def get_verb(
-    *, trial: str, name: str, store: str | None, output: str | None, force: bool, at: str | None
+    *,
+    what: str,
+    name: str | None,
+    store: str | None,
+    output: str | None,
+    force: bool,
+    at: str | None,
 ) -> None:
-    """Save a file or folder that was logged for a trial.
+    """Save a file or folder that was logged for a trial, or an artifact.
 
-    NAME is a name listed by `track files`, the end of such a name, or a prefix of a SHA-256. By
-    default, the file is saved under its own name in the current folder.
+    With a trial, NAME is a name listed by `track files`, the end of such a name, or a prefix of a
+    SHA-256. By default, the file is saved under its own name in the current folder.
+
+    An artifact is given alone, or with a version: `weights`, `weights:v1`, `weights:latest`. NAME
+    is one of its files or folders, by default all. Several files are saved below PATH, by default
+    a folder with the name of the artifact.
     """
     with reading(store) as reader:
-        files, folder = find_files(reader.files(trial, at=at), name)
-        if output == "-":
-            if folder:
-                raise BackendError(f"{name!r} is a folder of {len(files)} files: name one")
-            with reader.open_file(trial, files[0]) as content:
-                shutil.copyfileobj(content, sys.stdout.buffer)
-            return
-        paths = paths_of(files, folder, output)
-        for path in paths:
-            if os.path.lexists(path) and not force:
-                raise TrackError(
-                    f"{path} already exists: choose another path with -o, or use --force"
-                )
-        for file, path in zip(files, paths, strict=True):
-            with reader.open_file(trial, file) as content:
-                os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
-                with replacing(path, _TIMEOUT_S, durably=False) as target:
-                    shutil.copyfileobj(content, target)
-            click.echo(printable(path))
+        artifact = artifact_named(what, alone=name is None)
+        if artifact is not None:
+            save_artifact(reader.artifact(*artifact, at=at), name, output, force=force)
+        else:
+            _get_file(reader, what, str(name), output, at, force=force)
+
+
+def _get_file(
+    reader: Reader, trial: str, name: str, output: str | None, at: str | None, *, force: bool
+) -> None:
+    files, folder = find_files(reader.files(trial, at=at), name)
+    if output == "-":
+        if folder:
+            raise BackendError(f"{name!r} is a folder of {len(files)} files: name one")
+        with reader.open_file(trial, files[0]) as content:
+            shutil.copyfileobj(content, sys.stdout.buffer)
+        return
+    paths = paths_of(files, folder, output)
+    for path in paths:
+        if os.path.lexists(path) and not force:
+            raise TrackError(f"{path} already exists: choose another path with -o, or use --force")
+    for file, path in zip(files, paths, strict=True):
+        with reader.open_file(trial, file) as content:
+            os.makedirs(os.path.dirname(path) or os.curdir, exist_ok=True)
+            with replacing(path, _TIMEOUT_S, durably=False) as target:
+                shutil.copyfileobj(content, target)
+        click.echo(printable(path))

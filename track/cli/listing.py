@@ -27,6 +27,8 @@ from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
 from track.display.texts import UNCUT, duration, short_uids, shown
 from track.errors import QueryError
+from track.persistence.kept_artifacts import KeptArtifact
+from track.projections.artifacts import ARTIFACTS
 from track.projections.definitions import summary_of
 from track.projections.paths import hint, names_in, parse_path, write_path
 from track.projections.series import Series
@@ -164,6 +166,7 @@ def show_verb(
             show_code(reader.code(trial, until=at), as_json=as_json)
             return
         found, status, group, attempts = reader.view(trial, at=at)
+        artifacts = reader.artifacts(trial=trial, at=at) if ARTIFACTS in found.metadata else []
     if as_json:
         print_json(
             {**to_json(found), "attempts": [_attempt(attempt) for attempt in attempts]}
@@ -190,6 +193,7 @@ def show_verb(
         _show_section(name, values)
     _show_section("chronos", {n: last_value(c) for n, c in found.chronos.items()})
     _show_metrics(found, folds=not is_whole and room() is not None)
+    _show_artifacts(found, artifacts)
     _show_alerts(found)
     for error in found.errors:
         click.echo(f"error        {shown(str(error), UNCUT)}")
@@ -206,6 +210,15 @@ def _show_section(name: str, values: Any) -> None:
         click.echo(f"{name}:")
     for key, value in values.items():
         click.echo(f"  {shown(str(key)):<24} {shown(value)}")
+
+
+def _show_artifacts(trial: Trial, artifacts: list[KeptArtifact]) -> None:
+    if artifacts:
+        click.echo("artifacts:")
+    for one in artifacts:
+        what = "made" if trial.uid in one.made_by else "used"
+        files = "1 file" if one.length == 1 else f"{one.length} files"
+        click.echo(f"  {what}  {one.name}:{one.version}  {files}, {one.size} bytes")
 
 
 def _show_alerts(trial: Trial) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 from track.errors import JournalError
 from track.events.codec import ENVELOPE, Encoder, decode, fields_of
 from track.events.types import (
+    ArtifactLogged,
     Event,
     Heartbeat,
     Recorded,
@@ -73,6 +74,8 @@ _KEPT: dict[type[Any], Callable[[Any], Event]] = {
     TrialStarted: lambda event: event,
     TrialFinished: lambda event: event._replace(exception=None, failure=None),
     StatusChanged: lambda event: event._replace(error=None),
+    # The hashes of versions remain, as uids do, so that those of other trials keep their numbers.
+    ArtifactLogged: lambda event: event._replace(name="", files={}),
     TrialArchived: lambda event: event,
     TrialRestored: lambda event: event,
     TrialRedacted: lambda event: event,

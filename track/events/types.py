@@ -203,6 +203,25 @@ class MediaLogged(NamedTuple):
     values: dict[str, list[dict[str, Any]]]
 
 
+class ArtifactLogged(NamedTuple):
+    """Stream: the trial. A version of an artifact: ``size`` and ``sha256`` of its files.
+
+    ``artifact`` is a number made from the name, which remains if the name is erased.
+    """
+
+    artifact: int
+    sha256: str
+    name: str
+    files: dict[str, dict[str, Any]]
+
+
+class ArtifactUsed(NamedTuple):
+    """Stream: the trial. A version of an artifact that the trial uses."""
+
+    name: str
+    sha256: str
+
+
 class OutputCaptured(NamedTuple):
     """Stream: the output of the trial. Lines that one process and its children printed.
 
@@ -274,6 +293,8 @@ Event = (
     | SearchLogged
     | SystemSampled
     | MediaLogged
+    | ArtifactLogged
+    | ArtifactUsed
     | OutputCaptured
     | AlertRaised
     | MetricDefined
@@ -313,6 +334,8 @@ CATALOGUE: dict[type[Any], Kind] = {
     SearchLogged: Kind(22, 1),
     SystemSampled: Kind(23, 1),
     MediaLogged: Kind(24, 1),
+    ArtifactLogged: Kind(25, 1),
+    ArtifactUsed: Kind(26, 1),
     OutputCaptured: Kind(27, 1),
     AlertRaised: Kind(28, 1),
     MetricDefined: Kind(29, 1),

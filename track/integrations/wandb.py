@@ -15,7 +15,7 @@ from typing import Any
 
 from track.errors import TrackError
 from track.integrations.run import Run
-from track.integrations.wandb_data import Artifact, Histogram, Media, Table, shown_of
+from track.integrations.wandb_data import Artifact, Histogram, Media, Table, UsedArtifact, shown_of
 from track.loggable import media_among
 from track.projections.definitions import SUMMARIES
 
@@ -218,10 +218,21 @@ class WandbRun:
             made = Artifact(name or os.path.basename(os.fspath(artifact)), type or "file")
             (made.add_dir if os.path.isdir(artifact) else made.add_file)(artifact)
             artifact = made
-        for path in artifact.paths:
-            self._run.file(path)
+        self._run.call("log_artifact", artifact.files, artifact.name)
         self._run.metadata({f"artifact:{artifact.name}": artifact.described()})
         return artifact
+
+    def use_artifact(self, artifact_or_name: Any, type: Any = None, **kwargs: Any) -> UsedArtifact:  # noqa: A002 - W&B's name
+        """Record that an artifact is used, ``name:version``, and return it.
+
+        Raises
+        ------
+        ItemNotFound
+            there is no such artifact or version
+        """
+        named = str(getattr(artifact_or_name, "name", artifact_or_name))
+        name, _, version = named.rpartition("/")[2].partition(":")
+        return UsedArtifact(self._run.trial.use_artifact(name, version or "latest"))
 
     def save(self, glob_str: Any = None, *args: Any, **kwargs: Any) -> None:
         """Keep the files that match a glob pattern."""
@@ -341,6 +352,11 @@ def log_artifact(artifact: Any, *args: Any, **kwargs: Any) -> Any:
     return _current().log_artifact(artifact, *args, **kwargs)
 
 
+def use_artifact(*args: Any, **kwargs: Any) -> UsedArtifact:
+    """Record that an artifact is used, and return it."""
+    return _current().use_artifact(*args, **kwargs)
+
+
 def save(*args: Any, **kwargs: Any) -> None:
     """Keep the files that match a glob pattern."""
     _current().save(*args, **kwargs)
@@ -424,5 +440,6 @@ __all__ = [
     "login",
     "save",
     "unwatch",
+    "use_artifact",
     "watch",
 ]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from track import media
 from track.media.histogram import MOST_BINS
+
+if TYPE_CHECKING:
+    from track.persistence.kept_artifacts import KeptArtifact
 
 
 class Media:
@@ -100,16 +104,21 @@ class Artifact:
         self.type = type
         self.description = description
         self.metadata = metadata or {}
-        self.paths: list[str] = []
+        self.files: dict[str, str] = {}
+        """The paths of the files, by their names in the artifact."""
 
     def add_file(self, local_path: Any, name: str | None = None, **kwargs: Any) -> None:
         """Add a file."""
-        self.paths.append(os.fspath(local_path))
+        path = os.fspath(local_path)
+        self.files[name or os.path.basename(path)] = path
 
     def add_dir(self, local_path: Any, name: str | None = None, **kwargs: Any) -> None:
         """Add all files under a folder."""
         for folder, _, names in sorted(os.walk(local_path)):
-            self.paths += [os.path.join(folder, each) for each in sorted(names)]
+            for each in sorted(names):
+                path = os.path.join(folder, each)
+                inner = Path(path).relative_to(local_path)
+                self.files[(Path(name or "") / inner).as_posix()] = path
 
     def described(self) -> dict[str, Any]:
         """Return the description of the artifact and the paths of its files."""
@@ -117,8 +126,29 @@ class Artifact:
             "type": self.type,
             "description": self.description,
             "metadata": self.metadata,
-            "files": self.paths,
+            "files": [*self.files.values()],
         }
+
+
+class UsedArtifact:
+    """An artifact that a run uses.
+
+    Parameters
+    ----------
+    kept
+        the version of the artifact
+    """
+
+    def __init__(self, kept: KeptArtifact) -> None:
+        self.name, self.version = f"{kept.name}:{kept.version}", kept.version
+        self.digest, self.size = kept.sha256, kept.size
+        self._kept = kept
+
+    def download(self, root: Any = None, **kwargs: Any) -> str:
+        """Write the files below a folder, by default ``artifacts/name:version``, and return it."""
+        folder = os.path.join("artifacts", self.name) if root is None else os.fspath(root)
+        self._kept.save(folder, force=True)
+        return folder
 
 
 def shown_of(value: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,67 @@ def file_facts(path: str, keep: Keep) -> dict[str, Any]:
     """Store a file and return its name, size and SHA-256."""
     size, digest = keep(path)
     return {"name": name_of(path), "size": size, "sha256": digest}
+
+
+def artifact_files(path: str | Mapping[str, str], keep: Keep) -> dict[str, dict[str, Any]]:
+    """Store a file, the files in a folder, or given ones; return size and SHA-256 by name.
+
+    Raises
+    ------
+    TrackError
+        the path is neither a file nor a folder with files, a link leads out of the folder, or a
+        file cannot be read or changes meanwhile; or a given name leads out of a folder
+    """
+    if isinstance(path, Mapping):
+        places = {_inner(name): place for name, place in path.items()}
+    elif os.path.isdir(path):
+        places = dict(_places_in(path))
+    else:
+        places = {os.path.basename(os.path.abspath(path)): path}
+    if not places:
+        raise TrackError(f"cannot log {path}: there are no files in it")
+    return {name: _unchanged(places[name], keep) for name in sorted(places)}
+
+
+def _places_in(root: str) -> Iterator[tuple[str, str]]:
+    """Yield the name and the path of each file in a folder."""
+    real = os.path.realpath(root)
+    for folder, inner, names in os.walk(root, onerror=_raise):
+        for name in (*inner, *names):
+            path = os.path.join(folder, name)
+            is_outside = os.path.commonpath([os.path.realpath(path), real]) != real
+            if os.path.islink(path) and (is_outside or name in inner):
+                raise TrackError(
+                    f"cannot log {path}: it is a link to {os.path.realpath(path)}; log a folder "
+                    "without links to other folders or to files outside of it"
+                )
+            if name not in inner:
+                yield Path(path).relative_to(root).as_posix(), path
+
+
+def _inner(name: str) -> str:
+    """Return the name of a file in an artifact, which is a relative path."""
+    parts = name.split("/")
+    if not {"", ".", ".."}.isdisjoint(parts) or "\0" in name:
+        raise TrackError(f"no file of an artifact can be named {name!r}: use a path as a/b.txt")
+    return name
+
+
+def _raise(error: OSError) -> None:
+    raise TrackError(f"cannot log {error.filename}: {error.strerror}") from error
+
+
+def _unchanged(path: str, keep: Keep) -> dict[str, Any]:
+    if not os.path.isfile(path):
+        raise TrackError(f"cannot log {path}: it is not a file")
+    before = os.stat(path)
+    size, digest = keep(path)
+    after = os.stat(path)
+    if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, size):
+        raise TrackError(
+            f"cannot log {path}: it changed while it was read; log it once it is whole"
+        )
+    return {"size": size, "sha256": digest}
 
 
 def directory_facts(path: str, keep: Keep) -> dict[str, Any]:

@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from track.events.types import Event, OutputCaptured, SystemSampled
+from track.events.types import ArtifactLogged, ArtifactUsed, Event, OutputCaptured, SystemSampled
+from track.journals.journal import Journal
 from track.journals.producer import Producer
+from track.persistence.artifacts import artifact_files
 from track.persistence.commands import Change, TrialCommands
+from track.persistence.kept_artifacts import KeptArtifact
 from track.persistence.liveness import Heartbeats
 from track.persistence.media import media_logged
 from track.persistence.protocol import Protocol
 from track.persistence.validation import check_key
+from track.projections.artifacts import (
+    LATEST,
+    artifacts_in,
+    check_name,
+    digest_of,
+    find_artifact,
+    id_of,
+)
 from track.projections.media import media_stream
+from track.projections.objects import Objects
 from track.projections.output import output_stream
 from track.projections.system import system_stream
 from track.structure import Trial
@@ -26,11 +39,16 @@ class RecordsBeside(Protocol):
     """The part of :class:`~track.persistence.journaled.JournaledProtocol` for such calls."""
 
     producer: Producer
+    journal: Journal
     _trial_commands: TrialCommands
     _heartbeats: Heartbeats
 
     def _stream_of(self, trial: Trial) -> int:
         """Return the stream of an existing trial."""
+        raise NotImplementedError
+
+    def read_state(self) -> AbstractContextManager[Objects]:
+        """Give the current objects for exclusive use."""
         raise NotImplementedError
 
     def _record(self, stream: int, change: Change) -> Event:
@@ -50,6 +68,26 @@ class RecordsBeside(Protocol):
         self._stream_of(trial)
         event = OutputCaptured(os.uname().nodename, os.getpid(), rank, lines)
         self.producer.record(output_stream(trial.uid), event)
+
+    def log_trial_artifact(
+        self, trial: Trial, path: str | Mapping[str, str], name: str | None = None
+    ) -> str:
+        stream = self._stream_of(trial)
+        if name is None and isinstance(path, str):
+            name = os.path.basename(os.path.abspath(path))
+        name = check_name(name)
+        files = artifact_files(path, self.keep_content)
+        event = ArtifactLogged(id_of(name), digest_of(files), name, files)
+        self.producer.record(stream, event)
+        return event.sha256
+
+    def use_trial_artifact(self, trial: Trial, name: str, version: Any = LATEST) -> KeptArtifact:
+        stream = self._stream_of(trial)
+        with self.read_state() as objects:
+            known = artifacts_in(one.trial for one in objects.known_trials())
+        found = find_artifact(known, name, version)
+        self.producer.record(stream, ArtifactUsed(found.name, found.sha256))
+        return KeptArtifact(found, self.journal, self.content)
 
     def log_process_code(self) -> None:
         self._heartbeats.describe_code()

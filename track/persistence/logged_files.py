@@ -151,11 +151,11 @@ def paths_of(files: Sequence[LoggedFile], folder: str, output: str | None) -> li
     if folder:
         root = _place(folder.rstrip("/")) if output is None else ""
         places = [os.path.join(root, file.name.removeprefix(folder)) for file in files]
-        return [_path_inside(output or os.curdir, place) for place in places]
+        return [path_inside(output or os.curdir, place) for place in places]
     place = _place(files[0].name)
     if output is None:
-        return [_path_inside(os.curdir, place)]
-    return [_path_inside(output, os.path.basename(place)) if os.path.isdir(output) else output]
+        return [path_inside(os.curdir, place)]
+    return [path_inside(output, os.path.basename(place)) if os.path.isdir(output) else output]
 
 
 def _place(name: str) -> str:
@@ -163,7 +163,14 @@ def _place(name: str) -> str:
     return os.path.basename(name) if os.path.isabs(name) else name
 
 
-def _path_inside(folder: str, place: str) -> str:
+def path_inside(folder: str, place: str) -> str:
+    """Return the path of a place below a folder.
+
+    Raises
+    ------
+    TrackError
+        the place would lead out of the folder, since logged names are untrusted
+    """
     path, root = os.path.normpath(os.path.join(folder, place)), os.path.realpath(folder)
     real = root if "\0" in path else os.path.realpath(path)
     if real == root or os.path.commonpath([real, root]) != root:

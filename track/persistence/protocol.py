@@ -15,6 +15,7 @@ from track.versioning import file_hash
 if TYPE_CHECKING:
     from track.contents.store import ContentStore
     from track.media import Medium
+    from track.persistence.kept_artifacts import KeptArtifact
 
 AggregatorFactory = Callable[[], Aggregator]
 Query = Mapping[str, Any] | list[tuple[str, Any]] | None
@@ -237,6 +238,16 @@ class Protocol:
         """Save media of a trial, some of each name. The trial passed in stays as it is."""
         raise self._missing("log_trial_media")
 
+    def log_trial_artifact(
+        self, trial: Trial, path: str | Mapping[str, str], name: str | None = None
+    ) -> str:
+        """Save files as a version of an artifact, and return its SHA-256."""
+        raise self._missing("log_trial_artifact")
+
+    def use_trial_artifact(self, trial: Trial, name: str, version: Any = "latest") -> KeptArtifact:
+        """Save that a trial uses a version of an artifact, and return it."""
+        raise self._missing("use_trial_artifact")
+
     def raise_trial_alert(
         self, trial: Trial, title: str, text: str = "", level: Any = "warning"
     ) -> None:
@@ -422,19 +433,12 @@ DECISIONS = (
 
 CHANGES = (
     *("add_group_trial", "add_project_trial", "add_trial_tags", "archive_trial", "commit"),
-    *("define_trial_metric", "raise_trial_alert"),
-    *("keep_content", "log_late_start", "log_process_code"),
-    *("log_trial_arguments", "log_trial_chrono_finish"),
+    *("define_trial_metric", "keep_content", "log_late_start", "log_process_code"),
+    *("log_trial_arguments", "log_trial_artifact", "log_trial_chrono_finish"),
     *("log_trial_chrono_start", "log_trial_finish", "log_trial_media", "log_trial_metadata"),
-    *(
-        "log_trial_metrics",
-        "log_trial_output",
-        "log_trial_start",
-        "log_trial_system_metrics",
-        "restore_trial",
-        "set_group_metadata",
-    ),
-    "set_trial_status",
+    *("log_trial_metrics", "log_trial_output", "log_trial_start", "log_trial_system_metrics"),
+    *("raise_trial_alert", "restore_trial", "set_group_metadata", "set_trial_status"),
+    *("use_trial_artifact",),
 )
 """Methods that change something without a decision."""
 

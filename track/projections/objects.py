@@ -15,6 +15,8 @@ from track.events.types import (
     AggregatorSpec,
     AlertRaised,
     ArgumentsLogged,
+    ArtifactLogged,
+    ArtifactUsed,
     ChronoFinished,
     ChronoStarted,
     GroupCreated,
@@ -36,6 +38,7 @@ from track.events.types import (
     TrialRestored,
     TrialStarted,
 )
+from track.projections.artifacts import ARTIFACTS, erased, with_logged, with_used
 from track.projections.attempts import AttemptsOf
 from track.projections.definitions import DEFINITIONS
 from track.projections.index import Index
@@ -311,6 +314,18 @@ def _metrics_logged(
 
 
 @_touched
+def _artifact_logged(
+    objects: Objects, trial: Trial, recorded: Recorded, event: ArtifactLogged
+) -> None:
+    trial.metadata[ARTIFACTS] = with_logged(trial.metadata, recorded, event)
+
+
+@_touched
+def _artifact_used(objects: Objects, trial: Trial, recorded: Recorded, event: ArtifactUsed) -> None:
+    trial.metadata[ARTIFACTS] = with_used(trial.metadata, recorded, event)
+
+
+@_touched
 def _alert_raised(objects: Objects, trial: Trial, recorded: Recorded, event: AlertRaised) -> None:
     trial.metadata[ALERTS] = with_alert(trial.metadata, Alert(recorded.at, *event))
 
@@ -358,7 +373,8 @@ def _trial_redacted(
     objects.archive(trial, erased=True)
     trial.name = trial.description = trial.version = None
     trial.tags, trial.parameters, trial.metrics, trial.chronos = {}, {}, {}, {}
-    trial.metadata = {UPDATE_COUNT: 1, LAST_CHANGE: recorded.at * _NS}
+    left = erased(trial.metadata)
+    trial.metadata = {UPDATE_COUNT: 1, LAST_CHANGE: recorded.at * _NS, **left}
     trial.errors, trial.failure = [], None
     for key in [key for key in objects.started if key[0] == recorded.stream]:
         del objects.started[key]
@@ -380,6 +396,8 @@ _FOLDS: dict[type[Any], Callable[..., None]] = {
     TagsAdded: _tags_added,
     MetadataLogged: _metadata_logged,
     MetricsLogged: _metrics_logged,
+    ArtifactLogged: _artifact_logged,
+    ArtifactUsed: _artifact_used,
     AlertRaised: _alert_raised,
     MetricDefined: _metric_defined,
     StatusChanged: _status_changed,

@@ -12,12 +12,13 @@ from track.containers.points import Stamp
 from track.containers.series import StepSeries
 from track.events.codec import stream_id
 from track.events.types import MetricsLogged, Recorded, TrialCreated
+from track.projections.artifacts import ARTIFACTS
 from track.projections.definitions import DEFINITIONS
 from track.projections.runs import known_failure
 from track.structure import Trial, get_status
 
 UPDATE_COUNT, LAST_CHANGE = "_update_count", "_last_change"
-OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE, ALERTS, DEFINITIONS})
+OWN_METADATA = frozenset({UPDATE_COUNT, LAST_CHANGE, ALERTS, ARTIFACTS, DEFINITIONS})
 """The metadata keys that the storage maintains."""
 
 PART = "partial"

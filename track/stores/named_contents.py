@@ -10,6 +10,7 @@ from track.contents.store import ContentStore, is_digest
 from track.errors import FileDamaged, ItemNotFound
 from track.events.types import (
     CATALOGUE,
+    ArtifactLogged,
     Event,
     MediaLogged,
     MetadataLogged,
@@ -19,7 +20,7 @@ from track.events.types import (
 from track.persistence.logged_files import files_in
 from track.projections.media import media_in
 
-KINDS = (MediaLogged, MetadataLogged, TrialCreated)
+KINDS = (ArtifactLogged, MediaLogged, MetadataLogged, TrialCreated)
 """The kinds of events that name contents."""
 
 TAGS = frozenset(CATALOGUE[kind].tag for kind in KINDS)
@@ -29,8 +30,12 @@ _HEXADECIMAL = re.compile(rb"[0-9a-f]{64}")
 
 def named_by(value: Any) -> Iterator[str]:
     """Yield everything in an event, or in a part of one, that may name a content."""
-    if isinstance(value, KINDS):
-        value = value.metadata if isinstance(value, TrialCreated) else value.values
+    if isinstance(value, ArtifactLogged):
+        value = value.files
+    elif isinstance(value, TrialCreated):
+        value = value.metadata
+    elif isinstance(value, (MediaLogged, MetadataLogged)):
+        value = value.values
     if isinstance(value, dict):
         digest = value.get("sha256")
         if is_digest(digest):
@@ -47,6 +52,8 @@ def kept_for(event: Event) -> Iterator[str]:
         yield from (file.sha256 for file in files_in(event.values))
     elif isinstance(event, TrialCreated):
         yield from (file.sha256 for file in files_in(event.metadata))
+    elif isinstance(event, ArtifactLogged):
+        yield from named_by(event)
     elif isinstance(event, MediaLogged):
         media = media_in([Recorded(0, 0, 0, 0, 0, event)])
         yield from (medium.sha256 for medium in media if medium.data is None)

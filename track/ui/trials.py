@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from track.persistence.logged_files import files_of
+from track.projections.artifacts import ARTIFACTS, artifacts_in, artifacts_of
 from track.projections.paths import leaves
 from track.projections.trials import OWN_METADATA
 from track.reading.overview import Glance
@@ -173,6 +174,7 @@ def get_trial(store: Store, request: Request) -> Response:
         uid = glance.find(request.path_params["uid"]).uid
         summary = glance.summary(uid)
         view = glance.view(uid)
+        made = [] if ARTIFACTS not in view.trial.metadata else artifacts(glance, uid)
     trial = view.trial
     return answer(
         {
@@ -189,10 +191,28 @@ def get_trial(store: Store, request: Request) -> Response:
             "errors": [str(error) for error in trial.errors],
             "failure": trial.failure,
             "attempts": [attempt(one) for one in view.attempts],
+            "artifacts": made,
             "alerts": [{**one._asdict(), "at": one.at / 1e6} for one in trial.alerts],
             "files": [{**file._asdict(), "mime": kind_of(file)} for file in files_of(trial)],
         }
     )
+
+
+def artifacts(glance: Glance, uid: str) -> list[dict[str, Any]]:
+    """Return the artifacts that a trial made or used."""
+    known = artifacts_in(one.trial for one in glance.objects.known_trials())
+    return [
+        {
+            "name": one.name,
+            "version": one.version,
+            "files": one.length,
+            "size": one.size,
+            "sha256": one.sha256,
+            "made": uid in one.made_by,
+            "used": uid in one.used_by,
+        }
+        for one in artifacts_of(uid, known)
+    ]
 
 
 def attempt(one: Attempt) -> dict[str, Any]:

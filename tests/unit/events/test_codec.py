@@ -56,6 +56,8 @@ WIRE = {
     "SearchLogged": (22, 1),
     "SystemSampled": (23, 1),
     "MediaLogged": (24, 1),
+    "ArtifactLogged": (25, 1),
+    "ArtifactUsed": (26, 1),
     "OutputCaptured": (27, 1),
     "AlertRaised": (28, 1),
     "MetricDefined": (29, 1),

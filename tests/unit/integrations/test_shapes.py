@@ -181,7 +181,10 @@ def test_histograms_tables_and_artifacts(wandb, trials):
     wandb.log_artifact(artifact)
     run.log_artifact("b.txt", name="alone")
     wandb.save("*.txt")
-    wandb.alert("slow", "very")
+    assert wandb.use_artifact("team/p/set:latest").download("out") == "out"
+    wandb.alert("slow", "very", level=wandb.AlertLevel.WARN)
+    wandb.define_metric("acc", summary="max")
+    wandb.define_metric("lo*", summary="best")
     with pytest.warns(NotRecordedWarning, match="watch has no effect"):
         wandb.watch(object())
     wandb.unwatch()
@@ -199,8 +202,17 @@ def test_histograms_tables_and_artifacts(wandb, trials):
     assert json.loads(found["t"][1])["rows"] == [[1, "a", 2.0]]
     assert json.loads(found["frame"][1])["columns"] == ["a"]
     assert found["image"][0].caption == "zero"
+    with track.open("file:r.json") as store:
+        (alone, both) = store.artifacts()
+        assert ([alone.name, both.name], both.used_by) == (["alone", "set"], [trial.uid])
+        assert [file.name for file in both.files()] == ["a.txt", "b.txt"]
+        (summary,) = store.summaries().trials
+    assert Path("out/a.txt").read_text() == "a"
+    assert [one[1:] for one in trial.alerts] == [("warning", "slow", "very")]
+    assert trial.metadata["_metrics"] == {"acc": "max", "lo*": "min"}
+    assert summary.metrics == {"loss": 1.0, "acc": 0.5}
     assert trial.metadata["artifact:set"]["files"] == ["data/a.txt", "b.txt"]
-    assert {"file:data/a.txt", "file:b.txt", "artifact:alone"} <= set(trial.metadata)
+    assert {"file:b.txt", "artifact:alone"} <= set(trial.metadata)
 
 
 def test_a_run_that_is_resumed_and_one_that_fails(wandb, trials):

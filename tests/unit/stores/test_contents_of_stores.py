@@ -33,6 +33,8 @@ def test_contents_that_no_event_names_are_removed(uri):
     with client.new_trial(name="with media", parameters={}) as trial:
         trial.log_media({"noise": [Text("m" * 100_000)]})
         trial.log_file("notes.txt")
+        Path("model.pt").write_bytes(b"weights")
+        trial.log_artifact("model.pt")
     content = client.protocol.content
     kept = {*content.digests()}
     orphans = {content.keep_bytes(b"orphan"), content.keep_bytes(b"x" * (2**20 + 1))}

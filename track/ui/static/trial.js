@@ -6,7 +6,7 @@ import { assign } from "./colors.js";
 import { ChartPanel, DRAWN } from "./charts.js";
 import { controls } from "./chartcontrols.js";
 import { runtimeOf, statusBadge } from "./columns.js";
-import { bytes, count, duration, fullTime, nameOf, number, text, time } from "./format.js";
+import { bytes, count, duration, fullTime, nameOf, number, plural, text, time } from "./format.js";
 import { swatch } from "./grid.js";
 import { MachinePanel } from "./machine.js";
 import { MediaPanel } from "./media.js";
@@ -184,6 +184,7 @@ function sectionsOf(app, trial) {
     section("Chronos", chronos.length ? chronoTable(chronos) : null),
     section("Attempts", trial.attempts?.length ? h("ol", { class: "attempts" }, trial.attempts.map(attemptItem)) : null),
     section("Files", trial.files?.length ? fileList(app, trial) : null),
+    section("Artifacts", trial.artifacts?.length ? h("ul", { class: "files" }, trial.artifacts.map(artifactItem)) : null),
     section("Errors", trial.errors?.length ? h("ul", { class: "errors" }, trial.errors.map((/** @type {any} */ one) => h("li", { class: "wrap" }, text(one, 2000)))) : null),
     section("Identity", valueTable([["uid", trial.uid], ["version", trial.version], ["revision", trial.revision]].map(([name, value]) => ({ path: "", name: String(name), value })), null)),
   ];
@@ -207,6 +208,12 @@ function metricTable(app, trial) {
   );
   const more = metrics.length - MOST_METRICS;
   return [table, more > 0 ? h("p", { class: "hint" }, `${count(more)} more: find them among the charts by a part of their name.`) : null];
+}
+
+/** @param {any} one */
+function artifactItem(one) {
+  const role = [one.made ? "made" : "", one.used ? "used" : ""].filter(Boolean).join(" and ");
+  return h("li", null, h("div", { class: "file" }, h("span", { class: "clip", title: `SHA-256 ${one.sha256}` }, `${text(one.name, 200)}:${text(one.version)}`), h("span", { class: "soft" }, `${role}, ${plural(one.files, "file")}, ${bytes(one.size)}`)));
 }
 
 /** @param {any} one */

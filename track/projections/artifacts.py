@@ -1,0 +1,218 @@
+"""Fold what trials made and used into artifacts with versions.
+
+Each trial keeps, in its metadata, which artifacts it logged and used. The versions of an artifact
+are its different contents, numbered in the order of the journal, so that no number is ever decided
+or changed: an erased trial still counts, with the hashes that are left of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from track.errors import ItemNotFound, TrackError
+from track.events.codec import stream_id
+from track.events.types import ArtifactLogged, ArtifactUsed, Recorded
+from track.structure import Trial
+
+ARTIFACTS = "_artifacts"
+"""The key of what a trial logged and used in its metadata, which the storage maintains."""
+
+LATEST = "latest"
+"""The version that was logged last."""
+
+_NAME = re.compile(r"\w[\w.+@-]{0,127}")
+_NUMBER = re.compile("v?(0|[1-9][0-9]{0,8})")
+_FEWEST_DIGITS = 4
+"""The least length of a SHA-256 prefix."""
+
+
+_LOGGED, _USED = 0, 1
+
+
+class _Entry(NamedTuple):
+    """Something that a trial logged or used, as it is kept in its metadata."""
+
+    kind: int
+    artifact: int
+    name: str
+    sha256: str
+    size: int
+    files: int
+    at: int
+    position: int
+
+
+class Artifact(NamedTuple):
+    """A version of an artifact: files that were logged under a name.
+
+    Attributes
+    ----------
+    name, version
+        the name, and the number of the version with a ``v``: ``v0`` is the first one
+    sha256
+        the hash of its files' names and hashes
+    size, length
+        the size of its files in bytes, and their number
+    at
+        when it was first logged, in nanoseconds since 1970-01-01 UTC
+    is_latest
+        whether it is the version that was logged last
+    made_by, used_by
+        the uids of the trials that logged and that used it
+    """
+
+    name: str
+    version: str
+    sha256: str
+    size: int
+    length: int
+    at: int
+    is_latest: bool
+    made_by: list[str]
+    used_by: list[str]
+
+
+def check_name(name: Any) -> str:
+    """Return the name of an artifact.
+
+    Raises
+    ------
+    TrackError
+        it is none: names are parts of paths and of commands
+    """
+    if not isinstance(name, str) or _NAME.fullmatch(name) is None:
+        raise TrackError(
+            f"an artifact cannot be named {name!r}: use up to 128 letters, digits and _ . + @ -, "
+            "a letter or digit first"
+        )
+    return name
+
+
+def id_of(name: str) -> int:
+    """Return the number that stands for an artifact where its name was erased."""
+    return stream_id("artifact", name)
+
+
+def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the SHA-256 of the sorted lines of files, ``<hash>  <name>`` as by sha256sum."""
+    lines = "".join(f"{files[name]['sha256']}  {name}\n" for name in sorted(files))
+    return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# Folds
+
+
+def with_logged(
+    metadata: Mapping[str, Any], recorded: Recorded, event: ArtifactLogged
+) -> list[Any]:
+    """Return what to keep once an artifact was logged."""
+    sizes = [facts["size"] for facts in event.files.values()]
+    what = event.artifact, str(event.name), str(event.sha256), sum(sizes), len(sizes)
+    return _with(metadata, _Entry(_LOGGED, *what, recorded.at, recorded.position))
+
+
+def with_used(metadata: Mapping[str, Any], recorded: Recorded, event: ArtifactUsed) -> list[Any]:
+    """Return what to keep once an artifact was used."""
+    what = id_of(event.name), event.name, str(event.sha256), 0, 0
+    return _with(metadata, _Entry(_USED, *what, recorded.at, recorded.position))
+
+
+def _with(metadata: Mapping[str, Any], entry: _Entry) -> list[Any]:
+    kept = [*_entries(metadata)]
+    same = [one for one in kept if one[:2] == entry[:2]]
+    # The first logging gives a version its number, the last one makes it the latest: a loop that
+    # logs the same over and over adds no more.
+    repeats = [one.sha256 == entry.sha256 for one in same[-2:]]
+    if repeats == [True, True] or (repeats[-1:] == [True] and entry.kind == _USED):
+        kept.remove(same[-1])
+    return [[*one] for one in (*kept, entry)]
+
+
+def erased(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is left of the kept entries of an erased trial: hashes, in their places."""
+    left = [
+        [*one._replace(name="", size=0, files=0)]
+        for one in _entries(metadata)
+        if one.kind == _LOGGED
+    ]
+    return {ARTIFACTS: left} if left else {}
+
+
+def _entries(metadata: Mapping[str, Any]) -> Iterator[_Entry]:
+    """Yield the kept entries; whoever creates a trial may write anything in its metadata."""
+    kept = metadata.get(ARTIFACTS)
+    types = int, int, str, str, int, int, int, int
+    for one in kept if isinstance(kept, list) else ():
+        if isinstance(one, list) and [*map(type, one)] == [*types]:
+            yield _Entry(*one)
+
+
+# Questions
+
+
+def artifacts_in(trials: Iterable[Trial]) -> list[Artifact]:
+    """Return all versions of all artifacts, by name and number."""
+    entries = [(entry, trial.uid) for trial in trials for entry in _entries(trial.metadata)]
+    entries.sort(key=lambda one: one[0].position)
+    made: dict[int, dict[str, list[tuple[_Entry, str]]]] = {}
+    used: dict[tuple[int, str], list[str]] = {}
+    latest: dict[int, str] = {}
+    for entry, uid in entries:
+        if entry.kind == _USED:
+            used.setdefault((entry.artifact, entry.sha256), []).append(uid)
+        else:
+            made.setdefault(entry.artifact, {}).setdefault(entry.sha256, []).append((entry, uid))
+            if entry.name:
+                latest[entry.artifact] = entry.sha256
+    found = []
+    for artifact, versions in made.items():
+        for number, (digest, loggings) in enumerate(versions.items()):
+            there = [(entry, uid) for entry, uid in loggings if entry.name]
+            if there:
+                entry = there[0][0]
+                makers = [*dict.fromkeys(uid for _, uid in there)]
+                users = [*dict.fromkeys(used.get((artifact, digest), []))]
+                what = digest, entry.size, entry.files, entry.at, latest[artifact] == digest
+                found.append(Artifact(entry.name, f"v{number}", *what, makers, users))
+    return sorted(found, key=lambda one: one.name)
+
+
+def artifacts_of(uid: str, known: Iterable[Artifact]) -> list[Artifact]:
+    """Return the known artifacts that a trial logged or used."""
+    return [one for one in known if uid in one.made_by or uid in one.used_by]
+
+
+def find_artifact(known: Sequence[Artifact], name: str, version: Any = LATEST) -> Artifact:
+    """Find a version of an artifact.
+
+    Parameters
+    ----------
+    known
+        all artifacts
+    name
+        the name
+    version
+        ``latest``, a number with or without a ``v``, or a prefix of the SHA-256
+
+    Raises
+    ------
+    ItemNotFound
+        there is no such artifact, or no or several such versions; the message names those there are
+    """
+    versions = [one for one in known if one.name == name]
+    if not versions:
+        names = ", ".join(dict.fromkeys(one.name for one in known)) or "none"
+        raise ItemNotFound(f"no artifact {name!r} was logged: there is {names}")
+    text = str(version)
+    found = [one for one in versions if text == LATEST and one.is_latest]
+    if not found and (number := _NUMBER.fullmatch(text)):
+        found = [one for one in versions if one.version == f"v{int(number[1])}"]
+    if not found and len(text) >= _FEWEST_DIGITS:
+        found = [one for one in versions if one.sha256.startswith(text)]
+    if len(found) != 1:
+        there = ", ".join(f"{one.version} ({one.sha256[:12]})" for one in versions)
+        raise ItemNotFound(f"the artifact {name!r} has no version {text!r}: there is {there}")
+    return found[0]
