@@ -20,6 +20,7 @@ from track.contents.store import (
     discard,
     fetched,
     is_digest,
+    not_here,
 )
 from track.errors import BackendError, ItemNotFound
 from track.utils.forking import renew_in_children
@@ -204,7 +205,7 @@ class RemoteContents(ContentStore):
             with files.open(path, "rb") as found:
                 return fetched(iter(lambda: found.read(PIECE), b""))
         except FileNotFoundError:
-            raise ItemNotFound(f"the content {digest} is not in {self._url}") from None
+            raise not_here(digest, self) from None
 
     def missing(self, digests: Iterable[str]) -> set[str]:
         found = set()

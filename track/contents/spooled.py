@@ -27,6 +27,7 @@ from track.errors import (
     JournalUnreachable,
     NotRecordedWarning,
     StorageWarning,
+    TrackError,
     warn,
 )
 from track.journals.spool import Spool
@@ -91,6 +92,12 @@ class SpooledContents(ContentStore):
 
     def behind(self) -> ContentStore:
         return self.far.behind()
+
+    def _refused(self, what: str, error: OSError) -> TrackError:
+        return TrackError(
+            f"cannot keep {what} in {self.spool.folder}: {error.strerror or error}; free some "
+            "space there, or choose another folder with the option 'spool' of the URI"
+        )
 
     def open_unchecked(self, digest: str) -> BinaryIO:
         near = self._near()

@@ -16,7 +16,7 @@ from io import BytesIO
 from tempfile import SpooledTemporaryFile
 from typing import Any, BinaryIO, TypeGuard, cast
 
-from track.errors import FileDamaged, TrackError
+from track.errors import FileDamaged, ItemNotFound, TrackError
 
 PIECE = 2**20
 """The number of bytes to read at a time."""
@@ -179,6 +179,14 @@ def check_digest(value: Any) -> str:
     if not is_digest(value):
         raise ValueError(f"a SHA-256 has 64 hexadecimal digits, this is {value!r}")
     return value
+
+
+def not_here(digest: str, where: object) -> ItemNotFound:
+    """Return the error for a content that a store which several machines share does not have."""
+    return ItemNotFound(
+        f"the content {digest} is not in {where}: it may still wait on the machine that logged it, "
+        "from where `track sync` sends it, or it was never kept"
+    )
 
 
 def discard(_: bytes) -> None:

@@ -14,8 +14,9 @@ from track.contents.store import (
     Kept,
     check_digest,
     copy_hashed,
+    not_here,
 )
-from track.errors import EncodingError, ItemNotFound
+from track.errors import EncodingError
 from track.journals.sql.journal import SQLJournal
 
 _ROWS = 1000
@@ -58,7 +59,7 @@ class TableContents(ContentStore):
             digest=bytes.fromhex(check_digest(digest)),
         )
         if not rows:
-            raise ItemNotFound(f"the content {digest} is not in the database")
+            raise not_here(digest, self)
         return BytesIO(rows[0][0])
 
     def missing(self, digests: Iterable[str]) -> set[str]:

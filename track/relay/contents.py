@@ -15,8 +15,9 @@ from track.contents.store import (
     copy_hashed,
     discard,
     fetched,
+    not_here,
 )
-from track.errors import BackendError, FileDamaged, InsecureConnection
+from track.errors import BackendError, FileDamaged, InsecureConnection, ItemNotFound
 from track.relay.connection import Connection
 from track.relay.messages import MOST_DIGESTS, Message, Verb
 
@@ -78,7 +79,10 @@ class RelayContents(ContentStore):
             self._piece = min(self._piece * 2, _LARGEST_PIECE)
 
     def open_unchecked(self, digest: str) -> BinaryIO:
-        return fetched(self._pieces(check_digest(digest)))
+        try:
+            return fetched(self._pieces(check_digest(digest)))
+        except ItemNotFound:
+            raise not_here(digest, self) from None
 
     def _pieces(self, digest: str) -> Iterator[bytes]:
         offset, size = 0, -1
