@@ -153,6 +153,7 @@ def run(arguments: Sequence[str]) -> int:
         if _COMPLETES in os.environ:
             logging.disable()  # nothing but completions may appear on the command line
             warnings.simplefilter("ignore")
+            _prepare_completion()
             track.main(prog_name="track")  # exits
         _prepare_streams()
         warnings.simplefilter("default", TrackWarning)
@@ -162,6 +163,14 @@ def run(arguments: Sequence[str]) -> int:
             f"track: {printable(str(message))}", err=True
         )
         return _run(arguments)
+
+
+def _prepare_completion() -> None:
+    from click.shell_completion import add_completion_class
+
+    from track.cli.bash import Bash
+
+    add_completion_class(Bash)
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,6 +22,7 @@ from track.persistence.utils import without_password
 from track.projections.report import dumps, plain
 from track.reader import Reader, open_store
 from track.stores.which_store import store_uri
+from track.structure import Trial
 from track.utils.printing import printable
 from track.utils.progress import Progress, no_progress
 
@@ -31,6 +32,8 @@ _NOTES = "track.notes"
 """The key of the printed notes in the command's context."""
 
 _REDRAWN_S = 0.1
+
+_Found = TypeVar("_Found")
 
 
 def example(*lines: str) -> str:
@@ -56,18 +59,7 @@ class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older versions o
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        try:
-            with (
-                open_store(store_at_once(ctx.params.get("store"))) as reader,
-                reader.protocol.read_state() as objects,
-            ):
-                called = {
-                    (trial.name, trial.uid)
-                    for trial in objects.trials.values()
-                    if not objects.is_erased(trial.uid)
-                }
-        except (TrackError, OSError):
-            return []  # the verb itself reports the error
+        called = read_to_complete(ctx, lambda trials: {(one.name, one.uid) for one in trials})
         names = {name or uid for name, uid in called}
         names |= {uid for _, uid in called if incomplete and uid.startswith(incomplete)}
         fitting = sorted(name for name in names if name.startswith(incomplete))
@@ -75,6 +67,24 @@ class _TrialName(click.ParamType):  # type: ignore[type-arg]  # older versions o
 
 
 TRIAL = _TrialName()
+
+
+def read_to_complete(
+    ctx: click.Context, read: Callable[[list[Trial]], Collection[_Found]]
+) -> Collection[_Found]:
+    """Return what a function finds in the trials of the store that a line names.
+
+    It is nothing if the store cannot be read: the verb itself reports the error.
+    """
+    try:
+        with (
+            open_store(store_at_once(ctx.params.get("store"))) as reader,
+            reader.protocol.read_state() as objects,
+        ):
+            trials = objects.trials.values()
+            return read([trial for trial in trials if not objects.is_erased(trial.uid)])
+    except (TrackError, OSError):
+        return []
 
 
 def store_at_once(store: str | None) -> str:

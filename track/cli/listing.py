@@ -22,6 +22,7 @@ from track.cli.common import (
     store_option,
     tell,
 )
+from track.cli.completion import CONDITION, METRIC, PATH, PATHS
 from track.cli.plots import braille, letter, plot, sparkline
 from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
@@ -77,11 +78,22 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 @click.argument("what", type=click.Choice(["trials", "projects", "groups"]), default="trials")
 @store_option
 @click.option(
-    "-w", "--where", multiple=True, metavar="CONDITION", help="Filter by condition (repeatable)."
+    "-w",
+    "--where",
+    type=CONDITION,
+    multiple=True,
+    metavar="CONDITION",
+    help="Filter by condition (repeatable).",
 )
-@click.option("--sort", metavar="PATH", help="Sort by path, e.g. metrics.loss; -PATH to reverse.")
+@click.option(
+    "--sort",
+    type=PATH,
+    metavar="PATH",
+    help="Sort by path, e.g. metrics.loss; -PATH to reverse.",
+)
 @click.option(
     "--columns",
+    type=PATHS,
     metavar="PATHS",
     multiple=True,
     help="Show these comma-separated columns instead of those that differ.",
@@ -322,7 +334,14 @@ def _is_number(value: Any) -> bool:
 )
 @click.argument("trials", type=TRIAL, nargs=-1, required=True)
 @store_option
-@click.option("-m", "--metric", multiple=True, help="Plot only this metric (repeatable).")
+@click.option(
+    "-m",
+    "--metric",
+    type=METRIC,
+    metavar="METRIC",
+    multiple=True,
+    help="Plot only this metric (repeatable).",
+)
 @click.option(
     "--width", type=click.IntRange(10, 500), default=72, show_default=True, help="In characters."
 )

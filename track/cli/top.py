@@ -7,6 +7,7 @@ import sys
 import click
 
 from track.cli.common import example, reading, store_option
+from track.cli.completion import CONDITION, PATH
 from track.errors import MissingPackage
 
 
@@ -16,10 +17,16 @@ from track.errors import MissingPackage
 )
 @store_option
 @click.option(
-    "-w", "--where", multiple=True, metavar="CONDITION", help="Filter by condition (repeatable)."
+    "-w",
+    "--where",
+    type=CONDITION,
+    multiple=True,
+    metavar="CONDITION",
+    help="Filter by condition (repeatable).",
 )
 @click.option(
     "--sort",
+    type=PATH,
     metavar="PATH",
     default="-changed",
     show_default=True,

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from track.cli.common import example, progress, reading, store_option, tell, writing
+from track.cli.completion import CONDITION
 from track.errors import BackendError, TrackError
 from track.events.types import Recorded
 from track.projections.copies import copy_group, view_trial
@@ -46,6 +47,7 @@ _SOURCES = (_REPORT, "dvclive", "mlflow", "sacred", "tensorboard", "trackio", "w
 @click.option(
     "-w",
     "--where",
+    type=CONDITION,
     multiple=True,
     metavar="CONDITION",
     help="Filter trials by condition (repeatable).",

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
 
@@ -160,6 +160,22 @@ def leaves(value: Any, *names: Any) -> Iterator[tuple[str, Any]]:
             yield from leaves(item, *names, name)
     else:
         yield write_path(*names), value
+
+
+def paths_of(items: Iterable[Any], sections: Iterable[str] = _SECTIONS) -> list[str]:
+    """Return the sorted paths of all named values in some sections of objects."""
+    paths = set[str]()
+    for section in sections:
+        names = set[Any]()
+        for item in items:
+            values = getattr(item, section, None) or {}
+            names.update(values)
+            if section not in _BY_STEP:
+                nested = {key: value for key, value in values.items() if isinstance(value, Mapping)}
+                names.difference_update(nested)
+                paths.update(path for path, _ in leaves(nested, section) if nested)
+        paths.update(write_path(section, name) for name in names if str(name)[:1] != "_")
+    return sorted(paths)
 
 
 def hint(path: str, items: Collection[Any]) -> str:

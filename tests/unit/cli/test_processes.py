@@ -13,7 +13,6 @@ import pytest
 
 from track import TrackClient
 from track.cli.app import INTERRUPTED, NOT_FOUND, PIPE_CLOSED
-from track.reader import open_store
 
 TRACK = [sys.executable, "-m", "track"]
 
@@ -172,32 +171,3 @@ def test_long_work_ends_well_on_a_terminal(store):
     """The progress bar is gone at its end."""
     assert "events" in on_a_terminal("replay", TERM="xterm")
     assert Path("store.json").exists()
-
-
-def completions(line):
-    """What a shell is offered for the last word of a line."""
-    words = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
-    done = subprocess.run(
-        TRACK,
-        env={**os.environ, "_TRACK_COMPLETE": "bash_complete", **words},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert done.stderr == ""
-    return sorted(line.partition(",")[2] for line in done.stdout.splitlines() if line)
-
-
-def test_shells_complete_verbs():
-    """As click does it."""
-    assert completions("track re") == ["redact", "repair", "replay", "report", "restore"]
-
-
-def test_shells_complete_trials(store):
-    """Names, and uids that begin like the word; of nothing where does not exist."""
-    assert completions("track show ba") == ["baseline"]
-    assert completions(f"track diff -s {store} baseline ") == ["baseline", "wider"]
-    with open_store(store) as reader:
-        uid = reader.find_uid("wider")
-    assert completions(f"track plot {uid[:5]}") == [uid]
-    assert completions("track show -s file:none.json ") == []
