@@ -26,9 +26,10 @@ from track.cli.completion import CONDITION, METRIC, PATH, PATHS
 from track.cli.plots import braille, letter, plot, sparkline
 from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
-from track.display.texts import UNCUT, duration, short_uids, shown
+from track.display.texts import UNCUT, amount, duration, short_uids, shown
 from track.errors import QueryError
 from track.persistence.kept_artifacts import KeptArtifact
+from track.persistence.logged_files import LoggedFile, files_of, without_files
 from track.projections.artifacts import ARTIFACTS
 from track.projections.definitions import summary_of
 from track.projections.paths import hint, names_in, parse_path, write_path
@@ -50,6 +51,9 @@ from track.utils.printing import printable
 
 _MOST_METRICS = 60
 """The most metrics of a trial that a terminal shows without folding them."""
+
+_MOST_FILES = 20
+"""The most files that are shown with a trial."""
 
 _PREFIX = re.compile(r"[^/.]+[/.](?=.)")
 """The common prefix of metrics that are folded together, such as ``layer0/``."""
@@ -199,12 +203,14 @@ def show_verb(
     for name, value in facts.items():
         if value is not None:
             click.echo(f"{name:<12} {shown(str(value), UNCUT)}")
-    logged = {name: value for name, value in found.metadata.items() if name not in OWN_METADATA}
+    others = without_files(found.metadata)
+    logged = {name: value for name, value in others.items() if name not in OWN_METADATA}
     sections = {"parameters": found.parameters, "tags": found.tags, "metadata": logged}
     for name, values in sections.items():
         _show_section(name, values)
     _show_section("chronos", {n: last_value(c) for n, c in found.chronos.items()})
     _show_metrics(found, folds=not is_whole and room() is not None)
+    _show_files(files_of(found))
     _show_artifacts(found, artifacts)
     _show_alerts(found)
     for error in found.errors:
@@ -224,13 +230,22 @@ def _show_section(name: str, values: Any) -> None:
         click.echo(f"  {shown(str(key)):<24} {shown(value)}")
 
 
+def _show_files(files: list[LoggedFile]) -> None:
+    if files:
+        click.echo("files:")
+    for file in files[:_MOST_FILES]:
+        click.echo(f"  {shown(file.name, UNCUT):<24} {amount(file.size, '_bytes')}")
+    if len(files) > _MOST_FILES:
+        click.echo(f"  … and {len(files) - _MOST_FILES} more, listed by track files")
+
+
 def _show_artifacts(trial: Trial, artifacts: list[KeptArtifact]) -> None:
     if artifacts:
         click.echo("artifacts:")
     for one in artifacts:
         what = "made" if trial.uid in one.made_by else "used"
         files = "1 file" if one.length == 1 else f"{one.length} files"
-        click.echo(f"  {what}  {one.name}:{one.version}  {files}, {one.size} bytes")
+        click.echo(f"  {what}  {one.name}:{one.version}  {files}, {amount(one.size, '_bytes')}")
 
 
 def _show_alerts(trial: Trial) -> None:

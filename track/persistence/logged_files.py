@@ -58,6 +58,11 @@ def files_in(metadata: Mapping[Any, Any]) -> list[LoggedFile]:
     return found
 
 
+def without_files(metadata: Mapping[Any, Any]) -> dict[Any, Any]:
+    """Return the metadata that does not describe logged files."""
+    return {key: facts for key, facts in metadata.items() if not files_in({key: facts})}
+
+
 def _file(name: str, facts: Any, kind: str) -> Iterator[LoggedFile]:
     """Yield a file if these are facts of one, since metadata may have any name."""
     if isinstance(facts, dict) and is_digest(facts.get("sha256")):

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from starlette.requests import Request
 from starlette.responses import Response
 
-from track.persistence.logged_files import files_of
+from track.persistence.logged_files import files_of, without_files
 from track.projections.artifacts import ARTIFACTS, artifacts_in, artifacts_of
 from track.projections.paths import leaves
 from track.projections.trials import OWN_METADATA
@@ -183,7 +183,11 @@ def get_trial(store: Store, request: Request) -> Response:
             "description": trial.description,
             "version": trial.version,
             "document": trial.parameters,
-            "metadata": {k: v for k, v in trial.metadata.items() if k not in OWN_METADATA},
+            "metadata": {
+                name: value
+                for name, value in without_files(trial.metadata).items()
+                if name not in OWN_METADATA
+            },
             "chronos": {
                 str(name): chrono.to_json(short=True) if hasattr(chrono, "to_json") else chrono
                 for name, chrono in trial.chronos.items()

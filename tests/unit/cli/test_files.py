@@ -160,3 +160,22 @@ def test_no_name_leads_out_of_the_folder(track, tmp_path, name, files, output):
     assert (result.code, result.out) == (FAILURE, "")
     assert "leads outside" in result.err
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_trial_is_shown_with_its_files_but_not_with_their_facts(track, tmp_path, monkeypatch):
+    """Some of many, with the command that lists all."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "plots"
+    folder.mkdir()
+    for number in range(25):
+        (folder / f"{number:02}.txt").write_text("x")
+    client = TrackClient("file:s.json")
+    with client.new_trial(name="t") as trial:
+        trial.log_directory("plots")
+        trial.log_metadata(note="kept")
+    client.close()
+    shown = track("show", "t").out
+    assert "sha256" not in shown
+    assert "note" in shown
+    assert shown.count(" 1 B\n") == 20
+    assert "and 5 more, listed by track files" in shown
