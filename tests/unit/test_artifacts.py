@@ -258,7 +258,7 @@ def test_artifacts_on_the_command_line(client, capsys):
     assert maker.uid[:12] in lines[-1]
     assert user.uid[:12] in lines[-2]
     assert run(["show", "user"]) == 0
-    assert "used  set:v0  2 files, 2 bytes" in capsys.readouterr().out
+    assert "used  set:v0  2 files, 2 B" in capsys.readouterr().out
     assert run(["get", "set", "-o", "all"]) == 0
     assert Path("all/a.txt").read_text() == "3"
     assert run(["get", "set:v0", "a.txt", "-o", "-"]) == 0
