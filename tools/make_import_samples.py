@@ -162,6 +162,35 @@ def make_sacred(folder: Path) -> None:
             print("sacred: as intended:", error)
 
 
+def make_clearml(folder: Path) -> None:
+    """Write a task with an artifact and a picture."""
+    os.environ["CLEARML_CACHE_DIR"] = str(folder)
+    import numpy as np
+    from clearml import Task
+
+    Task.set_offline(True)
+    task = Task.init(
+        project_name="digits",
+        task_name="first",
+        tags=["baseline"],
+        auto_connect_frameworks=False,
+        auto_connect_streams=False,
+        auto_resource_monitoring=False,
+    )
+    task.set_comment("what for")
+    task.connect(dict(CONFIG))
+    logger = task.get_logger()
+    for step in range(STEPS):
+        logger.report_scalar("train", "loss", loss_at(step), step)
+        logger.report_scalar("accuracy", "accuracy", step / 10, step)
+    logger.report_image("pic", "a", 1, image=np.zeros((4, 4, 3), "uint8"))
+    notes = folder / "notes.txt"
+    notes.write_text("some notes\n")
+    task.upload_artifact("notes", str(notes))
+    task.flush(wait_for_uploads=True)
+    task.close()
+
+
 def make_dvclive(folder: Path) -> None:
     """Write a run with a folder of its own."""
     from dvclive import Live
@@ -181,6 +210,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "trackio": make_trackio,
     "trackio_media": make_trackio_media,
     "sacred": make_sacred,
+    "clearml": make_clearml,
     "dvclive": make_dvclive,
 }
 

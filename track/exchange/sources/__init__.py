@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from track.errors import ImportFailed
 from track.exchange.event_files import EVENT_FILE
 from track.exchange.source_run import Source
+from track.exchange.sources.clearml import is_clearml, read_clearml
 from track.exchange.sources.dvclive import is_dvclive, read_dvclive
 from track.exchange.sources.mlflow import read_mlflow
 from track.exchange.sources.sacred import RUN_FILE, read_sacred
@@ -16,6 +17,7 @@ from track.exchange.sources.trackio import is_trackio, read_trackio
 from track.exchange.sources.wandb import SUFFIX, read_wandb
 
 _READERS: dict[str, Callable[[str, str], Iterator[Source]]] = {
+    "clearml": read_clearml,
     "dvclive": read_dvclive,
     "mlflow": read_mlflow,
     "sacred": read_sacred,
@@ -67,6 +69,8 @@ def tool_of(path: str) -> str | None:
     if not os.path.isdir(path):
         return _tool_of_file(os.path.dirname(path), os.path.basename(path))
     for folder, _, names in os.walk(path):
+        if is_clearml(folder, names):
+            return "clearml"
         if is_dvclive(folder):
             return "dvclive"
         for name in sorted(names):
@@ -80,6 +84,8 @@ def _tool_of_file(folder: str, name: str) -> str | None:
         return "wandb"
     if name.endswith((".db", ".sqlite", ".sqlite3")):
         return "trackio" if is_trackio(os.path.join(folder, name)) else "mlflow"
+    if name.endswith(".zip"):
+        return "clearml" if is_clearml(os.path.join(folder, name)) else None
     if EVENT_FILE in name:
         return "tensorboard"
     return {"meta.yaml": "mlflow", RUN_FILE: "sacred"}.get(name)

@@ -91,14 +91,23 @@ class MediaFolder:
             paths, captions = value["filenames"], value.get("captions") or []
             captions = [*captions, *[None] * (len(paths) - len(captions))]
             pairs = zip(paths, captions, strict=False)
-            return [Image(self._content(path), caption or None) for path, caption in pairs]
+            return [Image(self.content(path), caption or None) for path, caption in pairs]
         path = value["path"] if "path" in value else value["file_path"]
-        data = self._content(path)
+        data = self.content(path)
         if value.get("sha256", digest := sha256(data).hexdigest()) != digest:
             raise ImportFailed(f"{path} has changed since it was logged")
         return [_READ[kind](data, caption if isinstance(caption, str) else None)]
 
-    def _content(self, path: Any) -> bytes:
+    def content(self, path: Any) -> bytes:
+        """Return the content of a file of the folder.
+
+        Raises
+        ------
+        ImportFailed
+            there is no such file, it is too large, or it is outside of the imported folder
+        OSError
+            it cannot be read
+        """
         found = os.path.join(self._folder, str(path))
         if "\0" in found or not is_inside(found, self._root):
             raise ImportFailed(f"{path} is outside {self._root}")
