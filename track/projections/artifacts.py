@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, NamedTuple
 
 from track.errors import ItemNotFound, TrackError
@@ -121,14 +122,17 @@ def with_used(metadata: Mapping[str, Any], recorded: Recorded, event: ArtifactUs
 
 
 def _with(metadata: Mapping[str, Any], entry: _Entry) -> list[Any]:
-    kept = [*_entries(metadata)]
-    same = [one for one in kept if one[:2] == entry[:2]]
+    known = metadata.get(ARTIFACTS)
+    kept = [one for one in known if isinstance(one, list)] if isinstance(known, list) else []
+    what = [entry.kind, entry.artifact]
+    # From the end, where it is found at once: a loop may log thousands of versions.
+    last = [*islice((n for n in range(len(kept) - 1, -1, -1) if kept[n][:2] == what), 2)]
+    repeats = [kept[n][3:4] == [entry.sha256] for n in last]
     # The first logging gives a version its number, the last one makes it the latest: a loop that
     # logs the same over and over adds no more.
-    repeats = [one.sha256 == entry.sha256 for one in same[-2:]]
-    if repeats == [True, True] or (repeats[-1:] == [True] and entry.kind == _USED):
-        kept.remove(same[-1])
-    return [[*one] for one in (*kept, entry)]
+    if repeats == [True, True] or (repeats[:1] == [True] and entry.kind == _USED):
+        del kept[last[0]]
+    return [*kept, [*entry]]
 
 
 def erased(metadata: Mapping[str, Any]) -> dict[str, Any]:

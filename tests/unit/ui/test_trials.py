@@ -16,6 +16,31 @@ def test_the_store_says_what_is_in_it(get):
     assert found["writable"] is False
 
 
+def test_a_trial_has_its_alerts_and_artifacts(store, get):
+    """And a list has the value of a metric that was defined."""
+    client = track.TrackClient(store)
+    found = {one.name: one for one in client.protocol.fetch_trials()}
+    trial = client.set_trial(uid=found["baseline"].uid)
+    trial.define_metric("loss", "max")
+    trial.alert("slow", "very", "error")
+    with open("model.pt", "wb") as file:
+        file.write(b"weights")
+    digest = trial.log_artifact("model.pt", "weights")
+    client.set_trial(uid=found["wider"].uid, force=True).use_artifact("weights")
+    client.close()
+    baseline = get(f"/api/trial/{trial.uid}")
+    (alert,) = baseline["alerts"]
+    assert (alert["level"], alert["title"], alert["text"]) == ("error", "slow", "very")
+    weights = {"name": "weights", "version": "v0", "files": 1, "size": 7, "sha256": digest}
+    assert baseline["artifacts"] == [{**weights, "made": True, "used": False}]
+    wider = get(f"/api/trial/{found['wider'].uid}")
+    assert (wider["alerts"], wider["artifacts"]) == ([], [{**weights, "made": False, "used": True}])
+    assert baseline["metrics"]["loss"]["value"] == 1.0
+    assert not [name for name in baseline["metadata"] if name.startswith("_")]
+    rows = get("/api/trials", where="metrics.loss=1")["rows"]
+    assert [row["name"] for row in rows] == ["baseline"]
+
+
 def test_what_values_are_called_is_told_to_who_asks(get):
     """The store is asked about twice a second, and names are many."""
     found = get("/api/columns")
