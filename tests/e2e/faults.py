@@ -21,6 +21,8 @@ import psycopg2
 
 from tests.databases import PostgresServer, sql_journal, uri_of
 from tests.e2e.stores import STUCK_S, open_store
+from track.contents.store import ContentStore
+from track.contents.table import TableContents
 from track.errors import ConcurrentWrite, JournalUnreachable, StorageWarning
 from track.events.codec import decode
 from track.events.types import MetricsLogged, Recorded, StatusChanged, TrialCreated
@@ -76,6 +78,11 @@ class Place:
         journal.close()
         return payloads
 
+    def check_contents(self, digests: set[str]) -> None:
+        """Check that the contents with some SHA-256 are there, as they were kept."""
+        with closing(sql_journal(self.kind, self.log, self._port)) as journal:
+            open_all(TableContents(journal), digests)
+
     def events(self) -> list[Recorded]:
         """Return the events of the log, of which each producer's are there once, in order."""
         return [decode(position, payload) for position, payload in enumerate(self.rows(), 1)]
@@ -97,6 +104,12 @@ class Place:
         report = (self._folder / "of-database.json").read_bytes()
         assert len(report) > len(b"[]")
         assert report == path.read_bytes()
+
+
+def open_all(store: ContentStore, digests: set[str]) -> None:
+    """Open contents, each of which is compared with its SHA-256."""
+    for digest in digests:
+        store.open(digest).close()
 
 
 def steps_of(events: list[Recorded]) -> dict[str, list[int]]:

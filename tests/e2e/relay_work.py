@@ -15,15 +15,17 @@ import time
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import shake_128
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from tests.e2e.faults import Place as DatabasePlace
-from tests.e2e.faults import patience, silence, steps_of, until_reached
+from tests.e2e.faults import open_all, patience, silence, steps_of, until_reached
 from tests.e2e.stores import Process, answer, end_if_stuck, open_store, say, wait_for_word
 from tests.relays import ServerProcess
+from track.contents.folder import FolderContents
 from track.errors import (
     ConcurrentWrite,
     InsecureConnection,
@@ -90,6 +92,10 @@ class Place:
             assert recorded.sequence > last.get(recorded.producer, 0)
             last[recorded.producer] = recorded.sequence
         return events
+
+    def check_contents(self, digests: set[str]) -> None:
+        """Check that the contents with some SHA-256 are there, as they were kept."""
+        open_all(FolderContents(f"{self.report}.files"), digests)
 
     def steps(self) -> list[int]:
         """Return all steps that are in the journal, of a store where one trial is logged to."""
@@ -180,6 +186,12 @@ class Notes:
         os.write(self._fd, json.dumps(words).encode() + b"\n")
 
 
+def content_of(name: str, step: int) -> bytes:
+    """Return what a client keeps at a step: some of them are large."""
+    size = 1_500_000 if step % 200 == 0 else 10_000
+    return shake_128(f"{name} {step}".encode()).digest(size)
+
+
 class Client:
     """Logs and decides, whatever happens to the server, and notes what each call came to.
 
@@ -212,6 +224,8 @@ class Client:
             self.notes.add("try", "status", step)
             self.store.set_trial_status(self.trial, Status.Running, f"{self.name} status {step}")
             self.notes.add("did", "status", step, None)
+        if step % 50 == 0:
+            self.notes.add("kept", self.store.content.keep_bytes(content_of(self.name, step)))
         self.steps = step + 1
 
     def decide(self, number: int) -> None:
@@ -349,8 +363,10 @@ def check_work(place: Place | DatabasePlace, notes: Path) -> Counter[str]:
     steps = steps_of(events)
     counts = Counter[str]()
     tried: set[str] = set()
+    kept: set[str] = set()
     for path in notes.iterdir():
-        _check_notes(path, results, steps, counts, tried)
+        _check_notes(path, results, steps, counts, tried, kept=kept)
+    place.check_contents(kept)
     assert set(results) <= tried, "nothing is invented"
     assert set(steps) <= {path.name for path in notes.iterdir()}
     counts["taken"] = len(taken)
@@ -364,6 +380,8 @@ def _check_notes(
     steps: dict[str, list[int]],
     counts: Counter[str],
     tried: set[str],
+    *,
+    kept: set[str],
 ) -> None:
     """Check what one client noted."""
     name, logged = path.name, 0
@@ -372,6 +390,9 @@ def _check_notes(
         word, *rest = json.loads(line)
         if word == "logged":
             logged += 1
+            continue
+        if word == "kept":
+            kept.update(rest)
             continue
         kind, number, *result = rest
         outcomes[f"{name} {kind} {number}"] = (word, *result) if result else (word, None)
