@@ -46,7 +46,7 @@ class TestTable(ContentContract):
 class TestPlace(ContentContract):
     @pytest.fixture
     def store(self, scheme, tmp_path):
-        return contents_at(f"{scheme}://{tmp_path}/shared", MemoryContents())
+        return contents_at(f"{scheme}://{tmp_path}/shared", "store", MemoryContents())
 
 
 @pytest.mark.parametrize("place", ["", "file:///{}/shared", "memory://{}"])

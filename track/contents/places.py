@@ -32,14 +32,17 @@ _STEP_S = 0.05
 """How long a step of sending takes at most, in seconds."""
 
 
-def contents_at(place: str, earlier: ContentStore) -> ContentStore:
-    """Return the contents at a place.
+def contents_at(place: str, folder: str, earlier: ContentStore) -> ContentStore:
+    """Return the contents of a store at a place.
 
     Parameters
     ----------
     place
         ``file:///folder`` or the absolute path of a folder that all clients share, or a URL that
         fsspec knows, as ``s3://bucket/prefix``
+    folder
+        the name of a folder there for this store alone: what is erased in one store may be named
+        by another one
     earlier
         where the contents of the same store were before a place was named
 
@@ -58,8 +61,8 @@ def contents_at(place: str, earlier: ContentStore) -> ContentStore:
                 f"contents={place!r} is no place: give file:///folder, the absolute path of a "
                 "folder, or a URL such as s3://bucket/prefix"
             )
-        return PlacedContents(FileContents(path), earlier)
-    return PlacedContents(RemoteContents(place), earlier)
+        return PlacedContents(FileContents(os.path.join(path, folder)), earlier)
+    return PlacedContents(RemoteContents(f"{place.rstrip('/')}/{folder}"), earlier)
 
 
 class PlacedContents(ContentStore):
@@ -147,11 +150,11 @@ class RemoteContents(ContentStore):
             fsspec.get_filesystem_class(self._scheme)
         except ImportError as error:
             raise BackendError(
-                f"contents={url!r} needs a package: {error}. fsspec itself is installed by "
+                f"{url!r} needs a package: {error}. fsspec itself is installed by "
                 "pip install 'track-journal[files]'"
             ) from error
         except ValueError as error:
-            raise BackendError(f"contents={url!r} is no place: {error}") from error
+            raise BackendError(f"{url!r} is no place for contents: {error}") from error
         self.renew_after_fork()
         renew_in_children(self)
 

@@ -69,7 +69,7 @@ class SpooledContents(ContentStore):
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        self._turn = threading.Lock()
+        self._turn = threading.RLock()  # a signal handler may send, too
         self._pieces: Iterator[None] | None = None
         """Sends the contents that waited when it was made."""
         self._may_wait = False

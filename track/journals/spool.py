@@ -176,8 +176,9 @@ class Spool:
         JournalClosed
             the spool was closed
         """
-        with self.appending:
-            self._claim_name()
+        if self._closed or self._lock_fd == _NO_LOCK:
+            with self.appending:
+                self._claim_name()
         if self.on_begin is not None:
             self.on_begin()
         assert self.contents is not None  # it has a name now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from track.configuration import options
@@ -137,7 +138,7 @@ def _open(
     far: ContentStore = TableContents(journal)
     place = settings.given.get("contents") or options("log.contents", "")
     if place:
-        far = contents_at(str(place), far)
+        far = contents_at(str(place), os.path.basename(spool_of("", database, log)), far)
     return journal, SpooledContents(Spool(spool, settings.durability), far)
 
 
