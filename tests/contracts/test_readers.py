@@ -82,7 +82,7 @@ def test_the_latest_revision_is_meant(reader):
         assert reader.trial(which).uid == reader.find_uid(which) == second
         assert [event.event.revision for event in reader.history(which)] == [1]
     assert reader.trial(first).uid == first
-    with pytest.raises(TrialDoesNotExist, match=f"may be {first}, {second}; give more"):
+    with pytest.raises(TrialDoesNotExist, match=f"matches {first}, {second}; give more"):
         reader.find_uid("baseline", latest=False)
 
 
