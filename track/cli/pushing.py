@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from track.cli.common import example, progress, reading, store_option
+from track.cli.common import example, progress, reading, store_option, tell
 from track.exchange.bridges import Pushed, Pusher, open_target
 from track.reader import Reader
 from track.reading.page import page_of
@@ -74,5 +74,5 @@ def _matching(reader: Reader, where: tuple[str, ...]) -> set[str]:
 
 def _tell(done: Pushed, name: str) -> None:
     for problem in done.problems:
-        click.echo(f"track: {printable(problem)}", err=True)
+        tell(problem)  # once, however often it is met
     click.echo(f"pushed {done.rows} log calls of {done.trials} trials to {printable(name)}")

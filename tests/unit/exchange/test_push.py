@@ -198,6 +198,17 @@ def test_following_survives_a_server_that_is_away(client, server, caplog):
     assert sum("trying again" in record.message for record in caplog.records) == 1
 
 
+def test_following_ends_where_no_answer_will_be_another_one(client, server):
+    """A password that is refused is an error, not a reason to wait."""
+    client.new_trial(parameters={}).log_metrics(step=0, loss=1.0)
+    server.spoil = lambda number, path: (401, {}, "{}")
+    with (
+        Pusher(client.protocol, MLflow(server.url)) as pusher,
+        pytest.raises(PushFailed, match="401"),
+    ):
+        next(pusher.follow(0.01))
+
+
 def test_a_trial_that_is_refused_does_not_stop_the_others(client, server):
     """It is told, with what the server says."""
     for name in ("a", "b"):
@@ -306,6 +317,7 @@ def test_what_is_left_out_is_told(client, server):
     trial.log_metrics(step=1, loss=1.0)
     done = push(client.protocol, server)
     assert any("changed" in problem for problem in done.problems)
+    assert any("not numbers" in problem for problem in done.problems)
     assert len(server.points()) == 2
 
 

@@ -6,12 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from track.errors import TrackError
+from track.errors import PushFailed, TrackError
 from track.projections.media import LoggedMedium
 from track.structure import AnyStatus
 
 Content = Callable[[LoggedMedium], bytes]
 """A function that returns the content of a medium, or raises a TrackError if it is unavailable."""
+
+
+class Unreachable(PushFailed):
+    """A request got no response, or one that says to try again; it may have been carried out."""
 
 
 class Refused(TrackError):

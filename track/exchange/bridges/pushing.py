@@ -8,9 +8,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from track.errors import PushFailed
 from track.events.codec import STREAM, identify
-from track.exchange.bridges.contract import Counterpart, Refused, Row, Target
+from track.exchange.bridges.contract import Counterpart, Refused, Row, Target, Unreachable
 from track.exchange.bridges.describing import describe
 from track.exchange.bridges.place import Place
 from track.exchange.bridges.rows import RowReader
@@ -165,7 +164,7 @@ class Pusher:
             try:
                 yield self.push()
                 is_away = False
-            except PushFailed as error:
+            except Unreachable as error:
                 if not is_away:
                     log.warning("%s; trying again", error)
                 is_away = True
@@ -217,9 +216,7 @@ class Pusher:
                 sent += len(missing)
         counterpart.conclude(described)
         if reader.left_out > left_out:
-            self._target.miss(
-                f"{uid}: values that are not numbers ({reader.left_out - left_out}) are left out"
-            )
+            self._target.miss("values that are not numbers are left out")
         done.trials += sent > 0
         done.rows += sent
         if described.is_over:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 from track.errors import PushFailed
-from track.exchange.bridges.contract import Refused
+from track.exchange.bridges.contract import Refused, Unreachable
 
 TIMEOUT_S = 60.0
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
@@ -27,10 +27,6 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST_SAID = 500
 
 _Result = TypeVar("_Result")
-
-
-class Unreachable(PushFailed):
-    """A request got no response, or one that says to try again; it may have been carried out."""
 
 
 class _NoRedirects(HTTPRedirectHandler):
