@@ -64,5 +64,6 @@ def test_each_moment_is_that_of_a_replay(reader):
 def _curve(curve):
     if curve is None:
         return None
-    names = {"last": curve.last, "min": curve.minimum, "max": curve.maximum}
+    names = {"value": curve.last, "last": curve.last}
+    names |= {"min": curve.minimum, "max": curve.maximum}
     return {**names, "count": curve.length, "step": curve.step}
