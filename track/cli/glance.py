@@ -13,7 +13,7 @@ from track.display.columns import Column, choose_columns
 from track.display.texts import UNCUT, short_uids, shown
 from track.projections.trials import OWN_METADATA
 from track.reader import Reader
-from track.reading.summary import last_value, matching, sort_trials
+from track.reading.summary import last_value
 from track.reading.views import View
 from track.structure import Trial
 
@@ -55,12 +55,11 @@ def look(reader: Reader, where: Sequence[str], sort: str, count: int, width: int
     QueryError
         a condition or the path to sort by is invalid
     """
-    position = reader.protocol.journal.head()
-    known = reader.summaries().trials
+    with reader.overview.glance() as now:  # it costs what changed since the last one
+        chosen = now.trials(where, sort=sort if now.all else None)
+        known = [summary for summary in now.all if not summary.archived]
+        position = now.position
     counts = Counter(summary.status or "new" for summary in known)
-    chosen = [*matching(known, where)]
-    if known:
-        chosen = sort_trials(chosen, sort, known)
     shown_ones = chosen[:count]
     uids = short_uids(summary.uid for summary in known)
     columns, _, _ = choose_columns(shown_ones, uids, width, [sort.lstrip("-")])

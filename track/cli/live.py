@@ -10,9 +10,11 @@ from textual import work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
+from textual.coordinate import Coordinate
 from textual.widgets import DataTable, Footer, Input, Static
 
 from track.cli.glance import Glance, curves, facts, look
+from track.display.columns import Column
 from track.errors import QueryError, TrackError
 from track.persistence.utils import without_password
 from track.reader import Reader
@@ -20,6 +22,11 @@ from track.utils.printing import printable
 
 _AGES_S = 5.0
 """How often the view is refreshed even without new events, for ages and lost trials."""
+
+_BESIDE = 4
+"""The width that the table takes besides its columns: their padding, and the scroll bar."""
+
+_LEAST_URI = 20
 
 _STYLES = {
     "running": "cyan",
@@ -110,7 +117,8 @@ class Live(App[None]):
         try:
             if only_news and not self._has_news():
                 return
-            glance = look(self.reader, self.where, self.sort_path, self.count, width - 2)
+            room = width - _BESIDE
+            glance = look(self.reader, self.where, self.sort_path, self.count, room)
         except (TrackError, OSError) as error:
             self.call_from_thread(self._say_error, error)
         else:
@@ -128,25 +136,39 @@ class Live(App[None]):
         self._said.update(Text(f"{printable(text)}{again}", "bold red"))
 
     def _show(self, glance: Glance) -> None:
-        self._glance, before = glance, self._chosen_uid()
-        table = self._table
-        table.clear(columns=True)
-        for column in glance.columns:
-            table.add_column(Text(printable(column.title)), width=column.width)
-        for number, uid in enumerate(glance.uids):
-            style = _STYLES.get(glance.statuses[number] or "", "")
-            cells = [
-                Text(printable(column.cells[number]), style if column.path == "status" else "")
-                for column in glance.columns
-            ]
-            table.add_row(*cells, key=uid)
-        if before in glance.uids:
-            table.move_cursor(row=glance.uids.index(before))
+        before, self._glance = self._glance, glance
+        if before is not None and _shape(before) == _shape(glance):
+            self._renew_cells(before, glance)
+        else:
+            self._fill(glance)
         self._said.update(self._summary(glance))
         self._show_chosen()
 
+    def _renew_cells(self, before: Glance, glance: Glance) -> None:
+        """Change only what is different, so that nothing on the screen moves."""
+        for place, (old, new) in enumerate(zip(before.columns, glance.columns, strict=True)):
+            for row, cell in enumerate(new.cells):
+                if (old.cells[row], before.statuses[row]) != (cell, glance.statuses[row]):
+                    self._table.update_cell_at(Coordinate(row, place), _cell(glance, new, row))
+
+    def _fill(self, glance: Glance) -> None:
+        table, before = self._table, self._chosen_uid()
+        place = table.scroll_offset
+        table.clear(columns=True)
+        for column in glance.columns:
+            table.add_column(Text(printable(column.title)), width=column.width)
+        for row, uid in enumerate(glance.uids):
+            table.add_row(*(_cell(glance, column, row) for column in glance.columns), key=uid)
+        if before in glance.uids:
+            table.move_cursor(row=glance.uids.index(before), scroll=False)
+        # The table knows its size only when it has been laid out.
+        self.call_after_refresh(table.scroll_to, *place, animate=False)
+
     def _summary(self, glance: Glance) -> Text:
-        text = Text(printable(without_password(self.reader.protocol.uri or "")), "bold")
+        text = Text(no_wrap=True, overflow="ellipsis")
+        uri = printable(without_password(self.reader.protocol.uri or ""))
+        most = max(_LEAST_URI, self.size.width // 3)
+        text.append(uri if len(uri) <= most else f"…{uri[1 - most :]}", "bold")
         for status, count in sorted(glance.counts.items()):
             text.append(f"   {count} {printable(status)}", _STYLES.get(status, ""))
         if self.where:
@@ -227,3 +249,13 @@ class Live(App[None]):
         self._paused = not self._paused
         if self._glance is not None:
             self._said.update(self._summary(self._glance))
+
+
+def _shape(glance: Glance) -> tuple[list[str], list[tuple[str, int]]]:
+    """Return the rows and columns of a table."""
+    return glance.uids, [(column.title, column.width) for column in glance.columns]
+
+
+def _cell(glance: Glance, column: Column, row: int) -> Text:
+    style = _STYLES.get(glance.statuses[row] or "", "") if column.path == "status" else ""
+    return Text(printable(column.cells[row]), style)
