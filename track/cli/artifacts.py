@@ -1,4 +1,4 @@
-"""Define the verb artifacts, which lists artifacts, and save those that `track get` names."""
+"""The verb artifacts, which lists artifacts, and the part of `track get` that saves them."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from track.utils.printing import printable
 
 _COLUMNS = ("artifact", "version", "files", "bytes", "logged", "made by", "used by", "sha256")
 _DIGITS = 12
-"""The digits of a hash that are shown; also of a uid."""
+"""The number of digits of a hash or uid that are shown."""
 
 _SHOWN = 3
-"""The number of trials that are shown beside an artifact."""
+"""The number of trials that are shown per artifact."""
 
 _WITH_VERSION = re.compile(r"(.+):(latest|v?[0-9]+|[0-9a-f]{4,64})")
 
@@ -40,7 +40,7 @@ _WITH_VERSION = re.compile(r"(.+):(latest|v?[0-9]+|[0-9a-f]{4,64})")
 )
 @click.argument("name", required=False)
 @store_option
-@click.option("--trial", type=TRIAL, help="Only what this trial made or used.")
+@click.option("--trial", type=TRIAL, help="Select artifacts that this trial made or used.")
 @click.option(
     "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
 )
@@ -51,7 +51,7 @@ def artifacts_verb(
     """List artifacts, with the trials that made and used them; `track get` saves them."""
     with reading(store) as reader:
         if name is not None:
-            reader.artifact(name, at=at)  # which tells the names there are
+            reader.artifact(name, at=at)  # raises an error that lists the names
         found = reader.artifacts(name, trial=trial, at=at)
     if as_json:
         for one in found:
@@ -71,14 +71,14 @@ def _row(one: KeptArtifact) -> list[object]:
 
 
 def artifact_named(text: str, *, alone: bool) -> tuple[str, str] | None:
-    """Return the name and the version of an artifact, None if a text means a trial.
+    """Return the name and the version of an artifact, None if the text names a trial.
 
     Parameters
     ----------
     text
-        ``weights:v1``; or ``weights``, which is an artifact if it is given alone
+        ``weights:v1``; or ``weights``, which names an artifact if no file follows
     alone
-        whether no file is named beside it
+        whether no file is named after it
     """
     found = _WITH_VERSION.fullmatch(text)
     if found is not None:

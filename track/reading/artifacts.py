@@ -1,4 +1,4 @@
-"""Reading of artifacts."""
+"""Reading the artifacts of a store."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class ArtifactReader(TrialLookup):
         Raises
         ------
         ItemNotFound
-            there is no such artifact or version; the message names those there are
+            the artifact or version does not exist; the message lists the existing ones
         """
         known = {one.facts.sha256 + one.name: one for one in self.artifacts(at=at)}
         found = find_artifact([one.facts for one in known.values()], name, version)

@@ -92,7 +92,7 @@ export function shareOf({ low, high, isLog }, value) {
 /**
  * Return round numbers between the ends: powers of ten on a logarithmic axis.
  * @param {Dimension} dimension
- * @param {number} n about how many
+ * @param {number} n the approximate count
  */
 export function roundNumbers({ low, high, isLog }, n) {
   if (isLog) {

@@ -24,7 +24,7 @@ export function number(value, digits = 4, isAligned = false) {
   return minus(isAligned && !written.includes("e") ? written : String(Number(written)));
 }
 
-/** Write a number beside an axis: long integers in groups of three digits.
+/** Format a number for an axis, with long integers in groups of three digits.
  * @param {number} value
  */
 export function tick(value) {

@@ -56,7 +56,7 @@ export function mount(root, app) {
       const answer = await asking.ask(async (signal) => {
         const trial = await getJson(`trial/${encodeURIComponent(uid)}`, { at: state.at }, signal);
         if (signal.aborted || trial.attempts.length < 2) return { trial, overwritten: NOTHING };
-        show(trial, NOTHING); // what was overwritten takes longer to find
+        show(trial, NOTHING); // finding overwritten points takes longer
         return { trial, overwritten: await getJson("overwritten", { trial: uid, at: state.at }, signal) };
       });
       if (answer) show(answer.trial, answer.overwritten);

@@ -14,7 +14,7 @@ const HEIGHT = 460;
 const TOP = 54;
 const BOTTOM = 24;
 const LEAST_APART = 84;
-/** Of the axes: where they have no room, they are scrolled. */
+/** The least distance between axes; if there is not enough room, they scroll. */
 const MOST_AXES = 12;
 const NEAR = 6;
 const FEW = 6;

@@ -12,7 +12,7 @@ import { blank } from "./states.js";
 const HEIGHT = 480;
 const ROOM = { left: 70, right: 24, top: 16, bottom: 46 };
 const MARGIN = 16;
-/** Between the outermost points and the edges, so that no point is cut. */
+/** The margin between the outermost points and the edges, so that no point is cut off. */
 
 export class Scatter {
   /** @param {import("./app.js").App} app @param {Row[]} rows */
