@@ -29,6 +29,7 @@ from track.events.codec import Encoder
 from track.events.types import MetricsLogged
 from track.journals.sql.journal import SQLJournal
 from track.journals.sql.session import Servers, Session
+from track.persistence.cockroach import open_journal
 
 START_S = 60
 
@@ -286,6 +287,11 @@ def sql_journal(kind: str, log: str, port: int | None = None, **options: Any) ->
     server = KINDS[kind]
     login = {"user": server.user, "dbname": server.database, "sslmode": "disable"}
     return SQLJournal(Servers([("127.0.0.1", port or port_of(kind))], login), log, **options)
+
+
+def journal_at(uri: str, *, writable: bool = True) -> SQLJournal:
+    """Return the journal at a URI, without a spool in front of it."""
+    return open_journal(uri, writable=writable)[0]
 
 
 def terminate(session: Session, admin: Any) -> None:

@@ -6,11 +6,10 @@ import psycopg2
 import pytest
 
 import track
-from tests.databases import PostgresServer, Standby, numbered_events, uri_of
+from tests.databases import PostgresServer, Standby, journal_at, numbered_events, uri_of
 from tests.e2e.faults import patience
 from track import TrackClient
 from track.errors import JournalError, JournalUnreachable
-from track.persistence.cockroach import open_journal
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def until_replayed(primary, replica):
 
 def port_behind(journal):
     """Return the port of the server that a journal asks."""
-    ((port,),) = journal._ask("SELECT inet_server_port()")
+    ((port,),) = journal.ask("SELECT inet_server_port()")
     return port
 
 
@@ -71,11 +70,11 @@ def test_a_replica_can_be_read(primary, replica, log, tmp_path):
 
 def test_writing_to_a_replica_is_refused_in_clear_words(primary, replica, log, tmp_path):
     """At once, whether the log is there or not; what the client did is kept in its spool."""
-    with closing(open_journal(uri_to(primary, log=log))) as journal:
+    with closing(journal_at(uri_to(primary, log=log))) as journal:
         journal.append(numbered_events(1, 1, 1))
     until_replayed(primary, replica)
     for name in (log, f"{log[-200:]} new"):
-        journal = open_journal(uri_to(replica, log=name))
+        journal = journal_at(uri_to(replica, log=name))
         with pytest.raises(JournalError, match=r"only reads .*target_session_attrs") as caught:
             journal.append(numbered_events(1, 2, 1))
         assert not isinstance(caught.value, JournalUnreachable)
@@ -100,43 +99,43 @@ def test_the_uri_says_which_of_several_servers_is_used(
     primary, replica, log, wanted, is_replica_used
 ):
     """In whatever order they are named."""
-    with closing(open_journal(uri_to(primary, log=log))) as journal:
+    with closing(journal_at(uri_to(primary, log=log))) as journal:
         journal.prepare()
     until_replayed(primary, replica)
     expected = replica if is_replica_used else primary
     for order in ((primary, replica), (replica, primary)):
         uri = uri_to(*order, log=log, target_session_attrs=wanted)
-        with closing(open_journal(uri, writable=False)) as journal:
+        with closing(journal_at(uri, writable=False)) as journal:
             assert port_behind(journal) == expected.port
 
 
 def test_a_standby_is_only_preferred(primary, log):
     """Where there is none, the other server will do."""
-    with closing(open_journal(uri_to(primary, log=log))) as journal:
+    with closing(journal_at(uri_to(primary, log=log))) as journal:
         journal.prepare()
     uri = uri_to(primary, log=log, target_session_attrs="prefer-standby")
-    with closing(open_journal(uri, writable=False)) as journal:
+    with closing(journal_at(uri, writable=False)) as journal:
         assert port_behind(journal) == primary.port
 
 
 def test_that_no_server_is_as_wanted_is_told(primary, replica, log):
     """Nobody is told to look whether the database runs, for it does."""
     for server, wanted in ((replica, "read-write"), (primary, "standby")):
-        journal = open_journal(uri_to(server, log=log, target_session_attrs=wanted))
+        journal = journal_at(uri_to(server, log=log, target_session_attrs=wanted))
         with pytest.raises(JournalUnreachable, match="target_session_attrs"):
             journal.head()
     with pytest.raises(JournalError, match="use read-write, read-only"):
-        open_journal(uri_to(primary, log=log, target_session_attrs="writable")).head()
+        journal_at(uri_to(primary, log=log, target_session_attrs="writable")).head()
 
 
 def test_a_read_goes_on_when_the_replica_is_gone(primary, log):
     """Another server takes its place."""
-    with closing(open_journal(uri_to(primary, log=log))) as journal:
+    with closing(journal_at(uri_to(primary, log=log))) as journal:
         journal.append(numbered_events(1, 1, 3))
     replica = Standby(primary)
     until_replayed(primary, replica)
     uri = uri_to(replica, primary, log=log, target_session_attrs="prefer-standby")
-    with closing(open_journal(uri, writable=False)) as journal:
+    with closing(journal_at(uri, writable=False)) as journal:
         assert port_behind(journal) == replica.port
         replica.stop()
         assert journal.head() == 3

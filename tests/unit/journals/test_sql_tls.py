@@ -11,10 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.certificates import LOCAL, write_certificate
-from tests.databases import TlsServer
+from tests.databases import TlsServer, journal_at
 from track import TrackClient
 from track.errors import JournalError, JournalUnreachable
-from track.persistence.cockroach import open_journal
 
 pytestmark = pytest.mark.skipif(TlsServer.find() is None, reason="no PostgreSQL with TLS")
 
@@ -58,7 +57,7 @@ VERIFIED = {"sslmode": "verify-full", "sslrootcert": "ca.pem"}
 def is_encrypted(journal):
     """Return whether the server says that the connection is."""
     journal.append([b"a"])
-    ((said,),) = journal._ask("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
+    ((said,),) = journal.ask("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()")
     return said
 
 
@@ -79,7 +78,7 @@ def is_encrypted(journal):
 )
 def test_every_mode_of_encryption_opens(server, files, options, expected):
     """With the certificate of the server's authority, and that of a user, where there is one."""
-    with closing(open_journal(uri_of(server, files, **options))) as journal:
+    with closing(journal_at(uri_of(server, files, **options))) as journal:
         assert is_encrypted(journal) is expected
 
 
@@ -104,7 +103,7 @@ AS_USER = {**VERIFIED, "user": "by_certificate"}
 )
 def test_a_connection_that_is_not_trusted_is_refused_at_once(server, files, options, why, remedy):
     """In one line that says why and what to do, and tells no secret."""
-    journal = open_journal(uri_of(server, files, **options))
+    journal = journal_at(uri_of(server, files, **options))
     with pytest.raises(JournalError, match=why) as caught:
         journal.head()
     told = str(caught.value)
