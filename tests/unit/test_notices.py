@@ -36,6 +36,9 @@ def test_alerts_are_part_of_a_trial(client):
     assert [one.at for one in events] == [first.at, second.at]
     earlier = store.trial("t", at=Moment(position=events[0].position))
     assert earlier.alerts == [first]
+    assert [one.name for one in store.trials({"alerts.-1.level": "warning"})] == ["t"]
+    assert store.trials({"alerts.-1.level": "error"}) == []
+    assert [one.name for one in store.summaries(["alerts.0.title=slow"]).trials] == ["t"]
 
 
 def test_only_the_latest_alerts_are_kept_with_a_trial(client):

@@ -51,6 +51,8 @@ class TrialSummary:
         when the first attempt started and the last one ended, None if unknown
     runtime
         the duration in seconds, None if unknown
+    alerts
+        the latest alerts that the trial raised, see :class:`track.containers.alerts.Alert`
     failure
         the exception that ended the last attempt, in one line; None if there was none
     archived, partial
@@ -80,7 +82,7 @@ class TrialSummary:
         self.runtime = runtime if isinstance(runtime, (int, float)) else None
         self.start: float | None = None
         self.end: float | None = None
-        self.failure = first_line_of(trial.failure)
+        self.failure, self.alerts = first_line_of(trial.failure), trial.alerts
         self.archived, self.partial = archived, is_part(trial)
 
 
