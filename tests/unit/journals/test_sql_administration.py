@@ -114,6 +114,18 @@ def test_tables_are_where_the_search_path_of_the_user_says(database):
         assert cursor.fetchone() == (0,)
 
 
+def test_the_guide_asks_for_the_sizes_of_all_tables(database):
+    """Whatever tables there are by now, but those of a few rows."""
+    with closing(database.journal()) as journal:
+        journal.append(events(1, 1, 3))
+    sizes = guide("pg_size_pretty")
+    database.execute(sizes)
+    with closing(database.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = {name for (name,) in cursor.fetchall()}
+    assert {name for name in tables if name in sizes} == tables - {"schema_version", "locks"}
+
+
 def test_a_log_that_was_deleted_is_gone_and_others_are_not(database):
     """Its name may be used again."""
     for log in ("old", "new"):
