@@ -340,6 +340,19 @@ def test_two_pushes_at_once_are_one_error(client, server):
     push(client.protocol, server)
 
 
+def test_stores_of_one_name_in_two_folders_are_two(server, tmp_path, monkeypatch):
+    """What is remembered of one does not concern the other."""
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        client = TrackClient("file:runs.json")
+        with client.new_trial(parameters={"in": folder}) as trial:
+            log_steps(trial, range(2))
+        assert push(client.protocol, server).rows == 2
+        client.close()
+    assert len([*(tmp_path / ".cache" / "track").glob("*.cache")]) == 2
+
+
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b'{"position":"x","mark":1}', b"\xff"])
 def test_what_is_remembered_may_be_damaged(client, server, tmp_path, content):
     """Every trial is looked at then, and nothing is sent twice."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -99,7 +100,8 @@ class Pusher:
         self._journal = journal_of(store)
         assert isinstance(store, JournaledProtocol)  # all backends with a journal are
         self._store, self._target, self._wanted = store, target, wanted
-        home = without_password(store.uri or "")
+        path = getattr(store, "path", None)  # of a store on disk
+        home = without_password(store.uri or "") if path is None else os.path.abspath(path)
         self._place = Place(self._journal, f"{home} {target.name} {wanted_as}")
         self._open: dict[str, _Open] = {}
 
@@ -132,7 +134,7 @@ class Pusher:
         """
         done = Pushed()
         head = self._journal.head()
-        uids = self._with_news(head)
+        uids = self._with_news()
         running = set[str]()
         for count, uid in enumerate(uids, 1):
             try:
@@ -170,7 +172,7 @@ class Pusher:
                 is_away = True
             time.sleep(every_s)
 
-    def _with_news(self, head: int) -> list[str]:
+    def _with_news(self) -> list[str]:
         """Return the trials that may have changed, oldest first."""
         after = self._place.position
         streams = None if after == 0 else self._streams_after(after)
