@@ -149,20 +149,18 @@ class Live(App[None]):
         for place, (old, new) in enumerate(zip(before.columns, glance.columns, strict=True)):
             for row, cell in enumerate(new.cells):
                 if (old.cells[row], before.statuses[row]) != (cell, glance.statuses[row]):
-                    self._table.update_cell_at(Coordinate(row, place), _cell(glance, new, row))
+                    here, cell_now = Coordinate(row, place), _cell(glance, new, row)
+                    self._table.update_cell_at(here, cell_now, update_width=True)
 
     def _fill(self, glance: Glance) -> None:
         table, before = self._table, self._chosen_uid()
-        place = table.scroll_offset
         table.clear(columns=True)
         for column in glance.columns:
-            table.add_column(Text(printable(column.title)), width=column.width)
+            table.add_column(Text(printable(column.title)))
         for row, uid in enumerate(glance.uids):
             table.add_row(*(_cell(glance, column, row) for column in glance.columns), key=uid)
         if before in glance.uids:
-            table.move_cursor(row=glance.uids.index(before), scroll=False)
-        # The table knows its size only when it has been laid out.
-        self.call_after_refresh(table.scroll_to, *place, animate=False)
+            table.move_cursor(row=glance.uids.index(before))
 
     def _summary(self, glance: Glance) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
@@ -251,9 +249,9 @@ class Live(App[None]):
             self._said.update(self._summary(self._glance))
 
 
-def _shape(glance: Glance) -> tuple[list[str], list[tuple[str, int]]]:
+def _shape(glance: Glance) -> tuple[list[str], list[str]]:
     """Return the rows and columns of a table."""
-    return glance.uids, [(column.title, column.width) for column in glance.columns]
+    return glance.uids, [column.title for column in glance.columns]
 
 
 def _cell(glance: Glance, column: Column, row: int) -> Text:
