@@ -13,7 +13,8 @@ from track.events.codec import decode
 from track.events.types import CATALOGUE, ArtifactLogged
 from track.journals.journal import Journal
 from track.persistence.logged_files import LoggedFile, find_file, open_content, path_inside
-from track.projections.artifacts import Artifact, digest_of
+from track.projections import artifacts
+from track.projections.artifacts import digest_of
 from track.projections.trials import stream_of
 from track.utils.files import replacing
 from track.versioning import file_hash
@@ -33,7 +34,9 @@ class KeptArtifact:
         where its events and its contents are
     """
 
-    def __init__(self, facts: Artifact, journal: Journal, content: ContentStore | None) -> None:
+    def __init__(
+        self, facts: artifacts.Artifact, journal: Journal, content: ContentStore | None
+    ) -> None:
         self.facts = facts
         self.name, self.version, self.sha256 = facts.name, facts.version, facts.sha256
         self.size, self.length, self.at = facts.size, facts.length, facts.at
