@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 import track
+from tests.property.test_folds import dump, fold, recorded
 from track import TrackClient
 from track.cli.app import DAMAGE, run
 from track.errors import DamageWarning, ItemNotFound, TrialDoesNotExist
-from track.events.types import TrialCreated
+from track.events.codec import stream_id
+from track.events.types import TrialArchived, TrialCreated
 from track.persistence import get_protocol
 from track.relay.rows_codec import pack_whole, unpack_whole
 from track.stores.redaction import redact
@@ -180,3 +182,12 @@ def test_a_trial_that_never_was_is_not_there(uid):
         pytest.raises(ItemNotFound, match="did not exist"),
     ):
         reader.trial(uid, at=1)
+
+
+def test_a_part_that_was_archived_leaves_nothing_once_its_trial_is_there():
+    """No cache keeps that, so who reads one would know less."""
+    created = TrialCreated("b", 0, None, None, {}, None, None, None, {}, {}, {}, {}, None, [])
+    stream = stream_id("trial", "b_0")
+    whole = fold(recorded([(stream, TrialArchived()), (stream, created)]))
+    assert whole.archived == {}
+    assert dump(unpack_whole(pack_whole(whole)).objects) == dump(whole)

@@ -142,7 +142,9 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
     objects.add_trial(trial)
     objects.created[uid] = recorded.at
     objects.bind(recorded.stream, trial)
-    objects.parts.pop(recorded.stream, None)
+    part = objects.parts.pop(recorded.stream, None)
+    if part is not None:  # nothing else leads to what is known of it, and no cache keeps it
+        objects.archived.pop(part.uid, None)
     if trial.project_id in objects.projects:
         objects.projects[trial.project_id].trials.add(trial)
     if trial.group_id in objects.groups:
