@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mlflow")
+mlflow = pytest.importorskip("mlflow")
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -17,7 +17,13 @@ from mlflow.exceptions import MlflowException
 from tests.integrations.conftest import _sql_store
 from track.integrations.mlflow.store import TrackStore
 
-pytestmark = pytest.mark.filterwarnings("default")
+pytestmark = [
+    pytest.mark.filterwarnings("default"),
+    pytest.mark.skipif(
+        tuple(map(int, mlflow.__version__.split(".")[:2])) < (3, 17),
+        reason="databases of older versions answer otherwise in corners, names of experiments say",
+    ),
+]
 
 LARGEST = sys.float_info.max
 GOOD_NAMES = st.sampled_from(["a", "b", "c/d", "a b", "x:y", "é"])

@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
 from contextlib import contextmanager, suppress
+from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -30,36 +32,46 @@ def client(tmp_path):
 
 
 @contextmanager
-def mlflow_server(folder, port, backend):
-    """Run a server of MLflow's while inside."""
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"),
-                *("--backend-store-uri", backend, "--artifacts-destination", str(folder / "arts")),
-            ],
-            cwd=folder,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-        )
+def mlflow_server(folder, backend):
+    """Run a server of MLflow's while inside; give its port."""
+    process = None
+    while process is None or process.poll() is not None:  # somebody else may take the port first
+        port = free_port()
+        with (folder / "server.log").open("wb") as output:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "mlflow", "server", "--workers", "1"),
+                    *("--port", str(port), "--backend-store-uri", backend),
+                    *("--artifacts-destination", str(folder / "arts")),
+                ],
+                cwd=folder,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            )
+        wait_until(lambda port=port, it=process: it.poll() is not None or _answers(port))
+        said = (folder / "server.log").read_text()
+        assert process.poll() is None or "in use" in said, said[-4000:]
     try:
-        wait_until(lambda: _answers(port) or process.poll() is not None)
-        assert process.poll() is None, log.read_text()[-4000:]
-        yield f"http://127.0.0.1:{port}"
+        yield port
     finally:
         with suppress(ProcessLookupError):  # it ended by itself
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def _answers(port):
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as response:
             return response.status == 200
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 
@@ -70,7 +82,7 @@ def push(client, target):
 
 @pytest.mark.skipif(find_spec("mlflow") is None, reason="mlflow is not installed")
 @pytest.mark.parametrize("kind", ["sqlite", "track"])
-def test_mlflow_has_each_value_once(client, tmp_path, free_tcp_ports, kind):
+def test_mlflow_has_each_value_once(client, tmp_path, kind):
     """Though the connection is cut while it is pushed, and the push is killed and repeated.
 
     Its databases drop what arrives twice; a store of Track's behind it would keep that.
@@ -87,10 +99,8 @@ def test_mlflow_has_each_value_once(client, tmp_path, free_tcp_ports, kind):
     backend = (
         f"sqlite:///{tmp_path}/ml.db" if kind == "sqlite" else f"track+file:{tmp_path}/ml.json"
     )
-    with (
-        mlflow_server(tmp_path, free_tcp_ports[0], backend) as url,
-        Proxy(free_tcp_ports[0]) as proxy,
-    ):
+    with mlflow_server(tmp_path, backend) as port, Proxy(port) as proxy:
+        url = f"http://127.0.0.1:{port}"
         target = MLflow(f"http://127.0.0.1:{proxy.port}", patience_s=PATIENCE_S)
         reply = iter([True] * 2)
         proxy.spoil = lambda is_request, data: (
