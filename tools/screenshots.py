@@ -32,7 +32,7 @@ SIZE = {"width": 1280, "height": 760}
 TALL = {"width": 1280, "height": 1420}
 """Of the view of one trial, which has media below its curves."""
 
-COLOURS = 96
+COLOURS = 256
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 
 SWEEP = [(lr, seed) for lr in ("0.4", "0.1", "0.02") for seed in ("0", "1", "2")]
