@@ -186,9 +186,9 @@ class Notes:
         os.write(self._fd, json.dumps(words).encode() + b"\n")
 
 
-def content_of(name: str, step: int) -> bytes:
-    """Return what a client keeps at a step: some of them are large."""
-    size = 1_500_000 if step % 200 == 0 else 10_000
+def content_of(name: str, step: int, limit: int | None) -> bytes:
+    """Return what a client keeps at a step: some of them are as large as may be."""
+    size = min(1_500_000, limit or 1_500_000) if step % 200 == 0 else 10_000
     return shake_128(f"{name} {step}".encode()).digest(size)
 
 
@@ -225,7 +225,9 @@ class Client:
             self.store.set_trial_status(self.trial, Status.Running, f"{self.name} status {step}")
             self.notes.add("did", "status", step, None)
         if step % 50 == 0:
-            self.notes.add("kept", self.store.content.keep_bytes(content_of(self.name, step)))
+            content = self.store.content
+            kept = content.keep_bytes(content_of(self.name, step, content.limit))
+            self.notes.add("kept", kept)
         self.steps = step + 1
 
     def decide(self, number: int) -> None:

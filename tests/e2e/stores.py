@@ -81,7 +81,7 @@ class Process:
     def end(self) -> Any:
         """Wait for a good end of the process, and return what it answered."""
         output, errors = self._popen.communicate(timeout=STUCK_S * 2)
-        assert (self._popen.returncode, errors) == (0, ""), output
+        assert (self._popen.returncode, errors) == (0, ""), (output, errors)
         return json.loads(output) if output else None
 
     def stop(self) -> None:
