@@ -52,7 +52,6 @@ def test_names_may_come_first(client):
         (lambda client: client.log_params({"lr": 1}), "log_arguments(lr=0.1)"),
         (lambda client: client.set_experiment("p"), "client.set_project(name=…)"),
         (lambda client: client.start_run(), "client.new_trial(name=…, parameters={…})"),
-        (lambda client: client.log_artifact("model.pt"), "log_file('model.pt')"),
         (lambda client: client.new_trial().log_param("lr", 1), "trial.log_arguments(lr=0.1)"),
         (lambda client: track.init(project="p"), "client.new_trial("),
         (lambda client: track.log({"loss": 1}), "client.log({'loss': 0.1}, step=3)"),

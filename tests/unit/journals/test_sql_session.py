@@ -166,7 +166,7 @@ def test_what_passes_is_waited_for_and_what_does_not_is_told_at_once(words, erro
     """The driver has no codes for that, only words; the severity of CockroachDB is another one."""
     doorkeeper = Doorkeeper(words, severity.encode())
     address = doorkeeper.listener.getsockname()
-    journal = SQLJournal(Servers([address], {"sslmode": "disable"}), "log", 0.1)
+    journal = SQLJournal(Servers([address], {"sslmode": "disable"}), "log", 0.5)
     with pytest.raises(JournalError, match=words.decode()[:20]) as caught:
         journal.head()
     assert type(caught.value) is error
