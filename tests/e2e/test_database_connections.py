@@ -175,11 +175,13 @@ def test_connections_that_are_cut_all_the_time_lose_nothing(proxy, uri):
 
     logging = threading.Thread(target=log_until_done)
     logging.start()
-    for number in range(5 * ROUNDS):
-        threading.Timer(0.003 * (number % 7), proxy.cut).start()
+    cuts = [threading.Timer(0.003 * (number % 7), proxy.cut) for number in range(5 * ROUNDS)]
+    for number, cut in enumerate(cuts):
+        cut.start()
         worker.decide(number)
     done.set()
-    logging.join()
+    for thread in (logging, *cuts):
+        thread.join()
     worker.store.close()
     assert check_work(uri, [worker.result()])["succeeded"] > ROUNDS
 
