@@ -5,8 +5,10 @@ import json
 import os
 from pathlib import Path
 
+import lmdb
 import pytest
 
+import track
 from track import TrackClient
 from track.cli.app import FAILURE, run
 from track.errors import UnsupportedFileSystem
@@ -145,3 +147,28 @@ def test_a_file_system_that_cannot_append_is_told(lacking, monkeypatch):
     monkeypatch.setattr("os.open", open_without_append)
     with pytest.raises(UnsupportedFileSystem, match="O_APPEND"):
         TrackClient("file:s.json")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_file_system_that_cannot_replace_files_is_told(lacking, code):
+    """What was logged is in the journal all the same."""
+    client = TrackClient("file:s.json")
+    trial = client.new_trial(name="t", parameters={})
+    trial.log_metrics(loss=0.5)
+    lacking(code, "os.replace")
+    for write in (client.save, client.close):
+        with pytest.raises(UnsupportedFileSystem, match="offers no replacing of files"):
+            write()
+    with track.open("file:s.json") as store:
+        assert store.trial("t").metrics == {"loss": [0.5]}
+
+
+def test_a_file_system_that_cannot_map_files_is_told(tmp_path, monkeypatch):
+    """LMDB says it in words only."""
+
+    def fail(path, **_):
+        raise lmdb.Error(f"{path}: {os.strerror(errno.ENODEV)}")
+
+    monkeypatch.setattr("lmdb.open", fail)
+    with pytest.raises(UnsupportedFileSystem, match="mmap"):
+        TrackClient(f"lmdb:{tmp_path}/s.lmdb").new_trial(name="t", parameters={})

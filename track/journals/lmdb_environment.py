@@ -8,6 +8,7 @@ broken or inherited, the environment is closed and opened again between two tran
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections import deque
@@ -22,12 +23,16 @@ from track.errors import JournalError
 from track.journals.file_lock import LockedFile, abandoned, closed
 from track.utils.files import flock_within, is_at
 from track.utils.forking import pause_for_forks
+from track.utils.mounts import unsupported
 
 _SMALLEST_MAP = 2**20
 """The initial map in bytes of address space, not of disk; it is doubled when full."""
 
 _MAP_UNIT = 2**16
 """A multiple of the size of pages on every system."""
+
+_CANNOT_MAP = os.strerror(errno.ENODEV)
+"""The end of the error of LMDB where files cannot be mapped into memory; it has no number."""
 
 _MAX_READERS = 1024
 _NO_FD = -1
@@ -145,6 +150,9 @@ class Environment:
             try:
                 self._environment = self._open()
             except (lmdb.Error, OSError) as error:
+                if str(error).endswith(_CANNOT_MAP):
+                    cause = OSError(errno.ENODEV, _CANNOT_MAP)
+                    raise unsupported(self.path, "mapping of files (mmap)", cause) from error
                 raise JournalError(
                     f"cannot open {self.path} as an LMDB journal: {error}; choose another path, or "
                     "restore it from a backup"

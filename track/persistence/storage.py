@@ -146,7 +146,7 @@ def replacing_report(
         raise ReportWriteError(
             error.errno,
             f"cannot write the report {path}: {error.strerror}. What was logged is in its journal: "
-            "make room, and save again",
+            "save again once this is corrected",
         ) from error
 
 

@@ -138,6 +138,15 @@ def keep_mode(file: str | int, replaced: str) -> None:
         os.chmod(file, os.stat(replaced).st_mode & 0o7777)
 
 
+def _replace(path: str, target: str) -> None:
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        if error.errno in LACKING:
+            raise unsupported(target, "replacing of files (rename)", error) from error
+        raise
+
+
 @contextmanager
 def replacing(
     path: str,
@@ -172,6 +181,8 @@ def replacing(
     ------
     LockTimeout
         another process stayed inside for too long
+    UnsupportedFileSystem
+        the file system cannot replace files
     OSError
         writing failed, because the disk is full, say; the old file is unchanged
     """
@@ -190,7 +201,7 @@ def replacing(
             if durably:
                 os.fsync(file.fileno())
             keep_mode(file.fileno(), path)
-            os.replace(written, path)
+            _replace(written, path)
         except BaseException:
             os.unlink(written)
             raise
