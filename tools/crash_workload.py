@@ -38,6 +38,8 @@ from track.errors import TrackError  # noqa: E402
 from track.events.codec import Encoder  # noqa: E402
 from track.events.scan import Damage  # noqa: E402
 from track.events.types import (  # noqa: E402
+    AlertRaised,
+    ArtifactLogged,
     MetadataLogged,
     MetricsLogged,
     Recorded,
@@ -127,6 +129,8 @@ def log_to_client(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -
             file = folder / f"logged.{writer}"
             file.write_bytes(bytes([writer]) * call * CONTENT)
             trial.log_file(file)
+            trial.log_artifact(file, f"model-{writer}")
+            trial.alert("call", str(call))
         trial.log_metrics(step=call, **values_of(writer, call))
         yield call
     trial.finish()
@@ -243,13 +247,18 @@ def run_and_kill(mode: str, folder: Path, chance: random.Random) -> None:
 # The checker
 
 
-def events_by_writer(mode: Mode, events: list[Recorded]) -> dict[int, list[MetricsLogged]]:
-    """Return the metrics that each writer logged, in the order of the journal."""
-    writers = {
+def writers_in(events: list[Recorded]) -> dict[int, int]:
+    """Return the writer of each stream of a trial."""
+    return {
         item.stream: item.event.parameters["writer"]
         for item in events
         if isinstance(item.event, TrialCreated)
     }
+
+
+def events_by_writer(mode: Mode, events: list[Recorded]) -> dict[int, list[MetricsLogged]]:
+    """Return the metrics that each writer logged, in the order of the journal."""
+    writers = writers_in(events)
     found = defaultdict(list)
     for item in events:
         if isinstance(item.event, MetricsLogged):
@@ -298,6 +307,8 @@ def check(mode: Mode, folder: Path) -> Outcome:
         calls = calls_of(mode, writer, found.pop(writer, []))
         if calls != list(range(len(calls))) or not count <= len(calls) <= count + 1:
             raise Lost(f"writer {writer}: {count} calls acknowledged, found {calls}")
+        if mode.of_clients:
+            check_beside(writer, len(calls), events)
         total += count
         in_flight += len(calls) - count
     if found:
@@ -305,6 +316,26 @@ def check(mode: Mode, folder: Path) -> Outcome:
     if mode.of_clients:
         check_contents(mode, folder, events)
     return Outcome(total, in_flight, len(damage))
+
+
+def check_beside(writer: int, calls: int, events: list[Recorded]) -> None:
+    """Compare what was logged beside the metrics of some calls, which comes before these metrics.
+
+    Raises
+    ------
+    Lost
+        something is missing or invented
+    """
+    [stream] = [stream for stream, whose in writers_in(events).items() if whose == writer] or [None]
+    own = [item.event for item in events if item.stream == stream]
+    alerts = [int(event.text) for event in own if isinstance(event, AlertRaised)]
+    artifacts = [event for event in own if isinstance(event, ArtifactLogged)]
+    due = range(7, calls, 10)
+    for found in (alerts, artifacts):
+        if not len(due) <= len(found) <= len(due) + 1:
+            raise Lost(f"writer {writer}: {len(due)} alerts and artifacts are due, found {found}")
+    if alerts != list(range(7, 10 * len(alerts), 10)):
+        raise Lost(f"writer {writer} raised the alerts {alerts}")
 
 
 def check_contents(mode: Mode, folder: Path, events: list[Recorded]) -> None:
@@ -316,6 +347,7 @@ def check_contents(mode: Mode, folder: Path, events: list[Recorded]) -> None:
         one is missing, or not what was logged
     """
     logged = [item.event.values for item in events if isinstance(item.event, MetadataLogged)]
+    logged += [item.event.files for item in events if isinstance(item.event, ArtifactLogged)]
     with track.open(mode.uri(folder)) as reader:
         for facts in (value for values in logged for value in values.values()):
             try:
