@@ -40,6 +40,7 @@ from track.events.scan import Damage  # noqa: E402
 from track.events.types import (  # noqa: E402
     AlertRaised,
     ArtifactLogged,
+    MediaLogged,
     MetadataLogged,
     MetricsLogged,
     Recorded,
@@ -51,6 +52,7 @@ from track.journals.lmdb import LMDBJournal  # noqa: E402
 from track.journals.local import JournalOnDisk  # noqa: E402
 from track.journals.producer import Producer  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
+from track.persistence.media import MOST_BESIDE_CONTENTS  # noqa: E402
 
 WRITERS = (1, 2)
 NEXT_WRITER = 3
@@ -129,6 +131,7 @@ def log_to_client(mode: Mode, folder: Path, writer: int, calls: Iterator[int]) -
             file = folder / f"logged.{writer}"
             file.write_bytes(bytes([writer]) * call * CONTENT)
             trial.log_file(file)
+            trial.log_text("note", "m" * (MOST_BESIDE_CONTENTS + call))
             trial.log_artifact(file, f"model-{writer}")
             trial.alert("call", str(call))
         trial.log_metrics(step=call, **values_of(writer, call))
@@ -347,6 +350,12 @@ def check_contents(mode: Mode, folder: Path, events: list[Recorded]) -> None:
         one is missing, or not what was logged
     """
     logged = [item.event.values for item in events if isinstance(item.event, MetadataLogged)]
+    logged += [
+        {"note": medium}
+        for item in events
+        if isinstance(item.event, MediaLogged)
+        for medium in item.event.values["note"]
+    ]
     logged += [item.event.files for item in events if isinstance(item.event, ArtifactLogged)]
     with track.open(mode.uri(folder)) as reader:
         for facts in (value for values in logged for value in values.values()):

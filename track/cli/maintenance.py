@@ -88,17 +88,27 @@ def repair_verb(*, store: str | None) -> None:
         click.echo(f"{done.path}: {done.events} events kept; the damaged journal is {done.kept}")
 
 
-@click.command("compact", epilog=example("track compact -s lmdb:store.lmdb"))
+@click.command(
+    "compact",
+    epilog=example("track compact -s lmdb:store.lmdb", "track compact -s postgres://host/database"),
+)
 @store_option
 def compact_verb(*, store: str | None) -> None:
     """Reclaim unused disk space of a store.
 
-    No other process may have the store open.
+    No other process may have the store open. In a database, only contents that no event names are
+    removed; the database reclaims the rest by itself.
     """
+    from track.persistence.registry import backend_of
     from track.stores.maintenance import compact
+    from track.stores.named_contents import clear_database
 
+    uri = store_uri(store)
+    if backend_of(uri).is_database:
+        click.echo(f"removed contents that no event names: {clear_database(uri)}")
+        return
     with progress("compacting") as advance:
-        before, after = compact(store_uri(store), advance)
+        before, after = compact(uri, advance)
     click.echo(f"{before} bytes before, {after} after")
 
 

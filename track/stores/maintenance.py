@@ -33,7 +33,7 @@ from track.stores.named_contents import (
     CheckedContents,
     check_contents,
     kept_for,
-    mentioned_in,
+    remove_unnamed,
 )
 from track.utils.files import fresh_path, keep_mode, link_or_copy, sync_folder
 from track.utils.progress import Progress, no_progress
@@ -199,8 +199,7 @@ def compact(uri: str, progress: Progress = no_progress) -> tuple[int, int]:
             )
         content = _contents_of(uri)
         before = os.path.getsize(journal.path) + content.size()
-        payloads = (payload for _, batch in journal.read_batches() for payload in batch)
-        content.remove({*content.digests()} - mentioned_in(payloads))
+        remove_unnamed(content, journal)
         content.tidy()
         with copying(journal, journal.path, kind_of(uri), progress) as copied:
             os.replace(copied.path, journal.path)

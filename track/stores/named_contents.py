@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from typing import Any, NamedTuple
 
 from track.contents.store import ContentStore, is_digest
@@ -17,6 +18,7 @@ from track.events.types import (
     Recorded,
     TrialCreated,
 )
+from track.journals.journal import Journal
 from track.persistence.logged_files import files_in
 from track.projections.media import media_in
 
@@ -63,6 +65,28 @@ def mentioned_in(payloads: Iterable[bytes]) -> set[str]:
     """Return all that may be a SHA-256 in payloads, also in events of a later version of Track."""
     found = (match for payload in payloads for match in _HEXADECIMAL.findall(payload))
     return {match.decode() for match in found}
+
+
+def remove_unnamed(content: ContentStore, journal: Journal) -> int:
+    """Remove the contents that no event of a journal names, and return how many there were."""
+    payloads = (payload for _, batch in journal.read_batches() for payload in batch)
+    return len(content.remove({*content.digests()} - mentioned_in(payloads)))
+
+
+def clear_database(uri: str) -> int:
+    """Remove the contents of a log in a database that no event names, left by killed processes.
+
+    A content may be there before its event, so no client may be logging to it.
+
+    Returns
+    -------
+    The number of removed contents.
+    """
+    from track.persistence.cockroach import open_journal
+
+    journal, content = open_journal(uri)
+    with closing(journal):
+        return remove_unnamed(content, journal)
 
 
 class CheckedContents(NamedTuple):

@@ -1,13 +1,17 @@
 """Stores are verified, backed up and compacted with the contents of logged files."""
 
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+from tests.databases import uri_of
 from track import TrackClient
+from track.cli.app import run
 from track.errors import DamageWarning
 from track.media import Text
+from track.persistence import get_protocol
 from track.stores.maintenance import backup, compact, verify
 
 
@@ -64,3 +68,20 @@ def test_contents_are_verified(uri):
     pack.unlink()
     found = verify(uri)
     assert (found.contents, found.is_sound) == ((0, [digest], []), True)
+
+
+@pytest.mark.parametrize("place", [{}, {"contents": "shared"}], ids=["table", "place"])
+def test_contents_of_a_database_that_no_event_names_are_removed(place, tmp_path, capsys):
+    """From the table, or from the place that the URI names; the others stay."""
+    options = {name: f"{tmp_path}/{path}" for name, path in place.items()}
+    uri = uri_of("postgres", str(tmp_path), spool=tmp_path / "spool", **options)
+    log_notes(uri)
+    protocol = get_protocol(uri)
+    orphan = protocol.content.keep_bytes(b"orphan")
+    protocol.commit()
+    assert {*protocol.content.far.digests()} == {orphan, sha256(b"some notes").hexdigest()}
+    protocol.close()
+    assert run(["compact", "-s", uri]) == 0
+    assert capsys.readouterr().out == "removed contents that no event names: 1\n"
+    with closing(get_protocol(uri)) as protocol:
+        assert {*protocol.content.far.digests()} == {sha256(b"some notes").hexdigest()}
