@@ -154,13 +154,15 @@ class Live(App[None]):
 
     def _fill(self, glance: Glance) -> None:
         table, before = self._table, self._chosen_uid()
+        x, y = table.scroll_offset
         table.clear(columns=True)
         for column in glance.columns:
             table.add_column(Text(printable(column.title)))
         for row, uid in enumerate(glance.uids):
             table.add_row(*(_cell(glance, column, row) for column in glance.columns), key=uid)
         if before in glance.uids:
-            table.move_cursor(row=glance.uids.index(before))
+            table.move_cursor(row=glance.uids.index(before), scroll=False)
+        self.call_after_refresh(table.scroll_to, x, y, animate=False, immediate=True)
 
     def _summary(self, glance: Glance) -> Text:
         text = Text(no_wrap=True, overflow="ellipsis")
