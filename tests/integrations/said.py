@@ -44,3 +44,7 @@ def _work(rank, function, arguments):
         MASTER_ADDR="127.0.0.1", MASTER_PORT=sys.argv[2],
     )  # fmt: skip
     function(rank, *arguments)
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.distributed.is_initialized():
+        # Threads of a group that is still there abort the process now and then when it ends.
+        torch.distributed.destroy_process_group()
