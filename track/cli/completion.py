@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
@@ -70,3 +71,12 @@ PATH = _Paths("-?")
 PATHS = _Paths(r'(?:(?:"(?:[^"\\]|\\.)*"|[^",])*,)*')
 CONDITION = _Paths("!?")
 METRIC = _Paths(sections=("metrics",), write=_metric)
+
+
+def where_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option ``--where`` to a verb."""
+    help_text = "Filter by condition (repeatable)."
+    option = click.option(
+        "-w", "--where", type=CONDITION, multiple=True, metavar="CONDITION", help=help_text
+    )
+    return option(verb)

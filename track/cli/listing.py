@@ -22,7 +22,7 @@ from track.cli.common import (
     store_option,
     tell,
 )
-from track.cli.completion import CONDITION, METRIC, PATH, PATHS
+from track.cli.completion import METRIC, PATH, PATHS, where_option
 from track.cli.plots import braille, letter, plot, sparkline
 from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
@@ -81,14 +81,7 @@ _COLOURS = ("cyan", "yellow", "magenta", "green", "red", "blue")
 )
 @click.argument("what", type=click.Choice(["trials", "projects", "groups"]), default="trials")
 @store_option
-@click.option(
-    "-w",
-    "--where",
-    type=CONDITION,
-    multiple=True,
-    metavar="CONDITION",
-    help="Filter by condition (repeatable).",
-)
+@where_option
 @click.option(
     "--sort",
     type=PATH,

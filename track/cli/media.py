@@ -18,13 +18,13 @@ from track.cli.common import (
     reading,
     store_option,
 )
-from track.display.gallery import blocks_of, lines_of
+from track.display.gallery import MEDIA_COLUMNS, blocks_of, lines_of, media_row
+from track.display.texts import UNCUT
 from track.errors import ItemNotFound
 from track.projections.media import LoggedMedium
 from track.utils.files import replacing
 from track.utils.printing import printable
 
-_COLUMNS = ("step", "name", "kind", "bytes", "caption")
 _TIMEOUT_S = 30.0
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _LONGEST_NAME = 80
@@ -85,7 +85,7 @@ def media_verb(
         for medium in found:
             print_json({key: value for key, value in medium._asdict().items() if key != "data"})
         return
-    print_table(_COLUMNS, ([m.step, m.name, m.kind, m.size, m.caption] for m in found))
+    print_table(MEDIA_COLUMNS, map(media_row, found), UNCUT)
 
 
 def show_medium(medium: LoggedMedium, content: bytes) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from math import isfinite
 
+from track.display.texts import spread
+
 _BARS = "▁▂▃▄▅▆▇█"
 _BRAILLE = 0x2800
 _LETTERS = 26
@@ -17,20 +19,12 @@ Point = tuple[float, float]
 
 def sparkline(values: Sequence[float], width: int = 40) -> str:
     """Return one line of bars, scaled to the largest value, with gaps for non-finite values."""
-    picked = _spread(values, width)
+    picked = spread(values, width)
     finite = [value for value in picked if isfinite(value)]
     if not finite:
         return " " * len(picked)
     low, high = min(finite), max(finite)
     return "".join(_bar(value, low, high) for value in picked)
-
-
-def _spread(values: Sequence[float], width: int) -> Sequence[float]:
-    """Return at most ``width`` of the values, including the first and the last."""
-    if len(values) <= width:
-        return values
-    last = len(values) - 1
-    return [values[round(place * last / (width - 1))] for place in range(width)]
 
 
 def _bar(value: float, low: float, high: float) -> str:

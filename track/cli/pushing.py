@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from track.cli.common import example, progress, reading, store_option, tell
+from track.cli.completion import where_option
 from track.exchange.bridges import Pushed, Pusher, open_target
 from track.reader import Reader
 from track.reading.page import page_of
@@ -23,13 +24,7 @@ _LOOKS_S = 2.0
 )
 @click.argument("to")
 @store_option
-@click.option(
-    "-w",
-    "--where",
-    multiple=True,
-    metavar="CONDITION",
-    help="Filter trials by condition (repeatable).",
-)
+@where_option
 @click.option("-f", "--follow", is_flag=True, help="Keep pushing new data.")
 @click.option(
     "--every",

@@ -7,7 +7,7 @@ import sys
 import click
 
 from track.cli.common import example, reading, store_option
-from track.cli.completion import CONDITION, PATH
+from track.cli.completion import PATH, where_option
 from track.errors import MissingPackage
 
 
@@ -16,14 +16,7 @@ from track.errors import MissingPackage
     epilog=example("track top", "track top -w status=running --sort=-metrics.accuracy"),
 )
 @store_option
-@click.option(
-    "-w",
-    "--where",
-    type=CONDITION,
-    multiple=True,
-    metavar="CONDITION",
-    help="Filter by condition (repeatable).",
-)
+@where_option
 @click.option(
     "--sort",
     type=PATH,

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from track.cli.common import example, progress, reading, store_option, tell, writing
-from track.cli.completion import CONDITION
+from track.cli.completion import where_option
 from track.errors import BackendError, TrackError
 from track.events.types import Recorded
 from track.projections.copies import copy_group, view_trial
@@ -44,14 +44,7 @@ _SOURCES = (_REPORT, "clearml", "dvclive", "mlflow", "sacred", "tensorboard", "t
 @store_option
 @click.option("-f", "--format", "form", type=click.Choice(_FORMATS), default="csv")
 @click.option("-o", "--output", metavar="PATH", help="Write to PATH instead of stdout.")
-@click.option(
-    "-w",
-    "--where",
-    type=CONDITION,
-    multiple=True,
-    metavar="CONDITION",
-    help="Filter trials by condition (repeatable).",
-)
+@where_option
 def export_verb(
     *, store: str | None, form: str, output: str | None, where: tuple[str, ...]
 ) -> None:

@@ -11,7 +11,8 @@ from io import BytesIO
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from track.display.texts import shown, text_table
+from track.display.listings import Listing, Table
+from track.display.texts import shown, spread, text_table
 from track.errors import TrackError
 from track.projections.media import LoggedMedium
 from track.utils.printing import printable
@@ -29,7 +30,7 @@ _MOST_ROWS = 50
 _BAR = 40
 """The width of the longest bar of a histogram in a terminal."""
 
-_MEASURES = ["step", "name", "kind", "bytes", "caption"]
+MEDIA_COLUMNS = ["step", "name", "kind", "bytes", "caption"]
 
 _MALFORMED = (ValueError, KeyError, IndexError, TypeError)
 """What a content raises that is not of its kind; a journal may have any bytes."""
@@ -38,7 +39,7 @@ Fetch = Callable[[LoggedMedium], bytes]
 """Returns the content of a medium."""
 
 
-class Gallery(list[LoggedMedium]):
+class Gallery(Listing[LoggedMedium]):
     """A list of media that a notebook shows as pictures, tables, texts and sounds.
 
     Parameters
@@ -50,27 +51,19 @@ class Gallery(list[LoggedMedium]):
     """
 
     def __init__(self, media: Iterable[LoggedMedium], fetch: Fetch) -> None:
-        super().__init__(media)
+        super().__init__(media, lambda some, _: Table(MEDIA_COLUMNS, [*map(media_row, some)]))
         self._fetch = fetch
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return list, ([*self],)  # a pickled list does not depend on its store
 
     def __getitem__(self, index: Any) -> Any:
         found = super().__getitem__(index)
         return Gallery(found, self._fetch) if isinstance(index, slice) else found
-
-    def __repr__(self) -> str:
-        if not self:
-            return "[]"
-        return "\n".join(text_table(_MEASURES, map(media_row, self)))
 
     def _repr_html_(self) -> str:
         by_name = sorted(self, key=lambda medium: medium.name)
         room, parts = _MOST_BYTES, []
         for name, media in groupby(by_name, lambda medium: medium.name):
             all_of_it = [*media]
-            picked = _spread(all_of_it)
+            picked = spread(all_of_it, _MOST_OF_A_NAME)
             few = f" ({len(picked)} of {len(all_of_it)})" if len(picked) < len(all_of_it) else ""
             parts.append(f"<p><b>{_text(name)}</b>{few}</p>")
             parts.append('<div style="display:flex;flex-wrap:wrap;gap:1em">')
@@ -184,14 +177,6 @@ def blocks_of(content: bytes, width: int) -> Text | None:
             blocks.append("▀", Style(color=colour(x, y), bgcolor=colour(x, y + 1)))
         blocks.append("\n")
     return blocks
-
-
-def _spread(media: list[LoggedMedium]) -> list[LoggedMedium]:
-    """Return the first, the last, and some between them."""
-    if len(media) <= _MOST_OF_A_NAME:
-        return media
-    last = len(media) - 1
-    return [media[n * last // (_MOST_OF_A_NAME - 1)] for n in range(_MOST_OF_A_NAME)]
 
 
 def _title(medium: LoggedMedium) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 from unicodedata import east_asian_width
 
 from track.projections.report import dumps, plain
 from track.utils.printing import printable
+
+T = TypeVar("T")
 
 _UNITS = ((86400 * 7, "w"), (86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 LONGEST = 72
@@ -28,6 +30,14 @@ def shown(value: Any, longest: int = LONGEST) -> str:
         return f"{value:.6g}"
     text = printable(value if isinstance(value, str) else dumps(plain(value)))
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def spread(items: Sequence[T], most: int) -> Sequence[T]:
+    """Return at most ``most`` of the items, including the first and the last."""
+    if len(items) <= most:
+        return items
+    last = len(items) - 1
+    return [items[round(place * last / (most - 1))] for place in range(most)]
 
 
 def short_uids(uids: Iterable[str], wanted: Iterable[str] | None = None) -> dict[str, str]:
