@@ -24,6 +24,9 @@ NUMBER_AND_TIME = Struct(">IBQ")
 """The end of an envelope: the sequence, and the marked time. Everything before it is a *prefix*,
 equal in all events of one kind that one producer records about one subject."""
 
+TAG = slice(1, 2)
+"""The position of the tag of the kind of event in a payload."""
+
 STREAM = slice(4, 12)
 """The position of the stream in a payload."""
 

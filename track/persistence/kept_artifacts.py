@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from track.contents.store import ContentStore
 from track.errors import FileDamaged, ItemNotFound, TrackError
-from track.events.codec import decode
+from track.events.codec import TAG, decode
 from track.events.types import CATALOGUE, ArtifactLogged
 from track.journals.journal import Journal
 from track.persistence.logged_files import LoggedFile, find_file, open_content, path_inside
@@ -19,7 +19,7 @@ from track.projections.trials import stream_of
 from track.utils.files import replacing
 from track.versioning import file_hash
 
-_TAG = CATALOGUE[ArtifactLogged].tag
+_TAG = bytes([CATALOGUE[ArtifactLogged].tag])
 _TIMEOUT_S = 30.0
 
 
@@ -59,7 +59,7 @@ class KeptArtifact:
         """
         for batch in self._journal.read_stream(stream_of(self.made_by[0])):
             for position, payload in zip(*batch, strict=True):
-                if payload[1] != _TAG:  # the tag of the event, see `docs/format.md`
+                if payload[TAG] != _TAG:
                     continue
                 event = decode(position, payload).event
                 if not isinstance(event, ArtifactLogged):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
-from track.events.codec import envelope
+from track.events.codec import TAG, envelope
 from track.events.columns import decode_columns, is_metrics
 from track.events.types import (
     CATALOGUE,
@@ -142,7 +142,7 @@ def _noting_erased(batches: Iterable[Batch], erased: set[int]) -> Iterator[Batch
     """Yield batches, and collect the streams of erased trials."""
     for batch in batches:
         # Test the tag first: few events are redactions, and unpacking all would be slow.
-        found = [envelope(payload) for payload in batch[1] if payload[1:2] == _REDACTED_TAG]
+        found = [envelope(payload) for payload in batch[1] if payload[TAG] == _REDACTED_TAG]
         erased.update(one.stream for one in found if one is not None)
         yield batch
 

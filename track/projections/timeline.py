@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from track.events.codec import AT, envelope
+from track.events.codec import AT, TAG, envelope
 from track.events.types import CATALOGUE, TrialCreated, TrialFinished, TrialRedacted, TrialStarted
 from track.journals.journal import Batch
 
@@ -19,9 +19,6 @@ _KINDS: dict[int, type[Any]] = {
 }
 _REDACTED = CATALOGUE[TrialRedacted].tag
 _WATCHED = {*_KINDS, _REDACTED}
-
-_TAG = 1
-"""The index of the tag in a payload."""
 
 
 class Stretch(NamedTuple):
@@ -99,7 +96,7 @@ class Timeline:
         else:
             self.stretches.append(new)
         self.position = positions[-1]
-        tags = [payload[_TAG : _TAG + 1] for payload in payloads]
+        tags = [payload[TAG] for payload in payloads]
         for index, tag in enumerate(tags):
             if tag and tag[0] in _WATCHED and (found := envelope(payloads[index])) is not None:
                 if found.tag == _REDACTED:

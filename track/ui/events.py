@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
-from track.events.codec import decode
+from track.events.codec import TAG, decode
 from track.events.types import CATALOGUE, ProcessDescribed, Recorded
 from track.journals.journal import Batch, Journal
 from track.moment import to_moment
@@ -31,8 +31,6 @@ _AT_ONCE = 1000
 _MOST_STRETCHES = 64
 _MOST_MARKS = 500
 _TAGS = {kind.__name__: known.tag for kind, known in CATALOGUE.items()}
-_TAG = slice(1, 2)
-"""The byte of a payload that holds its tag."""
 
 _LABELS = {"TrialCreated": "created", "TrialStarted": "started", "TrialFinished": "finished"}
 
@@ -53,7 +51,7 @@ class Wanted(NamedTuple):
     def has(self, position: int, payload: bytes) -> bool:
         """Return whether an event passes the filter."""
         is_there = self.after < position < self.before
-        if not is_there or (self.tags and payload[_TAG] not in self.tags):
+        if not is_there or (self.tags and payload[TAG] not in self.tags):
             return False
         return position <= self.whole or is_within(self.ends, position, payload)
 
