@@ -12,10 +12,10 @@ from tests.property.test_folds import dump
 from track.containers.points import Unusable
 from track.journals.stretches import Stretches
 from track.persistence import get_protocol
-from track.persistence.cache import Cache
 from track.projections.history import as_of
 from track.projections.objects import Objects
 from track.projections.projection import fold
+from track.read_model.cache import Cache
 from track.structure import Project, Trial
 
 ROOT = Path(__file__).resolve().parents[2]

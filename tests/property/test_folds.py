@@ -45,12 +45,12 @@ from track.events.types import (
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
 from track.journals.stretches import Stretches
-from track.persistence.cache import Cache
 from track.projections.copies import copy_group, copy_project, copy_trial
 from track.projections.history import as_of, ends_by
 from track.projections.objects import Objects
 from track.projections.projection import catch_up
 from track.projections.report import ORPHANS, dumps, render_report
+from track.read_model.cache import Cache
 from track.relay.rows_codec import pack_whole, unpack_whole
 from track.serialization import to_json
 from track.structure import Project, Trial, TrialGroup

@@ -30,13 +30,13 @@ from track.journals.producer import Producer
 from track.journals.stretches import Stretch
 from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
-from track.persistence.state import State
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
 from track.projections.finding import Found, find_trial
 from track.projections.history import as_of
 from track.projections.later import copy_group_later, copy_project_later
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
+from track.read_model.state import State
 from track.structure import AnyStatus, Trial
 from track.utils.forking import renew_in_children
 

@@ -7,14 +7,14 @@ from struct import Struct, error
 
 from track.containers.points import Points, Summary
 from track.errors import MalformedMessage
-from track.persistence.cache_format import (
+from track.projections.rows import from_little_endian, little_endian
+from track.read_model.cache_format import (
     SUMMARY_BYTES,
     pack_axis,
     summary_from_bytes,
     summary_to_bytes,
     unpack_axis,
 )
-from track.projections.rows import from_little_endian, little_endian
 
 MOST_POINTS = 2**16
 """The most points of one answer."""

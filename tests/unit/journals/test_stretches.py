@@ -21,7 +21,7 @@ from track.journals.lmdb import LMDBJournal
 from track.journals.producer import Producer
 from track.journals.stretches import EVENTS, Stretches, before_last, of_one
 from track.persistence import get_protocol
-from track.persistence.cache_format import read_stretches, write_stretches
+from track.read_model.cache_format import read_stretches, write_stretches
 from track.structure import Trial
 
 URIS = ["file:store.json", "lmdb:store.lmdb"]

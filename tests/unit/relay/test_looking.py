@@ -19,9 +19,9 @@ from track.events.values import new_packer, unpack
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
 from track.persistence import get_protocol
-from track.persistence.cache_series import CHUNK
 from track.persistence.journaled import JournaledProtocol
 from track.projections.history import as_of
+from track.read_model.cache_series import CHUNK
 from track.relay import rows_codec, series_codec
 from track.relay.looking import Looking
 from track.relay.service import Answering

@@ -20,10 +20,11 @@ from tests.property.test_folds import dump
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
 from track.journals.sql.session import Session
-from track.persistence import cache_series, get_protocol, state
+from track.persistence import get_protocol
 from track.persistence.cockroach import open_journal
 from track.persistence.repository import LocalRepository
 from track.projections.history import as_of
+from track.read_model import cache_series, state
 from track.structure import Project, Status, Trial, TrialGroup
 from track.utils.caches import cache_of_user
 

@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
 from track.journals.stretches import Stretch, Stretches
-from track.persistence.cache_format import (
+from track.projections.objects import FOLDS_VERSION, Objects
+from track.projections.rows import Row, from_little_endian
+from track.projections.stored import Directory, StoredObjects
+from track.read_model.cache_format import (
     NOTHING,
     Busy,
     Foreign,
@@ -32,10 +35,7 @@ from track.persistence.cache_format import (
     unpack_axis,
     write_stretches,
 )
-from track.persistence.cache_series import VERSION, StoredChunk, StoredSeries, Transaction
-from track.projections.objects import FOLDS_VERSION, Objects
-from track.projections.rows import Row, from_little_endian
-from track.projections.stored import Directory, StoredObjects
+from track.read_model.cache_series import VERSION, StoredChunk, StoredSeries, Transaction
 from track.utils.forking import renew_in_children
 
 if TYPE_CHECKING:

@@ -12,13 +12,13 @@ from track.containers.points import Points, Unusable
 from track.containers.series import StepSeries
 from track.journals.journal import Journal
 from track.journals.stretches import Stretches
-from track.persistence.cache import Cache
-from track.persistence.cache_format import Busy, Foreign, Moved
 from track.projections.history import until
 from track.projections.objects import Objects
 from track.projections.projection import fold
 from track.projections.stored import StoredObjects
 from track.projections.trials import stream_of
+from track.read_model.cache import Cache
+from track.read_model.cache_format import Busy, Foreign, Moved
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,10 @@ from zlib import crc32
 
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary, Unusable, summarize
 from track.containers.series import StepSeries
-from track.persistence.cache_format import (
+from track.projections.objects import FOLDS_VERSION, Objects
+from track.projections.rows import Entry, RowWriter, little_endian
+from track.projections.stored import Directory
+from track.read_model.cache_format import (
     ENTRIES,
     Checkpoint,
     Key,
@@ -20,9 +23,6 @@ from track.persistence.cache_format import (
     pack_summary,
     unpack_summary,
 )
-from track.projections.objects import FOLDS_VERSION, Objects
-from track.projections.rows import Entry, RowWriter, little_endian
-from track.projections.stored import Directory
 
 if TYPE_CHECKING:
     import sqlite3
