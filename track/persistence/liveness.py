@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from track.configuration import choose, number, options
+from track.configuration import choose, number
 from track.events.codec import stream_id
 from track.events.types import Heartbeat, ProcessDescribed
 from track.journals.producer import Producer
 from track.persistence.code import code_of_this_process
 from track.persistence.provenance import facts_of_this_process
-from track.persistence.uri_options import yes_or_no
 from track.projections.trials import LAST_CHANGE
 from track.structure import LOST, AnyStatus, Status, Trial
 from track.utils.forking import renew_in_children
@@ -59,7 +58,7 @@ class Heartbeats:
     def _introduce(self, process: ProcessId) -> None:
         """Record the facts about this process, once."""
         self._heartbeat = Heartbeat(*process)
-        if yes_or_no("process.facts", str(options("process.facts", "yes"))):
+        if choose("process.facts", "yes", "no") == "yes":
             described = ProcessDescribed(*process, facts_of_this_process())
             self._producer.record(stream_id("process", process.name()), described)
         if choose("process.code", "no", "yes") == "yes":
