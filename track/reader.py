@@ -16,7 +16,6 @@ from track.events.scan import Damage
 from track.events.types import Recorded
 from track.journals.local import JournalOnDisk
 from track.moment import When, to_moment
-from track.persistence.liveness import derive_status
 from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
 from track.persistence.registry import load
@@ -29,6 +28,7 @@ from track.projections.objects import Objects
 from track.projections.query import check_paths
 from track.projections.report import render_report
 from track.projections.times import TrialTimes, has_all_times, times_in, times_of
+from track.provenance.liveness import derive_status
 from track.reading.artifacts import ArtifactReader
 from track.reading.code import AttemptReader
 from track.reading.history import decoded, origins, trial_at, views_at

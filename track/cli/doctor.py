@@ -35,7 +35,7 @@ _PACKAGES = {
 def version_verb() -> None:
     """Print the version of Track and of its journal format."""
     from track.events import record
-    from track.persistence.provenance import git_facts
+    from track.provenance.process import git_facts
 
     commit = git_facts(os.path.dirname(__file__)).get("commit", "")
     click.echo(f"track {__version__}{' ' * bool(commit)}{commit[:10]}")

@@ -20,7 +20,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from track.loggable import loggable
-from track.persistence.masking import HIDDEN, hide_in_text, names_a_secret
+from track.provenance.masking import HIDDEN, hide_in_text, names_a_secret
 
 VOLATILE = frozenset(
     (

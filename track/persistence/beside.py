@@ -13,7 +13,6 @@ from track.journals.producer import Producer
 from track.persistence.artifacts import artifact_files
 from track.persistence.commands import Change, TrialCommands
 from track.persistence.kept_artifacts import KeptArtifact
-from track.persistence.liveness import Heartbeats
 from track.persistence.media import media_logged
 from track.persistence.protocol import Protocol
 from track.persistence.validation import check_key
@@ -29,6 +28,7 @@ from track.projections.media import media_stream
 from track.projections.objects import Objects
 from track.projections.output import output_stream
 from track.projections.system import system_stream
+from track.provenance.liveness import Heartbeats
 from track.structure import Trial
 
 if TYPE_CHECKING:

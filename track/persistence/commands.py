@@ -28,12 +28,12 @@ from track.events.types import (
     TrialStarted,
 )
 from track.journals.producer import Producer
-from track.persistence.failures import failure_of
-from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import DEFAULT_CHRONO, DEFAULT_METADATA, AggregatorFactory
 from track.persistence.timers import Timers
 from track.persistence.validation import aggregator_for, check_key, check_status
 from track.projections.definitions import check_definition
+from track.provenance.failures import failure_of
+from track.provenance.liveness import Heartbeats
 from track.structure import AnyStatus
 
 

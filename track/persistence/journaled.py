@@ -34,7 +34,6 @@ from track.persistence import sinks
 from track.persistence.beside import RecordsBeside
 from track.persistence.commands import Change, GroupCommands, TrialCommands, command_named
 from track.persistence.deferred import travelling
-from track.persistence.liveness import Heartbeats
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
@@ -64,6 +63,7 @@ from track.projections.metrics import add_values
 from track.projections.objects import Objects
 from track.projections.report import render_report
 from track.projections.trials import UPDATE_COUNT, stream_of
+from track.provenance.liveness import Heartbeats
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
 

@@ -28,7 +28,6 @@ from track.journals.journal import ExclusiveJournal, Journal
 from track.journals.local import JournalOnDisk
 from track.journals.producer import Producer
 from track.journals.stretches import Stretch
-from track.persistence.liveness import derive_status
 from track.persistence.protocol import Query
 from track.projections.copies import copy_group, copy_project, copy_trial, to_plain
 from track.projections.finding import Found, find_trial
@@ -36,6 +35,7 @@ from track.projections.history import as_of
 from track.projections.later import copy_group_later, copy_project_later
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
+from track.provenance.liveness import derive_status
 from track.read_model.state import State
 from track.structure import AnyStatus, Trial
 from track.utils.forking import renew_in_children
@@ -134,7 +134,7 @@ class Repository(ABC):
 
     @abstractmethod
     def status_of(self, uid: str, stream: int) -> AnyStatus | None:
-        """Return the status of a trial, see :func:`track.persistence.liveness.derive_status`."""
+        """Return the status of a trial, see :func:`track.provenance.liveness.derive_status`."""
 
     @abstractmethod
     def status_in(self, objects: Objects, trial: Trial) -> AnyStatus | None:

@@ -9,8 +9,8 @@ from track.events.codec import decode
 from track.events.types import ProcessDescribed
 from track.journals.journal import Journal
 from track.moment import When, to_moment
-from track.persistence.liveness import code_stream
 from track.projections import history as past
+from track.provenance.liveness import code_stream
 from track.reading.history import decoded, with_facts
 from track.reading.lookup import TrialLookup
 from track.reading.views import Attempt, attempts_in

@@ -13,7 +13,6 @@ from track.errors import JournalClosed, TrialDoesNotExist
 from track.journals.producer import Producer
 from track.moment import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.liveness import is_running
 from track.persistence.repository import LocalRepository
 from track.projections.checkpoints import Checkpoints
 from track.projections.copies import to_plain, view_trial
@@ -25,6 +24,7 @@ from track.projections.rows import state_of
 from track.projections.series import Series
 from track.projections.timeline import Timeline
 from track.projections.trials import stream_of
+from track.provenance.liveness import is_running
 from track.reading.summary import (
     TrialSummary,
     detach,

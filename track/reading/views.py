@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from track.events.codec import decode, stream_id
 from track.events.types import ProcessDescribed, Recorded
 from track.journals.journal import Journal
-from track.persistence.liveness import derive_status
 from track.projections import history as past
 from track.projections.objects import Objects
 from track.projections.trials import LAST_CHANGE, stream_of
+from track.provenance.liveness import derive_status
 from track.structure import AnyStatus, Trial
 from track.utils.process import ProcessId
 

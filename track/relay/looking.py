@@ -8,12 +8,12 @@ from typing import Any
 from track.containers.points import Points
 from track.containers.series import StepSeries
 from track.errors import ItemNotFound, MalformedMessage
-from track.persistence.liveness import derive_status
 from track.persistence.repository import LocalRepository
 from track.projections.finding import find_trial
 from track.projections.objects import Objects
 from track.projections.series import Series
 from track.projections.trials import stream_of
+from track.provenance.liveness import derive_status
 from track.relay.rows_codec import LONGEST_WANTED, MOST_WANTED, pack_found, pack_summaries_of
 from track.relay.series_codec import MOST_POINTS, MOST_SUMMARIES, pack_points, pack_summaries
 from track.structure import LOST

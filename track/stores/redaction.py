@@ -17,11 +17,11 @@ from track.journals.journal import Journal
 from track.journals.local import CACHE_SUFFIX, CACHE_SUFFIXES
 from track.journals.producer import Producer
 from track.persistence.file_store import remake_report
-from track.persistence.liveness import code_stream
 from track.persistence.registry import backend_of
 from track.persistence.uri_options import local_settings
 from track.projections.streams import streams_of
 from track.projections.trials import stream_of
+from track.provenance.liveness import code_stream
 from track.stores.maintenance import copying, kind_of, opened, remove, verify_journal
 from track.stores.named_contents import KINDS, TAGS, named_by
 from track.utils.files import sync_folder

@@ -12,7 +12,7 @@ import pytest
 import track
 from track import TrackClient
 from track.errors import ItemNotFound
-from track.persistence.code import MOST, changes_in, gather_code, packages
+from track.provenance.code import MOST, changes_in, gather_code, packages
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = """
@@ -101,7 +101,7 @@ def test_long_changes_are_named(repository):
 
 def test_without_a_repository_nothing_is_said_of_changes(tmp_path, monkeypatch, caplog):
     """Nor without git, nor without a commit. The log says so for those who look."""
-    caplog.set_level(logging.DEBUG, "track.persistence.code")
+    caplog.set_level(logging.DEBUG, "track.provenance.code")
     assert changes_in(str(tmp_path)) == {}
     git(tmp_path, "init", "-q")
     assert changes_in(str(tmp_path)) == {}

@@ -9,9 +9,9 @@ from track.configuration import choose, number
 from track.events.codec import stream_id
 from track.events.types import Heartbeat, ProcessDescribed
 from track.journals.producer import Producer
-from track.persistence.code import code_of_this_process
-from track.persistence.provenance import facts_of_this_process
 from track.projections.trials import LAST_CHANGE
+from track.provenance.code import code_of_this_process
+from track.provenance.process import facts_of_this_process
 from track.structure import LOST, AnyStatus, Status, Trial
 from track.utils.forking import renew_in_children
 from track.utils.process import ProcessId, is_alive, this_process

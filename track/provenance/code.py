@@ -12,7 +12,7 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from track.persistence.masking import hide_in_text
+from track.provenance.masking import hide_in_text
 from track.versioning import executed_file
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ import sys
 from track import TrackClient
 from track.events.types import ProcessDescribed
 from track.persistence import get_protocol
-from track.persistence.provenance import gather_facts, git_facts
+from track.provenance.process import gather_facts, git_facts
 
 
 def described(store):

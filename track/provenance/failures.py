@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from track.persistence.masking import hide_in_text
+from track.provenance.masking import hide_in_text
 
 _MOST_OF_A_MESSAGE, _MOST_OF_A_TRACEBACK = 2_000, 16_000
 """The number of characters that are kept."""

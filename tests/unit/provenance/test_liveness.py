@@ -11,9 +11,10 @@ import pytest
 
 from track import TrackClient
 from track.events.types import Heartbeat
-from track.persistence import get_protocol, liveness
-from track.persistence.liveness import derive_status
+from track.persistence import get_protocol
 from track.persistence.multiplexer import ProtocolMultiplexer
+from track.provenance import liveness
+from track.provenance.liveness import derive_status
 from track.structure import LOST, CustomStatus, Project, Status, Trial
 from track.utils.process import this_process
 

@@ -12,7 +12,7 @@ import track
 from track import TrackClient
 from track.events.types import TrialFinished, TrialStarted
 from track.persistence import get_protocol
-from track.persistence.failures import failure_of
+from track.provenance.failures import failure_of
 from track.stores.redaction import redact
 from track.structure import Status, Trial
 

@@ -9,7 +9,7 @@ import sys
 from functools import lru_cache
 from typing import Any
 
-from track.persistence.masking import hide_secrets
+from track.provenance.masking import hide_secrets
 from track.versioning import executed_file
 
 ENVIRONMENT = (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from track.persistence.masking import hide_in_text, hide_secrets, names_a_secret
+from track.provenance.masking import hide_in_text, hide_secrets, names_a_secret
 
 KEY = "A1b2C3d4E5f6G7h8I9j0K1l2"  # of no service in particular
 
