@@ -34,6 +34,7 @@ sys.path.insert(0, str(ROOT))
 
 import track  # noqa: E402 - of this repository, whatever is installed
 from track import TrackClient  # noqa: E402
+from track.attachments.media import MOST_BESIDE_CONTENTS  # noqa: E402
 from track.errors import TrackError  # noqa: E402
 from track.events.codec import Encoder  # noqa: E402
 from track.events.scan import Damage  # noqa: E402
@@ -52,7 +53,6 @@ from track.journals.lmdb import LMDBJournal  # noqa: E402
 from track.journals.local import JournalOnDisk  # noqa: E402
 from track.journals.producer import Producer  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
-from track.persistence.media import MOST_BESIDE_CONTENTS  # noqa: E402
 
 WRITERS = (1, 2)
 NEXT_WRITER = 3

@@ -9,6 +9,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import Any, BinaryIO
 
+from track.attachments.logged_files import LoggedFile, files_of, find_file, open_content
 from track.display.gallery import Gallery
 from track.display.listings import html_of, list_files, list_groups, list_projects, list_trials
 from track.events.codec import decode
@@ -16,7 +17,6 @@ from track.events.scan import Damage
 from track.events.types import Recorded
 from track.journals.local import JournalOnDisk
 from track.moment import When, to_moment
-from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
 from track.persistence.protocol import Query
 from track.persistence.registry import load
 from track.persistence.repository import Kind, table

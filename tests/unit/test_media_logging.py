@@ -8,10 +8,10 @@ import pytest
 
 import track
 from track import TrackClient
+from track.attachments.media import MOST_BESIDE_CONTENTS, MOST_IN_AN_EVENT
 from track.errors import EncodingError, ItemNotFound
 from track.media import Histogram, Image, Text
 from track.moment import Moment
-from track.persistence.media import MOST_BESIDE_CONTENTS, MOST_IN_AN_EVENT
 from track.reader import Reader
 from track.stores.redaction import redact
 

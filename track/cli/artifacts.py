@@ -9,6 +9,8 @@ import sys
 
 import click
 
+from track.attachments.kept_artifacts import KeptArtifact
+from track.attachments.logged_files import find_files
 from track.cli.common import (
     TRIAL,
     clock,
@@ -21,8 +23,6 @@ from track.cli.common import (
 )
 from track.display.texts import UNCUT
 from track.errors import BackendError
-from track.persistence.kept_artifacts import KeptArtifact
-from track.persistence.logged_files import find_files
 from track.utils.printing import printable
 
 _COLUMNS = ("artifact", "version", "files", "bytes", "logged", "made by", "used by", "sha256")

@@ -8,6 +8,7 @@ import sys
 
 import click
 
+from track.attachments.logged_files import find_files, paths_of
 from track.cli.artifacts import artifact_named, save_artifact
 from track.cli.common import (
     TRIAL,
@@ -21,7 +22,6 @@ from track.cli.common import (
 from track.display.listings import FILE_COLUMNS, file_row
 from track.display.texts import UNCUT
 from track.errors import BackendError, TrackError
-from track.persistence.logged_files import find_files, paths_of
 from track.reader import Reader
 from track.utils.files import replacing
 from track.utils.printing import printable

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from track.attachments.kept_artifacts import KeptArtifact
+from track.attachments.logged_files import LoggedFile, files_of, without_files
 from track.cli.code import show_code
 from track.cli.common import (
     TRIAL,
@@ -28,8 +30,6 @@ from track.display.columns import choose_columns, columns_of, sentence
 from track.display.listings import GROUP_COLUMNS, PROJECT_COLUMNS, group_row, project_row
 from track.display.texts import UNCUT, amount, duration, short_uids, shown
 from track.errors import QueryError
-from track.persistence.kept_artifacts import KeptArtifact
-from track.persistence.logged_files import LoggedFile, files_of, without_files
 from track.projections.artifacts import ARTIFACTS
 from track.projections.definitions import summary_of
 from track.projections.paths import hint, names_in, parse_path, write_path

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any, NamedTuple, TypeVar
 
+from track.attachments.logged_files import LoggedFile
 from track.display.columns import choose_columns, shortened
 from track.display.texts import UNCUT, short_uids, shown, shown_width, text_table
 from track.errors import TrackError
-from track.persistence.logged_files import LoggedFile
 from track.projections.objects import Objects
 from track.reading.summary import TrialSummary
 from track.structure import AnyStatus, Project, Trial, TrialGroup

@@ -9,6 +9,7 @@ from hashlib import sha256
 from time import time_ns
 from typing import Any
 
+from track.attachments.media import media_logged
 from track.errors import EncodingError, TrackError
 from track.events.codec import MAX_SEQUENCE, Encoder, fields_of, stream_id
 from track.events.types import (
@@ -27,7 +28,6 @@ from track.exchange.copying import append_missing, journal_of
 from track.exchange.source_run import NS, Entry, MediaFound, Source, SourceRun, Unreadable
 from track.journals.journal import Journal
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.media import media_logged
 from track.persistence.protocol import Protocol
 from track.persistence.validation import trial_created
 from track.projections.media import media_stream

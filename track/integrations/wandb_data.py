@@ -11,7 +11,7 @@ from track import media
 from track.media.histogram import MOST_BINS
 
 if TYPE_CHECKING:
-    from track.persistence.kept_artifacts import KeptArtifact
+    from track.attachments.kept_artifacts import KeptArtifact
 
 
 class Media:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from track.attachments.file_facts import artifact_files
+from track.attachments.kept_artifacts import KeptArtifact
+from track.attachments.media import media_logged
 from track.events.types import ArtifactLogged, ArtifactUsed, Event, OutputCaptured, SystemSampled
 from track.journals.journal import Journal
 from track.journals.producer import Producer
-from track.persistence.artifacts import artifact_files
 from track.persistence.commands import Change, TrialCommands
-from track.persistence.kept_artifacts import KeptArtifact
-from track.persistence.media import media_logged
 from track.persistence.protocol import Protocol
 from track.persistence.validation import check_key
 from track.projections.artifacts import (

@@ -13,9 +13,9 @@ from track.structure import AnyStatus, Project, Trial, TrialGroup
 from track.versioning import file_hash
 
 if TYPE_CHECKING:
+    from track.attachments.kept_artifacts import KeptArtifact
     from track.contents.store import ContentStore
     from track.media import Medium
-    from track.persistence.kept_artifacts import KeptArtifact
 
 AggregatorFactory = Callable[[], Aggregator]
 Query = Mapping[str, Any] | list[tuple[str, Any]] | None

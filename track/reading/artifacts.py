@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from track.attachments.kept_artifacts import KeptArtifact
 from track.moment import When, to_moment
-from track.persistence.kept_artifacts import KeptArtifact
 from track.projections.artifacts import LATEST, artifacts_in, artifacts_of, find_artifact
 from track.reading.lookup import TrialLookup
 from track.structure import Trial

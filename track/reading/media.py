@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from track.attachments.media import content_of
 from track.moment import When, to_moment
-from track.persistence.media import content_of
 from track.projections.media import LoggedMedium, media_in, media_stream
 from track.projections.output import OutputLine, lines_in, output_stream, settled
 from track.projections.system import SystemMetrics, system_metrics, system_stream

@@ -10,7 +10,7 @@ from track.persistence.protocol import Protocol
 from track.structure import Trial
 
 if TYPE_CHECKING:
-    from track.persistence.kept_artifacts import KeptArtifact
+    from track.attachments.kept_artifacts import KeptArtifact
 
 
 class ArtifactLogger:

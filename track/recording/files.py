@@ -33,7 +33,7 @@ class FileLogger:
         TrackError
             the program was not started from a file, or the file cannot be read
         """
-        from track.persistence.artifacts import file_facts
+        from track.attachments.file_facts import file_facts
 
         if path is None:
             self.protocol.log_process_code()
@@ -48,7 +48,7 @@ class FileLogger:
         Its name is its path relative to the working folder, or its full path if it lies outside.
         ``track.open(…).open_file(trial, name)`` and ``track get`` return its content.
         """
-        from track.persistence.artifacts import file_facts
+        from track.attachments.file_facts import file_facts
 
         self._log_facts("file", file_facts(os.fspath(path), self.protocol.keep_content))
 
@@ -57,7 +57,7 @@ class FileLogger:
 
         The SHA-256 of the folder is computed from the names and hashes of its files.
         """
-        from track.persistence.artifacts import directory_facts
+        from track.attachments.file_facts import directory_facts
 
         self._log_facts("directory", directory_facts(os.fspath(path), self.protocol.keep_content))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from typing import Any, NamedTuple
 
+from track.attachments.logged_files import files_in
 from track.contents.store import ContentStore, is_digest
 from track.errors import FileDamaged, ItemNotFound
 from track.events.types import (
@@ -19,7 +20,6 @@ from track.events.types import (
     TrialCreated,
 )
 from track.journals.journal import Journal
-from track.persistence.logged_files import files_in
 from track.projections.media import media_in
 
 KINDS = (ArtifactLogged, MediaLogged, MetadataLogged, TrialCreated)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from track.persistence.logged_files import LoggedFile, files_of, find_file, open_content
+from track.attachments.logged_files import LoggedFile, files_of, find_file, open_content
 from track.ui.answers import Parameters
 from track.ui.store import Store
 

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from starlette.requests import Request
 from starlette.responses import Response
 
-from track.persistence.logged_files import files_of, without_files
+from track.attachments.logged_files import files_of, without_files
 from track.projections.artifacts import ARTIFACTS, artifacts_in, artifacts_of
 from track.projections.paths import leaves
 from track.projections.trials import OWN_METADATA

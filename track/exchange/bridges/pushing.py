@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from track.attachments.media import content_of
 from track.events.codec import STREAM, identify
 from track.exchange.bridges.contract import Counterpart, Refused, Row, Target, Unreachable
 from track.exchange.bridges.describing import describe
@@ -16,7 +17,6 @@ from track.exchange.bridges.place import Place
 from track.exchange.bridges.rows import RowReader
 from track.exchange.copying import journal_of
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.media import content_of
 from track.persistence.protocol import Protocol
 from track.persistence.utils import without_password
 from track.projections.media import LoggedMedium, media_stream

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from track.attachments.logged_files import LoggedFile, open_content
 from track.contents.store import ContentStore
 from track.errors import EncodingError
 from track.events.types import MediaLogged
-from track.persistence.logged_files import LoggedFile, open_content
 from track.projections.media import LoggedMedium
 
 if TYPE_CHECKING:

@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Sequence
 from typing import BinaryIO
 
+from track.attachments.logged_files import LoggedFile, find_file, open_content, path_inside
 from track.contents.store import ContentStore
 from track.errors import FileDamaged, ItemNotFound, TrackError
 from track.events.codec import TAG, decode
 from track.events.types import CATALOGUE, ArtifactLogged
 from track.journals.journal import Journal
-from track.persistence.logged_files import LoggedFile, find_file, open_content, path_inside
 from track.projections import artifacts
 from track.projections.artifacts import digest_of
 from track.projections.trials import stream_of
