@@ -11,8 +11,8 @@ from track.events.codec import MAX_BODY
 from track.events.types import Event, GroupCreated, ProjectCreated, TrialCreated
 from track.events.values import check_depth, pack_values
 from track.persistence.protocol import Protocol
-from track.persistence.validation import check_dictionaries, check_uid, trial_created
 from track.projections.copies import to_plain
+from track.projections.validation import check_dictionaries, check_uid, trial_created
 from track.structure import Project, Trial, TrialGroup
 from track.utils.progress import Progress, no_progress, with_progress
 

@@ -29,10 +29,10 @@ from track.exchange.source_run import NS, Entry, MediaFound, Source, SourceRun, 
 from track.journals.journal import Journal
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
-from track.persistence.validation import trial_created
 from track.projections.media import media_stream
 from track.projections.system import system_stream
 from track.projections.trials import stream_of
+from track.projections.validation import trial_created
 from track.structure import Project, Status, Trial, TrialGroup
 from track.utils.progress import Progress, no_progress
 from track.versioning import file_hash

@@ -15,7 +15,6 @@ from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.persistence.commands import Change, TrialCommands
 from track.persistence.protocol import Protocol
-from track.persistence.validation import check_key
 from track.projections.artifacts import (
     LATEST,
     artifacts_in,
@@ -28,6 +27,7 @@ from track.projections.media import media_stream
 from track.projections.objects import Objects
 from track.projections.output import output_stream
 from track.projections.system import system_stream
+from track.projections.validation import check_key
 from track.provenance.liveness import Heartbeats
 from track.structure import Trial
 

@@ -30,8 +30,8 @@ from track.events.types import (
 from track.journals.producer import Producer
 from track.persistence.protocol import DEFAULT_CHRONO, DEFAULT_METADATA, AggregatorFactory
 from track.persistence.timers import Timers
-from track.persistence.validation import aggregator_for, check_key, check_status
 from track.projections.definitions import check_definition
+from track.projections.validation import aggregator_for, check_key, check_status
 from track.provenance.failures import failure_of
 from track.provenance.liveness import Heartbeats
 from track.structure import AnyStatus

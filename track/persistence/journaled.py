@@ -52,17 +52,17 @@ from track.persistence.repository import (
     no_project,
 )
 from track.persistence.storage import check_report, write_report
-from track.persistence.validation import (
-    check_dictionaries,
-    check_uid,
-    trial_created,
-)
 from track.projections.copies import to_plain
 from track.projections.history import as_of, ends_by
 from track.projections.metrics import add_values
 from track.projections.objects import Objects
 from track.projections.report import render_report
 from track.projections.trials import UPDATE_COUNT, stream_of
+from track.projections.validation import (
+    check_dictionaries,
+    check_uid,
+    trial_created,
+)
 from track.provenance.liveness import Heartbeats
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 

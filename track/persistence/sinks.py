@@ -7,7 +7,7 @@ from typing import Any
 from track.events.types import ChronoFinished, ChronoStarted, MetricsLogged
 from track.journals.producer import Producer
 from track.persistence.protocol import AggregatorFactory, ChronoSink, MetricsSink
-from track.persistence.validation import aggregator_for, check_key
+from track.projections.validation import aggregator_for, check_key
 
 
 def metrics_sink(producer: Producer, stream: int) -> MetricsSink:

@@ -14,12 +14,12 @@ from track.journals.producer import Producer
 from track.persistence.deferred import DeferredProtocol, anchored
 from track.persistence.file_store import JOURNAL_SUFFIX
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.legacy_report import import_report
 from track.persistence.protocol import Protocol
 from track.persistence.registry import backend_of, get_protocol, load
 from track.persistence.storage import load_report
 from track.persistence.uri_options import local_settings
 from track.persistence.utils import without_password
+from track.projections.legacy_report import import_report
 
 
 class ReadProtocol(JournaledProtocol):

@@ -13,7 +13,7 @@ from track.errors import ImportFailed
 from track.events import values as encoding
 from track.exchange import import_projects, recording
 from track.persistence import get_protocol
-from track.persistence.validation import trial_created
+from track.projections.validation import trial_created
 from track.structure import Project, Status, Trial, TrialGroup
 
 ROOT = os.path.dirname(os.path.dirname(track.__file__))

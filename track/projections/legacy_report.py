@@ -19,9 +19,9 @@ from track.events.types import (
     TrialAddedToProject,
     TrialCreated,
 )
-from track.persistence.validation import check_dictionaries, check_uid, trial_created
 from track.projections.report import ORPHANS
 from track.projections.trials import UPDATE_COUNT
+from track.projections.validation import check_dictionaries, check_uid, trial_created
 from track.serialization import (
     SerializerProject,
     SerializerStatus,
