@@ -6,7 +6,10 @@ which the caller knows or finds by a query.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
+from threading import get_ident
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from track.containers.alerts import check_level
@@ -29,7 +32,6 @@ from track.events.types import (
 )
 from track.journals.producer import Producer
 from track.persistence.protocol import DEFAULT_CHRONO, DEFAULT_METADATA, AggregatorFactory
-from track.persistence.timers import Timers
 from track.projections.definitions import check_definition
 from track.projections.validation import aggregator_for, check_key, check_status
 from track.provenance.failures import failure_of
@@ -52,6 +54,35 @@ class GroupCommands:
 
     def set_group_metadata(self, **kwargs: Any) -> Change:
         return Change(lambda _: GroupMetadataSet(kwargs))
+
+
+class Timers:
+    """Measures trials and chronos. Chronos of one name can be nested; each thread has its own.
+
+    (A trial may be finished by another thread, but a chrono may not.)
+    """
+
+    def __init__(self) -> None:
+        self._running: dict[Any, list[tuple[float, Any]]] = defaultdict(list)
+
+    def start(
+        self, stream: int, name: str | None, callback: Any = None, waited_s: float = 0.0
+    ) -> None:
+        """Start the timer of a chrono, or of the trial if the name is None."""
+        self._running[_key(stream, name)].append((perf_counter() - waited_s, callback))
+
+    def stop(self, stream: int, name: str | None) -> tuple[float | None, Any]:
+        """Return the seconds of a timer (None if it was started elsewhere), and its callback."""
+        now = perf_counter()
+        running = self._running[_key(stream, name)]
+        if not running:
+            return None, None
+        start, callback = running.pop()
+        return now - start, callback
+
+
+def _key(stream: int, name: str | None) -> tuple[int, str | None, int]:
+    return stream, name, 0 if name is None else get_ident()
 
 
 class TrialCommands:
