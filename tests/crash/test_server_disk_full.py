@@ -89,7 +89,7 @@ def test_a_content_goes_on_where_a_full_disk_stopped_it(place, tmp_path):
         digest = client.protocol.content.keep_bytes(large)
         small = client.protocol.content.keep_bytes(b"small")
         trial.log_metrics(step=0, loss=0.5)
-        with pytest.raises(JournalUnreachable, match=r"(No space left|File too large).*wait in"):
+        with pytest.raises(JournalUnreachable, match=r"(No space left|File too large).*kept in"):
             client.protocol.commit()
         assert place.steps() == [0]
         (begun,) = Path(f"{place.report}.files/.arriving").iterdir()

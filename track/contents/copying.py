@@ -13,14 +13,14 @@ _SHOWN = 3
 
 
 class CopiedContents(NamedTuple):
-    """What became of the contents that the target lacked.
+    """Holds the outcome of copying the contents that the target lacked.
 
     Attributes
     ----------
     copied, too_large
-        the numbers of those that were copied, and that the target has no room for
+        the numbers of contents that were copied, and of those too large for the target
     damaged
-        the SHA-256 of those that are damaged in the source, and were left out
+        the SHA-256 of the contents that are damaged in the source, and were left out
     """
 
     copied: int
@@ -31,8 +31,8 @@ class CopiedContents(NamedTuple):
         """Warn of contents that were not copied."""
         if self.too_large:
             warn(
-                f"{self.too_large} contents of files were not copied, because {target} has no room "
-                "for contents of their size: keep the source",
+                f"{self.too_large} contents of files were not copied, because they are too large "
+                f"for {target}: keep the source",
                 NotRecordedWarning,
             )
         if self.damaged:
@@ -49,7 +49,7 @@ def copy_contents(source: ContentStore, target: ContentStore) -> CopiedContents:
     Raises
     ------
     TrackError, OSError
-        one cannot be read, or the target does not take it
+        a content cannot be read, or the target does not accept it
     """
     target = target.behind()
     digests = iter(sorted(source.digests()))

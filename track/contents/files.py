@@ -46,7 +46,7 @@ class FileContents(ContentStore):
         return self.put_rest(b"", source)
 
     def put_rest(self, first: bytes, source: BinaryIO) -> Kept:
-        """Keep some bytes that were read from a file, and what follows them."""
+        """Keep bytes that were already read from a file, and the rest of the file."""
         self.root.mkdir(parents=True, exist_ok=True)
         with fresh_path(str(self.root / UNFINISHED)) as fresh:
             with open(fresh, "xb") as copy:

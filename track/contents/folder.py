@@ -18,10 +18,10 @@ CONTENT_SUFFIX = ".files"
 """The suffix of the folder beside a store on disk."""
 
 ARRIVING = ".arriving"
-"""The folder in it for parts of contents that clients of a server send."""
+"""The subfolder for parts of contents that clients of a server send."""
 
 UNFINISHED_SUFFIX: Final = ".tmp"
-"""The suffix of copies and packs while they are made."""
+"""The suffix of unfinished copies and packs."""
 
 LARGEST_PACKED = 2**20
 """The size in bytes up to which contents are packed, since each file takes an inode and a block."""
@@ -48,7 +48,7 @@ class FolderContents(FileContents):
             return self.put_rest(first, source)
         try:
             self._packs.put(digest, first)
-        except EncodingError:  # it was crafted so that no record can hold it
+        except EncodingError:  # the content was crafted so that no record can hold it
             return self.put_rest(first, source)
         return len(first), digest
 
@@ -73,14 +73,14 @@ class FolderContents(FileContents):
         yield from (digest for digest in super().digests() if digest not in packed)
 
     def size(self) -> int:
-        """Return the number of bytes of all files in the folder."""
+        """Return the total size of all files in the folder, in bytes."""
         return sum(path.stat().st_size for path in self.root.rglob("*") if path.is_file())
 
     def tidy(self) -> None:
         """Remove unfinished copies and empty folders, while no other process uses the folder."""
         for path in sorted(self.root.rglob("*"), reverse=True):
             if path.is_dir():
-                with suppress(OSError):  # something is in it
+                with suppress(OSError):  # the folder is not empty
                     path.rmdir()
             elif path.parent.name == ARRIVING or path.name.endswith(UNFINISHED_SUFFIX):
                 path.unlink()

@@ -11,12 +11,12 @@ from track.errors import ItemNotFound, TrackError
 
 
 class MemoryContents(ContentStore):
-    """Contents in memory.
+    """Keeps contents in memory.
 
     Parameters
     ----------
     limit
-        the most bytes of one content, None for no limit
+        the largest size of a content in bytes, None for no limit
     """
 
     def __init__(self, limit: int | None = None) -> None:
@@ -30,7 +30,7 @@ class MemoryContents(ContentStore):
         data = bytearray()
         size, digest = copy_hashed(source, data.extend)
         if self.limit is not None and size > self.limit:
-            raise TrackError(f"a content of {size} bytes is over the limit of {self.limit}")
+            raise TrackError(f"a content of {size} bytes exceeds the limit of {self.limit}")
         self._contents[digest] = bytes(data)
         return size, digest
 

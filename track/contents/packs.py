@@ -1,11 +1,11 @@
 """Keep many small contents in few files (``docs/format.md``).
 
-A pack is a file of records, as a journal is, each with the SHA-256 of a content and its bytes. The
-index of a pack is read from the headers of its records when it is needed, and kept in memory; there
-is no other one that could be lost or wrong.
+A pack is a file of records, like a journal. Each record has the SHA-256 of a content and its bytes.
+The index of a pack is read from the headers of its records on first use, and kept in memory; no
+index is stored that could be lost or wrong.
 
-Writers hold the ``flock`` of a pack, and remove what a killed one left of a record at its end. So a
-header tells where the next record is without reading what is in between. Readers take no lock.
+A writer holds the ``flock`` of the pack, and first removes an incomplete record that a killed
+writer left at the end. So a header suffices to find the next record. Readers take no lock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from track.utils.files import Unshared, flock_within, fresh_path, is_at, keep_mo
 from track.utils.forking import ForkSafeLock
 
 LARGEST_PACK = 2**26
-"""The size in bytes at which a new pack is begun."""
+"""The size in bytes from which a pack is full."""
 
 _DIGEST_SIZE = 32
 _TIMEOUT_S = 30.0
@@ -46,7 +46,7 @@ _NAME = re.compile(r"(\d{1,9})\.pack")
 
 
 class Packs:
-    """The packs in a folder. Any thread may call them.
+    """Keeps contents in the packs of a folder. Any thread may call it.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Packs:
         EncodingError
             the content was crafted so that no record can hold it
         OSError
-            it cannot be written
+            the content cannot be written
         """
         key = bytes.fromhex(digest)
         with self._lock:
@@ -81,7 +81,7 @@ class Packs:
             self._packs[last if there is None else there].put(key, data)
 
     def read(self, digest: str) -> bytes | None:
-        """Return a content, None if no pack has it."""
+        """Return a content, or None if no pack has it."""
         key = bytes.fromhex(digest)
         with self._lock:
             self._catch_up()
@@ -91,7 +91,7 @@ class Packs:
         return None
 
     def missing(self, digests: Iterable[str]) -> set[str]:
-        """Return those of some SHA-256 that no pack has."""
+        """Return the SHA-256 whose contents are in no pack."""
         wanted = {digest: bytes.fromhex(digest) for digest in digests}
         with self._lock:
             self._catch_up()
@@ -109,7 +109,7 @@ class Packs:
             return {key.hex() for pack in self._packs.values() for key in pack.places}
 
     def remove(self, digests: Iterable[str]) -> set[str]:
-        """Erase contents by writing their packs anew, and return those that were there."""
+        """Erase contents by rewriting their packs, and return the SHA-256 of those found."""
         wanted = {bytes.fromhex(digest) for digest in digests}
         removed: set[bytes] = set()
         with self._lock:
@@ -119,7 +119,7 @@ class Packs:
         return {key.hex() for key in removed}
 
     def _catch_up(self) -> None:
-        """Look for packs, and for what was appended to them."""
+        """Find new packs, and new contents of known ones."""
         found = {}
         with suppress(FileNotFoundError):
             for name in os.listdir(self._folder):
@@ -134,14 +134,14 @@ class Packs:
 
 
 class _Pack:
-    """One file of small contents.
+    """Represents one file of small contents.
 
     Attributes
     ----------
     places
         the offset of the record of each content, and the length of its payload
     end
-        the end of the last record that is known
+        the end of the last known record
     """
 
     def __init__(self, path: str) -> None:
@@ -152,10 +152,10 @@ class _Pack:
         self.places: dict[bytes, tuple[int, int]] = {}
         self.end = 0
         self._file: tuple[int, int] | None = None
-        """Identifies the file that these are of."""
+        """Identifies the file that the places belong to."""
 
     def look(self) -> None:
-        """Find what was appended since the last look."""
+        """Find the contents that were appended since the last call."""
         try:
             status = os.stat(self._path)
         except FileNotFoundError:
@@ -167,7 +167,7 @@ class _Pack:
             self._catch_up(file.fileno())
 
     def _catch_up(self, fd: int) -> bool:
-        """Read the headers of further records; return whether the file ends with a torn one."""
+        """Read the headers of further records; return whether the file ends with a torn record."""
         status = os.fstat(fd)
         size, identity = status.st_size, (status.st_dev, status.st_ino)
         if identity != self._file or size < self.end:
@@ -194,7 +194,7 @@ class _Pack:
         return False
 
     def put(self, digest: bytes, data: bytes) -> None:
-        """Append a content, unless it is there, and sync the file."""
+        """Append a content unless the pack has it, and sync the file."""
         record = frame(digest + data)
         with self._locked() as fd:
             torn = self._catch_up(fd)
@@ -202,7 +202,7 @@ class _Pack:
                 if torn:
                     os.ftruncate(fd, self.end)
                 self._append(fd, digest, record)
-            fcntl.flock(fd, fcntl.LOCK_UN)  # others may append while this is synced
+            fcntl.flock(fd, fcntl.LOCK_UN)  # others may append during the sync
             os.fsync(fd)
 
     def _append(self, fd: int, digest: bytes, record: bytes) -> None:
@@ -217,7 +217,7 @@ class _Pack:
         self.end = begin + len(record)
 
     def read(self, digest: bytes) -> bytes | None:
-        """Return a content, whatever became of its bytes; None if the file is gone."""
+        """Return a content without checking it, or None if the file is gone."""
         with suppress(FileNotFoundError), open(self._path, "rb", buffering=0) as file:
             self._catch_up(file.fileno())
             place = self.places.get(digest)
@@ -231,7 +231,7 @@ class _Pack:
         return data[:HEADER_SIZE] + xor(data[HEADER_SIZE:], data[MASK_AT])
 
     def remove(self, wanted: set[bytes]) -> set[bytes]:
-        """Replace the file by one without some contents, and return those that were there."""
+        """Replace the file by one without some contents, and return the hashes of those found."""
         removed = wanted & self.places.keys()
         if not removed:
             return removed
@@ -258,14 +258,14 @@ class _Pack:
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
-        """Open the file under its lock, created if missing."""
+        """Lock the file for a block and give its descriptor, creating the file if needed."""
         while True:
             fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
             try:
                 with Unshared(fd):
                     if not flock_within(fd, _TIMEOUT_S):
                         raise LockTimeout(
-                            f"another process has been writing {self._path} for over "
+                            f"another process has held the lock of {self._path} for over "
                             f"{_TIMEOUT_S:g} s: it is stopped or stuck; resume or kill it"
                         )
                     if is_at(self._path, os.fstat(fd)):
@@ -276,5 +276,5 @@ class _Pack:
 
 
 def _read(fd: int, offset: int, size: int) -> bytes:
-    """Return a piece of a file, shorter only at its end."""
+    """Return a piece of a file, which is shorter only at the end of the file."""
     return os.pread(fd, size, offset)

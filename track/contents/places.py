@@ -26,30 +26,30 @@ from track.errors import BackendError, ItemNotFound
 from track.utils.forking import renew_in_children
 
 _WHOLE = frozenset({"abfs", "adl", "az", "gcs", "gs", "memory", "oss", "s3", "s3a"})
-"""The schemes of stores that show an object only once it is there as a whole."""
+"""The schemes of stores in which an object appears only when it is complete."""
 
 _STEP_S = 0.05
-"""How long a step of sending takes at most, in seconds."""
+"""The longest duration of a step of sending, in seconds."""
 
 
 def contents_at(place: str, folder: str, earlier: ContentStore) -> ContentStore:
-    """Return the contents of a store at a place.
+    """Return a content store at a place that the user named.
 
     Parameters
     ----------
     place
         ``file:///folder`` or the absolute path of a folder that all clients share, or a URL that
-        fsspec knows, as ``s3://bucket/prefix``
+        fsspec knows, such as ``s3://bucket/prefix``
     folder
-        the name of a folder there for this store alone: what is erased in one store may be named
-        by another one
+        the name of the folder at that place for this store alone, because a content that is
+        erased in one store may still be needed by another
     earlier
-        where the contents of the same store were before a place was named
+        the content store that was used before a place was named
 
     Raises
     ------
     BackendError
-        the place is neither, or a package for it is missing
+        the place is invalid, or a package for it is missing
     """
     scheme, colon, path = place.partition("://")
     if not colon:
@@ -58,22 +58,22 @@ def contents_at(place: str, folder: str, earlier: ContentStore) -> ContentStore:
         path = unquote(path) if colon else path
         if not os.path.isabs(path):
             raise BackendError(
-                f"contents={place!r} is no place: give file:///folder, the absolute path of a "
-                "folder, or a URL such as s3://bucket/prefix"
+                f"invalid contents={place!r}: give file:///folder, the absolute path of a folder, "
+                "or a URL such as s3://bucket/prefix"
             )
         return PlacedContents(FileContents(os.path.join(path, folder)), earlier)
     return PlacedContents(RemoteContents(f"{place.rstrip('/')}/{folder}"), earlier)
 
 
 class PlacedContents(ContentStore):
-    """Contents at a place, and those that were elsewhere before it was named.
+    """Keeps contents at a place, and reads those that were kept elsewhere before.
 
     Parameters
     ----------
     place
-        where contents are kept
+        the store for new contents
     earlier
-        where others are, which are only read and removed
+        the store of older contents, which are only read and removed
     """
 
     def __init__(self, place: ContentStore, earlier: ContentStore) -> None:
@@ -88,7 +88,7 @@ class PlacedContents(ContentStore):
         return self._place.put(source)
 
     def sending(self, digest: str, source: BinaryIO) -> Iterator[None]:
-        # A large upload takes long, and no event must wait for it.
+        # A large upload takes long, and events must not wait for it.
         errors: list[BaseException] = []
 
         def send() -> None:
@@ -126,12 +126,12 @@ class PlacedContents(ContentStore):
 
 
 class RemoteContents(ContentStore):
-    """Contents as objects of a file system of fsspec, ``ab/cdef…`` for the hash ``abcdef…``.
+    """Keeps contents in a file system of fsspec: ``ab/cdef…`` has the hash ``abcdef…``.
 
     Parameters
     ----------
     url
-        the URL below which they are
+        the URL of the folder
 
     Raises
     ------
@@ -139,7 +139,7 @@ class RemoteContents(ContentStore):
         the URL is of an unknown kind, or a package for it is missing
     """
 
-    questions = 8  # each is a request
+    questions = 8  # each takes a request
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -150,27 +150,27 @@ class RemoteContents(ContentStore):
             fsspec.get_filesystem_class(self._scheme)
         except ImportError as error:
             raise BackendError(
-                f"{url!r} needs a package: {error}. fsspec itself is installed by "
+                f"{url!r} needs a package: {error}. To install fsspec itself, run "
                 "pip install 'track-journal[files]'"
             ) from error
         except ValueError as error:
-            raise BackendError(f"{url!r} is no place for contents: {error}") from error
+            raise BackendError(f"{url!r} cannot hold contents: {error}") from error
         self.renew_after_fork()
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
-        # Many file systems have a thread, which a child lacks.
+        # Many file systems use a thread, which a forked child does not have.
         self._opened: tuple[Any, str] | None = None
 
     def __str__(self) -> str:
         return self._url
 
     def _files(self) -> tuple[Any, str]:
-        """Return the file system, and the path in it below which the contents are."""
+        """Return the file system, and the path of the folder in it."""
         if self._opened is None:
             from fsspec.core import url_to_fs
 
-            # Other processes add objects.
+            # A listing would become outdated, because other processes add objects.
             options = {"use_listings_cache": False, "skip_instance_cache": True}
             self._opened = url_to_fs(self._url, **options)
         return self._opened
@@ -198,7 +198,7 @@ class RemoteContents(ContentStore):
         if size <= PIECE:
             files.pipe_file(path, source.read())
             return
-        # An object that is written piece by piece might stay, cut short, after an error.
+        # After an error, a part of an object that is written piece by piece might remain.
         with _named(source) as local:
             files.put_file(local, path)
 
@@ -237,7 +237,7 @@ class RemoteContents(ContentStore):
 
 @contextmanager
 def _named(source: BinaryIO) -> Iterator[str]:
-    """Give the path of a file with what another one holds from its current place on."""
+    """Yield the path of a temporary file with the rest of an open file."""
     name = getattr(source, "name", None)
     if isinstance(name, str) and not source.tell():
         yield name

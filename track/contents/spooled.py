@@ -1,8 +1,9 @@
-"""Keep contents on this machine until a far store has them, as a spool does with events.
+"""Keep contents on this machine until a remote store has them, as a spool does with events.
 
 A content is kept beside the spooled events of its process, and sent from there in bounded pieces:
-in the background by the thread that forwards events, whenever no event waits, and by whoever waits
-until everything has arrived. A process takes over the contents of dead ones with their spools.
+in the background by the thread that forwards events, whenever no event waits, and by any call that
+waits until everything has arrived. A process takes over the contents of dead processes along with
+their spools.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
 
 
 class _Waiting(FileContents):
-    """The contents of a spool: files named by their SHA-256."""
+    """Keeps the contents of a spool as files named by their SHA-256."""
 
     def path_of(self, digest: str) -> Path:
         return self.root / check_digest(digest)
@@ -51,14 +52,14 @@ class _Waiting(FileContents):
 
 
 class SpooledContents(ContentStore):
-    """Contents for a far store, which log calls do not wait for.
+    """Keeps contents for a remote store without making log calls wait for it.
 
     Parameters
     ----------
     spool
-        the spool of this process, beside whose events contents wait
+        the spool of this process, in which contents wait beside the events
     far
-        the store that they are for
+        the remote store
     """
 
     def __init__(self, spool: Spool, far: ContentStore) -> None:
@@ -71,9 +72,9 @@ class SpooledContents(ContentStore):
     def renew_after_fork(self) -> None:
         self._turn = threading.RLock()  # a signal handler may send, too
         self._pieces: Iterator[None] | None = None
-        """Sends the contents that waited when it was made."""
+        """Sends the contents that were waiting when it was made."""
         self._may_wait = False
-        """Whether any content of this process may wait."""
+        """Whether contents of this process may be waiting."""
         self._failures, self._not_before = 0, 0.0
 
     def __str__(self) -> str:
@@ -86,7 +87,7 @@ class SpooledContents(ContentStore):
         size, digest = near.put(source)
         if self.limit is not None and size > self.limit:
             near.remove([digest])
-            raise EncodingError(f"a content of {size} bytes is over the limit of {self.limit}")
+            raise EncodingError(f"a content of {size} bytes exceeds the limit of {self.limit}")
         self._may_wait = True
         return size, digest
 
@@ -102,7 +103,7 @@ class SpooledContents(ContentStore):
     def open_unchecked(self, digest: str) -> BinaryIO:
         near = self._near()
         if near is not None:
-            with suppress(ItemNotFound):  # it has arrived
+            with suppress(ItemNotFound):  # the content has arrived
                 return near.open_unchecked(digest)
         return self.far.open_unchecked(digest)
 
@@ -128,12 +129,12 @@ class SpooledContents(ContentStore):
     # Sending
 
     def send_some(self) -> bool:
-        """Send a piece of what waits, and return whether anything may still wait.
+        """Send a piece of a waiting content, and return whether there may be more.
 
         Raises
         ------
         Exception
-            the far store did not take it; nothing is lost
+            the remote store did not accept it; nothing is lost
         """
         near = self._near()
         with self._turn:
@@ -153,7 +154,7 @@ class SpooledContents(ContentStore):
         return True
 
     def send_in_background(self) -> bool:
-        """Send a piece, and return whether there was one; failures are told once, and retried."""
+        """Send a piece, and return whether there was one; warn of the first failure and retry."""
         if not self._may_wait and self._pieces is None:
             return False
         if time.monotonic() < self._not_before:
@@ -171,12 +172,12 @@ class SpooledContents(ContentStore):
         return sent
 
     def send_all(self) -> None:
-        """Send everything that waits, or warn that the far store keeps no contents.
+        """Send all waiting contents, or warn that the remote store does not keep contents.
 
         Raises
         ------
         JournalUnreachable
-            the far store did not take it; nothing is lost
+            the remote store did not accept them; nothing is lost
         """
         try:
             while self.send_some():
@@ -188,7 +189,7 @@ class SpooledContents(ContentStore):
 
     def _kept(self) -> str:
         return (
-            f"The contents of logged files wait in {self.spool.contents} and are sent as soon as "
+            f"The contents of logged files are kept in {self.spool.contents} and sent as soon as "
             "possible, by this process or the next one"
         )
 
@@ -203,20 +204,20 @@ class SpooledContents(ContentStore):
                         with near.open_unchecked(digest) as content:
                             yield from self.far.sending(digest, content)
                     except ItemNotFound:
-                        continue  # it was removed meanwhile
+                        continue  # the content was removed meanwhile
                     except (EncodingError, FileDamaged) as error:
                         self._set_aside(near.path_of(digest), error)
                 near.remove([digest])
 
     def _set_aside(self, path: Path, error: Exception) -> None:
-        """Let one content that cannot be sent not keep back the others."""
+        """Move a content that cannot be sent out of the way of the others."""
         aside = os.path.join(self.spool.folder, f"{path.name}.unsent")
         with suppress(FileNotFoundError):
             os.replace(path, aside)
         warn(f"{error}: a content was set aside as {aside}", NotRecordedWarning)
 
     def take_over(self, spool: Spool) -> None:
-        """Take over what waits in the spool of a dead process, which this one has claimed."""
+        """Take over the waiting contents of a dead process, whose spool this one has claimed."""
         path = spool.contents
         if path is None or not os.path.isdir(path):
             return

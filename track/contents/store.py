@@ -2,7 +2,7 @@
 
 An event names a content by its SHA-256 in hexadecimal. The content is kept before its event is
 recorded, so a crash in between leaves at most a content that no event names. Contents never change,
-so whoever keeps one that is there already, or keeps it twice at once, does no harm.
+so it is harmless to keep the same content again, even from two processes at once.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PIECE = 2**20
 """The number of bytes to read at a time."""
 
 LARGEST_IN_A_TABLE = 2**20
-"""The most bytes of one content in a database, and in memory."""
+"""The largest size in bytes of a content in a database or in memory."""
 
 _IN_MEMORY = 2**23
 """The size in bytes beyond which a fetched content is kept in a temporary file."""
@@ -40,17 +40,17 @@ class ContentStore(ABC):
     """
 
     limit: int | None = None
-    """The most bytes of one content, None for no limit."""
+    """The largest size of a content in bytes, None for no limit."""
 
     questions: int = 256
-    """The number of contents to ask for at once, which takes little time."""
+    """The number of contents to ask for at once, so that an answer takes little time."""
 
     arriving: str | None = None
-    """The folder for parts of contents from clients, None for one of the system's."""
+    """The folder for parts of contents from clients, None for a temporary one."""
 
     @abstractmethod
     def put(self, source: BinaryIO) -> Kept:
-        """Keep what can be read from a binary file, on stable storage when this returns.
+        """Keep the rest of an open binary file; it is on stable storage when this returns.
 
         Raises
         ------
@@ -66,7 +66,7 @@ class ContentStore(ABC):
         Raises
         ------
         TrackError
-            the path is not a regular file, or it cannot be read or kept
+            the path is not a regular file, or its content cannot be read or kept
         """
         if not os.path.isfile(path):
             raise TrackError(f"cannot log {path}: it is not a file")
@@ -77,12 +77,12 @@ class ContentStore(ABC):
             raise self._refused(os.fspath(path), error) from error
 
     def keep_bytes(self, data: bytes) -> str:
-        """Keep some bytes, and return their SHA-256.
+        """Keep bytes, and return their SHA-256.
 
         Raises
         ------
         TrackError
-            they cannot be kept
+            the bytes cannot be kept
         """
         try:
             return self.put(BytesIO(data))[1]
@@ -93,21 +93,21 @@ class ContentStore(ABC):
         return TrackError(f"cannot keep {what} in {self}: {error.strerror or error}")
 
     def sending(self, digest: str, source: BinaryIO) -> Iterator[None]:
-        """Keep what a file holds from its current place on; each step takes little time.
+        """Keep the rest of an open file in steps that each take little time.
 
         Raises
         ------
         FileDamaged
-            that has another SHA-256
+            the rest of the file has another SHA-256
         TrackError, OSError
             as for :meth:`put`
         """
         if self.put(source)[1] != digest:
-            raise FileDamaged(f"the content {digest} is damaged where it was kept until now")
+            raise FileDamaged(f"the waiting copy of the content {digest} is damaged")
         yield
 
     def adopt(self, path: str, digest: str) -> None:
-        """Keep the content of a file, whose SHA-256 is known to be right, and remove the file.
+        """Keep the content of a file whose SHA-256 is already verified, and remove the file.
 
         Raises
         ------
@@ -119,7 +119,7 @@ class ContentStore(ABC):
         os.unlink(path)
 
     def behind(self) -> ContentStore:
-        """Return the store that contents end up in, which is another one behind a spool."""
+        """Return the store that contents end up in: behind a spool, the remote one."""
         return self
 
     @abstractmethod
@@ -142,24 +142,24 @@ class ContentStore(ABC):
         if copy_hashed(file, discard)[1] != digest:
             file.close()
             raise FileDamaged(
-                f"the content {digest} in {self} is damaged: it no longer holds what was logged"
+                f"the content {digest} in {self} is damaged: it is no longer what was logged"
             )
         file.seek(0)
         return file
 
     @abstractmethod
     def missing(self, digests: Iterable[str]) -> set[str]:
-        """Return those of some SHA-256 that this store has no content for."""
+        """Return the SHA-256 whose contents this store does not have."""
 
     @abstractmethod
     def digests(self) -> Iterator[str]:
-        """Yield the SHA-256 of every content, each once, in no particular order."""
+        """Yield the SHA-256 of every content once, in no particular order."""
 
     @abstractmethod
     def remove(self, digests: Iterable[str]) -> set[str]:
-        """Erase contents for good, and return the SHA-256 of those that were there.
+        """Erase contents for good, and return the SHA-256 of those found.
 
-        On disk, no other process may use the store meanwhile.
+        No other process may use a store on disk meanwhile.
         """
 
 
@@ -174,27 +174,27 @@ def check_digest(value: Any) -> str:
     Raises
     ------
     ValueError
-        the value is none, so it could name anything, such as the path of another file
+        the value is not a SHA-256, so it might be anything, such as the path of another file
     """
     if not is_digest(value):
-        raise ValueError(f"a SHA-256 has 64 hexadecimal digits, this is {value!r}")
+        raise ValueError(f"invalid SHA-256 {value!r}: it must have 64 hexadecimal digits")
     return value
 
 
 def not_here(digest: str, where: object) -> ItemNotFound:
-    """Return the error for a content that a store which several machines share does not have."""
+    """Return the error for a content that is missing in a store shared by several machines."""
     return ItemNotFound(
-        f"the content {digest} is not in {where}: it may still wait on the machine that logged it, "
-        "from where `track sync` sends it, or it was never kept"
+        f"the content {digest} is not in {where}: run `track sync` on the machine that logged it, "
+        "in case it was not sent yet"
     )
 
 
 def discard(_: bytes) -> None:
-    """Do nothing with what was read."""
+    """Ignore a piece that was read."""
 
 
 def copy_hashed(source: BinaryIO, write: Callable[[bytes], object], first: bytes = b"") -> Kept:
-    """Pass what can be read from a file to a function, piece by piece, and hash it.
+    """Pass the rest of an open file to a function, piece by piece, and hash it.
 
     Parameters
     ----------
@@ -203,7 +203,7 @@ def copy_hashed(source: BinaryIO, write: Callable[[bytes], object], first: bytes
     write
         called with each piece
     first
-        what was read from the file before, and comes first
+        the bytes already read from the file, which come first
     """
     digest, size = hashlib.sha256(), 0
     piece = first or source.read(PIECE)
@@ -216,7 +216,7 @@ def copy_hashed(source: BinaryIO, write: Callable[[bytes], object], first: bytes
 
 
 def fetched(pieces: Iterable[bytes]) -> BinaryIO:
-    """Return a temporary file of pieces that come from elsewhere, at its beginning."""
+    """Return a temporary file with the pieces, positioned at its beginning."""
     file = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - the caller closes it
     try:
         for piece in pieces:

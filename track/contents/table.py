@@ -24,7 +24,7 @@ _ROWS = 1000
 
 
 class TableContents(ContentStore):
-    """Contents in rows of a table, beside the events of one log.
+    """Keeps contents in rows of a table, beside the events of one log.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class TableContents(ContentStore):
         data = bytearray()
         size, digest = copy_hashed(source, data.extend)
         if size > self.limit:
-            raise EncodingError(f"a content of {size} bytes is over the limit of {self.limit}")
+            raise EncodingError(f"a content of {size} bytes exceeds the limit of {self.limit}")
         self._journal.ask(
             "INSERT INTO contents (log, digest, data) VALUES (%(log)s, %(digest)s, %(data)s) "
             "ON CONFLICT (log, digest) DO NOTHING",
@@ -95,7 +95,7 @@ class TableContents(ContentStore):
         return {bytes(digest).hex() for (digest,) in rows}
 
     def _read(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Return rows, none from a database in which no version of Track made the table yet."""
+        """Return rows; there are none in a database that does not have the table yet."""
         try:
             return self._journal.ask(statement, expected=(errors.UndefinedTable,), **values)
         except errors.UndefinedTable:

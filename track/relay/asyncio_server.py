@@ -55,7 +55,7 @@ _POLL_S = 0.05
 """The time between looks for events that other processes appended to the journal."""
 
 _QUIET_S = 15.0
-"""The time after which subscribers are told that there is nothing new."""
+"""The interval of keep-alive messages to subscribers while nothing is new."""
 
 _PENALTY_S = 1.0
 """The delay of the answer to a failed login."""
@@ -152,7 +152,7 @@ class RelayServer:
         Raises
         ------
         OSError
-            it is not possible to listen there
+            the address cannot be listened on
         """
         self._memory = MemoryBudget(self.limits.memory)
         self._answers = MemoryBudget(self.limits.memory)
@@ -211,7 +211,7 @@ class RelayServer:
             self._make_room(reader)
 
     def _make_room(self, reader: asyncio.StreamReader) -> None:
-        """Let another client log in, once one has logged in or is gone."""
+        """Let another client log in, after one has logged in or disconnected."""
         if reader in self._unknown:
             self._unknown.discard(reader)
             self._strangers.release()
@@ -341,7 +341,7 @@ class RelayServer:
         try:
             await self._stream(peer, *to_subscription(header))
         except Exception as error:
-            # A client that is only disconnected retries at once, so tell it of other errors.
+            # A client retries at once after a plain disconnection, so send it other errors.
             lost = isinstance(error, (OSError, EOFError, asyncio.TimeoutError))
             if not lost or isinstance(error, TrackError):
                 await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)

@@ -235,7 +235,7 @@ def _connect(target: Target, deadline: float) -> socket.socket:
 def _connect_to(connected: socket.socket, address: Any) -> None:
     connected.connect(address)
     if connected.getsockname() == connected.getpeername():
-        # Nobody listens, and the socket was connected to itself.
+        # No server listens, and the socket was connected to itself.
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
 
@@ -372,8 +372,8 @@ class Connection:
             return kind(f"the connection to {self.target} cannot be used: {error}")
         recorded = " It may have recorded the event." if self._reached else ""
         return JournalUnreachable(
-            f"the server at {self.target} does not answer: {error}.{recorded} Check that it runs, "
-            "and the host, the port and the security layer of the URI"
+            f"the server at {self.target} does not answer: {error}.{recorded} Check that it is "
+            "running, and check host, port and security layer of the URI"
         )
 
     def stream(self, after: int, *, live: bool, stream: int | None = None) -> Iterator[Message]:

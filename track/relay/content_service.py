@@ -1,4 +1,4 @@
-"""Take contents from clients in pieces at a server, and give them out in pieces."""
+"""Receive contents from clients in pieces at a server, and send them in pieces."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ContentService:
     content
         the contents of the store, None if it keeps none
     largest
-        the most bytes of one content
+        the largest size of a content in bytes
     """
 
     def __init__(self, content: ContentStore | None, largest: int) -> None:
@@ -59,7 +59,7 @@ class ContentService:
 
     def _missing(self, digests: list[str]) -> Answer:
         if not isinstance(digests, list) or len(digests) > MOST_DIGESTS:
-            raise ValueError(f"up to {MOST_DIGESTS} contents are asked for at once")
+            raise ValueError(f"a request may name up to {MOST_DIGESTS} contents")
         return [sorted(self._store.missing(digests))], b""
 
     def _contents(self, after: str) -> Answer:
@@ -83,18 +83,18 @@ class ContentService:
         header
             the SHA-256 and the size of the content, and the offset of the piece in it
         piece
-            the piece, empty to ask only
+            the piece, empty to only ask how much has arrived
 
         Returns
         -------
-        The number of bytes that have arrived, from which to go on; None once the content is kept.
+        The offset of the next piece to send, None once the content is kept.
 
         Raises
         ------
         EncodingError
             the content is too large for this server
         FileDamaged
-            what arrived has another SHA-256, and was dropped
+            the received content has another SHA-256, and was dropped
         """
         named, size, offset = header if len(header) == 3 else [None] * 3  # noqa: PLR2004 - so many
         digest = check_digest(named)
@@ -103,7 +103,7 @@ class ContentService:
         limit = min(self._largest, self._store.limit or self._largest)
         if size > limit:
             raise EncodingError(
-                f"a content of {size} bytes is over the limit of {limit} of this server"
+                f"a content of {size} bytes exceeds the limit of {limit} of this server"
             )
         if not piece and not self._store.missing([digest]):
             return [None]
@@ -138,22 +138,22 @@ class ContentService:
 
 
 class _Arrival:
-    """The file of a content of which a part has arrived.
+    """Collects the pieces of a content in a file.
 
     Parameters
     ----------
     path
-        its path; what is there already was sent to an earlier server
+        the path of the file, which may have pieces that an earlier server received
     """
 
     def __init__(self, path: str) -> None:
         self.lock = threading.Lock()
         self.is_over = False
-        """Whether the content was handed over while another client waited for the lock."""
+        """Whether the content was completed while another client waited for the lock."""
         self._path = path
         self._file = open(path, "a+b", buffering=0)  # noqa: SIM115 - closed with this object
         self._hash: Any = None
-        """Of what has arrived; None before it was read again."""
+        """The hash of the received pieces, None until those of an earlier server are read."""
         self._size = 0
 
     def take(self, offset: int, piece: bytes, size: int) -> int:
@@ -183,7 +183,7 @@ class _Arrival:
         self._size, self._hash = 0, hashlib.sha256()
 
     def finish(self, digest: str, store: ContentStore) -> None:
-        """Hand the whole content over to the store."""
+        """Pass the complete content on to the store."""
         if self._hash.hexdigest() != digest:
             with suppress(FileNotFoundError):
                 os.unlink(self._path)

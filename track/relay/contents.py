@@ -23,17 +23,16 @@ from track.relay.messages import MOST_DIGESTS, Message, Verb
 
 _SMALLEST_PIECE, _FIRST_PIECE, _LARGEST_PIECE = 2**14, 2**18, 2**20
 _SLOW_S, _FAST_S = 0.25, 0.05
-"""Pieces that take longer or shorter become smaller or larger, so that events never wait long."""
+"""Pieces become smaller if one takes longer, larger if it takes less, so no event waits long."""
 
 
 class RelayContents(ContentStore):
-    """The contents of the store behind a server.
+    """Keeps contents in the store behind a server.
 
     Parameters
     ----------
     connection
-        a connection to the server that is used for nothing else, so that events need not wait for
-        a content
+        a connection to the server for contents alone, so that events need not wait for them
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -62,7 +61,9 @@ class RelayContents(ContentStore):
             if arrived is None:
                 return
             if type(arrived) is not int or not 0 <= arrived < size:
-                raise InsecureConnection(f"{self} has {arrived!r} bytes of {size}")
+                raise InsecureConnection(
+                    f"{self} claims to have {arrived!r} of {size} bytes of a content"
+                )
             self._adjust(len(piece), time.monotonic() - began)
             yield
             offset = arrived
@@ -72,7 +73,7 @@ class RelayContents(ContentStore):
                 raise FileDamaged(f"the content {digest} became shorter while it was sent")
 
     def _adjust(self, sent: int, took_s: float) -> None:
-        """Choose the size of the next piece by the time that one took."""
+        """Choose the size of the next piece from the duration of the last one."""
         if took_s > _SLOW_S:
             self._piece = max(self._piece // 2, _SMALLEST_PIECE)
         elif took_s < _FAST_S and sent == self._piece:
@@ -111,7 +112,9 @@ class RelayContents(ContentStore):
             yield from map(check_digest, some)
 
     def remove(self, digests: Iterable[str]) -> set[str]:
-        raise BackendError(f"{self} erases nothing for clients: redact the store that it serves")
+        raise BackendError(
+            f"{self} does not erase contents for clients: redact the store that it serves"
+        )
 
     def close(self) -> None:
         self._connection.close()

@@ -53,7 +53,7 @@ class GroupedAppends:
         await done
 
     async def close(self) -> None:
-        """Begin no further group, and wait for the current one."""
+        """Wait for the current group, and begin no further one."""
         self._working.cancel()
         await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 

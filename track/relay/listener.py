@@ -46,7 +46,7 @@ class Listener:
         Raises
         ------
         OSError
-            it is not possible to listen there
+            the address cannot be listened on
         """
         loop = asyncio.get_running_loop()
         server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)

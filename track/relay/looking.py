@@ -50,9 +50,9 @@ class Looking:
 
     def _look_up(self, wanted: list[str]) -> Answer:
         if not isinstance(wanted, list) or len(wanted) > MOST_WANTED:
-            raise MalformedMessage(f"trials are looked up by up to {MOST_WANTED} texts at once")
+            raise MalformedMessage(f"a request may look up to {MOST_WANTED} trials up")
         if not all(isinstance(text, str) and len(text) <= LONGEST_WANTED for text in wanted):
-            raise ValueError(f"a trial is looked up by text, up to {LONGEST_WANTED} characters")
+            raise ValueError(f"a trial is looked up by a text of up to {LONGEST_WANTED} characters")
         with self._repository.read_state() as objects:
             found = [find_trial(objects, text) for text in wanted]
             trials = [each.trial for each in found]
@@ -84,7 +84,7 @@ class Looking:
     def _points(self, owner: list[Any], start: int, stop: int) -> Answer:
         _check_range(start, stop)
         if stop - start > MOST_POINTS:
-            raise ValueError(f"points are fetched up to {MOST_POINTS} at once")
+            raise ValueError(f"a request may fetch up to {MOST_POINTS} points")
         found, place = Points.empty(), 0
         for chunk in self._series(owner).chunks() or ():
             end = place + chunk.summary.length

@@ -55,5 +55,5 @@ def _revive(value: msgpack.ExtType) -> Any:
         return get_status(*unpack(value.data))
     if value.code == _EXT_PATTERN:
         pattern, flags = unpack(value.data)
-        return Expression(pattern, flags)  # compiling it may take long, so it is done later
+        return Expression(pattern, flags)  # compiled later, since that may take long
     return value

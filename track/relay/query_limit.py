@@ -83,7 +83,7 @@ class QueryLimit:
         if left_s <= 0:
             raise QueryError(
                 f"the query took over {self._within_s:g} s, the limit of the server: put "
-                "conditions that few fulfil in front of others, simplify regular expressions, or "
-                "fetch what the first conditions find and look through it yourself"
+                "conditions that few trials fulfil first, simplify regular expressions, or fetch "
+                "what the first conditions find and filter it yourself"
             )
         return left_s

@@ -143,7 +143,7 @@ def _pack(
         size += sum(map(len, parts))
         if size > _LONGEST:
             raise EncodingError(
-                f"the answer has over {_LONGEST} bytes, the limit: ask for less at once"
+                f"the answer exceeds the limit of {_LONGEST} bytes: ask for less at once"
             )
     known = [objects.position, objects.events, objects.failed_events]
     data: bytes = new_packer().pack([VERSION, *known, packed, unbound, [*lost], found])
@@ -229,8 +229,8 @@ def unpack_rows(data: bytes, find: FindSeries) -> Answered:
         version, *parts = unpack(data)
         if version != VERSION:
             raise MalformedMessage(
-                f"the server sends rows of version {version}, and this is version {VERSION}: use "
-                "the same version of Track on both sides"
+                f"the server sends rows of version {version}, but this client reads version "
+                f"{VERSION}: use the same version of Track on both sides"
             )
         position, events, failed, sent, unbound, lost, said = parts
         objects = StoredObjects(_Rows(sent), find, _nowhere)
@@ -246,7 +246,7 @@ def unpack_rows(data: bytes, find: FindSeries) -> Answered:
 
 @contextmanager
 def _checking() -> Iterator[None]:
-    """Turn errors of rows of a wrong form into one that says so."""
+    """Translate any error from malformed rows into a MalformedMessage."""
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:

@@ -118,8 +118,8 @@ class ClientLogin:
         """
         if not self._signature or not hmac.compare_digest(signature, self._signature):
             raise AuthenticationError(
-                "the server did not prove that it knows the password: it may not be the one that "
-                "it should be, or the connection is intercepted"
+                "the server did not prove that it knows the password: it may be an impostor, or "
+                "the connection is intercepted"
             )
 
 

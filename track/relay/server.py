@@ -110,7 +110,7 @@ class SocketServer(Protocol):
         Raises
         ------
         OSError
-            it is not possible to listen there
+            the address cannot be listened on
         """
         handler = ServerSignalHandler(self)
         handler.install()
@@ -389,7 +389,7 @@ def start_track_server(
     BackendError
         an argument cannot be used
     OSError
-        it is not possible to listen there
+        the address cannot be listened on
 
     Notes
     -----
@@ -424,7 +424,7 @@ def _login_of(users: Users) -> ServerLogin:
     try:
         users.complete()
     except (BackendError, LockTimeout) as error:
-        logger.warning("until this is fixed, strangers can find out who may log in: %s", error)
+        logger.warning("until this is fixed, anyone can find out which users exist: %s", error)
     return ServerLogin(users)
 
 

@@ -173,9 +173,7 @@ class Users:
 
         def take_out(verifiers: dict[str, Verifier]) -> None:
             if verifiers.pop(normal(name), None) is None:
-                raise ItemNotFound(
-                    f"no user {name!r} in {self.path}: `track user list` lists the users"
-                )
+                raise ItemNotFound(f"no user {name!r} in {self.path}; run `track user list`")
 
         self._change(take_out)
 

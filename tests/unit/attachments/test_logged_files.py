@@ -180,7 +180,7 @@ def test_a_content_that_is_missing_or_altered_is_told(uri):
     (kept,) = (path for path in Path().glob("s.*.files/*") if path.is_file())
     with track.open(uri) as store:
         kept.write_bytes(kept.read_bytes().replace(b"as logged", b"AS LOGGED"))
-        with pytest.raises(FileDamaged, match="no longer holds"):
+        with pytest.raises(FileDamaged, match="no longer what was logged"):
             store.open_file(uid, "x")
         kept.unlink()
         with pytest.raises(ItemNotFound, match=r"is missing: copy .*s\.\w+\.files with the store"):

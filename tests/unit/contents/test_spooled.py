@@ -90,9 +90,9 @@ def test_nothing_is_lost_while_the_far_store_is_away(store, far, caplog, tmp_pat
     digest, far.is_away = store.keep_bytes(b"content"), True
     while not caplog.records:
         assert store.send_in_background() in (True, False)
-    assert "nobody is there. The contents of logged files wait in" in caplog.text
+    assert "nobody is there. The contents of logged files are kept in" in caplog.text
     assert not store.send_in_background()  # it pauses
-    with pytest.raises(JournalUnreachable, match=r"nobody is there.*wait in .*\.contents"):
+    with pytest.raises(JournalUnreachable, match=r"nobody is there.*are kept in .*\.contents"):
         store.send_all()
     assert waiting(tmp_path) == [digest]
     far.is_away = False
@@ -117,7 +117,7 @@ def test_a_content_that_became_another_one_is_set_aside(store, far, tmp_path):
 
 def test_what_is_too_large_for_the_far_store_is_refused_at_once(spool, tmp_path):
     store = SpooledContents(spool, MemoryContents(limit=1000))
-    with pytest.raises(EncodingError, match="over the limit of 1000"):
+    with pytest.raises(EncodingError, match="exceeds the limit of 1000"):
         store.put(BytesIO(data_of(1001)))
     assert waiting(tmp_path) == []
     assert store.keep_bytes(data_of(1000)) == sha256(data_of(1000))

@@ -228,7 +228,7 @@ def test_an_answer_has_a_limit(uri, serving, monkeypatch):
     """Whoever has more trials than fit into one is told so."""
     filled(serving.server.backend.uri, 3)
     monkeypatch.setattr(rows_codec, "_LONGEST", 100)
-    with track.open(uri) as reader, pytest.raises(TrackError, match="bytes, the limit"):
+    with track.open(uri) as reader, pytest.raises(TrackError, match="limit of 100 bytes"):
         reader.trials()
 
 
