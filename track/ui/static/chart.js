@@ -6,6 +6,7 @@ import { lookOf, variable } from "./colors.js";
 import { count, duration, number, plural, text, tick, time } from "./format.js";
 import { swatch } from "./grid.js";
 import { closest, prepare } from "./lines.js";
+import { drawMarks } from "./marks.js";
 import { menuButton } from "./popover.js";
 import { saveImage, saveTable, showTable } from "./saving.js";
 
@@ -16,7 +17,7 @@ import { saveImage, saveTable, showTable } from "./saving.js";
  *   band: "range" | "deviation", zoom: [number, number] | null}} ChartOptions
  * @typedef {{
  *   nameOf: (uid: string) => string, starts: Map<string, number>,
- *   groupOf: Map<string, string> | null,
+ *   groupOf: Map<string, string> | null, hasKey: boolean,
  *   onZoom: (zoom: [number, number] | null) => void,
  *   onHover: (chart: Chart | null, values: Map<string, number>) => void,
  *   onFocus: (uid: string | null) => void,
@@ -70,12 +71,15 @@ export class Chart {
     this.note = h("span", { class: "chart-note clip" });
     this.tooltip = h("div", { class: "tooltip", hidden: true });
     this.area = h("div", { class: "chart-area", tabindex: "0", role: "img", "aria-label": `Chart of ${text(metric, 100)}. Arrow keys move the cursor, plus and minus zoom.` });
+    // What the list of trials says to everyone is only repeated for the eyes.
+    this.key = h("div", { class: "chart-key", "aria-hidden": "true", hidden: !host.hasKey });
     this.menu = menuButton("⋯", () => this.#menu(), { class: "icon-button", "aria-label": `Save or list ${text(metric, 60)}` });
     this.root = h(
       "figure",
       { class: "chart", "data-metric": text(metric) },
       h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(metric, 1000), dir: "auto" }, text(metric, 100)), this.note, this.readout, this.menu),
       this.area,
+      this.key,
       this.tooltip,
     );
     this.area.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
@@ -119,8 +123,18 @@ export class Chart {
     const shape = JSON.stringify([this.options, this.data.unit, this.data.lines.map((line) => [line.uid, line.behind.length])]);
     if (shape === this.#shape && this.plot) this.plot.setData([this.data.x, ...this.data.columns]);
     else this.#draw(uPlot);
+    if (shape !== this.#shape) this.#showKey();
     this.#shape = shape;
     this.#notes();
+  }
+
+  /** Name the lines below the chart. */
+  #showKey() {
+    const uids = (this.data?.lines ?? []).map((line) => line.uid);
+    replace(this.key, uids.map((uid) => {
+      const name = this.host.nameOf(uid);
+      return h("span", { class: "chart-key-item", title: name, onmouseenter: () => this.host.onFocus(uid), onmouseleave: () => this.host.onFocus(null) }, swatch(uid), h("span", { class: "clip", dir: "auto" }, name));
+    }));
   }
 
   /** Show values without steps as bars. */
@@ -128,6 +142,7 @@ export class Chart {
     this.plot?.destroy();
     this.plot = null;
     this.#shape = "";
+    replace(this.key);
     /** @type {Map<string, number[]>} */
     const found = new Map();
     for (const { trial, values } of this.series) {
@@ -192,7 +207,7 @@ export class Chart {
       series: [{}, ...data.lines.flatMap((line) => this.#specs(line))],
       bands: data.lines.flatMap((line, i) => (line.behind.length === 2 ? [{ series: [i * 3 + 1, i * 3 + 2], fill: `${lookOf(line.uid).color}30` }] : [])),
       hooks: {
-        draw: [(/** @type {any} */ plot) => this.#drawMarks(plot)],
+        draw: [(/** @type {any} */ plot) => drawMarks(plot, this.data?.lines ?? [])],
         setCursor: [(/** @type {any} */ plot) => this.#hover(plot)],
         setSelect: [(/** @type {any} */ plot) => this.#select(plot)],
         setSeries: [(/** @type {any} */ _plot, /** @type {number | null} */ place) => this.#focusChanged(place)],
@@ -224,41 +239,6 @@ export class Chart {
   #tick(value) {
     const whole = value * (this.data?.unit ?? 1);
     return Number.isFinite(whole) ? tick(whole) : "";
-  }
-
-  /** Draw crosses at NaN values and arrows at infinite ones.
-   * @param {any} plot
-   */
-  #drawMarks(plot) {
-    const { ctx, bbox } = plot;
-    const ratio = devicePixelRatio || 1;
-    ctx.save();
-    ctx.lineWidth = 1.5 * ratio;
-    for (const line of this.data?.lines ?? []) {
-      ctx.strokeStyle = lookOf(line.uid).color;
-      ctx.fillStyle = ctx.strokeStyle;
-      for (const mark of line.marks) {
-        const x = plot.valToPos(mark.x, "x", true);
-        if (!(x >= bbox.left && x <= bbox.left + bbox.width)) continue;
-        const size = 3.5 * ratio;
-        const y = mark.kind === "up" ? bbox.top + size : bbox.top + bbox.height - size - 1;
-        ctx.beginPath();
-        if (mark.kind === "nan") {
-          ctx.moveTo(x - size, y - size);
-          ctx.lineTo(x + size, y + size);
-          ctx.moveTo(x - size, y + size);
-          ctx.lineTo(x + size, y - size);
-          ctx.stroke();
-        } else {
-          const tip = mark.kind === "up" ? -size : size;
-          ctx.moveTo(x, y + tip);
-          ctx.lineTo(x - size, y - tip);
-          ctx.lineTo(x + size, y - tip);
-          ctx.fill();
-        }
-      }
-    }
-    ctx.restore();
   }
 
   /** The number of columns per line. */
@@ -339,8 +319,14 @@ export class Chart {
   /** @param {number | null} place */
   #focusChanged(place) {
     const line = place === null ? undefined : this.data?.lines[Math.ceil(place / this.#each) - 1];
-    this.#focused = line?.uid ?? null;
+    this.#lightKey(line?.uid ?? null);
     if (this.plot?.over.matches(":hover")) this.host.onFocus(this.#focused);
+  }
+
+  /** @param {string | null} uid */
+  #lightKey(uid) {
+    this.#focused = uid;
+    (this.data?.lines ?? []).forEach((line, i) => this.key.children[i]?.classList.toggle("is-focused", line.uid === uid));
   }
 
   /** Highlight one trial, or none. @param {string | null} uid */
@@ -348,7 +334,7 @@ export class Chart {
     if (!this.plot || this.#focused === uid) return;
     const column = this.#columns().find(({ line }) => line.uid === uid);
     this.plot.setSeries(column?.place ?? null, { focus: true });
-    this.#focused = uid;
+    this.#lightKey(uid);
   }
 
   /** @param {any} plot */

@@ -4,6 +4,7 @@ import { getJson, getSeries, Latest } from "./api.js";
 import { h, replace, throttle } from "./dom.js";
 import { assign } from "./colors.js";
 import { Chart } from "./chart.js";
+import { MOST_LINES } from "./finder.js";
 import { groupsOf } from "./groups.js";
 import { Legend } from "./legend.js";
 import { plural, text } from "./format.js";
@@ -28,7 +29,6 @@ import { filters } from "./table.js";
 export const DRAWN = ["x", "logx", "logy", "smooth", "zoom", "metrics", "band"];
 
 const MOST_RECENT = 10;
-const MOST_LINES = 60;
 const MOST_CARDS = 24;
 /** The number of charts per section before more are requested. */
 const MOST_OPEN = 72;
@@ -80,7 +80,6 @@ export function mount(root, app) {
     }
   }
 
-  const stop = app.onStore(() => {});
   replace(bar, controls(app, null, names));
   load();
   return {
@@ -90,6 +89,7 @@ export function mount(root, app) {
       if (has(...DRAWN, "group", "hide")) panel.changed(changed);
       if (has("group")) legend.show(legend.rows, legend.isChosen, panel.groups);
       if (has("hide", "select")) legend.update();
+      if (has("find")) legend.finder.load();
       if (has(...DRAWN, "group")) replace(bar, controls(app, bar, names));
     },
     live(change) {
@@ -97,10 +97,11 @@ export function mount(root, app) {
       const isList = change.trials === null || Object.keys(change.kinds).some((kind) => /Trial|Status/.test(kind));
       panel.live(change);
       if (isList && state.selected.length === 0) load(false);
+      else if (isList) legend.finder.load();
     },
     unmount() {
       asking.cancel();
-      stop();
+      legend.close();
       panel.close();
     },
   };
@@ -287,6 +288,7 @@ export class ChartPanel {
       get groupOf() {
         return panel.groups && new Map(panel.groups.flatMap((group) => group.members.map((row) => [row.uid, group.uid])));
       },
+      hasKey: this.app.state.view === "charts",
       onZoom: (zoom) => this.app.state.set({ zoom: zoom ? zoom.map((value) => value.toPrecision(9)).join(",") : null }, { replace: this.app.state.get("zoom") !== "" && zoom !== null }),
       onHover: (_, values) => this.host.onHover?.(values),
       onFocus: (uid) => {

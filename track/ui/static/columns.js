@@ -107,6 +107,11 @@ export function statusBadge(status, failure) {
   );
 }
 
+/** Return a dot for a running trial. @param {Row} row */
+export function statusDot(row) {
+  return row.status === "running" ? h("i", { class: "dot", "data-kind": "running", title: "running" }) : null;
+}
+
 /**
  * Return the column for an id in the URL: `status`, `parameters.lr`, `metrics.loss`,
  * `min:metrics.loss`; null if there is none.

@@ -71,6 +71,18 @@ export function replace(element, ...children) {
 }
 
 /**
+ * Change elements, and return the focus to the one that has the same `data-key` afterwards.
+ * @param {Element} root
+ * @param {() => void} change
+ */
+export function keepingFocus(root, change) {
+  const focused = /** @type {HTMLElement | null} */ (document.activeElement);
+  const key = root.contains(focused) ? focused?.dataset.key : undefined;
+  change();
+  if (key) /** @type {HTMLElement | null} */ (root.querySelector(`[data-key="${CSS.escape(key)}"]`))?.focus();
+}
+
+/**
  * @param {HTMLElement | SVGElement} element
  * @param {Record<string, string>} properties names as in CSS, including `--variables`
  */

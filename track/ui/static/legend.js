@@ -1,8 +1,9 @@
-/** The shared legend of all charts: the line of each trial and its value at the cursor. */
+/** The trials beside the charts: the line of each and its value at the cursor, and what else could be drawn. */
 
-import { h, iconButton, replace } from "./dom.js";
+import { h, iconButton, keepingFocus, replace } from "./dom.js";
+import { Finder } from "./finder.js";
 import { number, plural, text } from "./format.js";
-import { statusKind } from "./columns.js";
+import { statusDot } from "./columns.js";
 import { swatch } from "./grid.js";
 import { labelsOf } from "./labels.js";
 
@@ -16,7 +17,8 @@ export class Legend {
     this.onFocus = onFocus;
     this.head = h("div", { class: "legend-head" });
     this.list = h("ul", { class: "legend", "aria-label": "Legend" });
-    this.root = h("div", { class: "legend-box" }, this.head, this.list);
+    this.finder = new Finder(app, () => this.update());
+    this.root = h("div", { class: "legend-box" }, this.head, h("div", { class: "legend-find" }, this.finder.input, this.finder.error), this.list, this.finder.others);
     /** @type {import("./api.js").Row[]} */
     this.rows = [];
     /** @type {Map<string, string>} */
@@ -40,12 +42,18 @@ export class Legend {
     this.groups = groups;
     this.labels = labelsOf(rows);
     this.isChosen = isChosen;
+    this.finder.show(rows);
     this.update();
   }
 
   update() {
+    keepingFocus(this.root, () => this.#draw());
+  }
+
+  #draw() {
     const { state } = this.app;
     const hidden = new Set(state.all("hide"));
+    const { matching } = this.finder;
     replace(
       this.head,
       h("strong", null, this.isChosen ? plural(this.rows.length, "trial") : `Latest ${this.rows.length}`),
@@ -54,7 +62,9 @@ export class Legend {
         : h("a", { class: "button small quiet", href: state.href("trials") }, "Choose"),
     );
     this.items.clear();
-    replace(this.list, this.groups ? this.groups.map((group) => this.#group(group)) : this.rows.map((row) => this.#item(row, hidden.has(row.uid))));
+    const rows = this.rows.filter((row) => matching?.has(row.uid) ?? true);
+    replace(this.list, this.groups ? this.groups.map((group) => this.#group(group)) : rows.map((row) => this.#item(row, hidden.has(row.uid))));
+    this.finder.draw();
   }
 
   /** @param {{uid: string, label: string, members: import("./api.js").Row[]}} group */
@@ -81,9 +91,9 @@ export class Legend {
     const item = h(
       "li",
       { class: isHidden ? "legend-item is-hidden" : "legend-item", onmouseenter: () => this.onFocus(row.uid), onmouseleave: () => this.onFocus(null) },
-      h("button", { type: "button", class: "legend-swatch", "aria-pressed": String(!isHidden), "aria-label": isHidden ? `Show ${name}` : `Hide ${name}`, title: isHidden ? "Show" : "Hide", onclick: toggle }, swatch(row.uid)),
+      h("button", { type: "button", class: "legend-swatch", "data-key": row.uid, "aria-pressed": String(!isHidden), "aria-label": isHidden ? `Show ${name}` : `Hide ${name}`, title: isHidden ? "Show" : "Hide", onclick: toggle }, swatch(row.uid)),
       h("a", { class: "clip", href: state.href("trial", row.uid), title: `${name}\n${text(row.name ?? "", 1000)}\n${row.uid}`, dir: "auto", onfocus: () => this.onFocus(row.uid), onblur: () => this.onFocus(null) }, name),
-      row.status === "running" ? h("i", { class: "dot", "data-kind": statusKind(row.status), title: "running" }) : null,
+      statusDot(row),
       value,
       this.isChosen ? iconButton("close", `Remove ${name}`, () => state.set({ select: state.selected.filter((uid) => uid !== row.uid) })) : null,
     );
@@ -99,5 +109,10 @@ export class Legend {
   /** @param {string | null} uid */
   focus(uid) {
     for (const [one, { item }] of this.items) item.classList.toggle("is-focused", one === uid);
+  }
+
+  close() {
+    this.finder.close();
+    removeEventListener("track:theme", this.onTheme);
   }
 }

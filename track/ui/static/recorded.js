@@ -42,11 +42,18 @@ function refuse(status, error) {
 
 /** @param {Recorded} known @param {URLSearchParams} query */
 function rows(known, query) {
-  if (query.get("where")) return refuse(400, "A saved report cannot be searched. Open the store with `track ui`.");
+  /** @type {((row: any) => boolean)[]} */
+  const conditions = [];
+  for (const condition of query.getAll("where")) {
+    const [, uids, name] = /^uid=(.+)$|^name~\(\?i\)(.+)$/s.exec(condition) ?? [];
+    if (uids) conditions.push((row) => uids.split(",").includes(row.uid));
+    else if (name) conditions.push((row) => new RegExp(name, "i").test(row.name ?? ""));
+    else return refuse(400, "A saved report cannot be searched. Open the store with `track ui`.");
+  }
   const isArchived = ["1", "true"].includes(query.get("archived") ?? "");
   const [project, group, sort] = ["project", "group", "sort"].map((name) => query.get(name));
   const found = known.rows.filter(
-    (row) => row.archived === isArchived && (!project || row.project === project) && (!group || row.group === group),
+    (row) => row.archived === isArchived && (!project || row.project === project) && (!group || row.group === group) && conditions.every((holds) => holds(row)),
   );
   if (sort) sortBy(found, sort.replace(/^-/, ""), sort.startsWith("-") || query.get("descending") === "1");
   const offset = Number(query.get("offset") ?? 0);
