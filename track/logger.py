@@ -131,7 +131,7 @@ class TrialLogger(ArtifactLogger, MediaLogger, FileLogger, NoticeLogger, Process
                 self._start = None
                 _waiting.discard(self)
                 self.protocol.set_trial_status(self.trial, Status.Running)
-                self._start_what_is_asked()
+                self._start_requested()
 
     def may_be(self, given: dict[str, Any]) -> bool:
         """Return whether the trial is the described one, or can still become it."""

@@ -241,7 +241,7 @@ def test_whoever_has_nothing_to_send_is_told_that_a_server_is_away(
     store.fetch_trials()
     vanish(proxy)
     for call in (lambda: decide(store), store.fetch_trials):
-        with pytest.raises(JournalUnreachable, match="gave no answer"):
+        with pytest.raises(JournalUnreachable, match="did not answer"):
             call()
     proxy.forward()
     until_reached(lambda: decide(store))

@@ -215,7 +215,7 @@ def test_a_log_that_is_not_there_is_told(kind, tmp_path):
 def test_an_empty_file_is_no_environment(tmp_path):
     """LMDB would make one of it."""
     Path("s.lmdb").touch()
-    with pytest.raises(JournalError, match="is not a journal of Track"):
+    with pytest.raises(JournalError, match="is not a Track journal"):
         track.open("lmdb:s.lmdb")
     assert Path("s.lmdb").stat().st_size == 0
 

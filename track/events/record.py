@@ -54,7 +54,7 @@ Record = bytes
 
 def _header(length: int, mask: int) -> bytes:
     if length > MAX_LENGTH:
-        raise EncodingError(f"a payload of {length} bytes is over the limit of {MAX_LENGTH}")
+        raise EncodingError(f"a payload of {length} bytes exceeds the limit of {MAX_LENGTH}")
     fields = _FIELDS.pack(MAGIC, VERSION, length | mask << 24, 0)
     return fields + _CRC.pack(crc32(fields))
 

@@ -64,7 +64,7 @@ class BufferedJournal(LayeredJournal):
     def _keep(self, payloads: Sequence[bytes]) -> None:
         if len(self._waiting) >= self.max_waiting:
             self.dropped += len(payloads)
-            self._report("full", f"{self.max_waiting} appends wait to be written, more are lost")
+            self._report("full", f"{self.max_waiting} appends wait to be written; more are dropped")
         else:
             self._waiting.append(payloads)
 

@@ -21,14 +21,14 @@ _LOCK = "hhqqi"
 """The C structure ``flock``: kind, origin, start, length, process."""
 
 _IN_USE_AT = 2**62
-"""The byte, far after any content, on which all who have the file open hold a read lock."""
+"""The byte, far after any content, that every process with the file open holds a read lock on."""
 
 _REPORTS_AT = _IN_USE_AT + 1
-"""The same for those who see to it that there is a report."""
+"""The same for clients that will write the report."""
 
 
 class LockedFile:
-    """A file open for reading and appending, created if missing; or a file that is only read.
+    """Opens a file for reading and appending, creating it if missing, or only for reading.
 
     :meth:`exclusive` holds the ``flock`` of the file, which the kernel frees when its holder dies.
 
@@ -155,39 +155,38 @@ class LockedFile:
         except OSError:
             pass
 
-    # Who sees to it that there is a report
+    # Which client writes the report
 
     def will_report(self) -> None:
-        """Let others leave the report to this one, until :meth:`will_not_report`."""
+        """Promise others to write the report, until :meth:`will_not_report`."""
         with suppress(OSError):
             _lock_byte(self.descriptor(), fcntl.F_RDLCK, _REPORTS_AT)
 
     def will_not_report(self) -> None:
-        """Let nobody leave the report to this one any more, nor a child, which never writes it."""
+        """Take the promise back, also in a forked child, which never writes the report."""
         with suppress(OSError):
             _lock_byte(self.descriptor(), fcntl.F_UNLCK, _REPORTS_AT)
 
     def will_others_report(self) -> bool:
         """Return whether the report may be left to another client or process.
 
-        When several ask at once, each after :meth:`will_not_report`, one of them at least is told
-        that it may not.
+        If several ask at once, each after :meth:`will_not_report`, at least one gets False.
         """
-        with suppress(OSError):  # nobody says so where there are no such locks
+        with suppress(OSError):  # some file systems have no such locks, so others cannot promise
             return _lock_byte(self.descriptor(), fcntl.F_WRLCK, _REPORTS_AT, ask=True)
         return False
 
-    # Its end, and forks
+    # Closing and forking
 
     def close(self) -> None:
-        """Release the file. Closing twice is fine."""
+        """Release the file. It may be closed twice."""
         if self.fd != _CLOSED:
-            # In this order: a fork may come in between, and the child must not use what is closed.
+            # In this order, because a fork in between must not leave a closed descriptor in use.
             fd, self.fd = self.fd, _CLOSED
             os.close(fd)
 
     def __del__(self) -> None:
-        # Programs with a client for each of many trials seldom close them.
+        # Programs that make a client per trial seldom close them.
         if hasattr(self, "fd"):
             self.close()
 
@@ -216,9 +215,9 @@ def abandoned(path: str) -> JournalAbandoned:
 
 
 def _lock_byte(fd: int, kind: int, at: int, *, ask: bool = False) -> bool:
-    """Take a lock that belongs to the open file, as ``flock`` does, of another range than it.
+    """Lock one byte of a file; the lock belongs to the open file, like that of ``flock``.
 
-    With ``ask`` it takes none, and returns whether the lock of somebody else is in the way.
+    With ``ask``, only return whether a lock of another open file is in the way.
     """
     command = fcntl.F_OFD_GETLK if ask else fcntl.F_OFD_SETLK
     lock = struct.pack(_LOCK, kind, os.SEEK_SET, at, 1, 0)

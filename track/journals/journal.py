@@ -117,7 +117,7 @@ class Journal(ABC):
         Events appended meanwhile may be included.
         """
 
-    def sync(self) -> None:  # noqa: B027 - what is as stable as it gets needs nothing
+    def sync(self) -> None:  # noqa: B027 - by default, appended events are already as safe as possible
         """Sync all appended events to stable storage."""
 
     def sync_if_interval(self) -> None:  # noqa: B027 - a journal without durabilities has nothing to do
@@ -149,9 +149,9 @@ class Journal(ABC):
             yield from of_stream(stream, after, batch)
 
     def read_last(self, count: int) -> Iterator[Batch]:
-        """Yield the last events of all, at least so many of them.
+        """Yield the last events of the journal, at least ``count`` if there are as many.
 
-        A journal in which those are found without reading all of it has a faster way.
+        Journals that find them without reading everything have a faster way.
         """
         return self.read_batches()
 
@@ -196,7 +196,7 @@ class Journal(ABC):
     def follow(self, after: int = 0, *, poll_s: float = 0.05) -> Iterator[Batch | None]:
         """Yield the events after a position, and then new ones; None when there are none for now.
 
-        Journals that are notified of events have a better way than to look every ``poll_s``.
+        Journals that are notified of events do not poll every ``poll_s``.
         """
         while True:
             for batch in self.read_batches(after):
@@ -239,7 +239,7 @@ def of_stream(stream: int, after: int, batch: Batch) -> Iterator[Batch]:
     wanted = stream.to_bytes(8, "big")
     streams = [payload[STREAM] for payload in payloads]
     if positions[0] > after and streams.count(wanted) == len(payloads) and are_events(payloads):
-        yield batch  # most events of a store with one long trial are of that
+        yield batch  # the usual case in a store with one long trial
         return
     found = [
         (position, payload)
@@ -261,4 +261,4 @@ def check_durability(word: str) -> Durability:
     for known in DURABILITIES:
         if word == known:
             return known  # type: ignore[return-value]  # the tuple's items are the literals
-    raise BackendError(f"durability={word!r} is not known: use one of {', '.join(DURABILITIES)}")
+    raise BackendError(f"unknown durability={word!r}: use one of {', '.join(DURABILITIES)}")

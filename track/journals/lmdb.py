@@ -91,8 +91,8 @@ class LMDBJournal(JournalOnDisk):
             version = int(found)
             self.close()
             raise NewerFormat(
-                f"{self.path} has format version {version}, this is Track for {VERSION}: upgrade "
-                "Track to read it"
+                f"{self.path} has format version {version}, but this version of Track reads up to "
+                f"{VERSION}: upgrade Track to read it"
             )
 
     def _put_format(self, transaction: Any) -> None:
@@ -128,8 +128,8 @@ class LMDBJournal(JournalOnDisk):
             raise JournalWriteError(
                 errno.ETIMEDOUT,
                 f"another process has been appending to {self.path} for over "
-                f"{self.file.lock_timeout_s:g} s, so the event was not recorded: it is stopped; "
-                "resume or kill it",
+                f"{self.file.lock_timeout_s:g} s, so the event was not recorded: that process is "
+                "stopped or stuck; resume or kill it",
             )
 
     def _last(self, transaction: Any) -> int:
@@ -211,11 +211,11 @@ class LMDBJournal(JournalOnDisk):
 
 
 def _no_journal(path: str) -> JournalError:
-    return JournalError(f"{path} is not a journal of Track: choose another path")
+    return JournalError(f"{path} is not a Track journal: choose another path")
 
 
 def _with_checksum(payload: bytes) -> bytes:
     """Return the stored form of a payload: the payload and its checksum."""
     if len(payload) > MAX_PAYLOAD:
-        raise EncodingError(f"a payload of {len(payload)} bytes is over the limit of {MAX_PAYLOAD}")
+        raise EncodingError(f"a payload of {len(payload)} bytes exceeds the limit of {MAX_PAYLOAD}")
     return payload + crc32(payload).to_bytes(_CHECKSUM_BYTES, "little")

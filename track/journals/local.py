@@ -1,4 +1,4 @@
-"""Share code among journals on a local disk: locks, syncs, and where their caches are."""
+"""Share code among journals on a local disk: locks, syncs, and the paths of their caches."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ logger = logging.getLogger(__name__)
 
 CACHE_SUFFIX = ".cache"
 CACHE_SUFFIXES = (CACHE_SUFFIX, f"{CACHE_SUFFIX}-journal", ".streams")
-"""Of files beside a journal that may be deleted at any time. The second one is SQLite's; nothing
-makes or reads the last one any more."""
+"""The suffixes of files beside a journal that may be deleted at any time. The second is SQLite's;
+the last is left over from earlier versions."""
 
 
 class JournalOnDisk(ExclusiveJournal):
@@ -59,7 +59,7 @@ class JournalOnDisk(ExclusiveJournal):
         self.tells_damage = True
         """Whether to warn of each damaged range."""
         self.index: Callable[[], list[Stretch]] = list
-        """Returns where the events of each stream are, as far as anybody knows."""
+        """Returns the known places of the events of each stream."""
         self._owed = False
         """Whether a sync is due after the exclusive section."""
         if durability == "interval":
@@ -83,7 +83,7 @@ class JournalOnDisk(ExclusiveJournal):
         except OSError as error:
             if error.errno not in LACKING:
                 raise
-            os.fsync(self.file.descriptor())  # slower, and there where the other one is not
+            os.fsync(self.file.descriptor())  # slower, but available everywhere
 
     def sync_if_interval(self) -> None:
         if self.durability != "interval":

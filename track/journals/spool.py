@@ -44,7 +44,7 @@ Mark = tuple[int, int]
 
 
 class Spool:
-    """The events that one process keeps for a remote journal, oldest first.
+    """Keeps the events of one process for a remote journal, oldest first.
 
     Any thread may append. One thread at a time may send: get the oldest batch, then forget it.
 
@@ -116,7 +116,7 @@ class Spool:
     # Appending
 
     def append(self, payloads: Sequence[bytes]) -> None:
-        """Append payloads, see :meth:`track.journals.journal.Journal.append` does.
+        """Append payloads as :meth:`track.journals.journal.Journal.append` does.
 
         Raises
         ------
@@ -261,7 +261,7 @@ class Spool:
         if rest or journal.lost():
             # The damaged range may contain an acknowledged event, so keep the file.
             os.rename(path, path + ".damaged")
-            warn(f"what could not be read of {path} is kept in {path}.damaged", NotRecordedWarning)
+            warn(f"{path} is partly unreadable and was kept as {path}.damaged", NotRecordedWarning)
         else:
             os.unlink(path)
 

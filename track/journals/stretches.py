@@ -1,4 +1,4 @@
-"""Note where in a journal the events of each stream are, so that they are found again."""
+"""Index the places of the events of each stream in a journal."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from typing import Any, NamedTuple
 from track.events.codec import STREAM
 
 EVENTS = 4096
-"""A stretch grows until it has so many."""
+"""The number of events at which a stretch is full."""
 
 _PIECE = 256
-"""Of so many events, the first and the last one of each stream are noted."""
+"""The number of events in a piece, of which the first and last event of each stream are noted."""
 
 _MOST_PARTS = 512
-"""Where more of these are noted in a stretch, only the first and the last of them are kept."""
+"""The number of entries beyond which a stretch keeps one entry per stream for all its pieces."""
 
 _FEW = 16
-"""Up to so many streams, it is faster to look for each than to look at each event."""
+"""The number of streams up to which searching for each is faster than a loop over the events."""
 
 _stream_in = itemgetter(STREAM)
 _Columns = tuple[list[Any], list[Any], list[Any]]
@@ -30,20 +30,20 @@ _STREAM_BYTES = STREAM.stop - STREAM.start
 
 
 class Stretch(NamedTuple):
-    """Consecutive events.
+    """Holds the places of the streams in a range of consecutive events.
 
     Attributes
     ----------
     after, last
-        the position behind which they are, and that of the last one
+        the position before the first event, and that of the last one
     events
-        how many there are
+        the number of events
     streams
-        what each piece of them is about, in order
+        the stream of each entry, in order
     begins
-        behind which position, counted from ``after``, the first event of a stream in a piece is
+        for each entry, the position before its first event, relative to ``after``
     ends
-        at which position, counted likewise, the last one in the piece is
+        for each entry, the position of its last event, relative to ``after``
     """
 
     after: int
@@ -54,7 +54,7 @@ class Stretch(NamedTuple):
     ends: array[int]
 
     def ranges(self, stream: int) -> Iterator[tuple[int, int]]:
-        """Yield behind and up to which positions the events of a stream are."""
+        """Yield the ranges that hold events of a stream: the position before each, and its end."""
         start = bisect_left(self.streams, stream)
         end = bisect_right(self.streams, stream, start)
         for begin, last in zip(self.begins[start:end], self.ends[start:end], strict=True):
@@ -62,23 +62,23 @@ class Stretch(NamedTuple):
 
 
 def typecode_of(after: int, last: int) -> str:
-    """Return the type code of the positions in a stretch, counted from its beginning."""
+    """Return the type code of an array for the relative positions in a stretch."""
     return "I" if last - after < 2**32 else "Q"
 
 
 class Stretches:
-    """All stretches of a journal, up to a position.
+    """Builds the stretches of a journal up to a position.
 
     Parameters
     ----------
     known
-        the first ones
+        the stretches built earlier
     """
 
     def __init__(self, known: Iterable[Stretch] = ()) -> None:
         self._whole = [*known]
         self.position = self._whole[-1].last if self._whole else 0
-        """Up to here all events were added."""
+        """The position up to which all events were added."""
         self._begin()
 
     def _begin(self) -> None:
@@ -86,7 +86,7 @@ class Stretches:
         self._columns: _Columns = [], [], []
 
     def add(self, positions: Sequence[int], payloads: list[bytes]) -> None:
-        """Add the next events; those that were added before change nothing."""
+        """Add the next events, skipping those that were added before."""
         for start in range(bisect_right(positions, self.position), len(payloads), _PIECE):
             streams = [*map(_stream_in, payloads[start : start + _PIECE])]
             ends = positions[start : start + _PIECE]
@@ -99,17 +99,17 @@ class Stretches:
                 self.end()
 
     def end(self) -> None:
-        """Let the last stretch grow no more."""
+        """Close the last stretch, so that further events begin a new one."""
         self._whole = self.known()
         self._begin()
 
     def known(self) -> list[Stretch]:
-        """Return the stretches, in their order."""
+        """Return the stretches in order."""
         if not self._events:
             return [*self._whole]
         many = len(self._columns[0]) > _MOST_PARTS
         parts = zip(*(_of_each(*self._columns) if many else self._columns), strict=True)
-        # What is shorter is no event.
+        # A shorter payload is not an event.
         entries = sorted(one for one in parts if len(one[0]) == _STREAM_BYTES)
         streams = array("Q", [int.from_bytes(one, "big") for one, _, _ in entries])
         typecode = typecode_of(self._after, self.position)
@@ -120,24 +120,25 @@ class Stretches:
 
 
 def _of_each(streams: list[bytes], begins: Sequence[int], ends: Sequence[int]) -> _Columns:
-    """Return each stream with where it begins first, and where it ends last."""
+    """Return each stream once, with its first begin and its last end."""
     distinct = set(streams)
     if len(distinct) <= _FEW:
         firsts = [*map(streams.index, distinct)]
         backwards = streams[::-1]
         lasts = [~backwards.index(one) for one in distinct]
         return [*distinct], [begins[place] for place in firsts], [ends[place] for place in lasts]
-    # Of several values for one key, a dictionary keeps the last one.
+    # A dictionary keeps the last of several values for a key.
     first = dict(zip(reversed(streams), reversed(begins), strict=True))
     last = dict(zip(streams, ends, strict=True))
     return [*first], [*first.values()], [*map(last.__getitem__, first)]
 
 
 def of_one(known: Sequence[Stretch], stream: int, after: int) -> list[tuple[int, int | None]]:
-    """Return where the events of a stream behind a position may be: behind what, and up to what.
+    """Return the ranges after a position that may hold events of a stream.
 
-    What is between two ranges is longer than the first of them, or else they are joined: to read on
-    is faster than to begin anew. What is behind the stretches that are known has no end.
+    Each range is the position before it and its end, None for the rest of the journal after the
+    known stretches. Two ranges are joined if the gap is no longer than the first of them, because
+    reading on is then faster than seeking.
     """
     later = known[bisect_right(known, after, key=_last_of) :]
     found: list[tuple[int, int | None]] = []
@@ -154,7 +155,7 @@ def of_one(known: Sequence[Stretch], stream: int, after: int) -> list[tuple[int,
 
 
 def before_last(known: Sequence[Stretch], count: int) -> int:
-    """Return a position behind which at least so many of the events in stretches are, or all."""
+    """Return a position followed by at least a number of the events in stretches, or by all."""
     for one in reversed(known):
         if count <= 0:
             return one.last

@@ -1,4 +1,4 @@
-"""Periodic sampling of the machine while a trial runs."""
+"""Sample the machine periodically while a trial runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The available sources of measurements; measurements of processes and of the host."""
+"""Find the available sources of measurements, and measure processes and the host."""
 
 from __future__ import annotations
 

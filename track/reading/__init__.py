@@ -1,1 +1,1 @@
-"""Reading trials of a store: summaries, pages, views, history and media."""
+"""Read trials of a store: summaries, pages, views, history and media."""

@@ -1,4 +1,4 @@
-"""Reading the artifacts of a store."""
+"""Read the artifacts of a store."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from track.structure import Trial
 
 
 class ArtifactReader(TrialLookup):
-    """The methods of a :class:`~track.reader.Reader` that read artifacts."""
+    """Adds artifacts to a :class:`~track.reader.Reader`."""
 
     def artifacts(
         self, name: str | None = None, *, trial: str | Trial | None = None, at: When = None
@@ -46,14 +46,14 @@ class ArtifactReader(TrialLookup):
         ]
 
     def artifact(self, name: str, version: Any = LATEST, *, at: When = None) -> KeptArtifact:
-        """Return a version of an artifact: its files, and which trials made and used it.
+        """Return a version of an artifact: its files, and the trials that made and used it.
 
         Parameters
         ----------
         name
             the name of the artifact
         version
-            ``latest``, a number as ``v3``, or a prefix of the SHA-256
+            ``latest``, a number such as ``v3``, or a prefix of the SHA-256
         at
             the time or position of the state to read
 

@@ -1,4 +1,4 @@
-"""Reading the attempts of a trial and the code that they ran."""
+"""Read the attempts of a trial and the code that they ran."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from track.structure import Trial
 
 
 class RanCode(NamedTuple):
-    """The code that an attempt of a trial ran; unknown attributes are empty.
+    """Describes the code that an attempt of a trial ran; unknown attributes are empty.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Reading the media, the output and the system metrics of a trial."""
+"""Read the media, the output and the system metrics of a trial."""
 
 from __future__ import annotations
 
@@ -51,6 +51,6 @@ class MediaReader(TrialLookup):
         return system_metrics(decoded(batches, to_moment(at)))
 
     def output(self, which: str | Trial, *, at: When = None) -> list[OutputLine]:
-        """Return the captured output of a trial, as lines in the order in which they came."""
+        """Return the captured output of a trial as lines, in the order of arrival."""
         batches = self.protocol.journal.read_stream(output_stream(self.find_uid(which)))
         return settled(lines_in(decoded(batches, to_moment(at))))

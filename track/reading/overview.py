@@ -58,7 +58,7 @@ class _Kept(NamedTuple):
 
 
 class Overview:
-    """Summaries of all trials of a store, cached so that a call only processes what changed.
+    """Summarises all trials of a store, and caches them so that a call only processes changes.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class Overview:
         return found
 
     def _summaries_then(self, objects: Objects) -> list[TrialSummary]:
-        """Return all trials as they stood; most are unchanged since the last call."""
+        """Return all trials as they were then; most are unchanged since the last call."""
         names = _names_of_groups(objects)
         past, found = self._past, list[TrialSummary]()
         for one in objects.known_trials():
@@ -199,7 +199,7 @@ class Overview:
 
 
 class Glance:
-    """The state of a store at one moment, valid only within the block that yielded it.
+    """Answers from the state of a store at one moment, only within the block that yielded it.
 
     Parameters
     ----------

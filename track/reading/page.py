@@ -1,4 +1,4 @@
-"""Pages of a list of trials: filtered, sorted and limited."""
+"""Divide lists of trials into pages: filtered, sorted and limited."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ StatusOf = Callable[[Known], AnyStatus | None]
 
 
 class Page(NamedTuple):
-    """A page of the matching trials of a store.
+    """Holds a page of the matching trials of a store.
 
     Attributes
     ----------

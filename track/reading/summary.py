@@ -1,4 +1,4 @@
-"""Summaries of trials for lists, and their filtering and sorting."""
+"""Summarise trials for lists, and filter and sort the summaries."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CONDITION = re.compile(rf"\s*({_NAMES})\s*(==|!=|<=|>=|!~|=|<|>|~)\s*(.*?)\s*",
 _PATH = re.compile(rf"\s*(!?)\s*({_NAMES})\s*")
 _COLUMN = re.compile(rf"(?:{BRACKETS}|[^,])+")
 Condition = str | tuple[str, Any]
-"""A text as for ``track ls --where``, or a path with a condition of the query language."""
+"""A text, as for ``track ls --where``, or a path with a condition of the query language."""
 
 _OPERATORS = {"!=": "$ne", "<": "$lt", "<=": "$lte", ">": "$gt", ">=": "$gte", "~": "$regex"}
 
 
 class TrialSummary:
-    """A summary of a trial, as shown in lists.
+    """Summarises a trial for lists.
 
     Attributes
     ----------
@@ -41,8 +41,8 @@ class TrialSummary:
     tags, parameters, metadata
         the logged values
     metrics
-        the value that sums up each metric by name: the last one, unless ``define_metric`` said
-        another, or its statistics if the metric is aggregated
+        the value that summarises each metric by name: its statistics if it is aggregated, else
+        the last one, unless ``define_metric`` chose another
     curves
         a :class:`MetricSummary` of each metric by name
     created, changed
@@ -122,7 +122,7 @@ def last_value(values: Any) -> Any:
 
 
 def sums_of(trial: Trial) -> dict[str, Any]:
-    """Return the value that sums up each metric of a trial, as ``define_metric`` said."""
+    """Return the value that summarises each metric of a trial, as chosen with ``define_metric``."""
     return {
         name: sum_of(values, summary_of(trial.metadata, name))
         for name, values in trial.metrics.items()
@@ -130,7 +130,7 @@ def sums_of(trial: Trial) -> dict[str, Any]:
 
 
 def sum_of(values: Any, summary: str | None) -> Any:
-    """Return the value that sums up a metric: its ``min`` or ``max``, else the last one."""
+    """Return the value that summarises a metric: its ``min`` or ``max``, else the last one."""
     if summary is None or isinstance(values, Aggregator):
         return last_value(values)
     found = summarize_metric(values)
@@ -139,7 +139,7 @@ def sum_of(values: Any, summary: str | None) -> Any:
 
 
 class MetricSummary(NamedTuple):
-    """A summary of the values of a metric.
+    """Summarises the values of a metric.
 
     Attributes
     ----------

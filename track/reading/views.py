@@ -1,4 +1,4 @@
-"""Views of one trial: its attempts, and the origins of its values."""
+"""Show one trial: its attempts, and the origins of its values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from track.utils.process import ProcessId
 
 
 class Attempt(NamedTuple):
-    """One run of a trial, from one start to the next.
+    """Describes one run of a trial, from one start to the next.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class Attempt(NamedTuple):
 
 
 class View(NamedTuple):
-    """Everything known about a trial.
+    """Holds everything known about a trial.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class View(NamedTuple):
 
 
 class Origin(NamedTuple):
-    """The event that set a value.
+    """Describes the event that set a value.
 
     Attributes
     ----------

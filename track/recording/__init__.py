@@ -1,1 +1,1 @@
-"""Parts of the logger of a trial: files, media, timers, and the end of a trial."""
+"""Provide the parts of a trial's logger: files, media, timers, and the end of a trial."""

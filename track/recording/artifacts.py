@@ -1,4 +1,4 @@
-"""Logging of artifacts: files under a name, with a version for each content."""
+"""Log artifacts: files under a name, with a version for each content."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 class ArtifactLogger:
-    """The methods of a :class:`~track.logger.TrialLogger` that log and use artifacts."""
+    """Adds artifacts to a :class:`~track.logger.TrialLogger`."""
 
     trial: Trial
     protocol: Protocol
 
     def insert(self, parameters: dict[str, Any] | None = None) -> None:
-        """Insert the trial if it still waits for its arguments."""
+        """Insert the trial if it is still waiting for its arguments."""
         raise NotImplementedError
 
     def log_artifact(
@@ -30,16 +30,16 @@ class ArtifactLogger:
     ) -> str:
         """Log a file, or all files in a folder, as a version of an artifact.
 
-        The same content is the same version, whichever trial logs it; another content is the next
-        version: ``v0``, ``v1``, …
+        Logging the same content again, from any trial, gives the same version; new content gets
+        the next one: ``v0``, ``v1``, …
 
         Parameters
         ----------
         path
-            the file, the folder, or files by their names in the artifact, as ``a/b.txt``
+            the file, the folder, or a dictionary of files by their names in the artifact, such as
+            ``a/b.txt``
         name
-            the name of the artifact; by default, that of the file or
-            the folder
+            the name of the artifact; by default, that of the file or the folder
 
         Returns
         -------
@@ -48,7 +48,7 @@ class ArtifactLogger:
         Raises
         ------
         TrackError
-            the name is none, the path is neither a file nor a folder with files, a link in the
+            the name is invalid, the path is neither a file nor a folder with files, a link in the
             folder leads outside of it, or a file cannot be read or changes meanwhile
         """
         self.insert()
@@ -60,19 +60,19 @@ class ArtifactLogger:
     def use_artifact(self, name: str, version: Any = "latest") -> KeptArtifact:
         """Record that the trial uses a version of an artifact, and return it.
 
-        Its ``save(folder)`` writes the files.
+        Call ``save(folder)`` on the result to write its files.
 
         Parameters
         ----------
         name
             the name of the artifact
         version
-            ``latest``, a number as ``v3``, or a prefix of the SHA-256
+            ``latest``, a number such as ``v3``, or a prefix of the SHA-256
 
         Raises
         ------
         ItemNotFound
-            there is no such artifact or version; the message names those there are
+            the artifact or version does not exist; the message lists the existing ones
         """
         self.insert()
         return self.protocol.use_trial_artifact(self.trial, name, version)

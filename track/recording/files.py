@@ -1,4 +1,4 @@
-"""Logging of metadata and files of a trial."""
+"""Log metadata and files of a trial."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from track.versioning import executed_file
 
 
 class FileLogger:
-    """The methods of a :class:`~track.logger.TrialLogger` that log files."""
+    """Adds metadata and files to a :class:`~track.logger.TrialLogger`."""
 
     protocol: Protocol
 

@@ -1,4 +1,4 @@
-"""Logging of media of a trial: images, figures, histograms, tables, text, audio."""
+"""Log media of a trial: images, figures, histograms, tables, text, audio."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MediaLogger:
-    """The methods of a :class:`~track.logger.TrialLogger` that log media.
+    """Adds media to a :class:`~track.logger.TrialLogger`.
 
     Each method converts a value to a medium, as documented for the classes of ``track.media``, and
     logs it under a name and, if given, at a step. :meth:`log_media` logs several at once.

@@ -1,4 +1,4 @@
-"""Logging of alerts, and of the values that summarise metrics."""
+"""Log alerts, and define the values that summarise metrics."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from track.structure import Trial
 
 
 class NoticeLogger:
-    """The methods of a :class:`~track.logger.TrialLogger` that raise alerts and define metrics."""
+    """Adds alerts and definitions of metrics to a :class:`~track.logger.TrialLogger`."""
 
     trial: Trial
     protocol: Protocol

@@ -1,4 +1,4 @@
-"""Recording of the output and the resource usage of the process that runs a trial."""
+"""Record the output and the resource usage of the process that runs a trial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class ProcessLogger:
-    """The methods of a :class:`~track.logger.TrialLogger` that concern the running process.
+    """Adds recordings of the running process to a :class:`~track.logger.TrialLogger`.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ class ProcessLogger:
         """Log arbitrary data about the trial."""
         raise NotImplementedError
 
-    def _start_what_is_asked(self) -> None:
+    def _start_requested(self) -> None:
         """Start the recordings that options request."""
         self._output.start_if_asked()
         self._sampling.start_if_asked()

@@ -1,4 +1,4 @@
-"""Handling of the signals and exceptions that may end a running trial."""
+"""Handle the signals and exceptions that may end a running trial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing of the blocks of a trial, and estimates of the remaining time."""
+"""Time the blocks of a trial, and estimate the remaining time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BlockTimer:
-    """The timing methods of a :class:`~track.logger.TrialLogger`."""
+    """Adds timers to a :class:`~track.logger.TrialLogger`."""
 
     trial: Trial
     protocol: Protocol

@@ -142,7 +142,7 @@ def test_only_so_many_wait(below, told):
     for number in range(10):
         journal.append([b"%d" % number])
     assert journal.dropped == 7
-    assert sum("more are lost" in message for message in told) == 1
+    assert sum("more are dropped" in message for message in told) == 1
     below.failing = None
     journal.append([b"after"])
     assert payloads_of(journal) == [b"0", b"1", b"2", b"after"]

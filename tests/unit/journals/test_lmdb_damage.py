@@ -73,7 +73,7 @@ def test_the_environment_of_another_program_is_refused(path):
     with environment.begin(write=True) as transaction:
         transaction.put(b"their key", b"their value")
     environment.close()
-    with pytest.raises(JournalError, match="not a journal of Track"):
+    with pytest.raises(JournalError, match="not a Track journal"):
         LMDBJournal(path, "process")
     environment = lmdb.open(str(path), subdir=False)
     assert environment.stat()["entries"] == 1

@@ -207,7 +207,7 @@ def test_a_damaged_file_is_told_about_and_kept(folder, told, damage):
     assert drained(left) == intact
     left.close()
     assert kinds(folder) == [".damaged"]
-    assert f"kept in {path}.damaged" in told[-1]
+    assert f"kept as {path}.damaged" in told[-1]
     assert list(Spool.left_behind(str(folder))) == []
 
 

@@ -153,7 +153,7 @@ def test_a_user_without_rights_is_told_what_is_missing(database, admin):
     user = f"{database.name}_user"
     admin.execute(f"CREATE ROLE {user} LOGIN")
     try:
-        with pytest.raises(JournalError, match="let this user create tables"):
+        with pytest.raises(JournalError, match="allow this user to create tables"):
             database(user).head()
     finally:
         admin.execute(f"DROP ROLE {user}")

@@ -75,13 +75,13 @@ def test_writing_to_a_replica_is_refused_in_clear_words(primary, replica, log, t
     until_replayed(primary, replica)
     for name in (log, f"{log[-200:]} new"):
         journal = journal_at(uri_to(replica, log=name))
-        with pytest.raises(JournalError, match=r"only reads .*target_session_attrs") as caught:
+        with pytest.raises(JournalError, match=r"is read-only .*target_session_attrs") as caught:
             journal.append(numbered_events(1, 2, 1))
         assert not isinstance(caught.value, JournalUnreachable)
-        with pytest.raises(JournalError, match="only reads"), journal.exclusive():
+        with pytest.raises(JournalError, match="is read-only"), journal.exclusive():
             pass
     client = TrackClient(uri_to(replica, log=log, spool=tmp_path))
-    with pytest.raises(JournalError, match="only reads"):
+    with pytest.raises(JournalError, match="is read-only"):
         client.set_project(name="p")
 
 

@@ -75,7 +75,7 @@ def test_damage_is_told_behind_a_journal_that_only_warns(monkeypatch):
 def test_an_empty_file_is_not_made_an_lmdb_store():
     """LMDB would."""
     Path("empty").touch()
-    with pytest.raises(JournalError, match="is not a journal of Track"):
+    with pytest.raises(JournalError, match="is not a Track journal"):
         open_for_reading("lmdb:empty")
     assert {name: len(content) for name, content in files().items()} == {"empty": 0}
 
@@ -85,7 +85,7 @@ def test_an_lmdb_environment_of_somebody_else_is_left_as_it_is():
 
     environment = lmdb.open("other", subdir=False)
     environment.close()
-    with pytest.raises(JournalError, match="is not a journal of Track"):
+    with pytest.raises(JournalError, match="is not a Track journal"):
         open_for_reading("lmdb:other")
     with lmdb.open("other", subdir=False) as environment, environment.begin() as transaction:
         assert transaction.stat()["entries"] == 0
@@ -95,7 +95,7 @@ def test_an_lmdb_environment_of_somebody_else_is_left_as_it_is():
 def test_maintenance_makes_no_store_of_an_empty_file(maintain):
     """Whoever meant another one is told."""
     Path("empty").touch()
-    with pytest.raises(JournalError, match="is not a journal of Track"):
+    with pytest.raises(JournalError, match="is not a Track journal"):
         maintain("lmdb:empty")
     assert {name: len(content) for name, content in files().items()} == {"empty": 0}
 

@@ -1,4 +1,4 @@
-"""Tell what the errors of the driver mean, and what to do about them."""
+"""Explain the errors of the database driver, and say what to do about them."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ _REMEDIES = {
     "sslmode value": "use sslmode=verify-full, verify-ca, require, prefer or disable",
     "target_session_attrs value": "use read-write, read-only, primary, standby or prefer-standby",
 }
-"""What to do about words of refusals; the driver and libpq have no codes for them."""
+"""The remedies by the words of a refusal; the driver and libpq have no codes for them."""
 
 _LICENSE_REQUIRED = "XXC02"
-"""CockroachDB's SQLSTATE for a cluster that is throttled, or lacks a feature, for its license."""
+"""CockroachDB's SQLSTATE for a cluster whose license limits its speed or its features."""
 
 
 class Silence(psycopg2.OperationalError):
@@ -60,8 +60,8 @@ class Absent(psycopg2.OperationalError):
 def is_refusal(words: str) -> bool:
     """Return whether connecting failed for a permanent reason.
 
-    The driver gives no codes for what happens while it connects, only words: those of the server
-    behind a severity, which differs by server and language, and others where there is no server.
+    The driver gives no codes for errors while it connects, only words. Those of a server come after
+    a severity, which differs by server and language.
     """
     if any(refusal in words for refusal in _REMEDIES):
         return True
@@ -100,25 +100,25 @@ def unreachable(servers: object, error: psycopg2.Error, timeout_s: float) -> Jou
     words = words_of(error)
     if "read-only" in words or "hot standby" in words:
         return JournalUnreachable(
-            f"none of the servers is of the kind that target_session_attrs asks for: {servers} "
+            f"none of the servers {servers} is of the kind that target_session_attrs requires "
             f"({words}); name another server, or change target_session_attrs"
         )
     within = "" if isinstance(error, Absent) else f" within {timeout_s:g} s"
     return JournalUnreachable(
-        f"{servers} gave no answer{within} ({words}); "
-        "check that the database runs and can be reached"
+        f"{servers} did not answer{within} ({words}); "
+        "check that the database is running and can be reached"
     )
 
 
 def explained(servers: object, error: psycopg2.Error) -> JournalError:
-    """Return the error of a journal for what the servers refused."""
+    """Return the error of a journal for a refusal of the servers."""
     words = words_of(error)
     if isinstance(error, errors.DiskFull):
-        return JournalWriteError(errno.ENOSPC, f"{servers} has no room: make some")
+        return JournalWriteError(errno.ENOSPC, f"the disk of {servers} is full: free some space")
     if isinstance(error, errors.ReadOnlySqlTransaction):
         return JournalError(
-            f"{servers} only reads ({words}): to write, name the primary server in the URI, or "
-            "all of them with target_session_attrs=read-write"
+            f"{servers} is read-only ({words}): to write, name the primary server in the URI, or "
+            "all servers with target_session_attrs=read-write"
         )
     if error.pgcode == _LICENSE_REQUIRED:
         return JournalError(
@@ -131,8 +131,8 @@ def explained(servers: object, error: psycopg2.Error) -> JournalError:
 
 def _remedy(error: psycopg2.Error, words: str) -> str:
     if isinstance(error, errors.InsufficientPrivilege):
-        return "let this user create tables there, or read and write those that are there"
+        return "allow this user to create tables, or to read and write the existing ones"
     if isinstance(error, Refused):
         remedies = (remedy for refusal, remedy in _REMEDIES.items() if refusal in words)
         return next(remedies, "check the user, the password and the database of the URI")
-    return "see what the database has logged"
+    return "see the logs of the database"

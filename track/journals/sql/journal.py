@@ -7,8 +7,8 @@ visible in order: polling by position misses nothing.
 An exclusive section holds a separate row lock, in a transaction that does nothing else. Events
 decided inside are appended by themselves, on condition that no other process made a decision
 meanwhile. So appends never wait for sections, each statement sees everything committed before it,
-and a section that lost its lock (with its connection, or because the cluster moved the row) does no
-harm.
+and a section that lost its lock (with its connection, or because the cluster moved the row) is
+harmless.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class SQLJournal(ExclusiveJournal):
     def append_foreign(self, payloads: Sequence[bytes]) -> None:
         if payloads and not self._append(payloads, None):
             raise PartialDuplicate(
-                errno.EEXIST, f"{self.name} has some of these events, but not all: leave those out"
+                errno.EEXIST, f"{self.name} has some, but not all, of these events: leave those out"
             )
 
     def _append(self, payloads: Sequence[bytes], guard: int | None) -> bool:
@@ -220,7 +220,7 @@ class SQLJournal(ExclusiveJournal):
 
     def _enter(self) -> None:
         take_lock = partial(self._take_lock, DECIDE, self._lock_timeout_s)
-        self._lock = self._persist(take_lock, reason="another client decides something")
+        self._lock = self._persist(take_lock, reason="another client is making a decision")
         try:
             rows = self.ask("SELECT decided FROM logs WHERE log = %(log)s")
         except BaseException:
@@ -239,7 +239,7 @@ class SQLJournal(ExclusiveJournal):
     def _turn(self) -> Iterator[None]:
         """Wait for a turn to append, unless another client is stopped in its turn."""
         take_lock = partial(self._take_lock, APPEND, self.turn_s)
-        session = self._persist(take_lock, reason="another client appends")
+        session = self._persist(take_lock, reason="another client is appending")
         try:
             yield
         finally:

@@ -37,8 +37,8 @@ _SELECT = """
     ) AS sized
     WHERE size_before IS NULL OR size_before < %(most_bytes)s
 """
-"""Joins the events of a batch, because the driver takes 3 us for the values of each row, however
-few bytes they have. The size is limited, so that a batch fits into memory."""
+"""Joins the events of a batch, because the driver takes 3 us for the values of each row, even of
+tiny ones. The size is limited, so that a batch fits into memory."""
 
 _SELECT_ALL = _SELECT.format("")
 _SELECT_STREAM = _SELECT.format(" AND stream = %(stream)s")

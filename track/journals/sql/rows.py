@@ -1,8 +1,8 @@
 """Convert payloads to rows of the SQL journal and back (``docs/format.md``).
 
 The driver takes 12 us to put the values of one event into a statement, several times as long as
-everything else. This module takes 1 us: it writes each column as one array, which a server reads
-faster than the values of so many rows, too. It inserts only numbers and hexadecimal digits, which
+everything else. This module takes 1 us: it writes each column as one array, which a server also
+reads faster than the values of many rows. It inserts only numbers and hexadecimal digits, which
 cannot be mistaken for SQL.
 """
 
@@ -86,16 +86,16 @@ class Rows:
 def _check_sizes(payloads: Sequence[bytes]) -> None:
     longest, total = max(map(len, payloads)), sum(map(len, payloads))
     if longest > MAX_PAYLOAD:
-        raise EncodingError(f"a payload of {longest} bytes is over the limit of {MAX_PAYLOAD}")
+        raise EncodingError(f"a payload of {longest} bytes exceeds the limit of {MAX_PAYLOAD}")
     if total > MAX_GROUP:
         raise EncodingError(
-            f"{len(payloads)} events of {total} bytes are too large for one append, the limit is "
-            f"{MAX_GROUP} bytes: append them in smaller batches"
+            f"{len(payloads)} events of {total} bytes exceed the limit of one append, {MAX_GROUP} "
+            "bytes: append them in smaller batches"
         )
 
 
 def _stretches(payloads: Sequence[bytes]) -> Iterator[tuple[int, int]]:
-    """Yield where the payloads of each statement begin and end."""
+    """Yield the first and the last index of the payloads of each statement."""
     first = digits = 0
     for index, payload in enumerate(payloads):
         added = 2 * min(len(payload), PART_BYTES)
@@ -109,7 +109,7 @@ def _stretches(payloads: Sequence[bytes]) -> Iterator[tuple[int, int]]:
 def _insert_events(
     first: int, columns: Sequence[tuple[int | None, ...]], payloads: Sequence[bytes]
 ) -> bytes:
-    """Return the statement for some events of a batch, the first of which has an index."""
+    """Return the statement for some events of a batch, given the index of the first of them."""
     parts = [max(1, -(-len(payload) // PART_BYTES)) for payload in payloads]
     arrays = [str(column)[1:-1] for column in (*map(list, zip(*columns, strict=True)), parts)]
     data = b'","\\\\x'.join([hexlify(payload[:PART_BYTES]) for payload in payloads])
@@ -121,7 +121,7 @@ def _insert_events(
 
 
 def parts_of(number: int, payload: bytes) -> list[bytes]:
-    """Return the rows of what does not fit into the row of an event."""
+    """Return the rows of the further parts of a payload that does not fit into one row."""
     return [
         b"(%d,%d,'\\x%s'::BYTEA)"
         % (number, start // PART_BYTES, hexlify(payload[start : start + PART_BYTES]))

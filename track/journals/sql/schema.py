@@ -149,8 +149,8 @@ def _look(session: Session, log: str) -> tuple[int, bool]:
     found, locks = rows[0]
     if (found or 0) > VERSION:
         raise NewerFormat(
-            f"the tables of the database have version {found}, this is Track for {VERSION}: "
-            "upgrade the package 'track-journal'"
+            f"the tables of the database have version {found}, but this version of Track reads up "
+            f"to {VERSION}: upgrade the package 'track-journal'"
         )
     return found or 0, locks == len((APPEND, DECIDE))
 

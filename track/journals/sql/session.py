@@ -90,7 +90,7 @@ class Servers:
         """
         wanted = self._options.get("target_session_attrs")
         if wanted == "prefer-standby":
-            # libpq cannot prefer one, since it is given one host at a time.
+            # libpq gets one host at a time, so it cannot prefer one of them.
             with suppress(psycopg2.OperationalError):
                 return self._connect_to_any(within_s, "standby")
             wanted = "any"
@@ -199,7 +199,7 @@ class Session:
         return cursor.rowcount
 
     def send(self, statement: str | bytes, values: Mapping[str, Any]) -> extensions.cursor:
-        """Send a statement, and return that whose rows :meth:`rows` will wait for."""
+        """Send a statement, and return the cursor for :meth:`rows`."""
         cursor = self._connection.cursor()
         cursor.execute(statement, values or None)
         return cursor
@@ -213,14 +213,14 @@ class Session:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all statements of the block, or none."""
-        self.begin_to_hold()  # a client stopped in an append holds the head of the log, too
+        self.begin_to_hold()  # a client that is stopped during an append locks the head of the log
         yield
         self.execute("COMMIT")
 
     def begin_to_hold(self) -> None:
         """Begin a transaction that the server ends if this client is stopped, or vanishes.
 
-        The limit is that of the transaction: the connection may be a pool's, which others use next.
+        The limit ends with the transaction, because others may use the connection of a pool next.
         """
         limit = f"idle_in_transaction_session_timeout = {IDLE_LIMIT_MS}"
         if self._connection.get_parameter_status("crdb_version") is None:
