@@ -11,6 +11,10 @@ VIEWS = {
     "nothing": ("#/trials?where=parameters.seed=7", ".blank"),
     "charts": ("#/charts?smooth=0.5", ".chart canvas"),
     "grouped": ("#/charts?group=parameters.lr", ".chart canvas"),
+    "told apart": (
+        "#/charts?color=parameters.lr&dash=parameters.optimizer.name&facet=parameters.seed&find=1",
+        ".chart canvas",
+    ),
     "compare": ("#/compare?shape=parallel", ".parallel-axes .axis-label"),
     "scatter": ("#/compare?shape=scatter", ".scatter-point"),
     "history": ("#/history", ".event-row"),

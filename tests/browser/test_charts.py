@@ -146,16 +146,19 @@ def test_groups_are_drawn_as_their_mean_with_a_band(look, small):
     """Each chart says what the band is; the legend has the groups."""
     page = look(small).go("#/charts?metrics=train")
     drawn(page, "train/loss")
+    page.get_by_role("button", name="Group").click()
     page.get_by_label("One line for each").select_option("parameters.optimizer.name")
     chart = drawn(page, "train/loss")
     expect(chart).to_contain_text("mean, band from min to max")
     expect(page.locator(".legend-item")).to_have_count(2)
     expect(page.locator(".legend-item", has_text="adam")).to_contain_text("\u00d7 3")
+    page.keyboard.press("Escape")
     chart.locator(".chart-area").focus()
     page.keyboard.press("ArrowRight")
     # of the losses 1, 3 and 5, or 2, 4 and 6, at the first step
     expect(page.locator("#announcer")).to_contain_text("sgd 3")
     expect(page.locator("#announcer")).to_contain_text("adam 4")
+    page.get_by_role("button", name="Group").click()
     page.get_by_label("Band around the mean").select_option("deviation")
     expect(chart).to_contain_text("mean ± standard deviation")
     assert parameters_of(page)["band"] == ["deviation"]

@@ -77,6 +77,16 @@ def palette(scheme: str) -> list[str]:
     return re.findall(r"#[0-9a-f]{6}", found[1])
 
 
+def scale(scheme: str) -> list[str]:
+    """Return the colours of lines whose values are numbers, from the smallest to the largest."""
+    source = (STATIC / "colors.js").read_text(encoding="utf-8")
+    body = source.split("function onScale")[1]
+    ends = re.findall(r"between\(\[(.*?)\], \[(.*?)\]", body)[0 if scheme == "DARK" else 1]
+    low, high = (np.array([int(part) for part in end.split(",")]) for end in ends)
+    mixed = [low + (high - low) * share for share in np.linspace(0, 1, 11)]
+    return ["#" + "".join(f"{round(part):02x}" for part in one) for one in mixed]
+
+
 @pytest.mark.parametrize("scheme", ["LIGHT", "DARK"])
 @pytest.mark.parametrize("vision", VISION)
 def test_no_two_trials_look_alike(scheme, vision):
@@ -91,6 +101,6 @@ def test_no_two_trials_look_alike(scheme, vision):
 @pytest.mark.parametrize(("scheme", "page"), [("LIGHT", "#ffffff"), ("DARK", "#1c2026")])
 def test_each_trial_stands_out_from_the_page(scheme, page):
     """So that thin lines can be followed."""
-    for color in palette(scheme):
+    for color in palette(scheme) + scale(scheme):
         dark, bright = sorted([luminance(color), luminance(page)])
         assert (bright + 0.05) / (dark + 0.05) >= LEAST_CONTRAST, color

@@ -8,6 +8,7 @@ import { swatch } from "./grid.js";
 import { closest, prepare } from "./lines.js";
 import { drawMarks } from "./marks.js";
 import { menuButton } from "./popover.js";
+import { spread } from "./ranges.js";
 import { saveImage, saveTable, showTable } from "./saving.js";
 
 /** @typedef {import("./api.js").Series} Series */
@@ -17,7 +18,7 @@ import { saveImage, saveTable, showTable } from "./saving.js";
  *   band: "range" | "deviation", zoom: [number, number] | null}} ChartOptions
  * @typedef {{
  *   nameOf: (uid: string) => string, starts: Map<string, number>,
- *   groupOf: Map<string, string> | null, hasKey: boolean,
+ *   groupOf: Map<string, string> | null, hasKey?: boolean, beside?: () => Chart[],
  *   onZoom: (zoom: [number, number] | null) => void,
  *   onHover: (chart: Chart | null, values: Map<string, number>) => void,
  *   onFocus: (uid: string | null) => void,
@@ -51,6 +52,8 @@ export class Chart {
   series = [];
   /** @type {Map<string, Series>} The metric of each trial used as the horizontal axis. */
   across = new Map();
+  /** @type {[number | null, number | null]} The smallest and the largest value in sight. */
+  own = [null, null];
   #shape = "";
   #isDrawing = false;
   /** @type {string | null} */
@@ -61,8 +64,9 @@ export class Chart {
    * @param {ChartHost} host
    * @param {ChartOptions} options
    * @param {any} sync what links the cursors of charts
+   * @param {string} [facet] what the trials have in common, if there are such charts for others
    */
-  constructor(metric, host, options, sync) {
+  constructor(metric, host, options, sync, facet = "") {
     this.metric = metric;
     this.host = host;
     this.options = options;
@@ -70,14 +74,14 @@ export class Chart {
     this.readout = h("span", { class: "chart-readout" });
     this.note = h("span", { class: "chart-note clip" });
     this.tooltip = h("div", { class: "tooltip", hidden: true });
-    this.area = h("div", { class: "chart-area", tabindex: "0", role: "img", "aria-label": `Chart of ${text(metric, 100)}. Arrow keys move the cursor, plus and minus zoom.` });
+    this.area = h("div", { class: "chart-area", tabindex: "0", role: "img", "aria-label": `Chart of ${text(metric, 100)}${facet ? `, ${text(facet, 100)}` : ""}. Arrow keys move the cursor, plus and minus zoom.` });
     // What the list of trials says to everyone is only repeated for the eyes.
     this.key = h("div", { class: "chart-key", "aria-hidden": "true", hidden: !host.hasKey });
-    this.menu = menuButton("⋯", () => this.#menu(), { class: "icon-button", "aria-label": `Save or list ${text(metric, 60)}` });
+    this.menu = menuButton("⋯", () => this.#menu(), { class: "icon-button", "aria-label": `Save or list ${text(metric, 60)}${facet ? `, ${text(facet, 60)}` : ""}` });
     this.root = h(
       "figure",
-      { class: "chart", "data-metric": text(metric) },
-      h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(metric, 1000), dir: "auto" }, text(metric, 100)), this.note, this.readout, this.menu),
+      { class: "chart", "data-metric": text(metric), "data-facet": facet || null },
+      h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(metric, 1000), dir: "auto" }, facet ? text(facet, 100) : text(metric, 100)), this.note, this.readout, this.menu),
       this.area,
       this.key,
       this.tooltip,
@@ -198,7 +202,7 @@ export class Chart {
       },
       scales: {
         x: { time: isWall, distr: isLogX ? 3 : 1, range },
-        y: { distr: isLogY ? 3 : 1, range: (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => spread(low, high, isLogY, 0.06) },
+        y: { distr: isLogY ? 3 : 1, range: (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => this.#ownLimits(low, high) },
       },
       axes: [
         { ...axis, size: 28, gap: 6, space: isWall ? 90 : 64, ...(isWall ? {} : { values: (/** @type {any} */ _plot, /** @type {number[]} */ splits) => splits.map((value) => (value === null ? "" : kind === "relative" ? duration(value) : tick(value))) }) },
@@ -225,6 +229,32 @@ export class Chart {
     const drawn = { stroke: color, width: 1.6, dash, points: { show: hasFew, size: 6, fill: color } };
     const behind = line.behind.map(() => ({ ...drawn, label: line.uid, width: 1, stroke: `${color}48`, dash: [], points: { show: false } }));
     return [...behind, { ...drawn, label: line.uid, width: behind.length ? 1.8 : 1.6 }];
+  }
+
+  #beside() {
+    return this.host.beside?.() ?? [];
+  }
+
+  /** Return the range of the vertical axis, which charts of one metric have in common. */
+  #limits() {
+    const all = [...this.#beside().flatMap((chart) => chart.own), ...this.own].filter((value) => value !== null && Number.isFinite(value));
+    return all.length ? spread(Math.min(...all), Math.max(...all), this.options.isLogY, 0.06) : spread(null, null, this.options.isLogY, 0);
+  }
+
+  /** @param {number | null} low @param {number | null} high the extremes in sight */
+  #ownLimits(low, high) {
+    const isOther = this.own[0] !== low || this.own[1] !== high;
+    this.own = [low, high];
+    if (isOther) queueMicrotask(() => this.#beside().forEach((chart) => chart !== this && chart.#follow()));
+    return this.#limits();
+  }
+
+  /** Take over the range of the charts beside, which have changed. */
+  #follow() {
+    if (!this.plot || this.own[0] === null) return;
+    const [min, max] = this.#limits();
+    const { y } = this.plot.scales;
+    if (y.min !== min || y.max !== max) this.plot.setScale("y", { min, max });
   }
 
   /** @param {any} plot @param {number} place @param {number} index */
@@ -398,29 +428,8 @@ export class Chart {
 
   close() {
     this.resizes.disconnect();
+    this.own = [null, null];
     this.plot?.destroy();
     this.plot = null;
   }
-}
-
-/**
- * Return a range around values that is neither empty nor infinite.
- * @param {number | null} low
- * @param {number | null} high
- * @param {boolean} isLog
- * @param {number} margin
- * @returns {[number, number]}
- */
-export function spread(low, high, isLog, margin) {
-  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return isLog ? [0.1, 10] : [0, 1];
-  if (isLog) {
-    const least = Math.max(low, Number.MIN_VALUE * 1e10);
-    return least < high ? [least / 10 ** margin, high * 10 ** margin] : [least / 2, high * 2];
-  }
-  if (low === high) {
-    const room = Math.abs(low) / 10 || 1;
-    return [low - room, high + room];
-  }
-  const room = (high - low) * margin;
-  return [low - room, high + room];
 }

@@ -1,7 +1,9 @@
 /** The options of charts: axes, smoothing and zoom. All of them are stored in the URL. */
 
-import { h, replace, throttle } from "./dom.js";
+import { GROUPING, labelOf } from "./channels.js";
+import { h, icon, replace, throttle } from "./dom.js";
 import { text } from "./format.js";
+import { menuButton } from "./popover.js";
 
 const MOST_NAMES = 200;
 const BANDS = [["range", "Min to max"], ["deviation", "± std"]];
@@ -25,48 +27,39 @@ export function optionsOf(state) {
 }
 
 /**
- * Create the controls, keeping existing ones that have the focus.
+ * Show the controls in a bar. Those that are there stay, since they may have the focus.
  * @param {import("./app.js").App} app
- * @param {Element | null} [before] the existing controls
- * @param {{metrics?: string[], parameters?: string[] | null}} [names] metrics for the axis, and
- *   parameters to group by, null if there is nothing to group
- * @returns {import("./dom.js").Child}
+ * @param {Element} bar
+ * @param {{metrics: string[], parameters?: string[]}} [names] metrics for the axis, and
+ *   parameters to group by, none if there is nothing to group
  */
-export function controls({ state }, before, { metrics = [], parameters = null } = {}) {
+export function showControls({ state }, bar, names = { metrics: [] }) {
+  const { metrics, parameters } = names;
   const options = optionsOf(state);
   const axes = [["", "Metric…"], ...metrics.slice(0, MOST_NAMES).map((name) => [`metric:${name}`, text(name, 60)])];
-  const groups = [["", "Each trial"], ["config", "Configuration"], ["group", "Group"], ["status", "Status"], ...(parameters ?? []).slice(0, MOST_NAMES).map((name) => [`parameters.${name}`, text(name, 60)])];
-  if (before?.firstChild) {
-    for (const [name, choices, value] of /** @type {[string, string[][], string][]} */ ([["across", axes, options.x.startsWith("metric:") ? options.x : ""], ["group", groups, state.get("group")], ["band", BANDS, options.band]])) {
-      const select = /** @type {HTMLSelectElement | null} */ (before.querySelector(`select[name=${name}]`));
-      if (!select) continue;
-      fill(select, choices, value);
-      if (name === "band") select.hidden = state.get("group") === "";
-    }
-    const zoom = before.querySelector(".zoom-reset");
+  const across = options.x.startsWith("metric:") ? options.x : "";
+  const isGrouped = GROUPING.some((name) => state.get(name) !== "");
+  if (bar.firstChild) {
+    fill(/** @type {HTMLSelectElement} */ (bar.querySelector("select[name=across]")), axes, across);
+    bar.querySelector(".group-button")?.classList.toggle("is-on", isGrouped);
+    const zoom = bar.querySelector(".zoom-reset");
     if (zoom) /** @type {HTMLElement} */ (zoom).hidden = options.zoom === null;
-    for (const input of before.querySelectorAll("input")) {
+    for (const input of bar.querySelectorAll("input")) {
       if (input.name === "x") input.checked = input.value === options.x;
       else if (input.name === "logx") input.checked = state.get("logx") === "1";
       else if (input.name === "logy") input.checked = options.isLogY;
       else if (input.type === "range" && input !== document.activeElement) input.value = String(options.smoothing);
     }
-    const said = before.querySelector("output");
+    const said = bar.querySelector("output");
     if (said) said.textContent = options.smoothing.toFixed(2);
-    return [...before.childNodes];
+    return;
   }
   const smooth = throttle(80, (/** @type {string} */ value) => state.set({ smooth: Number(value) ? value : null }, { replace: true }));
   const filter = throttle(200, (/** @type {string} */ value) => state.set({ metrics: value || null }, { replace: true }));
-  const select = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string[][]} */ choices, /** @type {string} */ value, /** @type {(value: string) => void} */ choose) => {
-    const made = h("select", { name, class: "select", "aria-label": label, title: label, onchange: (/** @type {any} */ event) => choose(event.target.value) });
-    fill(made, choices, value);
-    return made;
-  };
-  const band = select("band", "Band around the mean", BANDS, options.band, (value) => state.set({ band: value === "range" ? null : value }));
-  band.hidden = state.get("group") === "";
   const toggle = (/** @type {string} */ name, /** @type {string} */ label, /** @type {boolean} */ isOn) =>
     h("label", { class: "option" }, h("input", { type: "checkbox", name, checked: isOn, onchange: (/** @type {any} */ event) => state.set({ [name]: event.target.checked ? "1" : null }) }), label);
-  return [
+  replace(
+    bar,
     h("input", { type: "search", class: "input metric-filter", placeholder: "Find metrics", "aria-label": "Find metrics", "data-search": true, value: state.get("metrics"), oninput: (/** @type {any} */ event) => filter(event.target.value) }),
     h(
       "span",
@@ -75,13 +68,44 @@ export function controls({ state }, before, { metrics = [], parameters = null } 
         h("label", null, h("input", { type: "radio", name: "x", value, checked: value === options.x, onchange: () => state.set({ x: value === "step" ? null : value, zoom: null }) }), label),
       ),
     ),
-    select("across", "A metric as the horizontal axis", axes, options.x.startsWith("metric:") ? options.x : "", (value) => state.set({ x: value || null, zoom: null })),
-    parameters === null ? null : select("group", "One line for each", groups, state.get("group"), (value) => state.set({ group: value || null })),
-    parameters === null ? null : band,
+    select("across", "A metric as the horizontal axis", axes, across, (value) => state.set({ x: value || null, zoom: null })),
+    parameters ? menuButton([icon("group"), "Group"], () => groupChoices(state, names.parameters ?? []), { class: isGrouped ? "button group-button is-on" : "button group-button", "aria-label": "Group" }) : null,
     h("span", { class: "field" }, toggle("logy", "Log y", options.isLogY), toggle("logx", "Log x", state.get("logx") === "1")),
     h("label", { class: "field" }, "Smoothing", h("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: String(options.smoothing), oninput: (/** @type {any} */ event) => smooth(event.target.value) }), h("output", { class: "smooth-value" }, options.smoothing.toFixed(2))),
     h("button", { type: "button", class: "button small zoom-reset", hidden: options.zoom === null, onclick: () => state.set({ zoom: null }) }, "Reset zoom"),
-  ];
+  );
+}
+
+/**
+ * Create the choices of what lines are told apart by, and of what is one line.
+ * @param {import("./state.js").State} state
+ * @param {string[]} parameters
+ */
+function groupChoices(state, parameters) {
+  const by = [["config", "Configuration"], ["group", "Group"], ["status", "Status"], ...parameters.slice(0, MOST_NAMES).map((name) => [`parameters.${name}`, text(name, 60)])];
+  const choice = (/** @type {string} */ name, /** @type {string} */ label, /** @type {string} */ none) => {
+    const value = state.get(name);
+    const made = select(name, label, [["", none], ...by], value, (chosen) => {
+      state.set({ [name]: chosen || null });
+      band.hidden = state.get("group") === "";
+    });
+    return h("label", { class: "group-choice" }, h("span", null, label), made);
+  };
+  const band = h("label", { class: "group-choice", hidden: state.get("group") === "" }, h("span", null, "Band"), select("band", "Band around the mean", BANDS, optionsOf(state).band, (value) => state.set({ band: value === "range" ? null : value })));
+  return h("div", { class: "group-choices" }, choice("color", "Colour", "Each trial"), choice("dash", "Dashes", "None"), choice("facet", "A chart for each", "All in one"), choice("group", "One line for each", "Trial"), band);
+}
+
+/**
+ * @param {string} name
+ * @param {string} label
+ * @param {string[][]} choices
+ * @param {string} value
+ * @param {(value: string) => void} choose
+ */
+function select(name, label, choices, value, choose) {
+  const made = h("select", { name, class: "select", "aria-label": label, title: label, onchange: (/** @type {any} */ event) => choose(event.target.value) });
+  fill(made, choices, value);
+  return made;
 }
 
 /**
@@ -91,7 +115,7 @@ export function controls({ state }, before, { metrics = [], parameters = null } 
  * @param {string} value
  */
 function fill(select, choices, value) {
-  const all = choices.some(([one]) => one === value) ? choices : [...choices, [value, text(value.replace(/^(metric:|parameters\.)/, ""), 60)]];
+  const all = choices.some(([one]) => one === value) ? choices : [...choices, [value, text(value.startsWith("metric:") ? value.slice(7) : labelOf(value), 60)]];
   const written = JSON.stringify(all);
   if (select.dataset.choices !== written) replace(select, all.map(([one, label]) => h("option", { value: one }, label)));
   select.dataset.choices = written;

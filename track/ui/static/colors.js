@@ -14,6 +14,21 @@ const DASHES = [[], [7, 4], [2, 3], [9, 3, 2, 3], [14, 5]];
 const slots = new Map();
 
 /**
+ * What a line looks like for what it has in common with others: a place among the colours or on a
+ * scale of them, and among the dash patterns.
+ * @typedef {{color?: number, share?: number, dash?: number}} Look
+ */
+/** @type {Map<string, Look>} */
+let painted = new Map();
+
+/** Set looks, for as long as a view shows them instead of one colour per trial.
+ * @param {Map<string, Look>} looks
+ */
+export function paint(looks) {
+  painted = looks;
+}
+
+/**
  * Assign colours to trials that are shown together. Each trial in turn gets the hue derived from its
  * uid, or the next free one, so everyone who opens a link sees the same colours.
  * @param {string[]} uids
@@ -48,8 +63,13 @@ function hash(uid) {
 export function lookOf(uid) {
   if (!slots.has(uid)) assign([uid]);
   const slot = slots.get(uid) ?? 0;
+  return drawn({ color: slot % LIGHT.length, dash: Math.floor(slot / LIGHT.length), ...painted.get(uid) });
+}
+
+/** @param {Look} look */
+export function drawn({ color = 0, share, dash = 0 }) {
   const palette = isDark() ? DARK : LIGHT;
-  return { color: palette[slot % palette.length], dash: DASHES[Math.floor(slot / palette.length) % DASHES.length] };
+  return { color: share === undefined ? palette[color % palette.length] : onScale(share), dash: DASHES[dash % DASHES.length] };
 }
 
 /** Return whether the page is currently dark. */
@@ -72,7 +92,18 @@ export function variable(name) {
  * @param {number} share from 0 to 1
  */
 export function shade(share) {
-  const [from, to] = isDark() ? [[60, 74, 120], [250, 220, 90]] : [[190, 205, 235], [20, 40, 110]];
+  return isDark() ? between([60, 74, 120], [250, 220, 90], share) : between([190, 205, 235], [20, 40, 110], share);
+}
+
+/** Return a colour of a scale for thin lines, which stand out from the page at both ends.
+ * @param {number} share from 0 to 1
+ */
+function onScale(share) {
+  return isDark() ? between([118, 110, 224], [250, 224, 110], share) : between([214, 116, 40], [52, 12, 112], share);
+}
+
+/** @param {number[]} from @param {number[]} to @param {number} share */
+function between(from, to, share) {
   const at = Math.min(1, Math.max(0, share));
   return `rgb(${from.map((low, i) => Math.round(low + (to[i] - low) * at)).join(" ")})`;
 }

@@ -285,7 +285,11 @@ function fillEmpty(element, n) {
  * @param {string} uid
  */
 export function swatch(uid) {
-  const { color, dash } = lookOf(uid);
+  return swatchOf(lookOf(uid));
+}
+
+/** @param {{color: string, dash: number[]}} look */
+export function swatchOf({ color, dash }) {
   const line = h("i", { class: "swatch", "aria-hidden": "true" });
   const stripes = dash.length ? `repeating-linear-gradient(90deg, ${color} 0 ${dash[0] / 2 + 1}px, transparent ${dash[0] / 2 + 1}px ${(dash[0] + dash[1]) / 2 + 1}px)` : color;
   setStyle(line, { background: stripes });

@@ -8,6 +8,7 @@ import { differing } from "./labels.js";
 import { blank, failed, skeleton } from "./states.js";
 
 /** @typedef {import("./api.js").Row} Row */
+/** @typedef {{uid: string, key: string, label: string, members: Row[]}} Group */
 
 const MOST_ROWS = 5000;
 const MOST_GROUPS = 500;
@@ -82,7 +83,7 @@ function namesFor(rows, by) {
  * Return groups of trials with their labels and members.
  * @param {Row[]} rows
  * @param {string} by
- * @returns {{uid: string, key: string, label: string, members: Row[]}[]}
+ * @returns {Group[]}
  */
 export function groupsOf(rows, by) {
   /** @type {Map<string, Row[]>} */

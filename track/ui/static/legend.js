@@ -4,8 +4,12 @@ import { h, iconButton, keepingFocus, replace } from "./dom.js";
 import { Finder } from "./finder.js";
 import { number, plural, text } from "./format.js";
 import { statusDot } from "./columns.js";
-import { swatch } from "./grid.js";
+import { lookAt } from "./channels.js";
+import { drawn } from "./colors.js";
+import { swatch, swatchOf } from "./grid.js";
 import { labelsOf } from "./labels.js";
+
+const MOST_VALUES = 24;
 
 export class Legend {
   /**
@@ -16,16 +20,19 @@ export class Legend {
     this.app = app;
     this.onFocus = onFocus;
     this.head = h("div", { class: "legend-head" });
+    this.key = h("div", { class: "legend-keys" });
     this.list = h("ul", { class: "legend", "aria-label": "Legend" });
     this.finder = new Finder(app, () => this.update());
-    this.root = h("div", { class: "legend-box" }, this.head, h("div", { class: "legend-find" }, this.finder.input, this.finder.error), this.list, this.finder.others);
+    this.root = h("div", { class: "legend-box" }, this.head, h("div", { class: "legend-find" }, this.finder.input, this.finder.error), this.key, this.list, this.finder.others);
     /** @type {import("./api.js").Row[]} */
     this.rows = [];
     /** @type {Map<string, string>} */
     this.labels = new Map();
     this.isChosen = false;
-    /** @type {{uid: string, label: string, members: import("./api.js").Row[]}[] | null} */
+    /** @type {import("./groups.js").Group[] | null} */
     this.groups = null;
+    /** @type {Partial<import("./channels.js").Channels>} */
+    this.channels = {};
     /** @type {Map<string, {item: HTMLElement, value: HTMLElement}>} */
     this.items = new Map();
     this.onTheme = () => this.update();
@@ -35,11 +42,13 @@ export class Legend {
   /**
    * @param {import("./api.js").Row[]} rows
    * @param {boolean} isChosen whether the user chose them
-   * @param {{uid: string, label: string, members: import("./api.js").Row[]}[] | null} [groups] what is drawn instead
+   * @param {{groups: import("./groups.js").Group[] | null, channels: import("./channels.js").Channels}} how what is drawn
+   *   instead of them, and what tells the lines apart
    */
-  show(rows, isChosen, groups = null) {
+  show(rows, isChosen, { groups, channels }) {
     this.rows = rows;
     this.groups = groups;
+    this.channels = channels;
     this.labels = labelsOf(rows);
     this.isChosen = isChosen;
     this.finder.show(rows);
@@ -61,13 +70,14 @@ export class Legend {
         ? h("button", { type: "button", class: "button small quiet", onclick: () => state.set({ select: null, hide: null }) }, "Clear")
         : h("a", { class: "button small quiet", href: state.href("trials") }, "Choose"),
     );
+    replace(this.key, keyOf("color", "Colour", this.channels.color), keyOf("dash", "Dashes", this.channels.dash));
     this.items.clear();
     const rows = this.rows.filter((row) => matching?.has(row.uid) ?? true);
     replace(this.list, this.groups ? this.groups.map((group) => this.#group(group)) : rows.map((row) => this.#item(row, hidden.has(row.uid))));
     this.finder.draw();
   }
 
-  /** @param {{uid: string, label: string, members: import("./api.js").Row[]}} group */
+  /** @param {import("./groups.js").Group} group */
   #group({ uid, label, members }) {
     const value = h("span", { class: "legend-value" });
     const item = h(
@@ -115,4 +125,21 @@ export class Legend {
     this.finder.close();
     removeEventListener("track:theme", this.onTheme);
   }
+}
+
+/**
+ * Say which look stands for which value.
+ * @param {"color" | "dash"} kind
+ * @param {string} label
+ * @param {import("./channels.js").Channel | null | undefined} channel
+ */
+function keyOf(kind, label, channel) {
+  if (!channel) return null;
+  const item = (/** @type {{label: string}} */ { label: value }, /** @type {number} */ place) => {
+    const look = drawn(lookAt(kind, channel, place));
+    return h("li", null, swatchOf(kind === "dash" ? { ...look, color: "currentColor" } : look), h("span", { class: "clip", dir: "auto" }, text(value, 60)));
+  };
+  const name = text(channel.label, 60);
+  const more = channel.values.length - MOST_VALUES;
+  return h("div", { class: "legend-key" }, h("span", { class: "soft clip", dir: "auto" }, `${label}: ${name}`), h("ul", { "aria-label": `${label} of ${name}` }, channel.values.slice(0, MOST_VALUES).map(item)), more > 0 ? h("span", { class: "soft" }, `and ${plural(more, "more value")}`) : null);
 }

@@ -3,8 +3,8 @@
 import { address, getJson, Latest, post } from "./api.js";
 import { announce, h, icon, replace } from "./dom.js";
 import { assign } from "./colors.js";
-import { ChartPanel, DRAWN } from "./charts.js";
-import { controls } from "./chartcontrols.js";
+import { ChartPanel, DRAWN } from "./chartpanel.js";
+import { showControls } from "./chartcontrols.js";
 import { runtimeOf, statusBadge } from "./columns.js";
 import { bytes, count, duration, fullTime, nameOf, number, plural, text, time } from "./format.js";
 import { swatch } from "./grid.js";
@@ -34,7 +34,8 @@ export function mount(root, app) {
   const beside = [media, machine, output];
   const head = h("div", { class: "trial-head" }, skeleton(2));
   const facts = h("div", { class: "trial-facts" }, skeleton(10));
-  const bar = h("div", { class: "chart-bar" }, controls(app));
+  const bar = h("div", { class: "chart-bar" });
+  showControls(app, bar);
   /** @type {string[]} */
   let metrics = [];
   const content = h("div", { class: "trial-body" }, facts, h("section", { class: "trial-charts", "aria-label": "Charts" }, bar, panel.root, beside.map((one) => one.root)));
@@ -55,7 +56,7 @@ export function mount(root, app) {
       replace(head, heading(app, trial, () => load()));
       drawFacts(trial);
       metrics = Object.keys(trial.metrics);
-      replace(bar, controls(app, bar, { metrics }));
+      showControls(app, bar, { metrics });
       panel.show([trial], metrics, isOther);
     } catch (error) {
       const status = /** @type {any} */ (error).status;
@@ -88,7 +89,7 @@ export function mount(root, app) {
       }
       if (DRAWN.some((name) => changed.has(name))) {
         panel.changed(changed);
-        replace(bar, controls(app, bar, { metrics }));
+        showControls(app, bar, { metrics });
       }
     },
     live(change) {
