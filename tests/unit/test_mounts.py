@@ -1,30 +1,10 @@
 """Network file systems are recognised, and warned about."""
 
-import os
-
 import pytest
 
 from track import TrackClient
-from track.persistence import uri_options as settings
 from track.utils import mounts
 from track.utils.mounts import network_file_system
-
-LINE = "36 35 {device} / /mnt/a\\040b rw,noatime shared:1 - {kind} server:/export rw,vers=4\n"
-OTHER = "22 28 250:77 / /proc rw,nosuid - proc proc rw\n"
-
-
-@pytest.fixture
-def mounted(tmp_path):
-    """Write a list of mounts in which the temporary folder is on some file system."""
-    device = os.stat(tmp_path).st_dev
-
-    def mount(kind):
-        numbers = f"{os.major(device)}:{os.minor(device)}"
-        table = tmp_path / "mountinfo"
-        table.write_text(OTHER + LINE.format(device=numbers, kind=kind) + OTHER)
-        return str(table)
-
-    return mount
 
 
 @pytest.mark.parametrize("kind", ["nfs", "nfs4", "lustre", "cifs", "smb3", "fuse.sshfs"])
@@ -53,12 +33,11 @@ def test_this_machine_is_asked_for_real(tmp_path):
 
 @pytest.mark.parametrize("uri", ["file:store.json", "lmdb:store.lmdb"])
 def test_a_store_on_a_network_file_system_is_warned_about_once(
-    tmp_path, mounted, monkeypatch, told, uri
+    tmp_path, mounted_as, monkeypatch, told, uri
 ):
     """It works as far as it can; the warning says what to use instead."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(mounts, "MOUNTS", mounted("nfs4"))
-    monkeypatch.setattr(settings, "_looked_at", set())
+    mounted_as("nfs4")
     for _ in range(2):
         client = TrackClient(uri)
         with client:

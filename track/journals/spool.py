@@ -29,9 +29,6 @@ from track.utils.process import this_process
 
 logger = logging.getLogger(__name__)
 
-FILE_BYTES = 2**24
-"""The size at which a new file is begun, so that acknowledged files can be removed."""
-
 BATCH_BYTES = 2**20
 """The default size of a batch to send."""
 
@@ -54,11 +51,16 @@ class Spool:
         the folder, created when needed
     durability
         the durability of appends, as for a journal in a file
+    file_bytes
+        the size at which a new file is begun, so that acknowledged files can be removed
     """
 
-    def __init__(self, folder: str, durability: Durability = "interval") -> None:
+    def __init__(
+        self, folder: str, durability: Durability = "interval", *, file_bytes: int = 2**24
+    ) -> None:
         self.folder = folder
         self.durability = durability
+        self._file_bytes = file_bytes
         self.on_begin: Callable[[], None] | None = None
         """Called when a new file is begun, since there is something to send."""
         self._closed = False
@@ -239,7 +241,7 @@ class Spool:
         """Begin a new file with the next append if the current one is large."""
         with self.appending:
             current = self.current
-            if current is not None and _size_of(current) >= FILE_BYTES:
+            if current is not None and _size_of(current) >= self._file_bytes:
                 self._full.append(current.path)
                 self.current = None
         if current is not None and self.current is not current:

@@ -57,9 +57,6 @@ _POLL_S = 0.05
 _QUIET_S = 15.0
 """The interval of keep-alive messages to subscribers while nothing is new."""
 
-_PENALTY_S = 1.0
-"""The delay of the answer to a failed login."""
-
 _BATCH_BYTES = 2**22
 """The approximate size of a batch for a subscriber in memory."""
 
@@ -246,7 +243,7 @@ class RelayServer:
         try:
             peer.username = await self._login(peer)
         except AuthenticationError as error:
-            await asyncio.sleep(_PENALTY_S)
+            await asyncio.sleep(self.limits.penalty_s)
             await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
             raise
         peer.limit = MAX_REQUEST

@@ -59,6 +59,8 @@ class Limits(NamedTuple):
     """The number of clients that log in at the same time. Others wait."""
     handshake_s: float = 10.0
     """The time limit for logging in."""
+    penalty_s: float = 1.0
+    """The delay of the answer to a failed login."""
     idle_s: float = 600.0
     """The time without a request after which clients are disconnected; they reconnect later."""
     frame_s: float = 60.0

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from tests import strategies
 from track.errors import MissingPackage
 from track.exchange import export_parquet
-from track.exchange import parquet as module
 from track.exchange.tables import cell
 from track.structure import Trial, TrialGroup
 
@@ -84,12 +83,13 @@ def test_no_trials_at_all(tmp_path):
     assert "uid" in table.column_names
 
 
-def test_many_values_are_written_piece_by_piece(tmp_path, monkeypatch):
-    """The pieces make one table, in order."""
-    monkeypatch.setattr(module, "_ROWS", 7)
-    trial = Trial(_hash="aaa", metrics={"loss": {step: step / 3 for step in range(50)}})
-    rows, _ = exported([trial], tmp_path)
-    assert {int(row["step"]): row["value"] for row in rows} == trial.metrics["loss"]
+def test_many_values_are_written_piece_by_piece(tmp_path):
+    """The pieces of 65,536 rows make one table, in order."""
+    trial = Trial(_hash="aaa", metrics={"loss": {step: step / 3 for step in range(2**16 + 1)}})
+    assert export_parquet([trial], str(tmp_path)) == 2**16 + 1
+    table = parquet.read_table(tmp_path / "metrics.parquet")
+    steps, values = map(int, table["step"].to_pylist()), table["value"].to_pylist()
+    assert dict(zip(steps, values, strict=True)) == trial.metrics["loss"]
 
 
 @given(metric=st.lists(strategies.loggable, max_size=6))

@@ -354,15 +354,23 @@ def test_at_the_end_of_the_program_a_warning_says_what_was_not_sent(folder):
     left.close()
 
 
+class CountedSpool(Spool):
+    """A spool that counts its syncs."""
+
+    syncs = 0
+
+    def sync(self):
+        self.syncs += 1
+
+
 @pytest.mark.parametrize(("durability", "syncs"), [("interval", 1), ("process", 0)])
-def test_durability_is_that_of_the_spool(far, folder, monkeypatch, durability, syncs):
-    """What is acknowledged is synced here as often as a journal in a file is."""
-    synced = []
-    monkeypatch.setattr(Spool, "sync", lambda _: synced.append(1))
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder), durability), 30, QUICK)
-    journal._spool.on_begin = None
+def test_durability_is_that_of_the_spool(far, folder, durability, syncs):
+    """Acknowledged events are synced here as often as by a journal in a file."""
+    spool = CountedSpool(str(folder), durability)
+    journal = ExclusiveForwardingJournal(far, spool, 30, QUICK)
+    spool.on_begin = None
     log(journal, 10)
-    assert len(synced) == syncs
+    assert spool.syncs == syncs
     journal.close()
 
 

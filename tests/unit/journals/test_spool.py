@@ -12,7 +12,6 @@ import pytest
 from track.errors import JournalClosed, JournalWriteError
 from track.events.record import payload_of
 from track.journals import spool as spools
-from track.journals.file import FileJournal
 from track.journals.spool import Spool
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -31,9 +30,11 @@ def spool(folder):
 
 
 @pytest.fixture
-def small_files(monkeypatch):
-    """Files are full after a few payloads."""
-    monkeypatch.setattr(spools, "FILE_BYTES", 200)
+def small_files(folder):
+    """A spool whose files are full after a few payloads."""
+    opened = Spool(str(folder), file_bytes=200)
+    yield opened
+    opened.close()
 
 
 def oldest(spool, *size):
@@ -99,8 +100,9 @@ def test_what_was_appended_as_one_is_sent_as_one(spool):
     assert [len(payload) for payload in oldest(spool, 64)] == [300, 300, 300]
 
 
-def test_files_that_are_full_and_sent_are_deleted(folder, spool, small_files):
-    """The room that a spool takes is that of what is unacknowledged, and of one file."""
+def test_files_that_are_full_and_sent_are_deleted(folder, small_files):
+    """A spool keeps the files with unacknowledged events, and at most one other file."""
+    spool = small_files
     for number in range(100):
         spool.append([b"%03d" % number * 10])
         oldest(spool)  # which begins a new file now and then
@@ -116,8 +118,9 @@ def test_files_that_are_full_and_sent_are_deleted(folder, spool, small_files):
     assert len(list(folder.glob("*.journal"))) <= 1
 
 
-def test_a_reader_that_stays_behind_does_not_keep_what_it_sent(folder, spool, small_files):
-    """Who logs all the time never lets the spool become empty, and still it stays small."""
+def test_a_reader_that_stays_behind_does_not_keep_what_it_sent(folder, small_files):
+    """Continuous logging never lets the spool become empty, but it stays small."""
+    spool = small_files
     for number in range(300):
         spool.append([b"%03d" % number * 10])
         spool.append([b"%03d" % number * 10])
@@ -182,7 +185,7 @@ def test_what_a_dead_process_left_is_taken_once(folder):
 
 def test_files_are_sent_in_the_order_of_their_numbers(folder, small_files):
     """Ten comes after nine."""
-    spool = Spool(str(folder))
+    spool = small_files
     expected = [b"%03d" % number * 10 for number in range(100)]
     for payload in expected:
         spool.append([payload])
@@ -240,21 +243,22 @@ def test_a_spool_that_is_collected_can_be_taken(folder):
     left.close()
 
 
-def test_spools_of_other_machines_are_left_alone_on_a_network_file_system(folder, monkeypatch):
-    """Their locks may not be seen from here. On a local disk there are no other machines."""
+def test_spools_of_other_machines_are_left_alone_on_a_network_file_system(folder, mounted_as):
+    """Their locks may not be visible here. On a local disk there are no other machines."""
     left_by_another_process(folder, b"a")
     for path in folder.iterdir():
         path.rename(folder / f"elsewhere-{path.name}")
-    monkeypatch.setattr(spools, "network_file_system", lambda _: "nfs4")
+    mounted_as("nfs4")
     assert list(Spool.left_behind(str(folder))) == []
-    monkeypatch.setattr(spools, "network_file_system", lambda _: None)
+    mounted_as("ext4")
     (left,) = Spool.left_behind(str(folder))
     assert drained(left) == [b"a"]
     left.close()
 
 
-def test_threads_append_while_one_sends(spool, small_files):
-    """Everything is sent once, and what each appended in its order."""
+def test_threads_append_while_one_sends(small_files):
+    """Everything is sent once, and the events of each thread in order."""
+    spool = small_files
     count, workers = 300, 4
     done = threading.Event()
     sent = []
@@ -282,8 +286,9 @@ def test_threads_append_while_one_sends(spool, small_files):
         assert mine == [b"%d %03d" % (worker, number) for number in range(count)]
 
 
-def test_marks_tell_what_a_thread_appended_and_what_is_sent(spool, small_files):
-    """Whatever was appended before ``end`` was read is forgotten once ``acknowledged`` is there."""
+def test_marks_tell_what_a_thread_appended_and_what_is_sent(small_files):
+    """Events appended before ``end`` was read are sent once ``acknowledged`` reaches it."""
+    spool = small_files
     for number in range(50):
         spool.append([b"%03d" % number * 10])
         until = spool.end
@@ -359,14 +364,15 @@ def test_the_folder_is_private(folder, spool):
 
 
 def test_durability_is_that_of_the_files(folder, monkeypatch):
-    """With ``always`` every append is synced before it returns."""
+    """With ``always``, every append is synced before it returns."""
     synced = []
-    monkeypatch.setattr(FileJournal, "sync", lambda self: synced.append(self.path))
+    monkeypatch.setattr(os, "fdatasync", synced.append)
     spool = Spool(str(folder), "always")
     spool.append([b"a"])
     assert len(synced) == 1
     spool.sync()
     assert len(synced) == 2
+    spool.close()
 
 
 def test_a_lock_that_was_removed_meanwhile_is_not_taken(folder):

@@ -27,7 +27,6 @@ from track.events.codec import MAX_PAYLOAD, Encoder
 from track.events.record import MAX_GROUP
 from track.events.types import MetricsLogged, TrialStarted
 from track.journals.producer import Producer
-from track.journals.sql import rewrite
 from track.journals.sql import schema as sql_schema
 from track.journals.sql.journal import SQLJournal
 from track.journals.sql.reading import READ_BYTES
@@ -126,15 +125,18 @@ def test_tables_of_a_newer_version_are_not_touched(database):
         database().head()
 
 
-def test_tables_of_an_older_version_are_brought_up_to_date(database, monkeypatch):
-    """Each version is made out of the one before it, once."""
+def test_tables_of_an_older_version_are_brought_up_to_date(database):
+    """The tables of version 1 lack an index and the table of contents."""
     database().append([b"a"])
-    later = ("ALTER TABLE events ADD COLUMN IF NOT EXISTS extra INT8",)
-    monkeypatch.setattr(sql_schema, "_MIGRATIONS", (*sql_schema._MIGRATIONS, later))
-    monkeypatch.setattr(sql_schema, "VERSION", sql_schema.VERSION + 1)
+    with closing(inside(database)) as connection, connection.cursor() as cursor:
+        cursor.execute("DELETE FROM schema_version WHERE version > 1")
+        cursor.execute("DROP INDEX events_of_stream")
+        cursor.execute("DROP TABLE contents")
     journal = database()
     assert payloads_of(journal) == [b"a"]
-    assert journal.ask("SELECT extra FROM events") == [(None,)]
+    assert journal.ask("SELECT digest FROM contents") == []
+    index = "SELECT indexname FROM pg_indexes WHERE indexname = 'events_of_stream'"
+    assert journal.ask(index) == [("events_of_stream",)]
     assert journal.ask("SELECT max(version) FROM schema_version") == [(sql_schema.VERSION,)]
 
 
@@ -283,21 +285,24 @@ def test_what_is_read_at_once_is_bounded_however_large_it_gets(journal):
     assert most < READ_BYTES + 2 * PART_BYTES
 
 
-def test_a_rewrite_is_done_in_pieces_however_large_payloads_are(journal, monkeypatch):
-    """Each piece has few rows and few bytes, and the last one may have none."""
-    monkeypatch.setattr(rewrite, "_ROWS", 3)
-    monkeypatch.setattr(rewrite, "_BYTES", 100)
-    payloads = events(1, 1, 11)
-    journal.append(payloads)
+def test_a_rewrite_of_more_than_fits_into_one_transaction_is_whole(journal):
+    """It is done in pieces of up to 500 events and 8 MiB, and the last piece may be empty."""
+    payloads = events(1, 1, 1101)
+    values = [1, {"x": "a" * (PART_BYTES - 100)}, None]
+    large = [Encoder().encode(MetricsLogged, values, 7, 2, number, 1) for number in range(10)]
+    journal.append(payloads[:1000])
+    journal.append(large)
+    journal.append(payloads[1000:])
     sizes = []
 
     def change(payload):
         sizes.append(len(payload))
         return payload[:-1] + b"\x00"
 
-    journal.rewrite([7], change, 10)
-    assert len(sizes) == 10
-    assert payloads_of(journal) == [*(one[:-1] + b"\x00" for one in payloads[:10]), payloads[10]]
+    journal.rewrite([7], change, 1110)
+    assert len(sizes) == 1110
+    expected = [*payloads[:1000], *large, *payloads[1000:-1]]
+    assert payloads_of(journal) == [*(one[:-1] + b"\x00" for one in expected), payloads[-1]]
 
 
 def test_payloads_that_are_kept_in_parts_are_rewritten_whole(journal):

@@ -83,29 +83,29 @@ def test_a_change_of_who_may_write_is_noticed(users):
 
 
 def test_a_file_is_read_once_while_nobody_changes_it(users, monkeypatch):
-    """A login looks at its stat only."""
+    """A login only looks at the stat of the file."""
     users.add("ada", "x")
     reader, reads = Users(users.path), []
-    read = accounts._from_json
-    monkeypatch.setattr(accounts, "_from_json", lambda *given: reads.append(given) or read(*given))
+    parse = json.loads
+    monkeypatch.setattr(json, "loads", lambda text: reads.append(text) or parse(text))
     assert reader.verifier("ada") == reader.verifier("ada")
     assert reader.verifier("bob") is None
     assert len(reads) == 1
 
 
 def test_a_slow_reader_brings_nobody_back(users, monkeypatch):
-    """A thread that read the older file last does not have others take it for the newer one."""
+    """If a thread parses an older file last, others still know the newer one."""
     users.add("ada", "x")
     reader, old_is_read, new_is_read = Users(users.path), Barrier(2), Barrier(2)
-    read = accounts._from_json
+    parse = json.loads
 
-    def slowly(*given):
-        monkeypatch.setattr(accounts, "_from_json", read)
+    def slowly(text):
+        monkeypatch.setattr(json, "loads", parse)
         old_is_read.wait(30)
         new_is_read.wait(30)
-        return read(*given)
+        return parse(text)
 
-    monkeypatch.setattr(accounts, "_from_json", slowly)
+    monkeypatch.setattr(json, "loads", slowly)
     slow = Thread(target=reader.names)
     slow.start()
     old_is_read.wait(30)
