@@ -86,7 +86,7 @@ def test_a_backend_without_contents_keeps_what_fits_an_event(tmp_path):
     client = TrackClient("memory:")
     trial = client.new_trial(name="t", parameters={})
     trial.log_image("noise", NOISE, 1)
-    with pytest.raises(EncodingError, match=f"{MOST_IN_AN_EVENT} is the most"):
+    with pytest.raises(EncodingError, match=f"limit of {MOST_IN_AN_EVENT}"):
         trial.log_text("long", "x" * (MOST_IN_AN_EVENT + 1))
     store = Reader(client.protocol)
     (only,) = store.media("t")

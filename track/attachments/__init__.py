@@ -1,1 +1,1 @@
-"""Keep files, artifacts and media with the trials that log them, and find them again."""
+"""Keep files, artifacts and media of trials, and find them again."""

@@ -17,7 +17,7 @@ Keep = Callable[[str], tuple[int, str]]
 def name_of(path: str) -> str:
     """Return the name of a file or folder: its path in the working folder, else its whole path.
 
-    Files of different folders are different files, even if the last parts of their paths are equal.
+    So files in different folders have different names.
     """
     path, here = os.path.abspath(path), os.getcwd()
     inside = os.path.commonpath([path, here]) == here
@@ -31,13 +31,13 @@ def file_facts(path: str, keep: Keep) -> dict[str, Any]:
 
 
 def artifact_files(path: str | Mapping[str, str], keep: Keep) -> dict[str, dict[str, Any]]:
-    """Store a file, the files in a folder, or given ones; return size and SHA-256 by name.
+    """Store a file, the files in a folder, or a mapping of files; return size and SHA-256 by name.
 
     Raises
     ------
     TrackError
-        the path is neither a file nor a folder with files, a link leads out of the folder, or a
-        file cannot be read or changes meanwhile; or a given name leads out of a folder
+        the path is neither a file nor a folder with files, a link or a given name leads out of the
+        folder, or a file cannot be read or changes meanwhile
     """
     if isinstance(path, Mapping):
         places = {_inner(name): place for name, place in path.items()}
@@ -46,7 +46,7 @@ def artifact_files(path: str | Mapping[str, str], keep: Keep) -> dict[str, dict[
     else:
         places = {os.path.basename(os.path.abspath(path)): path}
     if not places:
-        raise TrackError(f"cannot log {path}: there are no files in it")
+        raise TrackError(f"cannot log {path}: the folder has no files")
     return {name: _unchanged(places[name], keep) for name in sorted(places)}
 
 
@@ -67,10 +67,12 @@ def _places_in(root: str) -> Iterator[tuple[str, str]]:
 
 
 def _inner(name: str) -> str:
-    """Return the name of a file in an artifact, which is a relative path."""
+    """Return the name of a file in an artifact, a relative path."""
     parts = name.split("/")
     if not {"", ".", ".."}.isdisjoint(parts) or "\0" in name:
-        raise TrackError(f"no file of an artifact can be named {name!r}: use a path as a/b.txt")
+        raise TrackError(
+            f"invalid name {name!r} of a file of an artifact: use a relative path such as a/b.txt"
+        )
     return name
 
 
@@ -86,7 +88,7 @@ def _unchanged(path: str, keep: Keep) -> dict[str, Any]:
     after = os.stat(path)
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, size):
         raise TrackError(
-            f"cannot log {path}: it changed while it was read; log it once it is whole"
+            f"cannot log {path}: it changed while it was read; log it when it is complete"
         )
     return {"size": size, "sha256": digest}
 
@@ -94,7 +96,7 @@ def _unchanged(path: str, keep: Keep) -> dict[str, Any]:
 def directory_facts(path: str, keep: Keep) -> dict[str, Any]:
     """Store all files in a folder and return its name, size, SHA-256 and files.
 
-    The SHA-256 is computed from the sorted lines of its files, ``<hash>  <name>`` as by sha256sum.
+    The SHA-256 is that of the sorted lines ``<hash>  <name>`` of its files, as in sha256sum.
 
     Raises
     ------

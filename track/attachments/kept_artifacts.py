@@ -24,14 +24,14 @@ _TIMEOUT_S = 30.0
 
 
 class KeptArtifact:
-    """A version of an artifact whose files can be read.
+    """Gives access to the files of a version of an artifact.
 
     Parameters
     ----------
     facts
-        what is known of it; its attributes are attributes of this object, too
+        the version; its attributes are also attributes of this object
     journal, content
-        where its events and its contents are
+        the journal and the contents of the store
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class KeptArtifact:
         return f"KeptArtifact({self.name}:{self.version}, {self.sha256[:12]})"
 
     def files(self) -> list[LoggedFile]:
-        """Return its files in the order of their names.
+        """Return the files in the order of their names.
 
         Raises
         ------
         ItemNotFound
             the event that lists them cannot be read
         FileDamaged
-            they are not those that the version is made of
+            the list differs from what was logged
         """
         for batch in self._journal.read_stream(stream_of(self.made_by[0])):
             for position, payload in zip(*batch, strict=True):
@@ -74,12 +74,12 @@ class KeptArtifact:
         raise ItemNotFound(f"the event with the files of {self!r} cannot be read")
 
     def open(self, file: str | LoggedFile) -> BinaryIO:
-        """Open a file to read its bytes, given by its name, the end of that, or a hash.
+        """Open a file to read its bytes, given its name, the end of its name, or a hash.
 
         Raises
         ------
         ItemNotFound
-            there is no such file, or its content was not kept
+            the file does not exist, or its content was not kept
         FileDamaged
             the kept content differs from what was logged
         """
@@ -93,21 +93,21 @@ class KeptArtifact:
         *,
         force: bool = False,
     ) -> list[str]:
-        """Write its files below a folder, and return their paths.
+        """Write the files to a folder, and return their paths.
 
         Parameters
         ----------
         folder
-            the folder, made if it is missing
+            the folder, created if missing
         files
-            some of :meth:`files`; by default all
+            a selection from :meth:`files`; by default, all
         force
             overwrite existing files
 
         Raises
         ------
         TrackError
-            a file exists with another content, or its name would lead out of the folder
+            a file exists with different content, or its name would lead out of the folder
         ItemNotFound, FileDamaged
             as for :meth:`open`
         """
@@ -117,7 +117,7 @@ class KeptArtifact:
         for file, path in zip(files, paths, strict=True):
             if os.path.lexists(path) and not force and not _holds(path, file):
                 raise TrackError(
-                    f"{path} already exists with another content: choose another folder, or "
+                    f"{path} already exists with different content: choose another folder, or "
                     "overwrite it (force=True, --force)"
                 )
         for file, path in zip(files, paths, strict=True):
@@ -129,5 +129,5 @@ class KeptArtifact:
 
 
 def _holds(path: str, file: LoggedFile) -> bool:
-    """Return whether a path is a file with the content of a logged one."""
+    """Return whether a path is a file with the same content as a logged file."""
     return os.path.isfile(path) and file_hash(path) == file.sha256

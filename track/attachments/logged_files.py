@@ -16,7 +16,7 @@ _FEWEST_DIGITS = 4
 
 
 class LoggedFile(NamedTuple):
-    """A file that was logged for a trial.
+    """Describes a file that was logged for a trial.
 
     Attributes
     ----------
@@ -116,7 +116,7 @@ def find_file(files: Sequence[LoggedFile], wanted: str) -> LoggedFile:
     found, folder = find_files(files, wanted)
     if folder:
         names = ", ".join(file.name for file in found[:3])
-        raise ItemNotFound(f"{wanted!r} is a folder: open one of its files, as {names}")
+        raise ItemNotFound(f"{wanted!r} is a folder: open one of its files, such as {names}")
     return found[0]
 
 
@@ -132,7 +132,8 @@ def open_content(content: ContentStore | None, file: LoggedFile) -> BinaryIO:
     """
     if content is None:
         raise ItemNotFound(
-            f"the content of {file.name} was not kept: this backend keeps name, size and SHA-256"
+            f"the content of {file.name} was not kept: this backend only keeps its name, size and "
+            "SHA-256"
         )
     return content.open(file.sha256)
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from track.media import Medium
 
 MOST_BESIDE_CONTENTS = 2**16
-"""The most bytes of a medium inside its event if the backend keeps contents elsewhere."""
+"""The largest size in bytes of a medium inside its event if the backend also keeps contents."""
 
 MOST_IN_AN_EVENT = 2**20
-"""The most bytes of a medium inside its event if the backend has no place for its content."""
+"""The largest size in bytes of a medium inside its event if the backend cannot keep its content."""
 
 
 def media_logged(
@@ -30,7 +30,7 @@ def media_logged(
     Raises
     ------
     EncodingError
-        the backend has no place for a content, which is larger than :data:`MOST_IN_AN_EVENT`
+        a content is larger than :data:`MOST_IN_AN_EVENT`, and the backend cannot keep it
     TrackError
         a content cannot be kept
     """
@@ -54,9 +54,9 @@ def _facts(content: ContentStore | None, name: str, medium: Medium) -> dict[str,
         facts["data"] = data
     elif content is None or not beside:
         raise EncodingError(
-            f"cannot log {name!r}: it has {len(data)} bytes, and {MOST_IN_AN_EVENT} is the most "
-            "that this store keeps; make it smaller, name a place for contents (the option "
-            "contents of a database), or log to a store on this machine"
+            f"cannot log {name!r}: its {len(data)} bytes exceed the limit of {MOST_IN_AN_EVENT} of "
+            "this store; make it smaller, name a place for contents (the option contents of a "
+            "database), or log to a store on this machine"
         )
     else:
         content.keep_bytes(data)
@@ -69,7 +69,7 @@ def content_of(content: ContentStore | None, medium: LoggedMedium) -> bytes:
     Raises
     ------
     ItemNotFound
-        the content is not on this machine
+        the store does not have the content
     FileDamaged
         the kept content is not what was logged
     """

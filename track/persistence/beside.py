@@ -1,4 +1,4 @@
-"""Implement the calls that record what belongs to a trial beside its values."""
+"""Implement the calls that record output, media, artifacts, alerts and code of a trial."""
 
 from __future__ import annotations
 

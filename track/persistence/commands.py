@@ -57,9 +57,9 @@ class GroupCommands:
 
 
 class Timers:
-    """Measures trials and chronos. Chronos of one name can be nested; each thread has its own.
+    """Measures trials and chronos. Chronos of one name can be nested.
 
-    (A trial may be finished by another thread, but a chrono may not.)
+    Each thread has its own chronos, but any thread may finish a trial.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class TrialCommands:
         self._heartbeats = heartbeats
         self._timers = Timers()
         self.waited_s: dict[int, float] = {}
-        """The delay of a start that is recorded next, by stream of the trial."""
+        """The delay of the start that will be recorded next, by stream of the trial."""
 
     def _sync(self, _: int) -> None:
         self._producer.journal.sync_if_interval()

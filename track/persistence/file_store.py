@@ -63,7 +63,7 @@ def remake_report(path: str, lock_timeout_s: float = DEFAULT_LOCK_TIMEOUT) -> No
     JournalError
         the journal cannot be opened or read
     ReportWriteError
-        writing failed, because the disk is full, say; the old report is unchanged
+        writing failed, for example because the disk is full; the old report is unchanged
     """
     with closing(FileJournal(path + JOURNAL_SUFFIX, "process", lock_timeout_s)) as journal:
         repository = LocalRepository(journal, Producer(journal))
@@ -76,9 +76,8 @@ def _rebuild(path: str, journal_path: str, lock_timeout_s: float) -> None:
     if os.path.getsize(journal_path):
         remake_report(path, lock_timeout_s)
         warn(
-            f"{path} was missing, so it was written again from {journal_path}, which has "
-            "everything. To begin a new store, move that away as well, or set "
-            "TRACK_LOG_FILE_MISSING_REPORT=start_over",
+            f"{path} was missing, so it was written again from {journal_path}. To begin a new "
+            "store, move the journal away as well, or set TRACK_LOG_FILE_MISSING_REPORT=start_over",
             StorageWarning,
         )
 

@@ -81,9 +81,9 @@ class FileProtocol(JournaledProtocol):
         super().__init__(self._file_journal, strict=strict, eager=eager, uri=uri)
         self._pid = os.getpid()
         self._reported = _Reported(time.monotonic())
-        # In this order: whoever leaves the report to this client from here on has recorded more.
+        # In this order: a client that leaves the report to this one later has recorded more.
         self._covered = self._covered_at_start()
-        """How much of the journal the report is known to cover."""
+        """The size of the part of the journal that the report is known to cover."""
         self._file_journal.file.will_report()
         _open_protocols.add(self)
 
@@ -91,7 +91,7 @@ class FileProtocol(JournaledProtocol):
         size = self._file_journal.upper_bound()
         if self._file_journal.file.will_others_report():
             return _UNKNOWN
-        # Whoever was to write the report may have been killed.
+        # The client that was to write the report may have been killed.
         is_older = os.stat(self.path).st_mtime_ns < self._file_journal.file.modified_ns()
         return _UNKNOWN if size and is_older else size
 
@@ -150,8 +150,8 @@ class FileProtocol(JournaledProtocol):
     def report_at_end(self) -> bool:
         """Write the report, unless it is up to date or may be left to others.
 
-        A report that takes long is left to others who have the store open. The last of them finds
-        nobody to leave it to, and writes it for all.
+        A report that takes long is left to other clients that have the store open. The last client
+        writes it for all of them.
 
         Returns
         -------
@@ -173,7 +173,7 @@ class FileProtocol(JournaledProtocol):
         return True
 
     def close(self) -> None:
-        """See to it that there is a report of what was recorded, and release the journal."""
+        """Write the report if necessary, and release the journal."""
         if self in _open_protocols:
             _open_protocols.discard(self)
             if self.eager and self.report_at_end():

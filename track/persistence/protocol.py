@@ -200,7 +200,7 @@ class Protocol:
     def log_trial_system_metrics(
         self, trial: Trial, values: dict[str, float], rank: int | None = None
     ) -> None:
-        """Save what this process measured of its machine just now. The trial stays as it is.
+        """Save what this process just measured of its machine. The given trial does not change.
 
         Parameters
         ----------
@@ -216,7 +216,7 @@ class Protocol:
     def log_trial_output(
         self, trial: Trial, lines: list[list[Any]], rank: int | None = None
     ) -> None:
-        """Save lines that this process or its children printed. The trial stays as it is.
+        """Save lines that this process or its children printed. The given trial does not change.
 
         Parameters
         ----------
@@ -230,12 +230,12 @@ class Protocol:
         raise self._missing("log_trial_output")
 
     def log_process_code(self) -> None:
-        """Save what this process runs, once. By default do nothing."""
+        """Save the code that this process runs, once. By default, do nothing."""
 
     def log_trial_media(
         self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]
     ) -> None:
-        """Save media of a trial, some of each name. The trial passed in stays as it is."""
+        """Save media of a trial, one or more under each name. The given trial does not change."""
         raise self._missing("log_trial_media")
 
     def log_trial_artifact(
@@ -251,13 +251,13 @@ class Protocol:
     def raise_trial_alert(
         self, trial: Trial, title: str, text: str = "", level: Any = "warning"
     ) -> None:
-        """Save a message of a trial to people. The given trial does not change."""
+        """Save an alert of a trial. The given trial does not change."""
         raise self._missing("raise_trial_alert")
 
     def define_trial_metric(
         self, trial: Trial, name: str, summary: str | None = None, goal: str | None = None
     ) -> None:
-        """Save which value sums up a metric of a trial. The given trial does not change."""
+        """Save which value summarises a metric of a trial. The given trial does not change."""
         raise self._missing("define_trial_metric")
 
     def metrics_sink(self, trial: Trial) -> MetricsSink:
@@ -412,7 +412,7 @@ class Protocol:
         why = (
             f"the contents of logged files are not kept by {type(self).__name__}"
             if content is None
-            else f"{path} has {size} bytes, and {content} keeps contents of up to {content.limit}"
+            else f"{path} has {size} bytes, but {content} keeps contents of up to {content.limit}"
         )
         warn(
             f"{why}: only name, size and SHA-256 are recorded. Keep the file, or log to a store "

@@ -44,7 +44,7 @@ RECENTLY_S = 1.0
 """Objects read within this time are recent enough to begin a decision."""
 
 _LOST_SECTIONS = 4
-"""So often may a section be lost in the middle of a decision before whoever decides is told."""
+"""The number of times that a decision is repeated after losing its exclusive section."""
 
 _Decision = TypeVar("_Decision")
 
@@ -188,7 +188,7 @@ class LocalRepository(Repository):
         self._reopen: Callable[[], Journal] | None = None
         self._state = threading.RLock()
         if isinstance(source := journal.cache_source(), JournalOnDisk):
-            this = ref(self)  # which is released at once when nobody uses it any more
+            this = ref(self)  # a weak reference, so that it is freed as soon as it is unused
             source.index = lambda: [] if (here := this()) is None else here.stretches()
         renew_in_children(self)
 
@@ -216,7 +216,7 @@ class LocalRepository(Repository):
             with self.read_state() as objects:
                 unmet = first_unmet(objects, expected)
             if unmet is not None:
-                return unmet  # that does not take a section
+                return unmet  # without entering the exclusive section
         return self._decide(decide)
 
     def update(self, kind: Kind, query: Query, event_of: Callable[[int], Event]) -> Any:
@@ -230,7 +230,7 @@ class LocalRepository(Repository):
         return self._decide(decide)
 
     def _decide(self, decide: Callable[[Objects], _Decision]) -> _Decision:
-        """Decide something in a section, again if that was lost before anything was recorded."""
+        """Make a decision in a section; repeat it if the section was lost before recording."""
         for _ in range(_LOST_SECTIONS):
             with suppress(ConcurrentWrite), self.exclusive_state() as objects:
                 return decide(objects)
@@ -298,23 +298,23 @@ class LocalRepository(Repository):
                 return _metrics_of(objects, uid)
 
     def stretches(self) -> list[Stretch]:
-        """Return where the events of each stream are, but for the last ones."""
+        """Return the places of the events of each stream, except for the last events."""
         with nullcontext() if self._now.is_used() else self.read_state(), self._state:
             return self._now.stretches.known()
 
     def close(self) -> None:
-        """Write the cache for the next process, if it is worth it."""
+        """Write the cache for the next process, if that saves time."""
         with self.read_state():
             pass
         self._now.release()
 
     def leave(self, reopen: Callable[[], Journal]) -> None:
-        """Leave all that the events add up to, a cache as well, to others who have it open.
+        """Release all objects and the cache, because other processes still use the store.
 
         Parameters
         ----------
         reopen
-            opens the journal again to read what is asked for later
+            opens the journal again to answer later queries
         """
         self._reopen = reopen
         self._now.release()
@@ -350,7 +350,7 @@ class LocalRepository(Repository):
         """Give the current objects; no other process makes decisions meanwhile."""
         if not isinstance(self.journal, ExclusiveJournal):
             raise TypeError(
-                f"nothing can be decided in a {type(self.journal).__name__}: derive it from "
+                f"a {type(self.journal).__name__} cannot make decisions: derive it from "
                 "track.journals.journal.ExclusiveJournal"
             )
         with self._producer.busy():

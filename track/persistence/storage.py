@@ -42,8 +42,7 @@ def check_report(path: str) -> None:
         raise NotAReport(f"cannot read {path}: {error.strerror}") from error
     if not _OURS.match(head) and not _lists_projects(path):
         raise NotAReport(
-            f"{path} exists and is not a report of Track, so it was not changed: choose another "
-            "path"
+            f"{path} exists and is not a Track report, so it was not changed: choose another path"
         )
 
 
@@ -75,7 +74,7 @@ def load_report(path: str) -> list[dict[str, Any]]:
         for project in projects
     ):
         raise NotAReport(
-            f"{path} is not a report of Track (a list of projects), so it was not changed: choose "
+            f"{path} is not a Track report (a list of projects), so it was not changed: choose "
             "another path"
         )
     return projects
@@ -130,7 +129,7 @@ def replacing_report(
     NotAReport
         the folder is missing
     ReportWriteError
-        writing failed, because the disk is full, say; the old report is unchanged
+        writing failed, for example because the disk is full; the old report is unchanged
     LockTimeout
         another process stayed inside for too long
     """
@@ -145,8 +144,8 @@ def replacing_report(
     except OSError as error:
         raise ReportWriteError(
             error.errno,
-            f"cannot write the report {path}: {error.strerror}. What was logged is in its journal: "
-            "save again once this is corrected",
+            f"cannot write the report {path}: {error.strerror}. Everything logged is in its "
+            "journal: save again once this is corrected",
         ) from error
 
 

@@ -35,11 +35,11 @@ def local_settings(uri: str) -> LocalSettings:
     Raises
     ------
     BackendError
-        the URI names no file, or has an unknown option or value
+        the URI has no path, or an unknown option or value
     """
     parts = parse_uri(uri)
     if not parts["path"]:
-        raise BackendError(f"{uri!r} names no file: use {parts['scheme'] or 'file'}:<path>")
+        raise BackendError(f"{uri!r} has no path: use {parts['scheme'] or 'file'}:<path>")
     given = check_options(uri, parts["query"], ("durability", "lock_timeout"))
     path = os.path.realpath(parts["path"])  # links lead to the same store
     _warn_of_network(path)
@@ -124,7 +124,7 @@ def yes_or_no(name: str, text: str | None) -> bool | None:
     if text is None:
         return None
     if text.lower() not in ("yes", "no"):
-        raise BackendError(f"{name}={text!r} is not known: use yes or no")
+        raise BackendError(f"invalid {name}={text!r}: use yes or no")
     return text.lower() == "yes"
 
 
@@ -153,7 +153,7 @@ def seconds_of(name: str, text: str | float) -> float:
     except ValueError:
         seconds = -1.0
     if not seconds >= 0:
-        raise BackendError(f"{name}={text!r} is not a number of seconds")
+        raise BackendError(f"invalid {name}={text!r}: give a number of seconds")
     return seconds
 
 
@@ -170,8 +170,8 @@ def _warn_of_network(path: str) -> None:
     if kind is None:
         return
     warn(
-        f"{folder} is on a network file system ({kind}): what processes of several machines append "
-        "there can be lost or damaged, and locks may not hold. Choose a local disk, or a server "
-        "for many machines (socket:, cockroach:)",
+        f"{folder} is on a network file system ({kind}), where locks may not hold, and events from "
+        "several machines can be lost or damaged. Use a local disk, or a server for many machines "
+        "(socket:, cockroach:)",
         StorageWarning,
     )

@@ -86,7 +86,7 @@ def check_port(shown: str, text: str, *, least: int = 1) -> int:
         the text is not a port
     """
     if not text.isdecimal() or not least <= int(text) < 2**16:
-        raise BackendError(f"{shown!r} has no port number but {text!r}")
+        raise BackendError(f"invalid port {text!r} in {shown!r}: give a number up to 65535")
     return int(text)
 
 
@@ -106,7 +106,7 @@ def check_options(uri: str, options: Mapping[str, str], known: Iterable[str]) ->
 
         close = get_close_matches(name, known, 1)
         hint = f"did you mean '{close[0]}'?" if close else f"use one of {', '.join(known)}"
-        raise BackendError(f"the option '{name}' of {without_password(uri)} is unknown: {hint}")
+        raise BackendError(f"unknown option '{name}' in {without_password(uri)}: {hint}")
     return {name: value for name, value in options.items() if name in known}
 
 

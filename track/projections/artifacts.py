@@ -1,8 +1,8 @@
-"""Fold what trials made and used into artifacts with versions.
+"""Derive artifacts and their versions from what trials logged and used.
 
-Each trial keeps, in its metadata, which artifacts it logged and used. The versions of an artifact
-are its different contents, numbered in the order of the journal, so that no number is ever decided
-or changed: an erased trial still counts, with the hashes that are left of it.
+Each trial keeps in its metadata which artifacts it logged and used. The versions of an artifact are
+its different contents, numbered in the order of the journal, so numbers need no decision and never
+change: an erased trial still counts, because the hashes are left.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from track.events.types import ArtifactLogged, ArtifactUsed, Recorded
 from track.structure import Trial
 
 ARTIFACTS = "_artifacts"
-"""The key of what a trial logged and used in its metadata, which the storage maintains."""
+"""The key of the entries in the metadata of a trial, which the storage maintains."""
 
 LATEST = "latest"
 """The version that was logged last."""
@@ -34,7 +34,7 @@ _LOGGED, _USED = 0, 1
 
 
 class _Entry(NamedTuple):
-    """Something that a trial logged or used, as it is kept in its metadata."""
+    """Holds an artifact that a trial logged or used, as kept in its metadata."""
 
     kind: int
     artifact: int
@@ -47,22 +47,22 @@ class _Entry(NamedTuple):
 
 
 class Artifact(NamedTuple):
-    """A version of an artifact: files that were logged under a name.
+    """Describes a version of an artifact: files that were logged under a name.
 
     Attributes
     ----------
     name, version
         the name, and the number of the version with a ``v``: ``v0`` is the first one
     sha256
-        the hash of its files' names and hashes
+        the hash of the names and hashes of its files
     size, length
-        the size of its files in bytes, and their number
+        the total size of its files in bytes, and their number
     at
         when it was first logged, in nanoseconds since 1970-01-01 UTC
     is_latest
-        whether it is the version that was logged last
+        whether this version was logged last
     made_by, used_by
-        the uids of the trials that logged and that used it
+        the uids of the trials that logged it, and that used it
     """
 
     name: str
@@ -82,23 +82,23 @@ def check_name(name: Any) -> str:
     Raises
     ------
     TrackError
-        it is none: names are parts of paths and of commands
+        the name is invalid: names are parts of paths and of commands
     """
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise TrackError(
-            f"an artifact cannot be named {name!r}: use up to 128 letters, digits and _ . + @ -, "
-            "a letter or digit first"
+            f"invalid name {name!r} of an artifact: use up to 128 letters, digits and _ . + @ -, "
+            "beginning with a letter or digit"
         )
     return name
 
 
 def id_of(name: str) -> int:
-    """Return the number that stands for an artifact where its name was erased."""
+    """Return the number that identifies an artifact whose name was erased."""
     return stream_id("artifact", name)
 
 
 def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the SHA-256 of the sorted lines of files, ``<hash>  <name>`` as by sha256sum."""
+    """Return the SHA-256 of the sorted lines ``<hash>  <name>`` of files, as in sha256sum."""
     lines = "".join(f"{files[name]['sha256']}  {name}\n" for name in sorted(files))
     return hashlib.sha256(lines.encode("utf-8", "surrogatepass")).hexdigest()
 
@@ -109,14 +109,14 @@ def digest_of(files: Mapping[str, Mapping[str, Any]]) -> str:
 def with_logged(
     metadata: Mapping[str, Any], recorded: Recorded, event: ArtifactLogged
 ) -> list[Any]:
-    """Return what to keep once an artifact was logged."""
+    """Return the entries of a trial after it logged an artifact."""
     sizes = [facts["size"] for facts in event.files.values()]
     what = event.artifact, str(event.name), str(event.sha256), sum(sizes), len(sizes)
     return _with(metadata, _Entry(_LOGGED, *what, recorded.at, recorded.position))
 
 
 def with_used(metadata: Mapping[str, Any], recorded: Recorded, event: ArtifactUsed) -> list[Any]:
-    """Return what to keep once an artifact was used."""
+    """Return the entries of a trial after it used an artifact."""
     what = id_of(event.name), event.name, str(event.sha256), 0, 0
     return _with(metadata, _Entry(_USED, *what, recorded.at, recorded.position))
 
@@ -125,18 +125,18 @@ def _with(metadata: Mapping[str, Any], entry: _Entry) -> list[Any]:
     known = metadata.get(ARTIFACTS)
     kept = [one for one in known if isinstance(one, list)] if isinstance(known, list) else []
     what = [entry.kind, entry.artifact]
-    # From the end, where it is found at once: a loop may log thousands of versions.
+    # Search from the end, since a loop may log thousands of versions.
     last = [*islice((n for n in range(len(kept) - 1, -1, -1) if kept[n][:2] == what), 2)]
     repeats = [kept[n][3:4] == [entry.sha256] for n in last]
-    # The first logging gives a version its number, the last one makes it the latest: a loop that
-    # logs the same over and over adds no more.
+    # The first entry gives a version its number, and the last one makes it the latest. A loop that
+    # logs the same content repeatedly adds no more entries.
     if repeats == [True, True] or (repeats[:1] == [True] and entry.kind == _USED):
         del kept[last[0]]
     return [*kept, [*entry]]
 
 
 def erased(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is left of the kept entries of an erased trial: hashes, in their places."""
+    """Return the entries of an erased trial, in which only hashes are left."""
     left = [
         [*one._replace(name="", size=0, files=0)]
         for one in _entries(metadata)
@@ -146,7 +146,7 @@ def erased(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _entries(metadata: Mapping[str, Any]) -> Iterator[_Entry]:
-    """Yield the kept entries; whoever creates a trial may write anything in its metadata."""
+    """Yield the valid entries, since a client may write anything into the metadata of a trial."""
     kept = metadata.get(ARTIFACTS)
     types = int, int, str, str, int, int, int, int
     for one in kept if isinstance(kept, list) else ():
@@ -204,12 +204,12 @@ def find_artifact(known: Sequence[Artifact], name: str, version: Any = LATEST) -
     Raises
     ------
     ItemNotFound
-        there is no such artifact, or no or several such versions; the message names those there are
+        no artifact, or no or several versions match; the message lists the existing ones
     """
     versions = [one for one in known if one.name == name]
     if not versions:
         names = ", ".join(dict.fromkeys(one.name for one in known)) or "none"
-        raise ItemNotFound(f"no artifact {name!r} was logged: there is {names}")
+        raise ItemNotFound(f"no artifact {name!r}; existing artifacts: {names}")
     text = str(version)
     found = [one for one in versions if text == LATEST and one.is_latest]
     if not found and (number := _NUMBER.fullmatch(text)):
@@ -218,5 +218,5 @@ def find_artifact(known: Sequence[Artifact], name: str, version: Any = LATEST) -
         found = [one for one in versions if one.sha256.startswith(text)]
     if len(found) != 1:
         there = ", ".join(f"{one.version} ({one.sha256[:12]})" for one in versions)
-        raise ItemNotFound(f"the artifact {name!r} has no version {text!r}: there is {there}")
+        raise ItemNotFound(f"no version {text!r} of the artifact {name!r}; existing: {there}")
     return found[0]

@@ -1,4 +1,4 @@
-"""Say which value of a metric sums it up, as ``define_metric`` declared it."""
+"""Find the value that summarises a metric, as chosen with ``define_metric``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GOALS = ("minimize", "maximize")
 
 
 def check_definition(name: Any, summary: str | None, goal: str | None) -> tuple[str, str]:
-    """Return the name of a metric, and the value that sums it up: ``last``, ``min`` or ``max``.
+    """Return the name of a metric, and the value that summarises it: ``last``, ``min`` or ``max``.
 
     Parameters
     ----------
@@ -28,24 +28,26 @@ def check_definition(name: Any, summary: str | None, goal: str | None) -> tuple[
     Raises
     ------
     ValueError
-        there is no such summary or goal, or the best value has no goal
+        the summary or goal is unknown, or ``best`` is given without a goal
     """
     summary = ("best" if goal else "last") if summary is None else summary
     if summary not in SUMMARIES:
-        raise ValueError(f"{summary!r} sums up no metric: use one of {', '.join(SUMMARIES)}")
+        raise ValueError(f"unknown summary {summary!r}: use one of {', '.join(SUMMARIES)}")
     if goal is not None and goal not in GOALS:
-        raise ValueError(f"{goal!r} is no goal of a metric: use one of {', '.join(GOALS)}")
+        raise ValueError(f"unknown goal {goal!r}: use one of {', '.join(GOALS)}")
     if summary == "best" and goal is None:
-        raise ValueError(f"the best {name!r} needs a goal: pass goal='minimize' or 'maximize'")
+        raise ValueError(
+            f"summary='best' of {name!r} needs a goal: pass goal='minimize' or 'maximize'"
+        )
     if summary == "best":
         summary = "min" if goal == "minimize" else "max"
     return str(name), summary
 
 
 def summary_of(metadata: Mapping[str, Any], name: str) -> str | None:
-    """Return which value sums up a metric: ``min`` or ``max``, None for the last one.
+    """Return which value summarises a metric: ``min`` or ``max``, None for the last one.
 
-    The metric's own name comes before patterns, and a later pattern before an earlier one.
+    The metric's own name takes precedence over patterns, and later patterns over earlier ones.
     """
     defined = metadata.get(DEFINITIONS)
     if not isinstance(defined, dict):

@@ -15,7 +15,7 @@ _OWN = OWN_METADATA | {"heartbeat"}
 
 
 class Difference(NamedTuple):
-    """A value that differs between the two sides.
+    """Holds a value that differs between the two sides.
 
     Attributes
     ----------

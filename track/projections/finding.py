@@ -19,7 +19,7 @@ _SIMILAR = 3
 
 
 class Found(NamedTuple):
-    """The result of a search for a trial.
+    """Holds the result of a search for a trial.
 
     Attributes
     ----------

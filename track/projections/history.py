@@ -52,8 +52,8 @@ _REDACTED_TAG = bytes([CATALOGUE[TrialRedacted].tag])
 def ends_by(batches: Iterable[Batch], at_ns: int) -> dict[int, int]:
     """Return where each stream ended at a time: stream -> position of the last event by then.
 
-    Clocks go backwards, and those of several machines disagree. So whatever was recorded of a
-    subject before the last of its events by then belongs to that moment, too, whatever its time.
+    Clocks may go backwards, and those of several machines disagree. So all earlier events of a
+    stream belong to that moment, too, regardless of their times.
 
     Parameters
     ----------
@@ -71,7 +71,7 @@ def ends_by(batches: Iterable[Batch], at_ns: int) -> dict[int, int]:
 
 
 def between(journal: Journal, after: int, last: int) -> Iterator[Batch]:
-    """Yield the events behind a position, up to another one."""
+    """Yield the events after a position, up to another one."""
     if after >= last:
         return
     for positions, payloads in journal.read_batches(after):
@@ -114,7 +114,7 @@ def until(
 
 
 def is_within(ends: Mapping[int, int], position: int, payload: bytes) -> bool:
-    """Return whether an event is not behind the end of its stream."""
+    """Return whether an event is not after the end of its stream."""
     found = envelope(payload)
     return found is not None and position <= ends.get(found.stream, 0)
 

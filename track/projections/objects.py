@@ -143,7 +143,7 @@ def _trial_created(objects: Objects, recorded: Recorded, event: TrialCreated) ->
     objects.created[uid] = recorded.at
     objects.bind(recorded.stream, trial)
     part = objects.parts.pop(recorded.stream, None)
-    if part is not None:  # nothing else leads to what is known of it, and no cache keeps it
+    if part is not None:  # it is not indexed elsewhere, and no cache keeps it
         objects.archived.pop(part.uid, None)
     if trial.project_id in objects.projects:
         objects.projects[trial.project_id].trials.add(trial)
@@ -338,7 +338,7 @@ def _metric_defined(
 ) -> None:
     known = trial.metadata.get(DEFINITIONS)
     others = known if isinstance(known, dict) else {}
-    # The latest definition is the last one, since the latest pattern is the one that counts.
+    # The latest definition comes last, since the latest pattern takes precedence.
     others = {name: said for name, said in others.items() if name != event.name}
     trial.metadata[DEFINITIONS] = {**others, event.name: event.summary}
 
@@ -371,7 +371,7 @@ def _trial_restored(
 def _trial_redacted(
     objects: Objects, trial: Trial, recorded: Recorded, event: TrialRedacted
 ) -> None:
-    """Forget what was erased: whoever had seen it ends as whoever reads what is left of it."""
+    """Remove the erased values; the result equals a replay of the redacted events."""
     objects.archive(trial, erased=True)
     trial.name = trial.description = trial.version = None
     trial.tags, trial.parameters, trial.metrics, trial.chronos = {}, {}, {}, {}

@@ -72,7 +72,7 @@ def settled(lines: Iterable[OutputLine]) -> list[OutputLine]:
 
 
 def _line(recorded: Recorded, event: OutputCaptured, line: Any) -> OutputLine | None:
-    """Return a line, None if no version of this library wrote that."""
+    """Return a line, None if it is malformed."""
     match line:
         case [int(at), (0 | 1 | 2) as source, str(text)]:
             whole, left_out = text.endswith("\n"), 0

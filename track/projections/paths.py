@@ -105,10 +105,10 @@ def look_up(value: Any, keys: Sequence[Key]) -> tuple[bool, Any]:
 
 
 def names_in(value: Collection[Any], keys: Sequence[Key]) -> Iterator[tuple[Any, Sequence[Key]]]:
-    """Yield the names that a path may begin with, of those there are, and the keys left of each.
+    """Yield the existing names that a path may begin with, each with the remaining keys.
 
-    Dots and brackets may be part of a name, so the longest comes first, but behind a key in
-    brackets, which was written to name exactly that.
+    Dots and brackets may be part of a name, so longer names come first, except that a key in
+    brackets stands for exactly that name.
     """
     lengths = [len(keys), *range(min(len(keys) - 1, _MOST_JOINED), 0, -1)]
     if keys[0].written.startswith("["):

@@ -190,7 +190,7 @@ class RowWriter:
     def _pack(self, values: list[Any]) -> bytes:
         try:
             return self._pack_fast(values)
-        except Exception:  # noqa: BLE001 - the careful way below handles or names the cause
+        except Exception:  # noqa: BLE001 - the slow way below handles or names the cause
             return pack_values(values, ())
 
 
@@ -220,7 +220,7 @@ class UnreadTrial(Trial):
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         self.read()
-        return self.__reduce_ex__(protocol)  # it is an ordinary trial by now
+        return self.__reduce_ex__(protocol)  # it has become an ordinary trial
 
     def __repr__(self) -> str:
         self.read()
@@ -284,7 +284,7 @@ def state_of(trial: Trial) -> Any:
 
 
 def summed_up(trial: Trial) -> dict[str, Any] | None:
-    """Return the value that sums up each metric of a trial; None if the metrics must be read."""
+    """Return the value that summarises each metric of a trial; None if metrics must be read."""
     packed = trial.__dict__.get("_packed_metrics")
     if packed is None or "_metrics" in trial.__dict__:
         return None

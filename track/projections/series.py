@@ -240,8 +240,8 @@ class Series(Mapping[Any, Any]):
         position
             the position of the last event to include
         at_ns
-            wall time in nanoseconds since 1970-01-01 UTC, of the last point wanted. Where a clock
-            went backwards, those before that point are taken whatever their times
+            the wall time of the last point to include, in nanoseconds since 1970-01-01 UTC. If a
+            clock went backwards, all points before that one are included
 
         Raises
         ------
@@ -249,7 +249,7 @@ class Series(Mapping[Any, Any]):
             the series has no columns, so values may have replaced earlier ones
         """
         if self._exact is not None:
-            raise ValueError("this series does not hold its earlier states: read its journal")
+            raise ValueError("this series does not have its earlier states: read its journal")
         chunks: list[Chunk] = []
         for chunk in self._chunks:
             summary = chunk.summary
@@ -359,7 +359,7 @@ def _is_between(step: Any, start: Any, stop: Any) -> bool:
     try:
         return bool((start is None or step >= start) and (stop is None or step < stop))
     except TypeError:
-        return False  # a text cannot be compared with numbers
+        return False  # text cannot be compared with numbers
 
 
 def _thinned(series: StepSeries | None, n: int) -> StepSeries:

@@ -53,7 +53,7 @@ def system_metrics(events: Iterable[Recorded]) -> list[SystemMetrics]:
             column.append(nan)
         for name, value in event.values.items():
             if not isinstance(value, float):
-                continue  # no version of this library wrote that
+                continue  # no version of Track wrote this
             column = metrics.values.setdefault(name, array("d", [nan]) * (samples + 1))
             column[-1] = value
     return [*found.values()]

@@ -83,8 +83,8 @@ class Timeline:
         if ends:
             self.first = self.first if self.first[0] else (positions[0], ends[0].at)
             self.last = positions[-1], ends[-1].at
-        # As bytes they sort like numbers. Payloads that are not events have no time, and too wide
-        # bounds do no harm.
+        # Big-endian bytes sort like numbers. Payloads that are not events have no time; bounds that
+        # are too wide are harmless.
         times = [payload[AT] for payload in payloads]
         bounds = int.from_bytes(min(times), "big"), int.from_bytes(max(times), "big")
         new = Stretch(self.position, positions[-1], len(payloads), *bounds)
@@ -122,8 +122,8 @@ class Timeline:
 
         Returns
         -------
-        The position up to which all events were recorded by then, and the position from which on
-        none was. Some of those in between may have been.
+        The position up to which all events were recorded by then, and the position after which
+        none was. Some of the events in between may have been.
         """
         whole = 0
         for stretch in self.stretches:

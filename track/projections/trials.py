@@ -41,7 +41,7 @@ def stream_of(uid: str) -> int:
 
 
 def measured_at(recorded: Recorded, event: MetricsLogged) -> int:
-    """Return when logged values were measured: at the time of the event, unless that says."""
+    """Return when logged values were measured: the time in the event, or else that of the event."""
     return event.at if isinstance(event.at, int) and event.at >= 0 else recorded.at
 
 

@@ -1,1 +1,1 @@
-"""Record which process runs a trial: its command, code and machine, its heartbeats and failures."""
+"""Record the process that runs a trial: command, code, machine, heartbeats and failures."""

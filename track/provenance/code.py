@@ -18,14 +18,14 @@ from track.versioning import executed_file
 logger = logging.getLogger(__name__)
 
 MOST = 2**18
-"""The bytes of a script, and of all changes, that are recorded."""
+"""The number of bytes to record of a script, and of all changes."""
 
 MOST_NAMES = 1000
-"""The names of untracked files that are recorded."""
+"""The number of names of untracked files to record."""
 
 _TIMEOUT_S = 5.0
 _MOST_SAID = 8 * MOST
-"""The bytes that git says at most before the rest is ignored."""
+"""The number of bytes of git's output after which the rest is ignored."""
 
 _DIFF = (
     *("-c", "core.quotePath=false", "diff", "HEAD", "--no-color", "--no-ext-diff", "--no-textconv"),
@@ -49,13 +49,13 @@ def _code_of(_pid: int) -> dict[str, Any]:
 def gather_code() -> dict[str, Any]:
     """Return the script, the uncommitted changes of its repository, and the installed packages.
 
-    What looks like a password, a token or a key is masked. No environment variable is among it.
+    Text that looks like a password, a token or a key is masked. No environment variable is read.
 
     Returns
     -------
     ``script``: its ``name``, ``sha256`` and, up to :data:`MOST` bytes, ``text``. ``root``: the
     folder of the repository. ``diff``: the changes of files since the commit. ``left_out``: the
-    names of changed files that are not in it, being binary or too long. ``untracked``: names of
+    names of changed files that are too long for the diff, or binary. ``untracked``: names of
     files. ``packages``: versions by name. Without a script or a repository, its items are missing.
     """
     path = executed_file()
@@ -84,7 +84,7 @@ def _script(path: str, root: str) -> dict[str, Any]:
 
 
 def changes_in(folder: str) -> dict[str, Any]:
-    """Return what differs from the commit of a repository; empty without one."""
+    """Return the differences from the commit of a repository; empty without one."""
     found = _git(folder, "rev-parse", "--show-toplevel")
     if found is None:
         return {}
@@ -116,7 +116,7 @@ def changes_in(folder: str) -> dict[str, Any]:
 
 
 def _git(folder: str, *arguments: str) -> str | None:
-    """Return what git says, cut at :data:`_MOST_SAID`; None if it fails or takes too long."""
+    """Return git's output, cut at :data:`_MOST_SAID`; None if it fails or takes too long."""
     try:
         process = subprocess.Popen(  # noqa: S603 - a constant command, found like any other
             ["git", *arguments],  # noqa: S607 - as the user has it

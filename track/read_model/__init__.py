@@ -1,1 +1,1 @@
-"""Keep what the events of a store add up to, in memory and in a cache on disk."""
+"""Keep the objects that the events of a store produce, in memory and in a cache on disk."""

@@ -96,7 +96,7 @@ class Cache:
         """The mark of the file and the checkpoint from which the objects were loaded"""
         self.directory = Directory()
         self.stretches: list[Stretch] = []
-        """Those up to the checkpoint, as they were loaded"""
+        """The stretches up to the checkpoint, as they were loaded"""
         self.next_series = 0
         renew_in_children(self)
 
@@ -275,11 +275,11 @@ class Cache:
         Parameters
         ----------
         objects
-            what to keep
+            the objects
         stretches
-            where the events are that they are made from
+            the places of the events that they are made from
         fingerprint
-            as of :meth:`load`
+            as for :meth:`load`
 
         Raises
         ------
@@ -292,9 +292,9 @@ class Cache:
         """
         mark = fingerprint(objects.position)
         if stretches.position != objects.position:
-            raise Unusable("a reader was interrupted, and has noted more than it has folded")
+            raise Unusable("a reader was interrupted, so the objects lack events")
         if mark is None:
-            raise Unusable("the journal does not say what its last event is")
+            raise Unusable("the last event of the journal cannot be identified")
         if not self.is_current():
             raise Moved("it was removed, or replaced")
         with self._used(create=True) as connection:
@@ -363,7 +363,7 @@ class Cache:
     def _open(self, *, create: bool) -> sqlite3.Connection:
         if not os.path.exists(self.path):
             if not create:
-                raise Unusable("it is not there any more")
+                raise Unusable("it no longer exists")
             # SQLite would create it with fewer permissions than the umask allows.
             with suppress(FileExistsError):
                 os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
@@ -384,7 +384,7 @@ class Cache:
             connection.execute("PRAGMA cache_size = -8000")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
-                raise Foreign("it is of a later version of Track")  # noqa: TRY301 - once closed
+                raise Foreign("a newer version of Track made it")  # noqa: TRY301 - once closed
             if version != VERSION:
                 if not create or version != 0:
                     raise Unusable("it was made by another version")  # noqa: TRY301 - as above

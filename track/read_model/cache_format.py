@@ -30,7 +30,7 @@ _NONE = b"\xff" * _EXTREME.size
 
 
 class Foreign(Unusable):
-    """A file that must not be changed, since it is not a cache of this version."""
+    """The file must not be changed, since it is not a cache of this version."""
 
 
 class Busy(Unusable):
@@ -153,7 +153,7 @@ def read_directory(connection: sqlite3.Connection, count: int) -> Directory:
 
 
 def write_stretches(connection: sqlite3.Connection, known: Iterable[Stretch]) -> None:
-    """Add the stretches that are not there yet."""
+    """Add the stretches that the cache lacks."""
     (last,) = connection.execute("SELECT max(last) FROM stretches").fetchone()
     for one in known:
         if one.last > (last or 0):
@@ -164,7 +164,7 @@ def write_stretches(connection: sqlite3.Connection, known: Iterable[Stretch]) ->
 
 
 def read_stretches(connection: sqlite3.Connection, position: int) -> list[Stretch]:
-    """Return the stretches that all events up to a position are in.
+    """Return the stretches that hold the events up to a position.
 
     Raises
     ------

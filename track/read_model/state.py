@@ -1,4 +1,4 @@
-"""Keep the state that a journal's events add up to, in memory and in a cache."""
+"""Keep the objects of a journal up to date, in memory and in a cache."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ FEWEST_NEW_EVENTS = 4096
 """The default of the option ``cache.after``; fewer events are replayed as fast as they are kept."""
 
 MOST_NEW_EVENTS = 2**17
-"""More events than this are not folded before they are kept: their values need not be in memory."""
+"""The number of events after which the cache is written, so that memory need not hold them."""
 
 _MOST_ATTEMPTS = 5
-"""So often somebody else may have written the cache before this does without."""
+"""The number of times that another process may write the cache first, before this one gives up."""
 
 
 class State:
-    """All objects of a journal. Whoever has its owner's lock may use it.
+    """Keeps all objects of a journal; callers must hold the owner's lock.
 
-    What is wrong with a cache is a reason to do without, and to say so.
+    If a cache has any problem, it is not used, and the reason is logged.
 
     Parameters
     ----------
     journal
-        where the events are
+        the journal of the events
     """
 
     def __init__(self, journal: Journal) -> None:
@@ -48,17 +48,17 @@ class State:
         self._fewest_new_events = number("cache.after", FEWEST_NEW_EVENTS)
         self.objects = Objects()
         self.stretches = Stretches()
-        """Where the events of each stream are, up to the position of the objects."""
+        """The places of the events of each stream, up to the position of the objects."""
         self._kept: int | None = None
-        """How many events the cache covers, as far as is known; None before anybody looked."""
+        """The number of events that the cache covers, None before it was loaded."""
         self._cache: Cache | None = None
         self._refused: str | None = None
-        """The path of a file that is not ours, and was said to be in the way."""
+        """The path of a file in place of the cache that is not ours and was warned of."""
         self._readers = 0
         self._is_folding = False
 
     def enter(self) -> Objects:
-        """Bring the objects up to date and return them; until :meth:`leave`, they can be read."""
+        """Bring the objects up to date and return them, to be read until :meth:`leave`."""
         for attempt in count_up():
             try:
                 self._catch_up()
@@ -72,7 +72,7 @@ class State:
         return self.objects
 
     def leave(self) -> None:
-        """Say that the objects are not read any more by somebody."""
+        """End a use of the objects that :meth:`enter` began."""
         self._readers -= 1
         self._unpin()
 
@@ -85,12 +85,12 @@ class State:
             self._cache.unpin()
 
     def forget(self) -> None:
-        """Begin with nothing."""
+        """Drop all objects, to start over."""
         self.objects, self.stretches = Objects(), Stretches()
         self._kept, self._readers = None, 0
 
     def release(self) -> None:
-        """Close the cache; it is opened again when it is needed."""
+        """Close the cache; it is opened again on demand."""
         if self._cache is not None:
             self._cache.release()
 
@@ -116,7 +116,7 @@ class State:
         return self.objects.events - (self._kept or 0)
 
     def _begin_again(self, error: Unusable, *, is_last: bool) -> None:
-        """Go on with what somebody else kept, or from nothing."""
+        """Start over from the cache that another process wrote, or from the first event."""
         cache = self._cache
         assert cache is not None
         logger.info("the cache %s is not used: %s", cache.path, error)
@@ -137,7 +137,7 @@ class State:
         if source is None or path is None or path == self._refused:
             return
         self._cache = cache = Cache(path, partial(_replay, self.journal))
-        this = ref(self)  # which is released at once when nobody uses it any more
+        this = ref(self)  # a weak reference, so that it is freed as soon as it is unused
 
         def recover(objects: Objects, error: Unusable) -> Objects:
             state = this()
@@ -159,7 +159,7 @@ class State:
                 cache.discard()
 
     def recover(self, cache: Cache, objects: Objects, error: Unusable) -> Objects:
-        """Return all objects as of the position of some, from the journal."""
+        """Return all objects from the journal, as of the position of the given ones."""
         if self._is_folding:
             raise error
         logger.info("the cache %s is not used: %s", cache.path, error)
@@ -172,7 +172,7 @@ class State:
         return replayed
 
     def _save(self) -> None:
-        """Keep what is new, unless somebody is looking at what is there."""
+        """Write what is new to the cache, unless a reader is using it."""
         cache, source = self._cache, self.journal.cache_source()
         if cache is None or source is None or self._readers:
             return
@@ -191,7 +191,7 @@ class State:
 
 
 def _replay(journal: Journal, uid: str, name: str) -> Points | None:
-    """Return the points of a metric of a trial, without what is kept of them."""
+    """Return the points of a metric of a trial from its events alone."""
     objects = Objects()
     fold(objects, journal.read_stream(stream_of(uid)))
     trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))

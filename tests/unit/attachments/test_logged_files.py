@@ -199,7 +199,7 @@ def test_a_store_without_a_place_for_contents_says_so():
         trial.log_file("x")
     reader = track.reader.Reader(client.protocol)
     assert [file.size for file in reader.files(trial.trial)] == [7]
-    with pytest.raises(TrackError, match="content of x was not kept: this backend keeps name"):
+    with pytest.raises(TrackError, match="content of x was not kept: this backend only keeps"):
         reader.open_file(trial.trial, "x")
     client.close()
 
@@ -211,7 +211,7 @@ def test_memory_keeps_small_contents():
     client = TrackClient("memory:")
     with client.new_trial(parameters={}) as trial:
         trial.log_file("x")
-        with pytest.warns(NotRecordedWarning, match="large has 1048577 bytes, and memory keeps"):
+        with pytest.warns(NotRecordedWarning, match="large has 1048577 bytes, but memory keeps"):
             trial.log_file("large")
     reader = track.reader.Reader(client.protocol)
     assert text_of(reader, trial.trial, "x") == "content"

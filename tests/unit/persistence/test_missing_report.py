@@ -87,7 +87,7 @@ def test_a_deleted_report_is_made_again(told):
     store.close()
     assert files("report.json.journal.") == []
     (message,) = told
-    assert "report.json.journal, which has " in message
+    assert "report.json.journal. To begin" in message
     assert "TRACK_LOG_FILE_MISSING_REPORT=start_over" in message
 
 

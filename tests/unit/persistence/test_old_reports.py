@@ -378,10 +378,10 @@ DEEP = '{"a": ' * 150 + "1" + "}" * 150
             ),
             ["'q'", "'g'", "another"],
         ),
-        ("[" * 100_000, ["not a report"]),
+        ("[" * 100_000, ["not a Track report"]),
         ('[{"dtype": "project", "x": ' + "[" * 100_000, ["recursion"]),
         ('[{"dtype": "project", "name": "p"', ["line 1"]),
-        ('[{"dtype": "project"}, 1]', ["not a report"]),
+        ('[{"dtype": "project"}, 1]', ["not a Track report"]),
     ],
 )
 def test_what_makes_no_sense_is_named(text, names):

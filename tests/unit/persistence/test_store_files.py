@@ -199,9 +199,9 @@ def test_a_journal_that_is_a_folder_is_named():
     [
         ("file:report.json?durabilty=always", "did you mean 'durability'"),
         ("file:report.json?durability=forever", "process, interval, always"),
-        ("file:report.json?lock_timeout=soon", "not a number of seconds"),
-        ("file:report.json?lock_timeout=-1", "not a number of seconds"),
-        ("file:", "names no file"),
+        ("file:report.json?lock_timeout=soon", "give a number of seconds"),
+        ("file:report.json?lock_timeout=-1", "give a number of seconds"),
+        ("file:", "has no path"),
         ("memory:?durability=always", "durability"),
     ],
 )
