@@ -207,7 +207,7 @@ def test_a_version_that_is_missing_is_told_with_those_there_are(client):
     for version in ("v1", "newest", "0" * 8):
         with pytest.raises(ItemNotFound, match=rf"no version .*existing: v0 \({digest[:12]}\)"):
             trial.use_artifact("data", version)
-    with pytest.raises(ItemNotFound, match="there is data"):
+    with pytest.raises(ItemNotFound, match="existing artifacts: data"):
         Reader(client.protocol).artifact("weights")
     assert Reader(client.protocol).artifact("data").used_by == []
 
