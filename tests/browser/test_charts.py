@@ -18,6 +18,17 @@ def drawn(page, metric):
     return chart
 
 
+HAS_NUMBERS = """
+figure => {
+  const canvas = figure.querySelector("canvas");
+  const width = figure.querySelector(".u-over").offsetLeft * devicePixelRatio;
+  const height = figure.querySelector(".u-over").offsetHeight * devicePixelRatio;
+  return canvas.getContext("2d").getImageData(0, 0, width, height).data.some(byte => byte > 0);
+}
+"""
+"""Whether something is drawn beside the vertical axis."""
+
+
 @pytest.fixture(scope="module")
 def odd(tmp_path_factory):
     """A server that shows trials whose values are hard to draw."""
@@ -86,7 +97,7 @@ def test_what_is_no_number_is_marked_and_huge_values_are_drawn(look, odd):
     page = look(odd).go("#/charts")
     expect(drawn(page, "broken")).to_contain_text("NaN at 3 points")
     expect(drawn(page, "broken")).to_contain_text("infinite at 1 point")
-    drawn(page, "huge")
+    page.wait_for_function(HAS_NUMBERS, arg=drawn(page, "huge").element_handle())
     page.get_by_label("Log y").check()
     expect(drawn(page, "below")).to_contain_text("16 points not above 0 left out")
 

@@ -14,7 +14,7 @@ import { saveImage, saveTable, showTable } from "./saving.js";
 /** @typedef {import("./api.js").Series} Series */
 /** @typedef {import("./lines.js").Joined} Joined */
 /**
- * @typedef {{x: import("./lines.js").XKind, isLogX: boolean, isLogY: boolean, smoothing: number,
+ * @typedef {{x: import("./lines.js").XKind, isLogX: boolean, isLogY: boolean, smoothing: number | null,
  *   band: "range" | "deviation", zoom: [number, number] | null}} ChartOptions
  * @typedef {{
  *   nameOf: (uid: string) => string, starts: Map<string, number>,
@@ -282,12 +282,14 @@ export class Chart {
     return (this.data?.lines ?? []).map((line, i) => ({ place: i * each + each, line }));
   }
 
-  /** Return the value of each line at the cursor. */
-  valuesAtCursor() {
+  /** Return the value of each line at the cursor.
+   * @param {number} [before] by how many columns: 1 for what was logged, of smoothed lines
+   */
+  valuesAtCursor(before = 0) {
     const found = new Map();
     for (const { place, line } of this.#columns()) {
       const index = this.plot.cursor.idxs?.[place];
-      const value = index === null || index === undefined ? null : this.plot.data[place][index];
+      const value = index === null || index === undefined ? null : this.plot.data[place - before][index];
       if (value !== null && value !== undefined) found.set(line.uid, value * (this.data?.unit ?? 1));
     }
     return found;
@@ -314,14 +316,15 @@ export class Chart {
   /** @param {any} plot @param {Map<string, number>} values */
   #fillTooltip(plot, values) {
     const x = plot.data[0][plot.cursor.idx];
+    const logged = this.#each === 2 ? this.valuesAtCursor(1) : new Map();
     const sorted = [...values].sort((a, b) => b[1] - a[1]);
     const focus = sorted.findIndex(([uid]) => uid === this.#focused);
     const start = Math.max(0, Math.min(focus - MOST_IN_TOOLTIP / 2, sorted.length - MOST_IN_TOOLTIP));
     replace(
       this.tooltip,
-      h("div", { class: "tooltip-head" }, this.xText(x)),
+      h("div", { class: "tooltip-head" }, h("span", { class: "clip" }, this.xText(x)), logged.size ? h("span", null, "smoothed, logged") : null),
       sorted.slice(start, start + MOST_IN_TOOLTIP).map(([uid, value]) =>
-        h("div", { class: uid === this.#focused ? "tooltip-row is-focused" : "tooltip-row" }, swatch(uid), h("span", { class: "clip" }, this.host.nameOf(uid)), h("b", null, number(value, 5, true))),
+        h("div", { class: uid === this.#focused ? "tooltip-row is-focused" : "tooltip-row" }, swatch(uid), h("span", { class: "clip" }, this.host.nameOf(uid)), h("b", null, number(value, 5, true)), logged.has(uid) ? h("span", { class: "tooltip-logged" }, number(logged.get(uid), 5, true)) : null),
       ),
       sorted.length > MOST_IN_TOOLTIP ? h("div", { class: "soft" }, `${sorted.length - MOST_IN_TOOLTIP} more`) : null,
     );
@@ -422,6 +425,7 @@ export class Chart {
     if (marks.length > nans) said.push(`infinite at ${plural(marks.length - nans, "point")} (▲▼)`);
     if (data.hidden) said.push(`${plural(data.hidden, "point")} not above 0 left out`);
     if (sampled.length) said.push(`extremes of ${plural(sampled.reduce((sum, one) => sum + one.length, 0), "point")}`);
+    if (data.weight > 0 && this.plot) said.push(`smoothed by ${data.weight.toFixed(2)}`);
     if (this.series.length === 0) said.push("no points");
     this.note.textContent = said.join(" · ");
   }

@@ -21,7 +21,7 @@ export function optionsOf(state) {
     band: state.get("band") === "deviation" ? "deviation" : "range",
     isLogX: state.get("logx") === "1" && x !== "wall",
     isLogY: state.get("logy") === "1",
-    smoothing: Math.min(0.999, Math.max(0, Number(state.get("smooth")) || 0)),
+    smoothing: state.get("smooth") === "" ? null : Math.min(0.999, Math.max(0, Number(state.get("smooth")) || 0)),
     zoom: zoom.length === 2 && zoom.every(Number.isFinite) && zoom[0] < zoom[1] ? /** @type {[number, number]} */ (zoom) : null,
   };
 }
@@ -36,7 +36,7 @@ export function optionsOf(state) {
 export function showControls({ state }, bar, names = { metrics: [] }) {
   const { metrics, parameters } = names;
   const options = optionsOf(state);
-  const axes = [["", "Metric…"], ...metrics.slice(0, MOST_NAMES).map((name) => [`metric:${name}`, text(name, 60)])];
+  const axes = [["", "A metric"], ...metrics.slice(0, MOST_NAMES).map((name) => [`metric:${name}`, text(name, 60)])];
   const across = options.x.startsWith("metric:") ? options.x : "";
   const isGrouped = GROUPING.some((name) => state.get(name) !== "");
   if (bar.firstChild) {
@@ -48,13 +48,12 @@ export function showControls({ state }, bar, names = { metrics: [] }) {
       if (input.name === "x") input.checked = input.value === options.x;
       else if (input.name === "logx") input.checked = state.get("logx") === "1";
       else if (input.name === "logy") input.checked = options.isLogY;
-      else if (input.type === "range" && input !== document.activeElement) input.value = String(options.smoothing);
+      else if (input.type === "range" && (options.smoothing === null || input !== document.activeElement)) input.value = String(options.smoothing ?? 0);
     }
-    const said = bar.querySelector("output");
-    if (said) said.textContent = options.smoothing.toFixed(2);
+    showSmoothing(/** @type {Element} */ (bar.querySelector(".smoothing")), options.smoothing);
     return;
   }
-  const smooth = throttle(80, (/** @type {string} */ value) => state.set({ smooth: Number(value) ? value : null }, { replace: true }));
+  const smooth = throttle(80, (/** @type {string} */ value) => state.set({ smooth: value }, { replace: true }));
   const filter = throttle(200, (/** @type {string} */ value) => state.set({ metrics: value || null }, { replace: true }));
   const toggle = (/** @type {string} */ name, /** @type {string} */ label, /** @type {boolean} */ isOn) =>
     h("label", { class: "option" }, h("input", { type: "checkbox", name, checked: isOn, onchange: (/** @type {any} */ event) => state.set({ [name]: event.target.checked ? "1" : null }) }), label);
@@ -71,9 +70,25 @@ export function showControls({ state }, bar, names = { metrics: [] }) {
     select("across", "A metric as the horizontal axis", axes, across, (value) => state.set({ x: value || null, zoom: null })),
     parameters ? menuButton([icon("group"), "Group"], () => groupChoices(state, names.parameters ?? []), { class: isGrouped ? "button group-button is-on" : "button group-button", "aria-label": "Group" }) : null,
     h("span", { class: "field" }, toggle("logy", "Log y", options.isLogY), toggle("logx", "Log x", state.get("logx") === "1")),
-    h("label", { class: "field" }, "Smoothing", h("input", { type: "range", min: "0", max: "0.99", step: "0.01", value: String(options.smoothing), oninput: (/** @type {any} */ event) => smooth(event.target.value) }), h("output", { class: "smooth-value" }, options.smoothing.toFixed(2))),
+    h(
+      "span",
+      { class: "field smoothing" },
+      "Smoothing",
+      h("button", { type: "button", class: "button small quiet", title: "Smooth long curves with noise", "aria-label": "Automatic smoothing", onclick: () => state.set({ smooth: null }, { replace: true }) }, "Auto"),
+      h("input", { type: "range", min: "0", max: "0.99", step: "0.01", "aria-label": "Smoothing", value: String(options.smoothing ?? 0), oninput: (/** @type {any} */ event) => smooth(event.target.value) }),
+      h("output", { class: "smooth-value" }),
+    ),
     h("button", { type: "button", class: "button small zoom-reset", hidden: options.zoom === null, onclick: () => state.set({ zoom: null }) }, "Reset zoom"),
   );
+  showSmoothing(/** @type {Element} */ (bar.querySelector(".smoothing")), options.smoothing);
+}
+
+/** @param {Element} field @param {number | null} smoothing */
+function showSmoothing(field, smoothing) {
+  const [button, range, output] = field.children;
+  output.textContent = smoothing === null ? "" : smoothing === 0 ? "off" : smoothing.toFixed(2);
+  range.setAttribute("aria-valuetext", smoothing === null ? "automatic" : output.textContent);
+  button.setAttribute("aria-pressed", String(smoothing === null));
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Conversion of series for uPlot: a shared axis, smoothed lines, and marks for non-finite values. */
 
 import { banded } from "./bands.js";
+import { smoothed, weightFor } from "./smoothing.js";
 
 /** @typedef {import("./api.js").Series} Series */
 /** @typedef {"step" | "relative" | "wall" | `metric:${string}`} XKind */
@@ -10,17 +11,18 @@ import { banded } from "./bands.js";
  * @typedef {{uid: string, x: Float64Array, y: (number | null)[], behind: (number | null)[][],
  *   marks: {x: number, kind: "nan" | "up" | "down"}[], source: Series | null, places: number[]}} Line
  * @typedef {{x: number[], columns: (number | null | undefined)[][], lines: Line[], unit: number,
- *   hidden: number}} Joined
+ *   hidden: number, weight: number}} Joined
  */
 
 const HUGE = 1e290;
-/** The limit above which sums and differences of numbers may be infinite. */
-const UNIT = 2 ** 200;
+/** What such values are divided by, since their sums and differences may be infinite. */
+const UNIT = 1e300;
 
 /**
- * Return the lines of a chart for the given axes and smoothing.
+ * Return the lines of a chart for the given axes and smoothing, which is null if the chart decides. It
+ * leaves groups alone: a mean is smooth, and its band is of what was logged.
  * @param {Series[]} series
- * @param {{x: XKind, isLogX: boolean, isLogY: boolean, smoothing: number, band: "range" | "deviation",
+ * @param {{x: XKind, isLogX: boolean, isLogY: boolean, smoothing: number | null, band: "range" | "deviation",
  *   groupOf: Map<string, string> | null} & Horizontal} options
  * @returns {Joined}
  */
@@ -44,11 +46,12 @@ export function prepare(series, options) {
         y[i] = null;
       }
     }
-    const line = { uid: one.trial, x, y, behind: [], marks, source: one, places };
-    return options.smoothing > 0 ? { ...line, y: smoothed(y, options.smoothing), behind: [y] } : line;
+    return /** @type {Line} */ ({ uid: one.trial, x, y, behind: [], marks, source: one, places });
   });
-  const drawn = options.groupOf ? banded(lines, options.groupOf, options.band, options.isLogY) : lines;
-  return { ...joined(drawn), lines: drawn, unit, hidden };
+  const weight = options.smoothing ?? (options.groupOf ? 0 : weightFor(lines, options.isLogY));
+  const curves = weight > 0 ? lines.map((line) => ({ ...line, y: smoothed(line.y, weight), behind: [line.y] })) : lines;
+  const drawn = options.groupOf ? banded(curves, options.groupOf, options.band, options.isLogY) : curves;
+  return { ...joined(drawn), lines: drawn, unit, hidden, weight };
 }
 
 /** @param {Float64Array} values */
@@ -110,22 +113,6 @@ function ordered(series, x) {
   const places = [...x.keys()].filter((i) => Number.isFinite(x[i])).sort((a, b) => x[a] - x[b] || a - b);
   const last = places.filter((place, i) => i === places.length - 1 || x[place] !== x[places[i + 1]]);
   return { x: Float64Array.from(last, (i) => x[i]), values: Float64Array.from(last, (i) => series.values[i]), places: last };
-}
-
-/**
- * Return exponential moving averages, corrected for the bias towards the first value.
- * @param {(number | null)[]} values
- * @param {number} weight of what was before, from 0 to below 1
- */
-export function smoothed(values, weight) {
-  let sum = 0;
-  let weights = 0;
-  return values.map((value) => {
-    if (value === null) return null;
-    sum = sum * weight + value * (1 - weight);
-    weights = weights * weight + (1 - weight);
-    return sum / weights;
-  });
 }
 
 /**
