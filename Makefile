@@ -24,11 +24,12 @@ ui: .venv/with-ui ## show what the demo logged in a browser
 test: .venv/with-dev ## run all tests
 	@$(BIN)/pytest -q -n auto
 
-test-integrations: build/integrations/ready build/trackers/ready ## train tiny models with the real frameworks
+test-integrations: build/integrations/ready build/trackers/ready build/aim/ready ## train tiny models with the real frameworks
 	@build/integrations/bin/python -m pytest -q -n 2 -rs tests/integrations || \
 		{ echo "running what failed once more: processes of some frameworks abort when they end"; \
 		build/integrations/bin/python -m pytest -q --last-failed tests/integrations; }
 	@build/trackers/bin/python -m pytest -q -rs tests/integrations/test_imports.py tests/integrations/test_push.py
+	@build/aim/bin/python -m pytest -q -rs tests/integrations/test_aim.py
 
 check: .venv/with-dev docs ## lint, formatting, types, layers, sizes, and docs without warnings
 	@$(BIN)/ruff check --quiet
@@ -86,6 +87,13 @@ build/trackers/ready: pyproject.toml tests/integrations/trackers.txt
 	@$(PYTHON) -m venv build/trackers
 	@build/trackers/bin/python -m pip --quiet --disable-pip-version-check install \
 		--editable . --requirement tests/integrations/trackers.txt
+	@touch $@
+
+build/aim/ready: pyproject.toml tests/integrations/aim.txt
+	@echo "installing Aim and the package into build/aim (400 MB)"
+	@$(PYTHON) -m venv build/aim
+	@build/aim/bin/python -m pip --quiet --disable-pip-version-check install \
+		--editable . --requirement tests/integrations/aim.txt
 	@touch $@
 
 # A stamp here too: where ensurepip is missing, a failed attempt leaves a Python without pip.

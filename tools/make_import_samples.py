@@ -204,7 +204,57 @@ def make_dvclive(folder: Path) -> None:
         live.summary["best"] = 0.25
 
 
+def make_aim(folder: Path) -> None:
+    """Write a run with each kind of value, and an archived one."""
+    import numpy as np
+    from aim import Audio, Distribution, Figure, Image, Run, Text
+
+    quiet: dict[str, Any] = {"system_tracking_interval": None, "capture_terminal_logs": False}
+    run = Run(repo=str(folder), experiment="digits", **quiet)
+    run.name, run.description = "first", "what for"
+    run.add_tag("baseline")
+    run["hparams"] = CONFIG
+    run["__system_params"] = {
+        "arguments": ["train.py", "--token", "hidden"],
+        "env_variables": {"HOME": "/home/somebody"},
+        "git_info": {"branch": "main", "commit": {"hash": "0a1b2c3"}},
+    }
+    for step in reversed(range(STEPS)):
+        run.track(loss_at(step), name="loss", step=step, epoch=0, context={"subset": "train"})
+        run.track({"accuracy": step / 10}, step=step)
+        run.track(step, name="error", step=step, context={"subset": "val", "fold": 1})
+        run.track(step, name="__system__cpu", step=step)
+    run.track(float("nan"), name="accuracy", step=STEPS)
+    picture = np.zeros((4, 6, 3), "uint8")
+    run.track(Image(picture, caption="black"), name="picture", step=1)
+    run.track([Image(picture), Image(picture + 9, caption="grey")], name="pictures", step=1)
+    run.track(Text("a text"), name="text", step=2)
+    run.track(Distribution([1, 2, 2, 3], bin_count=2), name="counts", step=2)
+    sound = folder / "sound.wav"
+    write_sound(sound)
+    run.track(Audio(str(sound), format="wav", caption="still"), name="sound", step=2)
+    sound.unlink()
+    try:
+        from plotly.graph_objects import Figure as Plot
+    except ImportError:
+        print("aim: without plotly, no figure")
+    else:
+        run.track(Figure(Plot()), name="figure", step=2)
+    run.log_warning("the loss is high")
+    notes = folder / "notes.txt"
+    notes.write_text("some notes\n")
+    run.set_artifacts_uri(f"file://{folder}/artifacts")
+    run.log_artifact(str(notes), block=True)
+    notes.unlink()
+    run.close()
+    hidden = Run(repo=str(folder), experiment="digits", **quiet)
+    hidden.name, hidden.archived = "hidden", True
+    hidden.track(1.0, name="loss")
+    hidden.close()
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
+    "aim": make_aim,
     "wandb": make_wandb,
     "wandb_media": make_wandb_media,
     "trackio": make_trackio,

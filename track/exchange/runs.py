@@ -18,9 +18,11 @@ from track.events.types import (
     MediaLogged,
     MetadataLogged,
     MetricsLogged,
+    OutputCaptured,
     StatusChanged,
     SystemSampled,
     TagsAdded,
+    TrialArchived,
     TrialFinished,
     TrialStarted,
 )
@@ -30,6 +32,7 @@ from track.journals.journal import Journal
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
 from track.projections.media import media_stream
+from track.projections.output import output_stream
 from track.projections.system import system_stream
 from track.projections.trials import stream_of
 from track.projections.validation import trial_created
@@ -145,6 +148,7 @@ class _Writer:
         self._stream = stream_of(self.uid)
         self._streams: dict[type[Event], int] = {
             MediaLogged: media_stream(self.uid),
+            OutputCaptured: output_stream(self.uid),
             SystemSampled: system_stream(self.uid),
         }
         self._encoder = Encoder()
@@ -173,6 +177,8 @@ class _Writer:
         if not self.is_new:
             self._update()
         self._append(f"attempt:{self._run.part}", self._end())
+        if self._run.is_archived:
+            self._append("archived", [Entry(1, time_ns(), TrialArchived())])
         done.events += self.added - self.is_new
 
     def _found(self) -> Trial | None:

@@ -86,6 +86,8 @@ class SourceRun:
         as known so far
     status, error
         the status of the run, and the error that ended it
+    is_archived
+        whether the tool hides it from lists
     started_ns, ended_ns
         when it started and ended, in nanoseconds since 1970-01-01, None if that is not known
     logs
@@ -109,6 +111,7 @@ class SourceRun:
     metadata: dict[str, Any] = field(default_factory=dict)
     status: AnyStatus = Status.FinishedGroup
     error: str | None = None
+    is_archived: bool = False
     started_ns: int | None = None
     ended_ns: int | None = None
     logs: list[Log] = field(default_factory=list)

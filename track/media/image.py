@@ -21,6 +21,8 @@ _SIGNATURES = (
     (b"GIF8", "image/gif"),
     (b"BM", "image/bmp"),
 )
+_PLOTLY = "application/vnd.plotly.v1+json"
+
 _MOST_PIXELS = 2**16
 """The most pixels in a row or a column."""
 
@@ -133,10 +135,24 @@ class Figure(Image):
 
     def __init__(self, figure: Any, caption: str | None = None) -> None:
         if home_of(figure) == "plotly" and hasattr(figure, "to_json"):
-            data = str(figure.to_json()).encode()
-            Medium.__init__(self, data, "application/vnd.plotly.v1+json", caption)
+            Medium.__init__(self, str(figure.to_json()).encode(), _PLOTLY, caption)
         else:
             super().__init__(figure, caption)
+
+    @classmethod
+    def from_json(cls, text: str, caption: str | None = None) -> Figure:
+        """Return a plotly figure from its JSON.
+
+        Parameters
+        ----------
+        text
+            what ``to_json`` of a plotly figure returned
+        caption
+            a line to show with it
+        """
+        made = cls.__new__(cls)
+        Medium.__init__(made, text.encode(), _PLOTLY, caption)
+        return made
 
 
 def _channels_last(array: Any, *, is_torch: bool = False) -> Any:

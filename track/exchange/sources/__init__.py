@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from track.errors import ImportFailed
 from track.exchange.event_files import EVENT_FILE
 from track.exchange.source_run import Source
+from track.exchange.sources.aim import is_aim, read_aim
 from track.exchange.sources.clearml import is_clearml, read_clearml
 from track.exchange.sources.dvclive import is_dvclive, read_dvclive
 from track.exchange.sources.mlflow import read_mlflow
@@ -17,6 +18,7 @@ from track.exchange.sources.trackio import is_trackio, read_trackio
 from track.exchange.sources.wandb import SUFFIX, read_wandb
 
 _READERS: dict[str, Callable[[str, str], Iterator[Source]]] = {
+    "aim": read_aim,
     "clearml": read_clearml,
     "dvclive": read_dvclive,
     "mlflow": read_mlflow,
@@ -69,6 +71,8 @@ def tool_of(path: str) -> str | None:
     if not os.path.isdir(path):
         return _tool_of_file(os.path.dirname(path), os.path.basename(path))
     for folder, _, names in os.walk(path):
+        if is_aim(folder, names):
+            return "aim"
         if is_clearml(folder, names):
             return "clearml"
         if is_dvclive(folder):
