@@ -1,14 +1,16 @@
 """Live: what a process logs is seen as it comes, its death is seen, and so is a server's."""
 
+import re
 import signal
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Error, expect
 
 import track
 from tests.browser.conftest import fill, serve
@@ -166,6 +168,60 @@ def test_of_a_live_curve_only_what_changed_is_fetched(look, tmp_path, write):
         done = page.evaluate("fetch('api/trials?where=name=done').then((a) => a.json())")
         assert not any(done["rows"][0]["uid"] in uids for uids in asked)
         page.unroute_all(behavior="wait")
+
+
+def test_answers_that_take_longer_than_the_next_change_arrive(look, tmp_path, write):
+    """Of the store and of a trial: no request is given up because more was logged meanwhile."""
+    uri = f"file:{tmp_path}/live.json"
+    with serve_written(uri, write) as served:
+        with track.open(uri) as reader:
+            [trial] = reader.trials()
+        tab = look(served.url)
+        page = tab.go(f"#/trial/{trial.uid}")
+        expect(page.locator(".live-status")).to_have_text("Live")
+        points = page.get_by_role("row", name="loss").get_by_role("cell").last
+        before = points.inner_text()
+        given_up = []
+        page.on("requestfailed", lambda request: given_up.append(request.url))
+
+        def answer_late(route):
+            time.sleep(0.8)
+            route.continue_()
+
+        page.route(re.compile("/api/(store|trial/)"), answer_late)
+        expect(points).not_to_have_text(before)
+        with page.expect_response(lambda answer: "/api/store" in answer.url):
+            pass
+        assert not given_up
+        page.unroute_all(behavior="wait")
+
+
+def test_events_asked_with_another_filter_are_not_put_into_the_list(look, tmp_path, write):
+    """When their answer comes after the choice of the filter."""
+    uri = f"file:{tmp_path}/live.json"
+    with serve_written(uri, write) as served:
+        tab = look(served.url)
+        page = tab.go("#/history")
+        expect(page.locator(".live-status")).to_have_text("Live")
+        held = []
+
+        def hold(route):
+            held.append(route)
+
+        page.route(re.compile("/api/events.*after="), hold)
+        expect(page.locator(".event-row").first).to_contain_text("Metrics logged")
+        while not held:
+            page.wait_for_timeout(50)
+        page.get_by_label("Kinds of events").select_option("Starts and ends")
+        expect(page.locator(".event-row", has_text="Metrics logged")).to_have_count(0)
+        expect(page.locator(".event-row").first).to_be_visible()
+        for route in held:
+            with suppress(Error):  # it is given up with the list
+                route.continue_()
+        page.unroute_all(behavior="wait")
+        with page.expect_response(lambda answer: "/api/events" in answer.url):
+            pass  # a later answer
+        expect(page.locator(".event-row", has_text="Metrics logged")).to_have_count(0)
 
 
 def serve_written(uri, write):

@@ -53,7 +53,7 @@ def test_what_a_machine_measured_has_charts(look, logging):
     chart = page.locator("[data-metric='process.memory in MB']")
     chart.scroll_into_view_if_needed()
     expect(chart.locator("canvas")).to_be_visible()
-    expect(page.get_by_text("rank 0")).to_be_visible()
+    expect(page.locator(".panel-note", has_text="rank 0")).to_be_visible()
 
 
 def test_a_trial_without_media_says_nothing_of_them(look, small):

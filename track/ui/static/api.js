@@ -141,7 +141,11 @@ export async function post(path) {
  * @template T
  */
 export class Latest {
-  #controller = new AbortController();
+  /** @type {AbortController | null} */
+  #running = null;
+  /** @type {(() => void) | null} What is called once the running request is answered. */
+  #next = null;
+  #timer = 0;
 
   /**
    * Return the answer, or undefined if another question came meanwhile.
@@ -151,17 +155,37 @@ export class Latest {
   async ask(ask) {
     this.cancel();
     const controller = new AbortController();
-    this.#controller = controller;
+    this.#running = controller;
     try {
       const answer = await ask(controller.signal);
       return controller.signal.aborted ? undefined : answer;
     } catch (error) {
       if (controller.signal.aborted) return undefined;
       throw error;
+    } finally {
+      if (this.#running === controller) this.#finished();
     }
   }
 
+  /**
+   * Call what asks the same question again, after a running request has been answered. Changes that
+   * come faster than answers would otherwise abort each request before it is answered.
+   * @param {() => void} call
+   */
+  renew(call) {
+    if (this.#running) this.#next = call;
+    else call();
+  }
+
+  #finished() {
+    const next = this.#next;
+    this.#running = this.#next = null;
+    if (next) this.#timer = setTimeout(next); // the answer is taken first
+  }
+
   cancel() {
-    this.#controller.abort();
+    clearTimeout(this.#timer);
+    this.#running?.abort();
+    this.#running = this.#next = null;
   }
 }

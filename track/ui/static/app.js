@@ -52,7 +52,7 @@ const app = {
     if (store) call(store);
     return () => storeListeners.delete(call);
   },
-  refresh: () => refreshStore(),
+  refresh: () => asking.renew(refreshStore),
 };
 
 const frame = new Frame(app);
@@ -67,7 +67,7 @@ const deliver = throttle(REFRESH_MS, () => {
   waiting = null;
   frame.live(change);
   view?.live?.(change);
-  refreshStore();
+  app.refresh();
 });
 
 /** @param {Change} change */

@@ -60,6 +60,8 @@ export class ChartPanel {
     /** @type {import("./channels.js").Channels} */
     this.channels = { color: null, dash: null, facet: null };
     this.layout = "";
+    /** @type {Latest<any>} */
+    this.asking = new Latest();
     this.sync = { key: `track-${(ChartPanel.count += 1)}` };
     this.seeing = new IntersectionObserver((entries) => this.#seen(entries), { rootMargin: "240px" });
     this.onTheme = () => {
@@ -257,13 +259,16 @@ export class ChartPanel {
       // Do not abort running requests: with frequent changes, none would ever complete.
       if (card.isSeen && card.asked.size === 0 && card.stale.size > 0) this.#fetch(card);
     }
-    if (Object.keys(change.kinds).some((kind) => /Metrics/i.test(kind))) this.#newMetrics();
+    if (Object.keys(change.kinds).some((kind) => /Metrics/i.test(kind))) this.asking.renew(() => this.#newMetrics());
   }
 
   /** Check whether the trials have new metrics. */
   async #newMetrics() {
+    const before = this.rows;
     try {
-      const { rows, metrics } = await trialsOf(this.app, [...this.rows.keys()]);
+      const answer = await this.asking.ask((signal) => trialsOf(this.app, [...before.keys()], signal));
+      if (!answer || this.rows !== before) return; // other trials are shown by now
+      const { rows, metrics } = answer;
       this.rows = new Map(rows.map((row) => [row.uid, row]));
       if (metrics.some((name) => !this.metrics.includes(name))) this.show(rows, metrics, false);
     } catch {
@@ -340,6 +345,7 @@ export class ChartPanel {
   }
 
   close() {
+    this.asking.cancel();
     this.#forget();
     paint(new Map());
     this.seeing.disconnect();

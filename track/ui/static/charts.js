@@ -70,8 +70,8 @@ export function mount(root, app) {
       if (state.at !== null) return;
       const isList = change.trials === null || Object.keys(change.kinds).some((kind) => /Trial|Status/.test(kind));
       panel.live(change);
-      if (isList && state.selected.length === 0) load(false);
-      else if (isList) legend.finder.load();
+      if (isList && state.selected.length === 0) asking.renew(() => load(false));
+      else if (isList) legend.finder.asking.renew(() => legend.finder.load());
     },
     unmount() {
       asking.cancel();

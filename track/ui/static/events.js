@@ -21,9 +21,12 @@ export class EventList {
   onPause = () => {};
   onList = () => {};
   #hasOlder = false;
-  #isAsking = false;
   /** @type {Latest<any>} */
   #asking = new Latest();
+  /** @type {Latest<any>} */
+  #askingNewer = new Latest();
+  /** @type {Latest<any>} */
+  #askingOlder = new Latest();
   /** @type {Map<number, HTMLElement>} */
   #rows = new Map();
   #newest = 0;
@@ -54,6 +57,8 @@ export class EventList {
   /** Fetch the latest events. */
   async load() {
     if (this.events.length === 0) replace(this.list, skeleton(12));
+    this.#askingNewer.cancel(); // their answers belong to the list that is replaced
+    this.#askingOlder.cancel();
     try {
       const answer = await this.#asking.ask((signal) => getJson("events", { ...this.#query, limit: PAGE }, signal));
       if (!answer) return;
@@ -142,22 +147,24 @@ export class EventList {
   }
 
   /** @param {import("./live.js").Change} change */
-  async live(change) {
+  live(change) {
     if (this.isPaused) {
       this.waiting += Object.values(change.kinds).reduce((sum, n) => sum + n, 0);
       this.onPause(true, this.waiting);
       return;
     }
-    if (this.#isAsking) return; // the next change also fetches what arrives meanwhile
-    this.#isAsking = true;
+    this.#asking.renew(() => this.#askingNewer.renew(() => this.#newer()));
+  }
+
+  /** Fetch the events after those of the list. */
+  async #newer() {
     try {
-      const { events, last } = await getJson("events", { ...this.#query, after: this.#newest, limit: PAGE });
-      if (events.length >= PAGE) await this.load(); // more than a page arrived: continue from the latest
-      else this.#prepend(events, last);
+      const answer = await this.#askingNewer.ask((signal) => getJson("events", { ...this.#query, after: this.#newest, limit: PAGE }, signal));
+      if (!answer) return;
+      if (answer.events.length >= PAGE) await this.load(); // more than a page arrived: continue from the latest
+      else this.#prepend(answer.events, answer.last);
     } catch {
       // the frame reports that the server is gone; missed events are fetched afterwards
-    } finally {
-      this.#isAsking = false;
     }
   }
 
@@ -185,11 +192,12 @@ export class EventList {
 
   /** Fetch a page of earlier events. */
   async older() {
-    if (!this.#hasOlder || this.#isAsking || this.events.length >= MOST) return;
-    this.#isAsking = true;
+    if (!this.#hasOlder || this.events.length >= MOST) return;
     try {
       const before = this.events[this.events.length - 1].position;
-      const { events } = await getJson("events", { ...this.#query, before, limit: PAGE });
+      const answer = await this.#askingOlder.ask((signal) => getJson("events", { ...this.#query, before, limit: PAGE }, signal));
+      if (!answer) return;
+      const { events } = answer;
       this.#hasOlder = events.length === PAGE;
       for (const event of events.reverse()) {
         if (this.#rows.has(event.position)) continue;
@@ -198,8 +206,6 @@ export class EventList {
       }
     } catch (error) {
       this.end.textContent = messageOf(error);
-    } finally {
-      this.#isAsking = false;
     }
     this.#note();
   }
@@ -210,7 +216,7 @@ export class EventList {
   }
 
   close() {
-    this.#asking.cancel();
+    for (const asking of [this.#asking, this.#askingNewer, this.#askingOlder]) asking.cancel();
     this.seeing.disconnect();
   }
 }

@@ -60,6 +60,7 @@ export class Grid {
     this.root.addEventListener("scroll", () => this.render(), { passive: true });
     this.root.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     this.body.addEventListener("click", (/** @type {MouseEvent} */ event) => this.#click(event));
+    this.setColumns([], "", false); // a grid has a header while its columns are not known yet
     this.resizes = new ResizeObserver(() => this.render());
     this.resizes.observe(this.root);
   }

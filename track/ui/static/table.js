@@ -76,7 +76,7 @@ class TrialsView {
     this.hasRows = false;
     this.stopStore = app.onStore((store) => this.showProjects(store));
     this.clock = setInterval(() => this.tick(), CLOCK_MS);
-    this.askColumnsSometimes = throttle(2000, () => this.askColumns());
+    this.askColumnsSometimes = throttle(2000, () => this.askingColumns.renew(() => this.askColumns()));
     this.onTheme = () => this.grid.tick();
     addEventListener("track:theme", this.onTheme);
     this.update(new Set(["where", "columns", "select", "group"]));

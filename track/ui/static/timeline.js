@@ -43,7 +43,7 @@ export class Timeline {
     this.range.addEventListener("input", () => this.move(Number(this.range.value)));
     this.range.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.key(event));
     this.move = throttle(60, (/** @type {number} */ position) => this.go(position));
-    this.refresh = throttle(2000, () => this.load());
+    this.refresh = throttle(2000, () => this.asking.renew(() => this.load()));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     addEventListener("track:theme", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());

@@ -94,13 +94,13 @@ export function mount(root, app) {
     },
     live(change) {
       if (state.at === null) {
-        if (change.kinds.MediaLogged) media.load();
-        if (change.kinds.SystemSampled) machine.load();
-        if (change.kinds.OutputCaptured) output.load();
+        if (change.kinds.MediaLogged) media.asking.renew(media.load);
+        if (change.kinds.SystemSampled) machine.asking.renew(machine.load);
+        if (change.kinds.OutputCaptured) output.asking.renew(output.load);
       }
       if (state.at !== null || (change.trials !== null && !change.trials.includes(uid))) return;
       panel.live(change);
-      load(false);
+      asking.renew(() => load(false));
     },
     unmount() {
       asking.cancel();
