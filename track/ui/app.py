@@ -27,6 +27,7 @@ from track.ui.changing import archive, restore
 from track.ui.comparing import get_columns, get_diff, get_origins
 from track.ui.events import get_events, get_moments
 from track.ui.files import get_file
+from track.ui.images import get_images
 from track.ui.live import get_live
 from track.ui.media import get_media, get_medium, get_system
 from track.ui.output import get_output
@@ -62,6 +63,7 @@ def make_app(store: Store, rules: Rules) -> Starlette:
         Route("/api/trial/{uid}", endpoint(get_trial)),
         Route("/api/series", endpoint(get_series)),
         Route("/api/media", endpoint(get_media)),
+        Route("/api/images", endpoint(get_images)),
         Route("/api/medium", endpoint(get_medium)),
         Route("/api/system", endpoint(get_system)),
         Route("/api/output", endpoint(get_output)),

@@ -35,7 +35,7 @@ def get_media(store: Store, request: Request) -> Response:
     """Return descriptions of the media of a trial, without their contents."""
     position, events = events_beside(store, request, media_stream)
     found = [*media_in(events)]
-    media = [*map(_described, found[-_MOST_MEDIA:])]
+    media = [*map(described, found[-_MOST_MEDIA:])]
     return answer({"position": position, "total": len(found), "media": media})
 
 
@@ -54,7 +54,8 @@ def events_beside(
     return position, (recorded for recorded in events if recorded.position > after)
 
 
-def _described(medium: LoggedMedium) -> dict[str, Any]:
+def described(medium: LoggedMedium) -> dict[str, Any]:
+    """Return what is known of a medium, without its content."""
     facts = {key: value for key, value in medium._asdict().items() if key not in ("at", "data")}
     facts["facts"] = {name: cut(value) for name, value in medium.facts.items()}
     facts |= {"step": cut(medium.step), "caption": cut(medium.caption)}

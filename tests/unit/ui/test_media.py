@@ -10,6 +10,7 @@ from track import TrackClient
 from track.media import Html, Image, Medium, Text
 from track.reader import Reader
 from track.ui.app import make_app
+from track.ui.images import thinned
 from track.ui.security import Rules
 from track.ui.store import Store
 
@@ -118,6 +119,32 @@ def test_what_is_not_there_is_told(logged, wrong, status):
     answer = content(logged, media(logged)["media"][0], **wrong)
     assert answer.status_code == status
     assert answer.json()["error"]
+
+
+def images(page, **parameters):
+    return page.get("/api/images", params={"trial": "t"} | parameters).json()
+
+
+def test_images_of_trials_are_listed_by_step(logged):
+    """Those of one name, without texts; of many steps, some with the same distance."""
+    found = images(logged)
+    assert (found["names"], found["name"], found["steps"]) == (["noise"], "noise", [0, 1, 2])
+    assert [one["step"] for one in found["images"]] == [0, 1, 2]
+    assert {one["trial"] for one in found["images"]} == {logged.get("/api/trial/t").json()["uid"]}
+    few = images(logged, n=2)
+    assert (few["total"], few["steps"]) == (3, [0, 2])
+    assert [one["step"] for one in few["images"]] == [0, 2]
+    earlier = images(logged, at=found["images"][1]["position"])
+    assert earlier["images"] == found["images"][:2]
+    assert images(logged, name="nothing")["images"] == []
+    assert logged.get("/api/images", params={"trial": "nobody"}).status_code == 404
+
+
+def test_steps_are_thinned_evenly():
+    """With both ends."""
+    assert thinned(range(10), 4) == [0, 3, 6, 9]
+    assert thinned(range(3), 3) == [0, 1, 2]
+    assert thinned("abc", 1) == ["c"]
 
 
 def test_samples_are_sent_as_columns(logged):

@@ -38,10 +38,15 @@ export function channelsOf(rows, get) {
 /** @param {Row[]} rows @param {string} by @returns {Channel | null} */
 function channelOf(rows, by) {
   if (by === "") return null;
-  const groups = groupsOf(rows, by).sort(({ key: a }, { key: b }) => (a === "" ? 1 : b === "" ? -1 : a.localeCompare(b, "en", { numeric: true })));
-  if (groups.every(({ key }) => isNumber(key))) groups.sort((a, b) => Number(a.key) - Number(b.key));
+  const groups = ordered(groupsOf(rows, by));
   const places = new Map(groups.flatMap(({ members }, place) => members.map((row) => [row.uid, place])));
   return { label: labelOf(by), values: groups.map(({ key, label }) => ({ key, label: isNumber(key) ? number(Number(key), 6) : label })), places };
+}
+
+/** Sort groups by their values, those without one last. @param {Group[]} groups */
+export function ordered(groups) {
+  groups.sort(({ key: a }, { key: b }) => (a === "" ? 1 : b === "" ? -1 : a.localeCompare(b, "en", { numeric: true })));
+  return groups.every(({ key }) => isNumber(key)) ? groups.sort((a, b) => Number(a.key) - Number(b.key)) : groups;
 }
 
 /** @param {string} key */

@@ -7,7 +7,9 @@ import { metricText, statusBadge } from "./columns.js";
 import { count, duration, plural, text, time, title } from "./format.js";
 import { swatch } from "./grid.js";
 import { labelsOf } from "./labels.js";
+import { ImageTable } from "./images.js";
 import { Parallel } from "./parallel.js";
+import { recorded } from "./recorded.js";
 import { Scatter } from "./scatter.js";
 import { blank, failed, skeleton } from "./states.js";
 import { filters } from "./table.js";
@@ -19,8 +21,9 @@ const MOST_BESIDE = 8;
 const MOST_ROWS = 1000;
 const SHAPES = [
   ["side", "Side by side"],
-  ["parallel", "Parallel coordinates"],
+  ["parallel", "Parallel"],
   ["scatter", "Scatter"],
+  ...(recorded ? [] : [["images", "Images"]]),
 ];
 
 /**
@@ -35,7 +38,7 @@ export function mount(root, app) {
   replace(root, h("h1", { class: "unseen" }, "Compare"), bar, content);
   /** @type {Latest<any>} */
   const asking = new Latest();
-  /** @type {{close: () => void, update?: () => void} | null} */
+  /** @type {{close: () => void, update?: () => void, live?: (change: import("./live.js").Change) => void} | null} */
   let picture = null;
 
   const shape = () => {
@@ -49,11 +52,21 @@ export function mount(root, app) {
       h("span", { class: "segments", role: "radiogroup", "aria-label": "How to compare" }, SHAPES.map(([value, label]) => h("label", null, h("input", { type: "radio", name: "shape", value, checked: value === shape(), onchange: () => state.set({ shape: value }) }), label))),
       shape() === "side"
         ? h("label", { class: "option" }, h("input", { type: "checkbox", checked: state.get("all") !== "1", onchange: (/** @type {any} */ event) => state.set({ all: event.target.checked ? null : "1" }, { replace: true }) }), "Differences only")
-        : h("span", { class: "soft compare-count" }),
+        : shape() === "images" ? null : h("span", { class: "soft compare-count" }),
     );
   }
 
   async function load() {
+    if (shape() === "images") {
+      asking.cancel();
+      if (!(picture instanceof ImageTable)) {
+        picture?.close();
+        picture = new ImageTable(app);
+        replace(content, picture.root);
+      }
+      picture.update?.();
+      return;
+    }
     try {
       const isSide = shape() === "side";
       const found = await asking.ask((signal) => (isSide ? sideBySide(app, signal) : many(app, signal)));
@@ -88,11 +101,12 @@ export function mount(root, app) {
   return {
     update(changed) {
       showBar();
-      if (["axes", "sx", "sy", "sc", "brush"].some((name) => changed.has(name)) && picture?.update) picture.update();
+      if (["axes", "sx", "sy", "sc", "brush", "image", "rows"].some((name) => changed.has(name)) && picture?.update) picture.update();
       if (["select", "where", "at", "shape", "all", "project", "archived"].some((name) => changed.has(name))) load();
     },
     live(change) {
-      if (state.at === null && (change.trials === null || change.trials.length)) load();
+      if (state.at === null && picture?.live) picture.live(change);
+      else if (state.at === null && (change.trials === null || change.trials.length)) load();
     },
     unmount() {
       asking.cancel();

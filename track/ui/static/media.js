@@ -109,7 +109,7 @@ export class MediaPanel {
 
   /** @param {Medium} medium */
   #element(medium) {
-    const href = address("api/medium", { trial: this.uid, position: medium.position, name: medium.name, place: medium.place });
+    const href = addressOf(this.uid, medium);
     const said = medium.caption ? text(medium.caption, 300) : `${text(medium.name, 100)}, ${stepOf(medium)}`;
     const link = h("a", { class: "soft", href, target: "_blank", rel: "noreferrer", title: `${text(medium.mime, 80)}, ${bytes(medium.size)}` }, medium.caption ? text(medium.caption, 300) : "Open");
     return h("div", { class: "medium-item" }, this.#content(medium, href, said), link);
@@ -132,6 +132,11 @@ export class MediaPanel {
   }
 }
 
+/** Return the address of a content. @param {string} trial @param {Medium} medium */
+export function addressOf(trial, { position, name, place }) {
+  return address("api/medium", { trial, position, name, place });
+}
+
 /** @param {string} href */
 async function fetchText(href) {
   const response = await fetch(href);
@@ -140,13 +145,13 @@ async function fetchText(href) {
 }
 
 /** @param {Medium} medium */
-function stepOf(medium) {
+export function stepOf(medium) {
   if (medium.step === null || medium.step === undefined) return "";
   return `step ${typeof medium.step === "number" ? number(medium.step, 9) : text(medium.step, 60)}`;
 }
 
 /** @param {any} pixels */
-function size(pixels) {
+export function size(pixels) {
   return Number.isInteger(pixels) && pixels > 0 ? String(pixels) : null;
 }
 
