@@ -181,7 +181,7 @@ def until_reached(call: Callable[[], Any]) -> Any:
 
 def silence() -> None:
     """Let the forwarders of this process warn nobody."""
-    logging.getLogger("track.journals.forwarding").disabled = True
+    logging.getLogger("track.journals.forwarder").disabled = True
     warnings.simplefilter("ignore", StorageWarning)
 
 

@@ -30,7 +30,7 @@ MANY = 1500
 def silent(caplog):
     """Only that a server does not answer is warned of, or that it does again."""
     yield
-    names = {"track.journals.forwarding", "track.utils.waiting"}
+    names = {"track.journals.forwarder", "track.utils.waiting"}
     assert {record.name for record in caplog.records} <= names
 
 

@@ -19,7 +19,7 @@ CLIENTS = 6
 def silent(caplog):
     """That a server does not answer is said once, and so is that it does."""
     yield
-    names = {"track.journals.forwarding", "track.utils.waiting"}
+    names = {"track.journals.forwarder", "track.utils.waiting"}
     assert {record.name for record in caplog.records} <= names
 
 

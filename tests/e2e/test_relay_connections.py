@@ -41,7 +41,7 @@ CLEAR = (JournalUnreachable, InsecureConnection)
 def silent(caplog):
     """That a server does not answer is warned of, and what it does not understand; no error."""
     yield
-    names = {"track.journals.forwarding", "track.relay.asyncio_server", "track.utils.waiting"}
+    names = {"track.journals.forwarder", "track.relay.asyncio_server", "track.utils.waiting"}
     assert {record.name for record in caplog.records} <= names
     assert all(record.levelno <= logging.WARNING for record in caplog.records)
 

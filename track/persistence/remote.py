@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from track.contents.spooled import SpooledContents
-from track.journals.forwarding import Forwarder, ForwardingJournal
+from track.journals.forwarder import Forwarder
+from track.journals.forwarding import ForwardingJournal
 from track.journals.journal import Journal
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.uri_options import RemoteSettings

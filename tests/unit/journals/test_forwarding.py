@@ -15,7 +15,8 @@ import pytest
 from tests.flaky import FlakyJournal
 from track.errors import JournalClosed, JournalUnreachable
 from track.events.types import MetricsLogged, TrialStarted
-from track.journals.forwarding import ExclusiveForwardingJournal, Pace
+from track.journals.forwarder import Pace
+from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.producer import Producer
 from track.journals.spool import Spool
 
