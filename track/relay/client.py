@@ -26,10 +26,11 @@ from track.persistence.uri_options import (
 )
 from track.persistence.utils import check_port, parse_uri, without_password
 from track.projections.report import render_report
-from track.relay.connection import Connection, Target
+from track.relay.connection import Connection
 from track.relay.contents import RelayContents
 from track.relay.remote_journal import RelayJournal
 from track.relay.remote_repository import RemoteRepository
+from track.relay.session import Target
 from track.utils.handshake import check_layer
 
 _Authenticate = Callable[[str], tuple[str | None, str | None]]

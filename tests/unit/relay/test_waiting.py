@@ -16,8 +16,9 @@ from track.errors import JournalUnreachable
 from track.journals.sql.journal import SQLJournal
 from track.journals.sql.session import Servers
 from track.persistence import get_protocol
-from track.relay.connection import Connection, Target
+from track.relay.connection import Connection
 from track.relay.messages import Verb
+from track.relay.session import Target
 from track.structure import Project
 
 NOBODY = ("nobody", None)
