@@ -10,20 +10,13 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, nullcontext, suppress
 from typing import Any, Protocol, TypeVar
 
-from track.errors import (
-    AuthenticationError,
-    EncodingError,
-    InsecureConnection,
-    MalformedMessage,
-    TrackError,
-)
+from track.errors import AuthenticationError, EncodingError, InsecureConnection, MalformedMessage
 from track.events.record import Record
-from track.journals.journal import Batch
 from track.relay.grouped_appends import GroupedAppends
 from track.relay.limits import Limits, MemoryBudget, Turns, room_for
 from track.relay.listener import Listener, to_streams
@@ -35,11 +28,10 @@ from track.relay.messages import (
     body_length,
     checked_records,
     from_frame,
-    to_records,
-    to_subscription,
 )
 from track.relay.peer import Peer
 from track.relay.remote_errors import describe
+from track.relay.subscriptions import Readable, Subscriptions
 from track.utils.files import detach_fd
 from track.utils.forking import renew_in_children
 from track.utils.handshake import HELLO, agree, begin
@@ -51,20 +43,8 @@ _Result = TypeVar("_Result")
 _THREADS = 8
 """The calls that are answered without a thread."""
 
-_POLL_S = 0.05
-"""The time between looks for events that other processes appended to the journal."""
 
-_QUIET_S = 15.0
-"""The interval of keep-alive messages to subscribers while nothing is new."""
-
-_BATCH_BYTES = 2**22
-"""The approximate size of a batch for a subscriber in memory."""
-
-_MOST_POSITIONS = 2**16
-"""The number of events in one message to a subscriber, so that they fit into its header."""
-
-
-class Service(Protocol):
+class Service(Readable, Protocol):
     """The calls that a server passes on. They may block."""
 
     def append(self, records: list[Record]) -> None:
@@ -81,9 +61,6 @@ class Service(Protocol):
 
     def keep(self, header: list[Any], piece: bytes) -> tuple[list[Any], bytes]:
         """Take a piece of a content."""
-
-    def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
-        """Yield the events after a position, of all streams or of one."""
 
 
 Login = Callable[[Peer], Awaitable[str]]
@@ -135,8 +112,6 @@ class RelayServer:
         self._turns = Turns(_THREADS // 2)
         """Limits each user, so that nobody can occupy all threads."""
         self._peers: dict[asyncio.StreamReader, Peer] = {}
-        self._watched: dict[Peer, int] = {}
-        """The positions of waiting subscribers."""
         self._working: set[asyncio.Task[None] | None] = set()
         """The connections that are answering a request."""
         self._full = False
@@ -155,10 +130,11 @@ class RelayServer:
         self._answers = MemoryBudget(self.limits.memory)
         self._strangers = asyncio.Semaphore(self.limits.strangers)
         self._room = room_for(self.limits.connections)
-        self._news = asyncio.Event()
         self._committing = asyncio.Lock()
-        self._appends = GroupedAppends(self.service.append, self._announce_news)
-        self._watching: asyncio.Task[None] | None = None
+        self._subscriptions = Subscriptions(
+            self.service, self._in_thread, self._answers, self.limits
+        )
+        self._appends = GroupedAppends(self.service.append, self._subscriptions.announce)
         self._listener = await Listener.open(host, port, self._accepted)
         renew_in_children(self)
         return self._listener.port
@@ -268,7 +244,7 @@ class RelayServer:
                 if answer is not None:
                     await self._reply(peer, answer)
             if answer is None:
-                await self._subscribe(peer, header)
+                await self._subscriptions.serve(peer, header)
 
     async def _work_on(self, peer: Peer, message: Message) -> Message:
         task = asyncio.current_task()
@@ -301,7 +277,7 @@ class RelayServer:
                 return Message(Verb.DONE, [])
             if verb == Verb.PROPOSE:
                 unmet, found = await self._in_thread(self.service.propose, header, attachment)
-                self._announce_news()
+                self._subscriptions.announce()
                 return _done([], found) if unmet is None else Message(Verb.UNMET, [unmet])
             if verb == Verb.LAST:
                 return _done([await self._in_thread(self.service.last, *header)])
@@ -332,87 +308,12 @@ class RelayServer:
             self._next_commit = None  # later calls may need another commit
             return await self._in_thread(self.service.call, "commit", [])
 
-    # Subscriptions
-
-    async def _subscribe(self, peer: Peer, header: list[Any]) -> None:
-        try:
-            await self._stream(peer, *to_subscription(header))
-        except Exception as error:
-            # A client retries at once after a plain disconnection, so send it other errors.
-            lost = isinstance(error, (OSError, EOFError, asyncio.TimeoutError))
-            if not lost or isinstance(error, TrackError):
-                await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
-            raise
-
-    async def _stream(self, peer: Peer, after: int, live: bool, stream: int | None) -> None:
-        """Send the events after a position, and then new ones, until the client is gone."""
-        if not live:
-            await self._send_behind(peer, after, stream)
-            await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
-            return
-        gone = asyncio.ensure_future(peer.reader.read(1))
-        try:
-            while not gone.done() and not self._ending:
-                news = self._news
-                after = await self._send_behind(peer, after)
-                await peer.send(Message(Verb.CAUGHT_UP, []), self.limits.frame_s)
-                self._watch(peer, after)
-                waiting = asyncio.ensure_future(news.wait())
-                await asyncio.wait(
-                    {gone, waiting}, timeout=_QUIET_S, return_when=asyncio.FIRST_COMPLETED
-                )
-                waiting.cancel()
-                del self._watched[peer]
-        finally:
-            gone.cancel()
-            self._watched.pop(peer, None)
-        raise EOFError("the subscription has ended")
-
-    async def _send_behind(self, peer: Peer, after: int, stream: int | None = None) -> int:
-        batches = await self._in_thread(self.service.read, after, stream)
-        while True:
-            async with self._answers.taken(_BATCH_BYTES):
-                batch = await self._in_thread(next, batches, None)
-                if batch is None:
-                    return after
-                positions, payloads = batch
-                for start in range(0, len(positions), _MOST_POSITIONS):
-                    part = slice(start, start + _MOST_POSITIONS)
-                    message = Message(Verb.BATCH, [*positions[part]], to_records(payloads[part]))
-                    await peer.send(message, self.limits.frame_s)
-                after = positions[-1]
-                del batch, payloads, message  # before other clients take the memory
-
-    def _announce_news(self) -> None:
-        """Wake subscribers, since something was appended here."""
-        self._news.set()
-
-    def _watch(self, peer: Peer, after: int) -> None:
-        """Wake subscribers when there are events after the position of one of them."""
-        self._watched[peer] = after
-        if self._watching is None or self._watching.done():
-            self._watching = asyncio.ensure_future(self._look_out())
-
-    async def _look_out(self) -> None:
-        while self._watched and not self._news.is_set():
-            await asyncio.sleep(_POLL_S)
-            after = min(self._watched.values(), default=0)
-            try:
-                batches = await self._in_thread(self.service.read, after)
-                if await self._in_thread(next, batches, None) is not None:
-                    break
-            except Exception as error:  # noqa: BLE001 - readers get the error themselves
-                logger.debug("the journal cannot be read: %r", error)
-                break
-        news, self._news = self._news, asyncio.Event()
-        news.set()
-
     # The end
 
     async def close(self) -> None:
         """Stop listening, finish pending requests, and disconnect all clients."""
         self._ending = True
-        self._news.set()  # wait_for can lose a cancellation up to Python 3.11
+        self._subscriptions.end()
         self._listener.close()
         for task in self._tasks.keys() - self._working:
             task.cancel()
@@ -420,8 +321,7 @@ class RelayServer:
             await asyncio.wait([*self._tasks], timeout=self.limits.frame_s)
         for task in self._tasks:
             task.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
+        self._subscriptions.close()
         await self._appends.close()
         await asyncio.get_running_loop().run_in_executor(None, self._pool.shutdown)
 
