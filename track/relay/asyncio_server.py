@@ -20,15 +20,7 @@ from track.events.record import Record
 from track.relay.grouped_appends import GroupedAppends
 from track.relay.limits import Limits, MemoryBudget, Turns, room_for
 from track.relay.listener import Listener, to_streams
-from track.relay.messages import (
-    LENGTH,
-    MAX_REQUEST,
-    Message,
-    Verb,
-    body_length,
-    checked_records,
-    from_frame,
-)
+from track.relay.messages import MAX_REQUEST, Message, Verb, checked_records
 from track.relay.peer import Peer
 from track.relay.remote_errors import describe
 from track.relay.subscriptions import Readable, Subscriptions
@@ -228,11 +220,10 @@ class RelayServer:
     async def _serve(self, peer: Peer) -> None:
         turns = self._turns.of(peer.username or "")
         while not self._ending:
-            head = await asyncio.wait_for(peer.reader.readexactly(LENGTH.size), self.limits.idle_s)
-            size = body_length(head, peer.limit)
+            size = await asyncio.wait_for(peer.receive_size(), self.limits.idle_s)
             async with AsyncExitStack() as sent:
                 async with self._memory.taken(size):
-                    message = await asyncio.wait_for(self._rest(peer, size), self.limits.frame_s)
+                    message = await asyncio.wait_for(peer.receive(size), self.limits.frame_s)
                     verb, header, _ = message
                     answer = None
                     if verb != Verb.SUBSCRIBE:
@@ -259,14 +250,6 @@ class RelayServer:
             await peer.send(answer, self.limits.frame_s)
         except EncodingError as error:  # nothing has been sent yet
             await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)
-
-    async def receive(self, peer: Peer) -> Message:
-        """Return the next message of a client that has not logged in."""
-        head = await peer.reader.readexactly(LENGTH.size)
-        return await self._rest(peer, body_length(head, peer.limit))
-
-    async def _rest(self, peer: Peer, size: int) -> Message:
-        return from_frame(await peer.reader.readexactly(size), peer.channel)
 
     async def _answer(self, peer: Peer, message: Message) -> Message:
         """Return the answer to a request."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
 import os
 import threading
@@ -13,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from track.errors import AuthenticationError, BackendError, LockTimeout
+from track.errors import AuthenticationError, BackendError
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import CHANGES, DECISIONS, QUESTIONS, Protocol
 from track.persistence.registry import get_protocol
@@ -21,9 +20,8 @@ from track.persistence.uri_options import RELAY_PORT, is_loopback, yes_or_no
 from track.persistence.utils import check_options, check_port, parse_uri, without_password
 from track.relay.asyncio_server import RelayServer
 from track.relay.limits import Limits
-from track.relay.messages import Message, Verb
-from track.relay.peer import Peer
-from track.relay.scram import ServerLogin, check_password
+from track.relay.logins import Logins
+from track.relay.scram import check_password
 from track.relay.service import Answering
 from track.relay.users import Users
 from track.structure import Project, Trial, TrialGroup
@@ -36,8 +34,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _OPTIONS = ("security_layer", "backend", "users", "certificate", "key", "allow_anyone")
-
-_CANNOT_CHECK = "the server cannot check the login at the moment"
 
 
 class SocketServer(Protocol):
@@ -77,10 +73,11 @@ class SocketServer(Protocol):
         self._check_exposure(bool(yes_or_no("allow_anyone", given.get("allow_anyone"))))
         self._tls = _tls(self.layer, given)
         self.backend = _open_backend(given.get("backend"))
-        self._login = _login_of(self._users) if self._users else None
+        own = self._has_own_login()
+        self._logins = Logins(self.authenticate, None if own else self._users, asks_password=own)
         limits = limits or Limits()
         service = Answering(self.backend, limits.query_s, largest_content=limits.content)
-        self._relay = RelayServer(service, self.layer, self._log_in, self._tls, limits)
+        self._relay = RelayServer(service, self.layer, self._logins.log_in, self._tls, limits)
         self._relay.attend = self.handle_client
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -247,64 +244,6 @@ class SocketServer(Protocol):
             return True
         return check_password(self._users, username or "", password or "")
 
-    async def _log_in(self, peer: Peer) -> str:
-        if self._login is not None and not self._has_own_login():
-            try:
-                return await self._check_proof(peer, self._login)
-            except BackendError as error:  # the file of users cannot be used
-                logger.error("logins are impossible: %s", error)  # noqa: TRY400 - it says all
-                raise AuthenticationError(_CANNOT_CHECK) from error
-        mechanism = "password" if self._has_own_login() else "anyone"
-        await peer.send(Message(Verb.WELCOME, [mechanism]), 10)
-        username, password = await self._expect(peer, Verb.LOGIN, 2)
-        if not isinstance(username, str) or not isinstance(password, (str, type(None))):
-            raise AuthenticationError("a name and a password must be text")
-        if not await self._ask(peer.reader, username or None, password or None):
-            raise AuthenticationError("the name or the password is wrong")
-        await peer.send(Message(Verb.VERIFIED, [b""]), 10)
-        return username
-
-    async def _ask(
-        self, reader: asyncio.StreamReader, username: str | None, password: str | None
-    ) -> bool:
-        try:
-            return await self._ask_freely(reader, username, password)
-        except AuthenticationError:
-            raise
-        except Exception as error:
-            # The message is for the operator only, since clients may not know the details.
-            logger.exception("%s.authenticate failed", type(self).__name__)
-            raise AuthenticationError(_CANNOT_CHECK) from error
-
-    async def _ask_freely(
-        self, reader: asyncio.StreamReader, username: str | None, password: str | None
-    ) -> bool:
-        if inspect.iscoroutinefunction(self.authenticate):
-            return bool(await self.authenticate(reader, username, password))
-        loop = asyncio.get_running_loop()
-        answer = await loop.run_in_executor(None, self.authenticate, reader, username, password)
-        return bool(await answer if inspect.isawaitable(answer) else answer)
-
-    async def _check_proof(self, peer: Peer, login: ServerLogin) -> str:
-        await peer.send(Message(Verb.WELCOME, ["proof"]), 10)
-        username, _ = await self._expect(peer, Verb.LOGIN, 2)
-        if not isinstance(username, str):
-            raise AuthenticationError("a name must be text")
-        challenge = login.challenge(username)
-        await peer.send(Message(Verb.CHALLENGE, [*challenge]), 10)
-        (proof,) = await self._expect(peer, Verb.PROOF, 1)
-        if not isinstance(proof, bytes):
-            raise AuthenticationError("a proof must be bytes")
-        signature = login.verify(username, challenge, proof, peer.transcript)
-        await peer.send(Message(Verb.VERIFIED, [signature]), 10)
-        return username
-
-    async def _expect(self, peer: Peer, verb: Verb, count: int) -> list[Any]:
-        message = await self._relay.receive(peer)
-        if message.verb != verb or len(message.header) != count:
-            raise AuthenticationError(f"{message.verb.name} came in place of {verb.name}")
-        return message.header
-
 
 def _forwarded(name: str) -> Callable[..., Any]:
     def method(self: SocketServer, *args: Any, **kwargs: Any) -> Any:
@@ -418,14 +357,6 @@ def _open_backend(uri: str | None) -> JournaledProtocol:
     if not isinstance(opened, JournaledProtocol):
         raise BackendError(f"{without_password(uri)!r} has no journal, so it cannot be served")
     return opened
-
-
-def _login_of(users: Users) -> ServerLogin:
-    try:
-        users.complete()
-    except (BackendError, LockTimeout) as error:
-        logger.warning("until this is fixed, anyone can find out which users exist: %s", error)
-    return ServerLogin(users)
 
 
 def _tls(layer: str | None, given: Mapping[str, str]) -> ssl.SSLContext | None:

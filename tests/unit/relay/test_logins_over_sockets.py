@@ -12,7 +12,7 @@ from tests.relays import uri_of as client_uri
 from track.errors import AuthenticationError, BackendError, InsecureConnection
 from track.persistence import get_protocol
 from track.persistence.socketed import SocketClient, SocketServer, start_track_server
-from track.relay.messages import Verb
+from track.relay.messages import Message, Verb
 from track.relay.users import Users
 from track.structure import Project
 
@@ -269,14 +269,13 @@ def test_a_client_may_have_its_password_from_elsewhere(guarded):
 def test_what_a_server_says_before_it_proved_anything_is_no_answer():
     """Somebody in between cannot have a client believe that there are no trials."""
 
-    class Lying(SocketServer):
-        async def _log_in(self, peer):
-            from track.relay.messages import Message
+    async def lie(peer):
+        await peer.send(Message(Verb.FAILED, ["ItemNotFound", "no trial matches", None]), 10)
+        return "nobody"
 
-            await peer.send(Message(Verb.FAILED, ["ItemNotFound", "no trial matches", None]), 10)
-            return "nobody"
-
-    running = Running(Lying(server_uri("memory:")))
+    server = SocketServer(server_uri("memory:"))
+    server._relay._login = lie
+    running = Running(server)
     store = get_protocol(running.uri())
     with pytest.raises(AuthenticationError, match="refuses: no trial matches"):
         store.fetch_and_update_trial({}, "log_trial_start")
@@ -346,7 +345,7 @@ def test_a_server_that_is_shown_shows_no_password(users):
     """Nor what was made of one."""
     with served("memory:", users=users) as running:
         logs_in(running.uri(LOGIN))
-        for thing in (running.server, running.server._users, running.server._login):
+        for thing in (running.server, running.server._users, running.server._logins):
             assert_silent(repr(thing))
         verifier = Users(users).verifier("ada")
         assert verifier.stored_key.hex() not in repr(verifier)
