@@ -15,7 +15,7 @@ from track.errors import JournalAbandoned, NotAReport, StorageWarning, warn
 from track.journals.file import FileJournal
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Durability
 from track.journals.producer import Producer
-from track.persistence.repository import LocalRepository
+from track.persistence.local_repository import LocalRepository
 from track.persistence.storage import check_report, create_report, load_report, replacing_report
 from track.projections.legacy_report import import_report
 from track.projections.report import render_report

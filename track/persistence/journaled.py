@@ -34,6 +34,7 @@ from track.persistence import sinks
 from track.persistence.beside import RecordsBeside
 from track.persistence.commands import Change, GroupCommands, TrialCommands, command_named
 from track.persistence.deferred import travelling
+from track.persistence.local_repository import LocalRepository
 from track.persistence.protocol import (
     DEFAULT_CHRONO,
     DEFAULT_METADATA,
@@ -44,7 +45,6 @@ from track.persistence.protocol import (
 )
 from track.persistence.repository import (
     Kind,
-    LocalRepository,
     Precondition,
     Repository,
     exists_already,
@@ -58,11 +58,7 @@ from track.projections.metrics import add_values
 from track.projections.objects import Objects
 from track.projections.report import render_report
 from track.projections.trials import UPDATE_COUNT, stream_of
-from track.projections.validation import (
-    check_dictionaries,
-    check_uid,
-    trial_created,
-)
+from track.projections.validation import check_dictionaries, check_uid, trial_created
 from track.provenance.liveness import Heartbeats
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 

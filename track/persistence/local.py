@@ -19,7 +19,7 @@ from track.journals.file import FileJournal
 from track.journals.memory import MemoryJournal
 from track.persistence.file_store import JOURNAL_SUFFIX, open_store, remake_report
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.repository import LocalRepository
+from track.persistence.local_repository import LocalRepository
 from track.persistence.storage import check_report, replacing_report
 from track.persistence.uri_options import local_settings
 from track.persistence.utils import check_options, parse_uri

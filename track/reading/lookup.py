@@ -13,7 +13,7 @@ from track.events.codec import decode
 from track.events.types import TrialCreated
 from track.journals.journal import Batch
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.repository import LocalRepository
+from track.persistence.local_repository import LocalRepository
 from track.projections.finding import Found, find_trial
 from track.projections.objects import Objects
 from track.projections.trials import stream_of

@@ -13,7 +13,7 @@ from track.errors import JournalClosed, TrialDoesNotExist
 from track.journals.producer import Producer
 from track.moment import Moment, When, to_moment
 from track.persistence.journaled import JournaledProtocol
-from track.persistence.repository import LocalRepository
+from track.persistence.local_repository import LocalRepository
 from track.projections.checkpoints import Checkpoints
 from track.projections.copies import to_plain, view_trial
 from track.projections.finding import find_trial

@@ -8,7 +8,7 @@ from typing import Any
 from track.containers.points import Points
 from track.containers.series import StepSeries
 from track.errors import ItemNotFound, MalformedMessage
-from track.persistence.repository import LocalRepository
+from track.persistence.local_repository import LocalRepository
 from track.projections.finding import find_trial
 from track.projections.objects import Objects
 from track.projections.series import Series

@@ -12,10 +12,10 @@ from track.events.record import Record, frame
 from track.journals.delivery import missing
 from track.journals.journal import Batch
 from track.persistence.journaled import JournaledProtocol
+from track.persistence.local_repository import LocalRepository
 from track.persistence.repository import (
     Expected,
     Kind,
-    LocalRepository,
     Precondition,
     first_match,
     first_unmet,

@@ -16,7 +16,7 @@ from track.events.codec import Encoder, decode, stream_id
 from track.events.types import GroupCreated, GroupMetadataSet, MetricsLogged
 from track.journals.producer import Producer
 from track.journals.sql.schema import PART_BYTES
-from track.persistence.repository import LocalRepository
+from track.persistence.local_repository import LocalRepository
 
 MANY = 100
 

@@ -20,7 +20,8 @@ from track.events.types import ProjectCreated
 from track.journals.producer import Producer
 from track.journals.sql.journal import SQLJournal
 from track.journals.sql.session import Servers
-from track.persistence.repository import LocalRepository, Precondition
+from track.persistence.local_repository import LocalRepository
+from track.persistence.repository import Precondition
 
 
 def refused(**login):

@@ -22,7 +22,7 @@ from track.journals.producer import Producer
 from track.journals.sql.session import Session
 from track.persistence import get_protocol
 from track.persistence.cockroach import open_journal
-from track.persistence.repository import LocalRepository
+from track.persistence.local_repository import LocalRepository
 from track.projections.history import as_of
 from track.read_model import cache_series, state
 from track.structure import Project, Status, Trial, TrialGroup
