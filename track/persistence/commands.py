@@ -1,7 +1,8 @@
 """Convert each updating call of the Protocol to the event that it records.
 
 The methods have the names and the parameters of the Protocol's, except for the updated object,
-which the caller knows or finds by a query.
+which the caller knows or finds by a query. Training loops use the sinks instead, which do once what
+need not be done in each call.
 """
 
 from __future__ import annotations
@@ -31,7 +32,13 @@ from track.events.types import (
     TrialStarted,
 )
 from track.journals.producer import Producer
-from track.persistence.protocol import DEFAULT_CHRONO, DEFAULT_METADATA, AggregatorFactory
+from track.persistence.protocol import (
+    DEFAULT_CHRONO,
+    DEFAULT_METADATA,
+    AggregatorFactory,
+    ChronoSink,
+    MetricsSink,
+)
 from track.projections.definitions import check_definition
 from track.projections.validation import aggregator_for, check_key, check_status
 from track.provenance.failures import failure_of
@@ -222,3 +229,31 @@ def command_named(commands: GroupCommands | TrialCommands, name: str) -> Callabl
         raise AttributeError(f"cannot update with {name!r}: use one of {', '.join(known)}")
     command: Callable[..., Change] = getattr(commands, name)
     return command
+
+
+def metrics_sink(producer: Producer, stream: int) -> MetricsSink:
+    """Return what records the metrics of a trial."""
+    record = producer.recorder(stream, MetricsLogged)
+
+    def sink(step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]) -> None:
+        # Training loops wait for these lines, and their steps are nearly always integers.
+        if step.__class__ is not int:
+            check_key("the step", step)
+        spec = None if aggregator is None else aggregator_for(aggregator, values)
+        record([step, values, spec])
+
+    return sink
+
+
+def chrono_sink(producer: Producer, stream: int) -> ChronoSink:
+    """Return what records the times of a trial's blocks."""
+    started = producer.recorder(stream, ChronoStarted)
+    finished = producer.recorder(stream, ChronoFinished)
+
+    def start(name: str) -> None:
+        started([name, None])
+
+    def finish(name: str, seconds: float, exc_type: Any, *_: Any) -> None:
+        finished([name, seconds, None if exc_type is None else str(exc_type)])
+
+    return ChronoSink(start, finish)

@@ -30,9 +30,15 @@ from track.events.types import (
 from track.journals.buffered import buffer_failed_writes
 from track.journals.journal import Journal
 from track.journals.producer import Producer
-from track.persistence import sinks
 from track.persistence.beside import RecordsBeside
-from track.persistence.commands import Change, GroupCommands, TrialCommands, command_named
+from track.persistence.commands import (
+    Change,
+    GroupCommands,
+    TrialCommands,
+    chrono_sink,
+    command_named,
+    metrics_sink,
+)
 from track.persistence.deferred import travelling
 from track.persistence.local_repository import LocalRepository
 from track.persistence.protocol import (
@@ -299,7 +305,7 @@ class JournaledProtocol(RecordsBeside):
     def metrics_sink(self, trial: Trial) -> MetricsSink:
         stream = self._stream_of(trial)
         trial.read_metrics_from(partial(self.repository.metrics, trial.uid))
-        return sinks.metrics_sink(self.producer, stream)
+        return metrics_sink(self.producer, stream)
 
     def log_trial_metadata(
         self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
@@ -358,7 +364,7 @@ class JournaledProtocol(RecordsBeside):
     def chrono_sink(self, trial: Trial, **options: Any) -> ChronoSink:
         if options:
             return super().chrono_sink(trial, **options)
-        return sinks.chrono_sink(self.producer, self._stream_of(trial))
+        return chrono_sink(self.producer, self._stream_of(trial))
 
     def log_trial_chrono_finish(
         self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
