@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 _Class = TypeVar("_Class")
@@ -92,6 +92,33 @@ def values_of(call: str, first: Any, named: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(first, Mapping):
         raise TypeError(f"{call} takes names and values: write {call}(a=1) or {call}({{'a': 1}})")
     return {**{str(name): value for name, value in first.items()}, **named}
+
+
+def check_arguments(call: str, kind: type, given: Iterable[str], *more: str) -> None:
+    """Refuse keyword arguments that neither a class nor the call that makes one of it takes.
+
+    Parameters
+    ----------
+    call
+        the name of the call
+    kind
+        the class
+    given
+        the names of the arguments
+    more
+        the names that the call takes itself
+
+    Raises
+    ------
+    TypeError
+        the call does not take one of them; the message lists what it takes
+    """
+    code = kind.__init__.__code__  # type: ignore[misc]  # of a class, not of an instance
+    known = (*more, *code.co_varnames[1 : code.co_argcount])
+    for name in given:
+        if name not in known:
+            shown = ", ".join(each for each in known if not each.startswith("_"))
+            raise TypeError(f"{call} has no argument {name!r}: use one of {shown}")
 
 
 class OfTrial:

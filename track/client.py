@@ -7,15 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from track import get_or_create
-from track.calls import read_arguments, unknown_attribute
+from track.calls import check_arguments, read_arguments, unknown_attribute
 from track.configuration import choose, options
 from track.errors import NotRecordedWarning, TrialDoesNotExist, warn
 from track.logger import TrialLogger
 from track.persistence import get_protocol
 from track.persistence.protocol import Protocol
-from track.projections.report import ORPHANS, dumps
+from track.placement import Placement
+from track.projections.report import dumps
 from track.serialization import to_json
-from track.structure import Project, Trial, TrialGroup
+from track.structure import Trial
 from track.utils.device import get_device
 from track.versioning import default_version_hash
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
-class TrackClient:
+class TrackClient(Placement):
     """A client that tracks one trial at a time.
 
     Parameters
@@ -57,9 +58,7 @@ class TrackClient:
         self.protocol = backend if not isinstance(backend, str) else get_protocol(backend)
         if on_error == "warn":
             self.protocol.forgive_failed_writes()
-        self.project: Project | None = None
-        self.group: TrialGroup | None = None
-        self.logger: TrialLogger | None = None
+        self.project = self.group = self.logger = None
         self._version: str | None = None
         self._is_prepared = False
         """Whether a hyper-parameter search, and not the script, chose project, group or trial."""
@@ -97,109 +96,6 @@ class TrackClient:
         """Return the current trial, None before there is one."""
         return None if self.logger is None else self.logger.trial
 
-    # Where things belong
-
-    def set_project(
-        self,
-        project: Project | str | None = None,
-        force: bool = False,
-        get_only: bool = False,
-        **kwargs: Any,
-    ) -> Project:
-        """Set or create a new project.
-
-        Parameters
-        ----------
-        project
-            the project to set or create, or its name
-        force
-            change the project even if one was set before
-        get_only
-            raise an error instead of creating a missing project
-        kwargs
-            the arguments of a :class:`~track.structure.Project`, if none is given
-
-        Returns
-        -------
-        The current project.
-
-        Raises
-        ------
-        AssertionError
-            the project has no name
-        RuntimeError
-            the project is missing, and ``get_only`` is true
-        """
-        if isinstance(project, str):
-            project = Project(name=project, **kwargs)
-        if self.project is not None and not force:
-            name = kwargs.get("name") if project is None else project.name
-            self._tell_if_it_stays("project", self.project.name, name)
-            return self.project
-        wanted = Project(**kwargs) if project is None else project
-        self.project = get_or_create.project_like(self.protocol, wanted, get_only=get_only)
-        self.group = None
-        return self.project
-
-    def set_group(
-        self,
-        group: TrialGroup | str | None = None,
-        force: bool = False,
-        get_only: bool = False,
-        **kwargs: Any,
-    ) -> TrialGroup:
-        """Set or create a new group.
-
-        Parameters
-        ----------
-        group
-            the group to set or create, or its name
-        force
-            change the group even if one was set before
-        get_only
-            raise an error instead of creating a missing group
-        kwargs
-            the arguments of a :class:`~track.structure.TrialGroup`, if none is given
-
-        Returns
-        -------
-        The current group.
-
-        Raises
-        ------
-        AssertionError
-            the group has no name
-        RuntimeError
-            the group is missing, and ``get_only`` is true
-        """
-        if isinstance(group, str):
-            group = TrialGroup(name=group, **kwargs)
-        if self.group is not None and not force:
-            name = kwargs.get("name") if group is None else group.name
-            self._tell_if_it_stays("group", self.group.name, name)
-            return self.group
-        wanted = TrialGroup(**kwargs) if group is None else group
-        if not (wanted.name or wanted._uid):
-            raise AssertionError("a trial group needs a name: set_group(name=…)")
-        if wanted.project_id is None and wanted._uid is None:
-            wanted.project_id = self._project_uid(get_only)
-        found = get_or_create.group_like(self.protocol, wanted, get_only=get_only)
-        get_or_create.warn_of_trial_outside(self.logger, found)
-        self.group = found
-        return found
-
-    def _project_uid(self, get_only: bool = False) -> str:
-        """Return the uid of the project; without one, trials and groups go to a common project."""
-        if self.project is not None:
-            return self.project.uid
-        if get_only:
-            return ORPHANS
-        return self.set_project(name=ORPHANS).uid
-
-    def _tell_if_it_stays(self, kind: str, name: Any, wanted: Any) -> None:
-        if name != wanted and not self._is_prepared:
-            get_or_create.warn_that_it_stays(kind, name)
-
     # The trial
 
     def new_trial(self, name: str | None = None, force: bool = False, **kwargs: Any) -> TrialLogger:
@@ -230,9 +126,12 @@ class TrackClient:
         ------
         TrackError
             another trial is running, and ``force`` is not given
+        TypeError
+            an argument is unknown
         """
         if isinstance(name, bool):  # force used to be the first parameter
             name, force = None, name
+        check_arguments("new_trial", Trial, kwargs, "arguments")
         kwargs |= {} if name is None else {"name": name}
         if "arguments" in kwargs:
             given = read_arguments(kwargs.pop("arguments"))[1]
@@ -297,6 +196,7 @@ class TrackClient:
         TrackError
             another trial is running, and ``force`` is not given
         """
+        check_arguments("set_trial", Trial, kwargs, "uid", "hash")
         if isinstance(trial, str):
             trial = get_or_create.trial_from({"uid": trial})
         elif [*kwargs] == ["name"] and trial is None:

@@ -1,47 +1,15 @@
-"""Find or create the projects, groups and trials that a client asks for."""
+"""Find or create the trials that a client asks for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from track.errors import NotRecordedWarning, TrackError, TrackWarning, TrialDoesNotExist, warn
+from track.errors import TrackError, TrackWarning, TrialDoesNotExist, warn
 from track.logger import TrialLogger
 from track.persistence.protocol import Protocol
 from track.projections.finding import latest_revision
-from track.projections.report import ORPHANS
-from track.structure import Project, Trial, TrialGroup
-
-
-def project_like(protocol: Protocol, wanted: Project, *, get_only: bool) -> Project:
-    """Return a project, creating it if it is missing, unless ``get_only``."""
-    if not wanted.name:
-        raise AssertionError("a project needs a name: set_project(name=…)")
-    if not get_only:
-        return protocol.new_project(wanted)
-    found = protocol.get_project(wanted)
-    if found is None:
-        raise RuntimeError(
-            f"the project {wanted.name!r} does not exist: create it, or omit get_only"
-        )
-    return found
-
-
-def group_like(protocol: Protocol, wanted: TrialGroup, *, get_only: bool) -> TrialGroup:
-    """Return a group, creating it if it is missing, unless ``get_only``."""
-    if not get_only:
-        found = protocol.new_trial_group(wanted) or protocol.get_trial_group(wanted)
-        assert found is not None  # it was inserted, or existed before
-        return found
-    # The environment may name the group by its uid.
-    found = protocol.get_trial_group(wanted) or protocol.get_trial_group(
-        TrialGroup(_uid=wanted.name)
-    )
-    if found is None:
-        raise RuntimeError(
-            f"the trial group {wanted.name!r} does not exist: create it, or omit get_only"
-        )
-    return found
+from track.structure import Project, Trial
 
 
 def insert_trial(protocol: Protocol, trial: Trial, parameters: Mapping[str, Any] | None) -> None:
@@ -95,24 +63,4 @@ def check_that_none_runs(current: TrialLogger | None) -> None:
         raise TrackError(
             f"the trial {current.uid} is still running: call finish() or leave its block, "
             "or use force=True to have both"
-        )
-
-
-def warn_that_it_stays(kind: str, name: Any) -> None:
-    """Warn that the project or group remains another one than the script asked for."""
-    why = ", which was used because none was set" if name == ORPHANS else ""
-    warn(
-        f"the {kind} is still {name!r}{why}: call set_{kind} before anything else, or use "
-        "force=True to change it from now on",
-        NotRecordedWarning,
-    )
-
-
-def warn_of_trial_outside(current: TrialLogger | None, group: TrialGroup) -> None:
-    """Warn that a group was set too late for the current trial."""
-    if current is not None and not current.is_delayed and not current.is_over:
-        warn(
-            f"the current trial already exists outside the group {group.name!r}: call "
-            "set_group before new_trial",
-            NotRecordedWarning,
         )

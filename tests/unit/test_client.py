@@ -127,6 +127,17 @@ def test_names_are_needed_and_get_only_makes_nothing(client, setter):
     assert (client.project, client.group) == (None, None)
 
 
+@pytest.mark.parametrize("call", ["set_project", "set_group", "new_trial", "set_trial"])
+def test_an_unknown_argument_is_named_with_the_call_that_does_not_take_it(client, call):
+    """The class behind the call is nothing that the script wrote."""
+    with pytest.raises(TypeError, match=f"{call} has no argument 'unknown': use one of"):
+        getattr(client, call)(unknown=1)
+    client.new_trial(name="open")
+    with pytest.raises(TypeError, match="new_trial has no argument 'unknown'"):
+        client.new_trial(unknown=1)
+    assert client.trial.name == "open"
+
+
 def test_trials_without_a_project_are_orphans(client):
     """They go to a common project."""
     client.log_arguments(a=1)
