@@ -232,11 +232,11 @@ def command_named(commands: GroupCommands | TrialCommands, name: str) -> Callabl
 
 
 def metrics_sink(producer: Producer, stream: int) -> MetricsSink:
-    """Return what records the metrics of a trial."""
+    """Return a function that records metrics of a trial."""
     record = producer.recorder(stream, MetricsLogged)
 
     def sink(step: Any, aggregator: AggregatorFactory | None, values: dict[str, Any]) -> None:
-        # Training loops wait for these lines, and their steps are nearly always integers.
+        # Training loops wait for these lines; nearly all steps are integers.
         if step.__class__ is not int:
             check_key("the step", step)
         spec = None if aggregator is None else aggregator_for(aggregator, values)
@@ -246,7 +246,7 @@ def metrics_sink(producer: Producer, stream: int) -> MetricsSink:
 
 
 def chrono_sink(producer: Producer, stream: int) -> ChronoSink:
-    """Return what records the times of a trial's blocks."""
+    """Return functions that record the timed blocks of a trial."""
     started = producer.recorder(stream, ChronoStarted)
     finished = producer.recorder(stream, ChronoFinished)
 
