@@ -19,6 +19,12 @@ from typing import Any
 STEPS = 3
 CONFIG: dict[str, Any] = {"lr": 0.1, "optimizer": {"name": "sgd"}, "layers": [8, 4]}
 
+PICTURE = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108000000003a7e9b550000000a494441"
+    "54789c636000000002000148afa4710000000049454e44ae426082"
+)
+"""A black pixel as PNG."""
+
 
 def loss_at(step: int) -> float:
     """Return the loss that every tool logs at a step."""
@@ -253,12 +259,127 @@ def make_aim(folder: Path) -> None:
     hidden.close()
 
 
+def make_neptune(folder: Path) -> None:
+    """Write runs of Neptune 2 and 3 as neptune-exporter does, by the schema in its documentation.
+
+    It is not on PyPI, and exports only from Neptune's servers, so this is our own writing.
+    """
+    from decimal import Decimal
+
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    histogram = pa.struct(
+        [
+            ("type", pa.string()),
+            ("edges", pa.list_(pa.float64())),
+            ("values", pa.list_(pa.float64())),
+        ]
+    )
+    schema = pa.schema(
+        [
+            *((name, pa.string()) for name in ("project_id", "run_id")),
+            *((name, pa.string()) for name in ("attribute_path", "attribute_type")),
+            ("step", pa.decimal128(18, 6)),
+            ("timestamp", pa.timestamp("ms", "UTC")),
+            ("int_value", pa.int64()),
+            ("float_value", pa.float64()),
+            ("string_value", pa.string()),
+            ("bool_value", pa.bool_()),
+            ("datetime_value", pa.timestamp("ms", "UTC")),
+            ("string_set_value", pa.list_(pa.string())),
+            ("file_value", pa.struct([("path", pa.string())])),
+            ("histogram_value", histogram),
+        ]
+    )
+    project, start_ms = "team/digits", 1_795_784_000_000
+    home = "team_digits-0123456789abcdef"
+
+    def single(path: str, kind: str, value: Any) -> dict[str, Any]:
+        return {"attribute_path": path, "attribute_type": kind, f"{kind}_value": value}
+
+    def series(path: str, kind: str, step: float, value: Any) -> dict[str, Any]:
+        column = "float_value" if kind == "float_series" else kind.replace("series", "value")
+        when = start_ms + 1000 + round(1000 * step)
+        exact = Decimal(str(step))
+        return {
+            "attribute_path": path,
+            "attribute_type": kind,
+            "step": exact,
+            "timestamp": when,
+            column: value,
+        }
+
+    def write(run: str, *parts: list[dict[str, Any]]) -> None:
+        target = folder / "data" / home
+        target.mkdir(parents=True, exist_ok=True)
+        for number, rows in enumerate(parts):
+            table = pa.Table.from_pylist(
+                [{"project_id": project, "run_id": run, **row} for row in rows], schema
+            )
+            name = f"{run}-fedcba9876543210_part_{number}.parquet"
+            parquet.write_table(table, target / name, compression="snappy")
+
+    files = folder / "files" / home / "SAN-1"
+    (files / "set").mkdir(parents=True)
+    (files / "notes.txt").write_text("some notes\n")
+    (files / "set" / "inner.txt").write_text("inner\n")
+    (files / "picture.png").write_bytes(PICTURE)
+    steps = [series("train/loss", "float_series", step, loss_at(step)) for step in range(STEPS)]
+    write(
+        "SAN-1",
+        [
+            *(single("sys/id", "string", "SAN-1"), single("sys/name", "string", "first")),
+            *(
+                single("sys/description", "string", "what for"),
+                single("sys/failed", "bool", value=True),
+            ),
+            *(single("sys/tags", "string_set", ["baseline"]), single("sys/owner", "string", "me")),
+            single("sys/creation_time", "datetime", start_ms),
+            single("sys/ping_time", "datetime", start_ms + 60_000),
+            *(single("parameters/lr", "float", 0.1), single("parameters/layers", "int", 2)),
+            *(
+                single("data/made", "datetime", start_ms),
+                single("data/is_small", "bool", value=False),
+            ),
+            single("notes", "file", {"path": "SAN-1/notes.txt"}),
+            single("gone", "file", {"path": "SAN-1/gone.txt"}),
+            {**single("set", "file", {"path": "SAN-1/set"}), "attribute_type": "file_set"},
+            *reversed(steps[1:]),
+        ],
+        [
+            *steps[:1],
+            series("train/half", "float_series", 0.5, float("nan")),
+            series("note", "string_series", 1, "a text"),
+            series("monitoring/0a1b/cpu", "float_series", 0, 12.5),
+            series("monitoring/0a1b/stdout", "string_series", 0, "a line\n"),
+            series(
+                *("counts", "histogram_series", 2),
+                {"type": "COUNTING", "edges": [0.0, 1.0, 2.0], "values": [1.0, 3.0]},
+            ),
+            series("pictures", "file_series", 1, {"path": "SAN-1/picture.png"}),
+            series("texts", "file_series", 1, {"path": "SAN-1/notes.txt"}),
+        ],
+    )
+    write(
+        "my-run",
+        [
+            *(single("sys/id", "string", "SAN-2"), single("sys/name", "string", "an experiment")),
+            *(
+                single("sys/trashed", "bool", value=True),
+                single("sys/creation_time", "datetime", 1),
+            ),
+        ],
+    )
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "aim": make_aim,
     "wandb": make_wandb,
     "wandb_media": make_wandb_media,
     "trackio": make_trackio,
     "trackio_media": make_trackio_media,
+    "neptune": make_neptune,
     "sacred": make_sacred,
     "clearml": make_clearml,
     "dvclive": make_dvclive,

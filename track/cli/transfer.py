@@ -36,7 +36,8 @@ _IN_FOLDERS = ("parquet", "tensorboard")
 _FORMATS = (*_TABLES, "json", "ndjson")
 _REPORT = "report"
 _SOURCES = (
-    *(_REPORT, "aim", "clearml", "dvclive", "mlflow", "sacred", "tensorboard", "trackio", "wandb"),
+    *(_REPORT, "aim", "clearml", "dvclive", "mlflow", "neptune", "sacred"),
+    *("tensorboard", "trackio", "wandb"),
 )
 
 
@@ -147,9 +148,9 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
 def import_verb(*, source: str, store: str, tool: str | None, project: str | None) -> None:
     """Import the runs of another tracker, or a report JSON, into a store.
 
-    SOURCE was written by Aim, ClearML, DVCLive, MLflow, Sacred, TensorBoard, trackio or Weights
-    & Biases: a folder of runs, a single run, or a database. At the end, anything that could not be
-    imported is listed.
+    SOURCE was written by Aim, ClearML, DVCLive, MLflow, neptune-exporter, Sacred, TensorBoard,
+    trackio or Weights & Biases: a folder of runs, a single run, or a database. At the end, anything
+    that could not be imported is listed.
 
     Data that the store already has is skipped: import again to add new data.
     """

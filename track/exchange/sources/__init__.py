@@ -12,6 +12,7 @@ from track.exchange.sources.aim import is_aim, read_aim
 from track.exchange.sources.clearml import is_clearml, read_clearml
 from track.exchange.sources.dvclive import is_dvclive, read_dvclive
 from track.exchange.sources.mlflow import read_mlflow
+from track.exchange.sources.neptune import is_neptune, read_neptune
 from track.exchange.sources.sacred import RUN_FILE, read_sacred
 from track.exchange.sources.tensorboard import read_tensorboard
 from track.exchange.sources.trackio import is_trackio, read_trackio
@@ -22,6 +23,7 @@ _READERS: dict[str, Callable[[str, str], Iterator[Source]]] = {
     "clearml": read_clearml,
     "dvclive": read_dvclive,
     "mlflow": read_mlflow,
+    "neptune": read_neptune,
     "sacred": read_sacred,
     "tensorboard": read_tensorboard,
     "trackio": read_trackio,
@@ -90,6 +92,8 @@ def _tool_of_file(folder: str, name: str) -> str | None:
         return "trackio" if is_trackio(os.path.join(folder, name)) else "mlflow"
     if name.endswith(".zip"):
         return "clearml" if is_clearml(os.path.join(folder, name)) else None
+    if is_neptune(name):
+        return "neptune"
     if EVENT_FILE in name:
         return "tensorboard"
     return {"meta.yaml": "mlflow", RUN_FILE: "sacred"}.get(name)
