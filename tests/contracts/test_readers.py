@@ -93,7 +93,7 @@ def test_the_latest_revision_is_meant(reader):
         ({"metrics.lr": {"$ne": 1}}, r"did you mean parameters\.lr\?"),
         ({"$or": [{"name": "mine"}, {"parameters.model.dept": 2}]}, r"model\.depth\?"),
         ([("metadata.nothing", None)], "no trial in this store has 'metadata.nothing'"),
-        ({"parameter.lr": 1}, "a trial has no attribute 'parameter': did you mean parameters.lr"),
+        ({"parameter.lr": 1}, "unknown field 'parameter' of a trial: did you mean parameters.lr"),
     ],
 )
 def test_a_path_that_no_trial_has_is_an_error_for_who_looks(told, query, hint):
@@ -101,7 +101,7 @@ def test_a_path_that_no_trial_has_is_an_error_for_who_looks(told, query, hint):
     reader, _ = told
     with pytest.raises(QueryError, match=hint):
         reader.trials(query)
-    if "attribute" not in hint:
+    if "unknown field" not in hint:
         assert isinstance(reader.protocol.fetch_trials(query), list)
 
 

@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from track.contents.store import ContentStore, is_digest
 from track.errors import ItemNotFound, TrackError
+from track.projections.paths import did_you_mean
 from track.structure import Trial
 
 _FEWEST_DIGITS = 4
@@ -107,7 +108,7 @@ def find_files(files: Sequence[LoggedFile], wanted: str) -> tuple[list[LoggedFil
         return found[:1], ""
     names = [file.name for file in files]
     similar = get_close_matches(wanted, names, 3) or names[:3]
-    hint = f"did you mean {' or '.join(similar)}?" if similar else "the trial has no files"
+    hint = did_you_mean(similar) if similar else "the trial has no files"
     raise ItemNotFound(f"no file {wanted!r} was logged for this trial: {hint}")
 
 

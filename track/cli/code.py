@@ -16,8 +16,8 @@ from track.utils.printing import printable
 
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _HINT = (
-    "the script, the changes and the packages were not recorded: set TRACK_PROCESS_CODE=yes in the "
-    "environment, or call log_code() of the trial"
+    "no script, changes and packages were recorded: set TRACK_PROCESS_CODE=yes in the environment, "
+    "or call log_code() of the trial"
 )
 _PATCH = "changes.diff"
 
@@ -56,7 +56,10 @@ def show_code(code: RanCode, *, as_json: bool) -> None:
 @store_option
 @click.option("-o", "--output", metavar="FOLDER", help="Write to this new folder.")
 @click.option(
-    "--attempt", metavar="N", type=click.IntRange(1), help="By default, the last attempt."
+    "--attempt",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Write the code of this attempt, by default the last one.",
 )
 def checkout_verb(
     *, trial: str, store: str | None, output: str | None, attempt: int | None
@@ -98,7 +101,7 @@ def checkout_verb(
         if code.commit:
             tell(f"no git repository has commit {code.commit}: single files were written")
     else:
-        raise ItemNotFound(f"there is no code to write: {_HINT}")
+        raise ItemNotFound(_HINT)
     if code.left_out:
         tell(f"the changes of some files were not recorded: {', '.join(code.left_out)}")
     click.echo(printable(folder))

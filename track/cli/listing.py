@@ -351,10 +351,14 @@ def _is_number(value: Any) -> bool:
     help="Plot only this metric (repeatable).",
 )
 @click.option(
-    "--width", type=click.IntRange(10, 500), default=72, show_default=True, help="In characters."
+    "--width",
+    type=click.IntRange(10, 500),
+    default=72,
+    show_default=True,
+    help="Width in characters.",
 )
 @click.option(
-    "--height", type=click.IntRange(2, 100), default=12, show_default=True, help="In lines."
+    "--height", type=click.IntRange(2, 100), default=12, show_default=True, help="Height in lines."
 )
 @json_option
 def plot_verb(

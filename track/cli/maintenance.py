@@ -49,9 +49,11 @@ def verify_verb(*, store: str | None, as_json: bool) -> int:
     if found.findings:
         print_table(["from", "to", "what", "holds"], found.findings, UNCUT)
     for gap in found.gaps:
+        some, verb = f"events {gap.first} to {gap.last}", "are"
+        if gap.first == gap.last:
+            some, verb = f"event {gap.first}", "is"
         click.echo(
-            f"events {gap.first} to {gap.last} of producer {gap.producer:016x} are missing before "
-            f"position {gap.position}"
+            f"{some} of producer {gap.producer:016x} {verb} missing before position {gap.position}"
         )
     if found.contents is not None:
         _tell_contents(found.contents)

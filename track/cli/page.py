@@ -13,8 +13,13 @@ from track.ui import make_page
 
 @click.command("ui", epilog=example("track ui", "track ui file:report.json --no-browser"))
 @click.argument("store", required=False)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="By default, a free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Listen on this address.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Listen on this port, by default a free one.",
+)
 @click.option("--no-browser", is_flag=True, help="Print the address only.")
 @click.option("--write", is_flag=True, help="Allow archiving and restoring trials.")
 def ui_verb(*, store: str | None, host: str, port: int, no_browser: bool, write: bool) -> None:

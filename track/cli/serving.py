@@ -25,7 +25,7 @@ from track.stores.which_store import store_uri
     ),
 )
 @store_option
-@click.option("--host", default="localhost", show_default=True, help="Where to listen.")
+@click.option("--host", default="localhost", show_default=True, help="Listen on this address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=RELAY_PORT, show_default=True)
 @click.option("--layer", type=click.Choice(["AES", "TLS"]), help="Encrypt connections.")
 @click.option("--users", metavar="FILE", help="The users file, see `track user`.")
@@ -114,7 +114,10 @@ _users = click.option("--users", "path", metavar="FILE", required=True, help="Th
 @click.argument("name")
 @_users
 def add(name: str, path: str) -> None:
-    """Add a user or change a password, which is prompted for or read from stdin."""
+    """Add a user, or change a password.
+
+    The password is prompted for, or read from stdin.
+    """
     from track.relay.users import Users
 
     if sys.stdin.isatty():

@@ -45,7 +45,15 @@ _SOURCES = (
     "export", epilog=example("track export > metrics.csv", "track export -f parquet -o tables")
 )
 @store_option
-@click.option("-f", "--format", "form", type=click.Choice(_FORMATS), default="csv")
+@click.option(
+    "-f",
+    "--format",
+    "form",
+    type=click.Choice(_FORMATS),
+    default="csv",
+    show_default=True,
+    help="Export in this format.",
+)
 @click.option("-o", "--output", metavar="PATH", help="Write to PATH instead of stdout.")
 @where_option
 def export_verb(
@@ -148,9 +156,9 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
 def import_verb(*, source: str, store: str, tool: str | None, project: str | None) -> None:
     """Import the runs of another tracker, or a report JSON, into a store.
 
-    SOURCE was written by Aim, ClearML, DVCLive, MLflow, neptune-exporter, Sacred, TensorBoard,
-    trackio or Weights & Biases: a folder of runs, a single run, or a database. At the end, anything
-    that could not be imported is listed.
+    SOURCE is a folder of runs, a single run, or a database of Aim, ClearML, DVCLive, MLflow,
+    neptune-exporter, Sacred, TensorBoard, trackio or Weights & Biases. At the end, anything that
+    could not be imported is listed.
 
     Data that the store already has is skipped: import again to add new data.
     """

@@ -67,8 +67,10 @@ def load_report(path: str) -> list[dict[str, Any]]:
         with open(path, encoding="utf-8") as file:
             text = file.read()
         projects = json.loads(text) if text.strip() else []
-    except (OSError, ValueError, RecursionError) as error:
-        raise NotAReport(f"cannot read a report from {path}: {error}") from error
+    except OSError as error:
+        raise NotAReport(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise NotAReport(f"{path} is not a Track report: {error}") from error
     if not isinstance(projects, list) or not all(
         isinstance(project, dict) and project.get("dtype") == SerializerProject.dtype
         for project in projects
@@ -91,7 +93,7 @@ def read_projects(path: str) -> list[Project]:
     try:
         return [SerializerProject().from_json(project) for project in load_report(path)]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise NotAReport(f"cannot read a report from {path}: {error}") from error
+        raise NotAReport(f"{path} is not a Track report: {error}") from error
 
 
 def create_report(path: str) -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from track.errors import TrialDoesNotExist
 from track.projections.copies import copy_trial
 from track.projections.objects import Objects
+from track.projections.paths import did_you_mean
 from track.projections.trials import stream_of
 from track.structure import Trial
 
@@ -61,9 +62,7 @@ def find_trial(objects: Objects, wanted: str) -> Found:
     # Without duplicates, since revisions have the same name.
     names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
     similar = get_close_matches(wanted, names, _SIMILAR)
-    hint = (
-        f"did you mean {' or '.join(similar)}?" if similar else "run `track ls` to list the trials"
-    )
+    hint = did_you_mean(similar) if similar else "run `track ls` to list the trials"
     raise TrialDoesNotExist(f"no trial {wanted!r} in this store: {hint}")
 
 

@@ -178,6 +178,12 @@ def paths_of(items: Iterable[Any], sections: Iterable[str] = _SECTIONS) -> list[
     return sorted(paths)
 
 
+def did_you_mean(names: Sequence[str]) -> str:
+    """Return a question that suggests one or several names."""
+    *others, last = names
+    return f"did you mean {', '.join(others)} or {last}?" if others else f"did you mean {last}?"
+
+
 def hint(path: str, items: Collection[Any]) -> str:
     """Return a suggestion for a path that none of the objects has."""
     name, *names = (key.text for key in parse_path(path))
@@ -193,7 +199,7 @@ def hint(path: str, items: Collection[Any]) -> str:
         similar += [found for found, tail in beside.items() if tail in near]
         similar += [] if rest else get_close_matches(path, attributes)
     if similar:
-        return f"did you mean {' or '.join([*dict.fromkeys(similar)][:_HINTS])}?"
+        return did_you_mean([*dict.fromkeys(similar)][:_HINTS])
     choice = [*beside][:_LISTED] if rest and beside else attributes
     return f"use one of {', '.join([*choice, '…'] if 0 < len(choice) < len(beside) else choice)}"
 

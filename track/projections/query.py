@@ -124,7 +124,7 @@ def check_paths(query: Query, kind: str, items: Collection[Any]) -> None:
         elif not (isinstance(condition, Mapping) and condition.get("$exists") is False):
             name = parse_path(path)[0].text
             if any(not hasattr(item, "uid" if name == "_uid" else name) for item in items):
-                raise QueryError(f"a {kind} has no attribute {name!r}: {hint(path, items)}")
+                raise QueryError(f"unknown field {name!r} of a {kind}: {hint(path, items)}")
             check_path(path, f"no {kind} in this store has {path!r}", items)
 
 
@@ -174,7 +174,7 @@ def _look_up(obj: Any, path: str) -> tuple[bool, Any]:
     except AttributeError:
         known = ", ".join(sorted({key for key in _attributes(obj) if key[0] != "_"}))
         raise QueryError(
-            f"a {type(obj).__name__} has no attribute '{name}' to query: use one of {known}"
+            f"unknown field '{name}' of a {type(obj).__name__}: use one of {known}"
         ) from None
     return look_up(value, keys)
 

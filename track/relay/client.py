@@ -190,7 +190,8 @@ def _target(uri: str, settings: RemoteSettings, authenticate: _Authenticate) -> 
     parts = parse_uri(uri)
     given = settings.given
     host = (parts.get("address") or "localhost").strip("[]")
-    port = check_port(without_password(uri), parts.get("port") or str(RELAY_PORT))
+    shown = without_password(uri.partition("?")[0])
+    port = check_port(shown, parts.get("port") or str(RELAY_PORT))
     layer = check_layer(given.get("security_layer"))
     trusted = yes_or_no("trust_server", given.get("trust_server"))
     if trusted is None:

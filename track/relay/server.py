@@ -90,8 +90,9 @@ class SocketServer(Protocol):
         guarded = self._users is not None or self._has_own_login()
         if not guarded and not allow_anyone and not is_loopback(self.host):
             raise BackendError(
-                f"anyone who can reach {self.host} could change everything: list the users who may "
-                "log in with the option users, listen on 127.0.0.1, or set allow_anyone=yes"
+                f"anyone who can reach {self.host} could change everything: name a file of users "
+                "(--users, or users= in the URI), listen on 127.0.0.1, or accept anyone "
+                "(--allow-anyone, or allow_anyone=yes)"
             )
 
     def _has_own_login(self) -> bool:
@@ -365,7 +366,10 @@ def _tls(layer: str | None, given: Mapping[str, str]) -> ssl.SSLContext | None:
     import ssl
 
     if "certificate" not in given:
-        raise BackendError("security_layer=TLS needs the option certificate, and mostly key")
+        raise BackendError(
+            "security_layer=TLS needs a certificate: name its file (certificate), and usually that "
+            "of its key (key)"
+        )
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     try:
         context.load_cert_chain(given["certificate"], given.get("key"))

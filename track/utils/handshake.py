@@ -137,13 +137,13 @@ def agree(mine: Opening, theirs: bytes, *, is_server: bool) -> Agreed:
         raise InsecureConnection(f"the {peer} does not speak Track's protocol")
     if version != VERSION:
         raise InsecureConnection(
-            f"the {peer} speaks version {version} of the relay protocol, this is version "
-            f"{VERSION}: use the same version of track-journal on both sides"
+            f"the {peer} speaks version {version} of the relay protocol, but this side speaks "
+            f"version {VERSION}: use the same version of track-journal on both sides"
         )
     if layer != LAYERS[mine.layer]:
         names = {number: str(name).replace("None", "none") for name, number in LAYERS.items()}
         raise InsecureConnection(
-            f"the {peer} has security_layer={names.get(layer, layer)}, and this side "
+            f"the {peer} has security_layer={names.get(layer, layer)}, but this side has "
             f"{names[LAYERS[mine.layer]]}: use the same on both sides"
         )
     hellos = (theirs, mine.hello) if is_server else (mine.hello, theirs)

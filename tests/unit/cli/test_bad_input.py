@@ -57,7 +57,7 @@ def test_a_similar_trial_is_suggested(track, store, verb):
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
-        (["ls", "-w", "bogus=1"], "no attribute 'bogus'"),
+        (["ls", "-w", "bogus=1"], "unknown field 'bogus'"),
         (["ls", "-w", "="], "invalid condition"),
         (["ls", "-w", "name~("], "invalid regular expression"),
         (["ls", "--sort", "bogus"], "cannot be sorted"),

@@ -180,7 +180,7 @@ def test_everything_that_can_be_queried_is_named():
     with pytest.raises(QueryError) as caught:
         execute_query(Trial(_hash="h"), {"parameter.lr": 1})
     assert str(caught.value) == (
-        "a Trial has no attribute 'parameter' to query: use one of alerts, chronos, description, "
+        "unknown field 'parameter' of a Trial: use one of alerts, chronos, description, "
         "errors, failure, group_id, hash, metadata, metrics, name, parameters, project_id, "
         "revision, status, tags, uid, version"
     )

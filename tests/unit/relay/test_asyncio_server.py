@@ -64,7 +64,7 @@ def test_no_security_layer_is_talked_down(mine, theirs):
         uri = running.uri().replace(f"security_layer={theirs}", f"security_layer={mine}")
         with pytest.raises(InsecureConnection) as caught:
             get_protocol(uri).fetch_projects()
-    assert f"the server has security_layer={theirs}, and this side {mine}" in str(caught.value)
+    assert f"the server has security_layer={theirs}, but this side has {mine}" in str(caught.value)
 
 
 def test_a_client_with_tls_learns_what_the_server_has():

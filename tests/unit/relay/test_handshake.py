@@ -54,7 +54,7 @@ def test_another_layer_is_refused(mine, theirs, is_server):
         agree(begin(mine), begin(theirs).hello, is_server=is_server)
     said = str(caught.value)
     assert f"security_layer={theirs or 'none'}" in said
-    assert f"this side {mine or 'none'}" in said
+    assert f"this side has {mine or 'none'}" in said
 
 
 @pytest.mark.parametrize("layer", [3, 17, 255])

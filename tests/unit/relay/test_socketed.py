@@ -165,7 +165,7 @@ def test_what_a_client_does_not_know_is_named(option, hint):
         ("backend=memory:&user=x", "did you mean 'users'"),
         ("backend=memory:&certficate=x", "did you mean 'certificate'"),
         ("backend=memory:&allow_anyone=maybe", "use yes or no"),
-        ("backend=memory:&security_layer=TLS", "needs the option certificate"),
+        ("backend=memory:&security_layer=TLS", "needs a certificate"),
         ("backend=memory:&security_layer=SSL", "use AES, TLS or none"),
         ("", "a server needs a backend"),
         ("backend=socket://127.0.0.1:1", "store of another server"),

@@ -34,14 +34,14 @@ def open_target(to: str) -> Target:
     Raises
     ------
     PushFailed
-        there is no bridge to this tool, or the address is invalid
+        the tool is unknown, or the address is invalid
     MissingPackage
         the bridge needs a package that is not installed
     """
     tool, colon, where = to.partition(":")
     if tool not in TARGETS or not colon:
         raise PushFailed(
-            f"there is no bridge to {tool!r}: use mlflow:URL, tensorboard:FOLDER or wandb:ENTITY"
+            f"cannot push to {tool!r}: use mlflow:URL, tensorboard:FOLDER or wandb:ENTITY"
         )
     target: Target = load(TARGETS[tool])(where)
     return target
