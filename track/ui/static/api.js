@@ -189,3 +189,42 @@ export class Latest {
     this.#running = this.#next = null;
   }
 }
+
+/**
+ * Fetch what is recorded beside a trial and grows, and of it only what is not known yet.
+ * @template {{position: number}} T
+ */
+export class News {
+  /** @type {Latest<T>} */
+  #asking = new Latest();
+  #position = 0;
+  /** @type {string | null} The moment of the last answer. */
+  #at = null;
+
+  /** @param {string} path @param {string} uid the trial */
+  constructor(path, uid) {
+    this.path = path;
+    this.uid = uid;
+  }
+
+  /**
+   * Return the answer, undefined without one, and whether it adds to the answers before.
+   * @param {string | null} at
+   * @returns {Promise<{answer: T | undefined, isMore: boolean}>}
+   */
+  async ask(at) {
+    const after = at === null && this.#at === null ? this.#position : 0;
+    const answer = await this.#asking.ask((signal) => getJson(this.path, { trial: this.uid, at, after: after || null }, signal)).catch(() => undefined);
+    if (answer) [this.#position, this.#at] = [answer.position, at];
+    return { answer, isMore: after > 0 };
+  }
+
+  /** @param {() => void} call see {@link Latest.renew} */
+  renew(call) {
+    this.#asking.renew(call);
+  }
+
+  cancel() {
+    this.#asking.cancel();
+  }
+}

@@ -1,6 +1,6 @@
 /** The media of a trial: one card per name, with a slider over the steps. */
 
-import { address, getJson, Latest } from "./api.js";
+import { address, News } from "./api.js";
 import { h, replace, svg, throttle } from "./dom.js";
 import { bytes, count, fullTime, number, plural, text } from "./format.js";
 
@@ -26,23 +26,15 @@ export class MediaPanel {
     this.cards = new Map();
     /** @type {Medium[]} */
     this.media = [];
-    this.position = 0;
-    /** @type {string | null} */
-    this.at = null;
-    /** @type {Latest<{position: number, media: Medium[]}>} */
-    this.asking = new Latest();
+    /** @type {News<{position: number, media: Medium[]}>} */
+    this.news = new News("media", uid);
     this.load = throttle(500, () => this.#load());
   }
 
   async #load() {
-    // Fetch only media that are not known yet.
-    const { at } = this.app.state;
-    const after = at === null && this.at === null ? this.position : 0;
-    const answer = await this.asking.ask((signal) => getJson("media", { trial: this.uid, at, after: after || null }, signal)).catch(() => null);
-    if (!answer) return;
-    if (after && answer.media.length === 0) return;
-    this.media = after ? [...this.media, ...answer.media] : answer.media;
-    [this.position, this.at] = [answer.position, at];
+    const { answer, isMore } = await this.news.ask(this.app.state.at);
+    if (!answer || (isMore && answer.media.length === 0)) return;
+    this.media = isMore ? [...this.media, ...answer.media] : answer.media;
     /** @type {Map<string, Map<number, Medium[]>>} */
     const names = new Map();
     for (const medium of this.media) {
@@ -128,7 +120,7 @@ export class MediaPanel {
   }
 
   close() {
-    this.asking.cancel();
+    this.news.cancel();
   }
 }
 

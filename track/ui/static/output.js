@@ -1,6 +1,6 @@
 /** The captured output of a trial: its latest lines, which grow while it runs. */
 
-import { getJson, Latest } from "./api.js";
+import { News } from "./api.js";
 import { h, throttle } from "./dom.js";
 import { clock, count, fullTime, plural, text } from "./format.js";
 
@@ -18,7 +18,6 @@ export class OutputPanel {
   /** @param {import("./app.js").App} app @param {string} uid */
   constructor(app, uid) {
     this.app = app;
-    this.uid = uid;
     this.note = h("p", { class: "soft panel-note" });
     this.list = h("div", { class: "output-lines mono", tabindex: "0", role: "region", "aria-label": "Output" });
     this.root = h("details", { class: "fact-section", open: true, hidden: true, "data-name": "Output" }, h("summary", null, h("h2", null, "Output")), this.note, this.list);
@@ -27,25 +26,17 @@ export class OutputPanel {
     /** @type {Set<string>} */
     this.processes = new Set();
     this.earlier = 0;
-    this.position = 0;
-    /** @type {string | null} */
-    this.at = null;
-    /** @type {Latest<Answer>} */
-    this.asking = new Latest();
+    /** @type {News<Answer>} */
+    this.news = new News("output", uid);
     this.load = throttle(1000, () => this.#load());
   }
 
   async #load() {
-    // Fetch only lines that are not known yet.
-    const { at } = this.app.state;
-    const after = at === null && this.at === null ? this.position : 0;
-    const answer = await this.asking.ask((signal) => getJson("output", { trial: this.uid, at, after: after || null }, signal)).catch(() => null);
-    if (!answer) return;
-    [this.position, this.at] = [answer.position, at];
-    if (after && answer.lines.length === 0) return;
-    const before = after ? this.earlier : 0;
-    const shown = after ? this.list.childElementCount : 0;
-    if (!after || answer.earlier) this.#clear();
+    const { answer, isMore } = await this.news.ask(this.app.state.at);
+    if (!answer || (isMore && answer.lines.length === 0)) return;
+    const before = isMore ? this.earlier : 0;
+    const shown = isMore ? this.list.childElementCount : 0;
+    if (!isMore || answer.earlier) this.#clear();
     this.earlier = before + answer.earlier + (answer.earlier ? shown : 0);
     this.#append(answer);
   }
@@ -85,7 +76,7 @@ export class OutputPanel {
   }
 
   close() {
-    this.asking.cancel();
+    this.news.cancel();
   }
 }
 

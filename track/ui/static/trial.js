@@ -94,9 +94,9 @@ export function mount(root, app) {
     },
     live(change) {
       if (state.at === null) {
-        if (change.kinds.MediaLogged) media.asking.renew(media.load);
+        if (change.kinds.MediaLogged) media.news.renew(media.load);
         if (change.kinds.SystemSampled) machine.asking.renew(machine.load);
-        if (change.kinds.OutputCaptured) output.asking.renew(output.load);
+        if (change.kinds.OutputCaptured) output.news.renew(output.load);
       }
       if (state.at !== null || (change.trials !== null && !change.trials.includes(uid))) return;
       panel.live(change);
