@@ -17,6 +17,9 @@ from track.reading.summary import last_value
 from track.reading.views import View
 from track.structure import Trial
 
+_HEIGHT = 8
+"""The height of a plot in lines."""
+
 _NARROWEST = 36
 """The least width of a plot including its labels, in characters."""
 
@@ -73,7 +76,7 @@ def look(reader: Reader, where: Sequence[str], sort: str, count: int, width: int
     )
 
 
-def curves(trial: Trial, width: int, height: int = 8) -> list[str]:
+def curves(trial: Trial, width: int) -> list[str]:
     """Return plots of all metrics of a trial, side by side if they fit.
 
     Parameters
@@ -82,12 +85,10 @@ def curves(trial: Trial, width: int, height: int = 8) -> list[str]:
         from a :class:`~track.reader.Reader`
     width
         the available width in characters
-    height
-        the height of each plot in lines
     """
     beside = max(1, min(len(trial.metrics), width // _NARROWEST))
     each = max(10, width // beside - 2)
-    blocks = [_block(name, values, each, height) for name, values in trial.metrics.items()]
+    blocks = [_block(name, values, each) for name, values in trial.metrics.items()]
     lines: list[str] = []
     for first in range(0, len(blocks), beside):
         row = zip_longest(*blocks[first : first + beside], fillvalue="")
@@ -96,11 +97,11 @@ def curves(trial: Trial, width: int, height: int = 8) -> list[str]:
     return lines
 
 
-def _block(name: str, values: object, width: int, height: int) -> list[str]:
+def _block(name: str, values: object, width: int) -> list[str]:
     area = max(1, width - _LABELS)
     points = points_of(sampled(values, POINTS * area))
     title = f"{shown(name, width // 2)}  {shown(last_value(values), width // 2 - 2)}"
-    return [title, *(plot([points], area, height) if points else [])]
+    return [title, *(plot([points], area, _HEIGHT) if points else [])]
 
 
 def facts(view: View, width: int) -> list[str]:

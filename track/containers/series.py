@@ -41,22 +41,6 @@ class StepSeries(MutableMapping[Any, Any]):
         return series
 
     @classmethod
-    def of_points(cls, points: Points) -> StepSeries:
-        """Return a series that keeps its items in these columns.
-
-        Raises
-        ------
-        ValueError
-            the columns have other types or different lengths
-        """
-        kinds = tuple(column.typecode for column in points)
-        if kinds != ("q", "q", "q", "d") or len({len(column) for column in points}) != 1:
-            raise ValueError("these are not columns of a series")
-        series = cls()
-        series._tail = points
-        return series
-
-    @classmethod
     def of_items(cls, items: Iterable[tuple[Any, Any, Stamp]]) -> StepSeries:
         """Return a series of items that do not fit in columns."""
         series = cls()

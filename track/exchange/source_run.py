@@ -118,9 +118,9 @@ class SourceRun:
     files: dict[str, str] = field(default_factory=dict)
     problems: dict[str, int] = field(default_factory=dict)
 
-    def miss(self, what: str, times: int = 1) -> None:
+    def miss(self, what: str) -> None:
         """Count a problem, such as a value that cannot be imported."""
-        self.problems[what] = self.problems.get(what, 0) + times
+        self.problems[what] = self.problems.get(what, 0) + 1
 
     def add_files(self, folder: str, root: str, *, prefix: str = "") -> None:
         """Add all files below a folder, except links to files outside the imported folder.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from itertools import islice
 from math import isfinite
@@ -22,9 +22,6 @@ from track.projections.objects import Objects
 from track.projections.series import Series
 from track.serialization import to_json
 from track.structure import Project, Trial
-
-REPORT_VERSION = 1
-"""The version of the text; increment it when the same objects are written differently."""
 
 ORPHANS = "orphan"
 """The project of trials without one in the report."""
@@ -43,19 +40,8 @@ class _Order(NamedTuple):
     groups: dict[str, int]
 
 
-def render_report(
-    objects: Objects, text_of: Callable[[Trial], Iterable[str]] | None = None
-) -> Iterator[str]:
-    """Yield the text of the report, with projects, groups and trials in the order of creation.
-
-    Parameters
-    ----------
-    objects
-        the objects to write
-    text_of
-        returns the text of a trial in pieces; by default :func:`render_trial`
-    """
-    text_of = text_of or render_trial
+def render_report(objects: Objects) -> Iterator[str]:
+    """Yield the text of the report, with projects, groups and trials in the order of creation."""
     order = _Order(
         {uid: index for index, uid in enumerate(objects.trials)},
         {uid: index for index, uid in enumerate(objects.groups)},
@@ -76,13 +62,11 @@ def render_report(
     yield "["
     for index, project in enumerate(shown):
         yield ",\n" if index else "\n"
-        yield from _render_project(project, order, text_of)
+        yield from _render_project(project, order)
     yield "\n]\n" if shown else "]\n"
 
 
-def _render_project(
-    project: Project, order: _Order, text_of: Callable[[Trial], Iterable[str]]
-) -> Iterator[str]:
+def _render_project(project: Project, order: _Order) -> Iterator[str]:
     head = to_json(Project(name=project.name, description=project.description))
     head["metadata"] = to_json(project.metadata)
     del head["trials"], head["groups"]
@@ -90,7 +74,7 @@ def _render_project(
     trials = sorted(project.trials, key=lambda trial: order.trials[trial.uid])
     for index, trial in enumerate(trials):
         yield ",\n  " if index else "\n  "
-        yield from text_of(trial)
+        yield from render_trial(trial)
     groups = sorted(project.groups, key=lambda group: order.groups[group.uid])
     yield '], "groups": ' + dumps([to_json(group) for group in groups]) + "}"
 

@@ -80,12 +80,12 @@ class TrialLookup:
         with self.looking_up([which], latest=latest) as (_, found):
             return found[0].uid
 
-    def find_in(self, objects: Objects, which: str | Trial, *, latest: bool = True) -> Trial:
+    def find_in(self, objects: Objects, which: str | Trial) -> Trial:
         """Find a trial among some objects; it belongs to the projection, so do not change it.
 
         A note tells if it is the latest of several revisions, or if only part of it is left.
         """
-        return self._meant(objects, which, find_trial(objects, text_of(which)), latest=latest)
+        return self._meant(objects, which, find_trial(objects, text_of(which)))
 
     def _meant(
         self, objects: Objects, which: str | Trial, found: Found, *, latest: bool = True
