@@ -295,12 +295,13 @@ class ProtocolContract:
         assert (found["numpy"], type(found["numpy"])) == (0.5, float)
 
     def test_tags_and_arguments(self, store):
-        """Tags and arguments are added to those a trial has."""
+        """Tags and arguments are added to those a trial has; the last value of a name counts."""
         trial = fill(store, tags={"a": 1}, parameters={"x": 1})
         store.add_trial_tags(trial, b=2)
-        store.log_trial_arguments(trial, y=[2])
+        store.log_trial_arguments(trial, y=[2], z=1)
+        store.log_trial_arguments(trial, z=3)
         found = fetch(store)
-        assert (found.tags, found.parameters) == ({"a": 1, "b": 2}, {"x": 1, "y": [2]})
+        assert (found.tags, found.parameters) == ({"a": 1, "b": 2}, {"x": 1, "y": [2], "z": 3})
 
     def test_status_and_errors(self, store):
         """A status is set as given, and an error is kept as text, here and in the trial passed."""

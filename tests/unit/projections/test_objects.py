@@ -140,35 +140,6 @@ def test_an_event_that_makes_no_sense_is_passed_over():
     assert objects.trials["good_0"].tags == {"a": 1}
 
 
-def test_a_trial_joins_other_projects_and_groups():
-    """It is a member of each, and only its uid is noted in groups."""
-    objects = happen(
-        PROJECT,
-        trial_created(project_id=None, group_id=None),
-        ("project", "p", TrialAddedToProject("h_0")),
-        GROUP,
-        ("group", "g", TrialAddedToGroup("h_0")),
-        ("group", "g", GroupMetadataSet({"b": 3, "c": 4})),
-    )
-    assert objects.projects["p"].trials == {objects.trials["h_0"]}
-    assert objects.groups["g"].trials == {"h_0"}
-    assert objects.groups["g"].metadata == {"b": 3, "c": 4}
-
-
-def test_arguments_tags_and_metadata_are_added():
-    """Later values replace earlier ones of the same name."""
-    trial = happen_to_trial(
-        ArgumentsLogged({"a": 1, "b": 2}),
-        ArgumentsLogged({"b": 3}),
-        TagsAdded({"t": 1}),
-        MetadataLogged({"m": 1}, None),
-        MetadataLogged({"m": [2]}, None),
-    )
-    assert trial.parameters == {"a": 1, "b": 3}
-    assert trial.tags == {"t": 1}
-    assert trial.metadata == {"m": [2], "_update_count": 5, "_last_change": 8.0}
-
-
 @pytest.mark.parametrize(
     ("tags", "expected"),
     [
