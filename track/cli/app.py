@@ -206,7 +206,13 @@ def _run(arguments: Sequence[str]) -> int:
 
 
 def _prepare_streams() -> None:
-    """Send the library's warnings to stderr, and escape characters that cannot be written."""
+    """Send the library's warnings to stderr, and escape characters that cannot be written.
+
+    Output to a stream that was closed before the program began is dropped, as ``print`` does.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - to the end
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

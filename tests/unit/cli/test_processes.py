@@ -45,6 +45,16 @@ def test_nobody_reading_is_the_end(store):
     assert process.wait(30) == PIPE_CLOSED
 
 
+@pytest.mark.parametrize("verb", ["ls", "log", "report", "show baseline", "verify"])
+def test_output_that_was_closed_before_is_dropped(store, verb):
+    """As by a shell's ``>&-``, or what starts services."""
+    command = " ".join([*TRACK, verb])
+    closed = subprocess.run(f"{command} >&-", shell=True, capture_output=True, check=False)
+    assert (closed.returncode, closed.stderr) == (0, b"")
+    silent = subprocess.run(f"{command} >&- 2>&-", shell=True, check=False)
+    assert silent.returncode == 0
+
+
 @pytest.mark.parametrize("flags", [[], ["--json"]])
 def test_what_comes_is_printed_until_it_is_interrupted(store, flags):
     """Each event at once; Ctrl-C ends it quietly."""
