@@ -65,7 +65,7 @@ class Connection:
         self._turn = threading.Lock()
         if self._session is not None:
             self._session.detach_fd()
-            self._session = None
+            self._disconnect()
 
     def request(self, verb: Verb, header: list[Any], attachment: bytes = b"") -> Message:
         """Return the answer to a request: DONE or UNMET.

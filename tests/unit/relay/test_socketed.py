@@ -393,3 +393,30 @@ def test_a_subscription_survives_its_server(tmp_path):
         store.close()
     finally:
         server.stop()
+
+
+def test_a_forked_child_leaves_nothing_open(tmp_path):
+    """It has a connection of its own, and closes its copy of its parent's."""
+    program = """
+import os, sys, warnings
+from track import TrackClient
+client = TrackClient(sys.argv[1])
+trial = client.new_trial(parameters={})
+child = os.fork()
+if not child:
+    trial.log_metrics(loss=1)
+    client.close()
+    os._exit(0)
+os.waitpid(child, 0)
+client.close()
+"""
+    with served("memory:") as running:
+        done = subprocess.run(
+            [sys.executable, "-W", "always::ResourceWarning", "-c", program, running.uri()],
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+    assert done.stderr == ""
