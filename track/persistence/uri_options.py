@@ -93,6 +93,8 @@ def _state_folder() -> str:
     state = os.environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(state):
         state = os.path.expanduser("~/.local/state")
+        if not os.path.isabs(state):
+            state = "/.local/state"  # a user without a home is at home in /, as in containers
     return os.path.join(state, "track", "spool")
 
 

@@ -34,6 +34,8 @@ def cache_of_user(name: str) -> str | None:
     home = os.environ.get("XDG_CACHE_HOME", "")
     if not os.path.isabs(home):
         home = os.path.expanduser("~/.cache")
+        if not os.path.isabs(home):
+            return None  # this user has no home folder
     folder = os.path.join(home, "track")
     try:
         os.makedirs(folder, mode=0o700, exist_ok=True)

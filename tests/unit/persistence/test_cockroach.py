@@ -119,6 +119,15 @@ def test_spools_are_where_the_system_keeps_state(monkeypatch, tmp_path):
     assert folder("cockroach://a").startswith(str(tmp_path / "home/.local/state/track/spool"))
 
 
+def test_a_spool_without_a_home_is_not_in_the_working_folder(monkeypatch):
+    """Where a user without a home may not write, the first event says which option to use."""
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # knows nobody
+    folder = get_protocol("cockroach://a").forwarding._spool.folder
+    assert folder.startswith("/.local/state/track/spool/")
+
+
 def test_a_missing_driver_is_named():
     """With the extra that brings it."""
     program = """

@@ -381,6 +381,16 @@ def test_a_relative_name_of_the_folder_is_ignored(monkeypatch, tmp_path):
     assert cache_of_user("x").startswith(str(tmp_path / "home" / ".cache" / "track"))
 
 
+def test_without_a_home_nothing_is_cached(monkeypatch, tmp_path):
+    """Least of all in a folder named ~ in the working folder."""
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # knows nobody
+    monkeypatch.chdir(tmp_path)
+    assert cache_of_user("x") is None
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_most_is_read_before_others_have_to_wait(kind, tmp_path, monkeypatch):
     """What a new client has to catch up with is no part of its first decision."""
