@@ -88,6 +88,7 @@ def test_mlflow_has_each_value_once(client, tmp_path, kind):
     Its databases drop what arrives twice; a store of Track's behind it would keep that.
     """
     numpy = pytest.importorskip("numpy")
+    (tmp_path / "model.bin").write_bytes(bytes(3_000_000))
     for name in ("a", "b"):
         with client.new_trial(name=name, parameters={"lr": 0.1}, force=True) as trial:
             trial.add_tags(owner="me")
@@ -96,6 +97,8 @@ def test_mlflow_has_each_value_once(client, tmp_path, kind):
             trial.log_metrics(step=3, loss=float("nan"))
             trial.log_metrics(step=2, loss=float("inf"))
             trial.log_image("pic", numpy.zeros((4, 4, 3), "uint8"), step=7)
+            trial.log_file(tmp_path / "model.bin")
+            trial.log_artifact(tmp_path / "model.bin", "weights")
     backend = (
         f"sqlite:///{tmp_path}/ml.db" if kind == "sqlite" else f"track+file:{tmp_path}/ml.json"
     )
@@ -124,6 +127,8 @@ def test_mlflow_has_each_value_once(client, tmp_path, kind):
         assert push(client, MLflow(url)).rows == 0
         pictures = [*(tmp_path / "arts").rglob("pic+step+7+*.png")]
         assert len(pictures) == 2
+        sizes = [path.stat().st_size for path in (tmp_path / "arts").rglob("model.bin")]
+        assert sizes == [3_000_000] * 4
 
 
 def _call(url, path, body=None):
@@ -157,9 +162,15 @@ def test_wandb_has_what_the_trial_has(client, tmp_path, monkeypatch):
         trial.log_histogram("h", [1, 2, 3, 4], step=9)
         trial.log_table("t", {"a": [1, 2]}, step=9)
         trial.log_text("x", "a < b", 9)
+        (tmp_path / "model.bin").write_bytes(b"model")
+        trial.log_file("model.bin")
+        trial.log_artifact("model.bin", "weights")
     done = push(client, open_target("wandb:"))
-    assert (done.rows, done.problems) == (6, [])
-    _, trials = imported(tmp_path / "wandb")
+    assert (done.rows, done.problems) == (8, [])
+    read, trials = imported(tmp_path / "wandb")
+    told = " ".join(read.problems)
+    for name in (f"files-{trial.trial.uid}", "weights"):
+        assert f"the artifact {name} is not imported" in told
     found = trials["n"]
     assert found.metadata["source"] == f"wandb:/digits/{trial.trial.uid}"
     assert found.parameters == {"lr": 0.1, "o.x": 1}

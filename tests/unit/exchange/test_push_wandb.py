@@ -1,6 +1,8 @@
 """What W&B's package is told, by a double of it; the real one is tested in tests/integrations."""
 
 import sys
+from contextlib import nullcontext
+from io import BytesIO
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +22,8 @@ class Run:
         self.exit_codes = []
         self.config = {}
         self.config_updates = []
+        self.artifacts = []
+        self.offline = False
 
     @property
     def step(self):
@@ -31,8 +35,26 @@ class Run:
     def log(self, values, step, commit):
         (self.rows if step >= self.step else self.dropped).append((step, values))
 
+    def log_artifact(self, version):
+        self.artifacts.append(version)
+        return SimpleNamespace(wait=lambda: version.waited.append(self.step))
+
     def finish(self, exit_code):
         self.exit_codes.append(exit_code)
+
+
+class Artifact:
+    """A version of an artifact that keeps its files in memory."""
+
+    def __init__(self, name, kind):
+        self.name, self.kind = name, kind
+        self.files = {}
+        self.waited = []
+
+    def new_file(self, name, mode):
+        assert mode == "wb"
+        self.files[name] = file = BytesIO()
+        return nullcontext(file)
 
 
 @pytest.fixture
@@ -49,6 +71,7 @@ def wandb(monkeypatch):
     double = SimpleNamespace(
         init=init,
         runs=runs,
+        Artifact=Artifact,
         Settings=lambda **options: options,
         Html=lambda data, inject: ("html", data),
     )
@@ -104,3 +127,38 @@ def test_a_run_that_does_not_begin_is_one_error(client, wandb):
     wandb.init = fail
     with pytest.raises(PushFailed, match="no key"):
         push(client)
+
+
+def test_files_arrive_before_later_rows(client, wandb, tmp_path, monkeypatch):
+    """A later row tells W&B, and so the next push, that they are there."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "a.txt").write_bytes(b"a")
+    trial = client.new_trial(parameters={})
+    trial.log_metrics(step=0, loss=1.0)
+    trial.log_artifact("model", "weights")
+    trial.log_directory("model")
+    trial.log_metrics(step=1, loss=0.5)
+    push(client)
+    trial.finish()
+    push(client)
+    run = wandb.runs[trial.trial.uid]
+    sent = [(one.name, one.kind, one.waited) for one in run.artifacts]
+    assert sent == [("weights", "artifact", [2]), (f"files-{run.id}", "files", [2])]
+    contents = [
+        {name: file.getvalue() for name, file in one.files.items()} for one in run.artifacts
+    ]
+    assert contents == [{"a.txt": b"a"}, {"model/a.txt": b"a"}]
+    assert [number for number, _ in run.rows] == [1, 4]
+
+
+def test_an_artifact_that_is_rejected_is_told(client, wandb, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"a")
+    client.new_trial(parameters={}).log_artifact(tmp_path / "a.txt", "weights")
+
+    def refuse(name, kind):
+        raise ValueError("a bad name")
+
+    wandb.Artifact = refuse
+    done = push(client)
+    assert done.problems == ["the artifact weights is left out: a bad name"]

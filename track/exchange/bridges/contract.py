@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from track.errors import PushFailed, TrackError
 from track.projections.media import LoggedMedium
@@ -12,6 +12,29 @@ from track.structure import AnyStatus
 
 Content = Callable[[LoggedMedium], bytes]
 """A function that returns the content of a medium, or raises a TrackError if it is unavailable."""
+
+
+class SentFile(NamedTuple):
+    """A logged file.
+
+    Attributes
+    ----------
+    path
+        its path in the other tool, relative and with slashes, the same in every copy of a store
+    size, sha256
+        the size in bytes, and the SHA-256 of the content
+    artifact
+        the name of the artifact that it belongs to, None if it was logged by itself
+    """
+
+    path: str
+    size: int
+    sha256: str
+    artifact: str | None = None
+
+
+OpenFile = Callable[[SentFile], BinaryIO]
+"""A function that opens the content of a file, or raises a TrackError if it is unavailable."""
 
 
 class Unreachable(PushFailed):
@@ -31,7 +54,7 @@ class Point(NamedTuple):
 
 
 class Row(NamedTuple):
-    """The values or media that one call logged.
+    """The values, media or files that one call logged.
 
     Attributes
     ----------
@@ -39,14 +62,15 @@ class Row(NamedTuple):
         its number among the rows of its trial, from 1, which is the same in every copy of a store
     at_ns
         the time of measurement, in nanoseconds since 1970-01-01 UTC
-    points, media
-        the logged values or media
+    points, media, files
+        the logged values, media or files
     """
 
     number: int
     at_ns: int
     points: tuple[Point, ...] = ()
     media: tuple[LoggedMedium, ...] = ()
+    files: tuple[SentFile, ...] = ()
 
 
 class Description(NamedTuple):
@@ -90,7 +114,7 @@ class Counterpart(ABC):
     """The number of the last row that the other tool has, 0 if it has none."""
 
     @abstractmethod
-    def add(self, rows: Sequence[Row], content: Content) -> None:
+    def add(self, rows: Sequence[Row], content: Content, open_file: OpenFile) -> None:
         """Add rows in order; once this returns, the tool has them and :attr:`rows` is up to date.
 
         Raises

@@ -14,7 +14,15 @@ from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
 
 from track.errors import PushFailed, TrackError
-from track.exchange.bridges.contract import Content, Counterpart, Description, Row, Target
+from track.exchange.bridges.contract import (
+    Content,
+    Counterpart,
+    Description,
+    OpenFile,
+    Row,
+    SentFile,
+    Target,
+)
 from track.exchange.bridges.rest import RefusedAs, Rest
 from track.exchange.media_summaries import step_of
 from track.exchange.mlflow_terms import name_of, status_of, text_of
@@ -167,8 +175,10 @@ class _Run(Counterpart):
 
     # Rows
 
-    def add(self, rows: Sequence[Row], content: Content) -> None:
+    def add(self, rows: Sequence[Row], content: Content, open_file: OpenFile) -> None:
         for row in rows:
+            for file in row.files:
+                self._add_file(file, open_file)
             for medium in row.media:
                 self._add_medium(row, medium, content)
         self._rest.patiently(lambda: self._add_points(rows))
@@ -192,12 +202,34 @@ class _Run(Counterpart):
         tags = {one["key"]: one.get("value", "") for one in run["run"]["data"].get("tags", [])}
         return _There.of(tags.get(ROWS))
 
+    def _takes_artifacts(self) -> bool:
+        if self._artifacts.startswith(_HERE):
+            return True
+        self._target.miss(
+            f"media and files are left out, because the server does not keep artifacts itself, but "
+            f"in {self._artifacts.partition(':')[0]}: start it with --serve-artifacts"
+        )
+        return False
+
+    def _add_file(self, file: SentFile, open_file: OpenFile) -> None:
+        """Send a file; what was sent partly, or without an answer, is sent again."""
+        if not self._takes_artifacts():
+            return
+        where = f"{_ARTIFACTS}/{quote(self._folder() + file.path)}"
+
+        def send() -> None:
+            with open_file(file) as data:
+                self._rest.call("PUT", where, data=data, size=file.size)
+
+        try:
+            self._rest.patiently(send)
+        except PushFailed:
+            raise
+        except (TrackError, OSError) as error:
+            self._target.miss(f"{file.path} is left out: {error}")
+
     def _add_medium(self, row: Row, medium: LoggedMedium, content: Content) -> None:
-        if not self._artifacts.startswith(_HERE):
-            self._target.miss(
-                f"media are left out, because the server does not keep artifacts itself, but in "
-                f"{self._artifacts.partition(':')[0]}: start it with --serve-artifacts"
-            )
+        if not self._takes_artifacts():
             return
         try:
             data = content(medium)

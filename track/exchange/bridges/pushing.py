@@ -7,11 +7,19 @@ import os
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from track.attachments.logged_files import LoggedFile, open_content
 from track.attachments.media import content_of
 from track.events.codec import STREAM, identify
-from track.exchange.bridges.contract import Counterpart, Refused, Row, Target, Unreachable
+from track.exchange.bridges.contract import (
+    Counterpart,
+    Refused,
+    Row,
+    SentFile,
+    Target,
+    Unreachable,
+)
 from track.exchange.bridges.describing import describe
 from track.exchange.bridges.place import Place
 from track.exchange.bridges.rows import RowReader
@@ -26,7 +34,7 @@ from track.utils.progress import Progress, no_progress
 log = logging.getLogger(__name__)
 
 _BATCH_POINTS = 500
-"""The number of values or media that are sent together."""
+"""The number of values that are sent together."""
 
 _MOST_OPEN = 200
 """The number of trials that stay open between two checks: those with the latest changes."""
@@ -214,7 +222,7 @@ class Pusher:
         for batch in _batches(reader.read(head)):
             missing = [row for row in batch if row.number > counterpart.rows]
             if missing:
-                counterpart.add(missing, self._content)
+                counterpart.add(missing, self._content, self._open_file)
                 sent += len(missing)
         counterpart.conclude(described)
         if reader.left_out > left_out:
@@ -233,14 +241,18 @@ class Pusher:
     def _content(self, medium: LoggedMedium) -> bytes:
         return content_of(self._store.content, medium)
 
+    def _open_file(self, file: SentFile) -> BinaryIO:
+        logged = LoggedFile(file.path, file.size, file.sha256, "file")
+        return open_content(self._store.content, logged)
+
 
 def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield rows in batches of a limited number of values; each medium is large."""
+    """Yield rows in batches of a limited number of values; each medium or file is large."""
     batch: list[Row] = []
     size = 0
     for row in rows:
         batch.append(row)
-        size += 1 + len(row.points) + _BATCH_POINTS * len(row.media) // 10
+        size += 1 + len(row.points) + _BATCH_POINTS * len(row.media + row.files) // 10
         if size >= _BATCH_POINTS:
             yield batch
             batch, size = [], 0

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Callable, Mapping
 from http.client import HTTPException
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
@@ -70,7 +70,8 @@ class Rest:
         body: Any = None,
         *,
         query: Mapping[str, str] | None = None,
-        data: bytes | None = None,
+        data: bytes | BinaryIO | None = None,
+        size: int | None = None,
     ) -> Any:
         """Send a request once and return the response.
 
@@ -81,7 +82,9 @@ class Rest:
         body
             the value to send as JSON
         data
-            the bytes to send instead of JSON
+            the bytes, or the open file, to send instead of JSON
+        size
+            the number of bytes in an open file
 
         Raises
         ------
@@ -94,7 +97,10 @@ class Rest:
         """
         url = f"{self.url}{path}{'?' + urlencode(query) if query else ''}"
         headers = {**self._headers, "Accept": "application/json"}
-        headers["Content-Type"] = "application/octet-stream" if data else "application/json"
+        is_json = data is None
+        headers["Content-Type"] = "application/json" if is_json else "application/octet-stream"
+        if size is not None:
+            headers["Content-Length"] = str(size)
         if body is not None:
             data = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         request = Request(url, data, headers, method=method)  # noqa: S310 - the user names the URL

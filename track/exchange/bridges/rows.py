@@ -6,9 +6,17 @@ from collections.abc import Iterable, Iterator
 from heapq import merge
 from typing import Any
 
+from track.attachments.logged_files import files_in
 from track.events.codec import decode
-from track.events.types import MediaLogged, MetricsLogged, Recorded, TrialCreated
-from track.exchange.bridges.contract import Point, Row
+from track.events.types import (
+    ArtifactLogged,
+    MediaLogged,
+    MetadataLogged,
+    MetricsLogged,
+    Recorded,
+    TrialCreated,
+)
+from track.exchange.bridges.contract import Point, Row, SentFile
 from track.exchange.tables import cell
 from track.journals.journal import Journal
 from track.projections.media import media_in, media_stream
@@ -59,16 +67,24 @@ class RowReader:
             points = (self._point(name, event.step, value) for name, value in event.values.items())
             yield self._row(at_ns, points)
         elif isinstance(event, MediaLogged):
-            yield self._row(recorded.at, (), tuple(media_in([recorded])))
+            yield self._row(recorded.at, media=tuple(media_in([recorded])))
+        elif isinstance(event, MetadataLogged):
+            yield from self._file_rows(recorded.at, _logged_files(event.values))
+        elif isinstance(event, ArtifactLogged):
+            yield from self._file_rows(recorded.at, _artifact_files(event))
         elif isinstance(event, TrialCreated):
             for name, metric in event.metrics.items():
                 for step, value in _items(metric):
                     yield self._row(recorded.at, [self._point(name, step, value)])
+            yield from self._file_rows(recorded.at, _logged_files(event.metadata))
 
-    def _row(self, at_ns: int, points: Iterable[Point | None], media: Any = ()) -> Row:
+    def _row(self, at_ns: int, points: Iterable[Point | None] = (), **kept: Any) -> Row:
         self._number += 1
-        kept = tuple(point for point in points if point is not None)
-        return Row(self._number, at_ns, kept, media)
+        return Row(self._number, at_ns, tuple(one for one in points if one is not None), **kept)
+
+    def _file_rows(self, at_ns: int, files: tuple[SentFile, ...]) -> Iterator[Row]:
+        if files:
+            yield self._row(at_ns, files=files)
 
     def _point(self, name: Any, step: Any, value: Any) -> Point | None:
         """Return a value with an integer step; values with any other step are numbered."""
@@ -84,6 +100,27 @@ class RowReader:
             return None
         is_whole = type(step) is int and -_LARGEST <= step < _LARGEST
         return Point(name, step if is_whole else place, number)
+
+
+def _logged_files(metadata: Any) -> tuple[SentFile, ...]:
+    files = files_in(metadata) if isinstance(metadata, dict) else ()
+    return tuple(SentFile(_path_of("files", one.name), one.size, one.sha256) for one in files)
+
+
+def _artifact_files(event: ArtifactLogged) -> tuple[SentFile, ...]:
+    """Return the files of a version, which is told from others by its hash."""
+    folder = f"artifacts/{event.name}-{event.sha256[:8]}"
+    return tuple(
+        SentFile(_path_of(folder, name), facts["size"], facts["sha256"], event.name)
+        for name, facts in sorted(event.files.items())
+    )
+
+
+def _path_of(folder: str, name: str) -> str:
+    """Return a path below a folder; a whole path, or one that leads out of it, stays different."""
+    parts = ["root" if name.startswith("/") else "", *name.split("/")]
+    kept = ("__" if one == ".." else one for one in parts if one not in ("", "."))
+    return "/".join([folder, *kept])
 
 
 def _position(recorded: Recorded) -> int:

@@ -9,7 +9,15 @@ from hashlib import sha256
 from typing import Any
 
 from track.errors import TrackError
-from track.exchange.bridges.contract import Content, Counterpart, Description, Refused, Row, Target
+from track.exchange.bridges.contract import (
+    Content,
+    Counterpart,
+    Description,
+    OpenFile,
+    Refused,
+    Row,
+    Target,
+)
 from track.exchange.event_files import EVENT_FILE, EXTRA, Scalar, Writing
 from track.exchange.media_summaries import step_of, summary_of
 from track.exchange.optional import load
@@ -90,7 +98,9 @@ class _Run(Counterpart):
     def conclude(self, description: Description) -> None:
         """Do nothing: TensorBoard has no status of runs."""
 
-    def add(self, rows: Sequence[Row], content: Content) -> None:
+    def add(self, rows: Sequence[Row], content: Content, open_file: OpenFile) -> None:
+        if any(row.files for row in rows):
+            self._target.miss("files are left out, since TensorBoard has no place for them")
         data = b"".join(record for row in rows for record in self._records(row, content))
         self._append(data, rows[-1].number, self._parameters)
 

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Sequence
 from typing import Any
 
 from track.errors import PushFailed, TrackError
-from track.exchange.bridges.contract import Content, Counterpart, Description, Refused, Row, Target
+from track.exchange.bridges.contract import (
+    Content,
+    Counterpart,
+    Description,
+    OpenFile,
+    Refused,
+    Row,
+    SentFile,
+    Target,
+)
 from track.exchange.optional import load
 from track.projections.media import LoggedMedium
 from track.structure import Status
@@ -88,8 +98,10 @@ class _Run(Counterpart):
             self._run.config.update(config, allow_val_change=True)
             self._config = config
 
-    def add(self, rows: Sequence[Row], content: Content) -> None:
+    def add(self, rows: Sequence[Row], content: Content, open_file: OpenFile) -> None:
         for row in rows:
+            if row.files:
+                self._add_files(row.files, open_file)
             values: dict[str, Any] = {point.name: point.value for point in row.points}
             media: dict[str, list[Any]] = {}
             steps = [point.step for point in row.points]
@@ -105,6 +117,38 @@ class _Run(Counterpart):
                 values |= {STEP: max(steps, default=0), "_timestamp": row.at_ns * 1e-9}
                 self._log(values, row.number)
             self.rows = row.number
+
+    def _add_files(self, files: Sequence[SentFile], open_file: OpenFile) -> None:
+        """Send files as a version of an artifact, and wait until W&B has it.
+
+        Only then may a later row be logged, since it says that all rows before it have arrived. A
+        version that is logged twice exists once.
+        """
+        name = files[0].artifact
+        kind = "files" if name is None else "artifact"
+        try:
+            version = self._sdk.Artifact(name or f"files-{self._run.id}", kind)
+        except ValueError as error:
+            self._target.miss(f"the artifact {name} is left out: {error}")
+            return
+        taken = 0
+        for file in files:
+            inner = file.path.split("/", 1 if name is None else 2)[-1]
+            try:
+                with open_file(file) as source, version.new_file(inner, "wb") as target:
+                    shutil.copyfileobj(source, target)
+            except (TrackError, OSError, ValueError) as error:
+                self._target.miss(f"{file.path} is left out: {error}")
+            else:
+                taken += 1
+        if not taken:
+            return
+        try:
+            logged = self._run.log_artifact(version)
+            if not self._run.offline:
+                logged.wait()
+        except Exception as error:
+            raise Refused(f"W&B rejected the artifact {version.name}: {error}") from error
 
     def _log(self, values: dict[str, Any], number: int) -> None:
         try:
