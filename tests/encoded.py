@@ -1,4 +1,4 @@
-"""Values as events hold them."""
+"""Encode and decode values as events do."""
 
 from track.events.codec import Encoder, decode
 from track.events.types import MetadataLogged
@@ -9,7 +9,7 @@ def encode(value, key="key"):
 
 
 def round_trip(value):
-    """Return what a reader gets for a logged value."""
+    """Return a value as a reader gets it after it was logged."""
     event = decode(0, encode(value)).event
     assert isinstance(event, MetadataLogged)
     return event.values["key"]

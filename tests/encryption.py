@@ -1,4 +1,4 @@
-"""Encrypted connections on 127.0.0.1."""
+"""Open encrypted connections on 127.0.0.1."""
 
 import os
 import select
@@ -26,7 +26,7 @@ def to_record(channel, data):
 
 @contextmanager
 def listening(make=EncryptedSocket, family=socket.AF_INET):
-    """Give a socket that listens; one of the file system is in the current folder."""
+    """Give a listening socket; a Unix socket is in the current folder."""
     with make(family) as listener:
         listener.bind(("127.0.0.1", 0) if family == socket.AF_INET else "socket")
         listener.listen()
@@ -48,7 +48,7 @@ def pair(family=socket.AF_INET):
 
 @contextmanager
 def half():
-    """Give an encrypted client, a plain socket at the other end, and what seals for it."""
+    """Give an encrypted client, a plain socket at the other end, and a channel to seal messages."""
 
     def answer():
         server, _ = listener.accept()
@@ -77,19 +77,19 @@ def read_all(end, size=2**20):
 
 
 def read_until_insecure(end):
-    """Read until that is refused, which it is from then on; return what came before."""
+    """Read until the socket refuses, check that it keeps refusing, and return what came before."""
     data = b""
     with suppress(InsecureConnection):
         while piece := end.recv(2**20):
             data += piece
-        pytest.fail("the end was not noticed to be a wrong one")
+        pytest.fail("the forged end was not noticed")
     with pytest.raises(InsecureConnection):
         end.recv(1)
     return data
 
 
 def small_buffer(end):
-    """Have the kernel take less than a record at once."""
+    """Make the kernel accept less than a record at once."""
     end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**13)
 
 
@@ -101,7 +101,7 @@ def ready(end, event):
 
 
 def insist(event, end, call, *arguments):
-    """Call again whenever the socket is ready, until that does not block."""
+    """Repeat a call whenever the socket is ready, until it does not block."""
     while True:
         with suppress(BlockingIOError):
             return call(*arguments)
@@ -109,7 +109,7 @@ def insist(event, end, call, *arguments):
 
 
 def insist_on_all(end, size):
-    """Receive that many bytes."""
+    """Receive a number of bytes."""
     received = bytearray()
     while len(received) < size:
         received += insist(select.POLLIN, end, end.recv, 2**20)
@@ -117,7 +117,7 @@ def insist_on_all(end, size):
 
 
 def run_program(program):
-    """Run a program that forks; return what it printed."""
+    """Run a program that forks, and return its output."""
     done = subprocess.run(
         [sys.executable, "-c", program],
         env=os.environ | {"PYTHONPATH": str(ROOT)},

@@ -1,4 +1,4 @@
-"""A far journal that fails when told to, as one behind a network does."""
+"""Provide a remote journal that fails on request, as one behind a network does."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from track.journals.memory import MemoryJournal
 
 
 class FlakyJournal(MemoryJournal):
-    """Keeps what it is sent in memory, where ``contents`` outlives a client that is gone.
+    """Keeps received events in memory; ``contents`` outlives its client.
 
     Attributes
     ----------
     away
-        refuse everything
+        whether to refuse everything
     fail_after
-        how many of the next appends are recorded, but not acknowledged
+        the number of next appends that are recorded, but not acknowledged
     fail_before
-        how many of the next appends are not recorded
+        the number of next appends that are not recorded
     """
 
     def __init__(self, contents: list[bytes] | None = None) -> None:

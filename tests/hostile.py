@@ -1,4 +1,4 @@
-"""A client of the relay that says whatever a test wants it to say, and a few honest events."""
+"""Provide a client of the relay that sends any bytes, and a few valid events."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ _producers = count(1)
 
 
 class Hostile:
-    """One raw connection to a server.
+    """Holds a raw connection to a server.
 
     Parameters
     ----------
     port
-        of the server, on this machine
+        the port of the server on this machine
     layer
-        security layer of the hello
+        the security layer of the hello
     """
 
     def __init__(self, port: int, layer: str | None = None) -> None:
@@ -63,7 +63,7 @@ class Hostile:
         self.transcript = b""
 
     def hello(self) -> Hostile:
-        """Shake hands, as an honest client does."""
+        """Shake hands like a normal client."""
         opening = begin(self.layer)
         self.socket.sendall(opening.hello)
         agreed = agree(opening, self.read(HELLO.size), is_server=False)
@@ -71,7 +71,7 @@ class Hostile:
         return self
 
     def log_in(self) -> Hostile:
-        """Shake hands with a server that lets anybody in, and log in."""
+        """Shake hands with a server without users, and log in."""
         self.hello()
         assert self.receive().header == ["anyone"]
         self.send(Verb.LOGIN, ["", None])
@@ -83,7 +83,7 @@ class Hostile:
         self.socket.sendall(to_frame(Message(verb, header, attachment), self.channel))
 
     def send_content(self, content: bytes) -> None:
-        """Send anything in a sound frame."""
+        """Send any content in a valid frame."""
         sealed = self.channel.seal(content)
         self.socket.sendall(LENGTH.pack(len(sealed)) + sealed)
 
@@ -107,7 +107,7 @@ class Hostile:
         return data
 
     def is_turned_away(self) -> bool:
-        """Wait until the server ends the connection, and tell whether it did so without a word."""
+        """Wait until the server disconnects, and return whether it did so without a message."""
         said = b""
         with suppress(ConnectionError):
             while piece := self.socket.recv(2**16):
@@ -115,13 +115,13 @@ class Hostile:
         return not said
 
     def close(self) -> None:
-        """Go away."""
+        """Disconnect."""
         self.socket.close()
 
 
 @contextmanager
 def hostile(port: int, layer: str | None = None) -> Iterator[Hostile]:
-    """Give a raw connection for the length of a block."""
+    """Give a raw connection for the duration of a block."""
     connection = Hostile(port, layer)
     try:
         yield connection
@@ -130,7 +130,7 @@ def hostile(port: int, layer: str | None = None) -> Iterator[Hostile]:
 
 
 def nested_tuples(size: int) -> bytes:
-    """Return a header of about that many bytes: an array of tuples inside each other."""
+    """Return a header of about a size: an array of nested tuples."""
     packed = b"\x90"
     while len(packed) < size - 10:
         packed = b"\x91" + msgpack.packb(msgpack.ExtType(EXT_TUPLE, packed))
@@ -140,48 +140,48 @@ def nested_tuples(size: int) -> bytes:
 def content_of(
     verb: int, header: bytes, attachment: bytes = b"", length: int | None = None
 ) -> bytes:
-    """Return the content of a frame with a header that need not be one."""
+    """Return the content of a frame with any bytes as the header."""
     size = len(header) if length is None else length
     return bytes([verb]) + LENGTH.pack(size) + header + attachment
 
 
 def payload_of(event: Event, uid: str = "trial", *, producer: int = 0, sequence: int = 1) -> bytes:
-    """Return an event as a client would send it; by default that of a producer of its own."""
+    """Return an event as a client would send it, by default from a new producer."""
     kind = "project" if isinstance(event, ProjectCreated) else "trial"
     who = producer or next(_producers)
     return Encoder().encode(type(event), [*event], stream_id(kind, uid), who, sequence, 1)
 
 
 def assert_serving(running: Running) -> None:
-    """An honest client is served."""
+    """Check that a normal client is still served."""
     with hostile(running.port, running.server.layer) as client:
         client.log_in()
         assert client.ask(Verb.CALL, ["sync"]).verb == Verb.DONE
 
 
 def errors_in(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return what is logged of errors."""
+    """Return the logged errors."""
     return [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 def beyond_news(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
-    """Return what is logged that somebody might have to look at."""
+    """Return the logged warnings and errors."""
     return [record for record in caplog.records if record.levelno > logging.INFO]
 
 
 def turned_away(client: Hostile) -> bool:
-    """Wait until the server hangs up on a client, whatever it says before."""
+    """Wait until the server disconnects a client, ignoring its messages."""
     return client.is_turned_away() or True
 
 
 def failure(answer: Message) -> Exception:
-    """Return the error that is the answer."""
+    """Return the error in an answer."""
     assert answer.verb == Verb.FAILED
     return revive(answer.header)
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline

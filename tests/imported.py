@@ -1,4 +1,4 @@
-"""Import what other trackers wrote into a store of a test."""
+"""Import runs of other trackers into a store of a test."""
 
 from pathlib import Path
 
@@ -6,18 +6,18 @@ from track.exchange import import_runs, read_runs
 from track.persistence import get_protocol
 
 GOLDEN = Path(__file__).parent / "golden" / "imports"
-"""What other trackers wrote."""
+"""The folder with runs of other trackers."""
 
 
 def imported(path, store=None, **options):
-    """Return what an import said, and the trials of the store by name."""
+    """Return the result of an import, and the trials of the store by name."""
     store = get_protocol("memory:") if store is None else store
     done = import_runs(store, read_runs(str(path), **options))
     return done, {trial.name: trial for trial in store.fetch_trials()}
 
 
 def added(done):
-    """Return all that an import says it added."""
+    """Return the numbers of everything that an import reports as added."""
     return done.projects, done.groups, done.trials, done.continued, done.events, done.files
 
 

@@ -1,7 +1,7 @@
-"""A TCP proxy in front of a server of 127.0.0.1 that misbehaves as networks do, when told to.
+"""Provide a TCP proxy in front of a server on 127.0.0.1 that misbehaves like a network on request.
 
-It forwards at first. Each way to misbehave is a method; :meth:`Proxy.forward` ends it. Two of them
-are traps for a certain request: they tell, by an event, when they went off, which they do once.
+It forwards at first. Each fault is a method; :meth:`Proxy.forward` ends it. Two of them are traps
+for a certain request, which go off once and then set an event.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from contextlib import suppress
 
 _CHUNK = 2**16
 Spoil = Callable[[bool, bytes], Iterable[bytes]]
-"""Given whether it is of a request, and what came: yields what is sent in its place."""
+"""Takes whether the bytes are of a request, and the bytes; yields the bytes to send instead."""
 
 _RESET_AT_ONCE = struct.pack("ii", 1, 0)
-"""What makes closing a socket send a RST, as a host that lost its state does."""
+"""The option with which closing a socket sends a RST, like a host that lost its state."""
 
 
 class Proxy:
@@ -27,14 +27,14 @@ class Proxy:
     Parameters
     ----------
     server_port
-        where the server listens
+        the port of the server
 
     Attributes
     ----------
     port
-        where this listens, on 127.0.0.1
+        the port of the proxy, on 127.0.0.1
     swallowed
-        set when something was swallowed
+        set when bytes were swallowed
     """
 
     def __init__(self, server_port: int) -> None:
@@ -47,7 +47,7 @@ class Proxy:
         self.delay_s = 0.0
         self.trap: _Trap | None = None
         self.spoil: Spoil | None = None
-        """What to do with whatever passes, for a fault that is no method of this class."""
+        """Transforms all bytes, for a fault that has no method of its own."""
         self.port = 0
         self._listen()
 
@@ -62,47 +62,47 @@ class Proxy:
     # Ways to behave
 
     def forward(self) -> None:
-        """Forward what comes on new connections, and on old ones that nothing was swallowed of."""
+        """Forward new connections, and old ones of which no bytes were swallowed."""
         self.mode, self.delay_s, self.spoil = "forward", 0.0, None
         if self._listener is None:
             self._listen()
 
     def refuse(self) -> None:
-        """Be gone: reset all connections, accept none."""
+        """Reset all connections, and accept none, as if the server were gone."""
         listener, self._listener = self._listener, None
         if listener is not None:
             with suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # which wakes the thread that accepts
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the thread that accepts
             listener.close()
         self.cut()
 
     def cut(self) -> None:
-        """Reset all connections that there are at this moment."""
+        """Reset all current connections."""
         with self._lock:
             connections = list(self._connections)
         for connection in connections:
             connection.cut()
 
     def swallow(self) -> None:
-        """Accept, and forward nothing: what a firewall that forgot a connection does."""
+        """Accept bytes without forwarding them, like a firewall that forgot a connection."""
         self.swallowed.clear()
         self.mode = "swallow"
 
     def delay(self, seconds: float) -> None:
-        """Forward everything later."""
+        """Forward everything with a delay."""
         self.delay_s = seconds
 
     def lose_answer(self, to: bytes, after: int = 0, then: str = "cut") -> threading.Event:
-        """Lose the connection when the server has answered a request, and done what it says.
+        """Lose the connection after the server has executed a request and sent the answer.
 
         Parameters
         ----------
         to
-            what the request contains
+            bytes that the request contains
         after
-            how many bytes of the answer arrive, before it is lost
+            the number of bytes of the answer that arrive
         then
-            whether to ``cut`` the connection or to ``swallow`` what comes on it
+            ``cut`` to reset the connection, ``swallow`` to drop all further bytes
         """
         self.trap = _Trap(to, after, then, of_answer=True)
         return self.trap.sprung
@@ -113,16 +113,16 @@ class Proxy:
         Parameters
         ----------
         having
-            what the request contains
+            bytes that the request contains
         after
-            how many bytes of it the server still gets, from there on
+            the number of bytes after these that the server still receives
         then
-            whether to ``cut`` the connection or to ``swallow`` what comes on it
+            ``cut`` to reset the connection, ``swallow`` to drop all further bytes
         """
         self.trap = _Trap(having, after, then, of_answer=False)
         return self.trap.sprung
 
-    # What happens to bytes
+    # Forwarding bytes
 
     def _listen(self) -> None:
         self._listener: socket.socket | None = socket.create_server(("127.0.0.1", self.port))
@@ -154,7 +154,7 @@ class Proxy:
             self._run(connection.pump_answers)
 
     def is_last(self, connection: _Connection) -> bool:
-        """Take note that a pump ended. Whether it was the last of its connection."""
+        """Note that a pump ended, and return whether it was the last one of its connection."""
         with self._lock:
             if not connection.end_pump():
                 return False
@@ -174,7 +174,7 @@ class _Trap:
         self.sprung = threading.Event()
 
     def let_through(self, connection: _Connection, tail: bytes, data: bytes) -> int | None:
-        """Return how many bytes of a request still get through; None when all do."""
+        """Return the number of bytes of a request that still pass, None for all."""
         if self.caught is not None:
             return None
         found = (tail + data).find(self.words)
@@ -185,14 +185,14 @@ class _Trap:
 
 
 class _Connection:
-    """A client's connection, and the one to the server that belongs to it."""
+    """Holds the connection of a client, and the matching one to the server."""
 
     def __init__(self, proxy: Proxy, client: socket.socket, server: socket.socket) -> None:
         self._proxy = proxy
         self._client = client
         self._server = server
         self._swallowing = False
-        """What was swallowed once is missing for ever, so this never ends."""
+        """Whether bytes were swallowed; this stays so, since they are missing for ever."""
         self._pumping = 2
         for end in (client, server):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -234,7 +234,7 @@ class _Connection:
         trap.sprung.set()
 
     def _receive(self, sender: socket.socket) -> bytes:
-        """Return what is to be forwarded next; nothing at the end."""
+        """Return the next bytes to forward, none at the end."""
         try:
             while data := sender.recv(_CHUNK):
                 if self._proxy.delay_s:
@@ -245,7 +245,7 @@ class _Connection:
                     return data
                 self._proxy.swallowed.set()
         except OSError:
-            pass  # it was cut, by the other thread or by its other end
+            pass  # it was cut by the other thread or by the other end
         return b""
 
     def _send(self, receiver: socket.socket, data: bytes) -> None:
@@ -256,7 +256,7 @@ class _Connection:
                 receiver.sendall(piece)
 
     def _end(self, receiver: socket.socket) -> None:
-        # Whoever swallows tells nobody that the other end is gone.
+        # A swallowed connection does not show that the other end is gone.
         if not self._swallowing:
             with suppress(OSError):
                 receiver.shutdown(socket.SHUT_WR)
@@ -265,7 +265,7 @@ class _Connection:
             self._server.close()
 
     def end_pump(self) -> bool:
-        """Count the pumps that end. Whether that was the last."""
+        """Count an ended pump, and return whether it was the last one."""
         self._pumping -= 1
         return self._pumping == 0
 
@@ -278,5 +278,5 @@ class _Connection:
 def _reset(end: socket.socket) -> None:
     with suppress(OSError):
         end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_AT_ONCE)
-        end.shutdown(socket.SHUT_RDWR)  # wakes whoever waits for it
+        end.shutdown(socket.SHUT_RDWR)  # wakes the thread that waits for it
     end.close()

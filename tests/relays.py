@@ -1,4 +1,4 @@
-"""Servers of the socket backend for tests: in a thread of the test, or a process of their own."""
+"""Run servers of the socket backend for tests: in a thread, or in a process of their own."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PASSWORD = "hunter2"
 
 
 class Running:
-    """A server that runs in a thread.
+    """Runs a server in a thread.
 
     Parameters
     ----------
     server
-        what to run
+        the server
     """
 
     def __init__(self, server: SocketServer) -> None:
@@ -40,7 +40,7 @@ class Running:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return the port of the server."""
         return self.server.port
 
     def uri(self, login: str = "", **options: object) -> str:
@@ -48,7 +48,7 @@ class Running:
         return uri_of(self.port, login, security_layer=self.server.layer or "none", **options)
 
     def stop(self) -> None:
-        """Have it end well."""
+        """Stop the server, and check that it has ended."""
         self.server.close()
         self._thread.join(PATIENCE_S)
         assert not self._thread.is_alive()
@@ -75,16 +75,16 @@ def served(backend: str, limits: Limits | None = None, **options: object) -> Ite
 
 
 class ServerProcess:
-    """A server in a process of its own, which a test may kill and start again on its port.
+    """Runs a server in a separate process, which a test may kill and restart on the same port.
 
     Parameters
     ----------
     backend
-        what it serves
+        the URI of the store to serve
     port
-        where it listens; 0 for any port
+        the port, 0 for any free one
     options
-        of the URI of the server
+        the options of the URI of the server
     """
 
     def __init__(self, backend: str, port: int = 0, **options: object) -> None:
@@ -94,7 +94,7 @@ class ServerProcess:
         self.start()
 
     def start(self) -> None:
-        """Start it; it listens when this returns."""
+        """Start the server, and return when it listens."""
         uri = server_uri(self._backend, self.port, **self._options)
         self.process = subprocess.Popen(
             [sys.executable, __file__, uri],
@@ -112,12 +112,12 @@ class ServerProcess:
         return uri_of(self.port, login, security_layer=layer, **options)
 
     def kill(self) -> None:
-        """Kill it, as SIGKILL does."""
+        """Kill the server with SIGKILL."""
         self.process.kill()
         self._wait()
 
     def stop(self) -> int:
-        """Tell it to end, and return its exit code."""
+        """Stop the server, and return its exit code."""
         self.process.terminate()
         return self._wait()
 
@@ -144,7 +144,7 @@ if __name__ == "__main__":
 
 
 def fill(store):
-    """Make one of each, and return the trial."""
+    """Create a project, a group and a trial, and return the trial."""
     store.new_project(Project(name="project"))
     store.new_trial_group(TrialGroup(_uid="group", name="g", project_id="project"))
     trial = Trial(_hash="hash", project_id="project", group_id="group")
@@ -152,7 +152,7 @@ def fill(store):
 
 
 def log_in(port, **options):
-    """Log in as Ada, and make a project."""
+    """Log in as Ada, and create a project."""
     store = get_protocol(uri_of(port, f"ada:{PASSWORD}@", timeout=3, **options))
     try:
         store.new_project(Project(name="project"))

@@ -1,4 +1,4 @@
-"""What tests read back from a store."""
+"""Read back what a test stored."""
 
 
 def stored(client):

@@ -1,4 +1,4 @@
-"""Every Hypothesis strategy of the tests, and what it means that two values are the same."""
+"""Define the Hypothesis strategies of the tests, and when two values are the same."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ from track.events.types import (
 
 
 def same(a: Any, b: Any) -> bool:
-    """Tell whether two values are the same to the last bit, types and order of keys included."""
+    """Return whether two values are identical, including their types and the order of keys."""
     if type(a) is not type(b):
         return False
     if isinstance(a, float):
@@ -101,7 +101,7 @@ scalars = st.one_of(
 """Loggable values that hold no other values."""
 
 keys = st.one_of(texts, st.integers(-(2**70), 2**70), st.tuples(texts, st.integers()), st.none())
-"""What a dictionary may be keyed by. No two different ones are equal, so none is lost."""
+"""The keys of dictionaries. No two different ones are equal, so none is lost."""
 
 
 def _containers(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -113,7 +113,7 @@ def _containers(items: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 loggable = st.recursive(scalars, _containers, max_leaves=12)
-"""Every value a user may log, in the very shape in which it comes back."""
+"""Every value that a user may log, in exactly the form in which it is read back."""
 
 unloggable = st.sampled_from(
     [object(), same, len, {1, 2}, frozenset(), 1j, np.array([1.0, 2.0]), np.complex128(1), range(3)]
@@ -207,5 +207,5 @@ appends = st.lists(st.lists(payloads, min_size=1, max_size=3), max_size=6)
 
 
 def written(batches: list[list[bytes]]) -> list[bytes]:
-    """Return what each append writes: one record, or a group of them."""
+    """Return the bytes that each append writes: one record, or a group of them."""
     return [frame(batch[0]) if len(batch) == 1 else frame_group(batch) for batch in batches]

@@ -1,7 +1,7 @@
-"""A tracking server as MLflow has one, in memory, that fails when told to.
+"""Provide a tracking server like MLflow's, in memory, that fails on request.
 
-It answers over HTTP what a push asks for, in the way of MLflow 3; the real one is tested against in
-``tests/integrations``. Unlike databases of MLflow, it keeps a metric that arrives twice twice.
+It answers the requests of a push over HTTP like MLflow 3; ``tests/integrations`` has tests with the
+real server. Unlike databases of MLflow, it keeps both copies of a metric that arrives twice.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ class TrackingServer:
     url
         its address
     experiments, runs, artifacts
-        what it was told: names by id, runs by id, contents by path
+        what it received: names by id, runs by id, contents by path
     requests
         the method and the path of each request that arrived
     authorization
-        what the last request had under this name
+        this header of the last request
     spoil
-        called with the number of each request, from 0, and its path: returns what goes wrong with
-        it, ``before`` (it is not carried out), ``after`` (it is, but not answered), or an answer in
-        place of its own: a status, headers and a text
+        called with the number of each request, from 0, and its path: returns the fault, ``before``
+        (the request is not carried out), ``after`` (it is, but not answered), or an answer to send
+        instead: a status, headers and a text
     """
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class TrackingServer:
             for metric in run["metrics"]
         ]
 
-    # What it is asked
+    # Requests
 
     def answer(self, method: str, path: str, query: dict[str, str], body: bytes) -> Any:
         """Carry out a request; return the status and the answer."""

@@ -11,7 +11,7 @@ class ArchivingContract:
     """The suite."""
 
     def test_an_archived_trial_is_in_no_listing(self, store):
-        """Until it is restored, where it was."""
+        """It is back in its old place after it is restored."""
         client = TrackClient(store)
         client.set_project(name="p")
         client.set_group(name="g")
@@ -49,7 +49,7 @@ class ArchivingContract:
         assert store.fetch_archived_trials() == []
 
     def test_the_uid_of_an_archived_trial_is_taken(self, store):
-        """A trial like it is the next revision."""
+        """An equal trial becomes the next revision."""
         store.new_trial(Trial(_hash="a"))
         store.archive_trial(Trial(_hash="a"))
         assert store.new_trial(Trial(_hash="a")) is None
@@ -57,7 +57,7 @@ class ArchivingContract:
         assert [trial.revision for trial in store.get_trial(Trial(_hash="a", revision=1))] == [1]
 
     def test_a_trial_that_runs_may_be_archived(self, store):
-        """Its logger goes on, and shows what it logged."""
+        """Its logger continues, and shows what it logged."""
         trial = TrackClient(store).new_trial(parameters={"n": 1})
         trial.log_metrics(step=0, loss=1.0)
         store.archive_trial(trial.trial)
@@ -66,7 +66,7 @@ class ArchivingContract:
         assert store.fetch_archived_trials()[0].metrics == {"loss": {0: 1.0, 1: 0.5}}
 
     def test_an_unknown_trial_is_not_archived(self, store):
-        """Nor restored."""
+        """It cannot be restored either."""
         for change in (store.archive_trial, store.restore_trial):
             with pytest.raises(TrialDoesNotExist):
                 change(Trial(_hash="nobody"))

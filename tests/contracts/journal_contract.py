@@ -56,7 +56,7 @@ class JournalContract:
         assert journal.head() == positions[-1]
 
     def test_payloads_that_begin_alike_are_appended_as_others_are(self, journal):
-        """What an event writer appends stands among the appends, in the order of the calls."""
+        """Event writers and appends can be mixed; the order is that of the calls."""
         write, other = journal.event_writer(b"a"), journal.event_writer(b"b")
         write(b"1")
         journal.append([b"c"])
@@ -66,7 +66,7 @@ class JournalContract:
         assert payloads_of(journal) == [b"a1", b"c", b"b2", b"a33", b"a"]
 
     def test_an_event_writer_of_a_closed_journal_says_so(self, journal):
-        """As an append does: a descriptor that was closed may be somebody else's by now."""
+        """It raises as an append does, since the closed descriptor may be in use elsewhere."""
         write = journal.event_writer(b"a")
         write(b"1")
         journal.close()
@@ -74,7 +74,7 @@ class JournalContract:
             write(b"2")
 
     def test_records_of_another_journal_are_appended_as_one(self, journal):
-        """Whatever groups they were in, and also those that are masked."""
+        """Their earlier groups do not matter, and masked records are no exception."""
         journal.append([b"a"])
         grouped = frame_group([b"b", b"\xc1TJ", b"c"])
         journal.append_records([grouped[:21], grouped[21:44], grouped[44:], frame(b"d")])
@@ -83,7 +83,7 @@ class JournalContract:
         assert payloads_of(journal) == [b"a", b"b", b"\xc1TJ", b"c", b"d", b"e", b"f"]
 
     def test_appending_nothing_changes_nothing(self, journal):
-        """An empty batch is no event."""
+        """An empty batch adds no event."""
         journal.append([])
         journal.append([b"a"])
         journal.append([])
@@ -114,7 +114,7 @@ class JournalContract:
         streams=st.lists(st.sampled_from([1, 2, 3, 2**63 - 1]), max_size=30), after=st.integers(0)
     )
     def test_the_events_of_a_stream_are_read_by_themselves(self, open_journal, streams, after):
-        """In order, behind any position, also of what comes later and of what is no event."""
+        """They come in order, after any position, including later events; other payloads do not."""
         journal = open_journal()
         producer, start = Producer(journal), journal.head()
         for stream in streams:
@@ -132,7 +132,7 @@ class JournalContract:
         journal.close()
 
     def test_payloads_that_are_no_events_are_read_as_unknown(self, journal):
-        """A journal keeps what it is given, and says so in place."""
+        """A journal keeps such payloads, and readers report them in their place."""
         journal.append([b"garbage"])
         Producer(journal).record(7, TrialStarted())
         first, second = journal.read()
@@ -150,7 +150,7 @@ class JournalContract:
         assert payloads_of(journal) == several + large
 
     def test_readers_never_see_half_a_batch(self, open_journal):
-        """All of a batch is visible at once, also to somebody who reads all the time."""
+        """A batch becomes visible at once, even to a reader that polls all the time."""
         writer, reader = open_journal(), open_journal()
         done = threading.Event()
 
@@ -186,7 +186,7 @@ class JournalContract:
         tail.close()
 
     def test_a_tail_begins_behind_its_position_and_ends_after_its_timeout(self, journal):
-        """With a timeout, tailing ends when nothing comes; what was read before is not repeated."""
+        """With a timeout, tailing ends when no event arrives; earlier events are not repeated."""
         producer = Producer(journal)
         for stream in range(4):
             producer.record(stream, TrialStarted())
@@ -219,7 +219,7 @@ class JournalContract:
     # Refusals
 
     def test_a_batch_that_is_too_large_adds_nothing(self, journal):
-        """A group over the limit is refused whole, if at all, and the journal goes on."""
+        """A group over the limit is refused as a whole or accepted, and the journal still works."""
         payload = bytes(2**23)
         batch = [payload] * (MAX_GROUP // len(payload))
         try:

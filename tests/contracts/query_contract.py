@@ -112,17 +112,17 @@ class QueryContract:
             filled.fetch_and_update_trial(query, "set_trial_status", status=NEW)
 
     def test_a_pattern_that_is_none_is_named(self, filled):
-        """By the same error on every backend."""
+        """The error is the same on every backend."""
         with pytest.raises(QueryError, match=r"'\(' is not a valid regular expression"):
             filled.fetch_trials({"uid": {"$regex": "("}})
 
     def test_patterns_are_those_of_re(self, filled):
-        """The same on every backend, also what other engines have not, or understand otherwise."""
+        """They work on every backend, including what other engines lack or treat differently."""
         for pattern in (r"^(?!b)[ab]$", r"(.)(?<=a)\Z", re.compile("^(A|x)$", re.IGNORECASE)):
             assert names(filled, {"name": {"$regex": pattern}}) == "a"
 
     def test_conditions_stop_at_the_first_that_fails(self, filled):
-        """What stands behind a failed condition is not even looked at."""
+        """Conditions after a failed one are not evaluated."""
         assert filled.fetch_trials([("name", "nobody"), ("bogus", 1)]) == []
         with pytest.raises(RuntimeError, match="bogus"):
             filled.fetch_trials([("bogus", 1), ("name", "nobody")])

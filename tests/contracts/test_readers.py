@@ -40,7 +40,7 @@ def told(reader):
 
 
 def test_a_trial_is_found_by_what_is_known_of_it(told):
-    """Its uid, the beginning of that, its hash with its revision, or its name."""
+    """It is found by its uid, a prefix of the uid, its hash with its revision, or its name."""
     reader, uid = told
     digest, _, revision = uid.rpartition("_")
     for which in (uid, uid[:8], f"{digest[:8]}_{revision}", "mine", reader.trial(uid)):
@@ -50,13 +50,13 @@ def test_a_trial_is_found_by_what_is_known_of_it(told):
 
 @pytest.mark.parametrize("which", ["0" * 64 + "_0", "", "x_y_z"])
 def test_a_trial_that_does_not_exist_is_told(told, which):
-    """Whatever the text looks like."""
+    """The error does not depend on the form of the text."""
     with pytest.raises(TrialDoesNotExist, match="no trial"):
         told[0].find_uid(which)
 
 
 def test_a_trial_that_may_have_been_meant_is_named(told):
-    """A letter is wrong, or two."""
+    """One or two letters are wrong."""
     with pytest.raises(TrialDoesNotExist, match="did you mean mine"):
         told[0].find_uid("mien")
 
