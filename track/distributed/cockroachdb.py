@@ -7,36 +7,27 @@ anyone who can reach the address of the node can read and write everything.
 from __future__ import annotations
 
 import atexit
-import fcntl
 import logging
 import os
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from urllib.parse import quote, urlsplit
 
 from track.configuration import options
+from track.distributed.cockroach_location import Location
 from track.distributed.cockroach_program import find_program, set_license, spawn
 from track.errors import BackendError
-from track.utils.files import flock_within, is_at
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
-
-_FOLDER = "cockroach-node"
-"""The folder of a node in its location. It is not ``cockroach-data``, the default of nodes that
-people start by hand."""
 
 _MEMORY = ("--cache=128MiB", "--max-sql-memory=256MiB")
 """The memory for each; by default, a node takes a share of the machine's memory."""
 
 _PAUSE_S = 0.1
 _COMMAND_TIMEOUT_S = 15.0
-_LOCK_TIMEOUT_S = 0.5
-"""The time to wait for a location: a killed node holds its lock for a moment longer."""
 _TAIL_LINES = 12
 
 _CERTIFICATES = {
@@ -132,12 +123,8 @@ class CockRoachDB:
                 f"invalid address addrs={addrs!r}: use host:port, with port 0 for any"
             )
         addresses = join.split(",") if isinstance(join, str) else join or ()
-        self.location = os.path.realpath(location)
-        if "," in self.location:
-            raise BackendError(
-                f"the location {self.location!r} has a comma, which cockroach cannot have in the "
-                "path of a store: choose another"
-            )
+        self._place = Location(location)
+        self.location = self._place.path
         self.addrs = addrs
         self.join = tuple(filter(None, (address.strip() for address in addresses)))
         self.clean_on_exit = clean_on_exit
@@ -146,10 +133,7 @@ class CockRoachDB:
         self.locality = locality
         self._license_key = license_key or options("cockroach.license", None)
         self.properties: dict[str, str] = {}
-        self._folder = os.path.join(self.location, _FOLDER)
         self._process: subprocess.Popen[bytes] | None = None
-        self._output = -1
-        self._is_new = self._made_location = False
         renew_in_children(self)
 
     build = _said(
@@ -231,13 +215,14 @@ class CockRoachDB:
         if self._process is not None:
             raise BackendError(f"{self} was started already: call stop() before starting it again")
         find_program()
-        self._enter_location()
+        self._place.enter()
+        self.properties.clear()
         try:
-            self._make_folders()
+            self._place.make_folders()
             telemetry = self._license_key is not None
-            self._process = spawn(self._arguments(), self._output, telemetry=telemetry)
+            self._process = spawn(self._arguments(), self._place.output, telemetry=telemetry)
         except BaseException:
-            self._leave_location()
+            self._place.leave(self.clean_on_exit)
             raise
         atexit.register(self.stop)
         if wait:
@@ -286,7 +271,7 @@ class CockRoachDB:
         self._process = None
         self.properties.clear()
         atexit.unregister(self.stop)
-        self._leave_location()
+        self._place.leave(self.clean_on_exit)
 
     def parse(self, lines: str | Iterable[str]) -> dict[str, str]:
         """Parse what a node prints when it is ready, all at once or line by line.
@@ -331,12 +316,12 @@ class CockRoachDB:
             f"--listen-addr={self.addrs}",
             # The usual port is taken as soon as there is a second node.
             f"--http-addr={host}:0",
-            f"--store=path={self._path('store')}",
-            f"--temp-dir={self._path('temp')}",
-            f"--external-io-dir={self._path('extern')}",
-            f"--log-dir={self._path('logs')}",
-            f"--pid-file={self._path('pid')}",
-            f"--listening-url-file={self._path('url')}",
+            f"--store=path={self._place.of('store')}",
+            f"--temp-dir={self._place.of('temp')}",
+            f"--external-io-dir={self._place.of('extern')}",
+            f"--log-dir={self._place.of('logs')}",
+            f"--pid-file={self._place.of('pid')}",
+            f"--listening-url-file={self._place.of('url')}",
             *_MEMORY,
         ]
 
@@ -354,7 +339,7 @@ class CockRoachDB:
             if self.status and self.node_id:
                 return
             # The file is there once the node listens.
-            if not initialized and os.path.exists(self._path("url")):
+            if not initialized and os.path.exists(self._place.of("url")):
                 initialized = self._initialize()
             if time.monotonic() > deadline:
                 raise self._failure(f"was not ready within {self.START_TIMEOUT_S:g} s")
@@ -368,7 +353,7 @@ class CockRoachDB:
         """
         # Its output goes to the file of the node, so that a failure shows it.
         said = len(self._printed())
-        asking = spawn(["init", self._security(), f"--host={self.join[0]}"], self._output)
+        asking = spawn(["init", self._security(), f"--host={self.join[0]}"], self._place.output)
         try:
             done = asking.wait(_COMMAND_TIMEOUT_S) == 0
         except subprocess.TimeoutExpired:
@@ -379,7 +364,7 @@ class CockRoachDB:
         return done or "has already been initialized" in self._printed()[said:]
 
     def _printed(self) -> str:
-        with open(self._path("output"), encoding="utf-8", errors="replace") as file:
+        with open(self._place.of("output"), encoding="utf-8", errors="replace") as file:
             return file.read()
 
     def _failure(self, what: str) -> BackendError:
@@ -393,54 +378,3 @@ class CockRoachDB:
             remedy = "Use clean_on_exit=False to keep its logs"
         said = f"Its last output:\n{tail}" if tail else "It printed nothing."
         return BackendError(f"{self} {what}. {remedy}. {said}")
-
-    # The location
-
-    def _path(self, name: str) -> str:
-        return os.path.join(self._folder, name)
-
-    def _enter_location(self) -> None:
-        """Create the folder, and lock the file in it that receives the node's output.
-
-        The node has the file open, too, so the lock lasts as long as either of the two.
-        """
-        self._made_location = not os.path.exists(self.location)
-        os.makedirs(self._folder, exist_ok=True)
-        path = self._path("output")
-        output = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        if not flock_within(output, _LOCK_TIMEOUT_S) or not is_at(path, os.fstat(output)):
-            os.close(output)
-            raise BackendError(
-                f"another node runs in {self.location} (its process id is in {self._path('pid')}): "
-                "stop it, or choose another location"
-            )
-        self._output = output
-        self._is_new = os.listdir(self._folder) == ["output"]
-
-    def _make_folders(self) -> None:
-        """Create the node's folders, and remove the files that an earlier node left."""
-        self.properties.clear()
-        os.ftruncate(self._output, 0)
-        for name in ("pid", "url"):
-            with suppress(FileNotFoundError):
-                os.unlink(self._path(name))
-        for name in ("store", "temp", "extern", "logs"):
-            os.makedirs(self._path(name), exist_ok=True)
-
-    def _leave_location(self) -> None:
-        """Clean up the location, and release it for another node."""
-        if self.clean_on_exit and self._is_new:
-            try:
-                shutil.rmtree(self._folder)
-            except OSError as error:
-                # Only warn: this may be the end of the process, and the node has stopped.
-                logger.warning("could not remove the data of %s: %s", self, error)
-            if self._made_location:
-                with suppress(OSError):  # it has other files in it
-                    os.rmdir(self.location)
-        elif self.clean_on_exit:
-            logger.info("%s is kept: it existed before the node was started", self._folder)
-        # A child that was forked meanwhile has the file open, too, so closing would not unlock it.
-        fcntl.flock(self._output, fcntl.LOCK_UN)
-        os.close(self._output)
-        self._output = -1
