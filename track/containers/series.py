@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from array import array
 from bisect import bisect_left
 from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence, ValuesView
@@ -10,6 +11,9 @@ from operator import lt
 from typing import Any
 
 from track.containers.points import LARGEST, Chunk, LoadedChunk, Points, Stamp, Stored
+
+_HIGHEST_BYTE = 7 if sys.byteorder == "little" else 0
+"""The place of the byte with the highest bits of a 64-bit number."""
 
 _NOTHING = Points.empty()
 """The shared empty columns of series to which nothing was added, as most in a store."""
@@ -291,10 +295,11 @@ def are_growing(steps: Sequence[Any]) -> bool:
 def clamped(numbers: Sequence[int]) -> Sequence[int]:
     """Limit unsigned numbers to those that a column can hold; real ones are far smaller."""
     if isinstance(numbers, array) and numbers.typecode == "Q":
-        column = array("q")
-        column.frombytes(numbers.tobytes())
-        # Larger numbers are negative when read as signed ones.
-        return column if not column or min(column) >= 0 else [min(n, LARGEST) for n in numbers]
+        data = numbers.tobytes()
+        # Only larger numbers have the highest bit, which no ASCII character has, either.
+        if data[_HIGHEST_BYTE::8].isascii():
+            return array("q", data)
+        return [min(number, LARGEST) for number in numbers]
     if isinstance(numbers, (array, range)):
         return numbers
     return [min(number, LARGEST) for number in numbers]

@@ -7,6 +7,7 @@ fails, every record is checked by itself, and the next one is searched byte by b
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from operator import gt
 from struct import Struct
 from typing import Literal, NamedTuple
@@ -154,24 +155,44 @@ def _walk(data: bytes) -> tuple[list[int], list[bytes]]:
 
 _LONGEST_RUN = 4096
 
+_AT_ONCE = 128
+"""The number of records in one layout, since to call it for each record would take longer."""
+
 
 def _walk_run(data: bytes, position: int, length: int) -> list[bytes]:
     """Return the payloads from a position on while their headers are identical."""
-    header = data[position : position + HEADER_SIZE]
-    layout = Struct(f"{HEADER_SIZE}s{length}s{CRC_SIZE}x")
+    header, size = data[position : position + HEADER_SIZE], length + OVERHEAD
     payloads: list[bytes] = []
-    count = 8
-    while count := min(count, (len(data) - position) // layout.size):
-        piece = memoryview(data)[position : position + count * layout.size]
-        headers, found = zip(*layout.iter_unpack(piece), strict=True)
-        if headers.count(header) != count:
-            same = next(index for index, other in enumerate(headers) if other != header)
-            payloads += found[:same]
+    count = 16
+    while count := min(count, (len(data) - position) // size):
+        alike = count
+        for place in range(HEADER_SIZE):
+            byte, end = header[place : place + 1], position + alike * size
+            column = data[position + place : end : size]
+            if column != byte * alike:
+                alike -= len(column.lstrip(byte))
+        payloads += _payloads(data, position, alike, length)
+        if alike < count:
             break
-        payloads += found
-        position += count * layout.size
-        count = min(count * 4, _LONGEST_RUN)
+        position += count * size
+        count = min(count * 8, _LONGEST_RUN)
     return payloads
+
+
+def _payloads(data: bytes, position: int, count: int, length: int) -> list[bytes]:
+    """Return the payloads of consecutive records of one length."""
+    payloads: list[bytes] = []
+    for at_once in (_AT_ONCE, 1):
+        layout = _layout(length, at_once)
+        for _ in range((count - len(payloads)) // at_once):
+            payloads += layout.unpack_from(data, position)
+            position += layout.size
+    return payloads
+
+
+@lru_cache(maxsize=64)
+def _layout(length: int, count: int) -> Struct:
+    return Struct(f"{HEADER_SIZE}x{length}s{CRC_SIZE}x" * count)
 
 
 class _Found(NamedTuple):

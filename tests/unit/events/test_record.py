@@ -46,6 +46,18 @@ def test_a_payload_with_the_magic_is_masked():
     assert frame(both) == by_hand(bytes(byte ^ 2 for byte in both), mask=2)
 
 
+@pytest.mark.parametrize("count", [1, 2, 15, 16, 17, 143, 144, 145, 300, 1500])
+def test_runs_of_records_are_read_whole_wherever_a_header_differs(count):
+    """Records of one length are read many at a time, up to one that is masked, and behind it."""
+    plain = [b"%06d" % number for number in range(count)]
+    for masked in {0, 1, count // 2, count - 1}:
+        written = [MAGIC + b"abc" if n == masked else one for n, one in enumerate(plain)]
+        records = [frame(payload) for payload in written]
+        found = scan(b"".join(records))
+        assert found.payloads == written
+        assert found.ends == [26 * number for number in range(1, count + 1)]
+
+
 def test_a_group_is_records_that_count_down():
     """Each member says how many bytes of its group follow it."""
     expected = by_hand(b"a", rest=OVERHEAD * 2 + 5) + by_hand(b"bb", rest=23) + by_hand(b"ccc")
