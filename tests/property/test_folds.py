@@ -313,9 +313,11 @@ def test_catching_up_by_columns_is_applying_one_by_one(story, data):
 def test_trials_that_log_at_once_are_folded_as_each_alone(story, between, chance):
     """Where no two neighbours are alike, sorting them by their trials changes nothing."""
     mixed = []
-    for uid, name in [("a_0", "loss"), ("a_1", "accuracy"), ("b_0", "lr"), ("b_0", "acc")]:
+    kinds = [("a_0", "loss"), ("a_1", "accuracy"), ("b_0", "lr"), ("b_0", "acc"), ("c_0", "loss")]
+    for uid, name in kinds:
         for step in range(chance.choice([10, 40])):
-            value = chance.choice([0.5, float(step), float(step), "odd" if step == 7 else 1.0])
+            is_odd = step == 7 and uid != "c_0"
+            value = chance.choice([0.5, float(step), float(step), "odd" if is_odd else 1.0])
             spec = ["stat", {}] if (uid, step % 30) == ("a_1", 29) else None
             event = MetricsLogged(step, {name: value}, spec)
             mixed.append((stream_id("trial", uid), event))

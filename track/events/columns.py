@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import sys
 from array import array
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import chain, repeat
-from operator import itemgetter
+from itertools import chain, compress, count, islice, pairwise, repeat
+from operator import itemgetter, ne
 from typing import Any, NamedTuple
 
 from track.events.codec import ENVELOPE
@@ -172,21 +173,27 @@ def by_stream(
 
     Events of different trials may be applied in any order.
     """
+    streams, producers, times, steps, metrics = columns
     column = array("Q", positions)
-    streams = columns.streams
     if streams == streams[:1] * len(streams):
         yield streams[0], columns, column
         return
-    places: dict[int, list[int]] = {}
-    for index, stream in enumerate(streams):
-        places.setdefault(stream, []).append(index)
-    _, producers, times, steps, metrics = columns
-    order = itemgetter(*chain.from_iterable(places.values()))
-    all_columns: list[array[Any]] = [column, producers, times, steps, *metrics.values()]
-    ordered = [array(each.typecode, order(each)) for each in all_columns]
-    end = 0
-    for stream, indexes in places.items():
-        start, end = end, end + len(indexes)
-        found, producers, times, steps, *values = (each[start:end] for each in ordered)
+    ends = changes(streams)
+    each: list[array[Any]] = [column, streams, producers, times, steps, *metrics.values()]
+    if len(ends) > len({*streams}):  # those of one stream are not together
+        places: defaultdict[int, list[int]] = defaultdict(list)
+        for index, stream in enumerate(streams):
+            places[stream].append(index)
+        order = itemgetter(*chain.from_iterable(places.values()))
+        each = [array(one.typecode, order(one)) for one in each]
+        ends = changes(each[1])
+    for start, end in pairwise([0, *ends]):
+        found, streams, producers, times, steps, *values = (one[start:end] for one in each)
         named = dict(zip(metrics, values, strict=True))
-        yield stream, Columns(streams, producers, times, steps, named), found
+        yield streams[0], Columns(streams, producers, times, steps, named), found
+
+
+def changes(values: Sequence[Any]) -> list[int]:
+    """Return the places where a value differs from the one before, and the end."""
+    differ = map(ne, values, islice(values, 1, None))
+    return [*compress(count(1), differ), len(values)]

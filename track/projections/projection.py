@@ -4,16 +4,29 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import compress, count, islice
-from operator import ne
+from itertools import chain
+from operator import itemgetter
 from typing import Protocol
 
 from track.events.codec import STREAM, decode
-from track.events.columns import FEWEST, Columns, are_metrics, decode_columns, is_metrics
+from track.events.columns import (
+    FEWEST,
+    Columns,
+    are_metrics,
+    changes,
+    decode_columns,
+    is_metrics,
+)
 from track.events.types import Recorded
 from track.journals.journal import Batch, Journal
 
 _LONGEST_RUN = 2048
+
+_GATHERED = 2**16
+"""The least number of events in batches that were joined."""
+
+_SOME = 64
+"""Of so many events, one tells whether streams take turns; so do as many at the beginning."""
 
 FEWEST_MIXED = 4 * FEWEST
 """The least number of events that are worth sorting by trial."""
@@ -42,12 +55,35 @@ def catch_up(projection: Projection, journal: Journal) -> None:
 
 def fold(projection: Projection, batches: Iterable[Batch]) -> None:
     """Apply the batches of events of a journal."""
-    for positions, payloads in batches:
+    for batch in batches:
+        if _take_turns(batch[1]):
+            _fold_stretches(projection, *batch)
+            continue
+        positions, payloads = batch
         for start, end in _runs(payloads):
             piece = positions[start:end], payloads[start:end]
             if not _fold_alike(projection, *piece):
-                for stretch in _stretches(*piece):
-                    _fold_mixed(projection, *stretch)
+                _fold_stretches(projection, *piece)
+
+
+def gathered(batches: Iterable[Batch]) -> Iterator[Batch]:
+    """Join consecutive batches, since a long one is faster to sort by trial."""
+    positions: list[int] = []
+    payloads: list[bytes] = []
+    for more in batches:
+        positions += more[0]
+        payloads += more[1]
+        if len(payloads) >= _GATHERED:
+            yield positions, payloads
+            positions, payloads = [], []
+    if payloads:
+        yield positions, payloads
+
+
+def _take_turns(payloads: list[bytes]) -> bool:
+    """Return whether some of the events, the first ones among them, are of several streams."""
+    some = chain(payloads[:_SOME], payloads[::_SOME])
+    return len({payload[STREAM] for payload in some}) > 1
 
 
 def _fold_alike(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> bool:
@@ -58,42 +94,37 @@ def _fold_alike(projection: Projection, positions: Sequence[int], payloads: list
     return columns is not None
 
 
-def _stretches(
-    positions: Sequence[int], payloads: list[bytes]
-) -> Iterator[tuple[Sequence[int], list[bytes]]]:
-    """Yield runs of consecutive metrics events and the events between them, in order."""
+def _fold_stretches(
+    projection: Projection, positions: Sequence[int], payloads: list[bytes]
+) -> None:
+    """Apply events of several shapes: runs of metrics, and the events between them, in order."""
     if len(payloads) < FEWEST_MIXED:
-        yield positions, payloads
+        _fold_each(projection, positions, payloads)
         return
     start = 0
-    for end in _changes(are_metrics(payloads)):
-        yield positions[start:end], payloads[start:end]
+    for end in changes(are_metrics(payloads)):
+        fold_them = _fold_sorted if is_metrics(payloads[start]) else _fold_each
+        fold_them(projection, positions[start:end], payloads[start:end])
         start = end
 
 
-def _fold_mixed(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> None:
-    """Apply events of several shapes.
-
-    Metrics of several trials are sorted by trial and applied together, since events of different
-    trials may be applied in any order.
-    """
-    if len(payloads) >= FEWEST_MIXED and is_metrics(payloads[0]):
-        by_stream: defaultdict[bytes, list[int]] = defaultdict(list)
+def _fold_sorted(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> None:
+    """Apply metrics sorted by trial, as events of different trials may be applied in any order."""
+    begin, last = projection.position, positions[-1]
+    if len(payloads) >= FEWEST_MIXED:
+        places: defaultdict[bytes, list[int]] = defaultdict(list)
         for index, payload in enumerate(payloads):
-            by_stream[payload[STREAM]].append(index)
-        if len(by_stream) > 1:
-            begin = projection.position
-            for indexes in by_stream.values():
-                places = [positions[index] for index in indexes]
-                found_payloads = [payloads[index] for index in indexes]
+            places[payload[STREAM]].append(index)
+        order = itemgetter(*chain.from_iterable(places.values()))
+        positions, payloads = order(positions), [*order(payloads)]
+    for start, end in _runs(payloads):
+        projection.position = begin
+        piece = positions[start:end], payloads[start:end]
+        if not _fold_alike(projection, *piece):
+            for recorded in map(decode, *piece):
                 projection.position = begin
-                for start, end in _runs(found_payloads):
-                    piece = places[start:end], found_payloads[start:end]
-                    if not _fold_alike(projection, *piece):
-                        _fold_each(projection, *piece)
-            projection.position = positions[-1]
-            return
-    _fold_each(projection, positions, payloads)
+                projection.apply(recorded)
+    projection.position = last
 
 
 def _fold_each(projection: Projection, positions: Sequence[int], payloads: list[bytes]) -> None:
@@ -104,7 +135,7 @@ def _fold_each(projection: Projection, positions: Sequence[int], payloads: list[
 def _runs(payloads: list[bytes]) -> Iterator[tuple[int, int]]:
     """Yield the bounds of runs of payloads of equal length, limited to the processor's cache."""
     start = first = 0
-    for end in _changes([*map(len, payloads)]):
+    for end in changes([*map(len, payloads)]):
         if end - first >= FEWEST:  # fewer are not worth a look at their shape
             if start < first:
                 yield start, first
@@ -114,9 +145,3 @@ def _runs(payloads: list[bytes]) -> Iterator[tuple[int, int]]:
         first = end
     if start < first:
         yield start, first
-
-
-def _changes(values: list[int] | list[bool]) -> list[int]:
-    """Return where a value differs from the one before, and the end."""
-    differ = map(ne, values, islice(values, 1, None))
-    return [*compress(count(1), differ), len(values)]

@@ -14,7 +14,7 @@ from track.journals.journal import Journal
 from track.journals.stretches import Stretches
 from track.projections.history import until
 from track.projections.objects import Objects
-from track.projections.projection import fold
+from track.projections.projection import fold, gathered
 from track.projections.stored import StoredObjects
 from track.projections.trials import stream_of
 from track.read_model.cache import Cache
@@ -102,7 +102,7 @@ class State:
             cache.pin()
         self._is_folding = True
         try:
-            for batch in journal.read_batches(self.objects.position):
+            for batch in gathered(journal.read_batches(self.objects.position)):
                 self.stretches.add(*batch)
                 fold(self.objects, [batch])
                 if self._new_events() >= MOST_NEW_EVENTS:
