@@ -77,7 +77,7 @@ def watch(server: Any, events: int, seen: list[list[int]]) -> None:
     found: list[int] = []
     while sum(found) < events:
         sleep(0.1)
-        cursor.execute("SELECT count(*) FROM events WHERE log = 'many' GROUP BY producer")
+        cursor.execute("SELECT last_sequence FROM producers NATURAL JOIN logs WHERE name = 'many'")
         found = [row[0] for row in cursor.fetchall()]
     seen.append(found)
     connection.close()

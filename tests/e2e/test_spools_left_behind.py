@@ -206,7 +206,7 @@ def locked(place):
     def wait_until_waiting(count):
         query = """
             SELECT count(*) FROM pg_stat_activity
-            WHERE wait_event_type = 'Lock' AND position(%(log)s IN query) > 0
+            WHERE wait_event_type = 'Lock' AND position(%(log)s::TEXT IN query) > 0
         """
         for _ in patience():
             if journal.ask(query) == [(count,)]:
@@ -214,7 +214,7 @@ def locked(place):
 
     with journal._sessions.one() as session:
         session.execute("BEGIN")
-        session.execute("SELECT head FROM logs WHERE log = %(log)s FOR UPDATE", log=place.log)
+        session.execute("SELECT head FROM logs WHERE name = %(log)s FOR UPDATE", log=place.log)
         session.wait_until_waiting = wait_until_waiting
         yield session
     journal.close()

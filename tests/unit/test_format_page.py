@@ -221,6 +221,7 @@ TABLE_LINE = re.compile(r"^(\w+) +\(([^)]+)\)", re.MULTILINE)
 TYPES = {
     "character varying": "VARCHAR",
     "bigint": "INT8",
+    "integer": "INT4",
     "smallint": "INT2",
     "bytea": "BYTEA",
 }

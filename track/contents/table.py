@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from io import BytesIO
-from typing import Any, BinaryIO
-
-from psycopg2 import errors
+from typing import BinaryIO
 
 from track.contents.store import (
     LARGEST_IN_A_TABLE,
@@ -54,7 +52,7 @@ class TableContents(ContentStore):
         return size, digest
 
     def open_unchecked(self, digest: str) -> BinaryIO:
-        rows = self._read(
+        rows = self._journal.ask(
             "SELECT data FROM contents WHERE log = %(log)s AND digest = %(digest)s",
             digest=bytes.fromhex(check_digest(digest)),
         )
@@ -66,7 +64,7 @@ class TableContents(ContentStore):
         wanted = {check_digest(digest) for digest in digests}
         if not wanted:
             return set()
-        rows = self._read(
+        rows = self._journal.ask(
             "SELECT digest FROM contents WHERE log = %(log)s AND digest = ANY(%(digests)s)",
             digests=[*map(bytes.fromhex, wanted)],
         )
@@ -74,7 +72,7 @@ class TableContents(ContentStore):
 
     def digests(self) -> Iterator[str]:
         last = b""
-        while rows := self._read(
+        while rows := self._journal.ask(
             "SELECT digest FROM contents WHERE log = %(log)s AND digest > %(last)s "
             "ORDER BY digest LIMIT %(limit)s",
             last=last,
@@ -93,10 +91,3 @@ class TableContents(ContentStore):
             digests=wanted,
         )
         return {bytes(digest).hex() for (digest,) in rows}
-
-    def _read(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Return rows; there are none in a database that does not have the table yet."""
-        try:
-            return self._journal.ask(statement, expected=(errors.UndefinedTable,), **values)
-        except errors.UndefinedTable:
-            return []

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import blake2b
@@ -27,10 +28,10 @@ from track.events.codec import MAX_PAYLOAD, Encoder
 from track.events.record import MAX_GROUP
 from track.events.types import MetricsLogged, TrialStarted
 from track.journals.producer import Producer
-from track.journals.sql import schema as sql_schema
 from track.journals.sql.journal import SQLJournal
 from track.journals.sql.reading import READ_BYTES
-from track.journals.sql.schema import PART_BYTES
+from track.journals.sql.rows import Rows
+from track.journals.sql.schema import PART_BYTES, TABLES, VERSION
 from track.journals.sql.session import Servers
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -83,36 +84,19 @@ def test_tables_are_made_once_however_many_begin_at_once(database):
         list(pool.map(begin, range(8)))
     assert journals[0].head() == 24
     with inside(database) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT version FROM schema_version ORDER BY version")
-        assert cursor.fetchall() == [(number + 1,) for number in range(sql_schema.VERSION)]
+        cursor.execute("SELECT version FROM schema_version")
+        assert cursor.fetchall() == [(VERSION,)]
 
 
 def test_tables_that_were_begun_are_completed(database):
     """Somebody was stopped in the middle of it."""
     connection = inside(database)
-    connection.cursor().execute(sql_schema._MIGRATIONS[0][0])
-    connection.cursor().execute(sql_schema._MIGRATIONS[0][2])
+    for statement in TABLES[:3]:
+        connection.cursor().execute(statement)
     connection.close()
     journal = database()
     journal.append([b"a"])
     assert payloads_of(journal) == [b"a"]
-
-
-def test_tables_whose_columns_are_wider_serve_as_well(database):
-    """Those that earlier versions made."""
-    with closing(inside(database)) as connection:
-        connection.cursor().execute(
-            "CREATE TABLE events (log VARCHAR(255) NOT NULL, position INT8 NOT NULL, stream INT8,"
-            " producer INT8, sequence INT8, kind INT8, at INT8, parts INT8 NOT NULL,"
-            " data BYTEA NOT NULL, CONSTRAINT events_key PRIMARY KEY (log, position),"
-            " CONSTRAINT events_once UNIQUE (log, producer, sequence))"
-        )
-    journal = database()
-    journal.append([*events(1, 1, 3), bytes(2 * PART_BYTES + 1)])
-    journal.append(events(1, 1, 3))
-    journal.rewrite([7], lambda payload: payload[:-1] + b"\x00", 3)
-    assert [payload[-1] for payload in payloads_of(journal)] == [0] * 4
-    assert [len(positions) for positions, _ in journal.read_stream(7)] == [3]
 
 
 def test_tables_of_a_newer_version_are_not_touched(database):
@@ -125,19 +109,19 @@ def test_tables_of_a_newer_version_are_not_touched(database):
         database().head()
 
 
-def test_tables_of_an_older_version_are_brought_up_to_date(database):
-    """The tables of version 1 lack an index and the table of contents."""
-    database().append([b"a"])
-    with closing(inside(database)) as connection, connection.cursor() as cursor:
-        cursor.execute("DELETE FROM schema_version WHERE version > 1")
-        cursor.execute("DROP INDEX events_of_stream")
-        cursor.execute("DROP TABLE contents")
-    journal = database()
-    assert payloads_of(journal) == [b"a"]
-    assert journal.ask("SELECT digest FROM contents") == []
-    index = "SELECT indexname FROM pg_indexes WHERE indexname = 'events_of_stream'"
-    assert journal.ask(index) == [("events_of_stream",)]
-    assert journal.ask("SELECT max(version) FROM schema_version") == [(sql_schema.VERSION,)]
+def test_tables_of_an_older_version_are_not_touched(database):
+    """The error says how to move what is in them."""
+    with closing(inside(database)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("CREATE TABLE schema_version (version INT8)")
+        cursor.execute("INSERT INTO schema_version VALUES (1), (2), (3)")
+        cursor.execute("CREATE TABLE logs (log VARCHAR(255) PRIMARY KEY, head INT8)")
+        cursor.execute("CREATE TABLE locks (log VARCHAR(255), name VARCHAR(16))")
+        for writable in (True, False):
+            with pytest.raises(JournalError, match=r"version 3.*copy each log to a file"):
+                database(writable=writable).head()
+        cursor.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        assert cursor.fetchone() == (3,)
 
 
 def test_tables_of_somebody_else_are_named(database):
@@ -215,9 +199,10 @@ def test_columns_are_those_of_the_envelope(journal):
     Producer(journal).record(7, TrialStarted())
     ((recorded),) = journal.read()
     rows = journal.ask(
-        "SELECT stream, producer, sequence, kind, at FROM events WHERE log = %(log)s"
+        "SELECT stream, kind, at, last_sequence FROM events NATURAL JOIN producers "
+        "WHERE log = %(log)s"
     )
-    assert rows == [(7, recorded.producer, 1, 6, recorded.at)]
+    assert rows == [(7, 6, recorded.at, 1)]
 
 
 def test_a_batch_that_is_sent_again_is_acknowledged_and_not_repeated(journal):
@@ -236,8 +221,52 @@ def test_a_batch_that_is_there_in_part_is_refused(journal):
     with pytest.raises(JournalWriteError, match="but not all"):
         journal.append(events(1, 2, 3))
     assert journal.head() == 3
+    with pytest.raises(JournalWriteError, match="but not all"):
+        journal.append([*events(2, 1, 3), *events(1, 3, 1)])
+    with pytest.raises(JournalWriteError, match="but not all"):
+        journal.append([*events(2, 1, 3), *events(2, 3, 1)])
+    with pytest.raises(JournalWriteError, match="but not all"):
+        journal.append([*events(1, 3, 1), b"not an event"])
+    assert journal.head() == 3
     assert journal.last_sequence(1) == 3
     assert journal.last_sequence(2) == 0
+
+
+def test_a_batch_of_several_producers_that_is_sent_again_is_not_repeated(journal):
+    """Their events may alternate, and one of them may have sent more meanwhile."""
+    mixed = [*events(1, 1, 2), *events(2, 5, 2), *events(1, 7, 1), *events(3, 1, 1)]
+    journal.append(mixed)
+    journal.append(events(2, 7, 3))
+    journal.append(mixed)
+    assert payloads_of(journal) == [*mixed, *events(2, 7, 3)]
+    assert [journal.last_sequence(producer) for producer in (1, 2, 3)] == [7, 9, 1]
+
+
+def test_events_that_arrive_while_they_are_committed_are_not_repeated(open_journal, admin):
+    """Also where transactions see what others commit meanwhile."""
+    journal, late = open_journal(), open_journal()
+    late.ask("SET default_transaction_isolation = 'read committed'")
+    rows = Rows(events(1, 1, 3))
+    with journal._sessions.one() as session, ThreadPoolExecutor() as pool:
+        journal.prepare()
+        session.execute("BEGIN")
+        journal._insert(rows, None, session)
+        sending = pool.submit(late.append, events(1, 1, 3))
+        while not waiting_for_locks(admin, late):
+            time.sleep(0.01)
+        session.execute("COMMIT")
+        sending.result()
+    assert payloads_of(journal) == events(1, 1, 3)
+
+
+def waiting_for_locks(admin, journal):
+    """Return whether the server has a session of a journal wait for another one."""
+    pids = [session._connection.info.backend_pid for session in journal._sessions._open]
+    admin.execute(
+        "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s) AND wait_event_type = 'Lock'",
+        (pids,),
+    )
+    return admin.fetchone()[0] > 0
 
 
 def test_a_polling_reader_never_misses_what_comes_late(open_journal):
@@ -319,20 +348,6 @@ def test_payloads_that_are_kept_in_parts_are_rewritten_whole(journal):
 
     journal.rewrite([7], change, 3)
     assert payloads_of(journal) == [change(large[0]), large[1], *events(1, 3, 1)]
-
-
-def test_what_an_earlier_version_kept_of_the_objects_is_erased_by_a_redaction(database):
-    """Such databases have a table of snapshots, which nobody reads any more."""
-    journal = database()
-    journal.append(events(1, 1, 3))
-    with closing(inside(database)) as connection, connection.cursor() as cursor:
-        journal.rewrite([7], lambda payload: payload, 3)  # there is none, which is fine
-        cursor.execute("CREATE TABLE snapshots (log VARCHAR, part INT8, at INT8, data BYTEA)")
-        cursor.execute("INSERT INTO snapshots VALUES ('log', 0, 1, 'x'), ('other', 0, 1, 'x')")
-        assert len(payloads_of(journal)) == 3
-        journal.rewrite([7], lambda payload: payload, 3)
-        cursor.execute("SELECT log FROM snapshots")
-        assert cursor.fetchall() == [("other",)]
 
 
 # Sections

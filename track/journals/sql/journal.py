@@ -1,8 +1,9 @@
 """Keep a journal in tables of CockroachDB or PostgreSQL (``docs/format.md``).
 
-An append is one statement that moves the head of its log and inserts the events after it. The row
-of the head stays locked until the statement is committed, so positions have no gaps and become
-visible in order: polling by position misses nothing.
+An append is one statement that moves the head of its log, notes the last sequence of each producer,
+and inserts the events. The row of the head stays locked until the statement is committed, so
+positions have no gaps and become visible in order: polling by position misses nothing. A statement
+that would note a sequence again fails, so no event is stored twice.
 
 An exclusive section holds a separate row lock, in a transaction that does nothing else. Events
 decided inside are appended by themselves, on condition that no other process made a decision
@@ -50,9 +51,9 @@ from track.journals.sql.failures import (
     words_of,
 )
 from track.journals.sql.reading import Request, read_in_batches
-from track.journals.sql.rewrite import forget_snapshots, rewrite_some
+from track.journals.sql.rewrite import rewrite_some
 from track.journals.sql.rows import Rows
-from track.journals.sql.schema import APPEND, DECIDE, is_there, prepare
+from track.journals.sql.schema import APPEND, DECIDE, find, prepare
 from track.journals.sql.session import Servers, Session, Sessions
 from track.journals.thread_lock import ThreadLock
 from track.utils.caches import cache_of_user
@@ -111,13 +112,14 @@ class SQLJournal(ExclusiveJournal):
     ) -> None:
         self.name = f"the log '{log}' on {servers}"
         self._servers = servers
-        self._log = log
+        self._log_name = log
+        self._known_log: int | None = None
+        """The number of the log in the tables, once it was looked up."""
         self._timeout_s = timeout_s
         self._lock_timeout_s = lock_timeout_s
         # Leave time for another connection, possibly to another host, after one that hangs.
         self._answer_s = timeout_s / 2
         self._sessions = Sessions(servers, self._answer_s)
-        self._prepared = False
         self._writable = writable
         self._silent_since: float | None = None
         """The monotonic time since which no server answers."""
@@ -162,9 +164,11 @@ class SQLJournal(ExclusiveJournal):
     def _append(self, payloads: Sequence[bytes], guard: int | None) -> bool:
         """Append payloads, and return whether they are there, possibly from an earlier attempt."""
         rows = Rows(payloads)
+        if rows.have_repetitions:
+            return False
         try:
             return self._insert_in_turn(rows, guard) or self._has(rows)
-        except errors.UniqueViolation:
+        except errors.NotNullViolation:  # an event was sent before
             return self._has(rows)
 
     def _insert_in_turn(self, rows: Rows, guard: int | None) -> bool:
@@ -173,22 +177,22 @@ class SQLJournal(ExclusiveJournal):
         Otherwise, some clients might retry for long while others overtake them.
         """
         insert = partial(self._insert, rows, guard)
-        repeatable = rows.identities is not None
+        repeatable = rows.are_numbered
         if not self._turns:
             try:
-                expected = (errors.UniqueViolation, TransactionRollbackError)
+                expected = (errors.NotNullViolation, TransactionRollbackError)
                 return self._work(insert, repeatable=repeatable, expected=expected)
             except TransactionRollbackError:
                 self._turns = _TURNS
         self._turns = max(0, self._turns - 1)
         with self._turn():
-            return self._work(insert, repeatable=repeatable, expected=(errors.UniqueViolation,))
+            return self._work(insert, repeatable=repeatable, expected=(errors.NotNullViolation,))
 
     def _insert(self, rows: Rows, guard: int | None, session: Session) -> bool:
         """Insert events atomically, and return whether the exclusive section still held."""
         change = partial(session.change, log=self._log, size=rows.size, decided=guard)
         first, *others = rows.statements
-        first = (_ADVANCE if guard is None else _ADVANCE_IF_HELD) + first
+        first = (_ADVANCE if guard is None else _ADVANCE_IF_HELD) + rows.note_producers + first
         if not others:
             return change(first) > 0
         with session.transaction():
@@ -199,19 +203,16 @@ class SQLJournal(ExclusiveJournal):
 
     def _has(self, rows: Rows) -> bool:
         """Return whether an earlier attempt was committed, so that the log has all events."""
-        sequences: dict[int, list[int]] = {}
-        for producer, sequence in rows.identities or ():
-            sequences.setdefault(producer, []).append(sequence)
-        found = 0
-        for producer, numbers in sequences.items():
-            answer = self.ask(
-                "SELECT count(*) FROM events "
-                "WHERE log = %(log)s AND producer = %(producer)s AND sequence = ANY(%(sequences)s)",
-                producer=producer,
-                sequences=numbers,
+        if not rows.are_numbered:
+            return False
+        noted = dict(
+            self.ask(
+                "SELECT producer, last_sequence FROM producers "
+                "WHERE log = %(log)s AND producer = ANY(%(producers)s)",
+                producers=[*rows.producers],
             )
-            found += answer[0][0]
-        return found == rows.size
+        )
+        return all(noted.get(one, 0) >= last for one, (_, last) in rows.producers.items())
 
     # Deciding
 
@@ -284,10 +285,10 @@ class SQLJournal(ExclusiveJournal):
 
     def last_sequence(self, producer: int) -> int:
         rows = self.ask(
-            "SELECT max(sequence) FROM events WHERE log = %(log)s AND producer = %(producer)s",
+            "SELECT last_sequence FROM producers WHERE log = %(log)s AND producer = %(producer)s",
             producer=producer,
         )
-        return rows[0][0] or 0
+        return rows[0][0] if rows else 0
 
     def cache_source(self) -> CacheSource:
         return self
@@ -300,7 +301,7 @@ class SQLJournal(ExclusiveJournal):
 
     def cache_path(self) -> str | None:
         """Return the path for the cache, None for no cache."""
-        return cache_of_user(f"{self._servers.identity()}\n{self._log}")
+        return cache_of_user(f"{self._servers.identity()}\n{self._log_name}")
 
     def is_damaged(self) -> bool:
         """Return False, since the database guards against damage."""
@@ -314,7 +315,6 @@ class SQLJournal(ExclusiveJournal):
         while done < last:
             do = partial(rewrite_some, self._log, streams, change, (done, last))
             done = self._work(do)
-        self._work(partial(forget_snapshots, self._log))
 
     # The end
 
@@ -323,13 +323,7 @@ class SQLJournal(ExclusiveJournal):
 
     # Working with a server that may be away or busy
 
-    def ask(
-        self,
-        statement: str,
-        *,
-        expected: tuple[type[psycopg2.Error], ...] = (),
-        **values: Any,
-    ) -> list[tuple[Any, ...]]:
+    def ask(self, statement: str, **values: Any) -> list[tuple[Any, ...]]:
         """Run a statement, which may be repeated, and return its rows; ``%(log)s`` is the log.
 
         Raises
@@ -337,13 +331,13 @@ class SQLJournal(ExclusiveJournal):
         JournalUnreachable
             no server answered in time
         JournalError
-            the server refused the statement, except for the expected errors
+            the server refused the statement
         """
 
         def do(session: Session) -> list[tuple[Any, ...]]:
             return session.execute(statement, log=self._log, **values)
 
-        return self._work(do, expected=expected)
+        return self._work(do)
 
     def _work(
         self,
@@ -371,12 +365,19 @@ class SQLJournal(ExclusiveJournal):
         self._work(lambda _: None)
 
     def _prepare(self, session: Session) -> None:
-        if not self._prepared:
-            if self._writable:
-                prepare(session, self._log)
-            elif not is_there(session, self._log):
+        if self._known_log is None:
+            look = prepare if self._writable else find
+            self._known_log = look(session, self._log_name)
+            if self._known_log is None:
                 raise StoreNotFound(f"{self.name[4:]} does not exist: check the URI")
-            self._prepared = True
+
+    @property
+    def _log(self) -> int:
+        """The number of the log in the tables."""
+        if self._known_log is None:
+            self.prepare()
+        assert self._known_log is not None
+        return self._known_log
 
     def _persist(
         self,

@@ -55,7 +55,7 @@ _Answers = Generator["Found | None", None, None]
 class Request(NamedTuple):
     """Asks for some of the events after a position, of the whole log or of one stream."""
 
-    log: str
+    log: int
     stream: int | None
     after: int
     limit: int
@@ -83,7 +83,7 @@ class Request(NamedTuple):
 
 
 def read_in_batches(
-    work: Work, sessions: Sessions, log: str, stream: int | None, after: int
+    work: Work, sessions: Sessions, log: int, stream: int | None, after: int
 ) -> Iterator[Batch]:
     """Yield the events after a position, of the whole log or of one stream."""
     request = Request(log, stream, after, _FIRST_ROWS)
@@ -123,7 +123,7 @@ def _ask_ahead(sessions: Sessions, request: Request) -> _Answers:
     yield found
 
 
-def join_parts(log: str, position: int, first: bytes, session: Session) -> bytes:
+def join_parts(log: int, position: int, first: bytes, session: Session) -> bytes:
     """Return the payload of an event whose first part is known."""
     rows = session.execute(
         "SELECT data FROM event_parts WHERE log = %(log)s AND position = %(position)s "

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from binascii import hexlify
 from collections.abc import Callable, Collection
-from contextlib import suppress
-
-from psycopg2 import errors
 
 from track.events.codec import envelope
 from track.journals.sql.reading import join_parts
@@ -42,7 +39,7 @@ _UPDATE_PARTS = b"""
 
 
 def rewrite_some(
-    log: str,
+    log: int,
     streams: Collection[int],
     change: Callable[[bytes], bytes],
     bounds: tuple[int, int],
@@ -53,7 +50,7 @@ def rewrite_some(
     Parameters
     ----------
     log
-        the name of the log
+        the number of the log
     streams
         the streams whose payloads change
     change
@@ -95,9 +92,3 @@ def rewrite_some(
             for chunk in chunks(changed):
                 session.execute(update % b",".join(chunk), log=log)
     return int(rows[-1][0]) if rows else last
-
-
-def forget_snapshots(log: str, session: Session) -> None:
-    """Delete the snapshots of an earlier version, which still contain erased data."""
-    with suppress(errors.UndefinedTable):  # newer databases have no such table
-        session.execute("DELETE FROM snapshots WHERE log = %(log)s", log=log)

@@ -21,25 +21,34 @@ _MOST_ROWS, _MOST_DIGITS = 4096, 2**23
 
 _MAX_INT8 = 2**63 - 1
 
-_NO_EVENT = (None,) * 5
+_Columns = tuple[int | None, int | None, int | None]
+_NO_EVENT: _Columns = None, None, None
 """The columns of a payload that is not an event."""
 
 _INSERT_EVENTS = b"""
-    INSERT INTO events (log, position, stream, producer, sequence, kind, at, parts, data)
-    SELECT %%(log)s, head.head + d.i,
-        d.stream, d.producer, d.sequence, d.kind, d.at, d.parts, d.data
+    INSERT INTO events (log, position, stream, kind, at, parts, data)
+    SELECT %%(log)s, head.head + d.i, d.stream, d.kind, d.at, d.parts, d.data
     FROM head, ROWS FROM (
         generate_series(%d, %d),
         unnest('{%s}'::INT8[]), unnest('{%s}'::INT8[]), unnest('{%s}'::INT8[]),
-        unnest('{%s}'::INT8[]), unnest('{%s}'::INT8[]), unnest('{%s}'::INT8[]),
-        unnest('{%s}'::BYTEA[])
-    ) AS d (i, kind, stream, producer, sequence, at, parts, data)
+        unnest('{%s}'::INT8[]), unnest('{%s}'::BYTEA[])
+    ) AS d (i, kind, stream, at, parts, data)
 """
 _INSERT_PARTS = b"""
     INSERT INTO event_parts (log, position, part, data)
     SELECT %%(log)s, head.head + d.i, d.part, d.data
     FROM head, (VALUES %s) AS d (i, part, data)
 """
+_NOTE_PRODUCERS = b""", noted AS (
+        INSERT INTO producers (log, producer, first_sequence, last_sequence)
+        SELECT %%(log)s, d.producer, d.first_sequence, d.last_sequence
+        FROM head, (VALUES %s) AS d (producer, first_sequence, last_sequence)
+        ON CONFLICT (log, producer) DO UPDATE SET
+            first_sequence = excluded.first_sequence,
+            last_sequence = CASE WHEN producers.last_sequence < excluded.first_sequence
+                THEN excluded.last_sequence END
+    )"""
+"""Sets a column to NULL, which it cannot be, for events that are not newer than the noted ones."""
 
 
 class Rows:
@@ -49,8 +58,14 @@ class Rows:
     ----------
     size
         the number of events
-    identities
-        the producer and the sequence of each; None if some are not events
+    are_numbered
+        whether all are events, so that those that were sent before are recognized
+    have_repetitions
+        whether the sequences of a producer do not grow
+    producers
+        the first and the last sequence of each producer
+    note_producers
+        the part of a statement that notes them, after a first part that defines ``head``
     statements
         statements for the rows, before which a first part must define ``head``
 
@@ -63,13 +78,22 @@ class Rows:
     def __init__(self, payloads: Sequence[bytes]) -> None:
         _check_sizes(payloads)
         self.size = len(payloads)
-        found = [envelope(payload) for payload in payloads]
-        events = [one for one in found if one is not None]
-        identities = [(one.producer, one.sequence) for one in events]
-        self.identities = identities if len(events) == self.size else None
-        columns: Sequence[tuple[int | None, ...]] = events
-        if self.identities is None or max(map(max, zip(*events, strict=True))) > _MAX_INT8:
-            columns = [_NO_EVENT if one is None or max(one) > _MAX_INT8 else one for one in found]
+        self.are_numbered = True
+        self.have_repetitions = False
+        self.producers: dict[int, tuple[int, int]] = {}
+        columns: list[_Columns] = []
+        for found in map(envelope, payloads):
+            if found is None or max(found) > _MAX_INT8:
+                self.are_numbered = False
+                columns.append(_NO_EVENT)
+                continue
+            kind, stream, producer, sequence, at = found
+            first, last = self.producers.get(producer, (sequence, -1))
+            self.have_repetitions |= sequence <= last
+            self.producers[producer] = first, sequence
+            columns.append((kind, stream, at))
+        noted = b",".join([b"(%d,%d,%d)" % (one, *both) for one, both in self.producers.items()])
+        self.note_producers = _NOTE_PRODUCERS % noted if noted else b""
         self.statements = [
             _insert_events(first, columns[first:end], payloads[first:end])
             for first, end in _stretches(payloads)
@@ -106,9 +130,7 @@ def _stretches(payloads: Sequence[bytes]) -> Iterator[tuple[int, int]]:
     yield first, len(payloads)
 
 
-def _insert_events(
-    first: int, columns: Sequence[tuple[int | None, ...]], payloads: Sequence[bytes]
-) -> bytes:
+def _insert_events(first: int, columns: Sequence[_Columns], payloads: Sequence[bytes]) -> bytes:
     """Return the statement for some events of a batch, given the index of the first of them."""
     parts = [max(1, -(-len(payload) // PART_BYTES)) for payload in payloads]
     arrays = [str(column)[1:-1] for column in (*map(list, zip(*columns, strict=True)), parts)]
