@@ -13,6 +13,7 @@ from track.attachments.kept_artifacts import KeptArtifact
 from track.attachments.logged_files import find_files
 from track.cli.common import (
     TRIAL,
+    at_option,
     clock,
     example,
     json_option,
@@ -41,9 +42,7 @@ _WITH_VERSION = re.compile(r"(.+):(latest|v?[0-9]+|[0-9a-f]{4,64})")
 @click.argument("name", required=False)
 @store_option
 @click.option("--trial", type=TRIAL, help="Select artifacts that this trial made or used.")
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 @json_option
 def artifacts_verb(
     *, name: str | None, store: str | None, trial: str | None, at: str | None, as_json: bool

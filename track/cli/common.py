@@ -46,6 +46,12 @@ def store_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("-s", "--store", metavar="URI", help=STORE_HELP)(verb)
 
 
+def at_option(verb: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option ``--at`` to a verb."""
+    help_text = "Show the state at this time or position, e.g. 2h ago."
+    return click.option("--at", metavar="MOMENT", help=help_text)(verb)
+
+
 def json_option(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Add the option ``--json`` to a verb."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(verb)

@@ -12,6 +12,7 @@ from track.attachments.logged_files import find_files, paths_of
 from track.cli.artifacts import artifact_named, save_artifact
 from track.cli.common import (
     TRIAL,
+    at_option,
     example,
     json_option,
     print_json,
@@ -32,9 +33,7 @@ _TIMEOUT_S = 30.0
 @click.command("files", epilog=example("track files baseline", "track files baseline --json"))
 @click.argument("trial", type=TRIAL)
 @store_option
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 @json_option
 def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
     """List the files logged for a trial; `track get` saves them."""
@@ -60,9 +59,7 @@ def files_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) 
 @store_option
 @click.option("-o", "--output", metavar="PATH", help="Write to PATH; - is stdout.")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 def get_verb(
     *,
     what: str,

@@ -11,6 +11,7 @@ import click
 from track.cli.app import FAILURE
 from track.cli.common import (
     TRIAL,
+    at_option,
     clock,
     example,
     json_option,
@@ -45,9 +46,7 @@ _TYPES = sorted(event.__name__ for event in CATALOGUE)
 )
 @click.argument("trials", type=TRIAL, nargs=-1)
 @store_option
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 @click.option(
     "--html",
     metavar="FILE",

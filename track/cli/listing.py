@@ -13,6 +13,7 @@ from track.attachments.logged_files import LoggedFile, files_of, without_files
 from track.cli.code import show_code
 from track.cli.common import (
     TRIAL,
+    at_option,
     clock,
     example,
     is_for_people,
@@ -160,9 +161,7 @@ def _list_others(reader: Reader, what: str, *, as_json: bool) -> None:
 @click.command("show", epilog=example("track show baseline", "track show 1f3a9c --at 2h"))
 @click.argument("trial", type=TRIAL)
 @store_option
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 @click.option("--all", "is_whole", is_flag=True, help="Show all metrics instead of folding them.")
 @click.option("--code", is_flag=True, help="Show the code that it ran instead.")
 @json_option

@@ -10,6 +10,7 @@ import click
 
 from track.cli.common import (
     TRIAL,
+    at_option,
     example,
     is_for_people,
     json_option,
@@ -46,9 +47,7 @@ _WIDEST_PICTURE = 80
 @click.option("--step", metavar="STEP", help="Select media logged at this step.")
 @click.option("--show", is_flag=True, help="Show the last medium of each name in the terminal.")
 @click.option("-o", "--output", metavar="FOLDER", help="Save the media as files in this folder.")
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 @json_option
 def media_verb(
     *,

@@ -6,7 +6,16 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from track.cli.common import TRIAL, clock, example, json_option, print_json, reading, store_option
+from track.cli.common import (
+    TRIAL,
+    at_option,
+    clock,
+    example,
+    json_option,
+    print_json,
+    reading,
+    store_option,
+)
 from track.moment import Moment
 from track.projections.output import OutputLine, lines_in, output_stream
 from track.utils.printing import printable
@@ -22,9 +31,7 @@ from track.utils.printing import printable
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines.")
 @click.option("--stderr", is_flag=True, help="Leave out lines known to be stdout.")
 @click.option("--text", is_flag=True, help="Print lines without times.")
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 @json_option
 def output_verb(
     *,

@@ -9,6 +9,7 @@ import click
 
 from track.cli.common import (
     TRIAL,
+    at_option,
     clock,
     example,
     json_option,
@@ -30,9 +31,7 @@ _FEWEST_POINTS, _MOST_POINTS, _WIDTH, _BESIDE = 8, 40, 100, 72
 @click.command("system", epilog=example("track system baseline", "track system baseline --json"))
 @click.argument("trial", type=TRIAL)
 @store_option
-@click.option(
-    "--at", metavar="MOMENT", help="Show the state at this time or position, e.g. 2h ago."
-)
+@at_option
 @json_option
 def system_verb(*, trial: str, store: str | None, at: str | None, as_json: bool) -> None:
     """Show the system metrics of a trial: load, memory and more of its machines."""

@@ -14,12 +14,14 @@ from track.cli.app import FAILURE
 from track.cli.common import (
     clock,
     example,
+    json_option,
     print_json,
     reading,
     store_at_once,
     store_option,
     tell,
 )
+from track.cli.completion import CONDITION
 from track.cli.subjects import Subjects
 from track.containers.alerts import LEVELS
 from track.display.texts import shown
@@ -56,6 +58,7 @@ class _Firing(NamedTuple):
 @store_option
 @click.option(
     "--when",
+    type=CONDITION,
     multiple=True,
     metavar="CONDITION",
     help="The rule, as for `track ls --where`; if repeated, all must hold.",
@@ -68,7 +71,7 @@ class _Firing(NamedTuple):
 @click.option("--run", "command", metavar="COMMAND", help="Run COMMAND in the shell.")
 @click.option("--once", is_flag=True, help="Exit after the first match.")
 @click.option("--existing", is_flag=True, help="Include trials that already meet the rule.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@json_option
 def watch_verb(
     *,
     store: str | None,

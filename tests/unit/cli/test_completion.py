@@ -69,6 +69,7 @@ def test_shells_complete_trials(store):
         ("track ls -w st", ["start", "status"]),
         ("track ls --columns uid,metrics.lo", ["uid,metrics.loss"]),
         (f"track ls --columns '{ODD},metrics.lo", [f"{ODD},metrics.loss"]),
+        ("track watch --when metrics.lo", ["metrics.loss"]),
         ("track export -w metrics.lo", ["metrics.loss"]),
         ("track top --sort status", ["status"]),
         ("track plot odd -m lo", ["loss"]),
