@@ -169,8 +169,10 @@ def _prepare_completion() -> None:
     from click.shell_completion import add_completion_class
 
     from track.cli.bash import Bash
+    from track.cli.shells import Fish, Zsh
 
-    add_completion_class(Bash)
+    for shell in (Bash, Fish, Zsh):
+        add_completion_class(shell)
 
 
 def _run(arguments: Sequence[str]) -> int:

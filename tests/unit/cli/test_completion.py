@@ -2,9 +2,11 @@
 
 import os
 import pty
+import select
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ def odd(store):
     """A trial whose names need quotes."""
     client = TrackClient(store)
     client.set_project(name="paper")
-    parameters = {"lr": 0.1, "it's": 1, "model": {"depth": 3, "a b": 1}}
+    parameters = {"lr": 0.1, "it's": 1, "k=v": 1, "model": {"depth": 3, "a b": 1}}
     with client.new_trial(name="odd one", parameters=parameters) as trial:
         trial.log_metrics(step=1, loss=0.5, latency=2.0, **{"loss<0.1": 1.0, "tab\there": 1.0})
     client.close()
@@ -76,7 +78,7 @@ def test_shells_complete_trials(store):
         ("track plot -m metrics", [f"'{ODD}'", "'metrics[\"tab\\there\"]'"]),
         ("track ls -w 'metrics[", [ODD, 'metrics["tab\\there"]']),
         ('track ls -w "metrics[', [r"metrics[\"loss<0.1\"]", r"metrics[\"tab\\there\"]"]),
-        ("track ls -w 'parameters[", [r"""parameters["it'\''s"]"""]),
+        ("track ls -w 'parameters[\"i", [r"""parameters["it'\''s"]"""]),
         ("track ls -w nothing.", []),
         ("track ls -s file:none.json -w metrics.", []),
     ],
@@ -86,57 +88,117 @@ def test_shells_complete_paths(odd, line, expected):
     assert completions(line) == expected
 
 
-@pytest.mark.parametrize(
-    ("typed", "arguments"),
-    [
-        ("ls -w 'metrics[\"lo", ["ls", "-w", ODD]),
-        ('ls -w "metrics[\\"lo', ["ls", "-w", ODD]),
-        (
-            "plot -s file:store.json odd -m lo",
-            ["plot", "-s", "file:store.json", "odd", "-m", "loss"],
-        ),
-        ("ls --sort=parameters.l", ["ls", "--sort=parameters.lr"]),
-        (
-            "ls -s file:store.json --sort metrics.la",
-            ["ls", "-s", "file:store.json", "--sort", "metrics.latency"],
-        ),
-        ("show od", ["show", "odd one"]),
-        ("ls -w 'parameters[", ["ls", "-w", 'parameters["it\'s"]']),
-    ],
-)
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
-def test_a_word_that_bash_completed_arrives_at_the_verb(odd, tmp_path, typed, arguments):
-    """A shell on a terminal, where a line is typed and completed by TAB."""
-    program = tmp_path / "bin" / "track"
-    program.parent.mkdir()
-    program.write_text(
-        "#!/bin/sh\n"
-        f'if [ "$_TRACK_COMPLETE" ]; then PYTHONPATH={ROOT} exec {sys.executable} -m track; fi\n'
-        "printf '%s\\n' \"$@\" > started && mv started arguments\n"
-    )
-    program.chmod(0o755)
-    main, other = pty.openpty()
-    environment = {**os.environ, "TERM": "dumb", "PS1": "$ ", "INPUTRC": os.devnull}
-    environment["PATH"] = f"{program.parent}:{environment['PATH']}"
-    with subprocess.Popen(
-        ["bash", "--norc", "--noprofile", "-i"],
-        env=environment,
-        stdin=other,
-        stdout=other,
-        stderr=other,
-        start_new_session=True,
-    ) as shell:
+SHELLS = {
+    "bash": (["--norc", "--noprofile", "-i"], 'eval "$(_TRACK_COMPLETE=bash_source track)"'),
+    "zsh": (
+        ["-f", "-i"],
+        'autoload -Uz compinit && compinit -D -u; eval "$(_TRACK_COMPLETE=zsh_source track)"',
+    ),
+    "fish": (["--no-config", "-i"], "_TRACK_COMPLETE=fish_source track | source"),
+}
+"""The arguments of each shell, and the line that has it complete words."""
+
+ON_TERMINAL = """
+import fcntl, os, sys, termios
+
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+"""Runs a program that owns its terminal, as Fish requires."""
+
+
+class Terminal:
+    """A shell on a terminal, where lines are typed and completed by TAB.
+
+    Parameters
+    ----------
+    shell
+        its name
+    folder
+        where the ``track`` that it finds notes its arguments
+    """
+
+    def __init__(self, shell, folder):
+        self._noted = folder / "arguments"
+        program = folder / "bin" / "track"
+        program.parent.mkdir()
+        program.write_text(
+            "#!/bin/sh\n"
+            'if [ "$_TRACK_COMPLETE" ]; then '
+            f"PYTHONPATH={ROOT} exec {sys.executable} -m track; fi\n"
+            f"printf '%s\\n' \"$@\" > {folder}/started && mv {folder}/started {self._noted}\n"
+        )
+        program.chmod(0o755)
+        options, setup = SHELLS[shell]
+        environment = {**os.environ, "TERM": "xterm", "PS1": "$ ", "INPUTRC": os.devnull}
+        environment |= {"HOME": str(folder), "PATH": f"{program.parent}:{os.environ['PATH']}"}
+        self._main, other = pty.openpty()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ON_TERMINAL, shell, *options],
+            env=environment,
+            stdin=other,
+            stdout=other,
+            stderr=other,
+        )
         os.close(other)
-        try:
-            os.write(main, b'eval "$(_TRACK_COMPLETE=bash_source track)"; echo re""ady\n')
-            shown = b""
-            while b"ready" not in shown:
-                shown += os.read(main, 4096)
-            os.write(main, f"track {typed}\t\n".encode())
-            for _ in patience():
-                if (tmp_path / "arguments").exists():
-                    break
-        finally:
-            shell.kill()
-    os.close(main)
-    assert (tmp_path / "arguments").read_text().splitlines() == arguments
+        self._shown = b""
+        os.write(self._main, f'{setup}; echo re""ady\n'.encode())
+        self._show_until(lambda: b"ready" in self._shown)
+
+    def arguments_of(self, line):
+        """Return the arguments that a command gets whose line is typed and completed."""
+        os.write(self._main, f"{line}\t\n".encode())
+        self._show_until(self._noted.exists)
+        found = self._noted.read_text().splitlines()
+        self._noted.unlink()
+        return found
+
+    def _show_until(self, is_done):
+        for _ in patience():
+            if is_done():
+                return
+            if select.select([self._main], [], [], 0.05)[0]:
+                self._shown += os.read(self._main, 4096)
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        os.close(self._main)
+
+
+@pytest.fixture(params=SHELLS)
+def terminal(request, odd, tmp_path):
+    if shutil.which(request.param) is None:
+        pytest.skip(f"there is no {request.param} on the PATH")
+    with closing(Terminal(request.param, tmp_path)) as terminal:
+        yield terminal
+
+
+def test_words_that_a_shell_completed_arrive_at_the_verb(terminal):
+    """Whatever quotes they need, and whether an option and a value are one word or two."""
+    lines = {
+        "ls -w 'metrics[\"lo": ["ls", "-w", ODD],
+        'ls -w "metrics[\\"lo': ["ls", "-w", ODD],
+        "ls -w 'metrics[\"tab": ["ls", "-w", 'metrics["tab\\there"]'],
+        "ls -w 'parameters[\"it": ["ls", "-w", 'parameters["it\'s"]'],
+        "ls -w 'parameters[\"k": ["ls", "-w", 'parameters["k=v"]'],
+        "ls -w 'parameters.model[": ["ls", "-w", 'parameters.model["a b"]'],
+        "ls -w '!parameters.lr": ["ls", "-w", "!parameters.lr"],
+        "plot -s file:store.json odd -m los": [
+            "plot",
+            "-s",
+            "file:store.json",
+            "odd",
+            "-m",
+            "loss",
+        ],
+        "ls --sort=parameters.l": ["ls", "--sort=parameters.lr"],
+        "ls -s file:store.json --sort metrics.la": [
+            *("ls", "-s", "file:store.json", "--sort", "metrics.latency")
+        ],
+        "ls --columns uid,metrics.los": ["ls", "--columns", "uid,metrics.loss"],
+        "show od": ["show", "odd one"],
+    }
+    found = {line: terminal.arguments_of(f"track {line}") for line in lines}
+    assert found == lines
