@@ -30,12 +30,6 @@ MAY_WARN = {"track.journals.forwarder", "track.utils.waiting"}
 """Who says, once each, that a server does not answer, and that it does again."""
 
 
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """A host that accepts a connection and does not answer is soon given up."""
-    monkeypatch.setattr("track.journals.sql.session.CONNECT_TIMEOUT_S", 1)
-
-
 @pytest.fixture(params=KINDS)
 def place(request, tmp_path):
     return Place(request.param, tmp_path)

@@ -1,6 +1,7 @@
 """What a training script begins with: a backend, a project, a group, a trial."""
 
 import json
+import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -23,16 +24,22 @@ def test_a_backend_may_be_a_protocol():
     assert TrackClient(protocol).protocol is protocol
 
 
-@pytest.mark.parametrize("backend", [None, "none"])
-def test_without_a_backend_one_warning_is_given(backend, told, monkeypatch):
-    """What is logged nowhere lasting is said once in the life of a process."""
-    monkeypatch.setattr("track.persistence.registry._warned_of_none", False)
-    for _ in range(2):
-        client = TrackClient() if backend is None else TrackClient(backend)
-        client.log_metrics(loss=1)
-    (message,) = told
-    assert "TrackClient('file:" in message
-    assert stored(client).metrics == {"loss": [1]}
+@pytest.mark.parametrize("backend", ["", "'none'"])
+def test_without_a_backend_one_warning_is_given(backend):
+    """It is given once in the life of a process, since nothing is kept."""
+    program = (
+        "import warnings; warnings.simplefilter('always')\n"
+        "from track import TrackClient\n"
+        "for _ in range(2):\n"
+        f"    client = TrackClient({backend})\n"
+        "    client.log_metrics(loss=1)\n"
+        "print(client.protocol.fetch_trials()[0].metrics)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.count("TrackClient('file:") == 1
+    assert done.stdout == "{'loss': [1]}\n"
 
 
 def test_the_backend_can_be_an_option(monkeypatch, tmp_path):

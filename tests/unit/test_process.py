@@ -1,12 +1,12 @@
 """Processes are recognised, and found dead or alive."""
 
+import builtins
 import os
 import subprocess
 import sys
 
 import pytest
 
-from track.utils import process as module
 from track.utils.process import ProcessId, is_alive, this_process
 
 
@@ -57,7 +57,12 @@ def test_a_process_that_is_hidden_may_still_be_there(monkeypatch, refusal, expec
         if refusal is not None:
             raise refusal
 
-    me = this_process()
-    monkeypatch.setattr(module, "_look_up", lambda pid: None)
-    monkeypatch.setattr(module.os, "kill", kill)
+    def hidden(path, *given, **options):
+        if path == f"/proc/{me.pid}/stat":
+            raise FileNotFoundError(path)
+        return shown(path, *given, **options)
+
+    me, shown = this_process(), open
+    monkeypatch.setattr(builtins, "open", hidden)
+    monkeypatch.setattr(os, "kill", kill)
     assert is_alive(me) is expected

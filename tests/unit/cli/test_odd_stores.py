@@ -1,6 +1,7 @@
 """Whatever was logged, and whatever happened to it since, the command shows what it can."""
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -11,10 +12,9 @@ import pytest
 
 from track import TrackClient
 from track.aggregators.aggregator import StatAggregator
-from track.cli.app import DAMAGE, FAILURE, NOT_FOUND
-from track.journals.file import FileJournal
+from track.cli.app import DAMAGE, FAILURE, NOT_FOUND, run
 from track.persistence import get_protocol
-from track.reader import Reader, open_store
+from track.reader import open_store
 from track.structure import CustomStatus, Project, Trial, TrialGroup
 
 ROOT = Path(__file__).parents[3]
@@ -135,13 +135,25 @@ def test_a_list_shows_the_statistics_of_a_metric(track):
     assert trial is not None
 
 
-def test_what_comes_while_the_past_is_read_is_printed_once(track, store, monkeypatch):
-    """It is behind the end as it was when that was looked up."""
-    followed = []
-    monkeypatch.setattr(FileJournal, "head", lambda journal: 0)
-    monkeypatch.setattr(Reader, "follow", lambda reader, after: iter(followed.append(after) or ()))
-    lines = track("tail", "-n", "3", "-f").out.splitlines()
-    assert followed == [int(lines[-1].split()[0])]
+def test_an_event_that_comes_while_the_past_is_printed_is_printed_once(store, monkeypatch):
+    """Following begins after the last event that was printed."""
+    protocol = get_protocol(store)
+    trial = protocol.fetch_trials({"name": "baseline"})[0]
+
+    class Screen(io.StringIO):
+        def write(self, text):
+            written = super().write(text)
+            if self.getvalue().count("\n") == 1 and text.endswith("\n"):
+                protocol.add_trial_tags(trial, late=True)
+            elif "TagsAdded" in self.getvalue():
+                raise KeyboardInterrupt
+            return written
+
+    monkeypatch.setattr(sys, "stdout", Screen())
+    assert run(["tail", "-n", "3", "-f"]) == 130
+    lines = sys.stdout.getvalue().splitlines()
+    assert ["TagsAdded" in line for line in lines] == [False, False, False, True]
+    protocol.close()
 
 
 def test_the_last_events_are_found_without_the_others(store):

@@ -14,12 +14,6 @@ from track.persistence.protocol import Protocol
 ROOT = Path(registry.__file__).parents[2]
 
 
-@pytest.fixture(autouse=True)
-def fresh_registry(monkeypatch):
-    """What a test registers ends with it."""
-    monkeypatch.setattr(registry, "_BACKENDS", dict(registry._BACKENDS))
-
-
 @pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
 @pytest.mark.parametrize(
     ("uri", "kind"),
