@@ -31,7 +31,7 @@ def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as trac
     Raises
     ------
     StoreNotFound
-        there is no such file, or no such log in a database
+        the file, or the log in a database, does not exist
     BackendError
         the URI cannot be used, or none is given
     """

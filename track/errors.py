@@ -132,7 +132,7 @@ class ImportFailed(TrackError):
 
 
 class PushFailed(TrackError):
-    """Another tool cannot be reached or refuses this user; pushing again goes on from here."""
+    """Another tool cannot be reached or refuses this user; pushing again resumes from here."""
 
 
 class MissingPackage(TrackError, ImportError):

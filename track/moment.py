@@ -26,7 +26,7 @@ class Moment(NamedTuple):
 NOW = Moment()
 
 _FIRST_TIME = 10**17
-"""Integers from here on are times: no journal has so many bytes, and this is a time in 1973."""
+"""The least integer that is a time (in 1973): no journal has this number of bytes."""
 
 When = int | float | str | datetime | Moment | None
 

@@ -13,7 +13,7 @@ from track.structure import Project, TrialGroup
 
 
 class Placement:
-    """The methods of a :class:`~track.client.TrackClient` that say where its trials belong."""
+    """Adds the choice of project and group to a :class:`~track.client.TrackClient`."""
 
     protocol: Protocol
     project: Project | None

@@ -432,7 +432,7 @@ def open_store(uri: str | None = None) -> Reader:
     Raises
     ------
     StoreNotFound
-        there is no such file, or no such log in a database
+        the file, or the log in a database, does not exist
     BackendError
         the URI cannot be used, or none is given
     """

@@ -73,7 +73,7 @@ class SerializerAspect:
 
 
 class SerializerDatetime(SerializerAspect):
-    """Writes a time as seconds since 1970-01-01: of its own clock if it is naive, else UTC."""
+    """Writes a time as seconds since 1970-01-01: a naive one as if it were UTC, others in UTC."""
 
     def to_json(self, obj: datetime, short: bool = False) -> float:
         return (obj - _EPOCH).total_seconds() if obj.tzinfo is None else obj.timestamp()

@@ -42,13 +42,13 @@ def check_level(level: Any) -> str:
     Raises
     ------
     ValueError
-        there is no such level
+        the level is unknown
     """
     # Scripts of other tools pass members of an enumeration.
     word = str(getattr(level, "value", level)).lower()
     word = _ALIASES.get(word, word)
     if word not in LEVELS:
-        raise ValueError(f"there is no level {level!r} of alerts: use one of {', '.join(LEVELS)}")
+        raise ValueError(f"unknown level {level!r} of an alert: use one of {', '.join(LEVELS)}")
     return word
 
 
@@ -63,7 +63,7 @@ def alerts_in(metadata: Mapping[str, Any]) -> list[Alert]:
 
 
 def _kept(metadata: Mapping[str, Any]) -> list[list[Any]]:
-    """Return the kept alerts; whoever creates a trial may write anything in its metadata."""
+    """Return the valid alerts, since a client may write anything into the metadata of a trial."""
     kept = metadata.get(ALERTS)
     if not isinstance(kept, list):
         return []

@@ -32,7 +32,7 @@ def find_program() -> str:
     program = shutil.which("cockroach")
     if program is None:
         raise BackendError(
-            "there is no program 'cockroach' on the PATH: install CockroachDB, see "
+            "the program 'cockroach' is not on the PATH: install CockroachDB, see "
             "https://www.cockroachlabs.com/docs/releases"
         )
     return program

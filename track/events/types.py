@@ -246,7 +246,7 @@ class AlertRaised(NamedTuple):
 
 
 class MetricDefined(NamedTuple):
-    """Stream: the trial. Which value sums up a metric: ``last``, ``min`` or ``max``.
+    """Stream: the trial. Which value summarises a metric: ``last``, ``min`` or ``max``.
 
     ``name`` may be a pattern of names, as ``val/*``. ``goal`` is ``minimize`` or ``maximize``, None
     if it was not said.

@@ -1,4 +1,4 @@
-"""The run of another tool, in the form in which importers describe it."""
+"""Define the form in which importers describe a run of another tool."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LARGEST_TEXT = 2**28
 
 
 class MediaFound(NamedTuple):
-    """The media that one call logged, by name, as an event of a log."""
+    """Holds the media of one call by name, as an event of a log."""
 
     step: Any
     media: dict[str, list[Medium]]

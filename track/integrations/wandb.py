@@ -228,7 +228,7 @@ class WandbRun:
         Raises
         ------
         ItemNotFound
-            there is no such artifact or version
+            the artifact or version does not exist
         """
         named = str(getattr(artifact_or_name, "name", artifact_or_name))
         name, _, version = named.rpartition("/")[2].partition(":")

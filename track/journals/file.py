@@ -165,7 +165,7 @@ class FileJournal(JournalOnDisk):
                 window *= 2
 
     def _window(self, after: int, last: int | None) -> int:
-        """Return how many bytes to read behind a position at first, 0 for none."""
+        """Return the number of bytes to read first after a position, 0 for none."""
         if last is None:
             return self.window
         # Only a header tells that a group ends before it.

@@ -346,7 +346,7 @@ def _close_all() -> None:
 
 def _finish_all(finishes: list[Callable[[], None]]) -> None:
     failures = [failure for finish in finishes if (failure := _failure_of(finish))]
-    for failure in failures:  # there is no caller to raise to
+    for failure in failures:  # no caller could catch an exception here
         warn(failure, StorageWarning)
 
 

@@ -239,7 +239,7 @@ def _commit_all() -> None:
         if pid == os.getpid() and os.path.exists(path + JOURNAL_SUFFIX):
             commits.append((path, partial(remake_report, path)))
     failures = [failure for path, commit in commits if (failure := _failure_of(commit, path))]
-    for failure in failures:  # there is no caller to raise to
+    for failure in failures:  # no caller could catch an exception here
         warn(failure, StorageWarning)
 
 

@@ -26,7 +26,7 @@ _GATHERED = 2**16
 """The least number of events in batches that were joined."""
 
 _SOME = 64
-"""Of so many events, one tells whether streams take turns; so do as many at the beginning."""
+"""The number of first events, and the stride of others, that show whether streams take turns."""
 
 FEWEST_MIXED = 4 * FEWEST
 """The least number of events that are worth sorting by trial."""

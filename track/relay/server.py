@@ -233,8 +233,8 @@ class SocketServer(Protocol):
         username
             the name that the client gives
         password
-            the password. Clients send it only where nobody else can read it, or when told to:
-            over TLS, on this machine, or with ``trust_server=yes``
+            the password. Clients send it only over TLS, on this machine, or with
+            ``trust_server=yes``
 
         Returns
         -------

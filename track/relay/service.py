@@ -293,4 +293,4 @@ def _one_of(value: Any, known: tuple[_Known, ...]) -> _Known:
     for item in known:
         if value == item:
             return item
-    raise MalformedMessage(f"{value!r} is none of {', '.join(map(str, known))}")
+    raise MalformedMessage(f"{value!r} is not one of {', '.join(map(str, known))}")

@@ -164,7 +164,7 @@ class Users:
         Raises
         ------
         ItemNotFound
-            there is no user with this name
+            the user does not exist
         BackendError
             the file cannot be used
         LockTimeout

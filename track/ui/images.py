@@ -69,7 +69,7 @@ def _in_order(steps: Iterable[Any]) -> list[Any]:
 
 
 def thinned(steps: Sequence[Any], most: int) -> list[Any]:
-    """Return at most so many steps, evenly spaced: the last, and the first if there is room."""
+    """Return evenly spaced steps up to a number: the last one, and the first one if it fits."""
     if len(steps) <= most:
         return list(steps)
     if most == 1:

@@ -89,7 +89,7 @@ class Rest:
         Raises
         ------
         Unreachable
-            there is no response for now
+            the server does not respond at the moment
         Refused
             the server rejects this request; see :attr:`RefusedAs.code`
         PushFailed

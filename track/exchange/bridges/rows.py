@@ -108,7 +108,7 @@ def _logged_files(metadata: Any) -> tuple[SentFile, ...]:
 
 
 def _artifact_files(event: ArtifactLogged) -> tuple[SentFile, ...]:
-    """Return the files of a version, which is told from others by its hash."""
+    """Return the files of a version, which its hash identifies."""
     folder = f"artifacts/{event.name}-{event.sha256[:8]}"
     return tuple(
         SentFile(_path_of(folder, name), facts["size"], facts["sha256"], event.name)

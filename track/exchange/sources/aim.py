@@ -48,7 +48,7 @@ _NOTES = "SELECT content FROM note WHERE run_id = ? ORDER BY id"
 
 
 def read_aim(path: str, project: str) -> Iterator[Source]:
-    """Yield the runs of a repository, of those below a folder, or the run of a folder of its own.
+    """Yield the runs of a repository, of all repositories below a folder, or a single run.
 
     A project is named after the experiment. The context of a metric is in its name: ``loss`` of the
     subset ``val`` is ``val/loss``, that of other contexts ``fold=1/loss``. Aim does not record how
@@ -57,14 +57,14 @@ def read_aim(path: str, project: str) -> Iterator[Source]:
     Raises
     ------
     ImportFailed
-        there is no repository
+        the path has no repository
     MissingPackage
         the package of Aim is not installed
     """
     found = False
     for repository, runs in _repositories(os.path.abspath(path)):
         found = True
-        # The package is needed although all is on this machine: no other reads its RocksDB.
+        # The package is needed even for local files: nothing else reads its RocksDB.
         container = load("aim", "aim") and load("aim.storage.rockscontainer", "aim").RocksContainer
         described = _described(repository)
         for uid in runs:
@@ -78,12 +78,12 @@ def read_aim(path: str, project: str) -> Iterator[Source]:
 
 
 def is_aim(folder: str, names: Iterable[str]) -> bool:
-    """Return whether a folder, with these files, is a repository, or that of a run in one."""
+    """Return whether a folder, with these files, is a repository or belongs to a run in one."""
     return NAMES in names or os.path.isfile(os.path.join(_above(folder), NAMES))
 
 
 def _above(folder: str) -> str:
-    """Return the repository that the folder of a run is in."""
+    """Return the repository of the folder of a run."""
     return os.path.abspath(os.path.join(folder, *[os.pardir] * 3))
 
 
@@ -98,7 +98,7 @@ def _repositories(path: str) -> Iterator[tuple[str, list[str]]]:
 
 
 class _Described(NamedTuple):
-    """What the database of a repository says of a run."""
+    """Holds the description of a run in the database of its repository."""
 
     tags: list[str]
     notes: list[str]
@@ -111,7 +111,7 @@ class _Described(NamedTuple):
 
 
 def _described(repository: str) -> dict[str, _Described]:
-    """Return what is said of each run by its hash, nothing if the database cannot be read."""
+    """Return the description of each run by its hash; empty if the database cannot be read."""
     from sqlite3 import Error, connect  # imported late, since few programs need it
 
     path = quote(os.path.join(repository, NAMES))
@@ -126,7 +126,7 @@ def _described(repository: str) -> dict[str, _Described]:
                 for uid, number, *said in database.execute(_QUERY).fetchall()
             }
     except Error:
-        return {}  # told of each run
+        return {}  # each run then reports that it has no description
 
 
 class _Row(NamedTuple):
@@ -151,7 +151,7 @@ class _Run:
     container
         the class that opens a RocksDB
     described
-        what is known of all runs by their hashes
+        the descriptions of all runs by their hashes
     """
 
     def __init__(
@@ -233,7 +233,7 @@ class _Run:
             else:
                 self._run.files[str(name)] = path
 
-    # What was logged
+    # Logged values
 
     def _add_logs(self) -> None:
         contexts = self._part("contexts")
@@ -297,7 +297,7 @@ class _Run:
         if last is None:
             return
         if kind == _LINE and self._run.ended_ns is None and isinstance(last.event, OutputCaptured):
-            # The last line may go on: without a newline, the next one replaces it.
+            # The last line may be unfinished: without a newline, the next one replaces it.
             ((at, source, text),) = last.event.lines
             lines = [[at, source, text.removesuffix("\n")]]
             last = last._replace(event=last.event._replace(lines=lines))
@@ -328,7 +328,7 @@ class _Run:
     def _medium(self, value: Any) -> Medium:
         kind = getattr(value, "AIM_NAME", type(value).__name__)
         if kind not in _MEDIA:
-            raise ImportFailed(f"there is no medium for values of the type {kind}")
+            raise ImportFailed(f"values of the type {kind} cannot be imported as media")
         return _MEDIA[kind](value)
 
 
@@ -356,7 +356,7 @@ def _level(number: int) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value without objects of Aim's own, whose text stays."""
+    """Return a value with objects of Aim's own types converted to text."""
     if isinstance(value, dict):
         return {str(name): _plain(one) for name, one in value.items()}
     if isinstance(value, (list, tuple)):
@@ -369,7 +369,7 @@ def _is_none(epoch: Any) -> bool:
 
 
 def _ns(seconds: Any) -> int | None:
-    """Convert a time from seconds to nanoseconds, None if it is none."""
+    """Convert a time from seconds to nanoseconds, None if the value is not a time."""
     if isinstance(seconds, (int, float)) and 0 < seconds < 2**33:
         return round(seconds * 1e6) * 1000
     return None

@@ -1,4 +1,4 @@
-"""Read what ClearML wrote offline: a folder, or the zip file it makes of one."""
+"""Read the folders and zip files of ClearML's offline mode."""
 
 from __future__ import annotations
 
@@ -28,12 +28,13 @@ TASK, METRICS = "task.json", "metrics.jsonl"
 
 _MS = 10**6
 _SECTION = "General"
-"""The section of hyperparameters that were given without one."""
+"""The section of hyperparameters without a section."""
 
 _SCALAR, _PICTURE = "training_stats_scalar", "training_debug_image"
 _LONGEST_LINE = 2**28
 _MOST_FILES, _LEAST_LIMIT, _MOST_RATIO = 100_000, 2**26, 200
-"""A zip file with more files, or that unpacks to so many times its size, is none of ClearML."""
+"""The limits of a zip file, which ClearML's never reach: the number of files, the size of the
+contents that is always allowed, and their size relative to the zip file."""
 
 
 def read_clearml(path: str, project: str) -> Iterator[Source]:
@@ -46,7 +47,7 @@ def read_clearml(path: str, project: str) -> Iterator[Source]:
     Raises
     ------
     ImportFailed
-        there is no task, or the zip file is damaged or too large
+        the path has no task, or the zip file is damaged or too large
     """
     if os.path.isfile(path):
         with TemporaryDirectory() as folder:
@@ -85,8 +86,8 @@ def _unpack(path: str, folder: str) -> None:
         with ZipFile(path) as file:
             known = file.infolist()
             if len(known) > _MOST_FILES or sum(one.file_size for one in known) > limit:
-                raise ImportFailed(f"{path} would unpack to too much: unpack it yourself")
-            file.extractall(folder)  # which keeps all names inside
+                raise ImportFailed(f"{path} is too large to unpack: unpack it yourself")
+            file.extractall(folder)  # keeps all names inside the folder
     except (BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         raise ImportFailed(f"cannot unpack {path}: {error}") from error
 
@@ -136,7 +137,7 @@ def _value(kind: str, text: Any) -> Any:
 
 
 def _events(path: str, tell: Callable[[str], None]) -> Iterator[tuple[int, int, dict[str, Any]]]:
-    """Yield place, time and content of each event; a line is a list of them."""
+    """Yield place, time and content of each event; a line is a list of events."""
     place = 0
     try:
         with open(path, "rb") as file:

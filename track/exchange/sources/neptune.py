@@ -1,4 +1,4 @@
-"""Read what ``neptune-exporter`` saved of Neptune: Parquet files, and the files beside them."""
+"""Read runs of Neptune that ``neptune-exporter`` saved: Parquet files, and files beside them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _FILES = ("file", "file_set", "artifact")
 _SOURCES = {"stdout": 1, "stderr": 2}
 _RUNNING = ("running", "active")
 _KNOWN = ("custom_run_id", "description", "failed", "id", "name", "state", "tags", "trashed")
-"""What is said of a run below ``sys`` and has a place of its own in a trial."""
+"""The values of a run below ``sys`` that become attributes of a trial."""
 
 
 def read_neptune(path: str, _project: str) -> Iterator[Source]:
@@ -46,7 +46,7 @@ def read_neptune(path: str, _project: str) -> Iterator[Source]:
     Raises
     ------
     ImportFailed
-        there are no such Parquet files
+        the path has no such Parquet files
     MissingPackage
         pyarrow is not installed
     """
@@ -73,7 +73,7 @@ def read_neptune(path: str, _project: str) -> Iterator[Source]:
 
 
 def is_neptune(name: str) -> bool:
-    """Return whether a file has the name of one of ``neptune-exporter``."""
+    """Return whether the name of a file is one that ``neptune-exporter`` gives."""
     return _PART.fullmatch(name) is not None
 
 
@@ -110,7 +110,7 @@ def _rows(reader: Any, path: str) -> Iterator[dict[str, Any]]:
 
 
 class _Points:
-    """The points of a float series, of which there may be millions."""
+    """Collects the points of a float series, possibly millions."""
 
     def __init__(self) -> None:
         self._steps, self._times, self._values = array("d"), array("q"), array("d")
@@ -125,7 +125,7 @@ class _Points:
 
 
 class _Run:
-    """Collects what the rows say of a run.
+    """Collects the content of a run from rows.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class _Run:
         self._last_ns = 0
 
     def read(self, row: dict[str, Any]) -> None:
-        """Take a row."""
+        """Add the content of a row."""
         run, path, kind = self._run, str(row["attribute_path"]), str(row["attribute_type"])
         if kind in _SINGLE:
             value = row[f"{kind}_value"]
@@ -188,7 +188,7 @@ class _Run:
             the numbers of its parts that are missing or damaged
         """
         run, said = self._run, self._sys
-        if 0 in missing:  # it gets its name last
+        if 0 in missing:  # the exporter names this part last
             run.miss("its export was interrupted, or its first part is damaged: export it again")
         run.description = said.get("description") or None
         run.tags = dict.fromkeys(said.get("tags") or ())
@@ -208,7 +208,7 @@ class _Run:
         if rest:
             run.metadata["sys"] = rest
         for (path, kind), points in sorted(self._series.items()):
-            # Points are counted, so those of a whole export are other ones than those of a part.
+            # Points are counted, so a complete export and a partial one need different logs.
             log = f"{kind} {path}{f' without {missing}' if missing else ''}"
             run.logs.append(Log(log, self._entries(path, kind, points)))
         return run
@@ -269,11 +269,11 @@ class _Run:
         Raises
         ------
         ImportFailed
-            it is not in the folder of files
+            the file is not in the folder of files
         """
         name = said.get("path") if isinstance(said, dict) else None
         if not name or "\0" in name:
-            raise ImportFailed("it was not downloaded")
+            raise ImportFailed("the file was not downloaded")
         for folder in (os.path.join(self._files, self._name), self._files):
             path = os.path.join(folder, str(name))
             if not is_inside(path, self._files):
@@ -297,7 +297,7 @@ def _shown(value: Any, path_of: Callable[[Any], str]) -> Medium:
     Raises
     ------
     EncodingError
-        it is neither
+        the file is neither
     """
     path = path_of(value)
     try:

@@ -104,9 +104,9 @@ class MediaFolder:
         Raises
         ------
         ImportFailed
-            there is no such file, it is too large, or it is outside of the imported folder
+            the file does not exist, is too large, or is outside of the imported folder
         OSError
-            it cannot be read
+            the file cannot be read
         """
         found = os.path.join(self._folder, str(path))
         if "\0" in found or not is_inside(found, self._root):
