@@ -99,7 +99,7 @@ def test_a_zip_bomb_is_refused(tmp_path):
     with ZipFile(path, "w", ZIP_DEFLATED) as file:
         file.writestr("task.json", "{}")
         file.writestr("metrics.jsonl", bytes(2**27))
-    with pytest.raises(ImportFailed, match="unpack to too much"):
+    with pytest.raises(ImportFailed, match="too large to unpack"):
         list(read_runs(str(path)))
 
 
