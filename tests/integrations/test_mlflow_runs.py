@@ -19,6 +19,7 @@ from mlflow.entities import (
 )
 from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.abstract_store import AbstractStore
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
 from tests.integrations.support import code_of, new_run
 
@@ -269,3 +270,47 @@ def test_datasets_are_kept_once(store, experiment):
     assert {*found} == {"1", "2"}
     assert dict(found["1"].dataset) == dict(one.dataset)
     assert [(tag.key, tag.value) for tag in found["1"].tags] == [("context", "train")]
+
+
+def test_datasets_of_an_experiment_are_listed(store, experiment):
+    """Each once with each use of it, whether or not its run was deleted."""
+    use = [InputTag("mlflow.data.context", "train")]
+    one, two = Dataset("d", "1", "local", "x"), Dataset("d", "2", "local", "x")
+    runs = [new_run(store, experiment) for _ in range(2)]
+    for run_id in runs:
+        store.log_inputs(run_id, [DatasetInput(one, use), DatasetInput(two, [])])
+    found = store._search_datasets([experiment])
+    listed = {(each.experiment_id, each.name, each.digest, each.context) for each in found}
+    assert len(found) == 2
+    assert listed == {(experiment, "d", "1", "train"), (experiment, "d", "2", None)}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "tags"),
+    [
+        (Dataset("d" * 501, "1", "local", "x"), []),
+        (Dataset("d", "1" * 37, "local", "x"), []),
+        (Dataset("d", "1", "local", "x"), [InputTag("k" * 256, "v")]),
+        (Dataset("d", "1", "local", "x"), [InputTag("k", "v" * 501)]),
+    ],
+)
+def test_datasets_have_limits(store, kind, experiment, dataset, tags):
+    if kind == "files":
+        pytest.skip("MLflow's store of files checks none")
+    run_id = new_run(store, experiment)
+    with pytest.raises(MlflowException) as raised:
+        store.log_inputs(run_id, [DatasetInput(dataset, tags)])
+    assert code_of(raised) == "INVALID_PARAMETER_VALUE"
+    assert store.get_run(run_id).inputs.dataset_inputs == []
+
+
+def test_a_run_keeps_its_name_without_its_tag(store, experiment):
+    """It gets the tag again with its next name."""
+    run_id = new_run(store, experiment, name="first")
+    store.update_run_info(run_id, RunStatus.FINISHED, 1000, "second")
+    store.delete_tag(run_id, MLFLOW_RUN_NAME)
+    run = store.get_run(run_id)
+    assert (run.info.run_name, run.data.tags.get(MLFLOW_RUN_NAME)) == ("second", None)
+    store.set_tag(run_id, RunTag(MLFLOW_RUN_NAME, "third"))
+    run = store.get_run(run_id)
+    assert (run.info.run_name, run.data.tags.get(MLFLOW_RUN_NAME)) == ("third", "third")

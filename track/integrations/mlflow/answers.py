@@ -33,7 +33,9 @@ def exists(message: str) -> Exception:
 
 
 def check_max_results(max_results: int) -> None:
-    """Raise an exception if a page would be too long."""
+    """Raise an exception if a page would be empty or too long."""
+    if max_results < 1:
+        raise invalid(f"Invalid value {max_results} for max_results: it must be at least 1")
     if max_results > SEARCH_MAX_RESULTS_THRESHOLD:
         raise invalid(
             f"Invalid value {max_results} for max_results: "

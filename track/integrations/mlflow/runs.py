@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from mlflow.entities import (
@@ -23,6 +24,8 @@ from mlflow.entities import (
     RunStatus,
     RunTag,
 )
+from mlflow.entities.dataset_summary import _DatasetSummary
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT as CONTEXT
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_USER
 
 from track.exchange.mlflow_terms import status_of, text_of
@@ -34,9 +37,12 @@ from track.structure import AnyStatus, Trial
 START_TIME, END_TIME = "start_time", "end_time"
 """The metadata keys for the times that MLflow reported, in seconds since 1970-01-01."""
 
-ARTIFACTS, USER = "artifact_uri", "user_id"
+ARTIFACTS, USER, RUN_NAME = "artifact_uri", "user_id", "run_name"
 DATASET, MODEL_INPUT, MODEL_OUTPUT = "mlflow.dataset:", "mlflow.input:", "mlflow.output:"
 """The prefixes of metadata keys that hold the inputs and outputs of a run."""
+
+_MOST_DATASETS = 1000
+"""The most datasets that MLflow's own stores list."""
 
 _OF_MLFLOW = re.compile("[0-9a-f]{32}")
 
@@ -73,7 +79,7 @@ def tags_of(trial: Trial) -> dict[str, str]:
     """Return the tags of a run, without deleted ones, whose value is None."""
     own = trial.tags if isinstance(trial.tags, dict) else {str(tag): "" for tag in trial.tags}
     tags = {str(key): text_of(value) for key, value in own.items() if value is not None}
-    if trial.name:
+    if trial.name and MLFLOW_RUN_NAME not in own:
         tags.setdefault(MLFLOW_RUN_NAME, text_of(trial.name))
     if trial.description:
         tags.setdefault(MLFLOW_RUN_NOTE, text_of(trial.description))
@@ -97,7 +103,7 @@ def _info(known: Known, status: AnyStatus | None, experiment_id: str, location: 
         end_time=_ms(facts.get(END_TIME), ended) if is_over(text) or END_TIME in facts else None,
         lifecycle_stage=stage_of(known),
         artifact_uri=text_of(facts.get(ARTIFACTS) or f"{location}/{run_id}/artifacts"),
-        run_name=tags.get(MLFLOW_RUN_NAME, ""),
+        run_name=tags.get(MLFLOW_RUN_NAME) or text_of(facts.get(RUN_NAME) or trial.name or ""),
     )
 
 
@@ -170,6 +176,17 @@ def dataset_facts(inputs: Iterable[Any]) -> dict[str, Any]:
         }
         for one in inputs
     }
+
+
+def datasets_in(drafts: Iterable[Draft]) -> list[Any]:
+    """Return what is known of the datasets of runs, each once for each use of it."""
+    found = {
+        (draft.info.experiment_id, one.dataset.name, one.dataset.digest, tags.get(CONTEXT)): None
+        for draft in drafts
+        for one in draft.inputs.dataset_inputs
+        for tags in [{tag.key: tag.value for tag in one.tags}]
+    }
+    return [_DatasetSummary(*facts) for facts in islice(found, _MOST_DATASETS)]
 
 
 def inputs_of(trial: Trial) -> Any:

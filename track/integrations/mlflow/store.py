@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any
 from uuid import uuid4
 
-from mlflow.entities import LifecycleStage, RunStatus
+from mlflow.entities import LifecycleStage, RunStatus, ViewType
 from mlflow.entities.metric import MetricWithRunId
 from mlflow.entities.run_info import check_run_is_active
 from mlflow.store.entities.paged_list import PagedList
@@ -41,10 +41,12 @@ from track.integrations.mlflow.runs import (
     END_TIME,
     MODEL_INPUT,
     MODEL_OUTPUT,
+    RUN_NAME,
     START_TIME,
     USER,
     Draft,
     dataset_facts,
+    datasets_in,
     handle_of,
     is_over,
     metric_of,
@@ -104,7 +106,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
     search_traces = no_traces
     search_datasets = search_issues = no_page
     list_scorers = list_scorers_across_experiments = list_scorer_versions = no_items
-    _search_datasets = get_online_scoring_configs = get_active_online_scorers = no_items
+    get_online_scoring_configs = get_active_online_scorers = no_items
     find_completed_sessions = query_trace_metrics = no_page
     list_label_schemas = list_review_queues = list_review_queue_items = no_page
 
@@ -220,20 +222,26 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         page_token: str | None,
     ) -> tuple[list[Any], str | None]:
         check_max_results(max_results)
+        runs = self._runs(self._drafts(experiment_ids, run_view_type))
+        found = SearchUtils.sort(SearchUtils.filter(runs, filter_string), order_by)
+        page, token = SearchUtils.paginate(found, page_token, max_results)
+        return page, token
+
+    def _drafts(self, experiment_ids: Sequence[str], run_view_type: Any) -> list[Draft]:
         wanted = {str(experiment_id) for experiment_id in experiment_ids}
         with self.protocol.read_state() as objects:
             homes = homes_in(objects)
             projects = {name for name, home in homes.items() if home.experiment_id in wanted}
-            drafts = [
+            return [
                 self._drafted(objects, known, homes)
                 for known in objects.known_trials()
                 if known.trial.project_id in projects
                 and known.is_archived is not None
                 and LifecycleStage.matches_view_type(run_view_type, stage_of(known))
             ]
-        found = SearchUtils.sort(SearchUtils.filter(self._runs(drafts), filter_string), order_by)
-        page, token = SearchUtils.paginate(found, page_token, max_results)
-        return page, token
+
+    def _search_datasets(self, experiment_ids: Sequence[str]) -> list[Any]:
+        return datasets_in(self._drafts(experiment_ids, ViewType.ALL))
 
     def update_run_info(
         self, run_id: str, run_status: int | None, end_time: int | None, run_name: str | None
@@ -302,6 +310,8 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         draft = self._draft(run_id, active=True)
         if key not in {tag.key for tag in draft.tags}:
             raise missing(f"No tag with name: {key} in run with id {run_id}")
+        if key == MLFLOW_RUN_NAME:  # the run keeps its name, but not as a tag
+            self._record(draft.uid, MetadataLogged({RUN_NAME: draft.info.run_name}, None))
         self._record(draft.uid, TagsAdded({key: None}))
 
     def log_batch(
@@ -338,6 +348,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         models: Iterable[Any] | None = None,
     ) -> None:
         validation._validate_run_id(run_id)
+        validation._validate_dataset_inputs(datasets or ())
         draft = self._draft(run_id, active=True)
         facts = dataset_facts(datasets or ())
         facts |= {f"{MODEL_INPUT}{model.model_id}": {} for model in models or ()}
