@@ -117,7 +117,7 @@ def views(url: str) -> dict[str, tuple[str, str]]:
     return {
         "trials": (f"#/trials?{select}", ".grid-body .grid-row"),
         "groups": ("#/trials?group=parameters.lr", ".groups tbody tr"),
-        "charts": (f"#/charts?{select}&smooth=0.8", ".chart canvas"),
+        "charts": (f"#/charts?{select}", ".chart canvas"),
         "trial": (f"#/trial/{finished[0]['uid']}", ".chart canvas"),
         "compare": ("#/compare?shape=parallel", ".parallel-axes .axis-label"),
         "history": ("#/history", ".event-row"),

@@ -43,7 +43,7 @@ def test_a_parameter_has_colours_another_one_dashes_and_a_third_one_charts(look,
     expect(page.locator(".chart canvas")).to_have_count(1)
     choose(page, "Colour", "parameters.lr")
     colours = page.get_by_role("list", name="Colour of lr").locator("li")
-    expect(colours).to_have_text(["0.025", "0.0333333", "0.05", "0.1"])
+    expect(colours).to_have_text(["0.025", "0.03333", "0.05", "0.1"])
     choose(page, "Dashes", "parameters.optimizer.name")
     expect(page.get_by_role("list", name="Dashes of optimizer.name").locator("li")).to_have_text(
         ["adam", "sgd"]

@@ -53,6 +53,22 @@ def test_only_long_curves_with_noise_are_smoothed_by_themselves(look, curves):
     assert "smooth" not in parameters_of(page)
 
 
+def test_of_many_points_the_noise_is_smoothed_and_not_a_slow_oscillation(look, tmp_path):
+    """Though the extremes that are drawn of both go up and down."""
+    client = TrackClient(f"file:{tmp_path}/many.json")
+    chance = random.Random(1)
+    with client.new_trial(name="many", parameters={}) as trial:
+        for step in range(10_000):
+            trial.log_metrics(step=step, noise=chance.gauss(0, 1), swing=math.sin(step / 40))
+    client.close()
+    with serve(f"file:{tmp_path}/many.json") as served:
+        page = look(served.url).go("#/charts")
+        note = chart(page, "noise").locator(".chart-note")
+        expect(note).to_have_text("extremes of 10\u202f000 points · smoothed by 0.95")
+        note = chart(page, "swing").locator(".chart-note")
+        expect(note).to_have_text("extremes of 10\u202f000 points")
+
+
 def test_the_slider_is_for_all_charts_and_auto_leaves_it_to_them(look, curves):
     """Off is a choice that is in the URL, too."""
     page = look(curves).go("#/charts")

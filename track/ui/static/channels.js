@@ -40,7 +40,7 @@ function channelOf(rows, by) {
   if (by === "") return null;
   const groups = ordered(groupsOf(rows, by));
   const places = new Map(groups.flatMap(({ members }, place) => members.map((row) => [row.uid, place])));
-  return { label: labelOf(by), values: groups.map(({ key, label }) => ({ key, label: isNumber(key) ? number(Number(key), 6) : label })), places };
+  return { label: labelOf(by), values: groups.map(({ key, label }) => ({ key, label: isNumber(key) ? number(Number(key)) : label })), places };
 }
 
 /** Sort groups by their values, those without one last. @param {Group[]} groups */

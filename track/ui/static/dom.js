@@ -162,6 +162,13 @@ export function throttle(ms, call) {
   };
 }
 
+/** Return a sentence in which what stands between backquotes is code.
+ * @param {string} sentence
+ */
+export function withCode(sentence) {
+  return sentence.split("`").map((part, i) => (i % 2 ? h("code", null, part) : part));
+}
+
 /** Announce a text to screen readers.
  * @param {string} text
  */

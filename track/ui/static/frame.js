@@ -1,6 +1,6 @@
 /** The frame around every view: the store, the navigation, the connection and the timeline. */
 
-import { h, icon, iconButton, replace } from "./dom.js";
+import { h, icon, iconButton, replace, withCode } from "./dom.js";
 import { count, plural, text, time } from "./format.js";
 import { openDialog } from "./popover.js";
 import { Timeline } from "./timeline.js";
@@ -207,7 +207,7 @@ function banner(kind, said, action) {
   return h(
     "div",
     { class: `banner banner-${kind}`, role: kind === "error" ? "alert" : "status" },
-    h("span", null, said),
+    h("span", null, withCode(said)),
     action ? h("button", { type: "button", class: "button small", onclick: action[1] }, action[0]) : null,
   );
 }

@@ -30,7 +30,7 @@ export class ImageTable {
     this.name = select("image", "Images");
     this.by = select("rows", "Rows");
     this.note = h("span", { class: "soft", role: "status" });
-    this.bar = h("div", { class: "picture-bar images-bar" }, h("label", { class: "field" }, "Images", this.name), h("label", { class: "field" }, "Rows", this.by), this.note);
+    this.bar = h("div", { class: "picture-bar images-bar", hidden: true }, h("label", { class: "field" }, "Images", this.name), h("label", { class: "field" }, "Rows", this.by), this.note);
     this.table = h("div", { class: "images-scroll", tabindex: "0", role: "region", "aria-label": "Images by step" }, skeleton(6));
     this.table.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     this.root = h("div", { class: "images" }, this.bar, this.table);

@@ -65,7 +65,7 @@ export class Legend {
     const { matching } = this.finder;
     replace(
       this.head,
-      h("strong", null, this.isChosen ? plural(this.rows.length, "trial") : `Latest ${this.rows.length}`),
+      h("strong", null, this.isChosen ? plural(this.rows.length, "trial") : this.rows.length ? `Latest ${this.rows.length}` : "No trials"),
       this.isChosen
         ? h("button", { type: "button", class: "button small quiet", onclick: () => state.set({ select: null, hide: null }) }, "Clear")
         : h("a", { class: "button small quiet", href: state.href("trials") }, "Choose"),

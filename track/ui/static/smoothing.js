@@ -2,8 +2,8 @@
 
 /** The fewest points of a curve that a chart smooths by itself. */
 const FEWEST = 100;
-/** The share of the height that the noise takes at least, which is about two pixels. */
-const VISIBLE = 0.01;
+/** The share of the height that the noise takes at least, which is about four pixels. */
+const VISIBLE = 0.02;
 /** The share of the points over which a chart averages by itself. */
 const WINDOW = 0.02;
 
@@ -30,44 +30,49 @@ export function smoothed(values, weight) {
  * @param {boolean} isLog whether the vertical axis is logarithmic
  */
 export function weightFor(lines, isLog) {
-  const long = lines.map((line) => heights(line, isLog)).filter((curve) => curve.length >= FEWEST);
+  const long = lines.map((line) => ({ heights: heights(line, isLog), isExact: line.source?.exact !== false })).filter((curve) => curve.heights.length >= FEWEST);
   let [low, high] = [Infinity, -Infinity];
-  for (const curve of long) {
-    for (const value of curve) {
-      if (value < low) low = value;
-      if (value > high) high = value;
+  for (const { heights } of long) {
+    for (const height of heights) {
+      if (height < low) low = height;
+      if (height > high) high = height;
     }
   }
-  const noisy = long.filter((curve) => isNoisy(curve, (high - low) * VISIBLE)).length;
+  const noisy = long.filter((curve) => isRough(curve.heights, (high - low) * VISIBLE) && isRestless(curve.isExact ? curve.heights : middles(curve.heights))).length;
   if (noisy === 0 || noisy * 2 < long.length) return 0;
-  return 1 - 1 / (Math.max(...long.map((curve) => curve.length)) * WINDOW);
+  return 1 - 1 / (Math.max(...long.map((curve) => curve.heights.length)) * WINDOW);
 }
 
-/**
- * Return the heights that a curve is judged by. Where the points are the extremes of neighbours, that is
- * the middle of each two, since extremes change sides even in a slow oscillation.
- * @param {import("./lines.js").Line} line
- * @param {boolean} isLog
- * @returns {number[]}
+/** @param {import("./lines.js").Line} line @param {boolean} isLog @returns {number[]} */
+function heights({ y }, isLog) {
+  const values = /** @type {number[]} */ (y.filter((value) => value !== null));
+  return isLog ? values.map(Math.log10) : values;
+}
+
+/** Return the middle of each two: extremes of neighbours change sides even in a slow oscillation.
+ * @param {number[]} heights
  */
-function heights({ y, source }, isLog) {
-  const values = /** @type {number[]} */ (y.filter((value) => value !== null)).map((value) => (isLog ? Math.log10(value) : value));
-  return source?.exact === false ? values.slice(1).map((value, i) => (value + values[i]) / 2).filter((_, i) => i % 2 === 0) : values;
+function middles(heights) {
+  return heights.slice(1).map((height, i) => (height + heights[i]) / 2).filter((_, i) => i % 2 === 0);
 }
 
-/**
- * Return whether the points of a curve are mostly far from the middle of their neighbours, and to
- * changing sides: an oscillation that is slower stays longer on one side.
- * @param {number[]} curve
+/** Return how far each point is from the middle of its neighbours. @param {number[]} heights */
+function bends(heights) {
+  return heights.slice(1, -1).map((height, i) => height - (heights[i] + heights[i + 2]) / 2);
+}
+
+/** Return whether most points are far from the middle of their neighbours.
+ * @param {number[]} heights
  * @param {number} far
  */
-function isNoisy(curve, far) {
-  let [isFar, changes, before] = [0, 0, 0];
-  for (let i = 1; i < curve.length - 1; i += 1) {
-    const off = curve[i] - (curve[i - 1] + curve[i + 1]) / 2;
-    if (Math.abs(off) > far) isFar += 1;
-    if (off * before < 0) changes += 1;
-    before = off;
-  }
-  return isFar * 2 > curve.length && changes * 2 > curve.length;
+function isRough(heights, far) {
+  return bends(heights).filter((bend) => Math.abs(bend) > far).length * 2 > heights.length;
+}
+
+/** Return whether most points lie to the other side than the one before, as in no slow oscillation.
+ * @param {number[]} heights
+ */
+function isRestless(heights) {
+  const all = bends(heights);
+  return all.filter((bend, i) => i > 0 && bend * all[i - 1] < 0).length * 2 > heights.length;
 }

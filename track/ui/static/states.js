@@ -1,7 +1,7 @@
 /** Placeholders: an empty store, an empty result, an error, or loading. */
 
 import { ApiError } from "./api.js";
-import { h } from "./dom.js";
+import { h, withCode } from "./dom.js";
 
 /** @param {unknown} error */
 export function messageOf(error) {
@@ -21,7 +21,7 @@ export function blank(headline, detail, ...actions) {
     "div",
     { class: "blank", role: "status" },
     h("h2", null, headline),
-    detail ? h("p", null, detail) : null,
+    detail ? h("p", null, typeof detail === "string" ? withCode(detail) : detail) : null,
     actions.length ? h("div", { class: "blank-actions" }, ...actions) : null,
   );
 }
@@ -53,9 +53,10 @@ export function emptyStore(uri) {
  * @param {() => void} again
  */
 export function failed(error, again) {
+  const isGone = error instanceof ApiError && error.status === 0;
   return blank(
-    error instanceof ApiError && error.status === 0 ? "The server is not responding" : "This could not be shown",
-    messageOf(error),
+    isGone ? "The server is not responding" : "This could not be shown",
+    isGone ? "Check that `track ui` is still running." : messageOf(error),
     h("button", { type: "button", class: "button", onclick: again }, "Try again"),
   );
 }

@@ -61,7 +61,7 @@ class TrialsView {
     this.groups = new GroupTable(app);
     this.summary = h("span", { class: "summary", role: "status" });
     this.actions = h("div", { class: "actions" });
-    this.projects = h("select", { class: "select", "aria-label": "Project", onchange: () => this.state.set({ project: this.projects.value || null }) });
+    this.projects = h("select", { class: "select", "aria-label": "Project", hidden: true, onchange: () => this.state.set({ project: this.projects.value || null }) });
     this.content = h("div", { class: "grid-holder" });
     this.tools = h(
       "div",

@@ -55,7 +55,10 @@ export function mount(root, app) {
       drawn = written;
       replace(head, heading(app, trial, () => load()));
       drawFacts(trial);
-      metrics = Object.keys(trial.metrics);
+      // Values without steps are in the table of results: a chart of one point would show less.
+      const names = Object.keys(trial.metrics);
+      const curves = names.filter((name) => trial.metrics[name].count > 1);
+      metrics = curves.length ? curves : names;
       showControls(app, bar, { metrics });
       panel.show([trial], metrics, isOther);
     } catch (error) {
