@@ -203,7 +203,8 @@ def test_the_keyboard_alone_is_enough(look, small):
     page.keyboard.press("Space")
     assert len(parameters_of(page)["select"]) == 2
     page.keyboard.press("2")
-    expect(page.locator(".legend-item")).to_have_count(2)
+    legend = page.get_by_role("list", name="Legend")
+    expect(legend.locator(".legend-item")).to_have_count(2)
     page.keyboard.press("1")
     expect(page.locator("[aria-selected=true]")).to_have_count(2)
     page.locator("[data-grid]").focus()
