@@ -1,11 +1,13 @@
 """Servers that only read: replicas of another server."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import psycopg2
 import pytest
 
 import track
+from tests.contracts.journal_contract import payloads_of
 from tests.databases import PostgresServer, Standby, journal_at, numbered_events, uri_of
 from tests.e2e.faults import patience
 from track import TrackClient
@@ -142,3 +144,84 @@ def test_a_read_goes_on_when_the_replica_is_gone(primary, log):
         assert port_behind(journal) == primary.port
     with pytest.raises(psycopg2.OperationalError):
         replica.connect()
+
+
+# Failover
+
+
+def set_read_only(server, setting):
+    """Change what the open connections to a server may do."""
+    with closing(server.connect()) as connection, connection.cursor() as cursor:
+        cursor.execute(f"ALTER SYSTEM SET default_transaction_read_only = {setting}")
+        cursor.execute("SELECT pg_reload_conf()")
+
+
+def wait_until_read_only(journal):
+    """Wait until the connection of a journal has heard of the change."""
+    for _ in patience():
+        if journal.ask("SHOW default_transaction_read_only") == [("on",)]:
+            return
+
+
+def refusals_of(server):
+    """Return how often a server refused to change anything."""
+    return (server.folder / "log").read_text().count("in a read-only transaction")
+
+
+def test_a_server_that_turns_read_only_for_a_while_is_waited_for(primary, log):
+    """Appends and decisions go on when it accepts changes again; else the error says so."""
+    with (
+        closing(journal_at(uri_to(primary, log=log))) as journal,
+        closing(journal_at(uri_to(primary, log=log, timeout=1))) as impatient,
+        ThreadPoolExecutor() as pool,
+    ):
+        journal.append(numbered_events(1, 1, 3))
+        impatient.append(numbered_events(2, 1, 1))
+        set_read_only(primary, "on")
+        try:
+            wait_until_read_only(journal)
+            refused = refusals_of(primary)
+            appending = pool.submit(journal.append, numbered_events(1, 4, 3))
+            for _ in patience():
+                if refusals_of(primary) > refused:
+                    break
+            with pytest.raises(JournalUnreachable, match="turned read-only"):
+                impatient.append(numbered_events(2, 2, 1))
+        finally:
+            set_read_only(primary, "off")
+        appending.result()
+        with journal.exclusive():
+            journal.append(numbered_events(1, 7, 1))
+        expected = [*numbered_events(1, 1, 3), *numbered_events(2, 1, 1), *numbered_events(1, 4, 4)]
+        assert payloads_of(journal) == expected
+
+
+def test_appends_and_decisions_go_on_at_the_server_that_was_promoted(log):
+    """Whether or not the URI says that the server must accept changes, if it names both."""
+    old = PostgresServer()
+    new = Standby(old)
+    options = ({}, {"target_session_attrs": "read-write"})
+    journals = [
+        journal_at(uri_to(old, new, log=f"{log[-200:]} {number}", **each))
+        for number, each in enumerate(options)
+    ]
+    try:
+        for journal in journals:
+            journal.append(numbered_events(1, 1, 3))
+        until_replayed(old, new)
+        set_read_only(old, "on")
+        for journal in journals:
+            wait_until_read_only(journal)
+        with closing(new.connect()) as connection:
+            connection.cursor().execute("SELECT pg_promote()")
+        for journal in journals:
+            journal.append(numbered_events(1, 4, 3))
+            with journal.exclusive():
+                journal.append(numbered_events(1, 7, 1))
+            assert port_behind(journal) == new.port
+            assert payloads_of(journal) == numbered_events(1, 1, 7)
+    finally:
+        for journal in journals:
+            journal.close()
+        new.stop()
+        old.stop()

@@ -98,6 +98,11 @@ def words_of(error: psycopg2.Error) -> str:
 def unreachable(servers: object, error: psycopg2.Error, timeout_s: float) -> JournalUnreachable:
     """Return the error of a journal for servers that gave no answer within a time."""
     words = words_of(error)
+    if isinstance(error, errors.ReadOnlySqlTransaction):
+        return JournalUnreachable(
+            f"{servers} turned read-only, and accepted nothing within {timeout_s:g} s ({words}); "
+            "name the server that is the primary one now in the URI, too"
+        )
     if "read-only" in words or "hot standby" in words:
         return JournalUnreachable(
             f"none of the servers {servers} is of the kind that target_session_attrs requires "

@@ -121,6 +121,7 @@ class SQLJournal(ExclusiveJournal):
         self._answer_s = timeout_s / 2
         self._sessions = Sessions(servers, self._answer_s)
         self._writable = writable
+        self._has_written = False  # nor locked rows, which a server that only reads refuses, too
         self._silent_since: float | None = None
         """The monotonic time since which no server answers."""
         self._section = ThreadLock(self.name, lock_timeout_s)
@@ -167,9 +168,11 @@ class SQLJournal(ExclusiveJournal):
         if rows.have_repetitions:
             return False
         try:
-            return self._insert_in_turn(rows, guard) or self._has(rows)
+            are_there = self._insert_in_turn(rows, guard) or self._has(rows)
         except errors.NotNullViolation:  # an event was sent before
-            return self._has(rows)
+            are_there = self._has(rows)
+        self._has_written = True
+        return are_there
 
     def _insert_in_turn(self, rows: Rows, guard: int | None) -> bool:
         """Insert events, taking turns if there were conflicts, now or shortly before.
@@ -266,6 +269,7 @@ class SQLJournal(ExclusiveJournal):
                 return None
             raise
         session.answer_s = self._answer_s
+        self._has_written = True
         return session
 
     # Reading
@@ -433,6 +437,10 @@ class SQLJournal(ExclusiveJournal):
     def _excuse(self, error: psycopg2.Error, begun: float) -> float | None:
         """Return the time since which it fails, if the error is a reason to try again."""
         if is_conflict(error):
+            return begun
+        if self._has_written and isinstance(error, errors.ReadOnlySqlTransaction):
+            self._sessions.drop_idle()
+            self._servers.try_next()  # which may be the primary one by now
             return begun
         if is_lost(error):
             self._sessions.drop_idle()  # they are probably lost, too

@@ -71,6 +71,10 @@ class Servers:
         login = (str(self._options.get(name)) for name in ("user", "dbname"))
         return "\n".join((*sorted(f"{host}:{port}" for host, port in self.hosts), *login))
 
+    def try_next(self) -> None:
+        """Begin the next connection with another host."""
+        self._turn += 1
+
     def connect(self, within_s: float) -> extensions.connection:
         """Connect to the first host that accepts, beginning with the last successful one.
 
@@ -108,7 +112,7 @@ class Servers:
                 words = str(error)
                 if is_refusal(words):
                     raise Refused(words) from error
-                self._turn += 1
+                self.try_next()
                 absent = absent and not isinstance(error, Silence) and not is_passing(words)
                 if attempt == len(self.hosts) - 1:
                     if absent:
