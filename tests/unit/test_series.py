@@ -127,7 +127,9 @@ class Counting(Stored):
     def __init__(self, points):
         self.points, self.reads = points, 0
         self.count, self.last_step, self.last_value = len(points.steps), points.steps[-1], 0.0
-        self.low, self.high = min(points.values), max(points.values)
+
+    def extremes(self):
+        return min(self.points.values), max(self.points.values)
 
     def chunks(self):
         self.reads += 1

@@ -186,9 +186,10 @@ class Stored(ABC):
     count: int
     last_step: int
     last_value: float
-    low: float | None
-    """The smallest and the largest number among the values, None without any."""
-    high: float | None
+
+    @abstractmethod
+    def extremes(self) -> tuple[float | None, float | None]:
+        """Return the smallest and the largest number among the values, None without any."""
 
     @abstractmethod
     def chunks(self) -> list[Chunk]:

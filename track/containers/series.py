@@ -185,7 +185,7 @@ class StepSeries(MutableMapping[Any, Any]):
             numbers = [v for v in self._items.values() if isinstance(v, (int, float)) and v == v]  # noqa: PLR0124 - not a number is not
         else:
             numbers = [value for value in self._tail.values if value == value]  # noqa: PLR0124 - the same
-            known = () if self._stored is None else (self._stored.low, self._stored.high)
+            known = () if self._stored is None else self._stored.extremes()
             numbers += [value for value in known if value is not None]
         return min(numbers, default=None), max(numbers, default=None)
 

@@ -335,7 +335,10 @@ class _Beginning(Stored):
     ) -> None:
         self._checkpoints, self._owner, self._position = checkpoints, owner, position
         self.count, self.last_step, self.last_value = count, last_step, last_value
-        self.low, self.high = low, high
+        self._extremes = low, high
+
+    def extremes(self) -> tuple[float | None, float | None]:
+        return self._extremes
 
     def chunks(self) -> list[Chunk]:
         return self._checkpoints.points_of(self._owner, self.count, self._position)

@@ -230,6 +230,9 @@ class StoredSeries(Stored):
         self.parts, self.small = parts, small
         self.low, self.high = low, high
 
+    def extremes(self) -> tuple[float | None, float | None]:
+        return self.low, self.high
+
     def to_values(self) -> list[Any]:
         """Return the values to find the series."""
         last = [self.last_step, self.last_value]

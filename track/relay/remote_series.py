@@ -69,10 +69,13 @@ class RelayedSeries(Stored):
         self._source = source
         self._owner = owner
         self.count, self.last_step, self.last_value = end
-        self.low, self.high = extremes
+        self._extremes = extremes
         self._block: tuple[int, Points] = (0, Points.empty())
         """The points that were fetched last, and their start."""
         self._replayed: Points | None = None
+
+    def extremes(self) -> tuple[float | None, float | None]:
+        return self._extremes
 
     def _ask(self, name: str, *arguments: Any) -> bytes:
         which = [*self._owner, self.count, self.last_step, self.last_value]

@@ -151,30 +151,38 @@ def _pack(
 
 
 def _described(owner: Owner, series: StepSeries) -> list[Any] | None:
-    """Return the length and the last point of a series instead of its place in a cache."""
+    """Return what lists show of a series instead of its place in a cache."""
     if series.unstored() is None:
         return None
-    last = series.last_item() or (0, 0.0)
-    return [0, len(series), *last, 0, [], *series.extremes()]
+    return [*_beginning(series), *series.extremes()]
 
 
 def _with_points(owner: Owner, series: StepSeries) -> list[Any] | None:
-    """Return the description of a series, and its points as columns."""
-    described, points = _described(owner, series), series.points()
-    if described is None or points is None:
+    """Return the points of a series as columns, from which its extremes follow."""
+    points = series.points()
+    if points is None:
         return None
-    return [*described, *(little_endian(column) for column in points)]
+    return [*_beginning(series), None, None, *(little_endian(column) for column in points)]
+
+
+def _beginning(series: StepSeries) -> list[Any]:
+    """Return the length and the last point of a series."""
+    return [0, len(series), *(series.last_item() or (0, 0.0)), 0, []]
 
 
 class _Loaded(Stored):
     """A series whose points came with its row."""
 
     def __init__(self, owner: Owner, values: list[Any]) -> None:
-        _, self.count, self.last_step, self.last_value, _, _, self.low, self.high, *columns = values
+        _, self.count, self.last_step, self.last_value, _, _, _, _, *columns = values
         points = Points(*map(from_little_endian, "qqqd", columns))
         if {len(column) for column in points} != {self.count}:
             raise ValueError("the columns of a series differ in length")
         self._points = points
+
+    def extremes(self) -> tuple[float | None, float | None]:
+        numbers = [value for value in self._points.values if value == value]  # noqa: PLR0124 - not a number is not
+        return min(numbers, default=None), max(numbers, default=None)
 
     def chunks(self) -> list[Chunk]:
         return [LoadedChunk(self._points)]

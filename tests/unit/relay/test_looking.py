@@ -12,6 +12,7 @@ from tests.property.test_folds import dump
 from tests.proxy import Proxy
 from tests.relays import served
 from track.containers.points import Points
+from track.containers.series import StepSeries
 from track.errors import ItemNotFound, MalformedMessage, TrackError, TrialDoesNotExist
 from track.events.codec import stream_id
 from track.events.types import MetricsLogged, TrialRedacted
@@ -21,6 +22,7 @@ from track.journals.producer import Producer
 from track.persistence import get_protocol
 from track.persistence.journaled import JournaledProtocol
 from track.projections.history import as_of
+from track.projections.objects import Objects
 from track.read_model.cache_series import CHUNK
 from track.relay import rows_codec, series_codec
 from track.relay.looking import Looking
@@ -203,6 +205,18 @@ def test_a_trial_is_sent_without_the_others(tmp_path):
                 "trial 3",
                 "trial 4",
             ]
+
+
+@pytest.mark.parametrize("values", [[2.0, math.nan, -1.0], [math.nan], []])
+def test_the_extremes_of_a_whole_series_follow_from_its_points(values):
+    """Only lists, which have no points, are told of them."""
+    objects = Objects()
+    objects.add_trial(Trial(_hash="hash"))
+    series = objects.trials["hash_0"].metrics["loss"] = StepSeries()
+    for step, value in enumerate(values):
+        series.put(step, value, (step, step))
+    read = rows_codec.unpack_whole(rows_codec.pack_whole(objects)).objects.trials["hash_0"]
+    assert read.metrics["loss"].extremes() == series.extremes()
 
 
 def test_rows_of_another_version_are_not_read(uri, serving):
