@@ -1,4 +1,4 @@
-"""A disk that fails as it is told to."""
+"""Provide a disk that fails on request."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.crash.faulty_disk import FaultyDisk, installed
 
 @pytest.fixture
 def disk(tmp_path):
-    """A disk with an empty file on it, used by all file journals of the test."""
+    """Give a disk with an empty file, which all file journals of the test use."""
     (tmp_path / "x.journal").touch()
     with installed(FaultyDisk(tmp_path / "x.journal")) as disk:
         yield disk

@@ -1,4 +1,4 @@
-"""A disk that fails when told to, and that forgets like a real one when the power goes.
+"""Provide a disk that fails on request, and that loses data like a real one in a power failure.
 
 :class:`FaultyDisk` stands in for ``os`` inside the modules of the file journal. It works on a real
 file; only ``write`` and ``fdatasync`` are its own, everything else is that of ``os``.
@@ -31,17 +31,17 @@ from track.journals.file import FileJournal
 
 PAGE = 4096
 SECTOR = 512
-"""The least that a disk writes at once: a page may be torn between two of them."""
+"""The size of a sector, the least that a disk writes at once: a page may be torn between two."""
 
 
 class Short(NamedTuple):
-    """A write that stops early: the file gets so many bytes, at most all but one."""
+    """Stops a write early: the file gets a number of bytes, at most all but one."""
 
     kept: int
 
 
 class Fails(NamedTuple):
-    """A call that raises an OSError and does nothing."""
+    """Makes a call raise an OSError and do nothing."""
 
     errno: int
 
@@ -50,7 +50,7 @@ Fault = Short | Fails
 
 
 class Write(NamedTuple):
-    """A write that was tried: where, what, and how much of it got into the file."""
+    """Describes an attempted write: place, bytes, and how many of them reached the file."""
 
     offset: int
     data: bytes
@@ -62,7 +62,7 @@ class Write(NamedTuple):
 
     @property
     def end(self) -> int:
-        """Where it would have ended."""
+        """Return the offset at which the whole write would have ended."""
         return self.offset + len(self.data)
 
 
@@ -78,11 +78,11 @@ class FaultyDisk:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.file = os.fspath(path)
         self.writes: list[Write] = []
-        """Every write that was tried, one that raised too."""
+        """All attempted writes, including those that raised."""
         self.syncs = 0
-        """How many calls of ``fdatasync`` returned."""
+        """The number of calls of ``fdatasync`` that returned."""
         self.struck: list[str] = []
-        """The calls that had a fault, since :meth:`will` was called last."""
+        """The calls that had a fault since the last call of :meth:`will`."""
         self._faults: dict[str, deque[Fault | None]] = {"write": deque(), "fdatasync": deque()}
         self._start_from_what_is_there()
 
@@ -105,7 +105,7 @@ class FaultyDisk:
     def will(
         self, writes: Collection[Fault | None] = (), syncs: Collection[Fault | None] = ()
     ) -> None:
-        """Say what becomes of the next calls, one by one; those after them succeed."""
+        """Set the outcomes of the next calls, one by one; later calls succeed."""
         self._faults = {"write": deque(writes), "fdatasync": deque(syncs)}
         self.struck = []
 
@@ -148,20 +148,20 @@ class FaultyDisk:
         return os.path.getsize(self.file) if os.path.exists(self.file) else 0
 
     def content(self) -> bytes:
-        """Return the bytes of the file, as everybody sees them while the power is on."""
+        """Return the bytes of the file, as processes see them before a power failure."""
         with open(self.file, "rb") as file:
             return file.read()
 
     def has_promised(self, start: int, end: int) -> bool:
-        """Tell whether one ``fdatasync``, which returned, came after these bytes were written."""
+        """Return whether a successful ``fdatasync`` came after these bytes were written."""
         return any(start in bytes_ and end - 1 in bytes_ for bytes_ in self.promised)
 
     def shortest(self) -> int:
-        """Return the least length that the file may have after the power went."""
+        """Return the least length that the file may have after a power failure."""
         return self._durable_size
 
     def loose(self, unit: int = PAGE) -> list[range]:
-        """Return the pieces, of a page or a sector each, that may be lost when the power goes."""
+        """Return the pages or sectors that may be lost in a power failure."""
         size, pieces = self.size(), []
         for start in range(0, size, unit):
             page = start // PAGE
@@ -171,7 +171,7 @@ class FaultyDisk:
         return pieces
 
     def power_off(self, length: int, reached: Collection[range]) -> bytes:
-        """Leave the file as the disk has it, and start over from there.
+        """Reduce the file to what the disk has stored, and continue from there.
 
         Parameters
         ----------
@@ -203,7 +203,7 @@ USERS = ("track.journals.file", "track.journals.local")
 
 @contextmanager
 def installed(disk: Any) -> Iterator[Any]:
-    """Have file journals use a disk, or ``os`` itself, instead of ``os``."""
+    """Make file journals use a disk, or ``os`` itself, in place of ``os``."""
     with pytest.MonkeyPatch.context() as patch:
         for module in USERS:
             patch.setattr(f"{module}.os", disk)
@@ -214,7 +214,7 @@ def installed(disk: Any) -> Iterator[Any]:
 
 
 class Record(NamedTuple):
-    """Where a record is, or would have been had the disk taken it."""
+    """Describes the place of a record, even if the disk did not store it."""
 
     start: int
     end: int
@@ -230,7 +230,7 @@ def records_of(write):
 
 
 def intact_records(write, content):
-    """Return those records of a write that are in the file, whole."""
+    """Return the records of a write that are completely in the file."""
     return [
         record
         for record in records_of(write)
@@ -241,7 +241,7 @@ def intact_records(write, content):
 
 
 def sound_headers(write, content):
-    """Return those records of a write whose headers are in the file, whatever follows them."""
+    """Return the records of a write whose headers are in the file."""
     return [
         record
         for record in records_of(write)
@@ -278,7 +278,7 @@ def stranded(disk):
 
 
 def key_of(position, payload):
-    """Return what tells an event from all others: its payload, or the stream it was made for."""
+    """Return a key that identifies an event: its payload, or the stream that it was made for."""
     recorded = decode(position, payload)
     return payload if isinstance(recorded.event, Unknown) else recorded.stream
 
@@ -293,14 +293,14 @@ def contents(journal):
 
 
 class Visit(NamedTuple):
-    """What a reader that opens the file on a disk without faults finds."""
+    """Holds what a reader of the file finds on a disk without faults."""
 
     events: list
     damage: list[Record]
 
 
 def visit(path):
-    """Read a file by a journal of its own."""
+    """Read a file with a new journal."""
     with installed(os):
         journal = FileJournal(path, "process")
         try:
@@ -315,6 +315,6 @@ def covered(ranges):
 
 
 def is_in_order(some, every):
-    """Tell whether ``some`` is ``every`` with some left out."""
+    """Return whether ``some`` is a subsequence of ``every``."""
     rest = iter(every)
     return all(item in rest for item in some)

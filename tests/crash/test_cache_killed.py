@@ -1,4 +1,4 @@
-"""A cache whose writer was killed, or had no room, is what a replay gives, or is not there."""
+"""Check that a cache of a writer that was killed or out of space equals a replay or is unused."""
 
 import os
 import random
@@ -57,7 +57,7 @@ def made():
 
 @pytest.mark.parametrize("seed", range(4))
 def test_two_writers_killed_at_any_moment_leave_what_a_replay_gives(seed):
-    """They catch up at once, and each goes on with what the other one kept."""
+    """They catch up at once, and each continues with what the other one wrote."""
     made().close()
     chance = random.Random(seed)
     command = [sys.executable, "-c", WRITER]
@@ -77,7 +77,7 @@ def test_two_writers_killed_at_any_moment_leave_what_a_replay_gives(seed):
 
 
 def test_a_cache_that_has_no_room_leaves_the_objects_as_they_are(tmp_path):
-    """What could not be kept is kept at the next opportunity."""
+    """Whatever could not be written is written at the next opportunity."""
     protocol = made()
     trial = Trial(_hash="a", project_id="p")
     protocol.new_trial(trial)

@@ -1,4 +1,4 @@
-"""A disk that really is full: nothing acknowledged is lost, and with room again the store goes on.
+"""Check on a full disk that nothing acknowledged is lost, and that the store recovers with space.
 
 The disk is a file system of one megabyte, where the machine allows to mount one, or a limit that
 the kernel puts on the size of files. Both make the kernel write a part of a record and then refuse.
@@ -93,11 +93,11 @@ mount -t tmpfs -o size=1m tmpfs "$1"
 (cd "$1"; shift 2; exec "$@")
 cp -r "$1/." "$2"
 """
-"""Run a program on a disk of one megabyte, and copy what it left to one that will last."""
+"""Run a program on a disk of one megabyte, and copy its files to a permanent one."""
 
 
 def run(command, folder):
-    """Run a program to its end; return what it printed."""
+    """Run a program to its end, and return its output."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -132,7 +132,7 @@ def fill_a_small_file_system(uri, folder):
 
 @pytest.fixture(params=[fill_up_to_a_limit, fill_a_small_file_system], ids=["limit", "tmpfs"])
 def fill(request):
-    """Return a function that fills a store and says what each call came to."""
+    """Return a function that fills a store and returns the outcome of each call."""
     return request.param
 
 
@@ -148,7 +148,7 @@ def logged(uri):
 
 @pytest.mark.parametrize("uri", URIS)
 def test_a_full_disk_loses_nothing_that_was_acknowledged(uri, fill, tmp_path):
-    """The steps whose call returned are there, before and after it was full, and no others."""
+    """Exactly the steps whose calls returned are there, from before and after the disk was full."""
     outcome = fill(uri, tmp_path)
     assert len(outcome["acknowledged"]) > 40
     assert len(outcome["errors"]) == 3
@@ -167,7 +167,7 @@ def test_errors_of_a_full_disk_say_what_was_full(uri, fill, tmp_path):
 
 @pytest.mark.parametrize("uri", URIS)
 def test_a_store_that_was_full_is_used_by_the_next_process(uri, fill, tmp_path):
-    """Another process reads it, logs into it, and writes the report with all that there is."""
+    """Another process reads the store, logs to it, and writes the complete report."""
     outcome = fill(uri, tmp_path)
     client = TrackClient(uri)
     client.set_trial(get_protocol(uri).fetch_trials()[0])
@@ -181,7 +181,7 @@ def test_a_store_that_was_full_is_used_by_the_next_process(uri, fill, tmp_path):
 
 
 def test_the_kernel_makes_a_short_write_and_then_refuses(tmp_path):
-    """The first call after the last bytes of room writes a part, the next ones nothing."""
+    """The call that reaches the limit writes a part, and the next ones nothing."""
     short, *refused = fill_up_to_a_limit("file:report.json", tmp_path)["errors"]
     assert "bytes could be appended" in short[1]
     assert [code for _, _, code in refused] == [errno.EFBIG] * 2

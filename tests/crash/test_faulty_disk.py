@@ -1,4 +1,4 @@
-"""Whatever the disk does, the file journal keeps what it acknowledged and never half of an append.
+"""Check that the file journal keeps acknowledged appends, each as a whole, on a faulty disk.
 
 The disk is :class:`~tests.crash.faulty_disk.FaultyDisk`: it refuses writes and syncs, cuts writes
 short, and loses what was not synced when the power goes. The expected answers come from what was
@@ -51,13 +51,13 @@ LARGE = [bytes(9000), b"z"]
 
 
 class Row(NamedTuple):
-    """What is appended as often as a write has an outcome, and what is left of it."""
+    """Describes appends with an outcome for each write, and what is left of them."""
 
     batch: list[bytes]
     writes: list[Short | Fails | None]
     found: list[bytes]
     torn: int = 0
-    """Bytes behind the earlier events that are damage."""
+    """The number of damaged bytes after the earlier events."""
 
 
 ROWS = {
@@ -84,7 +84,7 @@ ROWS = {
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
 def test_an_append_counts_whole_or_not_at_all(disk, row):
-    """What was cut short or refused is not read, and what comes before and after is."""
+    """Appends that were cut short or refused are not read; those before and after them are."""
     journal = FileJournal(disk.file, "process")
     earlier, later = [b"earlier", b"and", b"then"], [b"later"]
     journal.append(earlier)
@@ -137,7 +137,7 @@ def test_errors_name_the_file_the_cause_and_what_became_of_the_event(disk, call,
 
 
 def test_a_stranger_may_be_taken_for_the_missing_member(disk):
-    """It ends where the group would have ended: the one coincidence that the format admits."""
+    """It ends where the group would have ended, the one coincidence that the format accepts."""
     journal = FileJournal(disk.file, "process")
     disk.will([Short(30)])
     with pytest.raises(JournalWriteError):
@@ -148,7 +148,7 @@ def test_a_stranger_may_be_taken_for_the_missing_member(disk):
 
 
 def test_the_next_record_does_not_complete_one_that_lacks_a_byte(disk):
-    """Of records cut one byte short, whatever they hold, none is read, nor costs its neighbour."""
+    """A record that lacks one byte is not read, and does not affect its neighbours."""
     journal = FileJournal(disk.file, "process")
     for number in range(300):
         disk.will([Short(1000)])
@@ -202,7 +202,7 @@ batches = st.lists(bodies, min_size=1, max_size=4)
 
 @contextmanager
 def no_chance():
-    """Have the clock go on by 0.3 s with each look at it, and all producers be one.
+    """Advance the clock by 0.3 s with each reading, and give all producers the same id.
 
     The bytes that are written, and where ``durability=interval`` syncs, are then the same whenever
     Hypothesis repeats an example.
@@ -216,7 +216,7 @@ def no_chance():
 
 
 class Logging(RuleBasedStateMachine):
-    """A journal on a faulty disk, and a list of what must be in it."""
+    """Compares a journal on a faulty disk with a list of the events that must be in it."""
 
     def __init__(self):
         super().__init__()
@@ -229,9 +229,9 @@ class Logging(RuleBasedStateMachine):
         self.appended = {}
         """End and key of every event that was appended, in order -> its start, its write."""
         self.there = []
-        """Those of them that were not lost, in order."""
+        """The events that were not lost, in order."""
         self.acknowledged = set()
-        """Those of them whose append returned."""
+        """The events whose append returned."""
         self.lost_power = False
 
     def teardown(self):
@@ -247,12 +247,12 @@ class Logging(RuleBasedStateMachine):
         self.producer = Producer(self.journal)
 
     def name(self, body):
-        """Make a payload the only one of its kind."""
+        """Make a payload unique."""
         self.number += 1
         return self.number.to_bytes(3, "big") + body
 
     def expect(self, call, keys):
-        """Make a call that appends events; check how it ends against what the disk did."""
+        """Make a call that appends events, and check its outcome against what the disk did."""
         before = len(self.disk.writes)
         error = None
         try:
@@ -335,7 +335,7 @@ class Logging(RuleBasedStateMachine):
         self.check_what_is_left(promised)
 
     def is_promised(self, event):
-        """Tell whether an event must survive, with all that was appended together with it."""
+        """Return whether an event must survive, with all events of the same append."""
         write = self.appended[event][1]
         if self.disk.content()[write.offset : write.end] != write.data:
             return False  # an earlier power failure took a part of the group
@@ -343,7 +343,7 @@ class Logging(RuleBasedStateMachine):
         return is_acknowledged or self.disk.has_promised(write.offset, write.end)
 
     def check_what_is_left(self, promised):
-        """All that was promised, nothing invented; and the next writer goes on behind it."""
+        """All promised events are there, and no others; the next writer appends after them."""
         before = self.left()
         assert is_in_order(promised, before)
         self.disk.will()
@@ -356,7 +356,7 @@ class Logging(RuleBasedStateMachine):
         self.there = after
 
     def left(self):
-        """Return what is left of the events that were appended, checked to be no others."""
+        """Return the appended events that are left, and check that there are no others."""
         events, damage = visit(self.disk.file)
         tolerated = stranded(self.disk)
         events = [e for e in events if e in self.appended or e[0] not in tolerated]
@@ -373,7 +373,7 @@ TestLogging.settings = settings(stateful_step_count=30)
 
 @given(st.lists(batches, min_size=1, max_size=5), st.booleans(), st.data())
 def test_what_was_synced_survives_any_loss_of_power(batches, is_one_sync, data):
-    """By a sync of its own for each append, or by one for all; what came later may be lost."""
+    """Each append is synced, or all at once; later appends may be lost."""
     number = iter(range(10**6))
     batches = [[next(number).to_bytes(3, "big") + body for body in batch] for batch in batches]
     with TemporaryDirectory() as folder, installed(FaultyDisk(f"{folder}/x.journal")) as disk:

@@ -1,4 +1,4 @@
-"""The double of a disk does what disks do."""
+"""Check that the double of a disk behaves like a disk."""
 
 import errno
 import os
@@ -15,7 +15,7 @@ from tests.crash.faulty_disk import (
 
 @pytest.fixture
 def file(disk):
-    """The descriptor of the file on the disk."""
+    """Give the descriptor of the file on the disk."""
     descriptor = os.open(disk.file, os.O_RDWR | os.O_APPEND)
     yield descriptor
     os.close(descriptor)
@@ -37,7 +37,7 @@ def test_the_disk_writes_what_it_says(disk, file):
 
 
 def test_the_disk_keeps_what_was_synced(disk, file):
-    """Synced bytes survive, in a page that was written to again too; the rest is as chosen."""
+    """Synced bytes survive, even in a page that was written to again; the test chooses the rest."""
     disk.write(file, b"a" * 5000)
     disk.fdatasync(file)
     disk.write(file, b"b" * 9000)

@@ -1,4 +1,4 @@
-"""Processes that log are killed at random moments: nothing acknowledged is lost, nothing invented.
+"""Kill logging processes at random moments: no acknowledged event is lost, and none is invented.
 
 ``TRACK_KILL_ROUNDS`` says how often; ``python tools/crash_workload.py --rounds 1000`` does the same
 for longer, and sums up.
@@ -25,7 +25,7 @@ ROUNDS = int(os.environ.get("TRACK_KILL_ROUNDS", "3"))
 @pytest.mark.parametrize("seed", range(ROUNDS))
 @pytest.mark.parametrize("mode", MODES)
 def test_what_was_acknowledged_survives_a_kill(mode, seed, tmp_path):
-    """Two writers are killed while they log; the store holds what they were told it holds."""
+    """Two writers are killed while they log; the store has what was acknowledged to them."""
     outcome = run_round(mode, tmp_path, seed)
     assert outcome.acknowledged >= len(crash_workload.WRITERS)
 
@@ -49,7 +49,7 @@ def mode(request):
 
 @pytest.fixture
 def checked(mode, tmp_path):
-    """A store of twenty calls that were all acknowledged, and the function that checks it."""
+    """Give a store of twenty acknowledged calls, and the function that checks it."""
     for _ in mode.log(mode, tmp_path, 1, iter(range(20))):
         with notes_of(tmp_path, 1).open("ab") as notes:
             notes.write(b".")
@@ -57,13 +57,13 @@ def checked(mode, tmp_path):
 
 
 def test_the_checker_accepts_a_store_without_accidents(checked):
-    """Everything acknowledged, everything found."""
+    """All acknowledged calls are found."""
     _, check_it = checked
     assert same(tuple(check_it()), (20, 0, 0))
 
 
 def test_the_checker_notices_a_lost_event(checked):
-    """An acknowledged call that is not in the journal is found out."""
+    """An acknowledged call that is missing in the journal is detected."""
     folder, check_it = checked
     with notes_of(folder, 1).open("ab") as notes:
         notes.write(b".")
@@ -72,7 +72,7 @@ def test_the_checker_notices_a_lost_event(checked):
 
 
 def test_the_checker_notices_events_nobody_was_told_of(checked):
-    """More than the one call under way must not be there."""
+    """Only one unacknowledged call, the one in progress, may be there."""
     folder, check_it = checked
     os.truncate(notes_of(folder, 1), 18)
     with pytest.raises(Lost, match="18 calls acknowledged"):
@@ -80,7 +80,7 @@ def test_the_checker_notices_events_nobody_was_told_of(checked):
 
 
 def test_the_checker_notices_a_repeated_event(mode, checked):
-    """An event that was written twice, by the same producer and number, is found out."""
+    """An event that was written twice, by the same producer and number, is detected."""
     folder, check_it = checked
     journal = mode.journal(folder / mode.file, "process")
     journal.append([[*journal.read_batches()][-1][1][-1]])
@@ -90,7 +90,7 @@ def test_the_checker_notices_a_repeated_event(mode, checked):
 
 
 def test_the_checker_notices_damage(mode, checked):
-    """Flipped bits are not what a kill leaves behind."""
+    """Flipped bits are detected, since killing a process does not cause them."""
     folder, check_it = checked
     path = folder / mode.file
     loss_of_call_3 = struct.pack(">d", 3 / 7)
@@ -101,7 +101,7 @@ def test_the_checker_notices_damage(mode, checked):
 
 
 def test_the_checker_notices_a_group_that_is_not_whole(tmp_path):
-    """Of the three events of one append, two are too few."""
+    """Two of the three events of one append are too few."""
     journal = FileJournal(tmp_path / "store.journal", "process")
     for call in range(10):
         fields = [call, crash_workload.values_of(1, call), None]

@@ -1,4 +1,4 @@
-"""A server whose disk is full: what it acknowledges is in its journal, the rest stays in spools."""
+"""Check a server with a full disk: acknowledged events are in its journal, the rest in spools."""
 
 import resource
 import subprocess
@@ -25,12 +25,12 @@ def place(tmp_path):
 
 @pytest.fixture(params=["raise", "warn"], autouse=True)
 def on_error(request, monkeypatch):
-    """Whatever those who start servers and clients choose for what they log themselves."""
+    """The option for the events of a process does not matter for those that a server receives."""
     monkeypatch.setenv("TRACK_LOG_ON_ERROR", request.param)
 
 
 def fill_disk(server, place):
-    """Let no file of the server grow any more."""
+    """Prevent the files of the server from growing."""
     limit = place.size, resource.RLIM_INFINITY
     psutil.Process(server.process.pid).rlimit(resource.RLIMIT_FSIZE, limit)
 
@@ -57,7 +57,7 @@ def test_what_a_full_server_did_not_journal_survives_its_death(place):
 
 
 def test_what_a_full_server_cannot_record_is_not_decided(place):
-    """Neither a new trial nor a reservation; with room again, both go on."""
+    """New trials and reservations fail; with space again, both work."""
     with serving(place) as server:
         store = open_store(server.uri(spool=place.spool, timeout=1))
         store.new_project(Project(name="full"))
@@ -78,7 +78,7 @@ def test_what_a_full_server_cannot_record_is_not_decided(place):
 
 
 def test_a_content_goes_on_where_a_full_disk_stopped_it(place, tmp_path):
-    """The part that had room stays, events arrive, and with room again the rest follows."""
+    """The first part stays, events arrive, and with space again the rest follows."""
     large = shake_128(b"large").digest(3_000_000)
     with serving(place) as server:
         client = TrackClient(server.uri(spool=place.spool, timeout=1))
@@ -123,7 +123,7 @@ print(sorted(kept) == sorted(FolderContents(sys.argv[1]).digests()))
 
 
 def test_a_full_disk_costs_only_the_content_that_does_not_fit(tmp_path):
-    """What was written of it is removed again, and with room it is kept."""
+    """The written part is removed again, and with space the content is kept."""
     command = [sys.executable, "-c", IN_A_FULL_FOLDER, str(tmp_path / "contents")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     first, second, are_there = done.stdout.splitlines()

@@ -1,4 +1,4 @@
-"""A spool on a disk that is full: what was acknowledged arrives, and with room logging goes on.
+"""Check a spool on a full disk: acknowledged events arrive, and with space logging works again.
 
 The disk is made full as in the tests of stores in files, see there.
 """
@@ -108,7 +108,7 @@ def steps_in(uri):
 
 @pytest.fixture(params=["limit", "tmpfs"])
 def outcome(request, place, tmp_path):
-    """What a program was told whose spool was full while its server was away."""
+    """Return the results of a program whose spool was full while its server was away."""
     uri = uri_of(place.kind, place.log, spool="spool")
     program = [sys.executable, "-c", PROGRAM, uri, str(port_of(place.kind))]
     if request.param == "limit":
@@ -117,7 +117,7 @@ def outcome(request, place, tmp_path):
 
 
 def small_disk(folder):
-    """Return what is put in front of a program for its disk to have one megabyte."""
+    """Return the command that gives a program a disk of one megabyte."""
     if shutil.which("unshare") is None:
         pytest.skip("the program 'unshare' (of util-linux) is missing")
     prefix = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
@@ -131,20 +131,20 @@ def small_disk(folder):
 
 @pytest.fixture
 def arrived(outcome, place):
-    """The steps that are in the log afterwards, which is as it should be."""
+    """Return the steps in the log afterwards, after checking the log."""
     place.check(place.uri())
     return steps_in(place.uri())
 
 
 def test_a_full_spool_loses_nothing_that_was_acknowledged(outcome, arrived):
-    """The steps whose call returned arrive, before and after it was full, and no others."""
+    """Exactly the steps whose calls returned arrive, from before and after the disk was full."""
     assert len(outcome["acknowledged"]) > 40
     assert len(outcome["errors"]) == 3
     assert arrived == outcome["acknowledged"]
 
 
 def test_errors_of_a_full_spool_say_what_to_do(outcome):
-    """Each names the file and says that the event is not in it, and that room is needed."""
+    """Each error names the file, and says that the event is not in it and that space is needed."""
     for message in outcome["errors"]:
         assert "spool" in message
         assert "free some space" in message
@@ -153,7 +153,7 @@ def test_errors_of_a_full_spool_say_what_to_do(outcome):
 
 
 def test_a_spool_that_cannot_be_made_says_what_to_do(place):
-    """The call that needs it fails; once it can be made, the next one works."""
+    """The call that needs the folder fails; once it can be created, the next call works."""
     place.spool.write_text("in the way")
     store = store_with_a_trial(place.uri())
     with pytest.raises(JournalWriteError, match="choose another folder"):
@@ -173,12 +173,12 @@ class TestForgiving:
         monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
 
     def test_everything_that_was_kept_in_memory_arrives(self, outcome, arrived):
-        """No call fails, and nothing is missing."""
+        """No call fails, and no event is missing."""
         assert outcome["errors"] == []
         assert arrived == outcome["acknowledged"] == list(range(320))
 
     def test_each_cause_is_warned_of_once(self, outcome):
-        """However many calls find the spool full; and once that it works again."""
+        """One warning is given however many calls fail, and one when the spool works again."""
         warnings = [text for name, text in outcome["warnings"] if name.endswith("buffered")]
         full, works = warnings[:-1], warnings[-1]
         assert full

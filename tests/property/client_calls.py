@@ -1,4 +1,4 @@
-"""What clients do, and what they show of it: each function of a client returns what it shows."""
+"""Call clients in many ways; each function returns a comparable description of the result."""
 
 from track.aggregators.aggregator import Aggregator
 from track.serialization import to_json
@@ -20,7 +20,7 @@ def call_method(store, name, *args, **kwargs):
 
 
 def shown(client):
-    """Show the trial of a client, if it has one."""
+    """Describe the trial of a client, if it has one."""
     return None if client.logger is None else (client.logger.is_delayed, client.logger.trial)
 
 
@@ -63,7 +63,7 @@ def run(client, error, name, values):
 
 
 def view(value):
-    """Show a value, but for what is measured anew in each backend."""
+    """Describe a value without measurements, which differ in each backend."""
     if isinstance(value, Trial):
         shown = to_json(value)
         shown["metadata"] = comparable(value.metadata)
@@ -89,7 +89,7 @@ def view(value):
 
 
 def outcome(call, args, kwargs):
-    """Call something and show what came back, or was raised, and what became of the arguments."""
+    """Call a function and describe its result or error, and its arguments afterwards."""
     try:
         result = call(*args, **kwargs)
     except (Exception, KeyboardInterrupt, SystemExit) as error:

@@ -1,4 +1,4 @@
-"""Whatever is called, every backend answers the same and ends in the same state.
+"""Check that all backends answer the same calls equally and end in the same state.
 
 Caches are written after each event here, so that whatever is opened again begins with one.
 """
@@ -54,7 +54,7 @@ HASHES = st.sampled_from(["a", "a", "a", "b", "b", "a_0", ""])
 REVISIONS = st.sampled_from([0, 0, 0, 0, 1, "0", "x"])
 UNLOGGABLE = st.sampled_from([object(), {1, 2}, 1j])
 LARGE = "x" * 2**20
-"""Too long to be drawn: Hypothesis writes out what it draws."""
+"""Values that are too long to be drawn, since Hypothesis prints what it draws."""
 
 MORE = st.sampled_from(
     [
@@ -136,7 +136,7 @@ WRONG = {
 PARAMETERS = st.sampled_from(
     [{}, {"lr": 0.1}, {"lr": 0.1, "odd": {"a.b": [1, None]}}, {"lr": -0.0}]
 )
-"""Few, so that trials of several clients are the same."""
+"""A few parameters, so that trials of several clients are the same."""
 ERRORS = st.sampled_from([None, None, ValueError, KeyboardInterrupt, SystemExit])
 CLIENTS = st.integers(0, 2)
 
@@ -337,7 +337,7 @@ class BackendsMachine(RuleBasedStateMachine):
         self.open_files()
 
     def harm_caches(self, harm, place):
-        """Do something to each cache that nobody has open: those of servers are in use."""
+        """Damage or remove each cache that is not open, as those of servers are."""
         own = ("a.json.journal.cache", "b.json.journal.cache", "c.lmdb.cache")
         others = Path(os.environ["XDG_CACHE_HOME"]).rglob("*.cache")
         for path in (*(self.folder / name for name in own), *others):
@@ -392,7 +392,7 @@ class BackendsMachine(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
     def check_contents(self, stores):
-        """All keep the same, and give it out again, and so does a copy of each."""
+        """All stores, and a copy of each, hold the same and read it back."""
         for store in stores:
             copy = MemoryContents()
             copy_contents(store.content, copy)
@@ -404,14 +404,14 @@ class BackendsMachine(RuleBasedStateMachine):
                     assert found.read() == expected.read()
 
     def check_copies(self, store, live):
-        """What was forwarded, once and again, into another journal, tells the same."""
+        """A journal to which all events were forwarded, twice, gives the same result."""
         copy = MemoryJournal()
         for _ in range(2):
             copy_journal(store.journal, copy)
         assert without_positions(dump(as_of(copy.read_batches()))) == live
 
     def check_backups(self):
-        """A backup, begun with its cache or without, tells the same."""
+        """A backup, opened with or without its cache, gives the same result."""
         for number, uri in enumerate(list(self.uris())[:3]):
             target = f"lmdb:{self.folder / f'backup{number}.lmdb'}"
             backup(uri, target)
@@ -424,13 +424,13 @@ class BackendsMachine(RuleBasedStateMachine):
 
 
 def without_positions(dumped):
-    """Return what a projection knows, but for where its events are in its journal."""
+    """Return the content of a projection without positions in its journal."""
     known = {name: value for name, value in dumped.items() if name not in ("position", "misfits")}
     return {name: without_artifacts(value) for name, value in known.items()}
 
 
 def without_artifacts(dumped):
-    """Return a part without what trials keep of their artifacts, where positions are."""
+    """Return a part without the entries of artifacts, which hold positions."""
     if not isinstance(dumped, (list, tuple)):
         return dumped
     if dumped[:1] == (("str", "'_artifacts'"),):

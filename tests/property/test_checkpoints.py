@@ -1,4 +1,4 @@
-"""The past at hand is the past that a replay gives, wherever somebody looks and in any order."""
+"""Check that checkpoints give the same past as a replay, at any moments in any order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ from track.projections.trials import stream_of
 
 
 class Present:
-    """The objects as they are now, which checkpoints ask for the points of series."""
+    """Hold the current objects, which checkpoints ask for the points of series."""
 
     def __init__(self, journal):
         self.journal = journal
@@ -39,7 +39,7 @@ def append(journal, story, at_of):
 
 
 def seen(objects):
-    """Show everything that objects know, but of parts of trials that turned out to be whole."""
+    """Describe all objects, except partial trials that turned out to be complete."""
     parts = {part.uid for part in objects.parts.values()}
     for uid in [*objects.archived]:
         if uid not in objects.trials and uid not in parts:
@@ -58,7 +58,7 @@ CLOCKS = st.sampled_from(
 
 @given(STORIES, STORIES, CLOCKS, st.data())
 def test_the_past_at_hand_is_that_of_a_replay(story, more, at_of, data):
-    """At positions and times, forwards and backwards, while events are still appended."""
+    """Moments are positions and times, forwards and backwards, while events are appended."""
     journal = MemoryJournal()
     present = Present(journal)
     every = data.draw(st.integers(1, 9))

@@ -1,4 +1,4 @@
-"""Whatever happens to the bytes of a journal, a reader yields exactly the intact records.
+"""Check that a reader yields exactly the intact records of a journal with any damage.
 
 The expected answers come from where the records begin and end, known from writing them, and from
 nothing that the reader does.
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 
 
 class Written(NamedTuple):
-    """One record of a journal that was written without accidents."""
+    """Describes a record of an undamaged journal."""
 
     start: int
     end: int
@@ -40,21 +40,21 @@ def write(batches):
 
 
 def settled(intact, records):
-    """Return what counts of intact records: a group that ends in the unsettled tail waits."""
+    """Return the intact records that count: a group that ends in the unsettled tail waits."""
     ends = {record.append: record.end for record in records}
     tail = intact[-1].end if intact else 0
     return [(r.end, r.payload) for r in intact if ends[r.append] <= tail]
 
 
 class Reading(NamedTuple):
-    """What a reader made of some bytes."""
+    """Holds the result of reading some bytes."""
 
     events: list[tuple[int, bytes]]
     damage: list[tuple[int, int]]
 
 
 def joined(damage):
-    """Return ranges with those that touch made one."""
+    """Return ranges after joining adjacent ones."""
     joined_ranges = []
     for start, end, _ in damage:
         if joined_ranges and joined_ranges[-1][1] == start:
@@ -112,7 +112,7 @@ def small(request):
 
 @pytest.fixture(params=["scan", "file", "file in small windows"])
 def read(request, tmp_path):
-    """Return a function from bytes to what is read of them."""
+    """Return a function that reads bytes as a journal."""
     if request.param == "scan":
         return read_scan
     window = 64 if request.param == "file in small windows" else 2**20
@@ -123,7 +123,7 @@ def read(request, tmp_path):
 
 
 def test_a_cut_at_any_byte_loses_what_was_not_whole(small, read):
-    """Cut anywhere, the appends in front of the cut are read, a group as a whole or not at all."""
+    """The appends before a cut at any place are read, a group as a whole or not at all."""
     data, records, ends = small
     for size in range(len(data) + 1):
         whole = sum(end <= size for end in ends)
@@ -133,7 +133,7 @@ def test_a_cut_at_any_byte_loses_what_was_not_whole(small, read):
 
 
 def test_a_flip_of_any_bit_loses_its_record_only(small, read):
-    """Whichever bit is flipped, that record is reported and every other one is read."""
+    """If any bit is flipped, its record is reported and every other one is read."""
     data, records, _ = small
     for record in records:
         intact = [other for other in records if other is not record]
@@ -153,7 +153,7 @@ def test_a_flip_of_any_bit_loses_its_record_only(small, read):
 
 
 def test_damage_at_the_end_is_reported_once_something_follows(small, read):
-    """The last record may be in the writing still; behind it there is no doubt, nor a loss."""
+    """The last record may still be being written; once another follows, it is settled."""
     data, records, _ = small
     last = records[-1]
     expected = [(r.end, r.payload) for r in records[:-1]] + [(len(data) + 25, b"later")]
@@ -166,7 +166,7 @@ def test_damage_at_the_end_is_reported_once_something_follows(small, read):
 
 
 def test_a_cut_that_is_appended_to_loses_the_fragment_only(small, read):
-    """Cut anywhere and appended to, the fragment is reported and the rest is read."""
+    """After a cut at any place and more appends, the fragment is reported, and the rest is read."""
     data, records, ends = small
     later = frame_group([b"later " * 9, b"still later"])
     for size in range(len(data)):
@@ -193,7 +193,7 @@ def test_a_large_torn_record_does_not_swallow_those_behind_it(read):
 
 
 def test_a_torn_group_does_not_swallow_those_behind_it(read):
-    """A group of which most is missing claims a range in which others have appended."""
+    """A group that is mostly missing claims a range in which others have appended."""
     group = frame_group([b"first", b"x" * 3000, b"last"])
     data = group[:400] + frame(b"a") + frame_group([b"b", b"c"]) + frame(b"d")
     reading = read(data)
@@ -202,7 +202,7 @@ def test_a_torn_group_does_not_swallow_those_behind_it(read):
 
 
 def test_a_thousand_torn_pieces_in_a_row_are_one_damage(read):
-    """Headers that promise much, one behind the other, are neither believed nor slow."""
+    """A series of headers that announce long records is neither trusted nor slow to read."""
     pieces = b"".join(frame(bytes(size))[:16] for size in range(3000, 4000))
     reading = read(frame(b"before") + pieces + frame(b"after"))
     assert [payload for _, payload in reading.events] == [b"before", b"after"]
@@ -221,7 +221,7 @@ def test_lengths_that_reach_beyond_the_end_are_not_waited_for(read):
 
 
 def numbered(batches):
-    """Make each payload one of its kind, so that it is known where a yielded one comes from."""
+    """Make each payload unique, so that the origin of a yielded one is known."""
     number = iter(range(10**6))
     return [[next(number).to_bytes(3, "big") + payload for payload in batch] for batch in batches]
 
@@ -244,7 +244,7 @@ def overwritten(draw):
 
 @given(overwritten())
 def test_overwriting_loses_what_was_hit_and_nothing_else(case):
-    """Every record of which no byte changed is read, whatever became of its neighbours."""
+    """Every unchanged record is read, even if its neighbours are damaged."""
     damaged, data, records = case
     intact = [r for r in records if damaged[r.start : r.end] == data[r.start : r.end]]
     reading = read_scan(damaged)
@@ -274,7 +274,7 @@ def mangled(draw):
 
 @st.composite
 def torn_and_sound(draw):
-    """Draw payloads of which some were written whole, and the bytes of all that was written."""
+    """Draw payloads of which some were written completely, and all written bytes."""
     data, sound = [], []
     for batch in draw(journals):
         piece = frame_group(batch)
@@ -287,7 +287,7 @@ def torn_and_sound(draw):
 
 
 def is_in_order(some, every):
-    """Tell whether ``some`` is ``every`` with some left out."""
+    """Return whether ``some`` is a subsequence of ``every``."""
     rest = iter(every)
     return all(item in rest for item in some)
 
@@ -297,7 +297,7 @@ LATER = [[b"later 1"], [b"later 2", b"later 3" * 20], [b"later 4"]]
 
 @given(mangled())
 def test_no_accident_makes_a_reader_invent(case):
-    """Bytes inserted, deleted and overwritten: what is read was appended, once, in that order."""
+    """After insertions, deletions and overwriting, all that is read was appended once, in order."""
     payloads, data = case
     reading = read_scan(data)
     assert is_in_order([payload for _, payload in reading.events], payloads)
@@ -306,7 +306,7 @@ def test_no_accident_makes_a_reader_invent(case):
 
 @given(mangled())
 def test_after_any_accident_the_journal_goes_on(case):
-    """What is appended behind damage is read, all of it, behind all that was read before."""
+    """Everything appended after damage is read, after everything that was read before."""
     _, data = case
     before = read_scan(data).events
     after = read_scan(data + write(LATER)[0]).events
@@ -317,7 +317,7 @@ def test_after_any_accident_the_journal_goes_on(case):
 @given(torn_and_sound())
 @example(([b"sound"], frame_group([b"torn", b"x" * 40])[:30] + frame(b"sound")))
 def test_torn_pieces_never_cost_a_sound_record(case):
-    """Wherever processes died while writing, every append that was whole is read."""
+    """Every complete append is read, wherever processes died while writing."""
     sound, data = case
     found = [payload for _, payload in read_scan(data + frame(b"end")).events]
     assert is_in_order([*sound, b"end"], found)
@@ -325,7 +325,7 @@ def test_torn_pieces_never_cost_a_sound_record(case):
 
 @given(st.one_of(mangled(), torn_and_sound()), st.sampled_from([64, 65, 100, 257]))
 def test_windows_do_not_show(tmp_path_factory, case, window):
-    """Reading in pieces gives the events and the damage of one look at all of it."""
+    """Reading in pieces gives the same events and damage as reading everything at once."""
     data = case[1] + frame(b"end")
     pieces = read_file(tmp_path_factory.getbasetemp() / "windows.journal", data, window)
     whole = read_scan(data)

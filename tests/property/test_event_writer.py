@@ -1,4 +1,4 @@
-"""What is prepared once for a trial writes, byte for byte, what is made anew for each event."""
+"""Check that prepared writers of a trial write the same bytes as encoding each event separately."""
 
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +21,7 @@ split = st.tuples(payloads, payloads)
 
 
 def outcome(call, *args):
-    """Return what a call gives, or the error that it raises."""
+    """Return the result of a call, or the error that it raises."""
     try:
         return call(*args)
     except EncodingError as error:
@@ -33,7 +33,7 @@ def outcome(call, *args):
 @example(MAGIC[:2], [MAGIC[2:]])
 @example(b"\x97", [bytes(length) for length in (0, 4095, 4096, 4096, 0)])
 def test_a_framer_frames_as_every_payload_is_framed(prefix, rests):
-    """Wherever the magic bytes are, and whatever was framed before."""
+    """The place of magic bytes and earlier records do not matter."""
     frame_rest = framer(prefix)
     assert [frame_rest(rest) for rest in rests] == [frame(prefix + rest) for rest in rests]
 
@@ -66,7 +66,7 @@ def test_a_framer_refuses_what_no_mask_can_hide():
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(split, max_size=6), st.sampled_from(["process", "always"]))
 def test_a_journal_file_is_the_same_either_way(tmp_path_factory, appended, durability):
-    """Writers of several prefixes, by turns, against one append for each payload."""
+    """Writers of several prefixes that take turns equal one append for each payload."""
     folder = tmp_path_factory.mktemp("files")
     with (
         closing(FileJournal(folder / "whole", durability)) as whole,
@@ -81,7 +81,7 @@ def test_a_journal_file_is_the_same_either_way(tmp_path_factory, appended, durab
 
 @given(st.lists(st.tuples(streams, events), min_size=1, max_size=6))
 def test_a_recorder_records_what_a_producer_does(story):
-    """Any event of any kind, recorded by turns either way, under one producer and its numbers."""
+    """Events of any kind are recorded alternately in both ways, under one producer."""
     journal = MemoryJournal()
     producer = Producer(journal)
     for stream, event in story:
@@ -102,7 +102,7 @@ def test_a_recorder_records_what_a_producer_does(story):
 
 @given(steps, st.dictionaries(st.text(max_size=5), loggable | unloggable, max_size=4))
 def test_a_recorder_refuses_what_a_producer_refuses(step, values):
-    """With the same words; nothing of it is written, and the next event is."""
+    """The message is the same; nothing of the event is written, and the next event is."""
     journal = MemoryJournal()
     producer = Producer(journal)
     record = producer.recorder(1, MetricsLogged)

@@ -1,4 +1,4 @@
-"""Folding events into objects: the laws that hold for whatever was recorded."""
+"""Check the laws of folding any recorded events into objects."""
 
 import json
 from datetime import datetime
@@ -166,7 +166,7 @@ RUNS = st.builds(
 STORIES = st.lists(st.one_of(LOGGED.map(lambda one: [one]), RUNS), max_size=12).map(
     lambda parts: [one for part in parts for one in part]
 )
-"""What is recorded: pairs of stream and event."""
+"""Recorded events as pairs of stream and event."""
 
 
 def recorded(story):
@@ -185,7 +185,7 @@ def fold(happened, objects=None):
 
 
 def image(value: Any) -> Any:
-    """Show a value with all its types, and floats to the last bit."""
+    """Describe a value with all its types, and floats to the last bit."""
     if isinstance(value, (Project, TrialGroup)):
         assert value.trials is not None  # what belongs to it is read
     kind = type(value).__name__
@@ -206,7 +206,7 @@ def image(value: Any) -> Any:
 
 
 def dump(objects: Objects) -> Any:
-    """Show everything a projection knows."""
+    """Describe the whole content of a projection."""
     for trial in (*objects.trials.values(), *objects.parts.values()):
         assert trial.tags is not trial  # what is in a cache still is read
     own = ("changed", "stream_of")
@@ -234,7 +234,7 @@ def test_folding_in_parts_is_folding_at_once(story, data):
 
 @given(STORIES, st.data())
 def test_replaying_again_changes_nothing(story, data):
-    """Events that were applied already, all or some of them, are passed over."""
+    """Events that were already applied are skipped."""
     happened = recorded(story)
     objects = fold(happened)
     before = dump(objects)
@@ -254,7 +254,7 @@ def test_rows_and_the_rest_are_a_replay(story, data):
 
 @given(STORIES, st.lists(st.integers(0, 60), max_size=4), st.booleans(), st.booleans())
 def test_a_cache_and_the_rest_are_a_replay(story, cuts, goes_on, looks):
-    """However often what came of a replay is kept, it goes on as if nothing had happened.
+    """Saving the result of a replay, however often, does not change how it continues.
 
     The process that kept it goes on with its own objects, or another one with what it finds: with
     all trials read, or those alone that something happened to.
@@ -311,7 +311,7 @@ def test_catching_up_by_columns_is_applying_one_by_one(story, data):
 
 @given(STORIES, st.lists(LOGGED, max_size=3), st.randoms(use_true_random=False))
 def test_trials_that_log_at_once_are_folded_as_each_alone(story, between, chance):
-    """Where no two neighbours are alike, sorting them by their trials changes nothing."""
+    """Sorting events by trial changes nothing if no two neighbours are of the same trial."""
     mixed = []
     kinds = [("a_0", "loss"), ("a_1", "accuracy"), ("b_0", "lr"), ("b_0", "acc"), ("c_0", "loss")]
     for uid, name in kinds:
@@ -333,7 +333,7 @@ def test_trials_that_log_at_once_are_folded_as_each_alone(story, between, chance
 
 @given(STORIES)
 def test_the_report_says_what_the_objects_say(story):
-    """It is valid JSON, equal to what the fetched projects are written as."""
+    """It is valid JSON, equal to that of the fetched projects."""
     objects = fold(recorded(story))
     projects = [copy_project(project) for project in objects.projects.values()]
     orphans = {trial for trial in objects.trials.values() if trial.project_id is None}
@@ -352,7 +352,7 @@ def test_the_report_says_what_the_objects_say(story):
 
 @given(STORIES)
 def test_copies_are_equal_and_plain(story):
-    """What is handed out has the values of the projection's own objects, in plain containers."""
+    """Copies have the values of the projection's own objects, in plain containers."""
     objects = fold(recorded(story))
     for trial in objects.trials.values():
         twin = copy_trial(trial)
@@ -375,7 +375,7 @@ def batches(happened):
 
 @given(STORIES, st.data())
 def test_the_past_is_the_fold_of_its_events(story, data):
-    """As of a position is all up to it; as of a time, each subject up to its last event by then."""
+    """A position includes all events up to it; a time, each subject to its last event by then."""
     # What is erased later is not shown as it was.
     happened = recorded([(place, one) for place, one in story if type(one) is not TrialRedacted])
     position = data.draw(st.integers(0, len(happened) + 1))
@@ -393,7 +393,7 @@ def test_the_past_is_the_fold_of_its_events(story, data):
 
 @given(STORIES, UIDS, st.data())
 def test_who_saw_what_was_erased_forgets_it(story, uid, data):
-    """Folding what is left of the events of a trial is folding the events and their redaction."""
+    """Folding redacted events equals folding the original events and their redaction."""
     stream = stream_id("trial", uid)
     happened = recorded(story)
     place = data.draw(st.integers(0, len(happened)))
@@ -411,7 +411,7 @@ def test_who_saw_what_was_erased_forgets_it(story, uid, data):
 
 
 def redacted(event):
-    """Return an event as it is once it was erased."""
+    """Return an event as it is after its redaction."""
     encode = Encoder().encode
     payload = encode(type(event.event), [*event.event], event.stream, 1, 1, event.at)
     return decode(event.position, redact(payload))._replace(sequence=event.sequence)
@@ -441,7 +441,7 @@ def test_every_change_of_a_trial_is_counted_once(story, uid):
 
 @given(st.lists(st.tuples(streams, events, times), max_size=20))
 def test_no_event_makes_a_store_unreadable(happened):
-    """Whatever some writer recorded, the objects can be shown and the report is JSON."""
+    """The objects can be shown and the report is JSON for any recorded values."""
     objects = Objects()
     for position, (stream, event, at) in enumerate(happened, start=1):
         objects.apply(Recorded(position, at, 1, position, stream, event))

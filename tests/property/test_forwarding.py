@@ -1,4 +1,4 @@
-"""Whatever fails on the way, and whoever dies, each event arrives once and in its order."""
+"""Check that each event arrives once and in order, even if connections fail and processes die."""
 
 import shutil
 import tempfile
@@ -19,7 +19,7 @@ from track.journals.spool import Spool
 
 
 class ForwardingMachine(RuleBasedStateMachine):
-    """Two clients of one far journal log, drain, close and die, while connections fail.
+    """Two clients of one remote journal log, drain, close and die, while connections fail.
 
     Nothing is sent in the background, so that every run is the same again.
     """
@@ -41,7 +41,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), count=st.integers(1, 8))
     def log(self, which, count):
-        """Log a few events; nothing of that can fail."""
+        """Log a few events, which never fails."""
         _, _, producer = self.clients[which]
         for _ in range(count):
             number = len(self.acknowledged)
@@ -51,7 +51,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def decide(self, which):
-        """Record an event in an exclusive section, which may fail, and then it is not known how."""
+        """Record an event in an exclusive section; if that fails, its outcome is unknown."""
         far, journal, producer = self.clients[which]
         faults = far.away or far.fail_before or far.fail_after
         try:
@@ -75,12 +75,12 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), away=st.booleans())
     def go_away(self, which, away):
-        """Refuse everything, or stop that."""
+        """Refuse everything, or accept it again."""
         self.clients[which][0].away = away
 
     @rule(which=st.integers(0, 1))
     def drain(self, which):
-        """Who is told that all is there can rely on it."""
+        """Once draining succeeds, everything has arrived."""
         far, journal, _ = self.clients[which]
         faults = far.away or far.fail_before or far.fail_after
         try:
@@ -93,7 +93,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1))
     def send_some(self, which):
-        """Do what the thread would do."""
+        """Send a batch, as the thread would."""
         _, journal, _ = self.clients[which]
         try:
             journal._forwarder._send_batch()
@@ -102,7 +102,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, 1), kindly=st.booleans())
     def end(self, which, kindly):
-        """Close a client, or have it die; another one takes its place."""
+        """Close or kill a client, and replace it by another one."""
         _, journal, _ = self.clients[which]
         if kindly:
             with suppress(JournalUnreachable):
@@ -123,7 +123,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_invented_or_repeated(self):
-        """What is there was logged, once, and by each producer in its order."""
+        """Everything that arrived was logged, arrived once, and is in order for each producer."""
         steps = [step for _, step in self.events()]
         assert len(set(steps)) == len(steps)
         assert set(steps) <= set(self.acknowledged)

@@ -1,4 +1,4 @@
-"""Paths: any names can be written as one, and it leads to exactly the value with these names."""
+"""Check that a path can be written for any names, and leads to exactly their value."""
 
 import json
 from itertools import count
@@ -68,7 +68,7 @@ def test_a_quoted_path_leads_to_exactly_what_it_names(tree):
 
 @given(trees(plain))
 def test_a_written_path_leads_to_what_it_names(tree):
-    """Unless names have dots, and could be those of two nested values."""
+    """This holds unless names have dots, so that two nested values could be meant."""
     for path, value in leaves(tree, "parameters"):
         assert look_up(tree, parse_path(path)[1:]) == (True, value)
 

@@ -1,4 +1,4 @@
-"""Track reads any journal as the reader that docs/format.md describes: events, damage, the end."""
+"""Check that Track reads any journal like the reader that docs/format.md describes."""
 
 import tempfile
 import warnings
@@ -17,11 +17,11 @@ from track.events.record import MAGIC, frame, frame_group
 from track.journals.file import FileJournal
 
 WINDOW = 2**20
-"""What Track reads at once by default."""
+"""The number of bytes that Track reads at once by default."""
 
 
 def read_with_track(data, window=WINDOW, visits=()):
-    """Return the events, the damage and the error of a reader that comes back as a file grows."""
+    """Return the events, the damage and the error of a reader that resumes as a file grows."""
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", DamageWarning)
         path = Path(folder, "journal")
@@ -44,7 +44,7 @@ def read_with_track(data, window=WINDOW, visits=()):
 
 
 def agree(data, window=WINDOW, visits=()):
-    """Assert that Track reads what the reference does."""
+    """Check that Track reads the same as the reference."""
     expected = read_journal(data)
     events, damage, error, unsettled = read_with_track(data, window, visits)
     assert events == expected.events
@@ -71,7 +71,7 @@ gaps = st.integers(1, 100)
 
 @st.composite
 def accidents(draw, hole=gaps):
-    """Draw the bytes of a journal to which things have happened."""
+    """Draw the bytes of a damaged journal."""
     data = bytearray(b"".join(written(draw(appends.filter(bool)))))
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(data)))
@@ -107,13 +107,13 @@ CUT_GROUP = frame_group([b"first", b"x" * 100])[:25]
 @example(CUT_GROUP * 2 + frame(b"end"), 30)
 @settings(max_examples=300)
 def test_track_reads_what_the_page_says(data, window):
-    """Whatever happened, and however much is read at a time: one answer, byte for byte."""
+    """The result is the same for any damage and any number of bytes read at a time."""
     agree(data, window)
 
 
 @given(accidents(), st.data(), st.sampled_from([16, 100, WINDOW]))
 def test_who_comes_back_reads_what_the_page_says(data, draw, window):
-    """A reader of a growing journal has seen, in the end, what one from the start sees."""
+    """A reader of a growing journal finally sees the same as one that begins at its start."""
     sizes = sorted(draw.draw(st.sets(st.integers(0, len(data)), max_size=5)))
     if read_journal(data).newer is None:
         agree(data, window, sizes)
@@ -122,13 +122,13 @@ def test_who_comes_back_reads_what_the_page_says(data, draw, window):
 @given(accidents(holes))
 @settings(max_examples=40)
 def test_holes_of_any_size_are_read_as_the_page_says(data):
-    """Zeros within and beyond what is read at once: one hole is one range."""
+    """A hole of zeros is one range, even if it is longer than what is read at once."""
     agree(data)
 
 
 @pytest.mark.parametrize("size", [1, WINDOW, WINDOW + 1, 3 * WINDOW])
 def test_an_unfinished_tail_of_any_size_is_no_damage(size):
-    """Zeros at the end, as after a loss of power, are what may still be in the writing."""
+    """Zeros at the end, as after a power failure, are treated as an unfinished write."""
     found = agree(frame(b"event") + bytes(size))
     assert (found.tail, found.damage) == (25, [])
 
@@ -143,7 +143,7 @@ def test_one_hole_is_one_range(size):
 
 @pytest.mark.parametrize("size", [0, 100, 2 * WINDOW])
 def test_a_group_whose_last_member_is_bad_waits_for_what_follows(size):
-    """Its members count once something intact is behind it, and not before."""
+    """Its members count only once an intact record follows it."""
     group = bytearray(frame_group([b"one", b"two", b"three"]))
     group[-1] ^= 1
     data = bytes(group) + bytes(size)
@@ -155,7 +155,7 @@ def test_a_group_whose_last_member_is_bad_waits_for_what_follows(size):
 @pytest.mark.parametrize("before", [b"", frame(b"event"), CUT_GROUP, frame(b"event") + CUT_GROUP])
 @pytest.mark.parametrize("behind", [b"", frame(b"behind")])
 def test_a_record_of_a_newer_format_is_never_hidden(before, size, behind):
-    """Neither a cut group in front of it, nor damage, nor anything behind it is in the way."""
+    """A cut group or damage before it, and anything after it, does not prevent the error."""
     found = agree(before + bytes(size) + by_hand(b"", version=2) + behind)
     assert found.newer == len(before) + size
     assert (b"event" in found.events.values()) == before.startswith(frame(b"event"))
@@ -163,6 +163,6 @@ def test_a_record_of_a_newer_format_is_never_hidden(before, size, behind):
 
 @pytest.mark.parametrize("behind", [b"", frame(b"behind")])
 def test_a_header_that_does_not_hold_is_never_believed(behind):
-    """Not even if the closing CRC does."""
+    """It is damage even if the closing CRC holds."""
     record = bytes.fromhex("c1544a0100000000000000009d7f50e6a168967a")
     assert agree(record + behind).events == ({26 + 20: b"behind"} if behind else {})

@@ -1,4 +1,4 @@
-"""Whatever is said to a server, it goes on serving those who mean well, and stays small."""
+"""Check that a server survives any input, still serves normal clients, and stays small."""
 
 import random
 
@@ -16,7 +16,7 @@ LAYERS = {"none": None, "AES": "AES"}
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory):
-    """A server of each layer, which no input of this module may bring down."""
+    """Give a server of each layer, which no input of this module may crash."""
     folder = tmp_path_factory.mktemp("fuzzed")
     started = {layer: Served(folder / name, layer) for name, layer in LAYERS.items()}
     yield started
@@ -39,7 +39,7 @@ def test_nothing_that_is_said_ends_or_confuses_a_server(servers, seed):
 
 
 def test_what_was_said_left_a_store_that_is_read_and_written(servers):
-    """Objects, report and events, with whatever was appended; nothing is in the log but words."""
+    """Objects, report and events can be read with all appended events; the log has only text."""
     for server in servers.values():
         before = server.memory()
         chance = random.Random(1)
@@ -52,7 +52,7 @@ def test_what_was_said_left_a_store_that_is_read_and_written(servers):
 
 
 def test_inputs_are_of_every_kind():
-    """A fuzzer that is always refused at the door finds nothing behind it."""
+    """A fuzzer that never logs in would not test the requests."""
     chance = random.Random(2)
     inputs = [make_input(chance) for _ in range(500)]
     assert {item.stage for item in inputs} == {"hello", "login", "request"}
