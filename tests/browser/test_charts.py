@@ -227,3 +227,30 @@ def test_thousands_of_metrics_are_folded_by_their_prefix_and_found_by_a_part_of_
             page.get_by_role("searchbox", name="Find metrics").fill("1234/w")
             expect(page.locator(".chart")).to_have_count(1)
             drawn(page, "layer1234/weight")
+
+
+def test_a_chart_whose_points_are_awaited_shows_that(look, small):
+    """And why there are none, if they cannot be fetched."""
+    tab = look(small)
+    tab.allowed = "Failed to load resource|503 for"
+    held = []
+
+    def hold(route):
+        held.append(route)
+
+    tab.page.route("**/api/series*", hold)
+    page = tab.go("#/charts?metrics=train")
+    expect(page.locator(".chart .skeleton")).to_be_visible()
+    while not held:
+        page.wait_for_timeout(50)
+    for route in held:
+        route.continue_()
+    expect(page.locator(".chart canvas")).to_be_visible()
+    expect(page.locator(".chart .skeleton")).to_have_count(0)
+    page.unroute("**/api/series*", hold)
+    page.route(
+        "**/api/series*", lambda route: route.fulfill(status=503, json={"error": "It is gone"})
+    )
+    page = tab.go("#/charts?metrics=train")
+    expect(page.locator(".chart-note")).to_have_text("It is gone")
+    expect(page.locator(".chart .skeleton")).to_have_count(0)

@@ -10,6 +10,7 @@ import { drawMarks } from "./marks.js";
 import { menuButton } from "./popover.js";
 import { spread } from "./ranges.js";
 import { saveImage, saveTable, showTable } from "./saving.js";
+import { skeleton } from "./states.js";
 
 /** @typedef {import("./api.js").Series} Series */
 /** @typedef {import("./lines.js").Joined} Joined */
@@ -39,6 +40,7 @@ function loadLibrary() {
   if (library === null) {
     const styled = recorded || new Promise((done) => document.head.append(h("link", { rel: "stylesheet", href: "static/vendor/uPlot.min.css", onload: done, onerror: done })));
     library = Promise.all([import("./vendor/uPlot.esm.js"), styled]).then(([module]) => module.default);
+    library.catch(() => (library = null)); // the next chart tries again
   }
   return library;
 }
@@ -74,7 +76,7 @@ export class Chart {
     this.readout = h("span", { class: "chart-readout" });
     this.note = h("span", { class: "chart-note clip" });
     this.tooltip = h("div", { class: "tooltip", hidden: true });
-    this.area = h("div", { class: "chart-area", tabindex: "0", role: "img", "aria-label": `Chart of ${text(metric, 100)}${facet ? `, ${text(facet, 100)}` : ""}. Arrow keys move the cursor, plus and minus zoom.` });
+    this.area = h("div", { class: "chart-area", tabindex: "0", role: "img", "aria-label": `Chart of ${text(metric, 100)}${facet ? `, ${text(facet, 100)}` : ""}. Arrow keys move the cursor, plus and minus zoom.` }, skeleton(7));
     // What the list of trials says to everyone is only repeated for the eyes.
     this.key = h("div", { class: "chart-key", "aria-hidden": "true", hidden: !host.hasKey });
     this.menu = menuButton("⋯", () => this.#menu(), { class: "icon-button", "aria-label": `Save or list ${text(metric, 60)}${facet ? `, ${text(facet, 60)}` : ""}` });
@@ -89,6 +91,7 @@ export class Chart {
     this.area.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
     this.resizes = new ResizeObserver(() => this.plot?.setSize({ width: this.area.clientWidth, height: HEIGHT }));
     this.resizes.observe(this.area);
+    loadLibrary(); // while the points are fetched
   }
 
   #menu() {
@@ -124,7 +127,7 @@ export class Chart {
       this.#showResults();
       return;
     }
-    const shape = JSON.stringify([this.options, this.data.unit, this.data.lines.map((line) => [line.uid, line.behind.length])]);
+    const shape = JSON.stringify([{ ...this.options, zoom: null }, this.data.unit, this.data.lines.map((line) => [line.uid, line.behind.length])]);
     if (shape === this.#shape && this.plot) this.plot.setData([this.data.x, ...this.data.columns]);
     else this.#draw(uPlot);
     if (shape !== this.#shape) this.#showKey();
@@ -180,11 +183,11 @@ export class Chart {
     this.plot?.destroy();
     replace(this.area);
     const data = /** @type {Joined} */ (this.data);
-    const { isLogX, isLogY, x: kind, zoom } = this.options;
+    const { isLogX, isLogY, x: kind } = this.options;
     const isWall = kind === "wall";
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
     const axis = { font, stroke: variable("--soft"), grid: { stroke: variable("--grid-line"), width: 1 }, ticks: { show: false } };
-    const range = (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => zoom ?? spread(low, high, isLogX, 0);
+    const range = (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => this.options.zoom ?? spread(low, high, isLogX, 0);
     const options = {
       width: this.area.clientWidth,
       height: HEIGHT,
@@ -428,6 +431,12 @@ export class Chart {
     if (data.weight > 0 && this.plot) said.push(`smoothed by ${data.weight.toFixed(2)}`);
     if (this.series.length === 0) said.push("no points");
     this.note.textContent = said.join(" · ");
+  }
+
+  /** Tell why there are no points. @param {string} message */
+  fail(message) {
+    if (this.series.length === 0) replace(this.area);
+    this.note.textContent = message;
   }
 
   close() {

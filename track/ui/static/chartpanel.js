@@ -312,7 +312,7 @@ export class ChartPanel {
     } catch (error) {
       card.stale = new Set([...card.asked, ...card.stale]);
       card.asked = new Set();
-      card.chart.note.textContent = error instanceof Error ? error.message : String(error);
+      card.chart.fail(error instanceof Error ? error.message : String(error));
     }
   }
 
