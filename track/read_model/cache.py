@@ -381,6 +381,7 @@ class Cache:
             self._check_whose(connection)
             # A cache lost in a power failure is made again; the death of a process loses nothing.
             connection.execute("PRAGMA synchronous = OFF")
+            # Pages are kept as they are read: a process that follows a store grows by up to 8 MB.
             connection.execute("PRAGMA cache_size = -8000")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > VERSION:

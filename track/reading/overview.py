@@ -40,7 +40,7 @@ from track.utils.process import ProcessId
 _FRESH_S = 1.0
 """How long the set of lost trials is reused."""
 
-_PART_S = 0.05
+_PART_S = 0.02
 _MOST_CHOSEN = 16
 """The number of cached selections of trials."""
 

@@ -32,12 +32,16 @@ from track.ui.live import get_live
 from track.ui.media import get_media, get_medium, get_system
 from track.ui.output import get_output
 from track.ui.overwritten import get_overwritten
+from track.ui.requests import Counted
 from track.ui.security import Guard, Rules
 from track.ui.series import get_series
 from track.ui.store import Store
 from track.ui.trials import get_store, get_trial, get_trials
 
 STATIC = Path(__file__).parent / "static"
+
+_COMPRESSION = 5
+"""Higher levels take several times as long for columns of numbers, and save nothing."""
 
 Endpoint = Callable[[Store, Request], Response]
 
@@ -89,7 +93,8 @@ def make_app(store: Store, rules: Rules) -> Starlette:
         routes=routes,
         middleware=[
             Middleware(Guard, rules=rules, is_closing=store.is_closing),
-            Middleware(GZipMiddleware, minimum_size=1000),
+            Middleware(Counted, requests=store.requests),
+            Middleware(GZipMiddleware, minimum_size=1000, compresslevel=_COMPRESSION),
         ],
         exception_handlers=errors,
     )

@@ -202,7 +202,7 @@ def get_moments(store: Store, request: Request) -> Response:
     """Return the ends of the time slider and its marks: the starts and ends of trials."""
     known = Parameters(request.query_params, "trial")
     which = known.text("trial")
-    with store.timeline() as (timeline, objects):
+    with store.timeline(makes_way=True) as (timeline, objects):
         marks = timeline.marks
         first, last = timeline.first, timeline.last
         if which is not None:

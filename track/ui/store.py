@@ -21,6 +21,7 @@ from track.reader import Reader
 from track.reading.overview import Glance
 from track.stores.readonly import ReadProtocol
 from track.structure import Trial
+from track.ui.requests import Requests
 
 _Found = TypeVar("_Found")
 
@@ -57,6 +58,7 @@ class Store:
         self.uri = without_password(reader.protocol.uri or "memory:")
         self.streams = 0
         """The number of open live streams."""
+        self.requests = Requests()
         self.subjects = Subjects()
         self._remembered: dict[object, tuple[object, Any]] = {}
         """Answers with what they depend on, by question."""
@@ -82,9 +84,21 @@ class Store:
             yield glance
 
     @contextmanager
-    def timeline(self) -> Iterator[tuple[Timeline, Objects]]:
-        """Wait for this thread's turn, then yield the timeline and the current state."""
-        self._let_others(self.reader.overview.prepare_timeline())
+    def timeline(self, *, makes_way: bool = False) -> Iterator[tuple[Timeline, Objects]]:
+        """Wait for this thread's turn, then yield the timeline and the current state.
+
+        Parameters
+        ----------
+        makes_way
+            prepare the timeline while no other request is running
+        """
+        parts = self.reader.overview.prepare_timeline()
+        if makes_way:
+            with self.requests.one_less():
+                for _ in parts:
+                    self.requests.make_way()
+        else:
+            self._let_others(parts)
         with self._turn, self.reader.overview.timeline() as found:
             yield found
 
@@ -181,3 +195,4 @@ class Store:
                 if self.is_closing():
                     break
                 time.sleep(_REST_S)
+                self.requests.make_way()
