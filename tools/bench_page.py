@@ -1,9 +1,10 @@
 """Measure the budgets of the page in a real browser and print them as a table.
 
 Run it as ``python tools/bench_page.py [--quick]``. It needs the extra ``dev`` and a Chromium. The
-stores are made by the public API in a temporary folder: many short trials, and twenty long ones
-whose curves are drawn in one chart. Times are those that a person waits, the medians of several
-looks, so they are of worth only on a machine that does nothing else. Nothing here passes or fails.
+stores are made by the public API in a temporary folder: many short trials, one that another
+process logs meanwhile, and twenty long ones whose curves are drawn in one chart. Times are those
+that a person waits, the medians of several looks, so they are of worth only on a machine that does
+nothing else. Nothing here passes or fails.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 LOOKS = 3
+LIVE_POINTS = 12
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 FLAGS = ["--no-sandbox", "--disable-gpu"]
 SHORT, LONG = "file:short.json?durability=process", "file:long.json?durability=process"
+LIVE = "file:live.json"
 
 FILL = """
 import sys
@@ -44,6 +47,34 @@ for number in range(trials):
             trial.log_metrics(step=step, loss=1 / (step + number + 1))
 client.close()
 """
+
+WRITE = """
+import sys, time
+from track import TrackClient
+client = TrackClient(sys.argv[1])
+client.set_project(name="p")
+with client.new_trial(name="live") as trial:
+    for step, _ in enumerate(sys.stdin):
+        begin = time.time()
+        trial.log_metrics(step=step, loss=2.0**step)
+        print(begin, flush=True)
+client.close()
+"""
+
+AWAIT_PIXEL = """
+() => {
+  const drawn = () => document.querySelector(".chart canvas")?.toDataURL();
+  const before = drawn();
+  window.changed = new Promise((done) => {
+    const look = () => {
+      if ([before, undefined].includes(drawn())) requestAnimationFrame(look);
+      else done(Date.now());
+    };
+    look();
+  });
+}
+"""
+"""Each value is twice the one before, so it changes the whole picture."""
 
 MOVE = """
 (at) => new Promise((done) => {
@@ -172,6 +203,37 @@ def zoom(page: Page, route: str) -> None:
     page.evaluate("new Promise((done) => requestAnimationFrame(() => setTimeout(done)))")
 
 
+def live_rows(browser: Browser, folder: Path) -> Iterator[Row]:
+    """Measure how long a value takes from another process to the picture."""
+    command = [sys.executable, "-c", WRITE, LIVE]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=clean_environment(), **pipes) as writer:
+        for _ in range(2):
+            log(writer)
+        with served(folder, LIVE) as (_, url, _):
+            page = browser.new_page()
+            page.goto(f"{url}#/charts")
+            drawn(page)
+            took = []
+            for number in range(LIVE_POINTS):
+                page.wait_for_timeout(1000 + 90 * number)  # at any moment between two messages
+                page.evaluate(AWAIT_PIXEL)
+                begin_s = log(writer)
+                took.append(page.evaluate("window.changed") - begin_s * 1e3)
+            page.close()
+        yield Row("from log_metrics elsewhere to the pixel", median(took), "ms", 1500)
+        yield Row("  the longest of them", max(took), "ms", 1500)
+        writer.communicate()
+
+
+def log(writer: subprocess.Popen[str]) -> float:
+    """Let the other process log a value; return when it began."""
+    assert writer.stdin is not None
+    assert writer.stdout is not None
+    print(file=writer.stdin, flush=True)
+    return float(writer.stdout.readline())
+
+
 def main() -> None:
     """Make the stores, look at them, and print the table."""
     parser = ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
@@ -186,6 +248,8 @@ def main() -> None:
             with tempfile.TemporaryDirectory(dir=name) as folder:
                 for row in table_rows(browser, Path(folder), trials, budget_s):
                     print(row, flush=True)
+        for row in live_rows(browser, Path(name)):
+            print(row, flush=True)
         for row in chart_rows(browser, Path(name), 50_000 if quick else 1_000_000):
             print(row, flush=True)
         browser.close()
