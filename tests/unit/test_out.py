@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from track import TrackClient
 from track.utils.out import RingOutputDecorator
 
 
@@ -68,3 +69,13 @@ def test_copies_work() -> None:
     out = RingOutputDecorator(io.StringIO(), 2)
     out.write("x")
     assert copy.copy(out).raw() == ["x"]
+
+
+def test_output_is_captured_where_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell's ``>&-`` leaves None, to which print writes nothing."""
+    monkeypatch.setattr(sys, "stdout", None)
+    with TrackClient("memory:").new_trial() as trial:
+        trial.capture_output()
+        print("seen by nobody", flush=True)
+    (stored,) = trial.protocol.fetch_trials()
+    assert stored.metadata["stdout"] == "seen by nobody\n"

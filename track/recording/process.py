@@ -105,10 +105,10 @@ class ProcessLogger:
             the number of writes to keep: :attr:`stdout` returns them, and at the end they become
             the metadata ``stdout``
         """
-        from track.utils.out import RingOutputDecorator
+        from track.utils.out import Nowhere, RingOutputDecorator
 
         self._release_output()
-        self.stdout = RingOutputDecorator(sys.stdout, output_size)
+        self.stdout = RingOutputDecorator(sys.stdout or Nowhere(), output_size)
         sys.stdout = self.stdout
 
     def _release_output(self) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import io
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TextIO
+
+
+class Nowhere(io.TextIOBase):
+    """Drops what is written, for a stream that was closed before Python began: there is None."""
+
+    def write(self, text: str) -> int:
+        """Drop a text."""
+        return len(text)
 
 
 class OutputDecorator:
@@ -18,7 +27,7 @@ class OutputDecorator:
         called with each text that was written
     """
 
-    def __init__(self, stream: TextIO, keep: Callable[[str], Any]) -> None:
+    def __init__(self, stream: TextIO | io.TextIOBase, keep: Callable[[str], Any]) -> None:
         self.stream = stream
         self._keep = keep
 
@@ -51,7 +60,7 @@ class RingOutputDecorator(OutputDecorator):
         the number of writes to keep; ``print`` writes its text and its newline separately
     """
 
-    def __init__(self, stream: TextIO, n: int) -> None:
+    def __init__(self, stream: TextIO | io.TextIOBase, n: int) -> None:
         # Appending to a full deque drops the oldest entry in one step, so threads need no lock.
         self._kept: deque[str] = deque(maxlen=n)
         super().__init__(stream, self._kept.append)
