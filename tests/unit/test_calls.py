@@ -7,6 +7,7 @@ import pytest
 import track
 from tests.stored import stored
 from track import TrackClient
+from track.errors import EncodingError
 
 
 def test_values_may_be_in_a_dictionary(client):
@@ -25,6 +26,20 @@ def test_values_may_be_in_a_dictionary(client):
     }
     assert (trial.metadata["a b"], trial.metadata["c"]) == (1, 2)
     assert trial.tags == {"kind": "demo", "baseline": None, "d": 3}
+
+
+def test_a_step_that_is_not_named_says_how_to_name_it(client):
+    """Other trackers take it after the dictionary, where ours have the aggregator."""
+    with pytest.raises(TypeError, match=r"a step is named, as in log_metrics\(values, step=3\)"):
+        client.log_metrics({"loss": 1}, 3)
+    assert stored(client).metrics == {}
+
+
+def test_a_word_for_a_status_says_what_to_use(client):
+    """Other trackers take words."""
+    with pytest.raises(EncodingError, match=r"track\.Status, or CustomStatus"):
+        client.set_status("completed")
+    client.set_status(track.Status.Completed)
 
 
 @pytest.mark.parametrize("arguments", [{"lr": 1}, Namespace(lr=1)])

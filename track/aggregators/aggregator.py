@@ -292,7 +292,8 @@ def describe(factory: Any) -> tuple[str, dict[str, Any]]:
     if type(made) not in _KINDS.values():
         raise TypeError(
             f"invalid aggregator {factory!r}: use "
-            f"{', '.join(f'{kind.__name__}.lazy(...)' for kind in _KINDS.values())}"
+            f"{', '.join(f'{kind.__name__}.lazy(...)' for kind in _KINDS.values())}; "
+            "a step is named, as in log_metrics(values, step=3)"
         )
     return made.name, made.parameters()
 

@@ -65,7 +65,8 @@ def check_status(status: AnyStatus) -> tuple[str, int]:
     name, value = getattr(status, "name", None), getattr(status, "value", None)
     if not isinstance(name, str) or not isinstance(value, int):
         raise EncodingError(
-            f"a status needs a text as name and an integer as value, not {status!r}"
+            f"a status needs a text as name and an integer as value, not {status!r}: use one of "
+            "track.Status, or CustomStatus(name, value) of track.structure"
         )
     return name, value
 
