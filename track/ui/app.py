@@ -32,6 +32,7 @@ from track.ui.live import get_live
 from track.ui.media import get_media, get_medium, get_system
 from track.ui.output import get_output
 from track.ui.overwritten import get_overwritten
+from track.ui.prometheus import get_prometheus
 from track.ui.requests import Counted
 from track.ui.security import Guard, Rules
 from track.ui.series import get_series
@@ -81,6 +82,7 @@ def make_app(store: Store, rules: Rules) -> Starlette:
         Route("/api/file", endpoint(get_file)),
         Route("/api/trial/{uid}/archive", endpoint(archive), methods=["POST"]),
         Route("/api/trial/{uid}/restore", endpoint(restore), methods=["POST"]),
+        Route("/metrics", endpoint(get_prometheus)),
         Mount("/static", StaticFiles(directory=STATIC)),
     ]
     errors: dict[type[Exception], Callable[[Request, Exception], Awaitable[Response]]] = {

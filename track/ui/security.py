@@ -108,7 +108,7 @@ class Guard:
             response = RedirectResponse(scope["path"], 303)
             response.set_cookie(COOKIE, given, httponly=True, samesite="strict", path="/")
             return response
-        if _is_equal(_cookie_of(headers), self._rules.token):
+        if _is_equal(_cookie_of(headers) or _bearer_of(headers), self._rules.token):
             return self._app
         return failure(403, "missing or wrong token: use the complete address that was printed")
 
@@ -121,6 +121,12 @@ def name_of(host: str) -> str:
 
 def _is_equal(given: str, wanted: str) -> bool:
     return compare_digest(given.encode("utf-8", "surrogatepass"), wanted.encode())
+
+
+def _bearer_of(headers: Headers) -> str:
+    """Return the token that a program sends, which has no cookies."""
+    kind, _, token = headers.get("authorization", "").partition(" ")
+    return token if kind.lower() == "bearer" else ""
 
 
 def _cookie_of(headers: Headers) -> str:
