@@ -121,6 +121,22 @@ def check_arguments(call: str, kind: type, given: Iterable[str], *more: str) -> 
             raise TypeError(f"{call} has no argument {name!r}: use one of {shown}")
 
 
+def check_free(call: str, named: Mapping[str, Any], taken: tuple[str, ...]) -> None:
+    """Refuse names that backends, which take values as keywords, have for other parameters.
+
+    Raises
+    ------
+    TypeError
+        a name is taken
+    """
+    for name in taken:
+        if name in named:
+            raise TypeError(
+                f"{call} cannot take the name {name!r}, which each backend has for a parameter: "
+                "choose another name"
+            )
+
+
 class OfTrial:
     """An attribute that a logger delegates to its trial, or that only other trackers have.
 

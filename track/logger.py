@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
-from track.calls import read_arguments, values_of, with_attributes_of
+from track.calls import check_free, read_arguments, values_of, with_attributes_of
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.loggable import log_each
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
@@ -199,6 +199,7 @@ class TrialLogger(ArtifactLogger, MediaLogger, FileLogger, NoticeLogger, Process
             tags = {given: None} if isinstance(given, str) else given
             kwargs = values_of("add_tags", tags, kwargs)
         if self._insertion is None:
+            check_free("add_tags", kwargs, ("self", "trial"))
             self.protocol.add_trial_tags(self.trial, **kwargs)
         if isinstance(self.trial.tags, dict):
             self.trial.tags.update(kwargs)
@@ -311,6 +312,7 @@ class TrialLogger(ArtifactLogger, MediaLogger, FileLogger, NoticeLogger, Process
             kwargs = values_of("log_metadata", values, kwargs)
         elif aggregator is None:
             aggregator = values
+        check_free("log_metadata", kwargs, ("self", "trial", "aggregator"))
         self.insert()
         self.protocol.log_trial_metadata(self.trial, aggregator, **kwargs)
 

@@ -28,6 +28,19 @@ def test_values_may_be_in_a_dictionary(client):
     assert trial.tags == {"kind": "demo", "baseline": None, "d": 3}
 
 
+def test_names_that_backends_have_for_parameters_are_refused(client):
+    """A study may well have trials of its own; the error says which name it is."""
+    trial = client.new_trial(parameters={})
+    with pytest.raises(TypeError, match="log_metadata cannot take the name 'trial'"):
+        trial.log_metadata(trial=3)
+    with pytest.raises(TypeError, match="log_metadata cannot take the name 'aggregator'"):
+        trial.log_metadata({"aggregator": "mean"})
+    with pytest.raises(TypeError, match="add_tags cannot take the name 'trial'"):
+        trial.add_tags(trial="first")
+    trial.log_metrics(trial=3)
+    assert stored(client).metadata["_update_count"] == 1
+
+
 def test_a_step_that_is_not_named_says_how_to_name_it(client):
     """Other trackers take it after the dictionary, where ours have the aggregator."""
     with pytest.raises(TypeError, match=r"a step is named, as in log_metrics\(values, step=3\)"):
