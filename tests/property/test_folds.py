@@ -134,7 +134,7 @@ LOGGED = st.one_of(
             st.builds(MetricsLogged, STEPS, VALUES, SPECS),
             st.builds(Heartbeat, st.just("host"), st.just("boot"), st.integers(1, 2), st.just(7)),
             st.sampled_from([TrialArchived(), TrialRestored(), TrialRedacted(), Redacted()]),
-            st.builds(StatusChanged, st.just("new"), st.just(1), st.none() | st.just("error")),
+            st.builds(StatusChanged, NAMES, st.sampled_from([1, 302]), st.none() | NAMES),
             st.builds(ArtifactLogged, st.just(3), NAMES, NAMES, FILES),
             st.builds(ArtifactUsed, NAMES, NAMES),
             st.builds(AlertRaised, st.just("info"), NAMES, NAMES),

@@ -80,11 +80,13 @@ class Timers:
 
     def stop(self, stream: int, name: str | None) -> tuple[float | None, Any]:
         """Return the seconds of a timer (None if it was started elsewhere), and its callback."""
-        now = perf_counter()
-        running = self._running[_key(stream, name)]
+        now, key = perf_counter(), _key(stream, name)
+        running = self._running[key]
         if not running:
             return None, None
         start, callback = running.pop()
+        if name is None and not running:  # a sweep has many trials, and few names of chronos
+            del self._running[key]
         return now - start, callback
 
 

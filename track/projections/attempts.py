@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from track.events.types import Heartbeat, Recorded, StatusChanged, TrialFinished, TrialStarted
+from track.events.values import pack_values, unpack
 from track.projections.runs import known_failure, started_at
 from track.structure import AnyStatus, get_status
 
@@ -84,6 +85,10 @@ class Attempt:
         return attempt
 
 
+_NOBODY: dict[int, Attempt] = {}
+"""The shared producers of attempts that were not used yet."""
+
+
 class AttemptsOf:
     """The attempts at one trial in the order of their start.
 
@@ -91,24 +96,34 @@ class AttemptsOf:
     example), it belongs to the last attempt of all.
     """
 
+    __slots__ = ("_by_producer", "_found", "_values")
+
     def __init__(self, values: Iterable[list[Any]] = ()) -> None:
-        self._values = [*values]
-        """The values of attempts that were not used yet."""
-        self._found: list[Attempt] = []
-        self._by_producer: dict[int, Attempt] = {}
+        self._values: list[list[Any]] | bytes = [*values]
+        """The values of attempts that were not used yet, which may be packed."""
+        self._found: list[Attempt] | None = None
+        self._by_producer = _NOBODY
 
     @property
     def found(self) -> list[Attempt]:
         """Return the attempts."""
-        if self._values:
-            self._found = [Attempt.of_values(values) for values in self._values]
+        if self._found is None:
+            self._found = [Attempt.of_values(values) for values in self.to_values()]
             self._by_producer = {attempt.producer: attempt for attempt in self._found}
-            self._values = []
+            self._values = b""
         return self._found
 
     def to_values(self) -> list[list[Any]]:
         """Return the content as plain values."""
-        return self._values or [attempt.to_values() for attempt in self._found]
+        if self._found is not None:
+            return [attempt.to_values() for attempt in self._found]
+        values = self._values
+        return unpack(values) if isinstance(values, bytes) else values
+
+    def set_aside(self) -> None:
+        """Keep the attempts as bytes, which take less memory, until they are used again."""
+        self._values = pack_values(self.to_values(), ())
+        self._found, self._by_producer = None, _NOBODY
 
     def __repr__(self) -> str:
         return repr(self.found)

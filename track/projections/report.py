@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 from track.containers.series import StepSeries
 from track.projections.copies import to_plain
 from track.projections.objects import Objects
+from track.projections.rows import twin_of
 from track.projections.series import Series
 from track.serialization import to_json
 from track.structure import Project, Trial
@@ -82,6 +83,7 @@ def _render_project(project: Project, order: _Order) -> Iterator[str]:
 
 def render_trial(trial: Trial) -> Iterator[str]:
     """Yield the text of a whole trial."""
+    trial = twin_of(trial)
     metrics = trial.metrics
     head = to_json(_without_metrics(trial))
     tail = {key: head.pop(key) for key in ("chronos", "errors", "status", "failure") if key in head}

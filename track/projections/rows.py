@@ -262,14 +262,38 @@ def unread_trial(own: list[Any], row: Row, find: FindSeries) -> Trial:
         returns stored series
     """
     trial = UnreadTrial.__new__(UnreadTrial)
-    known = trial.__dict__
-    known["_hash"], known["revision"], known["group_id"], known["project_id"] = own[:4]
-    known["name"], status = own[4:6]
-    known["status"] = None if status is None else get_status(*status)
-    known["_packed"], known["_find"], known["_source"] = row.body, find, None
-    # The part is empty if there are no metrics, or any that are not in columns.
-    known["_packed_metrics"] = None if row.metrics == _NOTHING else row.metrics
+    status = None if own[5] is None else get_status(*own[5])
+    known = dict(zip(_IDENTITY, (*own[:5], status), strict=True))
+    trial.__dict__.update(known, **_packed(row, find))
     return trial
+
+
+_IDENTITY = ("_hash", "revision", "group_id", "project_id", "name", "status")
+"""The attributes of a trial that are never packed."""
+
+
+def _packed(row: Row, find: FindSeries) -> dict[str, Any]:
+    # The part is empty if there are no metrics, or any that are not in columns.
+    metrics = None if row.metrics == _NOTHING else row.metrics
+    return {"_packed": row.body, "_packed_metrics": metrics, "_find": find, "_source": None}
+
+
+def set_aside(trial: Trial, row: Row, find: FindSeries) -> None:
+    """Turn a trial into one that is unpacked from its row on demand, which takes less memory."""
+    known = trial.__dict__
+    identity = {name: known[name] for name in _IDENTITY}
+    known.clear()
+    known.update(identity, **_packed(row, find))
+    trial.__class__ = UnreadTrial
+
+
+def twin_of(trial: Trial) -> Trial:
+    """Return a trial to read without unpacking it for good: a twin, if it is packed."""
+    if not isinstance(trial, UnreadTrial):
+        return trial
+    twin = UnreadTrial.__new__(UnreadTrial)
+    twin.__dict__.update(trial.__dict__)
+    return twin
 
 
 def state_of(trial: Trial) -> Any:

@@ -39,6 +39,9 @@ class Directory:
     def __init__(self) -> None:
         self.kinds = array("B")
         self.names, self.streams, self.digests = array("Q"), array("Q"), array("Q")
+        self._numbers: dict[int, int] = {}
+        """The row numbers by name, up to those of some row"""
+        self._numbered = 0
 
     def __len__(self) -> int:
         return len(self.kinds)
@@ -64,6 +67,14 @@ class Directory:
         """Add entries, given as columns of their fields."""
         for column, more in zip(self.columns(), columns, strict=True):
             column.extend(more)
+
+    def number_of(self, name: int) -> int:
+        """Return the row number of a name, 0 without one."""
+        if self._numbered < len(self):
+            more = zip(self.names[self._numbered :], count_up(self._numbered + 1), strict=False)
+            self._numbers.update(more)
+            self._numbered = len(self)
+        return self._numbers.get(name, 0)
 
     def by_name(self) -> dict[int, int]:
         """Return the row numbers by name."""

@@ -138,7 +138,7 @@ class Cache:
             self.directory = read_directory(connection, checkpoint.rows)
             self.stretches = read_stretches(connection, checkpoint.position)
             self.mark, self.next_series = checkpoint.mark, checkpoint.next_series
-            objects = StoredObjects(self, self._find, recover)
+            objects = StoredObjects(self, self.find, recover)
         for stream, *known in checkpoint.unbound:
             objects.know(stream, known)
             objects.unbound.add(stream)
@@ -195,7 +195,8 @@ class Cache:
                 rows = read_rows(connection, wanted)
             yield from rows
 
-    def _find(self, owner: tuple[str, str], values: list[Any]) -> Stored:
+    def find(self, owner: tuple[str, str], values: list[Any]) -> Stored:
+        """Return the stored series with some values."""
         return StoredSeries(self, owner, *values)
 
     def recover(self, series: StoredSeries, error: Unusable) -> Points:

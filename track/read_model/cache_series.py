@@ -10,7 +10,7 @@ from zlib import crc32
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary, Unusable, summarize
 from track.containers.series import StepSeries
 from track.projections.objects import FOLDS_VERSION, Objects
-from track.projections.rows import Entry, RowWriter, little_endian
+from track.projections.rows import NO_STREAM, Entry, Row, RowWriter, little_endian, set_aside
 from track.projections.stored import Directory
 from track.read_model.cache_format import (
     ENTRIES,
@@ -23,6 +23,7 @@ from track.read_model.cache_format import (
     pack_summary,
     unpack_summary,
 )
+from track.structure import Status, Trial
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,6 +41,9 @@ class Source(Protocol):
     mark: tuple[bytes, int]
     directory: Directory
     next_series: int
+
+    def find(self, owner: tuple[str, str], values: list[Any]) -> Stored:
+        """Return the stored series with some values."""
 
     def chunks(self, series: StoredSeries) -> list[Chunk]:
         """Return the chunks that hold the points of a series."""
@@ -66,31 +70,40 @@ class Transaction:
         self._file = cache.mark[0] or os.urandom(8)
         # The numbers of series differ between files, even at the same path.
         self._next_series = cache.next_series or int.from_bytes(os.urandom(5), "big") << 20
-        self._numbers = cache.directory.by_name()
+        self._new: dict[int, int] = {}
+        """The numbers of rows that are not in the directory, by name"""
         self._entries: dict[int, Entry] = {}
         """The entries that are not in the directory, or differ there"""
         self._stored: list[tuple[StepSeries, StoredSeries]] = []
+        self._over: list[tuple[Trial, Row]] = []
+        """The trials that ended, which nobody may use again: their rows suffice"""
         self._axes: dict[tuple[bytes, ...], int] = {}
 
     def write(self, fingerprint: bytes) -> None:
         """Write the rows of the changed objects, and then the checkpoint."""
         objects, execute = self._objects, self._connection.execute
+        directory = self._cache.directory
         writer = RowWriter(objects, self._store)
         for subject in objects.changed.values():
             self._axes = {}
             entry, parts = writer.row(subject)
-            number = self._numbers.setdefault(entry.name, len(self._numbers) + 1)
-            if number > len(self._cache.directory) or self._cache.directory[number] != entry:
+            number = directory.number_of(entry.name)
+            if not number:
+                number = self._new.setdefault(entry.name, len(directory) + len(self._new) + 1)
+                self._entries[number] = entry
+            elif directory[number] != entry:
                 self._entries[number] = entry
             row = (number, crcs_of(number, *parts), *parts)
             execute("REPLACE INTO subjects VALUES (?, ?, ?, ?, ?)", row)
+            if type(subject) is Trial and _is_over(subject):
+                self._over.append((subject, Row(number, *parts)))
         self._write_directory()
         checkpoint = Checkpoint(
             [VERSION, FOLDS_VERSION],
             self._file,
             objects.position,
             fingerprint,
-            len(self._numbers),
+            len(directory) + len(self._new),
             self._next_series,
             objects.events,
             objects.failed_events,
@@ -102,11 +115,14 @@ class Transaction:
 
     def _write_directory(self) -> None:
         directory = self._cache.directory
-        for part in sorted({(number - 1) // ENTRIES for number in self._entries}):
-            piece, end = Directory(), min((part + 1) * ENTRIES, len(self._numbers))
-            for place, number in enumerate(range(part * ENTRIES + 1, end + 1), 1):
-                entry = self._entries.get(number)
-                piece.put(place, directory[number] if entry is None else entry)
+        parts: dict[int, list[int]] = {}
+        for number in sorted(self._entries):
+            parts.setdefault((number - 1) // ENTRIES, []).append(number)
+        for part, numbers in parts.items():
+            start, piece = part * ENTRIES, Directory()
+            piece.extend(column[start : start + ENTRIES] for column in directory.columns())
+            for number in numbers:
+                piece.put(number - start, self._entries[number])
             data = pack_entries(piece.columns())
             row = part, checksum(b"%d" % part, data), data
             self._connection.execute("REPLACE INTO directory VALUES (?, ?, ?)", row)
@@ -118,6 +134,12 @@ class Transaction:
         self._cache.mark, self._cache.next_series = self._mark, self._next_series
         for series, stored in self._stored:
             series.keep_stored(stored)
+        find, objects = self._cache.find, self._objects
+        for trial, row in self._over:
+            set_aside(trial, row, find)
+            attempts = objects.attempts.get(objects.stream_of.get(id(trial), NO_STREAM))
+            if attempts is not None:
+                attempts.set_aside()
 
     def _store(self, owner: tuple[str, str], series: StepSeries) -> list[Any] | None:
         parts = series.unstored()
@@ -193,6 +215,10 @@ class Transaction:
         row = (*key, pack_summary(key, summary), values)
         execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", row)
         return summary
+
+
+def _is_over(trial: Trial) -> bool:
+    return trial.status is not None and trial.status.value >= Status.ErrorGroup.value
 
 
 class StoredSeries(Stored):

@@ -15,6 +15,7 @@ from tests.property.test_folds import dump
 from track.errors import StoreNotFound
 from track.persistence import get_protocol
 from track.projections.history import as_of
+from track.projections.rows import UnreadTrial
 from track.projections.stored import StoredObjects
 from track.structure import Project, Status, Trial
 
@@ -224,3 +225,26 @@ def test_others_in_the_process_do_not_lift_the_lock_of_whoever_looks(uri):
         command = [sys.executable, "-c", WRITE, str(cache_of(uri))]
         assert subprocess.check_output(command, text=True) == "database is locked\n"
     looking.close()
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_a_writer_lets_go_of_trials_that_ended(uri, is_removed):
+    """It keeps their rows instead, and they change as if nothing had happened."""
+    protocol = get_protocol(uri)
+    ended, running = made(protocol, "ended"), made(protocol, "running")
+    protocol.log_trial_metrics(running, step=1, loss=0.5)
+    protocol.log_trial_start(ended)
+    log(protocol, ended)
+    protocol.log_trial_finish(ended)
+    for step in range(5, 7):
+        protocol.commit("report.json")  # which reads all trials, but not for good
+        with protocol.read_state() as objects:
+            assert type(objects.trials[ended.uid]) is UnreadTrial
+            assert type(objects.trials[running.uid]) is Trial
+        if is_removed:
+            cache_of(uri).unlink(missing_ok=True)
+        check(protocol)
+        protocol.log_trial_metrics(ended, step=step, loss=step / 7)
+    (found,) = protocol.fetch_trials({"uid": ended.uid})
+    assert found.metrics == {"loss": {step: step / 7 for step in range(7)}}
+    protocol.close()
