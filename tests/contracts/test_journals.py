@@ -129,7 +129,7 @@ class TestForwardingJournal(JournalContract):
         return open_journal()
 
 
-MADE_OF_OTHERS = {"event_writer", "read", "tail"}
+MADE_OF_OTHERS = {"read", "tail"}
 """Methods of a journal that are right in front of another one as they are."""
 
 

@@ -7,10 +7,11 @@ Logged events go to the spool and are acknowledged; a thread sends them. A call 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import inf
 from weakref import finalize
 
+from track.journals.file import FileJournal
 from track.journals.forwarder import DEFAULT_PACE, Forwarder, Outgoing, Pace
 from track.journals.journal import SYNC_INTERVAL_NS, ExclusiveJournal, Journal
 from track.journals.layered import ExclusiveLayer, LayeredJournal
@@ -58,6 +59,21 @@ class ForwardingJournal(LayeredJournal):
         spool = self._spool
         with spool.appending:
             (spool.current or spool.begin()).append(payloads)
+
+    def event_writer(self, prefix: bytes) -> Callable[[bytes], None]:
+        spool = self._spool
+        file: FileJournal | None = None
+        write: Callable[[bytes], None]
+
+        def write_to_spool(rest: bytes) -> None:
+            nonlocal file, write
+            with spool.appending:
+                if spool.current is None or spool.current is not file:
+                    file = spool.current or spool.begin()
+                    write = file.event_writer(prefix)
+                write(rest)
+
+        return write_to_spool
 
     def drain_mine(self) -> None:
         """Wait until the remote journal has all events logged here.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from threading import get_ident
 
@@ -91,6 +91,17 @@ class ExclusiveLayer(LayeredJournal, ExclusiveJournal):
             self._behind().append(payloads)
         else:
             super().append(payloads)
+
+    def event_writer(self, prefix: bytes) -> Callable[[bytes], None]:
+        write = super().event_writer(prefix)
+
+        def write_or_decide(rest: bytes) -> None:
+            if self._decider == get_ident():
+                self.append((prefix + rest,))
+            else:
+                write(rest)
+
+        return write_or_decide
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
