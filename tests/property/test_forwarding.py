@@ -12,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.flaky import FlakyJournal
 from track.errors import JournalUnreachable
 from track.events.types import MetricsLogged
-from track.journals import spool as spools
 from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.producer import Producer
 from track.journals.spool import Spool
@@ -26,7 +25,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     @initialize(size=st.sampled_from([100, 1000, 2**22]))
     def begin(self, size):
-        self.file_bytes, spools.FILE_BYTES = spools.FILE_BYTES, size
+        self.file_bytes = size
         self.folder = tempfile.mkdtemp()
         self.contents = []
         self.acknowledged = []
@@ -35,7 +34,9 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     def open(self):
         far = FlakyJournal(self.contents)
-        journal = ExclusiveForwardingJournal(far, Spool(self.folder), 30)
+        journal = ExclusiveForwardingJournal(
+            far, Spool(self.folder, file_bytes=self.file_bytes), 30
+        )
         journal._spool.on_begin = None
         return far, journal, Producer(journal)
 
@@ -140,7 +141,6 @@ class ForwardingMachine(RuleBasedStateMachine):
         last = self.open()[1]
         last.close()
         assert self.arrived() == {step for step in self.acknowledged if step is not None}
-        spools.FILE_BYTES = self.file_bytes
         shutil.rmtree(self.folder)
 
 
