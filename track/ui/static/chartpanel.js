@@ -70,7 +70,7 @@ export class ChartPanel {
     addEventListener("track:theme", this.onTheme);
     this.scheme = matchMedia("(prefers-color-scheme: dark)");
     this.scheme.addEventListener("change", this.onTheme);
-    this.refetch = throttle(150, () => this.fetchSeen());
+    this.refetch = throttle(150, () => this.fetchSeen(true));
   }
 
   static count = 0;
@@ -104,9 +104,9 @@ export class ChartPanel {
     this.#layOut();
     for (const card of this.cards.values()) {
       for (const uid of card.series.keys()) if (!this.rows.has(uid)) card.series.delete(uid);
-      for (const uid of this.membersOf(card.facet)) if (isOther || !card.series.has(uid)) card.stale.add(uid);
+      for (const uid of this.membersOf(card.facet)) if (isOther || !(card.series.has(uid) || card.asked.has(uid))) card.stale.add(uid);
     }
-    this.fetchSeen();
+    this.fetchSeen(isOther);
   }
 
   /** Set the labels of lines: trials, or groups of trials if the URL asks for them. */
@@ -276,9 +276,10 @@ export class ChartPanel {
     }
   }
 
-  fetchSeen() {
+  /** @param {boolean} [isOther] whether what is being fetched is not wanted any more */
+  fetchSeen(isOther = false) {
     for (const card of this.cards.values()) {
-      if (card.isSeen && card.stale.size > 0) this.#fetch(card);
+      if (card.isSeen && card.stale.size > 0 && (isOther || card.asked.size === 0)) this.#fetch(card);
     }
   }
 
