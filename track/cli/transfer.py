@@ -149,8 +149,9 @@ def _written(path: str | None, form: str) -> Iterator[Any]:
 @click.option(
     "--from",
     "tool",
+    metavar="TOOL",
     type=click.Choice(_SOURCES),
-    help="The tool that wrote SOURCE; detected by default.",
+    help=f"The tool that wrote SOURCE, by default detected: {', '.join(_SOURCES)}.",
 )
 @click.option("--project", help="The project of runs without one, by default the folder's name.")
 def import_verb(*, source: str, store: str, tool: str | None, project: str | None) -> None:
