@@ -10,7 +10,7 @@ from weakref import ref
 from track.configuration import number
 from track.containers.points import Points, Unusable
 from track.containers.series import StepSeries
-from track.journals.journal import Journal
+from track.journals.journal import Batch, Journal
 from track.journals.stretches import Stretches
 from track.projections.history import until
 from track.projections.objects import Objects
@@ -103,14 +103,24 @@ class State:
         self._is_folding = True
         try:
             for batch in gathered(journal.read_batches(self.objects.position)):
-                self.stretches.add(*batch)
-                fold(self.objects, [batch])
+                self._apply(batch)
                 if self._new_events() >= MOST_NEW_EVENTS:
                     self._save()
             if self._new_events() >= self._fewest_new_events:
                 self._save()
         finally:
             self._is_folding = False
+
+    def _apply(self, batch: Batch) -> None:
+        try:
+            self.stretches.add(*batch)
+            fold(self.objects, [batch])
+        except Unusable:
+            raise
+        except BaseException:
+            # Ctrl-C may end a fold in the middle of a batch, which must not be applied twice.
+            self._start_over()
+            raise
 
     def _new_events(self) -> int:
         return self.objects.events - (self._kept or 0)
@@ -125,10 +135,13 @@ class State:
             cache.release()
         else:
             cache.discard()
-        self.objects, self.stretches = Objects(), Stretches()
-        self._kept, self._cache = None, None
+        self._start_over()
         if is_last:
             self._kept = 0
+
+    def _start_over(self) -> None:
+        self.objects, self.stretches = Objects(), Stretches()
+        self._kept, self._cache = None, None
 
     def _load(self) -> None:
         self._kept = 0
