@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -49,7 +50,13 @@ class Listener:
             the address cannot be listened on
         """
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+        try:
+            server = await loop.create_server(asyncio.Protocol, host, port, start_serving=False)
+        except OSError as error:
+            is_name = isinstance(error, socket.gaierror)
+            reason = error.strerror if is_name else os.strerror(error.errno or 0)
+            address = f"{host}:{port}"
+            raise OSError(error.errno, f"cannot listen: {reason}", address) from error
         sockets = [sock.dup() for sock in server.sockets]
         server.close()
         for sock in sockets:

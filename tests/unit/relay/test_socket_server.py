@@ -184,7 +184,7 @@ def test_a_server_ends_when_it_is_told_to():
 def test_a_port_that_is_taken_is_told_of(running):
     """At once, and the backend is closed."""
     second = SocketServer(server_uri("memory:", running.port))
-    with pytest.raises(OSError, match="address already in use"):
+    with pytest.raises(OSError, match="cannot listen: Address already in use"):
         second.run_server()
     assert second.wait_closed(0)
 

@@ -91,8 +91,9 @@ def is_ambiguous(error: psycopg2.Error) -> bool:
 
 
 def words_of(error: psycopg2.Error) -> str:
-    """Return the message of an error in one line."""
-    return " ".join(str(error).split()).rstrip(".")
+    """Return the message of an error, whose lines are sentences, in one line."""
+    sentences = (" ".join(line.split()).rstrip(".") for line in str(error).splitlines())
+    return ". ".join(filter(None, sentences))
 
 
 def unreachable(servers: object, error: psycopg2.Error, timeout_s: float) -> JournalUnreachable:
