@@ -7,10 +7,13 @@ import os
 import threading
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from track.configuration import number
 from track.errors import TrackError
-from track.machine.sources import Source, find_sources, require_psutil
+
+if TYPE_CHECKING:
+    from track.machine.sources import Source
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,8 @@ class Sampler:
                 f"an interval of {interval_s} s for system metrics is too short: use at least "
                 f"{SHORTEST_INTERVAL_S} s"
             )
+        from track.machine.sources import require_psutil  # few runs need what it imports
+
         require_psutil()
         self._record = record
         self._interval_s = interval_s
@@ -62,6 +67,8 @@ class Sampler:
             self._thread.join(_LONGEST_SAMPLE_S)
 
     def _run(self) -> None:
+        from track.machine.sources import find_sources
+
         sources = dict(find_sources())
         is_over = False
         while not is_over:

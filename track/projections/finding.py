@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from track.errors import TrialDoesNotExist
@@ -59,6 +58,8 @@ def find_trial(objects: Objects, wanted: str) -> Found:
         found = found or [trial for trial in everything if _is_short_for(wanted, trial)]
     if found:
         return latest_revision(wanted, found)
+    from difflib import get_close_matches
+
     # Without duplicates, since revisions have the same name.
     names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
     similar = get_close_matches(wanted, names, _SIMILAR)

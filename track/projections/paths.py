@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
@@ -186,6 +185,8 @@ def did_you_mean(names: Sequence[str]) -> str:
 
 def hint(path: str, items: Collection[Any]) -> str:
     """Return a suggestion for a path that none of the objects has."""
+    from difflib import get_close_matches
+
     name, *names = (key.text for key in parse_path(path))
     rest = ".".join(names)
     known = {found: tail for item in items for found, tail in _paths_of(item)}
