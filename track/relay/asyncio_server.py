@@ -189,8 +189,11 @@ class RelayServer:
             await self._serve(peer)
         except (AuthenticationError, InsecureConnection) as error:
             logger.warning("%s was disconnected: %.500s", peer.address, error)
+        except asyncio.IncompleteReadError as error:
+            where = " within a message" if error.partial else ""
+            logger.info("%s disconnected%s", peer.address, where)
         except (asyncio.TimeoutError, EOFError, OSError) as error:
-            logger.info("%s is gone: %r", peer.address, error)
+            logger.info("%s disconnected: %r", peer.address, error)
         except asyncio.CancelledError:
             pass  # the server ends
         except Exception:
