@@ -53,6 +53,19 @@ def test_only_long_curves_with_noise_are_smoothed_by_themselves(look, curves):
     assert "smooth" not in parameters_of(page)
 
 
+def test_a_smoothed_curve_is_not_late(look, curves):
+    """The average of a straight line is that line, and no gap becomes a value."""
+    page = look(curves).go("#/charts")
+    chart(page, "noisy")
+    line = [None if step == 70 else step for step in range(201)]
+    averages = page.evaluate(
+        "line => import('/static/smoothing.js').then(({ smoothed }) => smoothed(line, 0.5))", line
+    )
+    assert averages[100] == pytest.approx(100)
+    assert averages[0] == pytest.approx(1, abs=1e-9)
+    assert averages[70] is None
+
+
 def test_of_many_points_the_noise_is_smoothed_and_not_a_slow_oscillation(look, tmp_path):
     """Though the extremes that are drawn of both go up and down."""
     client = TrackClient(f"file:{tmp_path}/many.json")

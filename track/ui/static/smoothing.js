@@ -8,18 +8,28 @@ const VISIBLE = 0.02;
 const WINDOW = 0.02;
 
 /**
- * Return exponential moving averages, corrected for the bias towards the first value.
+ * Return averages of the points before and after each point, with weights that fall exponentially to
+ * both sides, so that a smoothed curve is not later than the one that was logged.
  * @param {(number | null)[]} values
- * @param {number} weight of what was before, from 0 to below 1
+ * @param {number} weight of a neighbour, from 0 to below 1
  */
 export function smoothed(values, weight) {
-  let sum = 0;
-  let weights = 0;
+  const before = sums(values, weight);
+  const after = sums([...values].reverse(), weight).reverse();
+  return values.map((value, i) =>
+    value === null ? null : (before[i].sum + after[i].sum - value) / (before[i].weights + after[i].weights - 1),
+  );
+}
+
+/** Return, for each point, the weighted sum of the values up to it, and that of their weights.
+ * @param {(number | null)[]} values
+ * @param {number} weight
+ */
+function sums(values, weight) {
+  let [sum, weights] = [0, 0];
   return values.map((value) => {
-    if (value === null) return null;
-    sum = sum * weight + value * (1 - weight);
-    weights = weights * weight + (1 - weight);
-    return sum / weights;
+    if (value !== null) [sum, weights] = [sum * weight + value, weights * weight + 1];
+    return { sum, weights };
   });
 }
 
