@@ -130,16 +130,14 @@ class State:
         cache = self._cache
         assert cache is not None
         logger.info("the cache %s is not used: %s", cache.path, error)
-        cache.unpin()
-        if isinstance(error, (Busy, Moved)):
-            cache.release()
-        else:
+        if not isinstance(error, (Busy, Moved)):
             cache.discard()
         self._start_over()
         if is_last:
             self._kept = 0
 
     def _start_over(self) -> None:
+        self.release()
         self.objects, self.stretches = Objects(), Stretches()
         self._kept, self._cache = None, None
 

@@ -1,8 +1,9 @@
 """Ctrl-C while objects catch up with a journal loses nothing and repeats nothing."""
 
 import itertools
+import sqlite3
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import pytest
 
@@ -13,12 +14,12 @@ from track.structure import Project, Trial, TrialGroup
 
 
 @contextmanager
-def interrupted(count):
-    """Interrupt the fold of events at its call of a function that has this number."""
+def interrupted(count, module="track/projections/"):
+    """Interrupt the fold of events at its call of a function of a module with this number."""
     calls = itertools.count(1)
 
     def on_call(frame, event, _):
-        is_fold = event == "call" and "track/projections/" in frame.f_code.co_filename
+        is_fold = event == "call" and module in frame.f_code.co_filename
         if is_fold and next(calls) == count:
             sys.setprofile(None)
             raise KeyboardInterrupt
@@ -30,24 +31,62 @@ def interrupted(count):
         sys.setprofile(None)
 
 
-@pytest.mark.parametrize("count", [5, 40, 80, 100, 120, 160, 200, 240])
-def test_no_event_is_applied_twice_after_an_interrupt(tmp_path, count):
-    """It may come in the middle of a batch, of which some trials have their events already."""
-    uri = f"file:{tmp_path / 'store.json'}"
-    writer = get_protocol(uri)
-    writer.new_project(Project(name="p"))
-    writer.new_trial_group(TrialGroup(_uid="g", name="g", project_id="p"))
-    trials = [Trial(project_id="p", group_id="g", parameters={"n": n}) for n in range(8)]
-    for trial in trials:
-        writer.new_trial(trial)
+def log_by_turns(writer, trials):
     for _ in range(200):
         for trial in trials:
             writer.log_trial_metrics(trial, loss=0.5)
 
+
+@pytest.fixture
+def uri(tmp_path):
+    return f"file:{tmp_path / 'store.json'}"
+
+
+@pytest.fixture
+def writer(uri):
+    made = get_protocol(uri)
+    made.new_project(Project(name="p"))
+    made.new_trial_group(TrialGroup(_uid="g", name="g", project_id="p"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def trials(writer):
+    """Trials that have logged by turns."""
+    made = [Trial(project_id="p", group_id="g", parameters={"n": n}) for n in range(8)]
+    for trial in made:
+        writer.new_trial(trial)
+    log_by_turns(writer, made)
+    return made
+
+
+@pytest.mark.usefixtures("trials")
+@pytest.mark.parametrize("count", [5, 40, 80, 100, 120, 160, 200, 240])
+def test_no_event_is_applied_twice_after_an_interrupt(uri, count):
+    """It may come in the middle of a batch, of which some trials have their events already."""
     reader = get_protocol(uri)
     with pytest.raises(KeyboardInterrupt), interrupted(count), reader.read_state():
         pass
     with reader.read_state() as objects:
         assert dump(objects) == dump(as_of(reader.journal.read_batches()))
     reader.close()
-    writer.close()
+
+
+def test_an_interrupt_leaves_the_cache_to_others(uri, writer, trials, monkeypatch):
+    """Even while somebody keeps the exception, and with it what was being read."""
+    monkeypatch.setenv("TRACK_CACHE_AFTER", "1")
+    reader = get_protocol(uri)
+    with reader.read_state():
+        pass
+    reader.close()
+    log_by_turns(writer, trials)
+    reader = get_protocol(uri)
+    fold = interrupted(5, "track/projections/projection.py")
+    with pytest.raises(KeyboardInterrupt) as kept, fold, reader.read_state():
+        pass
+    cache = f"{uri}.journal.cache?mode=rw"
+    with closing(sqlite3.connect(cache, 0, isolation_level=None, uri=True)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+    del kept
+    reader.close()
