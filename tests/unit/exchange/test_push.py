@@ -8,43 +8,12 @@ import os
 import pytest
 
 from tests.tracking_server import TrackingServer
+from tests.unit.exchange.conftest import log_steps, push_to_mlflow
 from track import TrackClient
 from track.errors import PushFailed
 from track.exchange import Pusher, copy_store, open_target
 from track.exchange.bridges.mlflow import MLflow
 from track.persistence import get_protocol
-
-PATIENCE_S = 30.0
-
-
-@pytest.fixture(autouse=True)
-def no_credentials(monkeypatch):
-    for name in ("URI", "USERNAME", "PASSWORD", "TOKEN"):
-        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
-
-
-@pytest.fixture
-def server():
-    with TrackingServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(tmp_path):
-    made = TrackClient(f"file:{tmp_path / 'runs.json'}")
-    made.set_project("digits")
-    yield made
-    made.close()
-
-
-def push(store, server, patience_s=PATIENCE_S, **options):
-    with Pusher(store, MLflow(server.url, patience_s=patience_s), **options) as pusher:
-        return pusher.push()
-
-
-def log_steps(trial, steps):
-    for step in steps:
-        trial.log_metrics(step=step, loss=1 / (step + 1))
 
 
 def test_a_run_has_what_the_trial_has(client, server):
@@ -59,7 +28,7 @@ def test_a_run_has_what_the_trial_has(client, server):
         trial.log_metrics(listed=6.0)
         trial.log_metrics(step=0, odd=math.nan)
         trial.log_metrics(step=1, odd=-math.inf)
-    done = push(client.protocol, server)
+    done = push_to_mlflow(client.protocol, server)
     assert (done.trials, done.rows, done.problems) == (1, 7, [])
     run = server.only_run()
     assert [*server.experiments.values()] == ["digits"]
@@ -92,11 +61,11 @@ def test_again_is_only_what_is_new(client, server):
         log_steps(trial, range(5, 8))
         assert pusher.push().rows == 3
     before = len(server.requests)
-    assert push(client.protocol, server).rows == 0
+    assert push_to_mlflow(client.protocol, server).rows == 0
     assert len(server.requests) - before <= 3  # it has not ended, so it is looked at
     log_steps(trial, range(8, 9))
-    assert push(client.protocol, server).rows == 1
-    assert push(client.protocol, server, wanted_as="remembers nothing").rows == 0
+    assert push_to_mlflow(client.protocol, server).rows == 1
+    assert push_to_mlflow(client.protocol, server, wanted_as="remembers nothing").rows == 0
     assert [step for _, _, step, _ in server.points()] == [*range(9)]
 
 
@@ -105,9 +74,9 @@ def test_nothing_is_asked_about_trials_without_news(client, server):
     for name in ("a", "b"):
         with client.new_trial(name=name, parameters={}, force=True) as trial:
             log_steps(trial, range(3))
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     before = len(server.requests)
-    assert push(client.protocol, server).trials == 0
+    assert push_to_mlflow(client.protocol, server).trials == 0
     assert len(server.requests) == before
 
 
@@ -115,11 +84,11 @@ def test_a_copy_of_the_store_goes_on_where_the_store_was(client, server):
     """Positions differ between stores, rows do not."""
     trial = client.new_trial(parameters={})
     log_steps(trial, range(4))
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     log_steps(trial, range(4, 6))
     copied = get_protocol("memory:")
     copy_store(client.protocol, copied)
-    assert push(copied, server).rows == 2
+    assert push_to_mlflow(copied, server).rows == 2
     assert [step for _, _, step, _ in server.points()] == [*range(6)]
 
 
@@ -127,14 +96,14 @@ def test_a_trial_goes_on_and_its_run_with_it(client, server):
     """A run that was finished runs again, and is finished again."""
     with client.new_trial(name="a", parameters={}) as trial:
         log_steps(trial, range(2))
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     again = TrackClient(client.protocol.uri)
     with again.set_trial(uid=trial.trial.uid) as resumed:
         log_steps(resumed, range(2, 4))
-        push(client.protocol, server)
+        push_to_mlflow(client.protocol, server)
         assert server.only_run()["status"] == "RUNNING"
     again.close()
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     assert server.only_run()["status"] == "FINISHED"
     assert [step for _, _, step, _ in server.points()] == [*range(4)]
 
@@ -144,7 +113,7 @@ def test_one_call_with_more_values_than_a_request_takes(client, server):
     with client.new_trial(parameters={}) as trial:
         trial.log_metrics(step=1, **{f"m{number}": number for number in range(2500)})
         log_steps(trial, range(2))
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     assert len(server.points()) == len({*server.points()}) == 2502
 
 
@@ -155,13 +124,13 @@ def test_whichever_request_is_lost_each_value_is_there_once(client, server, how)
         trial.log_metrics(step=0, **{f"m{number}": number for number in range(1500)})
         log_steps(trial, range(700))
         trial.log_text("t", "hello", 1)
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     expected, count = server.points(), len(server.requests)
     assert count > 8
     for lost in range(count):
         with TrackingServer() as other:
             other.spoil = lambda number, path, lost=lost: how if number == lost else None
-            done = push(client.protocol, other)
+            done = push_to_mlflow(client.protocol, other)
             assert done.problems == []
             assert other.points() == expected, lost
             assert [*other.artifacts.values()] == [b"hello"]
@@ -175,11 +144,11 @@ def test_a_push_that_ends_in_the_middle_is_finished_by_the_next(client, server):
             log_steps(trial, range(600))
     server.spoil = lambda number, path: "before" if number > 9 else None
     with pytest.raises(PushFailed, match="is not responding"):
-        push(client.protocol, server, patience_s=0.0)
+        push_to_mlflow(client.protocol, server, patience_s=0.0)
     there = len(server.points())
     assert 0 < there < 1800
     server.spoil = lambda number, path: None
-    assert push(client.protocol, server).rows == 1800 - there
+    assert push_to_mlflow(client.protocol, server).rows == 1800 - there
     assert len(server.points()) == len({*server.points()}) == 1800
 
 
@@ -224,7 +193,7 @@ def test_a_trial_that_is_refused_does_not_stop_the_others(client, server):
         return None
 
     server.spoil = spoil
-    done = push(client.protocol, server)
+    done = push_to_mlflow(client.protocol, server)
     assert (done.trials, len(server.runs)) == (1, 1)
     assert ["no such luck" in problem for problem in done.problems] == [True]
 
@@ -243,7 +212,7 @@ def test_a_server_that_is_none_of_mlflow_is_one_error(client, server, answer, sa
     client.new_trial(parameters={}).log_metrics(step=0, loss=1.0)
     server.spoil = lambda number, path: answer
     with pytest.raises(PushFailed, match=said):
-        push(client.protocol, server)
+        push_to_mlflow(client.protocol, server)
     assert len(server.requests) == 1
 
 
@@ -273,7 +242,7 @@ def test_names_that_mlflow_refuses_get_another_one(client, server):
     """Each its own, the same every time."""
     with client.new_trial(parameters={"a@b": 1, "../x": 2}) as trial:
         trial.log_metrics(step=0, **{"loss@1": 1.0, "loss 1": 2.0, "loss#1": 3.0})
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     names = [name for _, name, _, _ in server.points()]
     assert len({*names}) == 3
     assert "loss 1" in names
@@ -287,7 +256,7 @@ def test_media_become_artifacts(client, server):
     with client.new_trial(parameters={}) as trial:
         trial.log_image("a/b", numpy.zeros((4, 4, 3), "uint8"), step=7)
         trial.log_table("t", {"x": [1]}, step=2)
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     paths = sorted(server.artifacts)
     folder = "0/run0/artifacts"
     assert paths[0].startswith(f"{folder}/images/a~b+step+7+timestamp+")
@@ -303,7 +272,7 @@ def test_a_server_without_artifacts_gets_the_rest(client, server):
         log_steps(trial, range(2))
         trial.log_text("t", "x", 1)
         trial.log_text("t", "y", 2)
-    done = push(client.protocol, server)
+    done = push_to_mlflow(client.protocol, server)
     assert len(server.points()) == 2
     assert ["--serve-artifacts" in problem for problem in done.problems] == [True]
 
@@ -312,10 +281,10 @@ def test_what_is_left_out_is_told(client, server):
     """Texts among metrics, and a parameter that changed."""
     trial = client.new_trial(parameters={"lr": 0.1})
     trial.log_metrics(step=0, loss=1.0, note="x")
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     server.only_run()["params"]["lr"] = "0.2"
     trial.log_metrics(step=1, loss=1.0)
-    done = push(client.protocol, server)
+    done = push_to_mlflow(client.protocol, server)
     assert any("changed" in problem for problem in done.problems)
     assert any("not numbers" in problem for problem in done.problems)
     assert len(server.points()) == 2
@@ -325,9 +294,9 @@ def test_archived_trials_are_not_pushed(client, server):
     with client.new_trial(parameters={}) as trial:
         log_steps(trial, range(2))
     client.protocol.archive_trial(trial.trial)
-    assert push(client.protocol, server).trials == 0
+    assert push_to_mlflow(client.protocol, server).trials == 0
     client.protocol.restore_trial(trial.trial)
-    assert push(client.protocol, server).trials == 1
+    assert push_to_mlflow(client.protocol, server).trials == 1
 
 
 def test_two_pushes_at_once_are_one_error(client, server):
@@ -336,8 +305,8 @@ def test_two_pushes_at_once_are_one_error(client, server):
         Pusher(client.protocol, MLflow(server.url)),
         pytest.raises(PushFailed, match="another process"),
     ):
-        push(client.protocol, server)
-    push(client.protocol, server)
+        push_to_mlflow(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
 
 
 def test_stores_of_one_name_in_two_folders_are_two(server, tmp_path, monkeypatch):
@@ -348,7 +317,7 @@ def test_stores_of_one_name_in_two_folders_are_two(server, tmp_path, monkeypatch
         client = TrackClient("file:runs.json")
         with client.new_trial(parameters={"in": folder}) as trial:
             log_steps(trial, range(2))
-        assert push(client.protocol, server).rows == 2
+        assert push_to_mlflow(client.protocol, server).rows == 2
         client.close()
     assert len([*(tmp_path / ".cache" / "track").glob("*.cache")]) == 2
 
@@ -358,10 +327,10 @@ def test_what_is_remembered_may_be_damaged(client, server, tmp_path, content):
     """Every trial is looked at then, and nothing is sent twice."""
     with client.new_trial(parameters={}) as trial:
         log_steps(trial, range(2))
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     (remembered,) = (tmp_path / ".cache" / "track").glob("*.cache")
     remembered.write_bytes(content)
-    assert push(client.protocol, server).rows == 0
+    assert push_to_mlflow(client.protocol, server).rows == 0
     assert len(server.points()) == 2
 
 
@@ -377,8 +346,8 @@ def test_a_store_that_grows_without_a_cache_is_pushed_whole(server, tmp_path, mo
     client = TrackClient("memory:")
     trial = client.new_trial(parameters={})
     log_steps(trial, range(2))
-    assert push(client.protocol, server).rows == 2
+    assert push_to_mlflow(client.protocol, server).rows == 2
     log_steps(trial, range(2, 4))
-    assert push(client.protocol, server).rows == 2
+    assert push_to_mlflow(client.protocol, server).rows == 2
     client.close()
     assert server.experiments == {"0": "orphan"}

@@ -5,37 +5,10 @@ import shutil
 
 import pytest
 
-from tests.tracking_server import TrackingServer
-from track import TrackClient
+from tests.unit.exchange.conftest import log_steps, push_to_mlflow
 from track.errors import PushFailed
-from track.exchange import Pusher
-from track.exchange.bridges.mlflow import MLflow
 
 EMPTY = hashlib.sha256(b"").hexdigest()
-
-
-@pytest.fixture
-def server():
-    with TrackingServer() as running:
-        yield running
-
-
-@pytest.fixture
-def client(tmp_path):
-    made = TrackClient(f"file:{tmp_path / 'runs.json'}")
-    made.set_project("digits")
-    yield made
-    made.close()
-
-
-def push(store, server, patience_s=30.0, **options):
-    with Pusher(store, MLflow(server.url, patience_s=patience_s), **options) as pusher:
-        return pusher.push()
-
-
-def log_steps(trial, steps):
-    for step in steps:
-        trial.log_metrics(step=step, loss=1 / (step + 1))
 
 
 def files_at(server):
@@ -65,11 +38,11 @@ def test_files_and_artifacts_are_pushed(client, server, folder):
     """A file that is logged again replaces the former one; versions of artifacts stay."""
     with client.new_trial(parameters={}) as trial:
         log_files(trial, folder)
-        push(client.protocol, server)
+        push_to_mlflow(client.protocol, server)
         (folder / "inner" / "a.txt").write_bytes(b"another")
         trial.log_file(folder / "inner" / "a.txt")
         trial.log_artifact(folder / "inner", "weights")
-    done = push(client.protocol, server)
+    done = push_to_mlflow(client.protocol, server)
     assert (done.rows, done.problems) == (2, [])
     found = files_at(server)
     versions = {name: data for name, data in found.items() if name.startswith("artifacts/")}
@@ -84,8 +57,8 @@ def test_each_file_is_sent_once(client, server, folder):
     with client.new_trial(parameters={}) as trial:
         log_files(trial, folder)
         log_steps(trial, range(3))
-    push(client.protocol, server)
-    push(client.protocol, server, wanted_as="remembers nothing")
+    push_to_mlflow(client.protocol, server)
+    push_to_mlflow(client.protocol, server, wanted_as="remembers nothing")
     paths = [path for method, path in server.requests if method == "PUT"]
     assert len(paths) == len({*paths}) == 3
 
@@ -97,7 +70,7 @@ def test_a_file_whose_answer_is_lost_is_sent_again(client, server, folder, how):
         log_steps(trial, range(3))
     lost = iter([how, how])
     server.spoil = lambda number, path: next(lost, None) if "/files/" in path else None
-    assert push(client.protocol, server).problems == []
+    assert push_to_mlflow(client.protocol, server).problems == []
     assert len(files_at(server)) == 3
     assert [step for _, _, step, _ in server.points()] == [0, 1, 2]
 
@@ -109,10 +82,10 @@ def test_a_push_that_stops_at_a_file_goes_on_there(client, server, folder):
         log_files(trial, folder)
     server.spoil = lambda number, path: (503, {}, "") if "/files/" in path else None
     with pytest.raises(PushFailed):
-        push(client.protocol, server, patience_s=0.0)
+        push_to_mlflow(client.protocol, server, patience_s=0.0)
     assert files_at(server) == {}
     server.spoil = lambda number, path: None
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     assert len(files_at(server)) == 3
     assert [step for _, _, step, _ in server.points()] == [*range(600)]
 
@@ -122,7 +95,7 @@ def test_a_file_whose_content_is_gone_is_told(client, server, folder):
         log_files(trial, folder)
     for path in folder.parent.rglob("runs.json*files*"):
         shutil.rmtree(path)
-    done = push(client.protocol, server)
+    done = push_to_mlflow(client.protocol, server)
     assert any("files/empty is left out" in problem for problem in done.problems)
 
 
@@ -138,7 +111,7 @@ def test_names_of_files_stay_inside(client, server, tmp_path, monkeypatch):
         trial.log_metadata({"file:../../x": {"name": "../../x", "size": 0, "sha256": EMPTY}})
         (work / "empty").write_bytes(b"")
         trial.log_file("empty")
-    push(client.protocol, server)
+    push_to_mlflow(client.protocol, server)
     names = {*files_at(server)}
     assert "files/__/__/x" in names
     assert any(name.endswith("/outside.txt") for name in names)

@@ -12,14 +12,6 @@ pytest.importorskip("tensorboardX")
 
 
 @pytest.fixture
-def client(tmp_path):
-    made = TrackClient(f"file:{tmp_path / 'runs.json'}")
-    made.set_project("digits")
-    yield made
-    made.close()
-
-
-@pytest.fixture
 def folder(tmp_path):
     return tmp_path / "tb"
 

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from track import TrackClient
 from track.errors import PushFailed
 from track.exchange import Pusher, open_target
 
@@ -77,14 +76,6 @@ def wandb(monkeypatch):
     )
     monkeypatch.setitem(sys.modules, "wandb", double)
     return double
-
-
-@pytest.fixture
-def client(tmp_path):
-    made = TrackClient(f"file:{tmp_path / 'runs.json'}")
-    made.set_project("digits")
-    yield made
-    made.close()
 
 
 def push(client):
