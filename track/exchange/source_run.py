@@ -15,6 +15,10 @@ from track.media import Medium
 from track.structure import AnyStatus, Status
 
 NS = 10**9
+
+_LAST_S = 2**33
+"""A time in the year 2242; much later ones do not fit into 64 bits as nanoseconds."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 _DEEPEST = 50
@@ -180,6 +184,15 @@ def parse_time(text: Any) -> int | None:
         return None
     time = time if time.tzinfo else time.replace(tzinfo=timezone.utc)
     return (time - _EPOCH) // timedelta(microseconds=1) * 1000
+
+
+def parse_seconds(value: Any) -> int:
+    """Return a time in seconds in nanoseconds, 0 if the value is not a time.
+
+    It is exact to a microsecond, as floats of present times are.
+    """
+    is_time = isinstance(value, (int, float)) and abs(value) < _LAST_S
+    return round(value * 1e6) * 1000 if is_time else 0
 
 
 def flat(

@@ -21,6 +21,7 @@ from track.exchange.source_run import (
     SourceRun,
     Unreadable,
     is_inside,
+    parse_seconds,
     parse_time,
 )
 from track.media import Audio, Figure, Histogram, Image, Medium, Text
@@ -187,7 +188,7 @@ class _Run:
             if said.notes:
                 run.metadata["notes"] = said.notes
         end = self._tree.get("end_time", None)
-        run.ended_ns = _ns(end) or parse_time(said and said.finalized_at)
+        run.ended_ns = parse_seconds(end) or parse_time(said and said.finalized_at)
         if run.ended_ns is None:
             run.miss("its end was not recorded: it is still running, or its process was killed")
             run.status = Status.Running
@@ -276,7 +277,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - the package raises whatever it met
             self._run.miss(f"{name!r} was left out: {type(error).__name__}: {error}")
             return
-        order = sorted((_ns(at) or 0, key) for key, at in times.items() if key in steps)
+        order = sorted((parse_seconds(at), key) for key, at in times.items() if key in steps)
         start = self._run.started_ns or (order[0][0] if order else 0)
         place = 0
         for at_ns, key in order:
@@ -366,10 +367,3 @@ def _plain(value: Any) -> Any:
 
 def _is_none(epoch: Any) -> bool:
     return epoch is None or (isinstance(epoch, float) and isnan(epoch))
-
-
-def _ns(seconds: Any) -> int | None:
-    """Convert a time from seconds to nanoseconds, None if the value is not a time."""
-    if isinstance(seconds, (int, float)) and 0 < seconds < 2**33:
-        return round(seconds * 1e6) * 1000
-    return None

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from track.errors import EncodingError, ImportFailed
 from track.events.types import MetricsLogged
 from track.exchange.event_files import EVENT_FILE, EXTRA, number_of, parameters_of, read_events
 from track.exchange.media_summaries import is_medium, media_of
 from track.exchange.optional import load
-from track.exchange.source_run import NS, Entry, Log, MediaFound, SourceRun
+from track.exchange.source_run import Entry, Log, MediaFound, SourceRun, parse_seconds
 from track.media import Medium
 from track.structure import Status
 
@@ -79,7 +78,7 @@ def _describe(source: SourceRun, file: str) -> bool:
                 source.miss("graphs, meshes and other things without a number are not imported")
             else:
                 has_content = True
-                at_ns = _ns(event.wall_time)
+                at_ns = parse_seconds(event.wall_time)
                 source.started_ns = min(source.started_ns or at_ns, at_ns)
     return has_content
 
@@ -92,7 +91,7 @@ def _entries(file: str) -> Iterator[Entry]:
                 values[value.tag] = number
         if values:
             logged = MetricsLogged(event.step, values, None)
-            yield Entry(start // _SMALLEST_RECORD + 1, _ns(event.wall_time), logged)
+            yield Entry(start // _SMALLEST_RECORD + 1, parse_seconds(event.wall_time), logged)
 
 
 def _media(source: SourceRun, file: str) -> Iterator[Entry]:
@@ -109,12 +108,7 @@ def _media(source: SourceRun, file: str) -> Iterator[Entry]:
                 media[name] = read
         if media:
             found = MediaFound(event.step, media)
-            yield Entry(start // _SMALLEST_RECORD + 1, _ns(event.wall_time), found)
-
-
-def _ns(seconds: Any) -> int:
-    """Convert a wall time from seconds to nanoseconds, as exactly as a float allows."""
-    return round(seconds * 1e6) * (NS // 10**6) if abs(seconds) < 2**33 else 0
+            yield Entry(start // _SMALLEST_RECORD + 1, parse_seconds(event.wall_time), found)
 
 
 def _ignore_problem(_: str) -> None:

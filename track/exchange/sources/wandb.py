@@ -20,6 +20,7 @@ from track.exchange.source_run import (
     Unreadable,
     flat,
     parse_json,
+    parse_seconds,
 )
 from track.exchange.sources.protobuf import (
     BadMessage,
@@ -44,8 +45,6 @@ _RUN_METADATA = {7: "job_type", 12: "sweep_id", 13: "host"}
 
 _DEEPEST = 50
 """The deepest nesting of an item's names."""
-
-_LAST_S = 2**33
 
 _JSON = (8, 16)
 _TYPED: dict[int, Callable[[Field], Any]] = {
@@ -277,7 +276,7 @@ def _values(message: bytes) -> tuple[int, Any, dict[str, Any]]:
     step = values.pop("_step", None)
     if not isinstance(step, (int, float)):
         step = signed(dict(fields(_bytes(dict(fields(message)).get(2)))).get(1))
-    at_ns = _seconds(values.pop("_timestamp", None))
+    at_ns = parse_seconds(values.pop("_timestamp", None))
     return at_ns, step, {name: one for name, one in flat(values) if not name.startswith("_")}
 
 
@@ -356,13 +355,6 @@ def _item(message: bytes) -> tuple[list[str], Any]:
         elif number in _TYPED:
             value = _TYPED[number](said)
     return names[:_DEEPEST], value
-
-
-def _seconds(value: Any) -> int:
-    """Convert a time from seconds to nanoseconds, 0 if it is invalid."""
-    if isinstance(value, (int, float)) and abs(value) < _LAST_S:
-        return round(value * 1e6) * 1000
-    return 0
 
 
 def _bytes(value: Field | None) -> bytes:
