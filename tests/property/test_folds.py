@@ -144,24 +144,23 @@ LOGGED = st.one_of(
 )
 
 
-def run_of_metrics(uids, start, count, names, value):
+def run_of_metrics(uids, steps, names, value):
     """Return many events of one shape, as a training loop records them."""
     return [
         (
             stream_id("trial", uids[index % len(uids)]),
-            MetricsLogged(start + index, dict.fromkeys(names, value + index), None),
+            MetricsLogged(step, dict.fromkeys(names, value + index), None),
         )
-        for index in range(count)
+        for index, step in enumerate(steps)
     ]
 
 
 RUNS = st.builds(
     run_of_metrics,
     st.lists(UIDS, min_size=1, max_size=2),
-    st.sampled_from([0, 3, 120, 250, -4]),
-    st.integers(7, 20),
+    st.sampled_from([range(15), range(250, 262), [*range(120, 129)] * 2, [4, 4, 5] * 3]),
     st.lists(NAMES, unique=True, min_size=1, max_size=2),
-    st.sampled_from([0.0, -1.5, float("nan"), 1e300]),
+    st.sampled_from([0.0, -1.5, float("nan"), 1e300, 3, -(2**53) + 1]),
 )
 STORIES = st.lists(st.one_of(LOGGED.map(lambda one: [one]), RUNS), max_size=12).map(
     lambda parts: [one for part in parts for one in part]
@@ -261,7 +260,7 @@ def test_a_cache_and_the_rest_are_a_replay(story, cuts, goes_on, looks):
     """
     happened = recorded(story)
     with TemporaryDirectory() as folder:
-        cache = Cache(f"{folder}/cache", lambda uid, name: None)
+        cache = Cache(f"{folder}/cache", lambda *series: None)
         objects, stretches, done = Objects(), Stretches(), 0
         for cut in [*sorted(cuts), len(happened)]:
             fold(happened[done:cut], objects)
@@ -271,7 +270,7 @@ def test_a_cache_and_the_rest_are_a_replay(story, cuts, goes_on, looks):
             cache.save(objects, stretches, lambda position: b"%d" % position)
             if not goes_on:
                 cache.release()
-                cache = Cache(f"{folder}/cache", lambda uid, name: None)
+                cache = Cache(f"{folder}/cache", lambda *series: None)
                 objects = cache.load(lambda position: b"%d" % position, recover=None)
                 stretches = Stretches(cache.stretches)
             if looks:

@@ -147,3 +147,46 @@ def test_what_is_stored_is_read_in_its_order(read):
     assert stored.reads == 1
     assert [*series.values()] == [float(step) for step in range(1001)]
     assert 500.0 in series.values()
+
+
+RESUMED = [*range(100), *range(90, 110)]
+
+
+@pytest.mark.parametrize(
+    ("steps", "values"),
+    [
+        (range(50), [*range(50)]),
+        (range(50), [0, *(step / 7 for step in range(49))]),
+        (range(50), [2**53 - 1, -(2**53) + 1] * 25),
+        ([step // 3 for step in range(150)], [step / 7 for step in range(150)]),
+        (RESUMED, [place / 7 for place, _ in enumerate(RESUMED)]),
+        ([*range(20), 5, 5, 7, *range(20)], [place for place, _ in enumerate(range(43))]),
+    ],
+    ids=["integers", "one integer", "large integers", "repeated", "resumed", "back and forth"],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_numbers_stay_in_columns(steps, values, at_once):
+    """They are exact, whether or not a step is logged again, and take no dictionary."""
+    series, steps = StepSeries(), [*steps]
+    if at_once:
+        series.extend(steps, values)
+    else:
+        for step, value in zip(steps, values, strict=True):
+            series[step] = value
+    model = dict(zip(steps, values, strict=True))
+    points = series.points()
+    assert points is not None
+    assert [*points.steps] == [*model]
+    assert repr([*points.exact_values()]) == repr([*model.values()])
+    assert repr(series.extremes()) == repr((min(model.values()), max(model.values())))
+
+
+@pytest.mark.parametrize(
+    ("step", "value"), [(1, 0.5), (0, True), (0, 2**53), (0, "text"), (0.5, 0.5), (2**63, 0.5)]
+)
+def test_what_does_not_fit_in_columns_makes_a_dictionary(step, value):
+    """Such as a step between two others, which comes last in a dictionary."""
+    series = StepSeries([(0, 0.5), (2, 1.5)])
+    series[step] = value
+    assert series.points() is None
+    assert [*series.items()] == [*{0: 0.5, 2: 1.5, step: value}.items()]

@@ -328,6 +328,8 @@ def points_of(values: Any) -> list[tuple[float, float]]:
 
 def sampled(values: Any, count: int) -> Any:
     """Return a metric thinned out to at most ``count`` points."""
+    if isinstance(values, list):
+        values = Series.of_list(values)
     return values.sample(count) if isinstance(values, Series) else values
 
 

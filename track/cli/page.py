@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 
 import click
 
@@ -26,13 +27,16 @@ def ui_verb(*, store: str | None, host: str, port: int, no_browser: bool, write:
     """Show a store in a browser, live, until Ctrl-C or SIGTERM."""
     with open_store(store_at_once(store)) as reader:
         reader.tell = tell
+        # The data of a store lives long, and a full collection takes longer than the time
+        # between two moves of a slider.
+        gc.set_threshold(50_000, 20, 100)
+        # While the store is read for the first time, the files of the page need short turns only.
+        sys.setswitchinterval(0.0005)
         page = make_page(reader, host, port, write=write)
+        page.warm()
         click.echo(page.url)
         if not no_browser:
             import webbrowser
 
             webbrowser.open(page.url)
-        # The data of a store lives long, and a full collection takes longer than the time
-        # between two moves of a slider.
-        gc.set_threshold(50_000, 20, 100)
         page.run()

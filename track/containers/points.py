@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 LARGEST = 2**63 - 1
@@ -39,37 +40,75 @@ class Points(NamedTuple):
         UTC, and positions of the events in their journal
     values
         64-bit floats (typecode ``d``)
+    integers
+        a byte per point, 1 where an integer was logged, which the float equals; empty if only
+        floats were
+
+    Notes
+    -----
+    Positions grow, except where a step was logged again: its point has the later time and position.
     """
 
     steps: array[int]
     times: array[int]
     positions: array[int]
     values: array[float]
+    integers: bytes | bytearray = b""
 
     @classmethod
     def empty(cls) -> Points:
         """Return empty columns."""
-        return cls(array("q"), array("q"), array("q"), array("d"))
+        return cls(array("q"), array("q"), array("q"), array("d"), bytearray())
 
     def part(self, start: int, stop: int) -> Points:
         """Return a copy of some of the points."""
-        return Points(
-            self.steps[start:stop],
-            self.times[start:stop],
-            self.positions[start:stop],
-            self.values[start:stop],
-        )
+        steps, times, positions, values = (column[start:stop] for column in self.columns())
+        return Points(steps, times, positions, values, bytearray(self.integers[start:stop]))
+
+    def columns(self) -> tuple[array[Any], ...]:
+        """Return the steps, times, positions and values."""
+        return self[:4]
 
     def add(self, more: Points) -> None:
         """Append points."""
-        self.steps.extend(more.steps)
-        self.times.extend(more.times)
-        self.positions.extend(more.positions)
-        self.values.extend(more.values)
+        assert isinstance(self.integers, bytearray)  # of empty columns, or a copy
+        self.integers.extend(joined_flags(self, more))
+        for column, added in zip(self.columns(), more.columns(), strict=True):
+            column.extend(added)
+
+    def overwrite(self, start: int, more: Points) -> None:
+        """Replace points from an index on by as many others."""
+        assert isinstance(self.integers, bytearray)  # of empty columns, or a copy
+        stop = start + len(more.steps)
+        if more.integers or self.integers:
+            self.integers.extend(bytes(len(self.steps) - len(self.integers)))
+            self.integers[start:stop] = more.integers or bytes(len(more.steps))
+        for column, written in zip(self.columns(), more.columns(), strict=True):
+            column[start:stop] = written
+
+    def exact_values(self) -> Sequence[float]:
+        """Return the values as they were logged, integers among them."""
+        return exact(self.values, self.integers)
+
+
+def joined_flags(points: Points, more: Points) -> bytes | bytearray:
+    """Return what to append to the flags of points when others are appended."""
+    if not (points.integers or more.integers):
+        return b""
+    missing = bytes(len(points.steps) - len(points.integers))
+    return missing + (more.integers or bytes(len(more.steps)))
+
+
+def exact(values: Sequence[float], integers: bytes | bytearray) -> Sequence[float]:
+    """Return values as they were logged, given which of them were integers."""
+    if 1 not in integers:
+        return values
+    pairs = zip(values, integers, strict=True)
+    return [int(value) if is_integer else value for value, is_integer in pairs]
 
 
 class Extreme(NamedTuple):
-    """The step and value of one point."""
+    """The index, step, time and exact value of one point."""
 
     place: int
     step: int
@@ -87,7 +126,7 @@ class Summary(NamedTuple):
     first, last
         the first and the last point
     first_position, last_position
-        the positions of their events
+        the smallest and the largest position of an event
     low, high
         the points with the smallest and the largest value, None if all are NaN
     gap
@@ -107,12 +146,29 @@ class Summary(NamedTuple):
     latest: int
 
 
-def summarize(points: Points) -> Summary:
+class Bounds(NamedTuple):
+    """The smallest and the largest position, and the largest time, of points."""
+
+    first_position: int
+    last_position: int
+    latest: int
+
+
+def bounds_of(points: Points) -> Bounds:
+    """Return the bounds of at least one point, which metrics of the same events share."""
+    return Bounds(min(points.positions), max(points.positions), max(points.times))
+
+
+def summarize(points: Points, bounds: Bounds | None = None) -> Summary:
     """Return the summary of at least one point."""
     values = points.values
+    first_position, last_position, latest = bounds or bounds_of(points)
 
     def at(index: int) -> Extreme:
-        return Extreme(index, points.steps[index], points.times[index], values[index])
+        value = values[index]
+        if points.integers and points.integers[index]:
+            value = int(value)
+        return Extreme(index, points.steps[index], points.times[index], value)
 
     # Any NaN makes the sum NaN. So do infinities of both signs, which only costs the fast path.
     total = sum(values)
@@ -130,12 +186,12 @@ def summarize(points: Points) -> Summary:
         len(values),
         at(0),
         at(len(values) - 1),
-        points.positions[0],
-        points.positions[-1],
+        first_position,
+        last_position,
         None if low is None else at(values.index(low)),
         None if high is None else at(values.index(high)),
         None if gap is None else at(gap),
-        max(points.times),
+        latest,
     )
 
 
@@ -152,8 +208,8 @@ class Chunk(ABC):
         """Return the points, which must not be changed; change a copy instead."""
 
     @abstractmethod
-    def values(self) -> array[float]:
-        """Return only the values."""
+    def values(self) -> tuple[array[float], bytes | bytearray]:
+        """Return only the values, and which of them are integers."""
 
     def without_positions(self) -> Points:
         """Return the points, possibly without positions."""
@@ -176,8 +232,8 @@ class LoadedChunk(Chunk):
     def points(self) -> Points:
         return self._points
 
-    def values(self) -> array[float]:
-        return self._points.values
+    def values(self) -> tuple[array[float], bytes | bytearray]:
+        return self._points.values, self._points.integers
 
 
 class Stored(ABC):
@@ -194,6 +250,16 @@ class Stored(ABC):
     @abstractmethod
     def chunks(self) -> list[Chunk]:
         """Return the chunks of the points in order."""
+
+    def cut(self, step: int) -> tuple[Stored | None, Points]:
+        """Return the stored points of chunks that end before a step, and the other points.
+
+        Only the stored ones remain; storage drops the others when it is written next.
+        """
+        points = Points.empty()
+        for chunk in self.chunks():
+            points.add(chunk.points())
+        return None, points
 
     def sample(self, n: int, first: Any, last: Any) -> Points | None:
         """Return a sample of the points from storage, None if it must be made from the chunks.

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import sys
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import ItemsView, Iterable, Iterator, MutableMapping, Sequence, ValuesView
-from itertools import chain, islice
-from operator import lt
+from itertools import chain, compress, count, islice, pairwise
+from operator import gt, lt, ne
 from typing import Any
 
 from track.containers.points import LARGEST, Chunk, LoadedChunk, Points, Stamp, Stored
 
 _HIGHEST_BYTE = 7 if sys.byteorder == "little" else 0
 """The place of the byte with the highest bits of a 64-bit number."""
+
+_EXACT = 2**53
+"""Integers between this one and its negative are exact as floats."""
 
 _NOTHING = Points.empty()
 """The shared empty columns of series to which nothing was added, as most in a store."""
@@ -22,9 +25,9 @@ _NOTHING = Points.empty()
 class StepSeries(MutableMapping[Any, Any]):
     """A mapping of steps to values, equal to the dictionary with the same items.
 
-    As long as steps are growing integers and values are floats, as in most metrics, it takes 32
-    bytes per item, or none for stored items; the first item that does not fit converts it to a
-    dictionary.
+    As long as steps are integers that grow, or that repeat earlier ones, and values are numbers, as
+    in most metrics, it takes 32 bytes per item, or none for stored items; the first item that does
+    not fit converts it to a dictionary.
     """
 
     __slots__ = ("_items", "_stamps", "_stored", "_tail")
@@ -62,20 +65,25 @@ class StepSeries(MutableMapping[Any, Any]):
         if self._items is None:
             tail, last = self._tail, self._last_step()
             # Exact types: True is not a step, and 1 must not become 1.0.
-            if type(step) is int and type(value) is float and (last is None or step > last):
+            is_next = type(step) is int and (last is None or step > last)
+            if (
+                is_next
+                and type(value) is float
+                and not tail.integers
+                and -LARGEST <= step <= LARGEST
+            ):
                 if tail is _NOTHING:
                     tail = self._tail = Points.empty()
-                try:
-                    tail.steps.append(step)
-                except OverflowError:
-                    pass
-                else:
-                    at, position = stamp
-                    # Faster than min(), and done for each event of a replay.
-                    tail.times.append(at if at < LARGEST else LARGEST)  # noqa: FURB136
-                    tail.positions.append(position if position < LARGEST else LARGEST)  # noqa: FURB136
-                    tail.values.append(value)
-                    return
+                at, position = stamp
+                tail.steps.append(step)
+                # Faster than min(), and done for each event of a replay.
+                tail.times.append(at if at < LARGEST else LARGEST)  # noqa: FURB136
+                tail.positions.append(position if position < LARGEST else LARGEST)  # noqa: FURB136
+                tail.values.append(value)
+                return
+            points = _points_of([step], [value], [stamp.at], [stamp.position])
+            if points is not None and self._put_points(points):
+                return
             self._use_dict()
         assert self._items is not None
         assert self._stamps is not None
@@ -92,7 +100,7 @@ class StepSeries(MutableMapping[Any, Any]):
         stamps: dict[Any, Stamp] = {}
         for chunk in self.chunks() or ():
             points = chunk.points()
-            items.update(zip(points.steps, points.values, strict=True))
+            items.update(zip(points.steps, points.exact_values(), strict=True))
             known = map(Stamp, points.times, points.positions)
             stamps.update(zip(points.steps, known, strict=True))
         self._items, self._stamps = items, stamps
@@ -110,31 +118,48 @@ class StepSeries(MutableMapping[Any, Any]):
         positions: Sequence[int],
     ) -> None:
         """Set many items in order with the stamps of their events."""
-        if self._items is None and self._fits(steps, values):
-            try:
-                column = steps if isinstance(steps, array) else array("q", steps)
-            except OverflowError:
-                pass
-            else:
-                tail = self._tail
-                if tail is _NOTHING:
-                    tail = self._tail = Points.empty()
-                tail.steps.extend(column)
-                tail.times.extend(clamped(times))
-                tail.positions.extend(clamped(positions))
-                tail.values.extend(values)
-                return
-        for step, value, at, position in zip(steps, values, times, positions, strict=True):
-            self.put(step, value, Stamp(at, position))
+        points = None if self._items is not None else _points_of(steps, values, times, positions)
+        if points is None or not self._put_points(points):
+            for step, value, at, position in zip(steps, values, times, positions, strict=True):
+                self.put(step, value, Stamp(at, position))
 
-    def _fits(self, steps: Sequence[Any], values: Sequence[Any]) -> bool:
-        """Return whether steps are growing integers and values are floats."""
-        if not (_are_all(int, "q", steps) and _are_all(float, "d", values)):
-            return False
+    def _put_points(self, points: Points) -> bool:
+        """Set items with numbers at integer steps, and return whether they fit in columns."""
+        ends = [*_ends_of_growth(points.steps)]
+        for start, end in pairwise([0, *ends]):
+            if not self._put_growing(points.part(start, end) if len(ends) > 1 else points):
+                return False
+        return True
+
+    def _put_growing(self, points: Points) -> bool:
+        """Do the same for steps that do not go back."""
+        points = _last_of_each(points)
         last = self._last_step()
-        if last is not None and steps[0] <= last:
+        known = 0 if last is None else bisect_right(points.steps, last)
+        if known and not self._overwrite(points.part(0, known)):
             return False
-        return are_growing(steps)
+        if self._tail is _NOTHING:
+            self._tail = Points.empty()
+        self._tail.add(points.part(known, len(points.steps)) if known else points)
+        return True
+
+    def _overwrite(self, points: Points) -> bool:
+        """Replace the values of earlier steps, and return whether all of these are there."""
+        first = points.steps[0]
+        if self._stored is not None and first <= self._stored.last_step:
+            self._stored, tail = self._stored.cut(first)
+            tail.add(self._tail)
+            self._tail = tail
+        steps = self._tail.steps
+        start = bisect_left(steps, first)
+        if steps[start : start + len(points.steps)] == points.steps:
+            self._tail.overwrite(start, points)
+            return True
+        places = [_index(steps, step) for step in points.steps]
+        for index, place in enumerate(places if None not in places else ()):
+            assert place is not None
+            self._tail.overwrite(place, points.part(index, index + 1))
+        return None not in places
 
     def chunks(self) -> list[Chunk] | None:
         """Return the points in order, None if they are not in columns.
@@ -176,7 +201,8 @@ class StepSeries(MutableMapping[Any, Any]):
             step = next(reversed(self._items), None)
             return (step, self._items[step]) if self._items else None
         if self._tail.steps:
-            return self._tail.steps[-1], self._tail.values[-1]
+            end = len(self._tail.steps)
+            return self._tail.steps[-1], self._tail.part(end - 1, end).exact_values()[0]
         return None if self._stored is None else (self._stored.last_step, self._stored.last_value)
 
     def extremes(self) -> tuple[float | None, float | None]:
@@ -184,7 +210,7 @@ class StepSeries(MutableMapping[Any, Any]):
         if self._items is not None:
             numbers = [v for v in self._items.values() if isinstance(v, (int, float)) and v == v]  # noqa: PLR0124 - not a number is not
         else:
-            numbers = [value for value in self._tail.values if value == value]  # noqa: PLR0124 - the same
+            numbers = [value for value in self._tail.exact_values() if value == value]  # noqa: PLR0124 - the same
             known = () if self._stored is None else self._stored.extremes()
             numbers += [value for value in known if value is not None]
         return min(numbers, default=None), max(numbers, default=None)
@@ -197,7 +223,7 @@ class StepSeries(MutableMapping[Any, Any]):
         if self._items is not None:
             return iter(self._items.items())
         points = (chunk.points() for chunk in self.chunks() or ())
-        return chain.from_iterable(zip(p.steps, p.values, strict=True) for p in points)
+        return chain.from_iterable(zip(p.steps, p.exact_values(), strict=True) for p in points)
 
     def copy(self) -> StepSeries:
         """Return a copy."""
@@ -214,14 +240,14 @@ class StepSeries(MutableMapping[Any, Any]):
             return self._items[step]
         index = _index(self._tail.steps, step)
         if index is not None:
-            return self._tail.values[index]
+            return self._tail.part(index, index + 1).exact_values()[0]
         if self._stored is not None and isinstance(step, (int, float)):
             for chunk in self._stored.chunks():
                 if chunk.summary.first.step <= step <= chunk.summary.last.step:
                     points = chunk.points()
                     index = _index(points.steps, step)
                     if index is not None:
-                        return points.values[index]
+                        return points.part(index, index + 1).exact_values()[0]
         raise KeyError(step)
 
     def __delitem__(self, step: Any) -> None:
@@ -316,7 +342,54 @@ def _index(steps: array[int], step: Any) -> int | None:
     return index if index < len(steps) and steps[index] == step else None
 
 
-def _are_all(kind: type, typecode: str, column: Sequence[Any]) -> bool:
+def _points_of(
+    steps: Sequence[Any], values: Sequence[Any], times: Sequence[int], positions: Sequence[int]
+) -> Points | None:
+    """Return items as points, None unless steps are integers and values are numbers."""
+    step_types, value_types = _types_in(steps), _types_in(values)
+    if step_types != {int} or not value_types <= {int, float}:
+        return None
+    integers = b""
+    if value_types == {int}:
+        integers = b"\1" * len(values)
+    elif int in value_types:
+        integers = bytes([type(value) is int for value in values])
+    try:
+        column, floats = _as_array("q", steps), _as_array("d", values)
+        stamps = array("q", clamped(times)), array("q", clamped(positions))
+    except OverflowError:
+        return None
+    if integers and not all(-_EXACT < value < _EXACT for value in compress(floats, integers)):
+        return None
+    return Points(column, *stamps, floats, integers)
+
+
+def _as_array(typecode: str, column: Sequence[Any]) -> array[Any]:
+    if isinstance(column, array) and column.typecode == typecode:
+        return column
+    return array(typecode, column)
+
+
+def _types_in(column: Sequence[Any]) -> set[type]:
     if isinstance(column, array):
-        return column.typecode == typecode
-    return {*map(type, column)} == {kind}
+        return {float if column.typecode == "d" else int}
+    return {*map(type, column)}
+
+
+def _ends_of_growth(steps: array[int]) -> Iterator[int]:
+    """Yield the places where steps go back, and the end."""
+    if not are_growing(steps):
+        yield from compress(count(1), map(gt, steps, islice(steps, 1, None)))
+    yield len(steps)
+
+
+def _last_of_each(points: Points) -> Points:
+    """Return points whose steps grow: the last one of those that repeat a step."""
+    steps = points.steps
+    if are_growing(steps):
+        return points
+    kept = [*map(ne, steps, islice(steps, 1, None)), True]
+    steps, times, positions, values = (
+        array(column.typecode, compress(column, kept)) for column in points.columns()
+    )
+    return Points(steps, times, positions, values, bytes(compress(points.integers, kept)))

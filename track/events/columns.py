@@ -31,35 +31,36 @@ _MARKERS = (0xCF, 0xCE, 0xCF, 0x93)
 
 _FIXMAP, _FIXMAP_MOST, _FIXSTR, _FIXSTR_MOST = 0x80, 15, 0xA0, 31
 _FLOAT, _NIL, _FIXINT = b"\xcb", b"\xc0", 0x7F
-_STEP_WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
+_INTEGER_WIDTHS = {0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8}
 _WIDTH = 8
 FEWEST = 8
 """The least number of payloads for which computing a shape is worth it."""
 
 
 class Columns(NamedTuple):
-    """Consecutive :class:`~track.events.types.MetricsLogged` with the same metrics, all floats.
+    """Consecutive :class:`~track.events.types.MetricsLogged` with the same metrics.
 
     Attributes
     ----------
     streams, producers, times, steps
         one item per event
     metrics
-        one float per event, by name
+        one number per event, by name: a column of floats (typecode ``d``) or of integers
     """
 
     streams: array[int]
     producers: array[int]
     times: array[int]
     steps: array[int]
-    metrics: dict[str, array[float]]
+    metrics: dict[str, array[Any]]
 
 
 class _Slot(NamedTuple):
-    """The position and width of a big-endian number in a payload."""
+    """The position and width of a big-endian number in a payload, a float or not negative."""
 
     offset: int
     width: int
+    is_float: bool = False
 
 
 class _Shape(NamedTuple):
@@ -96,21 +97,25 @@ def decode_columns(payloads: list[bytes]) -> Columns | None:
     mask, structure = _repeat(shape.mask, len(payloads)), _repeat(shape.structure, len(payloads))
     if int.from_bytes(joined, "big") & mask != structure:
         return None
-    steps = _gather(joined, stride, shape.step, "q")
-    if shape.step.width == _WIDTH and min(steps) < 0:  # beyond 63 bits
-        steps = _gather(joined, stride, shape.step, "Q")
     return Columns(
         _gather(joined, stride, _Slot(_STREAM, _WIDTH), "Q"),
         _gather(joined, stride, _Slot(_PRODUCER, _WIDTH), "Q"),
         _gather(joined, stride, _Slot(_AT, _WIDTH), "Q"),
-        steps,
-        {name: _gather(joined, stride, slot, "d") for name, slot in shape.metrics.items()},
+        _gather_number(joined, stride, shape.step),
+        {name: _gather_number(joined, stride, slot) for name, slot in shape.metrics.items()},
     )
 
 
 @lru_cache(maxsize=16)
 def _repeat(pattern: bytes, count: int) -> int:
     return int.from_bytes(pattern * count, "big")
+
+
+def _gather_number(data: bytes, stride: int, slot: _Slot) -> array[Any]:
+    column = _gather(data, stride, slot, "d" if slot.is_float else "q")
+    if slot.width == _WIDTH and not slot.is_float and min(column) < 0:  # beyond 63 bits
+        return _gather(data, stride, slot, "Q")
+    return column
 
 
 def _gather(data: bytes, stride: int, slot: _Slot, typecode: str) -> array[Any]:
@@ -125,17 +130,18 @@ def _gather(data: bytes, stride: int, slot: _Slot, typecode: str) -> array[Any]:
 
 
 def _shape_of(payload: bytes) -> _Shape | None:
-    """Return the shape of ``[step, {name: float, …}, None]`` with an integer step, else None."""
+    """Return the shape of ``[step, {name: number, …}, None]`` with an integer step, else None.
+
+    Negative integers are left to the general way, as there are few.
+    """
     position = ENVELOPE.size
     markers = payload[12], payload[21], payload[26], payload[position]
     if not payload.startswith(_HEAD) or markers != _MARKERS:
         return None
-    step = _step_slot(payload, position + 1)
+    step = _integer_slot(payload, position + 1)
     if step is None:
         return None
-    # A small integer is its own marker, recognised by its highest bit.
-    marker = b"\x80" if step.offset == position + 1 else b"\xff" + bytes(step.width)
-    masks = [_ENVELOPE_MASK, b"\xff", marker, b"\xff"]
+    masks = [_ENVELOPE_MASK, b"\xff", _mask_of(step, position + 1), b"\xff"]
     position = step.offset + step.width
     count = payload[position] ^ _FIXMAP
     position += 1
@@ -146,11 +152,15 @@ def _shape_of(payload: bytes) -> _Shape | None:
         start = position
         size = payload[position] ^ _FIXSTR
         position += 1 + size
-        if size > _FIXSTR_MOST or payload[position : position + 1] != _FLOAT:
+        is_float = payload[position : position + 1] == _FLOAT
+        slot = (
+            _Slot(position + 1, _WIDTH, is_float) if is_float else _integer_slot(payload, position)
+        )
+        if size > _FIXSTR_MOST or slot is None:
             return None
-        metrics[payload[start + 1 : position].decode()] = _Slot(position + 1, _WIDTH)
-        masks += [b"\xff" * (position + 1 - start), bytes(_WIDTH)]
-        position += 1 + _WIDTH
+        metrics[payload[start + 1 : position].decode()] = slot
+        masks += [b"\xff" * (position - start), _mask_of(slot, position)]
+        position = slot.offset + slot.width
     if payload[position:] != _NIL:
         return None
     mask = b"".join([*masks, b"\xff"])
@@ -158,12 +168,24 @@ def _shape_of(payload: bytes) -> _Shape | None:
     return _Shape(mask, blanked.to_bytes(len(mask), "big"), step, metrics)
 
 
-def _step_slot(payload: bytes, position: int) -> _Slot | None:
+def _number_slot(payload: bytes, position: int) -> _Slot | None:
+    if payload[position : position + 1] == _FLOAT:
+        return _Slot(position + 1, _WIDTH, is_float=True)
+    return _integer_slot(payload, position)
+
+
+def _integer_slot(payload: bytes, position: int) -> _Slot | None:
     marker = payload[position]
     if marker <= _FIXINT:
         return _Slot(position, 1)
-    width = _STEP_WIDTHS.get(marker)
+    width = _INTEGER_WIDTHS.get(marker)
     return None if width is None else _Slot(position + 1, width)
+
+
+def _mask_of(slot: _Slot, start: int) -> bytes:
+    """Return the mask of a number with its marker, which start at a position."""
+    # A small integer is its own marker, recognised by its highest bit.
+    return b"\x80" if slot.offset == start else b"\xff" + bytes(slot.width)
 
 
 def by_stream(

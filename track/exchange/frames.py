@@ -84,7 +84,7 @@ def _columns_of_series(labels: list[Any], series: Series, *, has_indexes: bool) 
     }
     columns["step"] = numpy.frombuffer(series.steps, dtype="int64")
     columns["index"] = numpy.full(count, numpy.nan if has_indexes else None)
-    columns["value"] = numpy.frombuffer(series.values, dtype="float64")
+    columns["value"] = numpy.asarray(series.values)
     columns["time"] = numpy.frombuffer(series.times, dtype="int64")
     return columns
 

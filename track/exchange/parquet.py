@@ -182,7 +182,7 @@ def _columns_of(arrow: Any, labels: list[Any], points: list[Points], count: int)
         data = b"".join(map(memoryview, parts))
         return arrow.Array.from_buffers(kind, count, [None, arrow.py_buffer(data)])
 
-    steps, times, _, values = zip(*points, strict=True)
+    steps, times, _, values, _ = zip(*points, strict=True)
     return [
         *labels,
         column(arrow.int64(), steps).cast(number, safe=False),  # they are exact as floats

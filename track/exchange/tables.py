@@ -86,7 +86,8 @@ def metric_rows(
             if (chunks := chunks_of(values)) is not None:
                 about = uid, trial.project_id, group, metric
                 for part in chunks:
-                    for step, at, value in zip(part.steps, part.times, part.values, strict=True):
+                    columns = zip(part.steps, part.times, part.exact_values(), strict=True)
+                    for step, at, value in columns:
                         yield MetricRow(*about, step, None, value, at or None)
                 continue
             points = [*_points(values)]

@@ -16,7 +16,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
-from track.containers.series import StepSeries
+from track.containers.series import StepSeries, are_growing
 from track.journals.journal import Batch, Journal
 from track.moment import Moment
 from track.projections.history import between, ends_by, until
@@ -112,7 +112,7 @@ class Checkpoints:
         self._bytes = 0
         self._states: dict[int, Objects] = {}
         """States in memory by position, the last used one last."""
-        self._recovered: dict[tuple[Owner, int], Points] = {}
+        self._recovered: dict[tuple[Owner, int, int], Points] = {}
         self._recovering = threading.Lock()
         """Held while points are recovered, since views of series are read in any thread."""
 
@@ -236,11 +236,13 @@ class Checkpoints:
         front, stored = self._front, list[tuple[StepSeries, Stored]]()
 
         def store(owner: Owner, series: StepSeries) -> list[Any] | None:
-            last = None if series.unstored() is None else series.last_item()
-            if last is None:
+            parts, last = series.unstored(), series.last_item()
+            if parts is None or last is None:
                 return None
             values = [front.position, len(series), *last, *series.extremes()]
-            stored.append((series, self._find(owner, values)))
+            # While steps are logged again, the next one may be earlier than those in memory.
+            if are_growing(parts[1].positions):
+                stored.append((series, self._find(owner, values)))
             return values
 
         writer = RowWriter(front, store)
@@ -291,9 +293,9 @@ class Checkpoints:
             if chunks:
                 return chunks
         with self._recovering:
-            if (owner, count) not in self._recovered:
+            if (owner, count, position) not in self._recovered:
                 self._recover(owner[0], position)
-            points = self._recovered.get((owner, count))
+            points = self._recovered.get((owner, count, position))
         return [] if points is None else [LoadedChunk(points)]  # the points were erased meanwhile
 
     def _recover(self, uid: str, position: int) -> None:
@@ -306,7 +308,7 @@ class Checkpoints:
         for name, series in trial.metrics.items():
             points = series.points() if isinstance(series, StepSeries) else None
             if points is not None:
-                self._recovered[(uid, name), len(points.steps)] = points
+                self._recovered[(uid, name), len(points.steps), position] = points
 
 
 class _Beginning(Stored):
@@ -351,7 +353,7 @@ def _first(chunks: Iterable[Chunk], count: int, position: int) -> list[Chunk]:
         length = chunk.summary.length
         if length > count:
             points = chunk.points().part(0, count)
-            return [*found, LoadedChunk(points)] if points.positions[-1] <= position else []
+            return [*found, LoadedChunk(points)] if max(points.positions) <= position else []
         if chunk.summary.last_position > position:
             return []
         found.append(chunk)

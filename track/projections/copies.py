@@ -76,7 +76,9 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: to_plain(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [to_plain(item) for item in value]
+        # Metrics without steps are long lists of numbers.
+        is_plain = {*map(type, value)} <= {float, int}
+        return value.copy() if is_plain else [to_plain(item) for item in value]
     if isinstance(value, tuple):
         return tuple(map(to_plain, value))
     if isinstance(value, (StepSeries, Series)):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from array import array
 from base64 import b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from functools import lru_cache
 from itertools import islice
@@ -108,7 +108,8 @@ def _render_metric(metric: Any) -> Iterator[str]:
         yield "{"
         separator = ""
         for chunk in chunks:
-            steps, _, _, values = chunk.without_positions()
+            points = chunk.without_positions()
+            steps, values = points.steps, points.exact_values()
             for start in range(0, len(steps), _BLOCK):
                 stop = start + _BLOCK
                 yield separator + _text_of(steps[start:stop], values[start:stop])
@@ -133,7 +134,7 @@ def _render_metric(metric: Any) -> Iterator[str]:
     yield brackets[1]
 
 
-def _text_of(steps: array[int], values: array[float]) -> str:
+def _text_of(steps: array[int], values: Sequence[float]) -> str:
     """Write points as items of a JSON object, several times as fast as by way of a dictionary."""
     if not isfinite(sum(values)):
         return dumps(dict(zip(map(str, steps), values, strict=True)))[1:-1]

@@ -28,7 +28,7 @@ _PLAIN, _AGGREGATOR, _SERIES, _STORED, _FLOATS = range(5)
 _FEWEST_FLOATS = 64
 """The least number of floats that are stored as an array."""
 
-VERSION = 1
+VERSION = 2
 """The version of rows."""
 
 PROJECT, GROUP, TRIAL, PART = range(4)

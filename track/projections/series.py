@@ -9,8 +9,9 @@ from itertools import chain
 from math import inf, nextafter
 from typing import Any
 
-from track.containers.points import Chunk, Extreme, LoadedChunk, Points, Stamp, Stored
+from track.containers.points import Chunk, LoadedChunk, Points, Stored, exact
 from track.containers.series import StepSeries
+from track.projections.sampling import bucketed, extremes, grouped, thinned
 
 _FEWEST_BUCKETS = 4
 """With fewer chunks than a quarter of the buckets, a sample is made from the points."""
@@ -44,15 +45,19 @@ class Series(Mapping[Any, Any]):
         the times of logging: an ``array`` of n 64-bit integers (``q``), nanoseconds since
         1970-01-01 UTC. Clocks may go backwards, and so may these
     values
-        an ``array`` of n 64-bit floats (``d``), which can also be called as a method
+        an ``array`` of n 64-bit floats (``d``), or a list of n numbers if some are integers; it can
+        also be called as a method
 
     Notes
     -----
     NumPy, Arrow and pandas use these without a Python object per value:
     ``numpy.frombuffer(series.values)``. Changing an array changes only this view.
 
-    If steps are not growing integers, or values are not all floats, ``steps`` and ``values`` are
-    lists of the exact values in the order of logging.
+    If some steps are no integers, or lower than earlier ones without repeating one of them, or some
+    values are no numbers, ``steps`` and ``values`` are lists of the exact values in the order of
+    logging.
+
+    A step that is logged again has the later value and time, and keeps its place.
     """
 
     def __init__(
@@ -66,7 +71,7 @@ class Series(Mapping[Any, Any]):
         self._stored = stored
         self._found: Sequence[Chunk] | None = chunks if stored is None else None
         self._points: Points | None = None
-        self._values: FloatColumn | None = None
+        self._values: FloatColumn | ExactColumn | None = None
 
     @classmethod
     def of(cls, series: StepSeries) -> Series:
@@ -81,7 +86,9 @@ class Series(Mapping[Any, Any]):
     @classmethod
     def of_list(cls, values: Sequence[Any]) -> Series:
         """Return a view of values without steps, which uses their indexes as steps."""
-        return cls((), StepSeries.of_items((i, v, Stamp()) for i, v in enumerate(values)))
+        series = StepSeries()
+        series.extend(range(len(values)), values)
+        return cls.of(series)
 
     # Columns
 
@@ -107,18 +114,19 @@ class Series(Mapping[Any, Any]):
     def values(self) -> Any:
         if self._exact is not None:
             return ExactColumn(value for _, value in self._exact.items())
-        if self._points is not None:
-            return self._points.values
         if self._values is None:
-            self._values = FloatColumn("d")
-            for chunk in self._chunks:
-                self._values.extend(chunk.values())
+            pieces = [chunk.values() for chunk in self._chunks]
+            if any(1 in integers for _, integers in pieces):
+                self._values = ExactColumn(chain.from_iterable(exact(*piece) for piece in pieces))
+            else:
+                self._values = FloatColumn("d")
+                for floats, _ in pieces:
+                    self._values.extend(floats)
         return self._values
 
     def _loaded(self) -> Points:
         if self._points is None:
             points = Points.empty()
-            points = points._replace(values=FloatColumn("d"))
             for chunk in self._chunks:
                 points.add(chunk.without_positions())
             self._points = points
@@ -146,7 +154,7 @@ class Series(Mapping[Any, Any]):
                     points = chunk.points()
                     index = bisect_left(points.steps, step)
                     if points.steps[index] == step:
-                        return points.values[index]
+                        return points.part(index, index + 1).exact_values()[0]
         raise KeyError(step)
 
     def _between(self, start: Any, stop: Any) -> Series:
@@ -248,7 +256,7 @@ class Series(Mapping[Any, Any]):
         ValueError
             the series has no columns, so values may have replaced earlier ones
         """
-        if self._exact is not None:
+        if self._exact is not None or _is_overwritten(self._chunks):
             raise ValueError("this series does not have its earlier states: read its journal")
         chunks: list[Chunk] = []
         for chunk in self._chunks:
@@ -287,7 +295,9 @@ class Series(Mapping[Any, Any]):
             raise ValueError("a sample needs at least 2 points")
         if self._exact is not None:
             part = self._between(first, None if last is None else _behind(last))
-            return part if len(part) <= n else Series((), _thinned(part._exact, n))  # noqa: SLF001 - another one of this class
+            exact_part = part._exact  # noqa: SLF001 - another one of this class
+            assert exact_part is not None
+            return part if len(part) <= n else Series((), thinned(exact_part, n))
         if self._stored is not None and not self._tail:
             sampled = self._stored.sample(n, first, last)
             if sampled is not None:
@@ -300,9 +310,10 @@ class Series(Mapping[Any, Any]):
         buckets = max(1, n // 2)
         chunks = series._chunks  # noqa: SLF001 - another one of this class
         if len(chunks) * _FEWEST_BUCKETS < buckets:
-            return _of_columns(*_bucketed(series, buckets))
-        groups = _grouped([chunk.summary for chunk in chunks], buckets)
-        kept = [points for group in groups for points in _extremes(group)]
+            has_gaps = any(chunk.summary.gap is not None for chunk in chunks)
+            return _of_columns(*bucketed(series._loaded(), buckets, has_gaps=has_gaps))  # noqa: SLF001 - the same
+        groups = grouped([chunk.summary for chunk in chunks], buckets)
+        kept = [points for group in groups for points in extremes(group)]
         kept += [chunks[0].summary.first, chunks[-1].summary.last]
         by_step = {point.step: point for point in kept}
         ordered = [by_step[step] for step in sorted(by_step)]
@@ -311,6 +322,7 @@ class Series(Mapping[Any, Any]):
             array("q", [point.at for point in ordered]),
             array("q", bytes(8 * len(ordered))),
             array("d", [point.value for point in ordered]),
+            bytes([type(point.value) is int for point in ordered]),
         )
 
 
@@ -324,12 +336,23 @@ class _Items(ItemsView[Any, Any]):
         if chunks is None:
             return zip(self._mapping.steps, self._mapping.values, strict=True)
         points = (chunk.without_positions() for chunk in chunks)
-        return chain.from_iterable(zip(p.steps, p.values, strict=True) for p in points)
+        return chain.from_iterable(zip(p.steps, p.exact_values(), strict=True) for p in points)
 
 
-def _of_columns(*columns: array[Any]) -> Series:
+def _of_columns(*columns: Any) -> Series:
     points = Points(*columns)
     return Series([LoadedChunk(points)] if points.steps else [])
+
+
+def _is_overwritten(chunks: Sequence[Chunk]) -> bool:
+    """Return whether steps were logged again, so that positions do not grow."""
+    last = -1
+    for chunk in chunks:
+        summary = chunk.summary
+        if summary.first_position < last:
+            return True
+        last = summary.last_position
+    return False
 
 
 def _until_time(chunks: list[Chunk], at_ns: int) -> list[Chunk]:
@@ -344,10 +367,6 @@ def _until_time(chunks: list[Chunk], at_ns: int) -> list[Chunk]:
     return []
 
 
-def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
-    return array(column.typecode, [column[index] for index in indexes])
-
-
 def _behind(step: Any) -> Any:
     """Return the least number after a step."""
     if isinstance(step, float):
@@ -360,80 +379,3 @@ def _is_between(step: Any, start: Any, stop: Any) -> bool:
         return bool((start is None or step >= start) and (stop is None or step < stop))
     except TypeError:
         return False  # text cannot be compared with numbers
-
-
-def _thinned(series: StepSeries | None, n: int) -> StepSeries:
-    """Return about ``n`` items in order, including both ends and the extremes."""
-    assert series is not None  # a series without columns has items
-    items = [*series.items()]
-    buckets = max(1, n // 2)
-    kept = {0, len(items) - 1}
-    for bucket in range(buckets):
-        places = range(bucket * len(items) // buckets, (bucket + 1) * len(items) // buckets)
-        numbers = [place for place in places if _is_number(items[place][1])]
-        if numbers:
-            kept.add(min(numbers, key=lambda place: items[place][1]))
-            kept.add(max(numbers, key=lambda place: items[place][1]))
-        kept.update([place for place in places if not _is_number(items[place][1])][:1])
-    stamps = series.stamps()
-    chosen = (items[place] for place in sorted(kept))
-    return StepSeries.of_items((step, value, stamps[step]) for step, value in chosen)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and value == value  # noqa: PLR0124 - NaN is not
-
-
-def _grouped(summaries: list[Any], buckets: int) -> Iterator[list[Any]]:
-    """Yield groups of neighbouring chunks with about equal numbers of points."""
-    size = sum(summary.length for summary in summaries) / buckets
-    group: list[Any] = []
-    done = number = 0
-    for summary in summaries:
-        group.append(summary)
-        done += summary.length
-        if done >= size * (number + 1):
-            yield group
-            group, number = [], int(done / size)
-    if group:
-        yield group
-
-
-def _extremes(group: list[Any]) -> Iterator[Extreme]:
-    """Yield the smallest and the largest point of some chunks, and the first NaN."""
-    lows = [summary.low for summary in group if summary.low is not None]
-    highs = [summary.high for summary in group if summary.high is not None]
-    gaps = [summary.gap for summary in group if summary.gap is not None]
-    if lows:
-        yield min(lows, key=lambda point: point.value)
-        yield max(highs, key=lambda point: point.value)
-    yield from gaps[:1]
-
-
-def _bucketed(series: Series, buckets: int) -> Points:
-    """Return both ends of a short series, and the extremes of each bucket."""
-    chunks = series._chunks  # noqa: SLF001 - a part of that class
-    steps, times, _, values = series._loaded()  # noqa: SLF001 - the same
-    has_gaps = any(chunk.summary.gap is not None for chunk in chunks)
-    count = len(values)
-    places = {0, count - 1}
-    for bucket in range(buckets):
-        start, stop = bucket * count // buckets, (bucket + 1) * count // buckets
-        # A list creates the object of each number once instead of in each of these calls.
-        part = values[start:stop].tolist()
-        if has_gaps:
-            nans = (place for place, value in enumerate(part) if value != value)  # noqa: PLR0124 - which NaN is not
-            gap = next(nans, None)
-            if gap is not None:
-                places.add(start + gap)
-                numbers = [value for value in part if value == value]  # noqa: PLR0124 - the same
-                if numbers:
-                    places.add(start + part.index(min(numbers)))
-                    places.add(start + part.index(max(numbers)))
-                continue
-        if part:
-            places.add(start + part.index(min(part)))
-            places.add(start + part.index(max(part)))
-    kept = sorted(places)
-    no_positions = array("q", bytes(8 * len(kept)))
-    return Points(_pick(steps, kept), _pick(times, kept), no_positions, _pick(values, kept))

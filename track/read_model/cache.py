@@ -69,8 +69,8 @@ _ROWS = 512
 """The number of rows to read at a time, unless the cache is pinned."""
 
 Fingerprint = Callable[[int], bytes | None]
-Replay = Callable[[str, str], Points | None]
-"""Returns the points of a metric from the journal, given the trial and the metric."""
+Replay = Callable[[str, str, int], Points | None]
+"""Returns the points of a metric from the journal, given the trial, the metric and the position."""
 
 
 class Cache:
@@ -197,7 +197,7 @@ class Cache:
 
     def find(self, owner: tuple[str, str], values: list[Any]) -> Stored:
         """Return the stored series with some values."""
-        return StoredSeries(self, owner, *values)
+        return StoredSeries(self, owner, self.mark[1], *values)
 
     def recover(self, series: StoredSeries, error: Unusable) -> Points:
         """Return the points of a series from the journal, since the cache cannot be used.
@@ -208,9 +208,9 @@ class Cache:
             the journal does not have them either
         """
         logger.info("the cache %s is not used: %s", self.path, error)
-        if not isinstance(error, Busy):
+        if not isinstance(error, (Busy, Moved)):
             self.discard()
-        points = self._replay(*series.owner)
+        points = self._replay(*series.owner, series.position)
         if points is None or len(points.steps) < series.count:
             raise error
         return points.part(0, series.count)
@@ -237,6 +237,8 @@ class Cache:
             chunk = StoredChunk(series, key, summary, series.count - left)
             if chunk.summary.length > left:  # another process has appended points meanwhile
                 chunks.append(LoadedChunk(chunk.points().part(0, left)))
+            elif chunk.summary.last_position > series.position:
+                raise Moved("another process has written points again that were logged again")
             else:
                 chunks.append(chunk)
             left -= chunk.summary.length
@@ -244,8 +246,8 @@ class Cache:
             raise Unusable("it is damaged: points are missing")
         return chunks
 
-    def read_values(self, key: Key) -> array[float]:
-        """Return the values of a chunk."""
+    def read_values(self, key: Key, count: int) -> tuple[array[float], bytes]:
+        """Return the values of a chunk with some points, and which of them are integers."""
         with self._used() as connection:
             found = connection.execute(
                 "SELECT points FROM chunks WHERE series = ? AND part = ?", (key.series, key.part)
@@ -253,7 +255,7 @@ class Cache:
         if found is None:
             raise Unusable("it is damaged: points are missing")
         check(key.crc, key.packed(), found[0])
-        return from_little_endian("d", found[0])
+        return from_little_endian("d", found[0][: 8 * count]), found[0][8 * count :]
 
     def read_axis(
         self, axis: int, *, positions: bool = True

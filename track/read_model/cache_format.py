@@ -6,7 +6,7 @@ import sys
 from array import array
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, starmap
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     import sqlite3
 
 _CRC = Struct("<I")
-_EXTREME = Struct("<Iqqd")
+_EXTREME = Struct("<Iqqd?")
 _SUMMARY = Struct("<Iqqq")
 _AXIS = Struct("<IBB")
 _RANGE = Struct("<qq")
 _AS_THEY_ARE, _AS_RANGE = range(2)
-_NONE = b"\xff" * _EXTREME.size
+_NONE, _NOWHERE = b"\xff" * _EXTREME.size, 2**32 - 1
 
 
 class Foreign(Unusable):
@@ -292,18 +292,25 @@ def summary_to_bytes(summary: Summary) -> bytes:
     """Return the summary of a chunk as bytes."""
     length, first, last, first_position, last_position, low, high, gap, latest = summary
     return _SUMMARY.pack(length, first_position, last_position, latest) + b"".join(
-        _NONE if point is None else _EXTREME.pack(*point) for point in (first, last, low, high, gap)
+        _NONE if point is None else _EXTREME.pack(*point, type(point.value) is int)
+        for point in (first, last, low, high, gap)
     )
 
 
 def summary_from_bytes(data: bytes) -> Summary:
     """Return a summary from bytes."""
     length, first_position, last_position, latest = _SUMMARY.unpack_from(data)
-    first, last, *others = (
-        Extreme(*values) for values in _EXTREME.iter_unpack(data[_SUMMARY.size :])
-    )
-    low, high, gap = (None if point.place == 2**32 - 1 else point for point in others)
+    points = starmap(_extreme, _EXTREME.iter_unpack(data[_SUMMARY.size :]))
+    first, last, low, high, gap = points
+    if first is None or last is None:
+        raise ValueError("a summary without points")
     return Summary(length, first, last, first_position, last_position, low, high, gap, latest)
+
+
+def _extreme(place: int, step: int, at: int, value: float, is_integer: bool) -> Extreme | None:
+    if place == _NOWHERE:
+        return None
+    return Extreme(place, step, at, int(value) if is_integer else value)
 
 
 def pack_summary(key: Key, summary: Summary) -> bytes:

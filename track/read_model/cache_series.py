@@ -7,7 +7,19 @@ from array import array
 from typing import TYPE_CHECKING, Any, Protocol
 from zlib import crc32
 
-from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary, Unusable, summarize
+from track.containers.points import (
+    LARGEST,
+    Bounds,
+    Chunk,
+    Extreme,
+    LoadedChunk,
+    Points,
+    Stored,
+    Summary,
+    Unusable,
+    bounds_of,
+    summarize,
+)
 from track.containers.series import StepSeries
 from track.projections.objects import FOLDS_VERSION, Objects
 from track.projections.rows import NO_STREAM, Entry, Row, RowWriter, little_endian, set_aside
@@ -28,7 +40,7 @@ from track.structure import Status, Trial
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 5
+VERSION = 6
 """The version of the tables."""
 
 CHUNK = 4096
@@ -51,8 +63,8 @@ class Source(Protocol):
     def recover(self, series: StoredSeries, error: Unusable) -> Points:
         """Return the points of a series from the journal, since the cache cannot be used."""
 
-    def read_values(self, key: Key) -> array[float]:
-        """Return the values of a chunk."""
+    def read_values(self, key: Key, count: int) -> tuple[array[float], bytes]:
+        """Return the values of a chunk with some points, and which of them are integers."""
 
     def read_axis(
         self, axis: int, *, positions: bool = True
@@ -77,7 +89,7 @@ class Transaction:
         self._stored: list[tuple[StepSeries, StoredSeries]] = []
         self._over: list[tuple[Trial, Row]] = []
         """The trials that ended, which nobody may use again: their rows suffice"""
-        self._axes: dict[tuple[bytes, ...], int] = {}
+        self._axes: dict[tuple[bytes, ...], tuple[int, Bounds]] = {}
 
     def write(self, fingerprint: bytes) -> None:
         """Write the rows of the changed objects, and then the checkpoint."""
@@ -148,7 +160,7 @@ class Transaction:
         stored, tail = parts
         if stored is None:
             number = self._next_series
-            stored = StoredSeries(self._cache, owner, number, 0, 0, 0.0, 0, [], None, None)
+            stored = StoredSeries(self._cache, owner, 0, number, 0, 0, 0.0, 0, [], None, None)
             self._next_series += 1
         assert isinstance(stored, StoredSeries)
         if tail.steps:
@@ -159,8 +171,9 @@ class Transaction:
     def _append(self, stored: StoredSeries, tail: Points) -> StoredSeries:
         """Append points to a stored series, merging small chunks at its end with them."""
         count = stored.count + len(tail.steps)
-        last_step, last_value = tail.steps[-1], tail.values[-1]
         small, part = [*stored.small], stored.parts
+        for again in range(part, stored.written):  # some of their points were logged again
+            self._take(stored, again)
         while small and small[-1] <= len(tail.steps):
             part -= 1
             small.pop()
@@ -179,8 +192,9 @@ class Transaction:
                 small.append(len(points.steps))
             else:
                 small.clear()
-        values = stored.number, count, last_step, last_value, part, small, low, high
-        return StoredSeries(self._cache, stored.owner, *values)
+            last = summary.last
+        values = stored.number, count, last.step, last.value, part, small, low, high
+        return StoredSeries(self._cache, stored.owner, self._objects.position, *values)
 
     def _take(self, stored: StoredSeries, part: int) -> Points:
         """Return the points of a chunk, and remove it."""
@@ -191,8 +205,8 @@ class Transaction:
         if axis is None:
             raise Unusable("it is damaged: points are missing")
         key = Key(series, part, axis, crc)
-        unpack_summary(key, summary)
-        points = Points(*self._cache.read_axis(axis), self._cache.read_values(key))
+        length = unpack_summary(key, summary).length
+        points = Points(*self._cache.read_axis(axis), *self._cache.read_values(key, length))
         execute("DELETE FROM chunks WHERE series = ? AND part = ?", (series, part))
         if not execute("SELECT 1 FROM chunks WHERE axis = ? LIMIT 1", (axis,)).fetchone():
             execute("DELETE FROM axes WHERE id = ?", (axis,))
@@ -200,18 +214,18 @@ class Transaction:
 
     def _write_chunk(self, series: int, part: int, points: Points) -> Summary:
         columns = points.steps.tobytes(), points.times.tobytes(), points.positions.tobytes()
-        axis = self._axes.get(columns)
+        axis, bounds = self._axes.get(columns) or (None, bounds_of(points))
         execute = self._connection.execute
         if axis is None:
             data = pack_axis(points)
             axis = execute("INSERT INTO axes (data) VALUES (?)", (data,)).lastrowid
             assert axis is not None
             execute("UPDATE axes SET crc = ? WHERE id = ?", (checksum(b"%d" % axis, data), axis))
-            self._axes[columns] = axis
-        values = little_endian(points.values)
+            self._axes[columns] = axis, bounds
+        values = little_endian(points.values) + points.integers
         key = Key(series, part, axis, 0)
         key = key._replace(crc=checksum(key.packed(), values))
-        summary = summarize(points)
+        summary = summarize(points, bounds)
         row = (*key, pack_summary(key, summary), values)
         execute("INSERT INTO chunks VALUES (?, ?, ?, ?, ?, ?)", row)
         return summary
@@ -230,6 +244,8 @@ class StoredSeries(Stored):
         the cache, and the number of the series
     owner
         the uid of the trial, and the name of the metric
+    position
+        the position of the journal up to which the points were logged
     count, last_step, last_value
         the number of points, and the last point
     parts, small
@@ -242,6 +258,7 @@ class StoredSeries(Stored):
         self,
         cache: Source,
         owner: tuple[str, str],
+        position: int,
         number: int,
         count: int,
         last_step: int,
@@ -251,10 +268,13 @@ class StoredSeries(Stored):
         low: float | None,
         high: float | None,
     ) -> None:
-        self.cache, self.owner, self.number, self.count = cache, owner, number, count
+        self.cache, self.owner, self.position = cache, owner, position
+        self.number, self.count = number, count
         self.last_step, self.last_value = last_step, last_value
         self.parts, self.small = parts, small
         self.low, self.high = low, high
+        self.written = parts
+        """The number of chunks in the cache, more than ``parts`` after :meth:`cut`"""
 
     def extremes(self) -> tuple[float | None, float | None]:
         return self.low, self.high
@@ -263,6 +283,32 @@ class StoredSeries(Stored):
         """Return the values to find the series."""
         last = [self.last_step, self.last_value]
         return [self.number, self.count, *last, self.parts, self.small, self.low, self.high]
+
+    def cut(self, step: int) -> tuple[Stored, Points]:
+        kept, points = list[Summary](), Points.empty()
+        for chunk in self.chunks():
+            if isinstance(chunk, StoredChunk) and chunk.summary.last.step < step:
+                kept.append(chunk.summary)
+            else:
+                points.add(chunk.points())
+        last = kept[-1].last if kept else Extreme(0, -LARGEST, 0, 0.0)
+        full = [place for place, summary in enumerate(kept, 1) if summary.length == CHUNK]
+        count = sum(summary.length for summary in kept)
+        rest = StoredSeries(
+            self.cache,
+            self.owner,
+            self.position,
+            self.number,
+            count,
+            last.step,
+            last.value,
+            len(kept),
+            [summary.length for summary in kept[max(full, default=0) :]],
+            min((one.low.value for one in kept if one.low is not None), default=None),
+            max((one.high.value for one in kept if one.high is not None), default=None),
+        )
+        rest.written = self.written
+        return rest, points
 
     def chunks(self) -> list[Chunk]:
         if not self.count:
@@ -296,15 +342,16 @@ class StoredChunk(Chunk):
         cache = self._series.cache
         try:
             axis = cache.read_axis(self._key.axis, positions=positions)
-            return Points(*axis, cache.read_values(self._key))
+            return Points(*axis, *cache.read_values(self._key, self._summary.length))
         except Unusable as error:
             return self._recovered(error)
 
-    def values(self) -> array[float]:
+    def values(self) -> tuple[array[float], bytes | bytearray]:
         try:
-            return self._series.cache.read_values(self._key)
+            return self._series.cache.read_values(self._key, self._summary.length)
         except Unusable as error:
-            return self._recovered(error).values
+            points = self._recovered(error)
+            return points.values, points.integers
 
     def _recovered(self, error: Unusable) -> Points:
         points = self._series.cache.recover(self._series, error)

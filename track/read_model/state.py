@@ -201,10 +201,10 @@ class State:
             cache.pin()
 
 
-def _replay(journal: Journal, uid: str, name: str) -> Points | None:
-    """Return the points of a metric of a trial from its events alone."""
+def _replay(journal: Journal, uid: str, name: str, position: int) -> Points | None:
+    """Return the points of a metric of a trial, as of a position, from its events alone."""
     objects = Objects()
-    fold(objects, journal.read_stream(stream_of(uid)))
+    fold(objects, until(journal.read_stream(stream_of(uid)), position=position))
     trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
     series = None if trial is None else trial.metrics.get(name)
     return series.points() if isinstance(series, StepSeries) else None

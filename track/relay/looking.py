@@ -101,22 +101,26 @@ class Looking:
         ItemNotFound
             the series never had this state, or no longer exists
         """
-        uid, name, count, step, value = owner if _is_of_five(owner) else [None] * 5
-        if not isinstance(uid, str) or not isinstance(name, str) or type(count) is not int:
+        uid, name, count, step, value, position = owner if _is_of_six(owner) else [None] * 6
+        if not isinstance(uid, str) or not isinstance(name, str):
             raise MalformedMessage("the request does not name a series")
+        if not isinstance(count, int) or not isinstance(position, int):
+            raise MalformedMessage("the request does not say how much of a series it means")
         with self._repository.read_state() as objects:
             trial = objects.trials.get(uid) or objects.parts.get(stream_of(uid))
             metric = None if trial is None else trial.metrics.get(name)
             series = Series.of(metric) if isinstance(metric, StepSeries) else None
         if series is not None and series.chunks() is not None and len(series) >= count:
             series = series if len(series) == count else series.begins(count)
-            if _end_of(series) == (step, repr(value)):
+            chunks = series.chunks() or ()
+            is_older = all(chunk.summary.last_position <= position for chunk in chunks)
+            if _end_of(series) == (step, repr(value)) and is_older:
                 return series
         raise ItemNotFound(f"the metric {name!r} of the trial {uid} has changed: read it again")
 
 
-def _is_of_five(values: Any) -> bool:
-    return isinstance(values, list) and len(values) == 5  # noqa: PLR2004 - see where they are named
+def _is_of_six(values: Any) -> bool:
+    return isinstance(values, list) and len(values) == 6  # noqa: PLR2004 - see where they are named
 
 
 def _end_of(series: Series) -> tuple[int, str] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Callable
 from typing import Any
 
@@ -78,7 +79,7 @@ class RelayedSeries(Stored):
         return self._extremes
 
     def _ask(self, name: str, *arguments: Any) -> bytes:
-        which = [*self._owner, self.count, self.last_step, self.last_value]
+        which = [*self._owner, self.count, self.last_step, self.last_value, self._source.position]
         return self._source.ask(name, which, *arguments)
 
     def chunks(self) -> list[Chunk]:
@@ -163,5 +164,6 @@ class RelayedChunk(Chunk):
     def points(self) -> Points:
         return self._series.read(self._start, self._start + self._summary.length)
 
-    def values(self) -> Any:
-        return self.points().values
+    def values(self) -> tuple[array[float], bytes | bytearray]:
+        points = self.points()
+        return points.values, points.integers

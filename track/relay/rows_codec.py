@@ -162,7 +162,13 @@ def _with_points(owner: Owner, series: StepSeries) -> list[Any] | None:
     points = series.points()
     if points is None:
         return None
-    return [*_beginning(series), None, None, *(little_endian(column) for column in points)]
+    return [
+        *_beginning(series),
+        None,
+        None,
+        *map(little_endian, points.columns()),
+        bytes(points.integers),
+    ]
 
 
 def _beginning(series: StepSeries) -> list[Any]:
@@ -175,13 +181,14 @@ class _Loaded(Stored):
 
     def __init__(self, owner: Owner, values: list[Any]) -> None:
         _, self.count, self.last_step, self.last_value, _, _, _, _, *columns = values
-        points = Points(*map(from_little_endian, "qqqd", columns))
-        if {len(column) for column in points} != {self.count}:
+        steps, times, positions, floats = map(from_little_endian, "qqqd", columns[:4])
+        points = Points(steps, times, positions, floats, columns[4])
+        if {len(column) for column in points.columns()} != {self.count}:
             raise ValueError("the columns of a series differ in length")
         self._points = points
 
     def extremes(self) -> tuple[float | None, float | None]:
-        numbers = [value for value in self._points.values if value == value]  # noqa: PLR0124 - not a number is not
+        numbers = [value for value in self._points.exact_values() if value == value]  # noqa: PLR0124 - not a number is not
         return min(numbers, default=None), max(numbers, default=None)
 
     def chunks(self) -> list[Chunk]:

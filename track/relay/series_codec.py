@@ -31,7 +31,8 @@ def pack_points(points: Points) -> bytes:
     if not points.steps:
         return b""
     axis = pack_axis(points)
-    return _SIZES.pack(len(points.steps), len(axis)) + axis + little_endian(points.values)
+    values = little_endian(points.values) + points.integers
+    return _SIZES.pack(len(points.steps), len(axis)) + axis + values
 
 
 def unpack_points(data: bytes) -> Points:
@@ -48,9 +49,10 @@ def unpack_points(data: bytes) -> Points:
         count, size = _SIZES.unpack_from(data)
         axis, values = data[_SIZES.size : _SIZES.size + size], data[_SIZES.size + size :]
         if count <= MOST_POINTS and _COUNT.unpack_from(axis) == (count,):  # before allocating
-            points = Points(*unpack_axis(axis, positions=True), from_little_endian("d", values))
-            if all(len(column) == count for column in points):
-                return points
+            floats, integers = from_little_endian("d", values[: 8 * count]), values[8 * count :]
+            columns = *unpack_axis(axis, positions=True), floats
+            if all(len(column) == count for column in columns) and len(integers) in {0, count}:
+                return Points(*columns, integers)
     except (ValueError, error, OverflowError) as problem:
         raise MalformedMessage(f"invalid points: {problem}") from problem
     raise MalformedMessage("too many points, or another number than announced")

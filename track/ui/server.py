@@ -18,6 +18,9 @@ from track.ui.security import LOOPBACK, Rules
 from track.ui.store import Store
 from track.utils.signal import SignalHandler
 
+_WARM_S = 0.15
+"""How long a server waits for a large store before it says that it is ready, in seconds."""
+
 _END_S = 2
 """How long open requests may take during shutdown, in seconds."""
 
@@ -71,6 +74,10 @@ class Page:
 
     def _repr_html_(self) -> str:
         return f'<a href="{escape(self.url)}" target="_blank">{escape(self.url)}</a>'
+
+    def warm(self) -> None:
+        """Begin to read the store, so that the first look at it takes no longer than others."""
+        self._store.warm(_WARM_S)
 
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM; a second signal ends the process at once."""

@@ -178,6 +178,23 @@ class Store:
         with self.timeline() as (timeline, _):
             return timeline.before(position)
 
+    def warm(self, longest_s: float) -> None:
+        """Read in the background what the first page asks for, and wait for it, but not for long.
+
+        Parameters
+        ----------
+        longest_s
+            the longest time to wait, in seconds
+        """
+        reading = threading.Thread(target=self._warm, name="track-ui-first", daemon=True)
+        reading.start()
+        reading.join(longest_s)
+
+    def _warm(self) -> None:
+        # Requests report errors of the store themselves.
+        with suppress(TrackError, OSError), self.glance() as glance:
+            glance.trials()
+
     # The past
 
     def prepare(self) -> None:

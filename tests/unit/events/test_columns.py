@@ -96,14 +96,14 @@ def test_a_step_that_changes_its_width_is_noticed(low, high):
 @given(st.lists(st.tuples(st.integers(0, 2**64 - 1), loggable), min_size=8, max_size=9))
 @example([(0, 1.0)] * 8)
 def test_values_of_any_type_read_the_same_both_ways(values):
-    """Only floats have columns; events with anything else are left to the other way."""
+    """Only numbers have columns; events with anything else are left to the other way."""
     assert agree([encode(5, {"x": value}, stream) for stream, value in values])
 
 
 def test_the_same_shape_is_read_at_once():
     """The case that all this is for: a training loop's events do have columns."""
     run = [encode(step, {"loss": step / 3, "acc": -step}, step % 3, step) for step in range(100)]
-    assert decode_columns(run) is None, "an integer among the metrics has no column"
+    assert decode_columns(run) is None, "a negative integer among the metrics has no column"
     run = [encode(step, {"loss": step / 3, "acc": 0.5}, step % 3, 9**9) for step in range(100)]
     columns = decode_columns(run)
     assert list(columns.streams) == [step % 3 for step in range(100)]
@@ -111,6 +111,16 @@ def test_the_same_shape_is_read_at_once():
     assert list(columns.steps) == list(range(100))
     metrics = {name: list(values) for name, values in columns.metrics.items()}
     assert metrics == {"loss": [step / 3 for step in range(100)], "acc": [0.5] * 100}
+
+
+@pytest.mark.parametrize("low", [0, 127, 128, 256, 65535, 2**16, 2**32, 2**63 - 1, 2**63])
+def test_integers_have_columns_of_their_own(low):
+    """They are read at once as well, and stay integers."""
+    run = [encode(step, {"epoch": low, "loss": step / 7}) for step in range(16)]
+    assert agree(run)
+    values = decode_columns(run).metrics["epoch"]
+    assert values.typecode in "qQ"
+    assert [*values] == [low] * 16
 
 
 @pytest.mark.parametrize("position", [0, 7, 8, 15])

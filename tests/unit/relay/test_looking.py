@@ -182,7 +182,7 @@ def test_what_was_erased_meanwhile_cannot_be_had(uri, serving):
         server.producer.record(stream_id("trial", uid), TrialRedacted())
         looking = Looking(server.repository)
         with pytest.raises(ItemNotFound, match="read it again"):
-            looking.calls()["points"]([uid, "acc", 300, 299, 299 / 7], 0, 10)
+            looking.calls()["points"]([uid, "acc", 300, 299, 299 / 7, 0], 0, 10)
         assert len(view) == 300
 
 

@@ -40,13 +40,13 @@ def latest_of(series: Series) -> Point | None:
     if not chunks:
         return None
     last = chunks[-1].summary.last
-    return Point(last.step, last.at // MS, last.value)
+    return Point(last.step, last.at // MS, float(last.value))
 
 
 def points_of(series: Series) -> list[Point]:
     """Return all points of a series."""
     columns = zip(series.steps, series.times, series.values, strict=True)
-    return [Point(step, at // MS, value) for step, at, value in columns]
+    return [Point(step, at // MS, float(value)) for step, at, value in columns]
 
 
 def grouped(metrics: Iterable[Any]) -> Iterator[tuple[int, int, dict[str, float]]]:
