@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import accumulate, islice
 from typing import Any
 
-from track.containers.points import Extreme, Points, Summary
+from track.containers.points import Chunk, Extreme, Points, Summary
 from track.containers.series import StepSeries
 
 
@@ -57,33 +58,49 @@ def extremes(group: list[Summary]) -> Iterator[Extreme]:
     yield from gaps[:1]
 
 
-def bucketed(points: Points, buckets: int, *, has_gaps: bool) -> Points:
-    """Return both ends of points, and the extremes of each bucket, and its first NaN."""
-    steps, times, _, values, integers = points
-    count = len(values)
-    places = {0, count - 1}
+def bucketed(chunks: Sequence[Chunk], buckets: int) -> Points:
+    """Return both ends of a series, and the extremes and the first NaN of each bucket.
+
+    Only the points of one chunk are in memory at a time.
+    """
+    sample = Points.empty()
+    lengths = [chunk.summary.length for chunk in chunks]
+    ends = [end * buckets // sum(lengths) for end in accumulate(lengths)]
+    for chunk, first, last in zip(chunks, [0, *ends], ends, strict=False):
+        points = chunk.without_positions()
+        places = _shown(points.values, max(1, last - first), chunk.summary.gap is not None)
+        if chunk is chunks[0]:
+            places.add(0)
+        if chunk is chunks[-1]:
+            places.add(len(points.values) - 1)
+        sample.add(_pick(points, sorted(places)))
+    return sample
+
+
+def _shown(values: array[float], buckets: int, has_gaps: bool) -> set[int]:
+    """Return the indexes of the extremes and of the first NaN of each bucket of values."""
+    places: set[int] = set()
     for bucket in range(buckets):
-        start, stop = bucket * count // buckets, (bucket + 1) * count // buckets
+        start = bucket * len(values) // buckets
         # A list creates the object of each number once instead of in each of these calls.
-        part = values[start:stop].tolist()
+        numbers = part = values[start : (bucket + 1) * len(values) // buckets].tolist()
         if has_gaps:
-            nans = (place for place, value in enumerate(part) if value != value)  # noqa: PLR0124 - which NaN is not
-            gap = next(nans, None)
-            if gap is not None:
-                places.add(start + gap)
-                numbers = [value for value in part if value == value]  # noqa: PLR0124 - the same
-                if numbers:
-                    places.add(start + part.index(min(numbers)))
-                    places.add(start + part.index(max(numbers)))
-                continue
-        if part:
-            places.add(start + part.index(min(part)))
-            places.add(start + part.index(max(part)))
-    kept = sorted(places)
-    no_positions = array("q", bytes(8 * len(kept)))
-    kept_columns = _pick(steps, kept), _pick(times, kept), no_positions, _pick(values, kept)
-    return Points(*kept_columns, bytes([integers[place] for place in kept] if integers else ()))
+            numbers = [value for value in part if value == value]  # noqa: PLR0124 - NaN is not
+            gaps = (place for place, value in enumerate(part) if value != value)  # noqa: PLR0124 - the same
+            places.update(start + gap for gap in islice(gaps, 1))
+        if numbers:
+            places.add(start + part.index(min(numbers)))
+            places.add(start + part.index(max(numbers)))
+    return places
 
 
-def _pick(column: array[Any], indexes: list[int]) -> array[Any]:
-    return array(column.typecode, [column[index] for index in indexes])
+def _pick(points: Points, places: list[int]) -> Points:
+    """Return some points without their positions."""
+    integers = points.integers
+    return Points(
+        array("q", [points.steps[place] for place in places]),
+        array("q", [points.times[place] for place in places]),
+        array("q", bytes(8 * len(places))),
+        array("d", [points.values[place] for place in places]),
+        bytes([integers[place] for place in places] if integers else ()),
+    )

@@ -310,8 +310,7 @@ class Series(Mapping[Any, Any]):
         buckets = max(1, n // 2)
         chunks = series._chunks  # noqa: SLF001 - another one of this class
         if len(chunks) * _FEWEST_BUCKETS < buckets:
-            has_gaps = any(chunk.summary.gap is not None for chunk in chunks)
-            return _of_columns(*bucketed(series._loaded(), buckets, has_gaps=has_gaps))  # noqa: SLF001 - the same
+            return _of_columns(*bucketed(chunks, buckets))
         groups = grouped([chunk.summary for chunk in chunks], buckets)
         kept = [points for group in groups for points in extremes(group)]
         kept += [chunks[0].summary.first, chunks[-1].summary.last]

@@ -384,8 +384,9 @@ class Cache:
             self._check_whose(connection)
             # A cache lost in a power failure is made again; the death of a process loses nothing.
             connection.execute("PRAGMA synchronous = OFF")
-            # Pages are kept as they are read: a process that follows a store grows by up to 8 MB.
-            connection.execute("PRAGMA cache_size = -8000")
+            # Pages are kept as they are read, so a process that follows a store grows by 2 MB. The
+            # system keeps them, too.
+            connection.execute("PRAGMA cache_size = -2000")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version > VERSION:
                 raise Foreign("a newer version of Track made it")  # noqa: TRY301 - once closed
