@@ -30,8 +30,8 @@ def log(uri, trials=1):
             trial.log_metrics(step=7, loss=0.0)  # again
             trial.log_metrics(step="end", loss="text")
             for value in (1, 2, 3):
-                trial.log_metrics(listed=value, mixed=value)
-            trial.log_metrics(step=9, mixed=4)
+                trial.log_metrics(listed=value, mixed=value, halves=value / 2)
+            trial.log_metrics(step=9, mixed=4, halves=0.5)
             for value in range(5):
                 trial.log_metrics(aggregator=RingAggregator.lazy(2), ring=value)
                 trial.log_metrics(aggregator=StatAggregator.lazy(0), stat=value)
@@ -69,8 +69,9 @@ def test_each_value_has_the_time_of_its_event(uri, trials):
     assert by_step == {step: ats[-1] for (name, step), ats in known.items() if name == "loss"}
     by_place = [at for (name, *_), at in times.items() if name == "listed"]
     assert by_place == known["listed", None]
-    mixed = [at for (name, *_), at in times.items() if name == "mixed"]
-    assert mixed == [*known["mixed", None], *known["mixed", 9]]
+    for metric in ("mixed", "halves"):
+        found = [at for (name, *_), at in times.items() if name == metric]
+        assert found == [*known[metric, None], *known[metric, 9]]
     ring = [at for (name, *_), at in times.items() if name == "ring"]
     assert ring == known["ring", None][-2:]
     stat = {at for (name, *_), at in times.items() if name == "stat"}

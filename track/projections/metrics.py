@@ -52,7 +52,10 @@ def add_values(
             if step is None:
                 metric.append(value)
             else:
-                metrics[name] = StepSeries([*enumerate(metric), (step, value)], stamp)
+                # Its items, since columns would have to know the times of the earlier values.
+                items = [(place, earlier, stamp) for place, earlier in enumerate(metric)]
+                metrics[name] = StepSeries.of_items(items)
+                metrics[name].put(step, value, stamp)
         elif not isinstance(metric, MutableMapping):  # may be a bare number
             metrics[name] = [metric]
             add_values(metrics, step, {name: value}, None, stamp)
