@@ -72,6 +72,15 @@ def test_a_task_that_goes_on_is_continued(folder, store):
     assert trials["first"].metrics["train/loss"][3] == 0.25
 
 
+@pytest.mark.parametrize("tags", [5, "one", {"a": 1}, True, None])
+def test_tags_that_are_no_list_cost_nothing_else(folder, store, tags):
+    """A number as tags ended the import of all tasks."""
+    task = json.loads((folder / "task.json").read_text())
+    (folder / "task.json").write_text(json.dumps({**task, "tags": tags}))
+    _, trials = imported(folder, store)
+    assert trials["first"].tags == {}
+
+
 def test_what_makes_no_sense_is_told(folder, store):
     """Odd lines, odd events and plots cost only themselves."""
     odd = [7, [7], [{"type": "plot", "timestamp": 1}], [{"timestamp": "x"}], {"a": 1}]

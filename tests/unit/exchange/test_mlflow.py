@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sqlite3
 import sys
 from contextlib import closing
@@ -247,6 +248,14 @@ def test_a_missing_package_is_named_with_its_remedy(folder, database, monkeypatc
     with pytest.raises(MissingPackage, match=r"track-journal\[mlflow\]"):
         imported(folder)
     assert len(read(database)) == 4
+
+
+@pytest.mark.parametrize("status", ["[1]", "{a: 1}", "99", "null"])
+def test_a_status_that_makes_no_sense_costs_no_run(folder, status):
+    """A list could not be looked up, which ended the import of all runs."""
+    path = next(folder.glob("*/*/meta.yaml"))
+    path.write_text(re.sub(r"(?m)^status: .*", f"status: {status}", path.read_text()))
+    assert len(read(folder)) == 4
 
 
 def test_what_is_no_time_is_none(folder):

@@ -95,7 +95,7 @@ def _unpack(path: str, folder: str) -> None:
 def _task(folder: str, project: str) -> SourceRun:
     said = read_json(os.path.join(folder, TASK))
     uid = str(said.get("id") or os.path.basename(folder))
-    script = said.get("script")
+    script, tags = said.get("script"), said.get("tags")
     run = SourceRun(
         key=f"clearml:{uid}",
         project=str(said.get("project_name") or project),
@@ -103,7 +103,7 @@ def _task(folder: str, project: str) -> SourceRun:
         description=str(said["comment"]) if said.get("comment") else None,
         version=(script.get("version_num") or None) if isinstance(script, dict) else None,
         parameters=_parameters(said.get("hyperparams")),
-        tags={str(tag): None for tag in said.get("tags") or ()},
+        tags={str(tag): None for tag in tags} if isinstance(tags, list) else {},
     )
     path = os.path.join(folder, METRICS)
     run.started_ns = next((at_ns for _, at_ns, _ in _events(path, _ignore_problem)), None)

@@ -113,7 +113,7 @@ def _read_run(folder: str, meta: dict[str, Any]) -> Run:
     return Run(
         str(meta["run_id"]),
         _text_or_none(meta.get("run_name")),
-        _STATUS.get(meta.get("status", 0), str(meta.get("status"))),
+        _STATUS.get(_whole(meta.get("status")) or 0, str(meta.get("status"))),
         _whole(meta.get("start_time")),
         _whole(meta.get("end_time")),
         _text_or_none(meta.get("artifact_uri")),
