@@ -190,3 +190,15 @@ def test_what_does_not_fit_in_columns_makes_a_dictionary(step, value):
     series[step] = value
     assert series.points() is None
     assert [*series.items()] == [*{0: 0.5, 2: 1.5, step: value}.items()]
+
+
+def test_a_series_knows_whether_a_step_was_logged_again():
+    """Some readers want all values of a step, which only the journal has then."""
+    once, at_once, twice = StepSeries(), StepSeries(), StepSeries()
+    once.extend([0, 1, 2], [0.5, 1.5, 2.5])
+    at_once.extend([0, 1, 1], [0.5, 1.5, 2.5])
+    for step in (0, 1, 1):
+        twice[step] = step / 2
+    assert [one.is_rewritten for one in (once, at_once, twice, twice.copy())] == [
+        *(False, True, True, True)
+    ]

@@ -242,6 +242,8 @@ class Stored(ABC):
     count: int
     last_step: int
     last_value: float
+    is_rewritten: bool = False
+    """Whether a step was logged again, so that earlier values are only in the journal."""
 
     @abstractmethod
     def extremes(self) -> tuple[float | None, float | None]:

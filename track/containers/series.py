@@ -30,13 +30,15 @@ class StepSeries(MutableMapping[Any, Any]):
     not fit converts it to a dictionary.
     """
 
-    __slots__ = ("_items", "_stamps", "_stored", "_tail")
+    __slots__ = ("_items", "_stamps", "_stored", "_tail", "is_rewritten")
 
     def __init__(self, items: Iterable[tuple[Any, Any]] = (), stamp: Stamp = Stamp()) -> None:  # noqa: B008 - a tuple
         self._tail = _NOTHING
         self._stored: Stored | None = None
         self._items: dict[Any, Any] | None = None
         self._stamps: dict[Any, Stamp] | None = None
+        self.is_rewritten = False
+        """Whether a step in columns was logged again, so that earlier values are lost."""
         for step, value in items:
             self.put(step, value, stamp)
 
@@ -44,7 +46,7 @@ class StepSeries(MutableMapping[Any, Any]):
     def of_stored(cls, stored: Stored) -> StepSeries:
         """Return a series whose points are kept in storage."""
         series = cls()
-        series._stored = stored
+        series._stored, series.is_rewritten = stored, stored.is_rewritten
         return series
 
     @classmethod
@@ -133,9 +135,10 @@ class StepSeries(MutableMapping[Any, Any]):
 
     def _put_growing(self, points: Points) -> bool:
         """Do the same for steps that do not go back."""
-        points = _last_of_each(points)
+        given, points = len(points.steps), _last_of_each(points)
         last = self._last_step()
         known = 0 if last is None else bisect_right(points.steps, last)
+        self.is_rewritten |= known > 0 or len(points.steps) < given
         if known and not self._overwrite(points.part(0, known)):
             return False
         if self._tail is _NOTHING:
@@ -230,7 +233,7 @@ class StepSeries(MutableMapping[Any, Any]):
         twin = StepSeries()
         if self._tail.steps:
             twin._tail = self._tail.part(0, len(self._tail.steps))
-        twin._stored = self._stored
+        twin._stored, twin.is_rewritten = self._stored, self.is_rewritten
         if self._items is not None:
             twin._items, twin._stamps = dict(self._items), dict(self._stamps or {})
         return twin

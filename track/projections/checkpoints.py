@@ -239,7 +239,7 @@ class Checkpoints:
             parts, last = series.unstored(), series.last_item()
             if parts is None or last is None:
                 return None
-            values = [front.position, len(series), *last, *series.extremes()]
+            values = [front.position, len(series), *last, series.is_rewritten, *series.extremes()]
             # While steps are logged again, the next one may be earlier than those in memory.
             if are_growing(parts[1].positions):
                 stored.append((series, self._find(owner, values)))
@@ -320,8 +320,8 @@ class _Beginning(Stored):
         the checkpoints and the trial and metric of the series
     position
         the position of the state
-    count, last_step, last_value, low, high
-        the number of points, the last point, and the extreme values
+    count, last_step, last_value, is_rewritten, low, high
+        the number of points, the last point, whether a step was logged again, and the extremes
     """
 
     def __init__(  # noqa: PLR0917 - the values that are kept of it, in their order
@@ -332,11 +332,13 @@ class _Beginning(Stored):
         count: int,
         last_step: int,
         last_value: float,
+        is_rewritten: bool,
         low: float | None,
         high: float | None,
     ) -> None:
         self._checkpoints, self._owner, self._position = checkpoints, owner, position
         self.count, self.last_step, self.last_value = count, last_step, last_value
+        self.is_rewritten = is_rewritten
         self._extremes = low, high
 
     def extremes(self) -> tuple[float | None, float | None]:

@@ -160,11 +160,15 @@ class Transaction:
         stored, tail = parts
         if stored is None:
             number = self._next_series
-            stored = StoredSeries(self._cache, owner, 0, number, 0, 0, 0.0, 0, [], None, None)
+            again = series.is_rewritten
+            stored = StoredSeries(
+                self._cache, owner, 0, number, 0, 0, 0.0, 0, [], again, None, None
+            )
             self._next_series += 1
         assert isinstance(stored, StoredSeries)
         if tail.steps:
             stored = self._append(stored, tail)
+            stored.is_rewritten = series.is_rewritten
             self._stored.append((series, stored))
         return stored.to_values()
 
@@ -193,7 +197,8 @@ class Transaction:
             else:
                 small.clear()
             last = summary.last
-        values = stored.number, count, last.step, last.value, part, small, low, high
+        is_rewritten = stored.is_rewritten
+        values = stored.number, count, last.step, last.value, part, small, is_rewritten, low, high
         return StoredSeries(self._cache, stored.owner, self._objects.position, *values)
 
     def _take(self, stored: StoredSeries, part: int) -> Points:
@@ -250,6 +255,8 @@ class StoredSeries(Stored):
         the number of points, and the last point
     parts, small
         the number of chunks, and the sizes of the last chunks that are not full
+    is_rewritten
+        whether a step was logged again
     low, high
         the smallest and the largest number among the values, None without any
     """
@@ -265,13 +272,14 @@ class StoredSeries(Stored):
         last_value: float,
         parts: int,
         small: list[int],
+        is_rewritten: bool,
         low: float | None,
         high: float | None,
     ) -> None:
         self.cache, self.owner, self.position = cache, owner, position
         self.number, self.count = number, count
         self.last_step, self.last_value = last_step, last_value
-        self.parts, self.small = parts, small
+        self.parts, self.small, self.is_rewritten = parts, small, is_rewritten
         self.low, self.high = low, high
         self.written = parts
         """The number of chunks in the cache, more than ``parts`` after :meth:`cut`"""
@@ -282,7 +290,8 @@ class StoredSeries(Stored):
     def to_values(self) -> list[Any]:
         """Return the values to find the series."""
         last = [self.last_step, self.last_value]
-        return [self.number, self.count, *last, self.parts, self.small, self.low, self.high]
+        chunks = self.parts, self.small, self.is_rewritten
+        return [self.number, self.count, *last, *chunks, self.low, self.high]
 
     def cut(self, step: int) -> tuple[Stored, Points]:
         kept, points = list[Summary](), Points.empty()
@@ -304,6 +313,7 @@ class StoredSeries(Stored):
             last.value,
             len(kept),
             [summary.length for summary in kept[max(full, default=0) :]],
+            self.is_rewritten,
             min((one.low.value for one in kept if one.low is not None), default=None),
             max((one.high.value for one in kept if one.high is not None), default=None),
         )

@@ -41,8 +41,10 @@ class Source:
 
     def find(self, owner: tuple[str, str], values: list[Any]) -> RelayedSeries:
         """Return the series of a metric of a trial, given its values in a row."""
-        _, count, step, value, _, _, low, high = values
-        return RelayedSeries(self, owner, (count, step, value), (low, high))
+        _, count, step, value, _, _, is_rewritten, low, high = values
+        series = RelayedSeries(self, owner, (count, step, value), (low, high))
+        series.is_rewritten = is_rewritten
+        return series
 
 
 class RelayedSeries(Stored):

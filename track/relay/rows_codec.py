@@ -173,14 +173,16 @@ def _with_points(owner: Owner, series: StepSeries) -> list[Any] | None:
 
 def _beginning(series: StepSeries) -> list[Any]:
     """Return the length and the last point of a series."""
-    return [0, len(series), *(series.last_item() or (0, 0.0)), 0, []]
+    end = series.last_item() or (0, 0.0)
+    return [0, len(series), *end, 0, [], series.is_rewritten]
 
 
 class _Loaded(Stored):
     """A series whose points came with its row."""
 
     def __init__(self, owner: Owner, values: list[Any]) -> None:
-        _, self.count, self.last_step, self.last_value, _, _, _, _, *columns = values
+        _, self.count, self.last_step, self.last_value, *_, is_rewritten = values[:7]
+        self.is_rewritten, columns = is_rewritten, values[9:]
         steps, times, positions, floats = map(from_little_endian, "qqqd", columns[:4])
         points = Points(steps, times, positions, floats, columns[4])
         if {len(column) for column in points.columns()} != {self.count}:

@@ -49,7 +49,11 @@ def check(uri):
     """Compare the objects of the cache with a replay."""
     protocol = get_protocol(uri)
     with protocol.read_state() as objects:
-        assert dump(objects) == dump(as_of(protocol.journal.read_batches()))
+        replayed = as_of(protocol.journal.read_batches())
+        assert dump(objects) == dump(replayed)
+        for uid, trial in replayed.trials.items():
+            for name, series in trial.metrics.items():
+                assert objects.trials[uid].metrics[name].is_rewritten == series.is_rewritten
     protocol.close()
 
 

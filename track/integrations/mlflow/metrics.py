@@ -29,7 +29,7 @@ def is_number(value: Any) -> bool:
 
 def series_of(metric: Any) -> Series | None:
     """Return a metric as a series, None unless its steps are known and logged once each."""
-    if not isinstance(metric, StepSeries) or metric.unstored() is None:
+    if not isinstance(metric, StepSeries) or metric.unstored() is None or metric.is_rewritten:
         return None
     return Series.of(metric)
 
