@@ -152,10 +152,7 @@ def _shape_of(payload: bytes) -> _Shape | None:
         start = position
         size = payload[position] ^ _FIXSTR
         position += 1 + size
-        is_float = payload[position : position + 1] == _FLOAT
-        slot = (
-            _Slot(position + 1, _WIDTH, is_float) if is_float else _integer_slot(payload, position)
-        )
+        slot = _number_slot(payload, position)
         if size > _FIXSTR_MOST or slot is None:
             return None
         metrics[payload[start + 1 : position].decode()] = slot
