@@ -5,6 +5,7 @@ import { announce, h, iconButton, replace, setStyle } from "./dom.js";
 import { lookOf, variable } from "./colors.js";
 import { count, duration, number, plural, text, tick, time } from "./format.js";
 import { swatch } from "./grid.js";
+import { Key } from "./key.js";
 import { closest, prepare } from "./lines.js";
 import { drawMarks } from "./marks.js";
 import { menuButton } from "./popover.js";
@@ -18,7 +19,7 @@ import { skeleton } from "./states.js";
  * @typedef {{x: import("./lines.js").XKind, isLogX: boolean, isLogY: boolean, smoothing: number | null,
  *   band: "range" | "deviation", zoom: [number, number] | null}} ChartOptions
  * @typedef {{
- *   nameOf: (uid: string) => string, starts: Map<string, number>,
+ *   nameOf: (uid: string) => string, labelOf: (uid: string) => string, starts: Map<string, number>,
  *   groupOf: Map<string, string> | null, hasKey?: boolean, beside?: () => Chart[],
  *   onZoom: (zoom: [number, number] | null) => void,
  *   onHover: (chart: Chart | null, values: Map<string, number>) => void,
@@ -77,19 +78,21 @@ export class Chart {
     this.note = h("span", { class: "chart-note clip" });
     this.tooltip = h("div", { class: "tooltip", hidden: true });
     this.area = h("div", { class: "chart-area", tabindex: "0", role: "img", "aria-label": `Chart of ${text(metric, 100)}${facet ? `, ${text(facet, 100)}` : ""}. Arrow keys move the cursor, plus and minus zoom.` }, skeleton(7));
-    // What the list of trials says to everyone is only repeated for the eyes.
-    this.key = h("div", { class: "chart-key", "aria-hidden": "true", hidden: !host.hasKey });
+    this.key = new Key(metric, host);
     this.menu = menuButton("⋯", () => this.#menu(), { class: "icon-button", "aria-label": `Save or list ${text(metric, 60)}${facet ? `, ${text(facet, 60)}` : ""}` });
     this.root = h(
       "figure",
       { class: "chart", "data-metric": text(metric), "data-facet": facet || null },
       h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(metric, 1000), dir: "auto" }, facet ? text(facet, 100) : text(metric, 100)), this.note, this.readout, this.menu),
       this.area,
-      this.key,
+      this.key.root,
       this.tooltip,
     );
     this.area.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => this.#key(event));
-    this.resizes = new ResizeObserver(() => this.plot?.setSize({ width: this.area.clientWidth, height: HEIGHT }));
+    this.resizes = new ResizeObserver(() => {
+      this.plot?.setSize({ width: this.area.clientWidth, height: HEIGHT });
+      this.key.fit();
+    });
     this.resizes.observe(this.area);
     loadLibrary(); // while the points are fetched
   }
@@ -130,18 +133,9 @@ export class Chart {
     const shape = JSON.stringify([{ ...this.options, zoom: null }, this.data.unit, this.data.lines.map((line) => [line.uid, line.behind.length])]);
     if (shape === this.#shape && this.plot) this.plot.setData([this.data.x, ...this.data.columns]);
     else this.#draw(uPlot);
-    if (shape !== this.#shape) this.#showKey();
+    if (shape !== this.#shape) this.key.show(this.data.lines.map((line) => line.uid));
     this.#shape = shape;
     this.#notes();
-  }
-
-  /** Name the lines below the chart. */
-  #showKey() {
-    const uids = (this.data?.lines ?? []).map((line) => line.uid);
-    replace(this.key, uids.map((uid) => {
-      const name = this.host.nameOf(uid);
-      return h("span", { class: "chart-key-item", title: name, onmouseenter: () => this.host.onFocus(uid), onmouseleave: () => this.host.onFocus(null) }, swatch(uid), h("span", { class: "clip", dir: "auto" }, name));
-    }));
   }
 
   /** Show values without steps as bars. */
@@ -149,7 +143,7 @@ export class Chart {
     this.plot?.destroy();
     this.plot = null;
     this.#shape = "";
-    replace(this.key);
+    this.key.show([]);
     /** @type {Map<string, number[]>} */
     const found = new Map();
     for (const { trial, values } of this.series) {
@@ -166,7 +160,7 @@ export class Chart {
       h("ul", { class: "results", "aria-label": text(this.metric, 100) }, uids.map((uid, i) => {
         const [from, to] = [share(Math.min(0, values[i])), share(Math.max(0, values[i]))];
         const bar = h("i", { class: "result-bar", style: { left: `${from}%`, width: `${Math.max(0.5, to - from)}%`, background: lookOf(uid).color } });
-        return h("li", null, h("span", { class: "clip", dir: "auto" }, this.host.nameOf(uid)), h("span", { class: "result-room", "aria-hidden": "true" }, Number.isFinite(values[i]) ? bar : null), h("b", null, number(values[i], 4, true)));
+        return h("li", null, h("span", { class: "clip", dir: "auto", title: this.host.nameOf(uid) }, this.host.labelOf(uid)), h("span", { class: "result-room", "aria-hidden": "true" }, Number.isFinite(values[i]) ? bar : null), h("b", null, number(values[i], 4, true)));
       })),
     );
     this.#notes();
@@ -327,7 +321,7 @@ export class Chart {
       this.tooltip,
       h("div", { class: "tooltip-head" }, h("span", { class: "clip" }, this.xText(x)), logged.size ? h("span", null, "smoothed, logged") : null),
       sorted.slice(start, start + MOST_IN_TOOLTIP).map(([uid, value]) =>
-        h("div", { class: uid === this.#focused ? "tooltip-row is-focused" : "tooltip-row" }, swatch(uid), h("span", { class: "clip" }, this.host.nameOf(uid)), h("b", null, number(value, 5, true)), logged.has(uid) ? h("span", { class: "tooltip-logged" }, number(logged.get(uid), 5, true)) : null),
+        h("div", { class: uid === this.#focused ? "tooltip-row is-focused" : "tooltip-row" }, swatch(uid), h("span", { class: "clip", dir: "auto" }, this.host.labelOf(uid)), h("b", null, number(value, 5, true)), logged.has(uid) ? h("span", { class: "tooltip-logged" }, number(logged.get(uid), 5, true)) : null),
       ),
       sorted.length > MOST_IN_TOOLTIP ? h("div", { class: "soft" }, `${sorted.length - MOST_IN_TOOLTIP} more`) : null,
     );
@@ -362,7 +356,7 @@ export class Chart {
   /** @param {string | null} uid */
   #lightKey(uid) {
     this.#focused = uid;
-    (this.data?.lines ?? []).forEach((line, i) => this.key.children[i]?.classList.toggle("is-focused", line.uid === uid));
+    this.key.light(uid);
   }
 
   /** Highlight one trial, or none. @param {string | null} uid */

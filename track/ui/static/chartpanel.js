@@ -8,7 +8,7 @@ import { channelsOf, GROUPING, linesOf, paintBy } from "./channels.js";
 import { assign, paint } from "./colors.js";
 import { h, replace, throttle } from "./dom.js";
 import { plural, text } from "./format.js";
-import { labelsOf } from "./labels.js";
+import { labelsOf, shortened } from "./labels.js";
 import { xOf } from "./lines.js";
 import { openPoint } from "./point.js";
 import { sections } from "./sections.js";
@@ -53,6 +53,8 @@ export class ChartPanel {
     this.rows = new Map();
     /** @type {Map<string, string>} */
     this.labels = new Map();
+    /** @type {Map<string, string>} What of them narrow places show. */
+    this.shortLabels = new Map();
     /** @type {string[]} */
     this.metrics = [];
     /** @type {{uid: string, key: string, label: string, members: Row[]}[] | null} */
@@ -118,6 +120,7 @@ export class ChartPanel {
     this.channels = channelsOf(rows, get);
     paintBy(this.channels, this.rows.keys(), this.groups);
     assign(this.groups?.map((group) => group.uid) ?? []);
+    this.shortLabels = shortened(this.labels);
     for (const { uid, label } of this.groups ?? []) this.labels.set(uid, text(label, 100));
   }
 
@@ -198,6 +201,7 @@ export class ChartPanel {
     const panel = this;
     return {
       nameOf: (uid) => panel.nameOf(uid),
+      labelOf: (uid) => panel.shortLabels.get(uid) ?? panel.nameOf(uid),
       get starts() {
         return new Map([...panel.rows.values()].filter((row) => row.start).map((row) => [row.uid, /** @type {number} */ (row.start)]));
       },

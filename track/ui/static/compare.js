@@ -6,7 +6,7 @@ import { assign } from "./colors.js";
 import { metricText, statusBadge } from "./columns.js";
 import { count, duration, plural, text, time, title } from "./format.js";
 import { swatch } from "./grid.js";
-import { labelsOf } from "./labels.js";
+import { labelsOf, shortened } from "./labels.js";
 import { ImageTable } from "./images.js";
 import { Parallel } from "./parallel.js";
 import { recorded } from "./recorded.js";
@@ -145,7 +145,7 @@ function sideTable(app, trials, isCut) {
     return blank("Choose at least two trials", "Trials that you choose in the table appear here side by side.", h("a", { class: "button", href: state.href("trials") }, "Choose trials"));
   }
   const isAll = state.get("all") === "1";
-  const labels = labelsOf(trials);
+  const labels = shortened(labelsOf(trials));
   const blocks = sidesOf(trials).map(([name, rows]) => ({ name, rows: isAll ? rows : rows.filter((row) => isDifferent(row.values)) })).filter(({ rows }) => rows.length);
   return [
     isCut ? h("p", { class: "hint compare-hint" }, `The first ${MOST_BESIDE} of the chosen trials.`) : null,

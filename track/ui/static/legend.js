@@ -7,7 +7,7 @@ import { statusDot } from "./columns.js";
 import { lookAt } from "./channels.js";
 import { drawn } from "./colors.js";
 import { swatch, swatchOf } from "./grid.js";
-import { labelsOf } from "./labels.js";
+import { labelsOf, shortened } from "./labels.js";
 
 const MOST_VALUES = 24;
 
@@ -28,6 +28,8 @@ export class Legend {
     this.rows = [];
     /** @type {Map<string, string>} */
     this.labels = new Map();
+    /** @type {Map<string, string>} What of them there is room for. */
+    this.shortLabels = new Map();
     this.isChosen = false;
     /** @type {import("./groups.js").Group[] | null} */
     this.groups = null;
@@ -50,6 +52,7 @@ export class Legend {
     this.groups = groups;
     this.channels = channels;
     this.labels = labelsOf(rows);
+    this.shortLabels = shortened(this.labels);
     this.isChosen = isChosen;
     this.finder.show(rows);
     this.update();
@@ -102,7 +105,7 @@ export class Legend {
       "li",
       { class: isHidden ? "legend-item is-hidden" : "legend-item", onmouseenter: () => this.onFocus(row.uid), onmouseleave: () => this.onFocus(null) },
       h("button", { type: "button", class: "legend-swatch", "data-key": row.uid, "aria-pressed": String(!isHidden), "aria-label": isHidden ? `Show ${name}` : `Hide ${name}`, title: isHidden ? "Show" : "Hide", onclick: toggle }, swatch(row.uid)),
-      h("a", { class: "clip", href: state.href("trial", row.uid), title: `${name}\n${text(row.name ?? "", 1000)}\n${row.uid}`, dir: "auto", onfocus: () => this.onFocus(row.uid), onblur: () => this.onFocus(null) }, name),
+      h("a", { class: "clip", href: state.href("trial", row.uid), title: `${name}\n${text(row.name ?? "", 1000)}\n${row.uid}`, dir: "auto", onfocus: () => this.onFocus(row.uid), onblur: () => this.onFocus(null) }, this.shortLabels.get(row.uid) ?? name),
       statusDot(row),
       value,
       this.isChosen ? iconButton("close", `Remove ${name}`, () => state.set({ select: state.selected.filter((uid) => uid !== row.uid) })) : null,

@@ -89,7 +89,8 @@ export class MachinePanel {
   #chart(name) {
     let chart = this.charts.get(name);
     if (!chart) {
-      const host = { nameOf: (/** @type {string} */ id) => this.names.get(id) ?? id, starts: this.starts, groupOf: null, onZoom: nothing, onHover: nothing, onFocus: nothing, onPoint: nothing };
+      const nameOf = (/** @type {string} */ id) => this.names.get(id) ?? id;
+      const host = { nameOf, labelOf: nameOf, starts: this.starts, groupOf: null, onZoom: nothing, onHover: nothing, onFocus: nothing, onPoint: nothing };
       chart = new Chart(name, host, { x: "relative", isLogX: false, isLogY: false, smoothing: 0, band: "range", zoom: null }, this.sync);
       this.charts.set(name, chart);
       this.grid.append(chart.root);
