@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from track.reader import Reader
 from track.reading.overview import Glance
 from track.stores.readonly import ReadProtocol
 from track.structure import Trial
+from track.ui.naming import store_name
 from track.ui.requests import Requests
 
 _Found = TypeVar("_Found")
@@ -71,9 +71,8 @@ class Store:
 
     @property
     def name(self) -> str:
-        """Return the name of the store: the last part of its URI."""
-        path = self.uri.partition("?")[0].partition(":")[2].rstrip("/")
-        return os.path.basename(path).removesuffix(".json") or self.uri
+        """Return what people call the store."""
+        return store_name(self.uri)
 
     @contextmanager
     def glance(self, at: When = None) -> Iterator[Glance]:
