@@ -196,6 +196,70 @@ def test_answers_that_take_longer_than_the_next_change_arrive(look, tmp_path, wr
         page.unroute_all(behavior="wait")
 
 
+def log_one(client, name):
+    """Log a trial without metrics."""
+    with client.new_trial(force=True, name=name):
+        pass
+
+
+def test_what_is_logged_before_the_first_answer_about_the_store_is_shown(look, tmp_path):
+    """Although the table was answered before it, and the store only when asked again."""
+    uri = f"file:{tmp_path}/store.json"
+    client = TrackClient(uri)
+    log_one(client, "first")
+    with serve(uri) as served:
+        tab = look(served.url)
+        tab.allowed = "503"
+        asked = []
+
+        def answer(route):
+            asked.append(route.request.url)
+            if len(asked) == 1:
+                route.fulfill(status=503, json={"error": "the store is busy"})
+                return
+            if len(asked) == 2:
+                log_one(client, "second")
+            route.continue_()
+
+        tab.page.route(re.compile("/api/store"), answer)
+        page = tab.go()
+        expect(page.locator(".grid-body .cell-name a", has_text="first")).to_be_visible()
+        expect(page.locator(".grid-body .cell-name a", has_text="second")).to_be_visible()
+        expect(page.get_by_role("alert")).to_have_count(0)
+        page.unroute_all(behavior="wait")
+    client.close()
+
+
+def test_what_is_logged_while_rows_are_on_their_way_is_shown(look, tmp_path):
+    """An answer that is older than a change is not taken for the newest."""
+    uri = f"file:{tmp_path}/store.json"
+    client = TrackClient(uri)
+    log_one(client, "first")
+    with serve(uri) as served:
+        page = look(served.url).go()
+        expect(page.locator(".grid-body .grid-row")).to_have_count(1)
+        expect(page.locator(".live-status")).to_have_text("Live")
+        held = []
+
+        def hold_the_first(route):
+            if held:
+                route.continue_()
+            else:
+                held.append((route, route.fetch()))
+
+        page.route(re.compile("/api/trials"), hold_the_first)
+        log_one(client, "second")
+        while not held:
+            page.wait_for_timeout(50)
+        with page.expect_response(lambda answer: "/api/store" in answer.url):
+            log_one(client, "third")  # after this change the rows would be asked for
+        [(route, answer)] = held
+        route.fulfill(response=answer)
+        expect(page.locator(".grid-body .cell-name a", has_text="third")).to_be_visible()
+        page.unroute_all(behavior="wait")
+    client.close()
+
+
 def test_events_asked_with_another_filter_are_not_put_into_the_list(look, tmp_path, write):
     """When their answer comes after the choice of the filter."""
     uri = f"file:{tmp_path}/live.json"

@@ -63,6 +63,9 @@ async function request(url, options) {
   return response;
 }
 
+/** The oldest position of the answers about now: what was logged after it may not be shown yet. */
+export let oldest = Infinity;
+
 /**
  * Get JSON.
  * @param {string} path below `/api/`
@@ -71,7 +74,18 @@ async function request(url, options) {
  * @returns {Promise<any>}
  */
 export async function getJson(path, query = {}, signal) {
-  return (await request(address(`api/${path}`, query), { signal })).json();
+  return seen(await (await request(address(`api/${path}`, query), { signal })).json(), query);
+}
+
+/**
+ * Return an answer, and remember its position.
+ * @template {{position?: number} | null} T
+ * @param {T} answer
+ * @param {Query} query
+ */
+function seen(answer, query) {
+  if (!query.at && typeof answer?.position === "number") oldest = Math.min(oldest, answer.position);
+  return answer;
 }
 
 const MOST_AT_ONCE = 1000;
@@ -104,7 +118,7 @@ export async function getAllRows(query, most, signal) {
  */
 export async function getSeries(query, signal) {
   const response = await request(address("api/series", query), { signal });
-  return decodeSeries(await response.arrayBuffer());
+  return seen(decodeSeries(await response.arrayBuffer()), query);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The entry point of the page: one view at a time inside a frame, and the updates of both. */
 
-import { getJson, Latest } from "./api.js";
+import { getJson, Latest, oldest } from "./api.js";
 import { h, replace, throttle } from "./dom.js";
 import { setMoment } from "./format.js";
 import { Frame } from "./frame.js";
@@ -42,6 +42,7 @@ let view = null;
 let shown = "";
 /** @type {Latest<Store>} */
 const asking = new Latest();
+let hasFailed = false;
 
 /** @type {App} */
 const app = {
@@ -94,8 +95,11 @@ async function refreshStore() {
     if (isFirst && recorded) frame.setSaved();
     else if (isFirst) live.start(answer.position);
     for (const call of storeListeners) call(answer);
+    // The view did not wait for this answer, so it may lack what the stream begins after.
+    if (isFirst && !recorded && (hasFailed || oldest < answer.position)) onChange({ from: -1, position: answer.position, trials: null, kinds: {} });
     frame.problem(null);
   } catch (error) {
+    hasFailed = true;
     frame.problem(messageOf(error));
     if (store === null) setTimeout(refreshStore, 1500);
   }

@@ -17,6 +17,8 @@ export class Rows {
   #pages = new Map();
   /** @type {Map<number, AbortController>} */
   #asked = new Map();
+  /** @type {Set<number>} Pages that changed while they were fetched. */
+  #changed = new Set();
   #onChange;
   #onError;
 
@@ -37,12 +39,14 @@ export class Rows {
     this.#query = query;
     for (const controller of this.#asked.values()) controller.abort();
     this.#asked.clear();
+    this.#changed.clear();
     this.invalidate();
   }
 
   /** Fetch pages again when they become visible next. */
   invalidate() {
     for (const page of this.#pages.values()) page.isStale = true;
+    for (const page of this.#asked.keys()) this.#changed.add(page);
   }
 
   /** Return a row, undefined while it is loading.
@@ -85,6 +89,7 @@ export class Rows {
   async #fetch(page) {
     const controller = new AbortController();
     this.#asked.set(page, controller);
+    this.#changed.delete(page);
     const query = { ...this.#query, offset: page * PAGE, limit: PAGE };
     try {
       const answer = await getJson("trials", query, controller.signal);
@@ -94,7 +99,7 @@ export class Rows {
       this.position = answer.position;
       this.isKnown = true;
       this.#pages.delete(page); // move it to the end, as the newest
-      this.#pages.set(page, { rows: answer.rows, isStale: false });
+      this.#pages.set(page, { rows: answer.rows, isStale: this.#changed.has(page) });
       for (const old of this.#pages.keys()) {
         if (this.#pages.size <= MOST_PAGES) break;
         this.#pages.delete(old);
