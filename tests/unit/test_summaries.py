@@ -90,6 +90,36 @@ def test_a_page_is_the_same_with_a_cache_and_without(uri, tmp_path):
 PATHS = [None, "metrics.loss", "-status", "parameters.lr", "metrics.late", "name", "-created"]
 
 
+def test_an_overview_has_what_the_pages_have(uri):
+    with track.open(uri) as reader:
+        pages = {one.uid: vars(one) for one in reader.summaries(archived=None).trials}
+        with reader.overview.glance() as glance:
+            for one in glance.all:
+                expected = pages.pop(one.uid)
+                found = {name: getattr(one, name) for name in reversed(expected)}
+                assert image({name: found[name] for name in expected}) == image(expected)
+    assert not pages
+
+
+def test_what_was_seen_at_a_glance_stays_as_it_was(uri):
+    """Although its parts are read when they are asked for, and the trial has changed by then."""
+    with track.open(uri) as reader:
+        with reader.overview.glance() as glance:
+            (before,) = (one for one in glance.all if one.name == "t3")
+        changed = before.changed
+        protocol = get_protocol(uri)
+        (trial,) = protocol.fetch_trials({"uid": before.uid})
+        protocol.log_trial_metrics(trial, step=1000, loss=-1.0)
+        protocol.log_trial_metadata(trial, note="later")
+        with reader.overview.glance() as glance:
+            (after,) = (one for one in glance.all if one.name == "t3")
+        assert after.metrics["loss"] == -1.0
+        assert after.metadata["note"] == "later"
+        assert before.metrics["loss"] != -1.0
+        assert "note" not in before.metadata
+        assert before.changed == changed < after.changed
+
+
 def test_a_page_as_of_a_moment_has_what_there_was(uri):
     with track.open(uri) as reader:
         trial = reader.trial("t3")

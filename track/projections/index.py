@@ -178,7 +178,9 @@ class Index:
 
     def known(self, trial: Trial) -> Known:
         """Return a trial with everything else known about it."""
-        stream, uid = stream_of(trial.uid), trial.uid
+        uid, stream = trial.uid, self.stream_of.get(id(trial))
+        if stream is None:
+            stream = stream_of(uid)
         beats, attempts = self.heartbeats.get(stream, {}), self.attempts.get(stream)
         is_archived = None if self.is_erased(uid) else uid in self.archived
         return Known(trial, beats, attempts, self.created.get(uid), is_archived)

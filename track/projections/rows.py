@@ -28,7 +28,7 @@ _PLAIN, _AGGREGATOR, _SERIES, _STORED, _FLOATS = range(5)
 _FEWEST_FLOATS = 64
 """The least number of floats that are stored as an array."""
 
-VERSION = 2
+VERSION = 3
 """The version of rows."""
 
 PROJECT, GROUP, TRIAL, PART = range(4)
@@ -155,7 +155,7 @@ class RowWriter:
         homes = [*map(sorted, objects.archived[uid] or ())] if uid in objects.archived else None
         head = [trial._hash, trial.revision, trial.group_id, trial.project_id, trial.name]
         head += [None if status is None else [status.name, status.value]]
-        head += [projects, groups, homes, objects.created.get(uid)]
+        head += [projects, groups, homes, objects.created.get(uid), changed_at(trial)]
         metrics = self._values(uid, trial.metrics)
         found = [
             [name, *written, summary_of(trial.metadata, name)]
@@ -264,7 +264,7 @@ def unread_trial(own: list[Any], row: Row, find: FindSeries) -> Trial:
     trial = UnreadTrial.__new__(UnreadTrial)
     status = None if own[5] is None else get_status(*own[5])
     known = dict(zip(_IDENTITY, (*own[:5], status), strict=True))
-    trial.__dict__.update(known, **_packed(row, find))
+    trial.__dict__.update(known, **_packed(row, find, own[10]))
     return trial
 
 
@@ -272,19 +272,29 @@ _IDENTITY = ("_hash", "revision", "group_id", "project_id", "name", "status")
 """The attributes of a trial that are never packed."""
 
 
-def _packed(row: Row, find: FindSeries) -> dict[str, Any]:
+def _packed(row: Row, find: FindSeries, changed: float | None) -> dict[str, Any]:
     # The part is empty if there are no metrics, or any that are not in columns.
     metrics = None if row.metrics == _NOTHING else row.metrics
-    return {"_packed": row.body, "_packed_metrics": metrics, "_find": find, "_source": None}
+    parts = {"_packed": row.body, "_packed_metrics": metrics, "_find": find, "_source": None}
+    return {**parts, "_changed_at": changed}
 
 
 def set_aside(trial: Trial, row: Row, find: FindSeries) -> None:
     """Turn a trial into one that is unpacked from its row on demand, which takes less memory."""
     known = trial.__dict__
-    identity = {name: known[name] for name in _IDENTITY}
+    identity, changed = {name: known[name] for name in _IDENTITY}, changed_at(trial)
     known.clear()
-    known.update(identity, **_packed(row, find))
+    known.update(identity, **_packed(row, find, changed))
     trial.__class__ = UnreadTrial
+
+
+def logged_in(trial: Trial) -> tuple[Any, dict[str, Any]]:
+    """Return the tags and parameters of a trial without unpacking it for good."""
+    packed = trial.__dict__.get("_packed")
+    if packed is None:
+        return trial.tags, trial.parameters
+    _, tags, _, parameters, *_ = unpack(packed)
+    return tags, parameters
 
 
 def twin_of(trial: Trial) -> Trial:
@@ -294,6 +304,13 @@ def twin_of(trial: Trial) -> Trial:
     twin = UnreadTrial.__new__(UnreadTrial)
     twin.__dict__.update(trial.__dict__)
     return twin
+
+
+def changed_at(trial: Trial) -> float | None:
+    """Return the time of the last change in seconds since 1970-01-01 UTC, None if unknown."""
+    known = trial.__dict__
+    changed = known["_changed_at"] if "_packed" in known else trial.metadata.get(LAST_CHANGE)
+    return changed if isinstance(changed, (int, float)) else None
 
 
 def state_of(trial: Trial) -> Any:

@@ -322,7 +322,7 @@ class StoredObjects(Objects):
         return subject, own
 
     def _add_trial(self, trial: Trial, own: list[Any], *, is_part: bool) -> None:
-        projects, groups, homes, created = own[6:]
+        projects, groups, homes, created = own[6:10]
         uid = trial.uid
         if not is_part:
             self.add_trial(trial)

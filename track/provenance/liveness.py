@@ -124,6 +124,9 @@ def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatu
     return LOST
 
 
+_RUNNING, _ENDED = Status.RunningGroup.value, Status.ErrorGroup.value
+
+
 def is_running(status: AnyStatus) -> bool:
     """Return whether a status means that the trial is running."""
-    return Status.RunningGroup.value <= status.value < Status.ErrorGroup.value
+    return _RUNNING <= status.value < _ENDED

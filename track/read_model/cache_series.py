@@ -40,7 +40,7 @@ from track.structure import Status, Trial
 if TYPE_CHECKING:
     import sqlite3
 
-VERSION = 6
+VERSION = 7
 """The version of the tables."""
 
 CHUNK = 4096

@@ -20,13 +20,14 @@ from track.projections.finding import find_trial
 from track.projections.index import Known
 from track.projections.objects import Objects
 from track.projections.query import check_paths
-from track.projections.rows import state_of
+from track.projections.rows import UnreadTrial, state_of, twin_of
 from track.projections.series import Series
 from track.projections.timeline import Timeline
 from track.projections.trials import stream_of
 from track.provenance.liveness import is_running
 from track.reading.summary import (
     TrialSummary,
+    UnreadSummary,
     detach,
     matching,
     set_times,
@@ -348,7 +349,9 @@ def _names_of_groups(objects: Objects) -> dict[str, str | None]:
 
 
 def _summarize(known: Known, status: AnyStatus | None, group: str | None) -> TrialSummary:
-    """Return the summary of a trial, detached from the trial because that may change."""
+    """Return the summary of a trial, independent of the trial because that may change."""
+    if isinstance(known.trial, UnreadTrial):  # few of many trials are shown, so few are read
+        return UnreadSummary(Known(twin_of(known.trial), *known[1:]), group, lambda: status)
     summary = TrialSummary(known.trial, status, group, archived=bool(known.is_archived))
     set_times(summary, known)
     detach(summary)

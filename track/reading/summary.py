@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
@@ -15,8 +15,9 @@ from track.projections.definitions import summary_of
 from track.projections.index import Known
 from track.projections.paths import BRACKETS, Key, hint, look_up, parse_path
 from track.projections.query import check_path, check_paths, execute_query
+from track.projections.rows import changed_at, logged_in, summed_up
 from track.projections.series import Series
-from track.projections.trials import LAST_CHANGE, is_part
+from track.projections.trials import is_part
 from track.structure import AnyStatus, Trial
 
 _NAMES = rf"(?:{BRACKETS}|(?!{BRACKETS})[^\s=!<>~])+"
@@ -78,7 +79,7 @@ class TrialSummary:
         self.metrics = sums_of(trial)
         self.curves = {name: summarize_metric(values) for name, values in trial.metrics.items()}
         self.created: float | None = None
-        self.changed: float | None = trial.metadata.get(LAST_CHANGE)
+        self.changed = changed_at(trial)
         self.runtime = runtime if isinstance(runtime, (int, float)) else None
         self.start: float | None = None
         self.end: float | None = None
@@ -90,9 +91,11 @@ def set_times(summary: TrialSummary, known: Known) -> None:
     """Set the times when the trial of a summary was created, first started and last ended."""
     found = [] if known.attempts is None else known.attempts.found
     times = (found[0].started_at, found[-1].finished_at) if found else (None, None)
-    summary.created, summary.start, summary.end = (
-        None if at is None else at * 1e-9 for at in (known.created, *times)
-    )
+    summary.created, summary.start, summary.end = map(_seconds, (known.created, *times))
+
+
+def _seconds(at: int | None) -> float | None:
+    return None if at is None else at * 1e-9
 
 
 def detach(summary: TrialSummary) -> None:
@@ -182,8 +185,63 @@ def _of_items(items: Mapping[Any, Any]) -> MetricSummary:
     return MetricSummary(items.get(step), low, high, len(items), step)
 
 
-FIELDS = frozenset(vars(TrialSummary(Trial(""), None, None)))
+_FIELDS = frozenset(vars(TrialSummary(Trial(""), None, None)))
 """The names of the attributes of a summary."""
+
+
+class UnreadSummary(TrialSummary):
+    """A summary of a trial whose parts are read on demand.
+
+    It becomes an ordinary summary as soon as a part of the trial's body is used.
+
+    Parameters
+    ----------
+    known
+        the trial, which must not change, and what else is known about it
+    group
+        the name of its group, None without one
+    status
+        returns the status of the trial
+    """
+
+    def __init__(
+        self, known: Known, group: str | None, status: Callable[[], AnyStatus | None]
+    ) -> None:
+        trial = known.trial
+        self._known, self._group, self._status = known, group, status
+        self.uid, self.name, self.revision = trial.uid, trial.name, trial.revision
+        self.project, self.group = trial.project_id, group or trial.group_id
+        self.group_id = trial.group_id
+        self.created, self.changed = _seconds(known.created), changed_at(trial)
+        self.archived, self.partial = bool(known.is_archived), is_part(trial)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _FIELDS:
+            raise AttributeError(f"a trial has no attribute {name!r}")
+        known, own = self._known, self.__dict__
+        if name == "status":
+            status = self._status()
+            own["status"] = None if status is None else str(status)
+        elif name == "metrics":
+            trial, found = known.trial, summed_up(known.trial)
+            if found is None:
+                found = sums_of(trial)
+            own["metrics"] = found
+        elif name in ("tags", "parameters"):
+            own["tags"], own["parameters"] = logged_in(known.trial)
+        elif name == "curves":
+            metrics = known.trial.metrics.items()
+            own["curves"] = {name: summarize_metric(item) for name, item in metrics}
+        else:
+            self._read()
+        return getattr(self, name)
+
+    def _read(self) -> None:
+        known, group, status = self._known, self._group, self._status()
+        self.__dict__.clear()
+        self.__class__ = TrialSummary  # type: ignore[assignment]
+        self.__init__(known.trial, status, group, archived=bool(known.is_archived))  # type: ignore[misc]
+        set_times(self, known)
 
 
 def matching(
