@@ -48,25 +48,36 @@ def speed_rows(count: int, folder: Path) -> Iterator[Row]:
     yield Row("log_metrics(step=, loss=, acc=) on lmdb:", log["ratio"], "x limit", note=log["note"])
 
 
-def shared_speed(measure: str, workers: int, count: int, folder: Path, uri: str) -> float:
-    """Return the events per second that processes record together in one new store."""
-    outcomes = together(measure, workers, count, folder, uri)
-    ended = max(outcome["ended"] for outcome in outcomes)
-    return count / (ended - min(outcome["began"] for outcome in outcomes))
+def shared_rows(
+    measure: str, count: int, folder: Path, uri: str, *ends: tuple[str, str, float | None]
+) -> Iterator[Row]:
+    """Measure what several processes record in one store, and one alone.
+
+    An end is its name in what the measure says, how it is called, and the least ratio.
+    """
+    rounds = [[together(measure, n, count, folder, uri) for n in (1, WORKERS)] for _ in range(3)]
+    for end, until, least in ends:
+        pairs = [[count / seconds_until(end, outcomes) for outcomes in pair] for pair in rounds]
+        one, many = (median(speeds) for speeds in zip(*pairs, strict=True))
+        ratio = median(together / alone for alone, together in pairs)
+        what = f"{WORKERS} processes to one, on {uri.partition(':')[0]}:{until}"
+        note = f"{many:,.0f} events/s, one: {one:,.0f}"
+        yield Row(what, ratio, "x", least, note, at_least=True)
+
+
+def seconds_until(end: str, outcomes: list[dict[str, Any]]) -> float:
+    """Return the time from the first beginning to the last end."""
+    first = min(outcome["began"] for outcome in outcomes)
+    return float(max(outcome[end] for outcome in outcomes) - first)
 
 
 def sharing_rows(count: int, folder: Path) -> Iterator[Row]:
     """Measure what several processes do with one store, and what one does alone with a lock."""
-    ends = ", until all are closed"
-    measures = (("burst", FILE, 1.5, ""), ("finished", FILE, 1.6, ends), ("burst", LMDB, None, ""))
-    for name, uri, least, until in measures:
-        size = count // 2 if uri == FILE else count // 8
-        pairs = [[shared_speed(name, n, size, folder, uri) for n in (1, WORKERS)] for _ in range(3)]
-        ratio = median(many / one for one, many in pairs)
-        one, many = (median(speeds) for speeds in zip(*pairs, strict=True))
-        note = f"{many:,.0f} events/s, one: {one:,.0f}"
-        what = f"{WORKERS} processes to one, on {uri.partition(':')[0]}:{until}"
-        yield Row(what, ratio, "x", least, note, at_least=True)
+    yield from shared_rows("burst", count // 2, folder, FILE, ("ended", "", 1.5))
+    # The last one to close the store writes the report of all events, which takes one core.
+    ends = ("finished", ", until all finish", 1.6), ("closed", ", until all are closed", None)
+    yield from shared_rows("finished", count // 2, folder, FILE, *ends)
+    yield from shared_rows("burst", count // 8, folder, LMDB, ("ended", "", None))
     for uri, budget in ((FILE, 2000), (LMDB, None)):
         with tempfile.TemporaryDirectory(dir=folder) as inner:
             speed = run_measure("guarded", count // 50, Path(inner), uri).said["speed"]

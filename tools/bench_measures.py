@@ -177,7 +177,7 @@ def measure_burst(count: int, uri: str) -> dict[str, Any]:
 
 
 def measure_finished(count: int, uri: str) -> dict[str, Any]:
-    """Log steps of a trial once told to, finish it, close the store, and say how long that took."""
+    """Log steps of a trial once told to, finish it and close the store, and say when."""
     trial = new_trial(uri).start()
     log_metrics(trial, range(ROUND))
     print("ready", flush=True)
@@ -185,8 +185,9 @@ def measure_finished(count: int, uri: str) -> dict[str, Any]:
     began = monotonic()
     log_metrics(trial, range(ROUND, count))
     trial.finish()
+    finished = monotonic()
     trial.protocol.close()
-    return {"began": began, "ended": monotonic()}
+    return {"began": began, "finished": finished, "closed": monotonic()}
 
 
 def measure_guarded(count: int, uri: str) -> dict[str, Any]:
