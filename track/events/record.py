@@ -2,7 +2,8 @@
 
 ::
 
-    magic 3 | version 1 | payload length 3 | mask 1 | rest 4 | header CRC 4 | payload | CRC 4
+    header: magic 3 | version 1 | payload length 3 | mask 1 | group_remaining 4 | CRC 4
+    record: header 16 | payload | CRC 4
 
 Recovery relies on two properties:
 
@@ -33,12 +34,12 @@ SEED = 0x2144DF1C
 
 _FIELDS = Struct("<3sBII")
 WORDS = Struct("<4xII4x")
-"""The fields of a header: length and mask as one number, and the rest of the group."""
+"""The fields of a header: length and mask as one number, and the bytes remaining of the group."""
 _CRC = Struct("<I")
 HEADER_SIZE = WORDS.size
 MASK_AT = 7
 """The offset of the mask in a header."""
-_REST_AT = 8
+_GROUP_REMAINING_AT = 8
 """The offset in a header of the number of remaining bytes of the group."""
 
 CRC_SIZE = _CRC.size
@@ -176,7 +177,7 @@ def group(records: Sequence[Record]) -> bytes:
     parts: list[bytes] = []
     for record in records:
         remaining -= len(record)
-        head = record[:_REST_AT] + remaining.to_bytes(4, "little")
+        head = record[:_GROUP_REMAINING_AT] + remaining.to_bytes(4, "little")
         parts += head, crc32(head).to_bytes(4, "little"), record[HEADER_SIZE:]
     return b"".join(parts)
 
@@ -191,7 +192,7 @@ def _check_group(count: int, size: int) -> None:
 
 def alone(record: Record) -> Record:
     """Return a record that is not part of a group."""
-    return record if record.startswith(_NONE_FOLLOWS, _REST_AT) else group([record])
+    return record if record.startswith(_NONE_FOLLOWS, _GROUP_REMAINING_AT) else group([record])
 
 
 _NONE_FOLLOWS = bytes(4)
@@ -217,7 +218,7 @@ def are_sound(records: Sequence[Record], data: bytes) -> bool:
     if records and _ends_in_a_start(int.from_bytes(data[-CRC_SIZE:], "little")):
         return False
     return all(
-        record.startswith(_NONE_FOLLOWS, _REST_AT) and crc32(record, SEED) == SEED
+        record.startswith(_NONE_FOLLOWS, _GROUP_REMAINING_AT) and crc32(record, SEED) == SEED
         for record in records
     )
 

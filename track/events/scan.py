@@ -125,16 +125,16 @@ def _walk(data: bytes) -> tuple[list[int], list[bytes]]:
             if crc32(header) != SEED or header[:4] != START:
                 break
             words = known[header] = WORDS.unpack(header)
-        word, rest = words
+        word, group_remaining = words
         stop = start + (word & MAX_LENGTH)
         end = stop + CRC_SIZE
         if end > size:
             break
         following = data[end : end + HEADER_SIZE]
-        if rest or group_end:
-            if group_end not in {0, end + rest}:
+        if group_remaining or group_end:
+            if group_end not in {0, end + group_remaining}:
                 break
-            group_end = end + rest if rest else 0
+            group_end = end + group_remaining if group_remaining else 0
         elif word <= MAX_LENGTH and header == following:
             run = _walk_run(data, position, word)
             payloads += run
@@ -200,17 +200,17 @@ class _Found(NamedTuple):
 
     start: int
     end: int
-    rest: int
+    group_remaining: int
     payload: bytes | None
     reason: Literal["torn", "corrupt"] = "corrupt"
 
 
 class _Header(NamedTuple):
-    """A sound header without an intact record; its ``end`` and ``rest`` are claims."""
+    """A sound header without an intact record; its ``end`` and ``group_remaining`` are claims."""
 
     version: int
     end: int
-    rest: int
+    group_remaining: int
 
 
 def _scan_carefully(data: bytes, position: int, base: int, beyond: Beyond | None) -> Scan:
@@ -252,13 +252,14 @@ def _record_at(data: bytes, position: int) -> _Found | _Header | None:
     version = header[len(MAGIC)]
     if not header.startswith(MAGIC) or version < VERSION or crc32(header) != SEED:
         return None
-    word, rest = WORDS.unpack(header)
+    word, group_remaining = WORDS.unpack(header)
     stop = start + (word & MAX_LENGTH)
     end = stop + CRC_SIZE
     if version > VERSION or end > size or crc32(memoryview(data)[position:end], SEED) != SEED:
-        return _Header(version, end, rest)
+        return _Header(version, end, group_remaining)
     payload = data[start:stop]
-    return _Found(position, end, rest, xor(payload, word >> 24) if word > MAX_LENGTH else payload)
+    payload = xor(payload, word >> 24) if word > MAX_LENGTH else payload
+    return _Found(position, end, group_remaining, payload)
 
 
 def salvage(data: bytes) -> Iterator[bytes]:
@@ -359,8 +360,8 @@ def _settle_groups(data: bytes, found: list[_Found], consumed: int, *, at_end: b
     index = 0
     while index < len(found):
         item = found[index]
-        group_end = item.end + item.rest
-        if item.payload is None or not item.rest:
+        group_end = item.end + item.group_remaining
+        if item.payload is None or not item.group_remaining:
             settled.append(item)
             index += 1
             continue
@@ -392,11 +393,11 @@ def _foreign_record(data: bytes, members: list[_Found], group_end: int) -> int |
     """Return the offset of a record inside a group that names another end, or None."""
     for member in members:
         if member.payload is not None:
-            if member.end + member.rest != group_end:
+            if member.end + member.group_remaining != group_end:
                 return member.start
             continue
         for position, header in _headers(data, member.start, min(member.end, group_end)):
-            if header.end + header.rest != group_end:
+            if header.end + header.group_remaining != group_end:
                 return position
     return None
 
