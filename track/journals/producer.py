@@ -47,10 +47,13 @@ class _Identity:
 
     def encode(self, stream: int, event: Event, at: int) -> bytes:
         """Return the payload of the next event."""
-        # A number is spent even if the append fails: a failed write may have reached the disk.
-        self.recorded += 1
         kind, fields = type(event), fields_of(event)
-        return self.encoder.encode(kind, fields, stream, self.id, self.recorded, at)
+        sequence = self.recorded + 1
+        payload = self.encoder.encode(kind, fields, stream, self.id, sequence, at)
+        # A number is spent even if the append fails: a failed write may have reached the disk. A
+        # value that cannot be logged spends none: its gap would look like a lost event.
+        self.recorded = sequence
+        return payload
 
     def is_used_up(self) -> bool:
         """Return whether all sequence numbers are used."""
@@ -248,12 +251,13 @@ class _Recorder:
         identity.busy += 1
         producer.changed = True
         try:
-            # A number is spent even if the append fails: a failed write may have reached the disk.
+            body = encode(self._kind, fields)
+            # As in _Identity.encode, a failed append spends a number, but a refused value does not.
             identity.recorded = sequence = identity.recorded + 1
             if sequence == MAX_SEQUENCE:
                 producer.forget_threads()
             at = time_ns()
-            write(_number_and_time(sequence, UINT64, at) + encode(self._kind, fields))
+            write(_number_and_time(sequence, UINT64, at) + body)
             if at >= producer.due_ns:
                 producer.do_what_is_due(at)
         finally:

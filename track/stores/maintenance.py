@@ -65,7 +65,7 @@ class Finding(NamedTuple):
 class Gap(NamedTuple):
     """Events of a producer that are missing before a position: damaged or never recorded.
 
-    (A failed call leaves a gap, too, since its number stays used.)
+    (A write that failed leaves a gap, too, since its number stays used.)
     """
 
     producer: int
