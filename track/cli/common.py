@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -13,10 +14,12 @@ import click
 from click.shell_completion import CompletionItem
 
 from track.cli.app import DAMAGE_MET
+from track.contents.folder import CONTENT_SUFFIX
 from track.display.texts import LONGEST, gaps, shown, shown_width, text_table
 from track.errors import BackendError, TrackError
 from track.moment import time_text
 from track.persistence import get_protocol
+from track.persistence.file_store import JOURNAL_SUFFIX
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.utils import without_password
 from track.projections.report import dumps, plain
@@ -122,6 +125,20 @@ def writing(store: str | None) -> Iterator[JournaledProtocol]:
         note_damage(len(Reader(protocol).damage()))
     finally:
         protocol.close()
+
+
+def refuse_own_file(reader: Reader, path: str) -> None:
+    """Refuse to write a result over a file of the store that it is read from.
+
+    Raises
+    ------
+    BackendError
+        the path is one of these files
+    """
+    store = getattr(reader.protocol, "path", None)  # None for servers and databases
+    kept = [f"{store}{suffix}" for suffix in ("", JOURNAL_SUFFIX, CONTENT_SUFFIX)]
+    if store is not None and os.path.realpath(path) in kept:
+        raise BackendError(f"{path} is part of the store: choose another path")
 
 
 def tell(text: str) -> None:

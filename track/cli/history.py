@@ -18,6 +18,7 @@ from track.cli.common import (
     print_json,
     print_table,
     reading,
+    refuse_own_file,
     store_option,
 )
 from track.cli.subjects import Subjects
@@ -61,6 +62,7 @@ def report_verb(
         raise click.UsageError("the JSON report covers the whole store: select trials with --html")
     with reading(store) as reader:
         if html is not None:
+            refuse_own_file(reader, html)
             _save_page(reader, html, trials, at)
             return
         for piece in reader.report(at=at):

@@ -12,7 +12,15 @@ from typing import Any
 
 import click
 
-from track.cli.common import example, progress, reading, store_option, tell, writing
+from track.cli.common import (
+    example,
+    progress,
+    reading,
+    refuse_own_file,
+    store_option,
+    tell,
+    writing,
+)
 from track.cli.completion import where_option
 from track.errors import BackendError, TrackError
 from track.events.types import Recorded
@@ -65,6 +73,8 @@ def export_verb(
     from track import exchange
 
     with reading(store) as reader, progress("exporting", among_output=output is None) as advance:
+        if output is not None:
+            refuse_own_file(reader, output)
         everything = form == "ndjson" and not where
         # Check the conditions before replacing a file.
         chosen, groups, ends = ([], [], {}) if everything else _chosen(reader, where)

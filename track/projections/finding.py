@@ -64,6 +64,8 @@ def find_trial(objects: Objects, wanted: str) -> Found:
     names = dict.fromkeys(name for one in trials for name in (one.uid, one.name) if name)
     similar = get_close_matches(wanted, names, _SIMILAR)
     hint = did_you_mean(similar) if similar else "run `track ls` to list the trials"
+    if not similar and any(one.uid.startswith(wanted) for one in trials):
+        hint = f"give at least {_FEWEST_DIGITS} characters of a uid"
     raise TrialDoesNotExist(f"no trial {wanted!r} in this store: {hint}")
 
 

@@ -54,6 +54,26 @@ def test_a_similar_trial_is_suggested(track, store, verb):
     assert "did you mean baseline?" in result.err
 
 
+def test_too_short_a_prefix_is_told(track, store):
+    """Two trials may well share it tomorrow."""
+    with open_store(store) as reader:
+        uid = reader.trial("baseline").uid
+    assert "give at least 4 characters of a uid" in track("show", uid[:3]).err
+
+
+@pytest.mark.parametrize("kept", ["store.json", "store.json.journal", "link"])
+@pytest.mark.parametrize("verb", [["export", "-o"], ["report", "--html"]], ids=lambda verb: verb[0])
+def test_no_result_is_written_over_the_store(track, store, verb, kept):
+    """It would be lost; a link to it is followed."""
+    os.symlink("store.json.journal", "link")
+    before = Path(kept).read_bytes()
+    result = track(*verb, kept)
+    assert_one_line(result)
+    assert (result.code, "is part of the store" in result.err) == (USAGE, True)
+    assert Path(kept).read_bytes() == before
+    assert track(*verb, "other").code == 0
+
+
 @pytest.mark.parametrize(
     ("verb", "words"),
     [
