@@ -10,19 +10,21 @@ from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 from track.versioning import __version__
 
 if TYPE_CHECKING:
+    from os import PathLike
+
     from track.reader import Reader
 
 logging.getLogger("track").addHandler(logging.NullHandler())
 
 
-def open(uri: str | None = None) -> Reader:  # noqa: A001 - to be called as track.open
+def open(uri: str | PathLike[str] | None = None) -> Reader:  # noqa: A001 - to be called as track.open
     """Open a store to read its trials, their history, and tables of them.
 
     Parameters
     ----------
     uri
-        of any backend with a journal, for example ``file:report.json``; by default the option
-        ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``), else the only store in this folder
+        of any backend with a journal, for example ``file:report.json``, or a path; by default the
+        option ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``), else the only store in this folder
 
     Returns
     -------

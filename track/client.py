@@ -32,7 +32,7 @@ class TrackClient(Placement):
     Parameters
     ----------
     backend
-        the storage backend: a URI such as ``file:report.json``, or a
+        the storage backend: a URI such as ``file:report.json``, a path, or a
         :class:`~track.persistence.protocol.Protocol`. The default is the option
         ``log.backend.name`` (``TRACK_LOG_BACKEND_NAME``), else ``none``, which keeps everything in
         memory only.
@@ -51,9 +51,11 @@ class TrackClient(Placement):
     All methods of the current trial's :class:`~track.logger.TrialLogger` also work on the client.
     """
 
-    def __init__(self, backend: str | Protocol | None = None) -> None:
+    def __init__(self, backend: str | os.PathLike[str] | Protocol | None = None) -> None:
         if backend is None:
             backend = str(options("log.backend.name", "none"))
+        elif isinstance(backend, os.PathLike):
+            backend = os.fspath(backend)
         on_error = choose("log.on_error", "raise", "warn")
         self.protocol = backend if not isinstance(backend, str) else get_protocol(backend)
         if on_error == "warn":

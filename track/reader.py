@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from os import PathLike
 from types import TracebackType
 from typing import Any, BinaryIO
 
@@ -420,13 +421,13 @@ class Reader(ArtifactReader, MediaReader, AttemptReader):
         return self.times(trial for trial in trials if not has_all_times(trial))
 
 
-def open_store(uri: str | None = None) -> Reader:
+def open_store(uri: str | PathLike[str] | None = None) -> Reader:
     """Open a store to read it.
 
     Parameters
     ----------
     uri
-        of any backend with a journal; by default the option ``log.backend.name``
+        of any backend with a journal, or a path; by default the option ``log.backend.name``
         (``TRACK_LOG_BACKEND_NAME``), else the only store in this folder
 
     Raises

@@ -8,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 
 import pytest
 
+import track
 from tests.stored import stored
 from track import Project, TrackClient, TrialGroup
 from track.client import TrialDoesNotExist
@@ -22,6 +23,15 @@ def test_a_backend_may_be_a_protocol():
     """Tests hand in what they made themselves."""
     protocol = FileProtocol("file:report.json")
     assert TrackClient(protocol).protocol is protocol
+
+
+def test_a_backend_may_be_a_path(tmp_path):
+    """As for :func:`track.open`: scripts compose theirs with pathlib."""
+    client = TrackClient(tmp_path / "report.json")
+    client.new_trial("t", parameters={}).log_metrics(loss=1)
+    client.close()
+    with track.open(tmp_path / "report.json") as store:
+        assert [trial.name for trial in store.trials()] == ["t"]
 
 
 @pytest.mark.parametrize("backend", ["", "'none'"])

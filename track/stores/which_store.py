@@ -13,13 +13,13 @@ _NAMED = 8
 """The number of stores that an error lists."""
 
 
-def store_uri(uri: str | None = None, *, made: bool = False) -> str:
+def store_uri(uri: str | os.PathLike[str] | None = None, *, made: bool = False) -> str:
     """Return the URI of the store to use, see :func:`track.open`.
 
     Parameters
     ----------
     uri
-        the URI that the caller gave, if any
+        the URI or path that the caller gave, if any
     made
         whether the store may be created; then a store in this folder is not chosen by chance
 
