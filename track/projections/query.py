@@ -99,7 +99,13 @@ def check_size(query: Query) -> None:
 
 
 def _conditions(query: Query) -> Iterable[tuple[str, Any]]:
-    return query.items() if isinstance(query, Mapping) else query or ()
+    if isinstance(query, Mapping):
+        return query.items()
+    if isinstance(query, str):
+        raise QueryError(
+            f"a query is a dictionary, such as {{'parameters.lr': 0.1}}, not {query!r}"
+        )
+    return query or ()
 
 
 def _holds_all(obj: Any, query: Query) -> bool:

@@ -157,6 +157,13 @@ def test_nonsense_is_named(query, named):
     assert "use one of" in str(caught.value)
 
 
+@pytest.mark.parametrize("query", ["number", "number>3", {"$or": ["number"]}])
+def test_a_text_is_no_query(query):
+    """Neither a name nor a condition of the command line; the message shows what is one."""
+    with pytest.raises(QueryError, match=r"a query is a dictionary, such as .*, not 'number"):
+        execute_query(THING, query)
+
+
 def test_statuses_of_ones_own_are_compared_in_full():
     """A status equals its name, the dictionary of it, and the status itself."""
     trial = Trial(_hash="h", status=CustomStatus("new", 1))
