@@ -29,7 +29,7 @@ from track.errors import QueryError
 from track.events.types import AlertRaised
 from track.projections.report import dumps, plain
 from track.reader import Reader
-from track.reading.summary import TrialSummary, to_condition, value_at
+from track.reading.summary import TrialSummary, check_field, to_condition, value_at
 from track.utils.printing import printable
 
 _SOONEST_S, _LATEST_S = 0.5, 5.0
@@ -95,7 +95,7 @@ def watch_verb(
     if bool(when) is (alert is not None):
         raise click.UsageError("nothing to watch for: give --when CONDITION or --alert LEVEL")
     for text in when:
-        to_condition(text)
+        check_field(to_condition(text)[0])
     uri = store_at_once(store)
     code = 0
     with reading(store) as reader:

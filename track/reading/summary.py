@@ -328,6 +328,19 @@ def value_at(summary: TrialSummary, path: str) -> Any:
     return look_up(getattr(summary, first.text, None), keys)[1]
 
 
+def check_field(path: str) -> None:
+    """Check that a path begins with an attribute of summaries, whatever trials there are.
+
+    Raises
+    ------
+    QueryError
+        there is no such attribute
+    """
+    field, fields = parse_path(path)[0].text, vars(TrialSummary(Trial(), None, None))
+    if field not in fields:
+        raise QueryError(f"unknown field {field!r} of a trial: use one of {', '.join(fields)}")
+
+
 def check_column(path: str, what: str, summaries: Collection[TrialSummary]) -> None:
     """Check that some trial has a value at a path.
 

@@ -88,7 +88,10 @@ def test_a_command_that_fails_is_told(store, track):
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["--when", "name=x", "--alert", "info"], ["--when", "<1"], ["--alert", "loud"]],
+    [
+        *([], ["--when", "name=x", "--alert", "info"], ["--when", "<1"], ["--alert", "loud"]),
+        ["--when", "bogus"],
+    ],
 )
 def test_what_to_watch_for_must_be_said(store, track, arguments):
     """One of the two, and a rule that can be read."""
