@@ -87,6 +87,16 @@ def time_text(at_ns: int) -> str:
     return f"{whole.isoformat()}.{rest:09d}Z"
 
 
+def moment_text(when: When) -> str:
+    """Write a moment as part of a sentence: ``2h ago``, ``at position 7``, or at a time."""
+    if isinstance(when, str) and _AGO.fullmatch(when.strip()):
+        return f"{when.strip().removesuffix('ago').rstrip()} ago"
+    position, at_ns = to_moment(when)
+    if position is not None:
+        return f"at position {position}"
+    return "now" if at_ns is None else f"at {time_text(at_ns)}"
+
+
 def _to_ns(when: datetime) -> int:
     since = when.astimezone(timezone.utc) - datetime(1970, 1, 1, tzinfo=timezone.utc)
     # Pandas timestamps have nanoseconds, which other datetimes lack.

@@ -16,7 +16,7 @@ from track.utils.printing import printable
 
 _UNSAFE = re.compile(r"[^\w.+-]+")
 _HINT = (
-    "no script, changes and packages were recorded: set TRACK_PROCESS_CODE=yes in the environment, "
+    "no script, changes or packages were recorded: set TRACK_PROCESS_CODE=yes in the environment, "
     "or call log_code() of the trial"
 )
 _PATCH = "changes.diff"

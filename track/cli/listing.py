@@ -390,6 +390,8 @@ def plot_verb(
             continue
         click.echo(shown(name))
         for curve, trial in enumerate(found):
+            if metrics[curve] is None:
+                continue
             mark = "" if is_alone else f"{paint(_FULL, curve)}  "
             click.echo(f"{mark}{uids[trial.uid]}  {shown(trial.name or '')}".rstrip())
         for line in plot(curves, width, height, paint):

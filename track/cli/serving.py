@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,7 +11,7 @@ from functools import partial
 import click
 
 from track.cli.common import example, store_at_once, store_option
-from track.errors import BackendError
+from track.errors import BackendError, ItemNotFound
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.registry import backend_of, load
 from track.persistence.uri_options import RELAY_PORT
@@ -143,5 +144,7 @@ def list_users(path: str) -> None:
     """Print the names of the users."""
     from track.relay.users import Users
 
+    if not os.path.exists(path):
+        raise ItemNotFound(f"the file {path} does not exist: check the path")
     for name in Users(path).names():
         click.echo(name)

@@ -59,7 +59,7 @@ def _plain(value: Any) -> Any:
             return write(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return _array_scalar(value)
-    raise TypeError(f"{type(value).__name__} cannot be logged")
+    raise TypeError(f"a value of type {type(value).__name__} cannot be logged")
 
 
 @lru_cache
@@ -251,21 +251,19 @@ def _explain(fields: dict[str, Any], cause: Exception) -> EncodingError:
     culprit = _find_culprit({**fields, **values}, "")
     if culprit is None:
         return EncodingError(f"the values cannot be logged: {cause}")
-    path, value, why = culprit
+    path, why = culprit
     return EncodingError(
-        f"cannot log '{path}': {why} (got {type(value).__name__}); log numbers, strings, bytes, "
-        "dates, or lists, tuples and dicts of them"
+        f"cannot log '{path}': {why}; log numbers, text, bytes, dates, or lists, tuples and "
+        "dictionaries of them"
     )
 
 
-def _find_culprit(
-    value: Any, path: str, depth: int = 0, tuples: int = 0
-) -> tuple[str, Any, str] | None:
-    """Return the path of a value that cannot be logged, the value and the reason, or None."""
+def _find_culprit(value: Any, path: str, depth: int = 0, tuples: int = 0) -> tuple[str, str] | None:
+    """Return the path of a value that cannot be logged and the reason, or None."""
     tuples += isinstance(value, tuple)
     if depth > MAX_DEPTH or tuples > MAX_TUPLE_DEPTH:
         why = f"it is nested over {MAX_DEPTH} deep (tuples: {MAX_TUPLE_DEPTH}), or contains itself"
-        return path[:80] + "…", value, why
+        return path[:80] + "…", why
     children = _children(value, path)
     if children is None:
         return _refusal(value, path)
@@ -283,11 +281,11 @@ def _children(value: Any, path: str) -> list[tuple[str, Any]] | None:
     return None
 
 
-def _refusal(value: Any, path: str) -> tuple[str, Any, str] | None:
+def _refusal(value: Any, path: str) -> tuple[str, str] | None:
     try:
         _pack_nested([value])
     except UnicodeEncodeError:
         return None  # lone surrogates are handled elsewhere
     except Exception as error:  # noqa: BLE001 - values may raise anything
-        return path, value, str(error)
+        return path, str(error)
     return None

@@ -9,7 +9,7 @@ from track.errors import TrialDoesNotExist
 from track.events.codec import decode
 from track.events.types import Recorded
 from track.journals.journal import Batch, Journal
-from track.moment import NOW, Moment, When, to_moment
+from track.moment import NOW, Moment, When, moment_text, to_moment
 from track.projections import history as past
 from track.projections.copies import view_trial
 from track.projections.paths import parse_path
@@ -65,7 +65,7 @@ def trial_at(store: TrialLookup, uid: str, batches: Collection[Batch], at: When)
     moment = to_moment(at)
     objects = past.as_of(batches, position=moment.position, ends=_ends(batches, moment))
     if not (objects.trials or objects.parts):
-        raise TrialDoesNotExist(f"trial {uid} did not exist yet at {at}")
+        raise TrialDoesNotExist(f"trial {uid} did not exist yet {moment_text(at)}")
     return view_trial(store.find_in(objects, uid))
 
 

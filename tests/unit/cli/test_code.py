@@ -62,7 +62,7 @@ def test_without_a_record_it_is_said_how_to_get_one(ran, track):
     """The commit and the command are there all the same, so the commit can be checked out."""
     folder = ran(code="no")
     shown = track("show", "--code", "t")
-    assert "TRACK_PROCESS_CODE" in shown.err
+    assert "no script, changes or packages were recorded: set TRACK_PROCESS_CODE" in shown.err
     assert "--lr=0.1" in shown.out
     assert track("checkout", "t", "-o", "out").code == 0
     assert Path("out/model.py").read_text() == "one\ntwo\n"

@@ -87,6 +87,7 @@ def test_users_are_added_and_removed(track, monkeypatch):
     assert track("user", "remove", "ada", "--users", "users.json").code == 0
     assert track("user", "remove", "ada", "--users", "users.json").code == NOT_FOUND
     assert track("user", "list", "--users", "users.json").out == ""
+    assert "does not exist" in track("user", "list", "--users", "user.json").err
 
 
 def test_there_is_nothing_to_send_from_a_local_store(track, store):

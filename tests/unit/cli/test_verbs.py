@@ -107,6 +107,11 @@ def test_metrics_are_plotted(track, store):
     assert bottom.startswith("0.02 ┤   ")
     again = track("plot", "baseline", "wider", "baseline", "-m", "loss", "--height", "3").out
     assert again.splitlines() == [title, *trials, top, middle, bottom, _]
+    client = TrackClient(store)
+    client.new_trial(force=True, name="third", parameters={}).log_metrics(step=0, accuracy=1)
+    client.close()
+    among_others = track("plot", "baseline", "third", "wider", "-m", "loss").out.splitlines()
+    assert [line.split()[::2] for line in among_others[1:3]] == [["a", "baseline"], ["c", "wider"]]
     (alone,) = (line for line in track("plot", "wider").out.splitlines() if "0.2 ┤" in line)
     assert set(alone) & set(map(chr, range(0x2801, 0x2900)))
     points = lines_of_json(track("plot", "wider", "-m", "loss", "--json").out)

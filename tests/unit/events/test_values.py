@@ -275,6 +275,14 @@ def test_the_message_names_the_path_to_the_culprit(value, path):
     assert f"cannot log {path}" in refusal(value, "opt")
 
 
+def test_the_message_says_once_what_the_culprit_is():
+    """And what can be logged instead."""
+    assert refusal({1, 2}, "opt") == (
+        "cannot log 'opt': a value of type set cannot be logged; log numbers, text, bytes, dates, "
+        "or lists, tuples and dictionaries of them"
+    )
+
+
 def test_a_key_with_a_dot_is_named_as_it_is():
     """A path is for people: a dot in a key needs no escape."""
     assert "cannot log 'layers.0'" in refusal(object(), "layers.0")

@@ -78,8 +78,11 @@ def test_a_clock_that_goes_back_in_a_run_takes_nothing_from_it(tmp_path):
             assert [*whole.metrics.get("loss", {})] == (steps or [])
             events = [*reader.history(trial.uid, until=at * 10**17)]
             assert len(events) == 2 + len(steps or [])
-        with pytest.raises(TrialDoesNotExist, match="did not exist yet"):
+        with pytest.raises(TrialDoesNotExist, match=r"did not exist yet at 1982-09-04T15:06:40\."):
             reader.trial(trial.uid, at=4 * 10**17)
+        for at, said in (("2800w", "2800w ago"), ("2800w ago", "2800w ago"), (1, "at position 1")):
+            with pytest.raises(TrialDoesNotExist, match=f"did not exist yet {said}$"):
+                reader.trial(trial.uid, at=at)
 
 
 def test_a_position_is_a_moment(store):
