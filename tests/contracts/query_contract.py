@@ -15,6 +15,48 @@ PENDING = {"group_id": "group", "status": {"$in": ["new", "suspended", "interrup
 STATUSES = [NEW, NEW, RESERVED, Status.Interrupted, Status.Suspended, Status.Completed]
 
 
+FOUND = [
+    (None, "abcdef"),
+    ({}, "abcdef"),
+    ([], "abcdef"),
+    ({"name": "c"}, "c"),
+    ({"uid": "d_0"}, "d"),
+    ({"_uid": "d_0"}, "d"),
+    ({"hash": "d", "revision": 0}, "d"),
+    ({"uid": "d_1"}, ""),
+    ({"_uid": None}, ""),
+    ({"name": "a", "uid": "b_0"}, ""),
+    ({"group_id": "group"}, "abcdef"),
+    ({"group_id": "other"}, ""),
+    ({"status": NEW}, "ab"),
+    ({"status": Status.Completed}, "f"),
+    ({"status": {"$in": [NEW, Status.Completed]}}, "abf"),
+    ({"status": {"$in": ["new", "suspended", "interrupted"]}}, "abde"),
+    ({"status": {"$in": []}}, ""),
+    ({"status": {"$nin": ["new", "completed"]}}, "cde"),
+    ({"status": {"$ne": NEW}}, "cdef"),
+    ({"status": {"$ne": Status.Completed}}, "abcde"),
+    ({"parameters.lr": 0.2}, "c"),
+    ({"parameters.model.depth": {"$gte": 4}}, "ef"),
+    ({"parameters.model.depth": {"$gt": 1, "$lt": 4}}, "cd"),
+    ({"parameters.model": {"depth": 3}}, "d"),
+    ({"metadata.heartbeat": {"$lte": 20}}, "bc"),
+    ({"metadata.heartbeat": None}, "a"),
+    ({"metadata.heartbeat": {"$exists": False}}, "a"),
+    ({"metadata.heartbeat": {"$exists": True, "$ne": 10}}, "cdef"),
+    ({"metadata.heartbeat.deeper": {"$exists": True}}, ""),
+    ({"metadata.none.at.all": 1}, ""),
+    ({"name": {"$regex": "^[ab]$"}}, "ab"),
+    ({"name": {"$not": {"$in": ["a", "b"]}}}, "cdef"),
+    ({"name": {"$lt": 3}}, ""),
+    ({"$or": [{"name": "a"}, {"status": Status.Completed}]}, "af"),
+    ({"$and": [{"status": NEW}, {"name": "b"}]}, "b"),
+    ({"status": "reserved", "metadata.heartbeat": {"$lte": 20}}, "c"),
+    ([("name", {"$ne": "a"}), ("status", NEW)], "b"),
+]
+"""Queries, and the names of the trials that they find in :func:`filled`."""
+
+
 @pytest.fixture
 def filled(store):
     """A store with six trials, named a to f, of different statuses."""
@@ -43,51 +85,10 @@ def names(store, query):
 class QueryContract:
     """The suite."""
 
-    @pytest.mark.parametrize(
-        ("query", "expected"),
-        [
-            (None, "abcdef"),
-            ({}, "abcdef"),
-            ([], "abcdef"),
-            ({"name": "c"}, "c"),
-            ({"uid": "d_0"}, "d"),
-            ({"_uid": "d_0"}, "d"),
-            ({"hash": "d", "revision": 0}, "d"),
-            ({"uid": "d_1"}, ""),
-            ({"_uid": None}, ""),
-            ({"name": "a", "uid": "b_0"}, ""),
-            ({"group_id": "group"}, "abcdef"),
-            ({"group_id": "other"}, ""),
-            ({"status": NEW}, "ab"),
-            ({"status": Status.Completed}, "f"),
-            ({"status": {"$in": [NEW, Status.Completed]}}, "abf"),
-            ({"status": {"$in": ["new", "suspended", "interrupted"]}}, "abde"),
-            ({"status": {"$in": []}}, ""),
-            ({"status": {"$nin": ["new", "completed"]}}, "cde"),
-            ({"status": {"$ne": NEW}}, "cdef"),
-            ({"status": {"$ne": Status.Completed}}, "abcde"),
-            ({"parameters.lr": 0.2}, "c"),
-            ({"parameters.model.depth": {"$gte": 4}}, "ef"),
-            ({"parameters.model.depth": {"$gt": 1, "$lt": 4}}, "cd"),
-            ({"parameters.model": {"depth": 3}}, "d"),
-            ({"metadata.heartbeat": {"$lte": 20}}, "bc"),
-            ({"metadata.heartbeat": None}, "a"),
-            ({"metadata.heartbeat": {"$exists": False}}, "a"),
-            ({"metadata.heartbeat": {"$exists": True, "$ne": 10}}, "cdef"),
-            ({"metadata.heartbeat.deeper": {"$exists": True}}, ""),
-            ({"metadata.none.at.all": 1}, ""),
-            ({"name": {"$regex": "^[ab]$"}}, "ab"),
-            ({"name": {"$not": {"$in": ["a", "b"]}}}, "cdef"),
-            ({"name": {"$lt": 3}}, ""),
-            ({"$or": [{"name": "a"}, {"status": Status.Completed}]}, "af"),
-            ({"$and": [{"status": NEW}, {"name": "b"}]}, "b"),
-            ({"status": "reserved", "metadata.heartbeat": {"$lte": 20}}, "c"),
-            ([("name", {"$ne": "a"}), ("status", NEW)], "b"),
-        ],
-    )
-    def test_trials_are_found(self, filled, query, expected):
+    def test_trials_are_found(self, filled):
         """Each operator finds what it says, in the order the trials were made."""
-        assert names(filled, query) == expected
+        for query, expected in FOUND:
+            assert names(filled, query) == expected, query
 
     def test_groups_and_projects_are_found(self, filled):
         """Groups and projects are queried like trials."""
@@ -100,16 +101,14 @@ class QueryContract:
         assert (project.name, len(project.trials), project.groups) == ("project", 6, {group})
         assert filled.fetch_projects({"name": "other"}) == []
 
-    @pytest.mark.parametrize(
-        "query", [{"bogus": 1}, {"name": {"$almost": 1}}, {"$nor": []}, [("bogus.x", 1)]]
-    )
-    def test_nonsense_raises_a_runtime_error(self, filled, query):
+    def test_nonsense_raises_a_runtime_error(self, filled):
         """An unknown attribute or operator is named, for each kind of object."""
-        for find in (filled.fetch_trials, filled.fetch_groups, filled.fetch_projects):
-            with pytest.raises(RuntimeError, match=r"bogus|almost|nor"):
-                find(query)
-        with pytest.raises(RuntimeError):
-            filled.fetch_and_update_trial(query, "set_trial_status", status=NEW)
+        for query in ({"bogus": 1}, {"name": {"$almost": 1}}, {"$nor": []}, [("bogus.x", 1)]):
+            for find in (filled.fetch_trials, filled.fetch_groups, filled.fetch_projects):
+                with pytest.raises(RuntimeError, match=r"bogus|almost|nor"):
+                    find(query)
+            with pytest.raises(RuntimeError):
+                filled.fetch_and_update_trial(query, "set_trial_status", status=NEW)
 
     def test_a_pattern_that_is_none_is_named(self, filled):
         """The error is the same on every backend."""
@@ -143,19 +142,16 @@ class QueryContract:
         with pytest.raises(ItemNotFound):
             filled.fetch_and_update_trial(query, "set_trial_status", status=Status.Completed)
 
-    @pytest.mark.parametrize(
-        ("attr", "kwargs", "path", "value"),
-        [
+    def test_any_change_of_a_trial_can_be_the_update(self, filled):
+        """Every call that changes a trial works through a query."""
+        for attr, kwargs, path, value in (
             ("log_trial_metadata", {"heartbeat": 9}, "metadata.heartbeat", 9),
             ("log_trial_arguments", {"lr": 9}, "parameters.lr", 9),
             ("log_trial_metrics", {"loss": 9}, "metrics.loss", [9]),
             ("add_trial_tags", {"x": 9}, "tags.x", 9),
-        ],
-    )
-    def test_any_change_of_a_trial_can_be_the_update(self, filled, attr, kwargs, path, value):
-        """Every call that changes a trial works through a query."""
-        filled.fetch_and_update_trial({"name": "b"}, attr, **kwargs)
-        assert names(filled, {path: value}) == "b"
+        ):
+            filled.fetch_and_update_trial({"name": "b"}, attr, **kwargs)
+            assert names(filled, {path: value}) == "b"
 
     def test_one_group_is_updated(self, filled):
         """Metadata is added to what the group has."""
@@ -173,13 +169,12 @@ class QueryContract:
             filled.fetch_and_update_group({"_uid": None}, "set_group_metadata", a=1)
         assert names(filled, {"metadata._update_count": {"$gt": 0}}) == ""
 
-    @pytest.mark.parametrize("attr", ["bogus", "fetch_trials", "new_trial", "close", "__init__"])
-    def test_unknown_updates_are_refused(self, filled, attr):
+    def test_unknown_updates_are_refused(self, filled):
         """Only calls that change the object can be named."""
-        with pytest.raises(AttributeError, match=attr):
-            filled.fetch_and_update_trial({}, attr)
-        with pytest.raises(AttributeError, match=attr):
-            filled.fetch_and_update_group({}, attr)
+        for attr in ("bogus", "fetch_trials", "new_trial", "close", "__init__"):
+            for update in (filled.fetch_and_update_trial, filled.fetch_and_update_group):
+                with pytest.raises(AttributeError, match=attr):
+                    update({}, attr)
 
     def test_threads_never_reserve_the_same_trial(self, store):
         """Twelve workers on nine pending trials get nine different ones."""

@@ -153,21 +153,19 @@ def test_what_was_fetched_is_copied_whole(store, duplicate):
     assert trial.metrics["loss"] == {0: 0.5}
 
 
-@pytest.mark.parametrize("status", [NEW, RESERVED, *Status])
-def test_a_status_is_true_and_comes_back(store, status):
+def test_a_status_is_true_and_comes_back(store):
     """Whatever its value is, zero too; it equals what was stored, and has its name."""
-    store.new_trial(Trial(_hash="made", status=status))
-    set_later = store.new_trial(Trial(_hash="set", status=Status.Broken))
-    store.set_trial_status(set_later, status)
-    for trial in store.fetch_trials():
-        assert trial.status
-        assert (trial.status, trial.status.name, trial.status.value) == (
-            status,
-            status.name,
-            status.value,
-        )
-    assert len(store.fetch_trials({"status": status})) == 2
-    assert len(store.fetch_trials({"status": {"$in": [str(status)]}})) == 2
+    for status in (NEW, RESERVED, *Status):
+        store.new_trial(Trial(_hash=f"made {status}", status=status))
+        set_later = store.new_trial(Trial(_hash=f"set {status}", status=CustomStatus("other", 1)))
+        store.set_trial_status(set_later, status)
+        found = store.fetch_trials({"status": status})
+        assert found == store.fetch_trials({"status": {"$in": [str(status)]}})
+        assert [trial.hash for trial in found] == [f"made {status}", f"set {status}"]
+        for trial in found:
+            assert trial.status
+            assert (trial.status, trial.status.name) == (status, status.name)
+            assert trial.status.value == status.value
 
 
 def test_a_group_of_a_numbered_project_has_a_uid():
@@ -175,13 +173,13 @@ def test_a_group_of_a_numbered_project_has_a_uid():
     assert TrialGroup(name="g", project_id=3).uid == TrialGroup(name="g", project_id=3).uid
 
 
-@pytest.mark.parametrize("uid", ["does_not_exist", "does_not", "x", "h_1", "h_final"])
-def test_a_trial_that_does_not_exist_is_named(store, uid):
+def test_a_trial_that_does_not_exist_is_named(store):
     """Whatever its uid looks like, the error is that there is none."""
     run_trial(store)
     client = TrackClient(store)
-    with pytest.raises(TrialDoesNotExist, match=uid):
-        client.set_trial(uid=uid)
+    for uid in ("does_not_exist", "does_not", "x", "h_1", "h_final"):
+        with pytest.raises(TrialDoesNotExist, match=uid):
+            client.set_trial(uid=uid)
     assert client.set_trial(uid="h_0").uid == "h_0"
 
 
@@ -287,53 +285,55 @@ KEYWORDS = {
 """What each method of a backend is called with, by name."""
 
 
-@pytest.mark.parametrize("name", KEYWORDS)
-def test_keywords_of_every_method(store, name):
+def test_keywords_of_every_method(store):
     """The documented names, on the contract and on what keeps it."""
     for owner in (Protocol, store):
         if isinstance(owner, ProtocolMultiplexer):
             continue  # hands on what it is given
-        parameters = list(inspect.signature(getattr(owner, name)).parameters.values())
-        words = [str(one).split(":")[0].split("=")[0].strip() for one in parameters]
-        assert [word for word in words if word != "self"] == KEYWORDS[name].split()
+        for name, expected in KEYWORDS.items():
+            parameters = list(inspect.signature(getattr(owner, name)).parameters.values())
+            words = [str(one).split(":")[0].split("=")[0].strip() for one in parameters]
+            assert [word for word in words if word != "self"] == expected.split(), name
 
 
-@pytest.mark.parametrize("query", [None, {}, []])
-def test_no_condition_means_all(store, query):
+def test_no_condition_means_all(store):
     """Of trials, groups and projects; each time in a list of its own."""
     run_trial(store)
     for find in (store.fetch_trials, store.fetch_groups, store.fetch_projects):
-        assert len(find(query)) == len(find(query=query)) == len(find()) == 1
-        assert find(query) is not find(query)
-        assert find(query)[0] is not find(query)[0]
+        for query in (None, {}, []):
+            assert len(find(query)) == len(find(query=query)) == len(find()) == 1
+            assert find(query) is not find(query)
+            assert find(query)[0] is not find(query)[0]
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda store, trial: store.log_trial_metrics(trial, step=1, loss=0.25),
-        lambda store, trial: store.log_trial_metadata(trial, heartbeat=2.5),
-        lambda store, trial: store.add_trial_tags(trial, b=2),
-        lambda store, trial: store.set_trial_status(trial, Status.Completed),
-        lambda store, trial: store.set_group_metadata(TrialGroup(_uid=trial.group_id), n=1),
-        lambda store, trial: store.new_trial(Trial(_hash="other", project_id="p")),
-        lambda store, trial: store.fetch_and_update_trial({}, "set_trial_status", status=NEW),
-        lambda store, trial: store.log_trial_finish(trial, None, None, None),
-    ],
-    ids=["metrics", "metadata", "tags", "status", "group", "new", "update", "finish"],
-)
-def test_what_was_recorded_is_seen_by_others(request, shared, change):
+LOGGED = [
+    lambda store, trial: store.log_trial_metrics(trial, step=1, loss=0.25),
+    lambda store, trial: store.log_trial_metadata(trial, heartbeat=2.5),
+    lambda store, trial: store.add_trial_tags(trial, b=2),
+    lambda store, trial: store.set_trial_status(trial, Status.Completed),
+    lambda store, trial: store.set_group_metadata(TrialGroup(_uid=trial.group_id), n=1),
+]
+"""Calls that a server may hear of later."""
+
+DECIDED = [
+    lambda store, trial: store.new_trial(Trial(_hash="other", project_id="p")),
+    lambda store, trial: store.fetch_and_update_trial({}, "set_trial_status", status=NEW),
+    lambda store, trial: store.log_trial_finish(trial, None, None, None),
+]
+"""Calls that every server has heard of when they return."""
+
+
+def test_what_was_recorded_is_seen_by_others(shared):
     """When the call has returned; logged to a server, when the writer has read or committed."""
     trial = run_trial(shared)
     other = TrackClient(shared.uri).protocol
-    before = [to_json(project) for project in other.fetch_projects()]
-    change(shared, trial)
-    if not shared.uri.startswith(("file:", "lmdb:")) and {"new", "update", "finish"}.isdisjoint(
-        request.node.callspec.id.split("-")
-    ):
-        shared.commit()
-    after = [to_json(project) for project in other.fetch_projects()]
-    assert after == [to_json(project) for project in shared.fetch_projects()] != before
+    for change in [*DECIDED, *LOGGED]:
+        before = [to_json(project) for project in other.fetch_projects()]
+        change(shared, trial)
+        if change in LOGGED and not shared.uri.startswith(("file:", "lmdb:")):
+            shared.commit()
+        after = [to_json(project) for project in other.fetch_projects()]
+        assert after == [to_json(project) for project in shared.fetch_projects()] != before
     other.close()
 
 

@@ -10,15 +10,12 @@ from tests.contracts.archiving_contract import ArchivingContract
 from tests.contracts.backends import BACKENDS, open_file
 from tests.contracts.protocol_contract import ProtocolContract, fill
 from tests.contracts.query_contract import (
-    NEW,
-    PENDING,
     RESERVED,
     QueryContract,
     filled,  # noqa: F401 - a fixture of the suite
 )
 from track.persistence import get_protocol
 from track.structure import Project, Status, Trial, TrialGroup
-from track.utils import ItemNotFound
 
 
 @pytest.fixture(params=BACKENDS)
@@ -85,17 +82,7 @@ def test_a_lenient_store_takes_trials_of_unknown_projects(tmp_path):
     assert store.fetch_trials({"group_id": "unknown"}) == [trial]
 
 
-# Between processes: the workers are started afresh, so they share nothing but the file.
-
-
-def reserve(uri):
-    store = get_protocol(uri)
-    try:
-        return store.fetch_and_update_trial(PENDING, "set_trial_status", status=RESERVED).uid
-    except ItemNotFound:
-        return None
-    finally:
-        store.close()
+# Between processes, each with a store of its own; tests/e2e has those that reserve trials.
 
 
 def update(uri):
@@ -118,22 +105,8 @@ def insert(uri):
 
 
 def in_processes(task, uri, count):
-    with ProcessPoolExecutor(max_workers=count, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(max_workers=count, mp_context=get_context("fork")) as pool:
         return [future.result() for future in [pool.submit(task, uri) for _ in range(count)]]
-
-
-def test_processes_never_reserve_the_same_trial(tmp_path):
-    """Twelve processes on nine pending trials get nine different ones."""
-    store = open_file(tmp_path)
-    store.new_project(Project(name="project"))
-    store.new_trial_group(TrialGroup(_uid="group", name="g", project_id="project"))
-    for index in range(9):
-        store.new_trial(
-            Trial(_hash=f"h{index}", project_id="project", group_id="group", status=NEW)
-        )
-    reserved = in_processes(reserve, store.uri, 12)
-    assert sorted(uid for uid in reserved if uid) == [f"h{index}_0" for index in range(9)]
-    assert reserved.count(None) == 3
 
 
 def test_no_update_of_twenty_processes_is_lost(tmp_path):
