@@ -16,7 +16,10 @@ from typing import NamedTuple
 from track.errors import AuthenticationError
 from track.relay.users import Cost, Users, keyed, normal, salted, verifier_of
 
-_LEAST_N, _LEAST_R = 2**14, 8
+LEAST_N = 2**14
+"""The lowest cost of a proof that a client accepts, see :class:`Cost`."""
+
+_LEAST_R = 8
 _REMEMBERED = 64
 _KEY_BYTES = 32
 
@@ -30,8 +33,15 @@ class Challenge(NamedTuple):
     p: int
 
     @classmethod
-    def read(cls, value: object) -> Challenge:
+    def read(cls, value: object, least_n: int = LEAST_N) -> Challenge:
         """Return a received challenge, a list of its fields.
+
+        Parameters
+        ----------
+        value
+            what was received
+        least_n
+            the lowest cost to accept
 
         Raises
         ------
@@ -47,18 +57,18 @@ class Challenge(NamedTuple):
                 challenge = cls(salt, n, r, p)
             case _:
                 raise AuthenticationError("the server's challenge is invalid")
-        challenge.check()
+        challenge.check(least_n)
         return challenge
 
-    def check(self) -> None:
-        """Check that an honest server could send this challenge.
+    def check(self, least_n: int) -> None:
+        """Check that an honest server could send this challenge, at this cost or a higher one.
 
         Raises
         ------
         AuthenticationError
             see :meth:`read`
         """
-        if not Cost(*self).is_sound() or self.n < _LEAST_N or self.r < _LEAST_R:
+        if not Cost(*self).is_sound() or self.n < least_n or self.r < _LEAST_R:
             raise AuthenticationError(
                 "the server asks for a proof at an unacceptable cost: "
                 f"n={self.n}, r={self.r}, p={self.p}, {len(self.salt)} bytes of salt"
@@ -76,11 +86,14 @@ class ClientLogin:
     ----------
     name, password
         the name and the password
+    least_n
+        the lowest cost of a proof to accept
     """
 
-    def __init__(self, name: str, password: str) -> None:
+    def __init__(self, name: str, password: str, least_n: int = LEAST_N) -> None:
         self._name = name
         self._password = password
+        self._least_n = least_n
         self._signature = b""
 
     def prove(self, challenge: Challenge, transcript: bytes) -> bytes:
@@ -99,7 +112,7 @@ class ClientLogin:
             no honest server would send this challenge, see :meth:`Challenge.read`
         """
         self._signature = b""
-        challenge.check()  # a proof allows guessing the password, so check again
+        challenge.check(self._least_n)  # a proof allows guessing the password, so check again
         cost = Cost(*challenge)
         key = _salted(self._password, cost)
         client_key = keyed(key, b"Client Key")

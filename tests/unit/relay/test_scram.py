@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import logging
 import os
+from functools import partial
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from track.errors import AuthenticationError
 from track.relay import scram as logins
 from track.relay import users as accounts
-from track.relay.scram import Challenge, ClientLogin, ServerLogin, check_password
+from track.relay.scram import Challenge, ServerLogin, check_password
 from track.relay.users import Users, keyed
 
 NAMES = st.text(st.characters(categories=["L", "N", "P", "S"]), min_size=1, max_size=20)
@@ -22,12 +23,8 @@ HERE, ELSEWHERE = b"h" * 32, b"e" * 32
 """Transcripts of two connections."""
 
 
-@pytest.fixture(autouse=True, scope="module")
-def cheap():
-    """Clients accept the cost of these tests for once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logins, "_LEAST_N", 2**4)
-        yield
+ClientLogin = partial(logins.ClientLogin, least_n=COST[0])
+"""A client that accepts the cost of these tests."""
 
 
 class Server:
@@ -59,7 +56,7 @@ def log_in(server, name, password, transcripts=(HERE, HERE)):
     """Run a whole login, with what each side knows of the connection."""
     client = ClientLogin(name, password)
     challenge = server.login.challenge(name)
-    proof = client.prove(Challenge.read([*challenge]), transcripts[0])
+    proof = client.prove(Challenge.read([*challenge], COST[0]), transcripts[0])
     client.check(server.login.verify(name, challenge, proof, transcripts[1]))
 
 
