@@ -3,6 +3,8 @@
 The disk is made full as in the tests of stores in files, see there.
 """
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -207,8 +209,9 @@ class TestForgiving:
             with store.exclusive_state(), ThreadPoolExecutor(1) as pool:
                 pool.submit(store.log_trial_metrics, TRIAL, step=0, loss=0.5).result()
                 with monkeypatch.context() as full:
-                    full.setattr(store.forwarding._spool, "append", refuse)
-                    pool.submit(store.log_trial_metrics, TRIAL, step=1, loss=0.5).result()
+                    full.setattr(os, "write", refuse)
+                    with pytest.warns(NotRecordedWarning):
+                        pool.submit(store.log_trial_metrics, TRIAL, step=1, loss=0.5).result()
                 store.set_trial_status(TRIAL, Status.Running)
             proxy.refuse()
             with pytest.raises(JournalUnreachable):
@@ -217,5 +220,5 @@ class TestForgiving:
             assert steps_in(uri) == [0, 1]
 
 
-def refuse(payloads):
-    raise JournalWriteError(28, "no room")
+def refuse(fd, data):
+    raise OSError(errno.ENOSPC, "No space left on device")

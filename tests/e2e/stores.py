@@ -29,6 +29,15 @@ STUCK_S = 60
 
 _PROGRAM = """
 import json, sys
+
+class Pytest:
+    # The test around the function is not run here, and pytest takes longer to import than Track.
+    def __getattr__(self, name):
+        return self
+    def __call__(self, *arguments, **keywords):
+        return self
+
+sys.modules["pytest"] = Pytest()
 from tests.e2e.stores import STUCK_S, end_if_stuck
 end_if_stuck(STUCK_S)
 from {module} import {name} as function

@@ -29,10 +29,13 @@ class Looking:
     ----------
     repository
         the repository of the store
+    most_summaries
+        the most chunks of a series that one answer describes
     """
 
-    def __init__(self, repository: LocalRepository) -> None:
+    def __init__(self, repository: LocalRepository, most_summaries: int = MOST_SUMMARIES) -> None:
         self._repository = repository
+        self._most_summaries = most_summaries
 
     def calls(self) -> dict[str, Callable[..., Answer]]:
         """Return the calls by name."""
@@ -78,7 +81,7 @@ class Looking:
         if type(after) is not int or after < 0:
             raise MalformedMessage("invalid number of chunks")
         chunks = self._series(owner).chunks() or ()
-        wanted = chunks[after : after + MOST_SUMMARIES]
+        wanted = chunks[after : after + self._most_summaries]
         return [], pack_summaries([chunk.summary for chunk in wanted])
 
     def _points(self, owner: list[Any], start: int, stop: int) -> Answer:

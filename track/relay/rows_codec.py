@@ -70,15 +70,15 @@ def pack_summaries_of(objects: Objects, lost: Iterable[str]) -> bytes:
     return _pack_subjects(objects, writer, lost)
 
 
-def pack_whole(objects: Objects, lost: Iterable[str] = ()) -> bytes:
+def pack_whole(objects: Objects, lost: Iterable[str] = (), longest: int = _LONGEST) -> bytes:
     """Return the rows of all objects with all points of their series.
 
     Raises
     ------
     EncodingError
-        the rows are too large
+        the rows are larger than the longest answer, in bytes
     """
-    return _pack_subjects(objects, RowWriter(objects, _with_points), lost)
+    return _pack_subjects(objects, RowWriter(objects, _with_points), lost, longest)
 
 
 def pack_selected(selected: Iterable[Project | TrialGroup | Trial]) -> bytes:
@@ -109,9 +109,11 @@ def _add(objects: Objects, item: Project | TrialGroup | Trial) -> None:
             _add(objects, trial)
 
 
-def _pack_subjects(objects: Objects, writer: RowWriter, lost: Iterable[str]) -> bytes:
+def _pack_subjects(
+    objects: Objects, writer: RowWriter, lost: Iterable[str], longest: int = _LONGEST
+) -> bytes:
     rows = map(writer.row, objects.subjects())
-    return _pack(objects, rows, _unbound(writer, objects), lost, [])
+    return _pack(objects, rows, _unbound(writer, objects), lost, [], longest=longest)
 
 
 def _unbound(writer: RowWriter, objects: Objects) -> list[Any]:
@@ -136,14 +138,16 @@ def _pack(
     unbound: list[Any],
     lost: Iterable[str],
     found: list[list[Any]],
+    *,
+    longest: int = _LONGEST,
 ) -> bytes:
     packed, size = [], 0
     for entry, parts in rows:
         packed.append([*entry, *parts])
         size += sum(map(len, parts))
-        if size > _LONGEST:
+        if size > longest:
             raise EncodingError(
-                f"the answer exceeds the limit of {_LONGEST} bytes: ask for less at once"
+                f"the answer exceeds the limit of {longest} bytes: ask for less at once"
             )
     known = [objects.position, objects.events, objects.failed_events]
     data: bytes = new_packer().pack([VERSION, *known, packed, unbound, [*lost], found])

@@ -31,6 +31,7 @@ from track.relay.looking import Looking
 from track.relay.query_codec import from_values
 from track.relay.query_limit import QueryLimit
 from track.relay.rows_codec import pack_selected, pack_whole
+from track.relay.series_codec import MOST_SUMMARIES
 
 Answer = tuple[list[Any], bytes]
 """The values of an answer, and objects as bytes."""
@@ -58,6 +59,8 @@ class Answering:
         the number of producers to remember
     largest_content
         the most bytes of the content of one file
+    most_summaries
+        the most chunks of a series that one answer describes
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class Answering:
         query_s: float,
         remembered: int = _REMEMBERED,
         largest_content: int = LARGEST_CONTENT,
+        most_summaries: int = MOST_SUMMARIES,
     ) -> None:
         if not isinstance(protocol.repository, LocalRepository):
             raise RPCCallFailure(
@@ -82,7 +86,7 @@ class Answering:
         """The last refused proposal of each producer, and its unmet precondition. A delayed copy
         of the proposal is not decided again, since its client has continued."""
         self._taking = threading.Lock()
-        self._looking = Looking(protocol.repository)
+        self._looking = Looking(protocol.repository, most_summaries)
         self._contents = ContentService(protocol.content, largest_content)
         self._calls: dict[str, Callable[..., Answer]] = {
             "commit": self._commit,

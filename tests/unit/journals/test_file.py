@@ -108,7 +108,7 @@ def append_many(path, stream, count):
 
 def test_processes_append_at_once_without_losing_or_tearing(path):
     """Four processes at once: one order that all readers see, all of it intact, groups in one."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     processes = [context.Process(target=append_many, args=(path, n, 500)) for n in range(4)]
     for process in processes:
         process.start()

@@ -16,6 +16,7 @@ What is missing, odd or in an unexpected place is made regular (see ``missing.js
 * dotted parameters nest where nothing is in their way.
 """
 
+import errno
 import json
 import math
 import os
@@ -27,7 +28,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from track.aggregators.aggregator import RingAggregator, StatAggregator
-from track.errors import NotAReport
+from track.errors import JournalWriteError, NotAReport
 from track.persistence import get_protocol
 from track.persistence.storage import load_database
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
@@ -396,14 +397,12 @@ def test_what_makes_no_sense_is_named(text, names):
 
 def test_a_full_disk_is_not_blamed_on_the_report(monkeypatch):
     """An import that cannot be written raises what happened, and leaves everything as it was."""
-    from track.errors import JournalWriteError
-    from track.journals.file import FileJournal
 
-    def full(journal, payloads):
-        raise JournalWriteError(28, "No space left on device")
+    def full(fd, data):
+        raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(FileJournal, "append", full)
+        patch.setattr(os, "write", full)
         with pytest.raises(JournalWriteError, match="No space"):
             open_copy("everything")
     assert os.listdir() == ["old.json"]

@@ -299,14 +299,15 @@ def test_a_server_without_users_is_for_this_machine(host, users):
     Asking(f"socket://{host}:0?backend=memory:").backend.close()
 
 
-def test_the_older_name_of_the_layer(monkeypatch, users):
-    """``backend='AES'`` is ``security_layer='AES'``."""
-    layers = []
-    monkeypatch.setattr(SocketServer, "run_server", lambda self: layers.append(self.layer))
-    for option in ({"backend": "AES"}, {"security_layer": "AES"}, {"security_layer": "aes"}, {}):
-        start_track_server("memory:", "127.0.0.1", 0, users=users, **option)
-    start_track_server("memory:", "127.0.0.1", 0, "AES")
-    assert layers == ["AES", "AES", "AES", None, "AES"]
+@pytest.mark.parametrize(
+    ("position", "option"),
+    [(["TLS"], {}), ([], {"security_layer": "tls"}), ([], {"backend": "TLS"})],
+    ids=["by position", "by name", "by its older name"],
+)
+def test_the_layer_of_a_server_is_named_in_several_ways(position, option):
+    """Each asks for what TLS needs."""
+    with pytest.raises(BackendError, match="security_layer=TLS needs a certificate"):
+        start_track_server("memory:", "127.0.0.1", 0, *position, **option)
 
 
 # What is shown

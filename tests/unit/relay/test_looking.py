@@ -13,7 +13,13 @@ from tests.proxy import Proxy
 from tests.relays import served
 from track.containers.points import Points
 from track.containers.series import StepSeries
-from track.errors import ItemNotFound, MalformedMessage, TrackError, TrialDoesNotExist
+from track.errors import (
+    EncodingError,
+    ItemNotFound,
+    MalformedMessage,
+    TrackError,
+    TrialDoesNotExist,
+)
 from track.events.codec import stream_id
 from track.events.types import MetricsLogged, TrialRedacted
 from track.events.values import new_packer, unpack
@@ -110,11 +116,10 @@ def local_value(store, uid, step):
 def test_series_of_a_server_are_those_of_the_store(tmp_path, monkeypatch, kept):
     """Columns, slices, steps, moments and samples, whether the server has a cache or not."""
     monkeypatch.setenv("TRACK_CACHE_AFTER", "1" if kept else "inf")
-    monkeypatch.setattr(series_codec, "MOST_SUMMARIES", 3)
-    monkeypatch.setattr("track.relay.looking.MOST_SUMMARIES", 3)
     store = f"file:{tmp_path / 'served.json'}"
     uid = filled(store, 5 * CHUNK)
     with served(store) as serving, track.open(serving.uri()) as reader, track.open(store) as local:
+        serving.server._relay.service = Answering(serving.server.backend, 30.0, most_summaries=3)
         for name in ("loss", "acc", "back"):
             theirs, ours = reader.trial(uid).metrics[name], local.trial(uid).metrics[name]
             for left, right in (
@@ -238,12 +243,12 @@ def test_rows_of_another_version_are_not_read(uri, serving):
         store.fetch_trials({"uid": uid})
 
 
-def test_an_answer_has_a_limit(uri, serving, monkeypatch):
-    """Whoever has more trials than fit into one is told so."""
-    filled(serving.server.backend.uri, 3)
-    monkeypatch.setattr(rows_codec, "_LONGEST", 100)
-    with track.open(uri) as reader, pytest.raises(TrackError, match="limit of 100 bytes"):
-        reader.trials()
+def test_an_answer_has_a_limit():
+    """Whoever has more than fits into one is told so."""
+    objects = Objects()
+    objects.add_trial(Trial(_hash="a", parameters={"text": "x" * 100}))
+    with pytest.raises(EncodingError, match="limit of 100 bytes"):
+        rows_codec.pack_whole(objects, longest=100)
 
 
 @pytest.mark.parametrize(

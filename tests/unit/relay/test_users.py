@@ -122,7 +122,7 @@ def add_one(path, number):
 
 def test_no_user_is_lost_when_many_are_added_at_once(users):
     """Each process sees what the others added."""
-    with ProcessPoolExecutor(4, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(4, mp_context=get_context("fork")) as pool:
         for done in [pool.submit(add_one, users.path, number) for number in range(16)]:
             done.result()
     assert sorted(users.names()) == sorted(f"user {number}" for number in range(16))
