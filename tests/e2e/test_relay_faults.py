@@ -20,7 +20,7 @@ from tests.e2e.relay_work import (
 )
 from track.persistence.socketed import sync
 
-ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "3"))
 
 CLIENTS = 8
 

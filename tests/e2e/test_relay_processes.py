@@ -42,7 +42,7 @@ from track.events.types import MetricsLogged, StatusChanged, TrialFinished
 from track.persistence.socketed import start_track_server, sync
 from track.structure import Project, Status, Trial
 
-ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "5"))
+ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "3"))
 
 TRIAL = Trial(_hash="trial")
 

@@ -26,7 +26,7 @@ from track.utils import ItemNotFound
 
 ROUNDS = int(os.environ.get("TRACK_CONCURRENCY_ROUNDS", "1"))
 
-PROCESSES, THREADS, CALLS = 6, 2, 100
+PROCESSES, THREADS, CALLS = 6, 2, 60
 
 START_S = 0.1
 """From the first word to the processes until all of them begin, at once."""

@@ -15,7 +15,7 @@ from track.structure import Project, Status, Trial
 
 ROUNDS = int(os.environ.get("TRACK_CONCURRENCY_ROUNDS", "1"))
 
-PROCESSES, THREADS, STEPS = 4, 2, 200
+PROCESSES, THREADS, STEPS = 4, 2, 100
 DECISION_EVERY = 25
 """Guarded calls come between so many plain ones."""
 
