@@ -1,21 +1,16 @@
 """Open encrypted connections on 127.0.0.1."""
 
-import os
 import select
 import socket
-import subprocess
-import sys
 import threading
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from track.errors import InsecureConnection
 from track.utils.encrypted import EncryptedSocket
 from track.utils.handshake import HELLO, agree, begin
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def to_record(channel, data):
@@ -118,13 +113,6 @@ def insist_on_all(end, size):
 
 def run_program(program):
     """Run a program that forks, and return its output."""
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python(program)
     assert done.stderr == ""
     return done.stdout.splitlines()

@@ -1,14 +1,12 @@
 """Every journal against the one contract, and what only journals that outlive a process promise."""
 
-import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from tests.contracts.journal_contract import JournalContract, payloads_of
 from tests.databases import KINDS, sql_journal
+from tests.programs import run_python
 from track.journals.buffered import ExclusiveBufferedJournal
 from track.journals.file import FileJournal
 from track.journals.forwarding import ExclusiveForwardingJournal
@@ -16,8 +14,6 @@ from track.journals.journal import ExclusiveJournal
 from track.journals.lmdb import LMDBJournal
 from track.journals.memory import MemoryJournal
 from track.journals.spool import Spool
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def sql_in(kind, path):
@@ -143,8 +139,7 @@ def test_a_journal_in_front_of_another_hides_nothing_of_it(wrapper):
 
 
 FORK = """
-import os, sys, time
-sys.path.insert(0, {root!r})
+import os, time
 from tests.contracts.test_journals import PERSISTENT
 from track.journals.producer import Producer
 from track.events.types import MetricsLogged
@@ -168,9 +163,8 @@ def forking(request, tmp_path):
 
     def run(body):
         path = str(tmp_path / "forked")
-        program = FORK.format(root=str(ROOT), name=request.param, path=path, body=body)
-        command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program]
-        subprocess.run(command, check=True, timeout=60, cwd=tmp_path)
+        program = FORK.format(name=request.param, path=path, body=body)
+        run_python(program)
         journal = PERSISTENT[request.param](path)
         events = list(journal.read())
         journal.close()

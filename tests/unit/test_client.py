@@ -1,7 +1,6 @@
 """What a training script begins with: a backend, a project, a group, a trial."""
 
 import json
-import subprocess
 import sys
 import time
 from argparse import ArgumentParser, Namespace
@@ -9,6 +8,7 @@ from argparse import ArgumentParser, Namespace
 import pytest
 
 import track
+from tests.programs import run_python
 from tests.stored import stored
 from track import Project, TrackClient, TrialGroup
 from track.client import TrialDoesNotExist
@@ -45,9 +45,7 @@ def test_without_a_backend_one_warning_is_given(backend):
         "    client.log_metrics(loss=1)\n"
         "print(client.protocol.fetch_trials()[0].metrics)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
+    done = run_python(program)
     assert done.stderr.count("TrackClient('file:") == 1
     assert done.stdout == "{'loss': [1]}\n"
 

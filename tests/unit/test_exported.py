@@ -1,14 +1,13 @@
 """The names that programs import, where they import them from."""
 
 import re
-import subprocess
-import sys
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import track
+from tests.programs import run_python
 
 NAMES = {
     "track": "TrackClient Project TrialGroup __version__ open",
@@ -171,11 +170,5 @@ def test_the_light_core_is_enough():
         "client.save()\n"
         "print(client.get_device())\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(Path(track.__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(code)
     assert (done.stdout, done.stderr) == ("cpu\n", "")

@@ -1,37 +1,18 @@
 """What forks must not share, and must not break, in real processes."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.programs import run_python
 
 
-@pytest.fixture
-def run(tmp_path):
-    """Run a program that forks, in a folder of its own; return what it printed."""
-
-    def run_program(program):
-        # A program with threads that forks is what some of the tests are about.
-        done = subprocess.run(
-            [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert done.stderr == ""
-        return done.stdout.splitlines()
-
-    return run_program
+def run(program):
+    """Run a program that forks, and says nothing of that; return what it printed."""
+    done = run_python(program)
+    assert done.stderr == ""
+    return done.stdout.splitlines()
 
 
-def test_a_worker_that_is_terminated_at_once_dies(run):
+def test_a_worker_that_is_terminated_at_once_dies():
     """While the parent runs a trial, too: a signal before the child's first step is not lost."""
     found = run("""
 import os, signal
@@ -53,7 +34,7 @@ print(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
     assert found == ["True", "True"]
 
 
-def test_a_child_does_not_hold_on_to_the_report_that_its_parent_writes(run):
+def test_a_child_does_not_hold_on_to_the_report_that_its_parent_writes():
     """A fork in the middle of a commit: the lock ends with the commit, whatever the child does."""
     found = run("""
 import os, threading
@@ -94,7 +75,7 @@ print(open("report").read())
     assert found == ["the disk is full", "next"]
 
 
-def test_a_killed_writer_of_the_report_leaves_no_lock_to_its_children(run):
+def test_a_killed_writer_of_the_report_leaves_no_lock_to_its_children():
     """The kernel frees its lock, because no child has the file."""
     found = run("""
 import os, signal, threading
@@ -130,7 +111,7 @@ print(open("report").read())
 
 
 @pytest.mark.parametrize("leaving", ["raise ValueError", "pass"])
-def test_a_child_that_leaves_the_block_of_a_trial_does_not_end_it(run, leaving):
+def test_a_child_that_leaves_the_block_of_a_trial_does_not_end_it(leaving):
     """The trial is the parent's, which goes on with it."""
     found = run(f"""
 import os
@@ -157,7 +138,7 @@ print(found.status, found.errors)
     assert found == ["running", "completed []"]
 
 
-def test_one_that_cannot_be_renewed_does_not_keep_others_from_it(run):
+def test_one_that_cannot_be_renewed_does_not_keep_others_from_it():
     """A child uses what can be used, and the log says what cannot."""
     found = run("""
 import logging, os, sys
@@ -189,7 +170,7 @@ os.wait()
     assert found[-1] == "['a', 'b']"
 
 
-def test_a_file_that_is_being_closed_is_not_renewed(run):
+def test_a_file_that_is_being_closed_is_not_renewed():
     """A fork may come between the last two steps of a finalizer."""
     found = run("""
 import os

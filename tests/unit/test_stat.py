@@ -5,13 +5,12 @@ import math
 import multiprocessing
 import pickle
 import statistics
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.programs import run_python
 from track.utils import stat
 from track.utils.stat import StatStream
 
@@ -159,8 +158,7 @@ def test_import_leaves_shared_memory_alone() -> None:
         "import sys, track.utils.stat; "
         "sys.exit('ctypes' in sys.modules or 'multiprocessing' in sys.modules)"
     )
-    path = {"PYTHONPATH": str(stat.__file__).removesuffix("/track/utils/stat.py")}
-    assert subprocess.run([sys.executable, "-c", code], env=path, check=False).returncode == 0
+    run_python(code)
 
 
 def test_shared_stream_counts_like_any_other() -> None:

@@ -2,14 +2,13 @@
 
 import copy
 import pickle
-import subprocess
-import sys
 from argparse import Namespace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
+from tests.programs import run_python
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup, get_status
 from track.utils.stat import StatStream
 
@@ -187,16 +186,7 @@ def test_odd_parameters_have_a_hash(value):
 def test_the_hash_is_the_same_in_another_process():
     """Hash randomisation of the interpreter does not reach it."""
     code = "from track import Trial; print(Trial(parameters={'a': {'x', 'y'}, 'b': 'c'}).hash)"
-    hashes = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in "12"
-    }
+    hashes = {run_python(code, PYTHONHASHSEED=seed).stdout for seed in "12"}
     assert hashes == {Trial(parameters={"a": {"x", "y"}, "b": "c"}).hash + "\n"}
 
 

@@ -2,22 +2,19 @@
 
 import logging
 import os
-import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 import track
+from tests.programs import run_python
 from track import TrackClient
 from track.errors import MissingPackage, TrackError, TrialDoesNotExist
 from track.events.types import SystemSampled, TrialFinished
 from track.machine.sampler import Sampler, rank_of_this_process
 from track.projections.system import system_metrics
 from track.reader import Reader
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def wait_for(condition):
@@ -96,14 +93,7 @@ os.waitpid(child, 0)
 trial.finish()
 print(os.getpid())
 """
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
+    done = run_python(program)
     with track.open(f"file:{tmp_path}/s.json") as store:
         (found,) = store.system_metrics("t")
         assert found.pid == int(done.stdout)

@@ -4,17 +4,13 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from tests.unit.distributed.nodes import has_ended, wait_until
 from track.distributed.cockroachdb import CockRoachDB as Node
 from track.errors import BackendError
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -24,15 +20,7 @@ def run(tmp_path, double):
     def run_program(program):
         start = "from track.distributed.cockroachdb import CockRoachDB as Node\n"
         start += "node = Node('location', '127.0.0.1:0')\nnode.start()\n"
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", start + program],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = run_python(start + program, warn="error")
         assert done.stderr == ""
         return done.stdout.splitlines()
 

@@ -1,16 +1,12 @@
 """Packages that only some need are imported when they are used."""
 
-import subprocess
-import sys
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from track.errors import MissingPackage
 from track.exchange import read_runs
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 def test_importing_imports_no_optional_package():
@@ -21,10 +17,8 @@ def test_importing_imports_no_optional_package():
         "optional |= {'google.protobuf'}\n"
         "print(*(optional & sys.modules.keys()))\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "\n", "")
+    done = run_python(program)
+    assert (done.stdout, done.stderr) == ("\n", "")
 
 
 @pytest.mark.skipif(find_spec("aim") is not None, reason="the package of Aim is installed")

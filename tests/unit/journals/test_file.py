@@ -4,13 +4,13 @@ import errno
 import multiprocessing
 import os
 import subprocess
-import sys
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from track.errors import (
     JournalClosed,
     JournalError,
@@ -27,8 +27,6 @@ from track.journals.producer import Producer
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.DamageWarning")
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 @pytest.fixture
 def path(tmp_path):
@@ -44,19 +42,6 @@ def journal(path):
 
 def payloads_of(journal, after=0):
     return [payload for _, batch in journal.read_batches(after) for payload in batch]
-
-
-def run_program(source, *arguments, **options):
-    """Run a program in a Python of its own that can import this package."""
-    return subprocess.run(
-        [sys.executable, "-c", source, *map(str, arguments)],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-        **options,
-    ).stdout
 
 
 # One write
@@ -225,7 +210,7 @@ def small_disk(folder):
 def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
     """Logging until the disk is full raises in the end; all before it is there and intact."""
     with small_disk(tmp_path / "disk") as (path, limit):
-        acknowledged = int(run_program(FILL, path, limit))
+        acknowledged = int(run_python(FILL, path, limit).stdout)
         journal = FileJournal(path, "process")
         found = payloads_of(journal)
         journal.close()
@@ -236,7 +221,7 @@ def test_a_full_disk_loses_nothing_that_was_acknowledged(tmp_path):
 def test_a_journal_on_a_disk_that_was_full_goes_on(tmp_path):
     """Once there is room again, events are appended behind the fragment and read."""
     path = tmp_path / "x.journal"
-    acknowledged = int(run_program(FILL, path, 50_000))
+    acknowledged = int(run_python(FILL, path, 50_000).stdout)
     journal = FileJournal(path, "process")
     journal.append([b"room again"])
     found = payloads_of(journal)
@@ -390,6 +375,6 @@ def test_a_path_that_may_not_be_written_is_named(tmp_path):
     (tmp_path / "x.journal").touch()
     (tmp_path / "x.journal").chmod(0o444)
     tmp_path.chmod(0o555)
-    output = run_program(UNWRITABLE, tmp_path / "x.journal", tmp_path / "new.journal")
+    output = run_python(UNWRITABLE, tmp_path / "x.journal", tmp_path / "new.journal").stdout
     tmp_path.chmod(0o755)
     assert output.split() == ["True", "True"]

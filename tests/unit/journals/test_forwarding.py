@@ -2,25 +2,20 @@
 
 import gc
 import logging
-import os
 import random
-import subprocess
-import sys
 import threading
 import zlib
-from pathlib import Path
 
 import pytest
 
 from tests.flaky import FlakyJournal
+from tests.programs import run_python
 from track.errors import JournalClosed, JournalUnreachable
 from track.events.types import MetricsLogged, TrialStarted
 from track.journals.forwarder import Pace
 from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.producer import Producer
 from track.journals.spool import Spool
-
-ROOT = Path(__file__).resolve().parents[3]
 
 QUICK = Pace(pause_s=0.001, longest_pause_s=0.01, share=1.0)
 """What is done now and then is done at once."""
@@ -325,14 +320,7 @@ for _ in range(5):
 
 def run(far, folder):
     program = PROGRAM.format(far=far, folder=str(folder))
-    return subprocess.run(
-        [sys.executable, "-c", program],
-        check=True,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-    ).stderr
+    return run_python(program).stderr
 
 
 def test_at_the_end_of_the_program_everything_is_sent(folder, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from track.errors import JournalClosed, JournalWriteError
 from track.events.record import payload_of
 from track.journals import spool as spools
@@ -69,7 +70,7 @@ for payload in {payloads!r}:
     spool.append([payload])
 os._exit(0)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    run_python(program)
 
 
 def test_nothing_is_made_before_something_is_logged(folder, spool):
@@ -168,7 +169,7 @@ def test_a_spool_whose_process_lives_is_nobodys_to_take(folder, spool):
         "from track.journals.spool import Spool\n"
         f"assert not list(Spool.left_behind({str(folder)!r}))"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    run_python(program)
 
 
 def test_what_a_dead_process_left_is_taken_once(folder):
@@ -333,8 +334,7 @@ for spool in held:
 os._exit(0)
 """
     program = FORK.format(folder=str(folder), child=child, parent=parent.format(folder=str(folder)))
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program]
-    subprocess.run(command, check=True, cwd=ROOT)
+    run_python(program)
     found = sorted(payload for left in Spool.left_behind(str(folder)) for payload in oldest(left))
     of_the_child = [b"of the child"] if "append" in child else []
     assert found == [b"more", *of_the_child, b"of the parent"]

@@ -1,15 +1,12 @@
 """The SQL journal on a real server: its tables, its limits, and what can go wrong there."""
 
 import os
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from hashlib import blake2b
 from itertools import count
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -17,6 +14,7 @@ import pytest
 from tests.contracts.journal_contract import payloads_of, positions_of
 from tests.databases import numbered_events as events
 from tests.databases import port_of, sql_journal, terminate
+from tests.programs import run_python
 from track.errors import (
     ConcurrentWrite,
     EncodingError,
@@ -34,7 +32,6 @@ from track.journals.sql.rows import Rows
 from track.journals.sql.schema import PART_BYTES, TABLES, VERSION
 from track.journals.sql.session import Servers
 
-ROOT = Path(__file__).resolve().parents[3]
 numbers = count()
 
 
@@ -418,6 +415,5 @@ assert journal.head() == 3
 
 def test_a_forked_child_has_connections_of_its_own(log):
     """What it does with them, and its end, do not touch those of its parent."""
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK.format(log=log)]
     port_of("postgres")
-    subprocess.run(command, check=True, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+    run_python(FORK.format(log=log))

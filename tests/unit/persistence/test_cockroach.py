@@ -1,22 +1,17 @@
 """The database backend: its URIs, its spool, and what its calls wait for."""
 
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from tests.databases import KINDS, free_port, uri_of
+from tests.programs import run_python
 from track import TrackClient
 from track.errors import BackendError, JournalUnreachable
 from track.journals.spool import Spool
 from track.persistence import get_protocol
 from track.persistence.cockroach import Cockroach, _servers, sync
 from track.structure import Project, Status, Trial
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(params=KINDS)
@@ -143,7 +138,7 @@ except BackendError as error:
 else:
     raise AssertionError
 """
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    run_python(program)
 
 
 def test_the_driver_is_imported_when_it_is_needed():
@@ -155,7 +150,7 @@ TrackClient("memory:")
 loaded = {"psycopg2", "track.journals.forwarding", "track.persistence.cockroach"}
 assert not loaded & set(sys.modules)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT)
+    run_python(program)
 
 
 # A trial from its beginning to its end
@@ -291,7 +286,7 @@ with trial:
     trial.log_metrics(step=1, loss=0.5)
 trial.log_metadata(late=True)
 """
-    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=os.environ)
+    run_python(program)
     store = get_protocol(uri)
     (trial,) = store.fetch_trials()
     assert trial.metadata["late"] is True

@@ -3,13 +3,12 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from multiprocessing import get_context
 
 import pytest
 
 import track
+from tests.programs import run_python
 from track.errors import BackendError, JournalError
 from track.persistence import get_protocol
 from track.stores.maintenance import backup, replay, verify
@@ -17,8 +16,6 @@ from track.stores.redaction import redact
 from track.structure import Project, Status, Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
-
-ROOT = os.path.dirname(os.path.dirname(track.__file__))
 
 
 def log_something(uri="file:report.json", name="p"):
@@ -153,9 +150,7 @@ def test_a_client_that_was_collected_makes_the_report_again_at_exit():
         "del client\n"
         "os.unlink('report.json')\n"
     )
-    subprocess.run(
-        [sys.executable, "-c", program], env=os.environ | {"PYTHONPATH": ROOT}, check=True
-    )
+    run_python(program)
     assert [trial["name"] for project in report() for trial in project["trials"]] == ["mine"]
 
 

@@ -1,17 +1,12 @@
 """How a URI finds its backend."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
+from tests.programs import run_python
 from track.errors import BackendError
 from track.persistence import get_protocol, make_local, register, registry
 from track.persistence.local import FileProtocol, MemoryProtocol
 from track.persistence.protocol import Protocol
-
-ROOT = Path(registry.__file__).parents[2]
 
 
 @pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
@@ -90,11 +85,4 @@ def test_importing_the_package_imports_no_backend():
         "track.TrackClient('memory:')\n"
         "print('track.persistence.local' in sys.modules)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "[]\nTrue\n"
+    assert run_python(code).stdout == "[]\nTrue\n"

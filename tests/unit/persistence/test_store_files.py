@@ -3,13 +3,11 @@
 import errno
 import json
 import os
-import subprocess
-import sys
 from multiprocessing import get_context
 
 import pytest
 
-import track
+from tests.programs import run_python
 from track import TrackClient
 from track.errors import (
     BackendError,
@@ -28,8 +26,6 @@ from track.persistence.local import (
     lock_write,
 )
 from track.structure import Project, Status, Trial, TrialGroup
-
-ROOT = os.path.dirname(os.path.dirname(track.__file__))
 
 
 def log_something(uri="file:report.json", name="p"):
@@ -113,7 +109,7 @@ def test_the_exit_writes_what_nobody_saved():
         "    store = get_protocol(f'file:{name}.json')\n"
         "    store.new_project(Project(name=name))\n"
     )
-    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": ROOT}, check=True)
+    run_python(program)
     assert [report(f"{name}.json")[0]["name"] for name in "ab"] == ["a", "b"]
 
 

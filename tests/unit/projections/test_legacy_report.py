@@ -4,18 +4,14 @@ import json
 import math
 import os
 import shutil
-import subprocess
-import sys
 from multiprocessing import get_context
 
 import pytest
 
-import track
+from tests.programs import run_python
 from track.errors import NotAReport
 from track.persistence import get_protocol
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
-
-ROOT = os.path.dirname(os.path.dirname(track.__file__))
 
 STATSTREAM = {
     "dtype": "statstream",
@@ -237,15 +233,14 @@ def test_an_import_that_is_killed_leaves_nothing_half_done(text, calls, tmp_path
         "from track.persistence import get_protocol\n"
         "get_protocol('file:old.json')\n"
     )
-    command = [sys.executable, "-c", program]
-    assert subprocess.run(command, env={"PYTHONPATH": ROOT}, check=False).returncode == 7
+    run_python(program, status=7)
     assert not os.path.exists("old.json.journal")
     whole = tmp_path / "whole"
     whole.mkdir()
     shutil.copy("old.json", whole)
     expected = [one.event for one in get_protocol(f"file:{whole}/old.json").events()]
     survivor = program.replace("os._exit(7)", "append(*args)")
-    subprocess.run([sys.executable, "-c", survivor], env={"PYTHONPATH": ROOT}, check=True)
+    run_python(survivor)
     assert list(map(repr, expected)) == [
         repr(one.event) for one in get_protocol("file:old.json").events()
     ]

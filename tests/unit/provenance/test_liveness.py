@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from track import TrackClient
 from track.events.types import Heartbeat
 from track.persistence import get_protocol
@@ -99,9 +100,7 @@ def test_a_lost_trial_is_gone_on_with(uri, running):
 def test_a_trial_that_ended_is_never_lost(uri):
     """Whatever became of its process."""
     program = PROGRAM.format(root=str(ROOT), uri=uri).replace("sys.stdin.read()", "trial.finish()")
-    done = subprocess.run(
-        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True
-    )
+    done = run_python(program)
     store = get_protocol(uri)
     assert store.status_of(trial_of(store, done.stdout.strip())) == Status.Completed
     store.close()

@@ -2,15 +2,13 @@
 
 import inspect
 import json
-import os
 import socket
-import subprocess
-import sys
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from tests.relays import ServerProcess, fill, served
 from track import TrackClient
 from track.errors import (
@@ -31,8 +29,6 @@ from track.persistence.socketed import (
 )
 from track.structure import Project, Status, Trial
 from track.utils.signal import SignalHandler
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -260,8 +256,7 @@ for step in range(7):
     store.log_trial_metrics(trial, step=step, loss=step)
 os._exit(0)
 """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environment)
+    run_python(program)
     assert sync(running.uri()) == 7
     assert sync(running.uri()) == 0
     (trial,) = running.server.backend.fetch_trials()
@@ -366,8 +361,7 @@ for step in range(5):
     store.log_trial_metrics(Trial(_hash="hash"), step=step, loss=step)
 store.close()
 """
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environment)
+    run_python(program)
     assert metrics(islice(events, 5)) == list(range(5))
     log(store, trial, [5])
     assert metrics(islice(events, 1)) == [5]
@@ -411,12 +405,4 @@ os.waitpid(child, 0)
 client.close()
 """
     with served("memory:") as running:
-        done = subprocess.run(
-            [sys.executable, "-W", "always::ResourceWarning", "-c", program, running.uri()],
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-    assert done.stderr == ""
+        assert run_python(program, running.uri(), warn="always::ResourceWarning").stderr == ""

@@ -1,14 +1,13 @@
 """The page of a notebook: a link, for as long as it is wanted."""
 
 import json
-import subprocess
-import sys
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
 
 import track
+from tests.programs import run_python
 from tests.unit.ui.conftest import fill
 from track.reader import Reader
 
@@ -55,5 +54,4 @@ def test_what_has_to_be_installed_is_said(store):
         "try: track.open().ui()\n"
         "except track.errors.MissingPackage as error: print(error)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install 'track-journal[ui]'" in done.stdout
+    assert "pip install 'track-journal[ui]'" in run_python(code).stdout
