@@ -1,4 +1,4 @@
-"""Run programs with an interpreter of their own."""
+"""Run programs with an interpreter of their own, and threads and processes at once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from multiprocessing.process import BaseProcess
+    from threading import Thread
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -42,3 +48,12 @@ def run_python(
     )
     assert done.returncode == status, done.stderr
     return done
+
+
+def run_at_once(workers: Sequence[Thread | BaseProcess]) -> None:
+    """Start threads or processes, and return when all of them have ended well."""
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert {getattr(worker, "exitcode", 0) for worker in workers} == {0}

@@ -6,6 +6,7 @@ from io import BytesIO
 
 import pytest
 
+from tests.programs import run_at_once
 from track.errors import ItemNotFound
 
 SIZES = (0, 1, 10_000, 2**16, 2**16 + 1, 2**20 - 1, 2**20)
@@ -73,10 +74,7 @@ class ContentContract:
                 store.keep_bytes(data_of(5000, seed))
 
         threads = [threading.Thread(target=put) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        run_at_once(threads)
         expected = {sha256(data_of(5000, seed)) for seed in range(10)}
         assert sorted(store.digests()) == sorted(expected)
         assert {sha256(read(store, digest)) for digest in expected} == expected

@@ -5,6 +5,7 @@ import threading
 
 import pytest
 
+from tests.programs import run_at_once
 from track.errors import QueryError
 from track.structure import CustomStatus, Project, Status, Trial, TrialGroup
 from track.utils import ItemNotFound
@@ -196,9 +197,6 @@ class QueryContract:
                 reserved.append(found.uid)
 
         workers = [threading.Thread(target=work) for _ in range(12)]
-        for worker in workers:
-            worker.start()
-        for worker in workers:
-            worker.join()
+        run_at_once(workers)
         assert sorted(reserved) == [f"h{index}_0" for index in range(9)]
         assert len(missed) == 3

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.databases import KINDS, uri_of
+from tests.databases import KINDS, port_of, uri_of
+from tests.e2e.faults import Place
 from tests.e2e.stores import URIS, Process
+from tests.proxy import Proxy
 from tests.relays import ServerProcess
 
 
@@ -22,6 +24,19 @@ def uri(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         assert server.stop() == 0
     else:
         yield request.param
+
+
+@pytest.fixture(params=KINDS)
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """A log of each kind of database, and the spools of those who log to it."""
+    return Place(request.param, tmp_path)
+
+
+@pytest.fixture
+def proxy(place: Place) -> Iterator[Proxy]:
+    """What stands between clients and the database."""
+    with Proxy(port_of(place.kind)) as proxy:
+        yield proxy
 
 
 @pytest.fixture

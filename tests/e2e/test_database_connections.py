@@ -5,18 +5,18 @@
 
 import os
 import threading
+import time
 from contextlib import suppress
 
 import pytest
 
-from tests.databases import KINDS, free_port, port_of
-from tests.e2e.faults import Place, Worker, check_work, until_reached
+from tests.databases import free_port, port_of
+from tests.e2e.faults import Worker, check_work, until_reached
 from tests.e2e.stores import events_of, open_store
 from tests.proxy import Proxy
 from track import TrackClient
 from track.errors import JournalUnreachable
 from track.events.types import MetricsLogged, StatusChanged, TrialFinished
-from track.journals.sql import session as sql_session
 from track.journals.sql.schema import PART_BYTES
 from track.structure import Project, Status, Trial
 
@@ -25,20 +25,12 @@ ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "4"))
 TRIAL = Trial(_hash="trial")
 MANY = 1500
 
+LONG_S = 300
+"""A lock timeout that no test survives."""
+
 
 MAY_WARN = {"track.journals.forwarder", "track.utils.waiting"}
 """Who says, once each, that a server does not answer, and that it does again."""
-
-
-@pytest.fixture(params=KINDS)
-def place(request, tmp_path):
-    return Place(request.param, tmp_path)
-
-
-@pytest.fixture
-def proxy(place):
-    with Proxy(port_of(place.kind)) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -238,26 +230,19 @@ def test_whoever_has_nothing_to_send_is_told_that_a_server_is_away(
     store.close()
 
 
-def test_a_section_is_left_in_time_when_the_connection_fell_silent(
-    place, store, proxy, monkeypatch
-):
+def test_a_section_is_left_in_time_when_the_connection_fell_silent(place, store, proxy):
     """However long one would wait for a section: to leave it is not worth more than any answer."""
-    patient = open_store(place.uri(proxy.port, timeout=3, lock_timeout=15))
-    waits, wait = [], sql_session.wait
-
-    def wait_and_note(connection, within_s):
-        waits.append(within_s)
-        wait(connection, within_s)
+    patient = open_store(place.uri(proxy.port, timeout=1, lock_timeout=LONG_S))
 
     def decide_in_silence():
         with patient.exclusive_state():
-            monkeypatch.setattr(sql_session, "wait", wait_and_note)
             proxy.swallow()
             patient.set_trial_status(TRIAL, Status.Running)
 
+    begun = time.monotonic()
     with pytest.raises(JournalUnreachable):
         decide_in_silence()
-    assert max(waits) <= 3
+    assert time.monotonic() - begun < LONG_S
     proxy.forward()
     patient.close()
 

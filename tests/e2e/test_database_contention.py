@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from tests.databases import KINDS, sql_journal
-from tests.e2e.faults import Place, Worker, check_work, silence, steps_of, until_reached
+from tests.databases import sql_journal
+from tests.e2e.faults import Worker, check_work, silence, steps_of, until_reached
 from tests.e2e.stores import answer, events_of, open_store, say, wait_for_word
+from tests.programs import run_at_once
 from track.errors import ConcurrentWrite
 from track.events.codec import stream_id
 from track.events.types import MetricsLogged, StatusChanged
@@ -34,11 +35,6 @@ FORGET_MS = 500
 
 MAY_WARN = {"track.journals.forwarder", "track.utils.waiting"}
 """Who says, once each, that a server does not answer, and that it does again."""
-
-
-@pytest.fixture(params=KINDS)
-def place(request, tmp_path):
-    return Place(request.param, tmp_path)
 
 
 @pytest.fixture
@@ -96,10 +92,7 @@ def be_many(uri, kind, log, number):
         else threading.Thread(target=append_one_by_one, args=(kind, log, f"{number}.{i}", barrier))
         for i in range(THREADS)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     answer(results)
 
 

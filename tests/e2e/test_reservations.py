@@ -21,6 +21,7 @@ from tests.e2e.linearizability import (
     check,
 )
 from tests.e2e.stores import answer, events_of, open_store, say, wait_for_word
+from tests.programs import run_at_once
 from track.structure import CustomStatus, Project, Trial, TrialGroup
 from track.utils import ItemNotFound
 
@@ -161,10 +162,7 @@ def work(uri, shared, name):
     say("ready")
     # Whoever has begun must not be done when the next one begins.
     time.sleep(max(0, float(wait_for_word()) - time.monotonic()))
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     for store in stores:
         store.close()
     answer([worker.outcome() for worker in workers])

@@ -7,26 +7,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.databases import KINDS, port_of, sql_journal
-from tests.e2e.faults import Place, patience, silence, steps_of
+from tests.databases import sql_journal
+from tests.e2e.faults import patience, silence, steps_of
 from tests.e2e.stores import answer, end_if_stuck, events_of, open_store, say, wait_for_word
-from tests.proxy import Proxy
+from tests.programs import run_at_once
 from track.events.codec import identify
 from track.persistence import cockroach
 from track.structure import Project, Trial
 
 STEPS = 300
-
-
-@pytest.fixture(params=KINDS)
-def place(request, tmp_path):
-    return Place(request.param, tmp_path)
-
-
-@pytest.fixture
-def proxy(place):
-    with Proxy(port_of(place.kind)) as proxy:
-        yield proxy
 
 
 @pytest.fixture
@@ -321,10 +310,7 @@ def log_with_children(uri, method, closes):
     store.fetch_trials()
     context = multiprocessing.get_context(method)
     children = [context.Process(target=be_a_child, args=(uri, f"child{i}")) for i in range(2)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
+    run_at_once(children)
     if not closes:
         os._exit(0)
     store.close()

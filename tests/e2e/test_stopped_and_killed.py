@@ -21,6 +21,7 @@ from tests.e2e.stores import (
     wait_for_word,
     with_options,
 )
+from tests.programs import run_at_once
 from track import TrackClient
 from track.errors import LockTimeout
 from track.events.types import MetricsLogged, StatusChanged
@@ -100,10 +101,7 @@ def at_once(calls):
         outcomes[index] = outcome_of(calls[index])
 
     threads = [threading.Thread(target=make, args=(i,)) for i in range(len(calls))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     return outcomes
 
 

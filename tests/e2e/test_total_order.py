@@ -10,6 +10,7 @@ from collections import defaultdict
 import pytest
 
 from tests.e2e.stores import answer, by_producer, events_of, open_store, say, wait_for_word
+from tests.programs import run_at_once
 from track.events.types import MetadataLogged, MetricsLogged, StatusChanged, TrialCreated
 from track.structure import Project, Status, Trial
 
@@ -42,10 +43,7 @@ def work(uri, number, shared):
     ]
     say("ready")
     wait_for_word()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     for store in stores:
         store.close()
     answer(names)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.programs import run_python
 from track import configuration
 from track.configuration import none, number, options, reset_configuration
 from track.errors import BackendError, TrackError
@@ -21,15 +22,21 @@ def write(folder: Path, content: Any) -> Path:
 
 
 @pytest.fixture
-def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that stands for the one the package is in."""
+def beside(tmp_path: Path) -> Path:
+    """A folder from which programs can import the package, as if it were installed there."""
     folder = tmp_path / "installed"
     folder.mkdir()
-    monkeypatch.setattr(configuration, "_BESIDE_PACKAGE", str(folder))
+    (folder / "track").symlink_to(os.path.dirname(configuration.__file__))
     return folder
 
 
-def test_default(beside: Path) -> None:
+def printed(beside: Path, code: str) -> str:
+    """Return what a program prints that reads options with the package in that folder."""
+    program = f"import os\nfrom track.configuration import options\n{code}"
+    return run_python(program, PYTHONPATH=str(beside)).stdout
+
+
+def test_default() -> None:
     """What is set nowhere is the default, and without one the false sentinel."""
     assert options("log.backend.name", "file") == "file"
     assert options("log.backend.name", None) is None
@@ -43,7 +50,7 @@ def test_the_sentinel_survives_copies() -> None:
     assert copy.deepcopy(none) is copy.copy(none) is pickle.loads(pickle.dumps(none)) is none
 
 
-def test_environment_wins(beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The environment is asked at each call, before the files, and gives text."""
     write(tmp_path, {"a.b": 1})
     assert options("a.b") == 1
@@ -53,14 +60,14 @@ def test_environment_wins(beside: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert options("a.b", 3) == ""
 
 
-def test_environment_may_be_a_dict(beside: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_environment_may_be_a_dict(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients replace the environment by a plain dictionary in their tests."""
     monkeypatch.setattr(os, "environ", {"TRACK_LOG_BACKEND_NAME": "none"})
     assert options("log.backend.name") == "none"
 
 
 @pytest.mark.parametrize("content", [{"log.backend": 1}, {"log": {"backend": 1}}])
-def test_files_are_flat_or_nested(beside: Path, tmp_path: Path, content: dict[str, Any]) -> None:
+def test_files_are_flat_or_nested(tmp_path: Path, content: dict[str, Any]) -> None:
     """Both ways to write a dotted option are read."""
     write(tmp_path, content)
     assert options("log.backend") == 1
@@ -72,12 +79,11 @@ def test_order_of_files(beside: Path, tmp_path: Path) -> None:
     """The working directory comes before the package, option by option; null is a value."""
     write(tmp_path, {"a": 1, "nothing": None})
     write(beside, {"a": 2, "b": 3, "nothing": 4})
-    assert options("a") == 1
-    assert options("b") == 3
-    assert options("nothing", 5) is None
+    code = "print(options('a'), options('b'), options('nothing', 5))"
+    assert printed(beside, code) == "1 3 None\n"
 
 
-def test_a_changed_file_is_read_again(beside: Path, tmp_path: Path) -> None:
+def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
     """Another time of change, or size, makes a file new; the same ones do not, until a reset."""
     path = write(tmp_path, {"a": 1})
     os.utime(path, ns=(1, 1))
@@ -92,9 +98,7 @@ def test_a_changed_file_is_read_again(beside: Path, tmp_path: Path) -> None:
     assert options("a") is none
 
 
-def test_every_folder_has_its_own(
-    beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_folder_has_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files of the same size and time in two folders are not confused."""
     for name in ("one", "two"):
         folder = tmp_path / name
@@ -105,7 +109,7 @@ def test_every_folder_has_its_own(
 
 
 @pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff", b""])
-def test_a_broken_file_is_named(beside: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
     """One clear error says which file to correct."""
     path = tmp_path / "track.config"
     path.write_bytes(content)
@@ -114,31 +118,26 @@ def test_a_broken_file_is_named(beside: Path, tmp_path: Path, content: bytes) ->
     assert str(path) in str(caught.value)
 
 
-def test_an_unreadable_file_is_named(beside: Path, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
     """So does what is there but no file."""
     (tmp_path / "track.config").mkdir()
     with pytest.raises(TrackError, match="correct or remove it"):
         options("a")
 
 
-def test_a_deleted_working_directory(
-    beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_deleted_working_directory(beside: Path) -> None:
     """Without a working directory there is still the file beside the package."""
-    gone = tmp_path / "gone"
-    gone.mkdir()
     write(beside, {"a": 1})
-    monkeypatch.chdir(gone)
-    gone.rmdir()
-    assert options("a") == 1
+    code = "os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); print(options('a'))"
+    assert printed(beside, code) == "1\n"
 
 
 def test_an_option_that_is_no_number_is_named(
-    beside: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error names the variable to correct."""
     assert number("a.b", 2.5) == 2.5
-    write(beside, {"a.b": 3})
+    write(tmp_path, {"a.b": 3})
     assert number("a.b", 2.5) == 3
     monkeypatch.setenv("TRACK_A_B", "soon")
     with pytest.raises(BackendError, match=r"TRACK_A_B.* is 'soon': give a number"):

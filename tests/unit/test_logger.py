@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.databases import free_port
+from tests.programs import run_at_once
 from track import TrackClient
 from track.aggregators.aggregator import RingAggregator, StatAggregator, ValueAggregator
 from track.errors import EncodingError, JournalClosed, NotRecordedWarning, TrackError
@@ -402,10 +403,7 @@ def test_threads_share_a_logger(client, trial):
             trial.log_metrics(shared=1)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     found = stored(client)
     for number in range(8):
         assert found.metrics[f"loss{number}"] == {step: step / 2 for step in range(100)}

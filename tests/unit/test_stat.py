@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.programs import run_python
+from tests.programs import run_at_once, run_python
 from track.utils import stat
 from track.utils.stat import StatStream
 
@@ -195,9 +195,6 @@ def test_shared_stream_loses_no_update() -> None:
     children = [
         context.Process(target=lambda: fill(stream, [1.0, 2.0, 3.0, 4.0] * 250)) for _ in range(4)
     ]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join()
+    run_at_once(children)
     assert stream.current_count == 4000
     assert stream.total == pytest.approx(10_000)

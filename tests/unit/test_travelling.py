@@ -16,6 +16,7 @@ import pytest
 
 import track
 from tests.databases import uri_of as database_uri
+from tests.programs import run_at_once
 from tests.relays import served
 from track import TrackClient
 from track.errors import BackendError, NotRecordedWarning, TrackError
@@ -221,10 +222,7 @@ def test_threads_that_use_a_handle_at_once_open_it_once():
         handle.fetch_trials()
 
     threads = [threading.Thread(target=use) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     assert opened == ["memory:"]
 
 

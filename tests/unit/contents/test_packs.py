@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.contracts.content_contract import data_of, read, sha256
+from tests.programs import run_at_once
 from track.contents.folder import LARGEST_PACKED, FolderContents
 from track.errors import FileDamaged, ItemNotFound
 from track.events.record import OVERHEAD
@@ -139,10 +140,7 @@ def test_processes_may_keep_at_once(folder):
     processes = [
         context.Process(target=keep_some, args=(str(folder), first)) for first in (0, 20, 40, 60)
     ]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join()
+    run_at_once(processes)
     assert [process.exitcode for process in processes] == [0] * 4
     store = FolderContents(str(folder))
     expected = {sha256(data_of(5000, seed)) for seed in range(100)}

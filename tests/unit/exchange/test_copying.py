@@ -12,6 +12,7 @@ import pytest
 
 import track
 from tests.databases import uri_of
+from tests.programs import run_at_once
 from tests.relays import served
 from track import TrackClient
 from track.errors import BackendError, JournalWriteError
@@ -226,10 +227,7 @@ def test_copies_at_once_into_one_target_copy_once():
         copy_journal(here, there)
 
     threads = [threading.Thread(target=copy) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     source = FileJournal("source.json.journal", "process")
     target = FileJournal("target.journal", "process")
     assert payloads(target) == payloads(source)

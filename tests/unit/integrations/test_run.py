@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import track
+from tests.programs import run_at_once
 from track import TrackClient
 from track.errors import BackendError, NotRecordedWarning, TrackError
 from track.integrations.parameters import HIDDEN, describe, split
@@ -298,10 +299,7 @@ def test_threads_share_a_run():
             run.log({f"m{number}": step}, step)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     run.finish()
     trial = only_trial("file:r.json")
     assert {name: len(values) for name, values in trial.metrics.items()} == {

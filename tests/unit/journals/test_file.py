@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import run_python
+from tests.programs import run_at_once, run_python
 from track.errors import (
     JournalClosed,
     JournalError,
@@ -95,11 +95,7 @@ def test_processes_append_at_once_without_losing_or_tearing(path):
     """Four processes at once: one order that all readers see, all of it intact, groups in one."""
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=append_many, args=(path, n, 500)) for n in range(4)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
+    run_at_once(processes)
     journal = FileJournal(path)
     events = list(journal.read())
     assert journal.damage == []

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.programs import run_at_once
 from tests.strategies import events, same, streams
 from track.errors import EncodingError, JournalWriteError
 from track.events.codec import MAX_SEQUENCE
@@ -93,10 +94,7 @@ def test_each_thread_has_an_id_of_its_own(journal):
         threading.Thread(target=producer.record, args=(number, TrialStarted()))
         for number in range(5)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     assert len({recorded.producer for recorded in journal.read()}) == 5
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from tests.databases import numbered_events as events
 from tests.databases import port_of, sql_journal
+from tests.programs import run_at_once
 from tests.proxy import Proxy
 from track.errors import JournalClosed
 
@@ -87,10 +88,7 @@ def test_threads_read_at_once(filled):
         found[number] = sum(len(positions) for positions, _ in filled.read_batches(number))
 
     threads = [threading.Thread(target=read, args=(number,)) for number in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     assert found == [MANY - number for number in range(4)]
 
 

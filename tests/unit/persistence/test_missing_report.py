@@ -8,7 +8,7 @@ from multiprocessing import get_context
 import pytest
 
 import track
-from tests.programs import run_python
+from tests.programs import run_at_once, run_python
 from track.errors import BackendError, JournalError
 from track.persistence import get_protocol
 from track.stores.maintenance import backup, replay, verify
@@ -36,11 +36,7 @@ def open_at_once(names):
     context = get_context("fork")
     start = context.Barrier(len(names))
     openers = [context.Process(target=open_and_log, args=(start, name)) for name in names]
-    for opener in openers:
-        opener.start()
-    for opener in openers:
-        opener.join()
-        assert opener.exitcode == 0
+    run_at_once(openers)
 
 
 def projects_in(uri="file:report.json"):

@@ -10,6 +10,7 @@ from multiprocessing import get_context
 
 import pytest
 
+from tests.programs import run_at_once
 from track.errors import LockTimeout, NotAReport
 from track.persistence.storage import (
     LocalStorage,
@@ -313,9 +314,6 @@ def test_concurrent_writers_never_go_backwards(tmp_path):
     path.write_text("0")
     context = get_context("fork")
     writers = [context.Process(target=count_up, args=(str(path), 40)) for _ in range(4)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
+    run_at_once(writers)
     assert path.read_text() == "160"
     assert listing(tmp_path) == ["report.json"]

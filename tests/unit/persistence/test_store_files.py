@@ -7,7 +7,7 @@ from multiprocessing import get_context
 
 import pytest
 
-from tests.programs import run_python
+from tests.programs import run_at_once, run_python
 from track import TrackClient
 from track.errors import (
     BackendError,
@@ -137,11 +137,7 @@ def test_reports_of_several_processes_never_go_backwards():
     writers = [
         context.Process(target=commit_often, args=("file:report.json", name)) for name in "abcd"
     ]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join()
-        assert writer.exitcode == 0
+    run_at_once(writers)
     assert len(report()) == 40
     assert files(".") == []
 

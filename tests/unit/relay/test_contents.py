@@ -12,6 +12,7 @@ import pytest
 import track
 from tests.contracts.content_contract import data_of, read, sha256
 from tests.databases import free_port
+from tests.programs import run_at_once
 from tests.relays import ServerProcess, served, server_uri, uri_of
 from track import TrackClient
 from track.errors import (
@@ -167,10 +168,7 @@ def test_clients_that_send_the_same_at_once_do_no_harm(serving):
     for store in stores:
         store.content.keep_bytes(data)
     threads = [threading.Thread(target=store.commit) for store in stores]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     assert read(serving.server.backend.content, sha256(data)) == data
     for store in stores:
         store.close()

@@ -20,6 +20,7 @@ from tests.hostile import (
     turned_away,
     until,
 )
+from tests.programs import run_at_once
 from tests.relays import PATIENCE_S, served
 from track.errors import JournalUnreachable
 from track.events.record import frame
@@ -331,10 +332,7 @@ def test_what_one_client_sends_fails_for_it_alone(running):
         threading.Thread(target=append, args=arguments)
         for arguments in zip(clients, attachments, strict=True)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(threads)
     assert [answers[client] for client in clients] == [None, Verb.DONE, Verb.DONE, Verb.DONE]
     for client in clients:
         client.close()
