@@ -185,7 +185,7 @@ def _of_items(items: Mapping[Any, Any]) -> MetricSummary:
     return MetricSummary(items.get(step), low, high, len(items), step)
 
 
-_FIELDS = frozenset(vars(TrialSummary(Trial(""), None, None)))
+_FIELDS = tuple(vars(TrialSummary(Trial(""), None, None)))
 """The names of the attributes of a summary."""
 
 
@@ -336,9 +336,9 @@ def check_field(path: str) -> None:
     QueryError
         there is no such attribute
     """
-    field, fields = parse_path(path)[0].text, vars(TrialSummary(Trial(), None, None))
-    if field not in fields:
-        raise QueryError(f"unknown field {field!r} of a trial: use one of {', '.join(fields)}")
+    field = parse_path(path)[0].text
+    if field not in _FIELDS:
+        raise QueryError(f"unknown field {field!r} of a trial: use one of {', '.join(_FIELDS)}")
 
 
 def check_column(path: str, what: str, summaries: Collection[TrialSummary]) -> None:
