@@ -15,7 +15,7 @@ from track.persistence import get_protocol
 from track.persistence.protocol import Protocol
 from track.placement import Placement
 from track.projections.report import dumps
-from track.serialization import to_json
+from track.recording.existing import existing_trial
 from track.structure import Trial
 from track.utils.device import get_device
 from track.versioning import default_version_hash
@@ -209,7 +209,7 @@ class TrackClient(Placement):
         if current is not None and (self._is_prepared or trial.uid == current.trial.uid):
             return current
         get_or_create.check_that_none_runs(current)
-        self.logger = TrialLogger(get_or_create.existing_trial(self.protocol, trial), self.protocol)
+        self.logger = TrialLogger(existing_trial(self.protocol, trial), self.protocol)
         return self.logger
 
     def set_version(
@@ -321,13 +321,7 @@ class TrackClient(Placement):
         short
             omit details that only programs need
         """
-        current = self.logger or self.new_trial()
-        trial = (
-            current.trial
-            if current.is_delayed
-            else get_or_create.existing_trial(self.protocol, current.trial)
-        )
-        print(dumps(to_json(trial, short), indent=2))  # noqa: T201 - documented to print
+        (self.logger or self.new_trial()).report(short)
 
     def save(self, file_name_override: str | None = None) -> None:
         """Save everything that was logged, and write the report JSON.

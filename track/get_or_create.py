@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from track.errors import TrackError, TrackWarning, TrialDoesNotExist, warn
+from track.errors import TrackError, TrackWarning, warn
 from track.logger import TrialLogger
 from track.persistence.protocol import Protocol
 from track.projections.finding import latest_revision
@@ -39,22 +39,6 @@ def trial_named(protocol: Protocol, name: str, project: Project | None) -> Trial
     if found.note:
         warn(found.note, TrackWarning)
     return found.trial
-
-
-def existing_trial(protocol: Protocol, wanted: Trial) -> Trial:
-    """Return a trial as recorded in the store.
-
-    Raises
-    ------
-    TrialDoesNotExist
-        the trial is not in the store, or is archived
-    """
-    for found in protocol.get_trial(wanted) or ():
-        if found.uid == wanted.uid:
-            return found
-    raise TrialDoesNotExist(
-        f"no trial {wanted.uid} in this store; if it is archived, restore it first"
-    )
 
 
 def check_that_none_runs(current: TrialLogger | None) -> None:

@@ -14,7 +14,9 @@ from track.calls import check_free, read_arguments, values_of, with_attributes_o
 from track.errors import NotRecordedWarning, TrackError, warn
 from track.loggable import log_each
 from track.persistence.protocol import AggregatorFactory, MetricsSink, Protocol
+from track.projections.report import dumps
 from track.recording.artifacts import ArtifactLogger
+from track.recording.existing import existing_trial
 from track.recording.files import FileLogger
 from track.recording.media import MediaLogger
 from track.recording.notices import NoticeLogger
@@ -22,6 +24,7 @@ from track.recording.process import ProcessLogger
 from track.recording.running import LoggerChronoContext as LoggerChronoContext  # noqa: PLC0414 - is public here
 from track.recording.running import LogSignalHandler, final_status
 from track.recording.timing import BlockTimer
+from track.serialization import to_json
 from track.structure import AnyStatus, Status, Trial, canonical
 
 if TYPE_CHECKING:
@@ -339,6 +342,17 @@ class TrialLogger(ArtifactLogger, MediaLogger, FileLogger, NoticeLogger, Process
             self.trial.status = Status.Running
             _waiting.add(self)
         return self
+
+    def report(self, short: bool = True) -> None:
+        """Print a digest of what was logged.
+
+        Parameters
+        ----------
+        short
+            omit details that only programs need
+        """
+        trial = self.trial if self.is_delayed else existing_trial(self.protocol, self.trial)
+        print(dumps(to_json(trial, short), indent=2))  # noqa: T201 - documented to print
 
     def finish(
         self,

@@ -66,6 +66,7 @@ def overview(epochs: int, dataset: list[Any]) -> None:
         trial.log_metrics(accuracy=0.98)
     client.save(file_name_override="copy.json")
     client.report(short=False)
+    trial.report()
     client.close()
 
 

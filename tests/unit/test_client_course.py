@@ -146,6 +146,20 @@ def test_the_full_report(client, capsys):
     assert "_update_count" in printed["metadata"]
 
 
+def test_a_trial_reports_itself(client, capsys):
+    """As the client does of the current one, before and after another trial begins."""
+    trial = client.new_trial(name="first", parameters={"a": 1})
+    trial.report()
+    client.report()
+    first, second = capsys.readouterr().out.split("}\n{")
+    assert json.loads(first + "}") == json.loads("{" + second)
+    client.new_trial(force=True, name="second", parameters={"a": 2})
+    trial.log_metrics(loss=0.5)
+    trial.report(short=False)
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["name"], printed["metrics"]) == ("first", {"loss": [0.5]})
+
+
 def test_saving_elsewhere(tmp_path):
     """The report goes to another file, and the store's own is written all the same later."""
     with TrackClient("file:report.json") as client:
