@@ -93,3 +93,29 @@ def test_an_address_of_another_store_says_so(look, hostile):
     expect(page.get_by_role("heading", name="No trial to draw")).to_be_visible()
     page = tab.go("#/nowhere/%E0%A4%A?sort=")
     expect(page.locator(".grid-body .grid-row")).to_have_count(len(NAMES))
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory):
+    """A server of two trials with a loss, and of a later one with a thousand metrics in one call."""
+    folder = tmp_path_factory.mktemp("crowded")
+    client = TrackClient(f"file:{folder}/crowded.json?durability=process")
+    for name in ("first", "second"):
+        with client.new_trial(name, force=True) as trial:
+            trial.log_metrics({"loss": 0.5})
+    with client.new_trial("many", force=True) as trial:
+        trial.log_metrics({f"m{number:04}": number for number in range(1000)})
+    client.close()
+    with serve(f"file:{folder}/crowded.json") as served:
+        yield served.url
+
+
+def test_an_event_with_a_thousand_values_shows_the_first_ones(look, crowded):
+    page = look(crowded).go("#/history")
+    event = page.locator(".event-row", has_text="Metrics logged").first
+    expect(event).to_contain_text('"m0000":0,"m0001":1')
+
+
+def test_metrics_of_several_trials_come_before_those_of_one(look, crowded):
+    page = look(crowded).go("#/charts")
+    expect(page.locator(".chart").first).to_have_attribute("data-metric", "loss")

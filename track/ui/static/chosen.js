@@ -29,10 +29,21 @@ export async function trialsOf({ state }, chosen, signal) {
   /** @type {Map<string, Row>} */
   const byUid = new Map(answer.rows.map((/** @type {Row} */ row) => [row.uid, row]));
   const rows = only.length ? only.map((uid) => byUid.get(uid)).filter((row) => row !== undefined) : answer.rows;
-  const names = new Set(rows.flatMap((/** @type {Row} */ row) => Object.keys(row.metrics ?? {})));
+  const names = new Set(mostShared(rows.map((/** @type {Row} */ row) => Object.keys(row.metrics ?? {}))));
   if (rows.some((/** @type {Row} */ row) => Object.keys(row.metrics ?? {}).length >= MOST_LISTED)) {
     const all = await getJson("columns", { where: [`uid=${rows.map((/** @type {Row} */ row) => row.uid).join(",")}`], at: state.at }, signal);
     for (const name of all.metrics) names.add(name);
   }
   return { rows: /** @type {Row[]} */ (rows), metrics: /** @type {string[]} */ ([...names]), position: answer.position };
+}
+
+/**
+ * Return the names of metrics, those that most trials have first: they are what is compared.
+ * @param {string[][]} lists the names of each trial
+ */
+function mostShared(lists) {
+  /** @type {Map<string, number>} */
+  const counts = new Map();
+  for (const name of lists.flat()) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts.keys()].sort((a, b) => (counts.get(b) ?? 0) - (counts.get(a) ?? 0));
 }

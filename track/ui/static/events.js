@@ -242,7 +242,9 @@ function summaryOf({ kind, payload }) {
   if (!payload || typeof payload !== "object") return text(payload);
   if (kind === "StatusChanged") return [payload.name, payload.error].filter(Boolean).map((part) => text(part, 200)).join(": ");
   if (kind === "TrialFinished" || kind === "ChronoFinished") return [payload.name, typeof payload.elapsed === "number" ? `${number(payload.elapsed)} s` : null, payload.exception].filter(Boolean).map((part) => text(part, 200)).join("  ");
-  const values = Object.entries(payload.values ?? payload).filter(([, value]) => value !== null && typeof value !== "object");
-  const written = values.slice(0, 8).map(([name, value]) => `${text(name, 60)}=${toNumber(value) === null ? text(value, 60) : number(value)}`).join("  ");
+  const logged = payload.values ?? payload;
+  const values = Object.entries(logged).filter(([, value]) => value !== null && typeof value !== "object");
+  // Many values arrive as text, cut short.
+  const written = typeof logged === "string" ? text(logged, 300) : values.slice(0, 8).map(([name, value]) => `${text(name, 60)}=${toNumber(value) === null ? text(value, 60) : number(value)}`).join("  ");
   return payload.step !== null && payload.step !== undefined && payload.values ? `step ${text(payload.step, 20)}  ${written}` : written;
 }
