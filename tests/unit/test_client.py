@@ -153,6 +153,20 @@ def test_an_unknown_argument_is_named_with_the_call_that_does_not_take_it(client
     assert client.trial.name == "open"
 
 
+@pytest.mark.parametrize("given", ["name", "a_name", "short uid", "other revision"])
+def test_the_uid_that_was_meant_is_told(client, given):
+    """Lists show short uids, and a trial is found by its name only with ``name=``."""
+    name = given if given.endswith("name") else "t"
+    uid = client.new_trial(name=name, parameters={"a": 1}).uid
+    client.new_trial(force=True, name="other", parameters={"a": 2})
+    digits = uid.partition("_")[0]
+    wanted = {"short uid": f"{digits[:8]}_0", "other revision": f"{digits}_7"}.get(given, given)
+    with pytest.raises(TrialDoesNotExist, match=f"did you mean {uid}\\?$"):
+        client.set_trial(wanted, force=True)
+    with pytest.raises(TrialDoesNotExist, match="if it is archived, restore it first"):
+        client.set_trial("nothing like it", force=True)
+
+
 def test_trials_without_a_project_are_orphans(client):
     """They go to a common project."""
     client.log_arguments(a=1)

@@ -11,7 +11,7 @@ from track.projections.paths import did_you_mean
 from track.projections.trials import stream_of
 from track.structure import Trial
 
-_FEWEST_DIGITS = 4
+FEWEST_DIGITS = 4
 """The least length of a uid prefix."""
 
 _SIMILAR = 3
@@ -53,7 +53,7 @@ def find_trial(objects: Objects, wanted: str) -> Found:
     everything = [*objects.trials.values(), *objects.parts.values()]
     trials = [trial for trial in everything if not objects.is_erased(trial.uid)]
     found = [trial for trial in trials if trial.name == wanted]
-    if not found and len(wanted) >= _FEWEST_DIGITS:
+    if not found and len(wanted) >= FEWEST_DIGITS:
         found = [trial for trial in trials if _is_short_for(wanted, trial)]
         found = found or [trial for trial in everything if _is_short_for(wanted, trial)]
     if found:
@@ -65,7 +65,7 @@ def find_trial(objects: Objects, wanted: str) -> Found:
     similar = get_close_matches(wanted, names, _SIMILAR)
     hint = did_you_mean(similar) if similar else "run `track ls` to list the trials"
     if not similar and any(one.uid.startswith(wanted) for one in trials):
-        hint = f"give at least {_FEWEST_DIGITS} characters of a uid"
+        hint = f"give at least {FEWEST_DIGITS} characters of a uid"
     raise TrialDoesNotExist(f"no trial {wanted!r} in this store: {hint}")
 
 
