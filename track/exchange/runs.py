@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from hashlib import sha256
 from time import time_ns
 from typing import Any
 
 from track.attachments.media import media_logged
-from track.errors import EncodingError, TrackError
+from track.errors import EncodingError
 from track.events.codec import MAX_SEQUENCE, Encoder, fields_of, stream_id
 from track.events.types import (
     ArgumentsLogged,
@@ -173,7 +174,7 @@ class _Writer:
         if self._run.started_ns is not None:
             self._append(f"attempt:{self._run.part}", [Entry(1, start, TrialStarted())])
         for log in self._run.logs:
-            self._append(f"log:{self._run.part}:{log.name}", log.entries)
+            self._append(f"log:{self._run.part}:", log.entries, log.name)
         if not self.is_new:
             self._update()
         self._append(f"attempt:{self._run.part}", self._end())
@@ -193,16 +194,13 @@ class _Writer:
         for name, path in self._run.files.items():
             key = f"file:{name}"
             facts = known.get(key)
-            try:
+            with self._run.leave_out(f"the file {name}"):
                 if isinstance(facts, dict) and facts.get("sha256") == file_hash(path):
                     self._run.metadata[key] = facts
                     continue
                 size, digest = self._store.keep_content(path)
-            except (TrackError, OSError) as error:
-                self._run.miss(f"the file {name} was left out: {error}")
-                continue
-            self._run.metadata[key] = {"name": name, "size": size, "sha256": digest}
-            kept += 1
+                self._run.metadata[key] = {"name": name, "size": size, "sha256": digest}
+                kept += 1
         return kept
 
     def _describe_trial(self) -> None:
@@ -265,11 +263,13 @@ class _Writer:
     def _producer(self, log: str) -> int:
         return stream_id("import", f"{self.uid}:{log}")
 
-    def _append(self, log: str, entries: Iterable[Entry]) -> int:
+    def _append(self, kind: str, entries: Iterable[Entry], log: str = "") -> int:
         """Append the events of a log that the journal lacks, and return their number."""
-        # The log is the producer of its events, so the journal knows the last one it has.
-        producer = self._producer(log)
-        payloads = (payload for entry in entries for payload in self._encode(entry, producer))
+        # Each log is the producer of its events, so the journal knows the last one it has.
+        producer_of = cache(lambda name: self._producer(f"{kind}{log if name is None else name}"))
+        payloads = (
+            payload for entry in entries for payload in self._encode(entry, producer_of(entry.log))
+        )
         added = append_missing(self._journal, payloads)
         self.added += added
         return added
@@ -282,7 +282,7 @@ class _Writer:
         EncodingError
             the event cannot be recorded even without some of its values
         """
-        sequence, at_ns, event = entry
+        sequence, at_ns, event, _ = entry
         if not 0 < sequence <= MAX_SEQUENCE:
             self._run.miss(f"an event beyond position {MAX_SEQUENCE} of a log was left out")
             return []
@@ -296,11 +296,9 @@ class _Writer:
                 raise
         taken = {}
         for name, value in event.values.items():
-            try:
+            with self._run.leave_out(f"a value of {name!r}", EncodingError):
                 self._payload(event._replace(values={name: value}), producer, sequence, at_ns)
                 taken[name] = value
-            except EncodingError as error:  # noqa: PERF203 - each value is checked separately
-                self._run.miss(f"a value of {name!r} was left out: {error}")
         if not taken:
             return []
         return [self._payload(event._replace(values=taken), producer, sequence, at_ns)]
@@ -309,10 +307,8 @@ class _Writer:
         """Keep the contents of media; return their event, without those that cannot be kept."""
         logged = MediaLogged(found.step, {})
         for name, media in found.media.items():
-            try:
+            with self._run.leave_out(f"a medium of {name!r}"):
                 logged.values.update(media_logged(self._store.content, None, {name: media}).values)
-            except (TrackError, OSError) as error:  # noqa: PERF203 - each is checked separately
-                self._run.miss(f"media of {name!r} were left out: {error}")
         return logged
 
     def _payload(self, event: Event, producer: int, sequence: int, at_ns: int) -> bytes:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Any, NamedTuple
 
-from track.errors import ImportFailed
+from track.errors import ImportFailed, TrackError
 from track.events.types import Event
 from track.media import Medium
 from track.structure import AnyStatus, Status
@@ -26,6 +27,12 @@ _DEEPEST = 50
 
 _LARGEST_TEXT = 2**28
 """The largest text file that is read, in characters."""
+
+
+_UNREADABLE = (TrackError, OSError, AttributeError, KeyError, TypeError, ValueError)
+"""What reading a part of a run raises if the part is missing, damaged or of an unknown form."""
+
+_Errors = type[Exception] | tuple[type[Exception], ...]
 
 
 class MediaFound(NamedTuple):
@@ -47,11 +54,15 @@ class Entry(NamedTuple):
         the time of the event, in nanoseconds since 1970-01-01
     event
         the event
+    log
+        the name of its log, None for the one that yields it; entries of several logs can be read
+        together, and those of different logs may have the same position
     """
 
     sequence: int
     at_ns: int
     event: Event | MediaFound
+    log: str | None = None
 
 
 class Log(NamedTuple):
@@ -126,6 +137,22 @@ class SourceRun:
         """Count a problem, such as a value that cannot be imported."""
         self.problems[what] = self.problems.get(what, 0) + 1
 
+    @contextmanager
+    def leave_out(self, what: str, errors: _Errors = _UNREADABLE) -> Iterator[None]:
+        """Count as a problem that a block, which reads a part of the run, raised an error."""
+        try:
+            yield
+        except errors as error:
+            self.miss(f"{what} was left out: {reason(error)}")
+
+    def read(self, path: str, read: Callable[[str], Any]) -> Any:
+        """Return the values in a file; none if it is missing or, as a problem, unreadable."""
+        try:
+            return read(path) if os.path.exists(path) else {}
+        except ImportFailed as error:
+            self.miss(str(error))
+            return {}
+
     def add_files(self, folder: str, root: str, *, prefix: str = "") -> None:
         """Add all files below a folder, except links to files outside the imported folder.
 
@@ -156,6 +183,19 @@ class Unreadable(NamedTuple):
 
 Source = SourceRun | Unreadable
 """What importers yield."""
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, in words."""
+    if isinstance(error, KeyError):
+        return f"it lacks {error}"
+    is_sentence = isinstance(error, (TrackError, OSError, ValueError))
+    return str(error) if is_sentence else f"{type(error).__name__}: {error}"
+
+
+def dict_or_empty(value: Any) -> dict[Any, Any]:
+    """Return a value if it is a dictionary, as files of other tools may hold something else."""
+    return value if isinstance(value, dict) else {}
 
 
 def files_below(folder: str) -> Iterator[tuple[str, str]]:

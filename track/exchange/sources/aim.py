@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
+from functools import cache
 from math import isnan
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
-from track.errors import ImportFailed, TrackError
+from track.errors import ImportFailed
 from track.events.types import AlertRaised, Event, MetricsLogged, OutputCaptured, SystemSampled
 from track.exchange.optional import load
 from track.exchange.source_run import (
@@ -19,11 +19,12 @@ from track.exchange.source_run import (
     MediaFound,
     Source,
     SourceRun,
-    Unreadable,
+    dict_or_empty,
     is_inside,
     parse_seconds,
     parse_time,
 )
+from track.exchange.sources.finding import folders_below, open_database, read_each
 from track.media import Audio, Figure, Histogram, Image, Medium, Text
 from track.provenance.masking import hide_in_text, hide_secrets
 from track.structure import Status
@@ -62,20 +63,17 @@ def read_aim(path: str, project: str) -> Iterator[Source]:
     MissingPackage
         the package of Aim is not installed
     """
-    found = False
-    for repository, runs in _repositories(os.path.abspath(path)):
-        found = True
-        # The package is needed even for local files: nothing else reads its RocksDB.
-        container = load("aim", "aim") and load("aim.storage.rockscontainer", "aim").RocksContainer
-        described = _described(repository)
-        for uid in runs:
-            try:
-                yield _Run(repository, uid, container, described).read(project)
-            except Exception as error:  # noqa: BLE001, PERF203 - the package raises whatever it met
-                why = f"{type(error).__name__}: {error}"
-                yield Unreadable(os.path.join(repository, _RUNS, uid), why)
-    if not found:
-        raise ImportFailed(f"no repository of Aim in {path}: give the folder that has .aim")
+    # The package is needed even for local files: nothing else reads its RocksDB.
+    container = load("aim", "aim") and load("aim.storage.rockscontainer", "aim").RocksContainer
+    described = cache(_described)
+
+    def read(folder: str) -> list[SourceRun]:
+        repository, uid = _above(folder), os.path.basename(folder)
+        return [_Run(repository, uid, container, described(repository)).read(project)]
+
+    runs = _runs(os.path.abspath(path))
+    otherwise = f"no runs of Aim in {path}: give the folder that has .aim"
+    return read_each(runs, read, otherwise, Exception)  # the package raises whatever it met
 
 
 def is_aim(folder: str, names: Iterable[str]) -> bool:
@@ -88,14 +86,15 @@ def _above(folder: str) -> str:
     return os.path.abspath(os.path.join(folder, *[os.pardir] * 3))
 
 
-def _repositories(path: str) -> Iterator[tuple[str, list[str]]]:
+def _runs(path: str) -> Iterator[str]:
+    """Yield the folder of each run."""
     if os.path.isfile(os.path.join(_above(path), NAMES)):
-        yield _above(path), [os.path.basename(path)]
+        yield path
         return
-    for folder, _, names in os.walk(path):
-        if NAMES in names:
-            runs = os.path.join(folder, _RUNS)
-            yield folder, sorted(os.listdir(runs)) if os.path.isdir(runs) else []
+    for repository in folders_below(path, lambda _, names: NAMES in names):
+        runs = os.path.join(repository, _RUNS)
+        for uid in sorted(os.listdir(runs)) if os.path.isdir(runs) else ():
+            yield os.path.join(runs, uid)
 
 
 class _Described(NamedTuple):
@@ -113,11 +112,10 @@ class _Described(NamedTuple):
 
 def _described(repository: str) -> dict[str, _Described]:
     """Return the description of each run by its hash; empty if the database cannot be read."""
-    from sqlite3 import Error, connect  # imported late, since few programs need it
+    from sqlite3 import Error  # imported late, since few programs need it
 
-    path = quote(os.path.join(repository, NAMES))
     try:
-        with closing(connect(f"file:{path}?mode=ro", uri=True)) as database:
+        with open_database(os.path.join(repository, NAMES)) as database:
 
             def texts(query: str, run: int) -> list[str]:
                 return [str(text) for (text,) in database.execute(query, [run])]
@@ -192,7 +190,7 @@ class _Run:
         if run.ended_ns is None:
             run.miss("its end was not recorded: it is still running, or its process was killed")
             run.status = Status.Running
-        self._describe_system(system if isinstance(system, dict) else {})
+        self._describe_system(dict_or_empty(system))
         self._add_artifacts()
         self._add_logs()
         return run
@@ -203,8 +201,7 @@ class _Run:
         return self._container(path, read_only=True, skip_read_optimization=True).tree()
 
     def _part(self, name: str) -> dict[Any, Any]:
-        found = self._tree.get(name, {})
-        return found if isinstance(found, dict) else {}
+        return dict_or_empty(self._tree.get(name, {}))
 
     def _describe_system(self, said: dict[str, Any]) -> None:
         """Keep command, commit and packages; environment variables are left out."""
@@ -243,11 +240,10 @@ class _Run:
             return
         self._series = self._open("seqs").subtree("seqs")
         for context, sequences in sorted(traces.items(), key=lambda one: str(contexts.get(one[0]))):
-            named = contexts.get(context)
             for name, facts in sorted(sequences.items()):
                 kind, version = str(facts.get("dtype", "float")), facts.get("version", 1)
                 rows = self._rows((context, name), version, name)
-                given = self._name_of(name, named if isinstance(named, dict) else {})
+                given = self._name_of(name, dict_or_empty(contexts.get(context)))
                 log = f"{context}/{name}"
                 self._run.logs.append(Log(log, self._entries(given, kind, rows)))
 
@@ -269,13 +265,13 @@ class _Run:
         """
         chunks = ("chunks", self._uid) if version == 1 else (f"v{version}", "chunks", self._uid)
         tree = self._series.subtree(chunks).subtree(where)
-        try:
+        values: Any = None
+        with self._run.leave_out(repr(name), Exception):
             times, epochs = dict(tree.array("time").items()), dict(tree.array("epoch").items())
             steps = dict.fromkeys(times) if version == 1 else dict(tree.array("step").items())
             # Media are read one by one.
             values = tree.array("val") if version == 1 else dict(tree.array("val").items())
-        except Exception as error:  # noqa: BLE001 - the package raises whatever it met
-            self._run.miss(f"{name!r} was left out: {type(error).__name__}: {error}")
+        if values is None:
             return
         order = sorted((parse_seconds(at), key) for key, at in times.items() if key in steps)
         start = self._run.started_ns or (order[0][0] if order else 0)
@@ -283,10 +279,8 @@ class _Run:
         for at_ns, key in order:
             place = max(place + 1, (at_ns - start) // _MS)
             step = key if version == 1 else steps[key]
-            try:
+            with self._run.leave_out(f"a value of {name!r}", Exception):
                 yield _Row(place, at_ns, step, epochs.get(key), values[key])
-            except Exception as error:  # noqa: BLE001 - as above
-                self._run.miss(f"a value of {name!r} was left out: {type(error).__name__}: {error}")
 
     def _entries(self, name: str, kind: str, rows: Iterable[_Row]) -> Iterator[Entry]:
         last = None
@@ -315,16 +309,14 @@ class _Run:
             return MetricsLogged(
                 row.step, {name: value, **({epoch_of: row.epoch} if is_told else {})}, None
             )
-        try:
+        with self._run.leave_out(f"a value of {name!r}"):
             if kind == _LINE:
                 return OutputCaptured("", 0, None, [[row.at_ns, 0, f"{value.data}\n"]])
             if kind == _RECORD:
                 return AlertRaised(_level(value.level), str(value.message), "")
             several = value if isinstance(value, (list, tuple)) else [value]
             return MediaFound(row.step, {name: [self._medium(one) for one in several]})
-        except (TrackError, AttributeError, KeyError, TypeError, ValueError) as error:
-            self._run.miss(f"a value of {name!r} was left out: {error}")
-            return None
+        return None
 
     def _medium(self, value: Any) -> Medium:
         kind = getattr(value, "AIM_NAME", type(value).__name__)

@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from track.errors import EncodingError, ImportFailed
+from track.errors import ImportFailed
 from track.events.types import MetricsLogged
 from track.exchange.mlflow_terms import value_of
 from track.exchange.source_run import (
@@ -17,10 +17,11 @@ from track.exchange.source_run import (
     MediaFound,
     Source,
     SourceRun,
-    Unreadable,
+    dict_or_empty,
     parse_json,
     read_json,
 )
+from track.exchange.sources.finding import folders_below, read_each
 from track.exchange.sources.shown import MediaFolder
 from track.media import Image
 
@@ -54,17 +55,11 @@ def read_clearml(path: str, project: str) -> Iterator[Source]:
             _unpack(path, folder)
             yield from read_clearml(folder, project)
         return
-    found = False
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        if is_clearml(folder, names):
-            found = True
-            try:
-                yield _task(folder, project)
-            except ImportFailed as error:
-                yield Unreadable(folder, str(error))
-    if not found:
-        raise ImportFailed(f"no {TASK} of ClearML below {path}: give an offline folder, or its zip")
+    yield from read_each(
+        folders_below(path, is_clearml),
+        lambda folder: _task(folder, project),
+        f"no {TASK} of ClearML below {path}: give an offline folder, or its zip",
+    )
 
 
 def is_clearml(path: str, names: list[str] | None = None) -> bool:
@@ -92,35 +87,34 @@ def _unpack(path: str, folder: str) -> None:
         raise ImportFailed(f"cannot unpack {path}: {error}") from error
 
 
-def _task(folder: str, project: str) -> SourceRun:
+def _task(folder: str, project: str) -> Iterator[SourceRun]:
     said = read_json(os.path.join(folder, TASK))
     uid = str(said.get("id") or os.path.basename(folder))
-    script, tags = said.get("script"), said.get("tags")
+    tags = said.get("tags")
     run = SourceRun(
         key=f"clearml:{uid}",
         project=str(said.get("project_name") or project),
         name=str(said.get("name") or uid),
         description=str(said["comment"]) if said.get("comment") else None,
-        version=(script.get("version_num") or None) if isinstance(script, dict) else None,
+        version=dict_or_empty(said.get("script")).get("version_num") or None,
         parameters=_parameters(said.get("hyperparams")),
         tags={str(tag): None for tag in tags} if isinstance(tags, list) else {},
     )
     path = os.path.join(folder, METRICS)
-    run.started_ns = next((at_ns for _, at_ns, _ in _events(path, _ignore_problem)), None)
-    run.logs.append(Log("metrics", _scalars(run, path)))
-    media = MediaFolder(run, os.path.join(folder, "data"), folder)
-    run.logs.append(Log("media", _pictures(run, path, media)))
+    # What cannot be read is reported when the events are recorded.
+    run.started_ns = next((at_ns for _, at_ns, _ in _events(path, lambda _: None)), None)
+    run.logs.append(Log("metrics", _entries(run, path, os.path.join(folder, "data"), folder)))
     run.add_files(os.path.join(folder, "data"), folder)
     run.files = {name.partition(f".{uid}/")[2] or name: at for name, at in run.files.items()}
     if os.path.isfile(console := os.path.join(folder, "log.jsonl")):
         run.files["log.jsonl"] = console
-    return run
+    yield run
 
 
 def _parameters(sections: Any) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for section, values in sections.items() if isinstance(sections, dict) else ():
-        for name, said in values.items() if isinstance(values, dict) else ():
+    for section, values in dict_or_empty(sections).items():
+        for name, said in dict_or_empty(values).items():
             if isinstance(said, dict):
                 key = name if section == _SECTION else f"{section}/{name}"
                 found[key] = _value(str(said.get("type")), said.get("value"))
@@ -165,27 +159,15 @@ def _name(event: dict[str, Any]) -> str:
     return title if title == series else f"{title}/{series}"
 
 
-def _scalars(run: SourceRun, path: str) -> Iterator[Entry]:
+def _entries(run: SourceRun, path: str, data: str, root: str) -> Iterator[Entry]:
+    folder = MediaFolder(run, data, root)
     for place, at_ns, event in _events(path, run.miss):
-        kind = event.get("type")
+        kind, name, step = event.get("type"), _name(event), event.get("iter")
         if kind == _SCALAR:
-            values = {_name(event): event.get("value")}
-            yield Entry(place, at_ns, MetricsLogged(event.get("iter"), values, None))
-        elif kind != _PICTURE:
-            run.miss(f"events of the type {kind} are not imported")
-
-
-def _pictures(run: SourceRun, path: str, folder: MediaFolder) -> Iterator[Entry]:
-    for place, at_ns, event in _events(path, _ignore_problem):
-        if event.get("type") != _PICTURE:
-            continue
-        try:
-            picture = Image(folder.content(event.get("key")))
-        except (ImportFailed, EncodingError, OSError) as error:
-            run.miss(f"a picture of {_name(event)!r} was left out: {error}")
+            yield Entry(place, at_ns, MetricsLogged(step, {name: event.get("value")}, None))
+        elif kind == _PICTURE:
+            with run.leave_out(f"a picture of {name!r}"):
+                picture = Image(folder.content(event.get("key")))
+                yield Entry(place, at_ns, MediaFound(step, {name: [picture]}), "media")
         else:
-            yield Entry(place, at_ns, MediaFound(event.get("iter"), {_name(event): [picture]}))
-
-
-def _ignore_problem(_: str) -> None:
-    """Ignore a problem that the log of scalars reports."""
+            run.miss(f"events of the type {kind} are not imported")

@@ -17,6 +17,7 @@ from track.exchange.source_run import (
     read_json,
     read_text,
 )
+from track.exchange.sources.finding import folders_below, path_below, read_each
 from track.exchange.sources.yaml_files import read_yaml
 
 METRICS = os.path.join("plots", "metrics")
@@ -37,14 +38,11 @@ def read_dvclive(path: str, project: str) -> Iterator[Source]:
     MissingPackage
         a run has ``params.yaml``, and pyyaml is not installed
     """
-    folders = sorted(folder for folder, _, _ in os.walk(path) if is_dvclive(folder))
-    if not folders:
-        raise ImportFailed(
-            f"no folder below {path} has {METRICS}: give the folder that DVCLive wrote"
-        )
-    for folder in folders:
-        name = os.path.relpath(folder, path).replace(os.sep, "/")
-        yield _read_run(folder, path, project, project if name == os.curdir else name)
+    return read_each(
+        folders_below(path, lambda folder, _: is_dvclive(folder)),
+        lambda folder: _read_run(folder, path, project),
+        f"no folder below {path} has {METRICS}: give the folder that DVCLive wrote",
+    )
 
 
 def is_dvclive(folder: str) -> bool:
@@ -52,19 +50,12 @@ def is_dvclive(folder: str) -> bool:
     return os.path.isdir(os.path.join(folder, METRICS))
 
 
-def _read_run(folder: str, root: str, project: str, name: str) -> SourceRun:
+def _read_run(folder: str, root: str, project: str) -> Iterator[SourceRun]:
+    name = path_below(folder, root) or project
     run = SourceRun(key=f"dvclive:{project}/{name}", project=project, name=name)
-    for own, read in (("metrics.json", read_json), ("params.yaml", read_yaml)):
-        path = os.path.join(folder, own)
-        try:
-            values = read(path) if os.path.exists(path) else {}
-        except ImportFailed as error:
-            run.miss(str(error))
-            continue
-        if own == "params.yaml":
-            run.parameters = values
-        elif values:
-            run.metadata["summary"] = values
+    run.parameters = run.read(os.path.join(folder, "params.yaml"), read_yaml)
+    if summary := run.read(os.path.join(folder, "metrics.json"), read_json):
+        run.metadata["summary"] = summary
     times = []
     for metric, path in files_below(os.path.join(folder, METRICS)):
         if metric.endswith(".tsv"):
@@ -75,7 +66,7 @@ def _read_run(folder: str, root: str, project: str, name: str) -> SourceRun:
     run.add_files(folder, root)
     for own in [own for own in run.files if own in _OWN_FILES or own.endswith(".tsv")]:
         del run.files[own]
-    return run
+    yield run
 
 
 def _entries(run: SourceRun, metric: str, path: str) -> Iterator[Entry]:

@@ -6,12 +6,11 @@ import os
 import re
 from collections.abc import Iterator
 
-from track.errors import EncodingError
 from track.events.types import MetricsLogged
 from track.exchange.mlflow_terms import TO_TRACK, value_of
 from track.exchange.source_run import Entry, Log, MediaFound, Source, SourceRun, Unreadable
 from track.exchange.sources.mlflow_stores import Point, Run, read_database, read_folder
-from track.media import Image, Medium
+from track.media import Image
 from track.structure import Status
 
 _MS = 10**6
@@ -90,14 +89,9 @@ def _pictures(source: SourceRun) -> Iterator[Log]:
 
 
 def _picture(source: SourceRun, path: str, found: re.Match[str]) -> Iterator[Entry]:
-    try:
-        picture = Image(path)
-    except (EncodingError, OSError) as error:
-        source.miss(f"the picture {found[0]} was left out: {error}")
-        return
-    key, step, at_ms = found["key"], int(found["step"]), int(found["at"])
-    media: dict[str, list[Medium]] = {re.sub("[~#]", "/", key): [picture]}
-    yield Entry(1, at_ms * _MS, MediaFound(step, media))
+    with source.leave_out(f"the picture {found[0]}"):
+        step, at_ns = int(found["step"]), int(found["at"]) * _MS
+        yield Entry(1, at_ns, MediaFound(step, {re.sub("[~#]", "/", found["key"]): [Image(path)]}))
 
 
 def _entries(name: str, points: list[Point]) -> Iterator[Entry]:

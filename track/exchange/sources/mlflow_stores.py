@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from math import inf, nan
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from track.errors import ImportFailed
 from track.exchange.source_run import Unreadable, files_below, read_text
+from track.exchange.sources.finding import open_database
 from track.exchange.sources.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -167,10 +167,10 @@ def read_database(path: str) -> Iterator[Experiment]:
     ImportFailed
         the database is not MLflow's, or cannot be read
     """
-    import sqlite3
+    from sqlite3 import Error
 
     try:
-        with closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as database:
+        with open_database(path) as database:
             ask = database.execute
             for uid, name in ask(
                 "SELECT experiment_id, name FROM experiments WHERE lifecycle_stage != ? "
@@ -178,7 +178,7 @@ def read_database(path: str) -> Iterator[Experiment]:
                 [DELETED],
             ).fetchall():
                 yield Experiment(str(uid), str(name), [*_runs(ask, uid, os.path.dirname(path))])
-    except (sqlite3.Error, TypeError, ValueError) as error:
+    except (Error, TypeError, ValueError) as error:
         raise _no_store(path, error) from error
 
 

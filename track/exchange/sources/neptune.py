@@ -217,11 +217,8 @@ class _Run:
         """Yield the points of a series by their steps, since those of Neptune only increase."""
         for place, (step, at_ns, value) in enumerate(sorted(points, key=lambda one: one[0]), 1):
             number = int(step) if step.is_integer() else step
-            try:
+            with self._run.leave_out(f"a value of {path!r}"):
                 event = self._event(path, kind, (number, at_ns, value))
-            except (ImportFailed, EncodingError, OSError, KeyError, TypeError, ValueError) as error:
-                self._run.miss(f"a value of {path!r} was left out: {error}")
-            else:
                 yield Entry(place, at_ns or self._run.started_ns or 0, event)
 
     def _event(self, path: str, kind: str, point: tuple[Any, int, Any]) -> Event | MediaFound:
@@ -241,27 +238,23 @@ class _Run:
 
     def _is_shown(self, path: str, row: dict[str, Any]) -> bool:
         """Return whether a file of a series is a medium; otherwise keep it as a file."""
-        try:
-            _shown(row["file_value"], self._path_of)
-        except EncodingError:
-            step = f"{row['step']:.6f}".rstrip("0").rstrip(".")
-            self._add_file(f"{path}/{step}", row)
-            return False
-        except (ImportFailed, OSError) as error:
-            self._run.miss(f"a value of {path!r} was left out: {error}")
-            return False
-        return True
+        with self._run.leave_out(f"a value of {path!r}"):
+            try:
+                _shown(row["file_value"], self._path_of)
+            except EncodingError:
+                step = f"{row['step']:.6f}".rstrip("0").rstrip(".")
+                self._add_file(f"{path}/{step}", row)
+            else:
+                return True
+        return False
 
     def _add_file(self, path: str, row: dict[str, Any]) -> None:
-        try:
+        with self._run.leave_out(f"the file {path}"):
             found = self._path_of(row["file_value"])
-        except ImportFailed as error:
-            self._run.miss(f"the file {path} was left out: {error}")
-            return
-        if os.path.isdir(found):
-            self._run.add_files(found, self._files, prefix=f"{path}/")
-        else:
-            self._run.files[path] = found
+            if os.path.isdir(found):
+                self._run.add_files(found, self._files, prefix=f"{path}/")
+            else:
+                self._run.files[path] = found
 
     def _path_of(self, said: Any) -> str:
         """Return the path of a downloaded file.

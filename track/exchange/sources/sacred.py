@@ -6,18 +6,18 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from track.errors import ImportFailed
 from track.events.types import MetricsLogged
 from track.exchange.source_run import (
     Entry,
     Log,
     Source,
     SourceRun,
-    Unreadable,
+    dict_or_empty,
     is_inside,
     parse_time,
     read_json,
 )
+from track.exchange.sources.finding import folders_below, read_each
 from track.structure import Status
 
 RUN_FILE = "run.json"
@@ -45,23 +45,16 @@ def read_sacred(path: str, project: str) -> Iterator[Source]:
     ImportFailed
         no folder has a ``run.json``
     """
-    found = False
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        if RUN_FILE not in names:
-            continue
-        found = True
-        try:
-            yield _read_run(folder, path, project)
-        except ImportFailed as error:
-            yield Unreadable(folder, str(error))
-    if not found:
-        raise ImportFailed(f"no folder below {path} has a {RUN_FILE}: give the folder of the runs")
+    return read_each(
+        folders_below(path, lambda _, names: RUN_FILE in names),
+        lambda folder: _read_run(folder, path, project),
+        f"no folder below {path} has a {RUN_FILE}: give the folder of the runs",
+    )
 
 
-def _read_run(folder: str, root: str, project: str) -> SourceRun:
+def _read_run(folder: str, root: str, project: str) -> Iterator[SourceRun]:
     said = read_json(os.path.join(folder, RUN_FILE))
-    experiment = _dict(said.get("experiment"))
+    experiment = dict_or_empty(said.get("experiment"))
     name = str(experiment.get("name") or project)
     uid = os.path.basename(os.path.abspath(folder))
     run = SourceRun(
@@ -78,32 +71,17 @@ def _read_run(folder: str, root: str, project: str) -> SourceRun:
         run.error = "".join(map(str, trace)) if isinstance(trace, list) else str(trace)
     repositories = experiment.get("repositories")
     if isinstance(repositories, list) and repositories:
-        run.version = _dict(repositories[0]).get("commit")
-    run.parameters = _optional(run, folder, "config.json")
-    if info := _optional(run, folder, "info.json"):
+        run.version = dict_or_empty(repositories[0]).get("commit")
+    run.parameters = run.read(os.path.join(folder, "config.json"), read_json)
+    if info := run.read(os.path.join(folder, "info.json"), read_json):
         run.metadata["info"] = info
-    for metric, values in _optional(run, folder, "metrics.json").items():
-        run.logs.append(Log(metric, _entries(run, metric, _dict(values))))
+    for metric, values in run.read(os.path.join(folder, "metrics.json"), read_json).items():
+        run.logs.append(Log(metric, _entries(run, metric, dict_or_empty(values))))
     run.add_files(folder, root)
     for own in _OWN_FILES:
         run.files.pop(own, None)
     _add_sources(run, experiment.get("sources"), os.path.dirname(os.path.abspath(folder)), root)
-    return run
-
-
-def _dict(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _optional(run: SourceRun, folder: str, name: str) -> dict[str, Any]:
-    path = os.path.join(folder, name)
-    if not os.path.exists(path):
-        return {}
-    try:
-        return read_json(path)
-    except ImportFailed as error:
-        run.miss(str(error))
-        return {}
+    yield run
 
 
 def _add_sources(run: SourceRun, sources: Any, parent: str, root: str) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import Any
 
-from track.errors import ImportFailed, TrackError
-from track.exchange.source_run import SourceRun, is_inside, parse_json
+from track.errors import ImportFailed
+from track.events.types import MetricsLogged
+from track.exchange.source_run import Entry, MediaFound, SourceRun, is_inside, parse_json
 from track.media import Audio, Histogram, Html, Image, Medium, Table
 from track.media.medium import LARGEST
 
@@ -43,7 +44,11 @@ def kind_of(value: Any) -> str | None:
 
 def is_shown(value: Any) -> bool:
     """Return whether a logged value is a medium or a list that contains one."""
-    return any(map(kind_of, value if isinstance(value, list) else [value]))
+    return any(map(kind_of, _several(value)))
+
+
+def _several(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 class MediaFolder:
@@ -62,24 +67,23 @@ class MediaFolder:
     def __init__(self, run: SourceRun, folder: str, root: str) -> None:
         self._run, self._folder, self._root = run, folder, root
 
-    def media_in(self, values: Iterable[tuple[str, Any]]) -> dict[str, list[Medium]]:
-        """Return the media among logged values by name."""
-        found = {}
-        for name, value in values:
-            media = value if isinstance(value, list) else [value]
-            read = [self._read(name, one) for one in media if kind_of(one)]
-            taken = [medium for several in read for medium in several]
-            if taken:
-                found[name] = taken
-        return found
+    def entries(
+        self, place: int, at_ns: int, step: Any, values: dict[str, Any], media_log: str
+    ) -> Iterator[Entry]:
+        """Yield an entry for the media among the values of one call, and one for the others."""
+        metrics = {name: value for name, value in values.items() if not is_shown(value)}
+        if metrics:
+            yield Entry(place, at_ns, MetricsLogged(step, metrics, None))
+        found = {name: self._read(name, values[name]) for name in values if name not in metrics}
+        if media := {name: several for name, several in found.items() if several}:
+            yield Entry(place, at_ns, MediaFound(step, media), media_log)
 
-    def _read(self, name: str, value: dict[str, Any]) -> list[Medium]:
-        try:
-            return self._media_of(value)
-        except (TrackError, OSError, KeyError, TypeError, ValueError) as error:
-            what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
-            self._run.miss(f"a medium of {name!r} was left out: {what}")
-            return []
+    def _read(self, name: str, value: Any) -> list[Medium]:
+        media: list[Medium] = []
+        for one in filter(kind_of, _several(value)):
+            with self._run.leave_out(f"a medium of {name!r}"):
+                media += self._media_of(one)
+        return media
 
     def _media_of(self, value: dict[str, Any]) -> list[Medium]:
         kind, caption = str(value["_type"]), value.get("caption")

@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from track.errors import EncodingError, ImportFailed
 from track.events.types import MetricsLogged
 from track.exchange.event_files import EVENT_FILE, EXTRA, number_of, parameters_of, read_events
 from track.exchange.media_summaries import is_medium, media_of
 from track.exchange.optional import load
-from track.exchange.source_run import Entry, Log, MediaFound, SourceRun, parse_seconds
+from track.exchange.source_run import Entry, Log, MediaFound, Source, SourceRun, parse_seconds
+from track.exchange.sources.finding import folders_below, path_below, read_each
 from track.media import Medium
-from track.structure import Status
 
 _SMALLEST_RECORD = 16
 """The size of a record without a message; offsets divided by it are still distinct."""
 
 
-def read_tensorboard(folder: str, project: str) -> Iterator[SourceRun]:
+def read_tensorboard(path: str, project: str) -> Iterator[Source]:
     """Yield every run below a folder.
 
     A run is named by its path below the folder and grouped by its parent folder.
@@ -34,36 +33,28 @@ def read_tensorboard(folder: str, project: str) -> Iterator[SourceRun]:
         tensorboardX is not installed
     """
     load("tensorboardX", EXTRA)
-    found = False
-    for run, files in _runs(folder):
-        found = True
-        source = SourceRun(
-            key=f"tensorboard:{project}/{run}",
-            project=project,
-            group=os.path.dirname(run) or None,
-            name=run or project,
-            status=Status.FinishedGroup,
-        )
-        has_content = False
-        for file in files:
+    return read_each(
+        folders_below(path, lambda _, names: any(EVENT_FILE in name for name in names)),
+        lambda folder: _read_run(folder, path_below(folder, path), project),
+        f"no TensorBoard files below {path}: check the path",
+    )
+
+
+def _read_run(folder: str, run: str, project: str) -> Iterator[SourceRun]:
+    source = SourceRun(
+        key=f"tensorboard:{project}/{run}",
+        project=project,
+        group=os.path.dirname(run) or None,
+        name=run or project,
+    )
+    has_content = False
+    for name in sorted(os.listdir(folder)):
+        file = os.path.join(folder, name)
+        if EVENT_FILE in name and not os.path.isdir(file):
             has_content |= _describe(source, file)
-            name = os.path.basename(file)
-            source.logs.append(Log(name, _entries(file)))
-            source.logs.append(Log(f"media:{name}", _media(source, file)))
-        if has_content or source.parameters or source.problems:
-            yield source
-    if not found:
-        raise ImportFailed(f"no TensorBoard files below {folder}: check the path")
-
-
-def _runs(folder: str) -> Iterator[tuple[str, list[str]]]:
-    """Yield the path below a folder and the files of each run."""
-    for path, folders, names in os.walk(folder):
-        folders.sort()
-        files = [os.path.join(path, name) for name in sorted(names) if EVENT_FILE in name]
-        if files:
-            run = os.path.relpath(path, folder).replace(os.sep, "/")
-            yield "" if run == os.curdir else run, files
+            source.logs.append(Log(name, _entries(source, file, f"media:{name}")))
+    if has_content or source.parameters or source.problems:
+        yield source
 
 
 def _describe(source: SourceRun, file: str) -> bool:
@@ -83,33 +74,21 @@ def _describe(source: SourceRun, file: str) -> bool:
     return has_content
 
 
-def _entries(file: str) -> Iterator[Entry]:
-    for start, event in read_events(file, _ignore_problem):
-        values = {}
-        for value in event.summary.value:
-            if parameters_of(value) is None and (number := number_of(value)) is not None:
-                values[value.tag] = number
-        if values:
-            logged = MetricsLogged(event.step, values, None)
-            yield Entry(start // _SMALLEST_RECORD + 1, parse_seconds(event.wall_time), logged)
-
-
-def _media(source: SourceRun, file: str) -> Iterator[Entry]:
-    for start, event in read_events(file, _ignore_problem):
+def _entries(source: SourceRun, file: str, media_log: str) -> Iterator[Entry]:
+    for start, event in read_events(file, lambda _: None):  # problems were reported before
+        values: dict[str, float] = {}
         media: dict[str, list[Medium]] = {}
         for value in event.summary.value:
-            if parameters_of(value) is not None or not is_medium(value):
+            if parameters_of(value) is not None:
                 continue
-            try:
-                name, read = media_of(value)
-            except (EncodingError, ValueError) as error:
-                source.miss(f"a medium of {value.tag!r} was left out: {error}")
-            else:
-                media[name] = read
+            if (number := number_of(value)) is not None:
+                values[value.tag] = number
+            elif is_medium(value):
+                with source.leave_out(f"a medium of {value.tag!r}"):
+                    name, read = media_of(value)
+                    media[name] = read
+        when = start // _SMALLEST_RECORD + 1, parse_seconds(event.wall_time)
+        if values:
+            yield Entry(*when, MetricsLogged(event.step, values, None))
         if media:
-            found = MediaFound(event.step, media)
-            yield Entry(start // _SMALLEST_RECORD + 1, parse_seconds(event.wall_time), found)
-
-
-def _ignore_problem(_: str) -> None:
-    """Ignore a problem that the first read of the file reported."""
+            yield Entry(*when, MediaFound(event.step, media), media_log)

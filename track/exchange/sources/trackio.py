@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from math import inf, nan
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
 from track.errors import ImportFailed
-from track.events.types import Event, MetricsLogged, SystemSampled
+from track.events.types import SystemSampled
 from track.exchange.source_run import (
     Entry,
     Log,
-    MediaFound,
     Source,
     SourceRun,
-    Unreadable,
     flat,
     parse_json,
     parse_time,
 )
-from track.exchange.sources.shown import MediaFolder, is_shown
-
-if TYPE_CHECKING:
-    from sqlite3 import Connection
+from track.exchange.sources.finding import open_database, read_each, tables_in
+from track.exchange.sources.shown import MediaFolder
 
 _NUMBERS = {"NaN": nan, "Infinity": inf, "-Infinity": -inf}
 """The texts that trackio writes for numbers that JSON lacks."""
@@ -44,44 +38,24 @@ def read_trackio(path: str, _project: str) -> Iterator[Source]:
     """
     from sqlite3 import Error  # imported late, since few programs need it
 
-    databases = [path] if os.path.isfile(path) else [*_databases(path)]
-    if not any(map(is_trackio, databases)):
-        raise ImportFailed(f"no trackio database in {path}: give its folder or a database file")
-    root = os.path.dirname(os.path.abspath(databases[0]))
-    for database in filter(is_trackio, databases):
-        try:
-            yield from _runs(database, root)
-        except Error as error:  # noqa: PERF203 - each file is checked separately
-            yield Unreadable(database, str(error))
-
-
-def _databases(folder: str) -> Iterator[str]:
-    for name in sorted(os.listdir(folder)):
-        if name.endswith(".db"):
-            yield os.path.join(folder, name)
+    folder, name = os.path.split(path) if os.path.isfile(path) else (path, "")
+    names = [name] if name else [one for one in sorted(os.listdir(path)) if one.endswith(".db")]
+    return read_each(
+        filter(is_trackio, (os.path.join(folder, one) for one in names)),
+        lambda database: _runs(database, os.path.abspath(folder)),
+        f"no trackio database in {path}: give its folder or a database file",
+        Error,
+    )
 
 
 def is_trackio(path: str) -> bool:
-    """Return whether a file is a database with the tables, not just views, of trackio."""
-    from sqlite3 import Error
-
-    try:
-        with closing(_open(path)) as database:
-            found = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-            return {"metrics", "configs"} <= {name for (name,) in found}
-    except Error:
-        return False
-
-
-def _open(path: str) -> Connection:
-    from sqlite3 import connect
-
-    return connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True)
+    """Return whether a file is a database of trackio."""
+    return {"metrics", "configs"} <= tables_in(path)
 
 
 def _runs(path: str, root: str) -> Iterator[SourceRun]:
     project = os.path.splitext(os.path.basename(path))[0]
-    with closing(_open(path)) as database:
+    with open_database(path) as database:
         columns = {row[1] for row in database.execute("PRAGMA table_info(metrics)")}
         key = "run_id" if "run_id" in columns else "run_name"  # older versions have no ids
         ask = database.execute
@@ -89,7 +63,6 @@ def _runs(path: str, root: str) -> Iterator[SourceRun]:
             f"SELECT {key}, run_name, min(timestamp) FROM metrics GROUP BY {key} ORDER BY min(id)"  # noqa: S608 - one of two words
         ).fetchall()
         configs = dict(ask(f"SELECT {key}, config FROM configs"))  # noqa: S608 - as above
-        tables = {name for (name,) in ask("SELECT name FROM sqlite_master WHERE type = 'table'")}
     for uid, name, first in runs:
         run = SourceRun(
             key=f"trackio:{project}/{uid}",
@@ -98,15 +71,14 @@ def _runs(path: str, root: str) -> Iterator[SourceRun]:
             started_ns=parse_time(first),
         )
         _configure(run, configs.get(uid))
-        shown = MediaFolder(run, os.path.join(root, "media"), root)
-        run.logs.append(Log("metrics", _entries(run, path, "metrics", key, uid)))
-        run.logs.append(Log("shown", _shown(run, path, key, uid, shown)))
-        if "system_metrics" in tables:
-            run.logs.append(Log("system", _entries(run, path, "system_metrics", key, uid)))
+        media = MediaFolder(run, os.path.join(root, "media"), root)
+        run.logs.append(Log("metrics", _entries(run, path, (key, uid), media)))
+        if "system_metrics" in tables_in(path):
+            run.logs.append(Log("system", _samples(run, path, (key, uid))))
         folder = str(name)
         if folder not in {os.curdir, os.pardir} and os.path.basename(folder) == folder:
-            media = os.path.join(root, "media", project, folder)
-            run.add_files(media, root, prefix=f"media/{project}/{folder}/")
+            files = os.path.join(root, "media", project, folder)
+            run.add_files(files, root, prefix=f"media/{project}/{folder}/")
         yield run
 
 
@@ -130,45 +102,33 @@ def _configure(run: SourceRun, config: Any) -> None:
 
 
 def _rows(
-    path: str, table: str, key: str, uid: Any, tell: Callable[[str], None]
+    run: SourceRun, path: str, table: str, identity: tuple[str, Any]
 ) -> Iterator[tuple[int, int, Any, dict[str, Any]]]:
     """Yield place, time, step and values of the rows of a run that can be read."""
+    key, uid = identity
     step = "step" if table == "metrics" else "NULL"
     query = f"SELECT id, timestamp, {step}, metrics FROM {table} WHERE {key} = ? ORDER BY id"  # noqa: S608 - our own words
-    with closing(_open(path)) as database:
+    with open_database(path) as database:
         for place, time, at_step, text in database.execute(query, [uid]):
-            try:
-                values = dict(flat(parse_json(text, f"row {place} of {table}")))
-            except (ImportFailed, AttributeError, TypeError) as error:
-                tell(f"row {place} of {table} was left out: {error}")
-                continue
-            yield place, parse_time(time) or 0, at_step, values
+            with run.leave_out(f"row {place} of {table}"):
+                values = {
+                    name: _NUMBERS.get(value, value) if isinstance(value, str) else value
+                    for name, value in flat(parse_json(text, f"row {place} of {table}"))
+                }
+                yield place, parse_time(time) or 0, at_step, values
 
 
-def _entries(run: SourceRun, path: str, table: str, key: str, uid: Any) -> Iterator[Entry]:
-    for place, at_ns, step, values in _rows(path, table, key, uid, run.miss):
-        numbers = {name: _number(one) for name, one in values.items() if not is_shown(one)}
-        if numbers:
-            yield Entry(place, at_ns, _event(table, step, numbers))
+def _entries(
+    run: SourceRun, path: str, identity: tuple[str, Any], media: MediaFolder
+) -> Iterator[Entry]:
+    for place, at_ns, step, values in _rows(run, path, "metrics", identity):
+        yield from media.entries(place, at_ns, step, values, "shown")
 
 
-def _shown(run: SourceRun, path: str, key: str, uid: Any, folder: MediaFolder) -> Iterator[Entry]:
-    for place, at_ns, step, values in _rows(path, "metrics", key, uid, _ignore_problem):
-        media = folder.media_in(values.items())
-        if media:
-            yield Entry(place, at_ns, MediaFound(step, media))
-
-
-def _ignore_problem(_: str) -> None:
-    """Ignore a problem that the log of metrics reports."""
-
-
-def _number(value: Any) -> Any:
-    return _NUMBERS.get(value, value) if isinstance(value, str) else value
-
-
-def _event(table: str, step: Any, values: dict[str, Any]) -> Event:
-    if table == "metrics":
-        return MetricsLogged(step, values, None)
-    numbers = {name: float(one) for name, one in values.items() if isinstance(one, (int, float))}
-    return SystemSampled("", 0, None, numbers)
+def _samples(run: SourceRun, path: str, identity: tuple[str, Any]) -> Iterator[Entry]:
+    for place, at_ns, _, values in _rows(run, path, "system_metrics", identity):
+        numbers = {
+            name: float(value) for name, value in values.items() if isinstance(value, (int, float))
+        }
+        if values:
+            yield Entry(place, at_ns, SystemSampled("", 0, None, numbers))

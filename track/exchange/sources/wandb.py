@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from typing import Any
 
 from track.errors import ImportFailed
-from track.events.types import Event, MetricsLogged, SystemSampled
+from track.events.types import SystemSampled
 from track.exchange.source_run import (
     NS,
     Entry,
     Log,
-    MediaFound,
     Source,
     SourceRun,
     Unreadable,
@@ -31,7 +29,7 @@ from track.exchange.sources.protobuf import (
     text,
     time_ns,
 )
-from track.exchange.sources.shown import MediaFolder, is_shown
+from track.exchange.sources.shown import MediaFolder
 from track.exchange.sources.wandb_log import MAGIC, read_records
 from track.structure import Status
 
@@ -159,11 +157,7 @@ class _Part:
         if not self._id:
             raise ImportFailed("it does not identify its run")
         run.key = f"wandb:{self._entity}/{run.project}/{self._id}"
-        sampled = partial(_sampled, host=run.metadata.get("host", ""))
-        run.logs.append(Log("history", _log(run.miss, self._path, _HISTORY, _logged)))
-        shown = partial(_shown, folder=MediaFolder(run, self.folder, root))
-        run.logs.append(Log("media", _log(_ignore_problem, self._path, _HISTORY, shown)))
-        run.logs.append(Log("system", _log(run.miss, self._path, _STATS, sampled)))
+        run.logs.append(Log("history", self._entries(MediaFolder(run, self.folder, root))))
         run.parameters.pop("_wandb", None)
         self._summary.pop("_wandb", None)
         if self._summary:
@@ -173,8 +167,26 @@ class _Part:
         else:
             with suppress(BadMessage):  # reported when the samples are recorded
                 self._last_ns = max(self._last_ns, _logged(self._last_logged)[0])
-                self._last_ns = max(self._last_ns, _sampled(self._last_sampled, "")[0])
+                self._last_ns = max(self._last_ns, _sampled(self._last_sampled)[0])
             run.ended_ns = max(self._last_ns, run.started_ns or 0)
+
+    def _entries(self, media: MediaFolder) -> Iterator[Entry]:
+        """Yield what was logged; damage to the file was already reported."""
+        host = str(self.run.metadata.get("host", ""))
+        with open(self._path, "rb") as file:
+            for place, record in read_records(file):
+                for number, message in _fields_of_record(record):
+                    if number in (_HISTORY, _STATS) and isinstance(message, bytes):
+                        try:
+                            if number == _HISTORY:
+                                at_ns, step, values = _logged(message)
+                                yield from media.entries(place, at_ns, step, values, "media")
+                            else:
+                                at_ns, sample = _sampled(message)
+                                event = SystemSampled(host, 0, None, sample)
+                                yield Entry(place, at_ns, event, "system")
+                        except BadMessage as error:
+                            self.run.miss(f"a record cannot be read: {error}")
 
     def described(self, message: bytes) -> None:
         """Process the identity of the run: id, name, project and group."""
@@ -241,27 +253,6 @@ _READ = {
 # The logs
 
 
-_Read = tuple[int, Event | MediaFound | None]
-"""The time and the event of a record, None if it holds none of this kind."""
-
-
-def _log(
-    tell: Callable[[str], None], path: str, wanted: int, event_of: Callable[[bytes], _Read]
-) -> Iterator[Entry]:
-    """Yield the events of one kind of records; damage to the file was already reported."""
-    with open(path, "rb") as file:
-        for place, record in read_records(file):
-            for number, message in _fields_of_record(record):
-                if number == wanted and isinstance(message, bytes):
-                    try:
-                        at_ns, event = event_of(message)
-                    except BadMessage as error:
-                        tell(f"a record cannot be read: {error}")
-                    else:
-                        if event is not None:
-                            yield Entry(place, at_ns, event)
-
-
 def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
     """Return the fields of a record, none if it is unreadable, which was already reported."""
     try:
@@ -270,7 +261,7 @@ def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
         return []
 
 
-def _values(message: bytes) -> tuple[int, Any, dict[str, Any]]:
+def _logged(message: bytes) -> tuple[int, Any, dict[str, Any]]:
     """Return the time, the step and the logged values, without W&B's own (``_…``)."""
     values = _items(message, 1)
     step = values.pop("_step", None)
@@ -280,29 +271,14 @@ def _values(message: bytes) -> tuple[int, Any, dict[str, Any]]:
     return at_ns, step, {name: one for name, one in flat(values) if not name.startswith("_")}
 
 
-def _logged(message: bytes) -> _Read:
-    """Return the time and the event of logged values that are not media."""
-    at_ns, step, values = _values(message)
-    metrics = {name: value for name, value in values.items() if not is_shown(value)}
-    return at_ns, MetricsLogged(step, metrics, None) if metrics else None
-
-
-def _shown(message: bytes, folder: MediaFolder) -> _Read:
-    """Return the time and the event of logged media."""
-    at_ns, step, values = _values(message)
-    media = folder.media_in(values.items())
-    return at_ns, MediaFound(step, media) if media else None
-
-
-def _sampled(message: bytes, host: str) -> _Read:
-    """Return the time and the event of a system sample."""
+def _sampled(message: bytes) -> tuple[int, dict[str, float]]:
+    """Return the time and the values of a system sample."""
     values = {
         name: float(value)
         for name, value in _items(message, 3).items()
         if isinstance(value, (int, float))
     }
-    at_ns = time_ns(dict(fields(message)).get(2)) or 0
-    return at_ns, SystemSampled(host, 0, None, values)
+    return time_ns(dict(fields(message)).get(2)) or 0, values
 
 
 # Names and values
@@ -359,7 +335,3 @@ def _item(message: bytes) -> tuple[list[str], Any]:
 
 def _bytes(value: Field | None) -> bytes:
     return value if isinstance(value, bytes) else b""
-
-
-def _ignore_problem(_: str) -> None:
-    """Ignore a problem that the log of other values reports."""
