@@ -10,10 +10,11 @@ from typing import NamedTuple
 from track.contents.copying import copy_contents
 from track.errors import BackendError
 from track.events.codec import identify
+from track.exchange.batches import batches
 from track.journals.buffered import BufferedJournal
 from track.journals.delivery import deliver
 from track.journals.file import FileJournal
-from track.journals.journal import Batch, Journal
+from track.journals.journal import Journal
 from track.journals.local import JournalOnDisk
 from track.journals.memory import MemoryJournal
 from track.persistence.journaled import JournaledProtocol
@@ -75,15 +76,15 @@ def copy_store(
     BackendError
         one of them has no journal
     """
-    copied = copy_journal(journal_of(source), journal_of(target), progress=progress)
+    copied = copy_journal(journaled(source).journal, journaled(target).journal, progress=progress)
     # A file is stored before its event, so the files of all copied events exist.
     files = _copy_files(source, target)
     target.commit()
     return copied._replace(files=files)
 
 
-def journal_of(store: Protocol) -> Journal:
-    """Return the journal of a store.
+def journaled(store: Protocol) -> JournaledProtocol:
+    """Return a store as one that has a journal, as those of all built-in backends do.
 
     Raises
     ------
@@ -92,7 +93,7 @@ def journal_of(store: Protocol) -> Journal:
     """
     if not isinstance(store, JournaledProtocol):
         raise BackendError(f"{type(store).__name__} has no journal: pass the underlying store")
-    return store.journal
+    return store
 
 
 def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_progress) -> Copied:
@@ -106,9 +107,16 @@ def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_pr
     """
     # Fail at once if the target cannot be written.
     target = target.journal if isinstance(target, BufferedJournal) else target
-    copied = left_out = nameless = 0
+    copied = left_out = nameless = position = 0
     upper_bound = source.upper_bound()
-    for position, batch in _batches(source.read_batches(), _BATCH_BYTES):
+
+    def read() -> Iterator[bytes]:
+        nonlocal position
+        for positions, payloads in source.read_batches():
+            for position, payload in zip(positions, payloads, strict=True):  # noqa: B007 - for progress
+                yield payload
+
+    for batch in batches(read(), len, _BATCH_BYTES):
         named = [payload for payload in batch if identify(payload) is not None]
         new = _deliver(target, named)
         copied += new
@@ -116,21 +124,6 @@ def copy_journal(source: Journal, target: Journal, *, progress: Progress = no_pr
         nameless += len(batch) - len(named)
         progress(position, upper_bound)
     return Copied(copied, left_out, nameless, 0)
-
-
-def _batches(batches: Iterable[Batch], size: int) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield batches of payloads of limited size, in order, each with its last position."""
-    batch: list[bytes] = []
-    length = position = 0
-    for positions, payloads in batches:
-        for position, payload in zip(positions, payloads, strict=True):
-            batch.append(payload)
-            length += len(payload)
-            if length >= size:
-                yield position, batch
-                batch, length = [], 0
-    if batch:
-        yield position, batch
 
 
 def append_missing(target: Journal, payloads: Iterable[bytes]) -> int:
@@ -144,8 +137,7 @@ def append_missing(target: Journal, payloads: Iterable[bytes]) -> int:
         events whose producers are known, in order
     """
     target = target.journal if isinstance(target, BufferedJournal) else target
-    batches = _batches((((0,), [payload]) for payload in payloads), _BATCH_BYTES)
-    return sum(_deliver(target, batch) for _, batch in batches)
+    return sum(_deliver(target, batch) for batch in batches(payloads, len, _BATCH_BYTES))
 
 
 def _deliver(target: Journal, batch: list[bytes]) -> int:
@@ -153,7 +145,7 @@ def _deliver(target: Journal, batch: list[bytes]) -> int:
     size = _FILE_BATCH_BYTES if isinstance(target, FileJournal) else _BATCH_BYTES
 
     def append(missing: Sequence[bytes]) -> None:
-        for _, payloads in _batches([(range(len(missing)), [*missing])], size):
+        for payloads in batches(missing, len, size):
             target.append_foreign(payloads)
 
     return deliver(target, batch, identify, append, turn=partial(_turn, target))

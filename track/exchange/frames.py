@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from track.exchange.optional import load
 from track.exchange.tables import (
     METRIC_COLUMNS,
     TIMES,
+    LoggedMetric,
     MetricRow,
     TimesByUid,
-    group_names,
-    metric_rows,
+    logged_metrics,
     trial_rows,
-    with_metric,
 )
-from track.projections.series import Series
 from track.structure import Trial, TrialGroup
 
 _NO_TIME = -(2**63)
@@ -36,22 +34,26 @@ def metrics_frame(
 ) -> Any:
     """Return a ``pandas.DataFrame`` with a row per value, without creating objects for series."""
     numpy, pandas = load("numpy", "pandas"), load("pandas", "pandas")
-    pieces = [*_pieces(trials, [*groups], times)]
-    others = [row for piece in pieces if isinstance(piece, list) for row in piece]
+    pieces = [
+        (metric, [*metric.rows()] if metric.chunks() is None else None)
+        for metric in logged_metrics(trials, groups, times)
+    ]
+    pieces = [(metric, rows) for metric, rows in pieces if rows != []]
+    others = [row for _, rows in pieces for row in rows or ()]
     # pandas chooses types that can hold all values.
     known = pandas.DataFrame(others, columns=METRIC_COLUMNS)
-    has_series = any(isinstance(piece, tuple) for piece in pieces)
+    has_series = any(rows is None for _, rows in pieces)
     if has_series and known["step"].isna().all():
         known["step"] = known["step"].astype("float64")  # so that None becomes NaN
     has_indexes = bool(known["index"].notna().any())
     columns: dict[str, list[Any]] = {name: [] for name in METRIC_COLUMNS}
     done = 0
-    for piece in pieces:
-        if isinstance(piece, list):
-            found = _columns_of_rows(known.iloc[done : done + len(piece)], piece)
-            done += len(piece)
+    for metric, rows in pieces:
+        if rows is None:
+            found = _columns_of_series(metric, has_indexes=has_indexes)
         else:
-            found = _columns_of_series(*piece, has_indexes=has_indexes)
+            found = _columns_of_rows(known.iloc[done : done + len(rows)], rows)
+            done += len(rows)
         for name, column in found.items():
             columns[name].append(column)
     if not pieces:
@@ -61,26 +63,11 @@ def metrics_frame(
     return frame.infer_objects()
 
 
-def _pieces(
-    trials: Iterable[Trial], groups: list[TrialGroup], times: TimesByUid | None
-) -> Iterator[tuple[list[Any], Series] | list[MetricRow]]:
-    """Yield the series with the common cells of their rows, and the rows of other metrics."""
-    names = group_names(groups)
-    for trial in trials:
-        about = [trial.uid, trial.project_id, names.get(trial.group_id, trial.group_id)]
-        for metric, values in trial.metrics.items():
-            if isinstance(values, Series) and values.chunks() is not None:
-                yield [*about, metric], values
-                continue
-            if rows := [*metric_rows([with_metric(trial, metric, values)], groups, times)]:
-                yield rows
-
-
-def _columns_of_series(labels: list[Any], series: Series, *, has_indexes: bool) -> dict[str, Any]:
-    numpy, count = load("numpy", "pandas"), len(series)
+def _columns_of_series(metric: LoggedMetric, *, has_indexes: bool) -> dict[str, Any]:
+    numpy, series, count = load("numpy", "pandas"), metric.values, len(metric.values)
     columns = {
         name: numpy.full(count, label, dtype=object)
-        for name, label in zip(METRIC_COLUMNS, labels, strict=False)
+        for name, label in zip(METRIC_COLUMNS, metric.labels, strict=False)
     }
     columns["step"] = numpy.frombuffer(series.steps, dtype="int64")
     columns["index"] = numpy.full(count, numpy.nan if has_indexes else None)

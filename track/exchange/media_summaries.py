@@ -9,12 +9,12 @@ from typing import Any
 
 from track.errors import EncodingError
 from track.exchange.event_files import EXTRA
+from track.exchange.numbers import is_int64
 from track.exchange.optional import load
 from track.media import Audio, Histogram, Image, Medium, Text
 from track.media.histogram import MOST_BINS
 from track.projections.media import LoggedMedium
 
-_LARGEST = 2**63
 _COLOURS = 3
 """The number of channels to state if it is unknown; TensorBoard decodes the image anyway."""
 
@@ -28,8 +28,7 @@ _MOST_ROWS = 200
 
 def step_of(medium: LoggedMedium) -> int:
     """Return the step of a medium as an integer, 0 if it has none."""
-    step = medium.step
-    return step if type(step) is int and -_LARGEST <= step < _LARGEST else 0
+    return medium.step if is_int64(medium.step) else 0
 
 
 # To TensorBoard

@@ -52,11 +52,6 @@ def value_of(text: str) -> Any:
     return text
 
 
-def text_of(value: Any) -> str:
-    """Return a value as text, the only type that MLflow stores."""
-    return value if isinstance(value, str) else str(value)
-
-
 def name_of(name: str) -> str:
     """Return a name that MLflow accepts; a changed name ends with a digest to stay unique.
 

@@ -8,16 +8,16 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from track.containers.points import Chunk, Points
+from track.exchange.batches import batches
+from track.exchange.numbers import float_of, is_int64
 from track.exchange.optional import load
 from track.exchange.tables import (
     TIMES,
     MetricRow,
     TimesByUid,
     cell,
-    group_names,
-    metric_rows,
+    logged_metrics,
     trial_rows,
-    with_metric,
 )
 from track.projections.series import Series
 from track.structure import Trial, TrialGroup
@@ -27,7 +27,6 @@ METRICS_FILE, TRIALS_FILE = "metrics.parquet", "trials.parquet"
 _ROWS = 65_536
 """The number of rows in a row group, which is held in memory."""
 
-_LARGEST = 2**63
 _EXACT = 2**53
 """The largest integer up to which all integers are exact as floats."""
 
@@ -43,14 +42,10 @@ def export_parquet(
 
     Parameters
     ----------
-    trials
-        as ``fetch_trials`` returns them
+    trials, groups, times
+        as for :func:`track.exchange.tables.metric_rows`
     folder
         the target, created if missing; existing files of these names are replaced
-    groups
-        the groups, to write their names instead of their uids
-    times
-        the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
 
     Returns
     -------
@@ -109,29 +104,26 @@ def _metrics_batches(
     times: TimesByUid | None,
 ) -> Iterator[Any]:
     """Yield the values of all metrics, without creating objects for those in columns."""
-    schema, groups = _metrics_schema(arrow), [*groups]
-    names = group_names(groups)
+    schema = _metrics_schema(arrow)
     odd: list[MetricRow] = []
-    for trial in trials:
-        about = [trial.uid, trial.project_id, names.get(trial.group_id, trial.group_id)]
-        for metric, values in trial.metrics.items():
-            if not _has_columns(values):
-                odd += metric_rows([with_metric(trial, metric, values)], groups, times)
-                while len(odd) >= _ROWS:
-                    yield _batch(arrow, schema, odd[:_ROWS])
-                    del odd[:_ROWS]
-                continue
-            if odd:
-                yield _batch(arrow, schema, odd)
-                odd = []
-            labels: list[Any] = []
-            for chunks in _pieces(values):
-                points = [chunk.without_positions() for chunk in chunks]
-                count = sum(len(point.steps) for point in points)
-                if not labels or len(labels[0]) < count:
-                    labels = _repeated(arrow, [*about, metric], count)
-                columns = _columns_of(arrow, [label[:count] for label in labels], points, count)
-                yield arrow.RecordBatch.from_arrays(columns, schema=schema)
+    for metric in logged_metrics(trials, groups, times):
+        if not _has_columns(metric.values):
+            odd += metric.rows()
+            while len(odd) >= _ROWS:
+                yield _batch(arrow, schema, odd[:_ROWS])
+                del odd[:_ROWS]
+            continue
+        if odd:
+            yield _batch(arrow, schema, odd)
+            odd = []
+        labels: list[Any] = []
+        for chunks in batches(metric.values.chunks(), _length_of, _ROWS):
+            points = [chunk.without_positions() for chunk in chunks]
+            count = sum(len(point.steps) for point in points)
+            if not labels or len(labels[0]) < count:
+                labels = _repeated(arrow, metric.labels, count)
+            columns = _columns_of(arrow, [label[:count] for label in labels], points, count)
+            yield arrow.RecordBatch.from_arrays(columns, schema=schema)
     if odd:
         yield _batch(arrow, schema, odd)
 
@@ -147,21 +139,11 @@ def _has_columns(values: Any) -> bool:
     return first.step >= -_EXACT and last.step <= _EXACT
 
 
-def _pieces(series: Series) -> Iterator[list[Chunk]]:
-    """Yield the chunks of a series in pieces of about one row group."""
-    piece: list[Chunk] = []
-    count = 0
-    for chunk in series.chunks() or ():
-        piece.append(chunk)
-        count += chunk.summary.length
-        if count >= _ROWS:
-            yield piece
-            piece, count = [], 0
-    if piece:
-        yield piece
+def _length_of(chunk: Chunk) -> int:
+    return chunk.summary.length
 
 
-def _repeated(arrow: Any, values: list[Any], count: int) -> list[Any]:
+def _repeated(arrow: Any, values: Iterable[Any], count: int) -> list[Any]:
     """Return columns that have the same value everywhere."""
     places = arrow.Array.from_buffers(
         arrow.int32(), count, [None, arrow.py_buffer(bytes(4 * count))]
@@ -251,7 +233,7 @@ def _typed(arrow: Any, values: list[Any]) -> Any:
     kinds = {type(value) for value in present}
     if kinds == {bool}:
         return arrow.array(values, arrow.bool_())
-    if kinds == {int} and all(-_LARGEST <= value < _LARGEST for value in present):
+    if kinds == {int} and all(map(is_int64, present)):
         return arrow.array(values, arrow.int64())
     if kinds and kinds <= {int, float} and all(_number(value) is not None for value in present):
         return arrow.array([*map(_number, values)], arrow.float64())
@@ -260,12 +242,7 @@ def _typed(arrow: Any, values: list[Any]) -> Any:
 
 def _number(value: Any) -> float | None:
     """Return the float that equals a value, None if there is none."""
-    if not isinstance(value, (int, float)):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
+    number = float_of(value)
     return number if number == value or isinstance(value, float) else None
 
 

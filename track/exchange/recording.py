@@ -191,7 +191,7 @@ def _bare(metrics: dict[str, Any]) -> dict[str, Any]:
 
 def _log_what_is_missing(store: Protocol, trial: Trial) -> None:
     (stored,) = store.fetch_trials({"uid": trial.uid})
-    sink = store.metrics_sink(_named(trial.uid))
+    sink = store.metrics_sink(stored)
     for name, values in trial.metrics.items():
         for step, value in _missing(values, stored.metrics.get(name, ())):
             sink(step, None, {name: value})
@@ -223,9 +223,3 @@ def _add_members(store: Protocol, projects: list[Project], new: set[str]) -> Non
         if in_store is not None:
             for uid in sorted(members - in_store.trials):
                 store.add_group_trial(group, trials[uid])
-
-
-def _named(uid: str) -> Trial:
-    trial = Trial()
-    trial.uid = uid
-    return trial

@@ -11,6 +11,7 @@ from time import time_ns
 from typing import Any
 
 from track.attachments.media import media_logged
+from track.containers.points import LARGEST
 from track.errors import EncodingError
 from track.events.codec import MAX_SEQUENCE, Encoder, fields_of, stream_id
 from track.events.types import (
@@ -27,9 +28,8 @@ from track.events.types import (
     TrialFinished,
     TrialStarted,
 )
-from track.exchange.copying import append_missing, journal_of
+from track.exchange.copying import append_missing, journaled
 from track.exchange.source_run import NS, Entry, MediaFound, Source, SourceRun, Unreadable
-from track.journals.journal import Journal
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.protocol import Protocol
 from track.projections.media import media_stream
@@ -43,8 +43,6 @@ from track.versioning import file_hash
 
 SOURCE = "source"
 """The metadata key that identifies an imported trial in its original tool."""
-
-_LAST_NS = 2**63 - 1
 
 
 @dataclass
@@ -110,15 +108,14 @@ def import_runs(
     counts. A run that cannot be recorded, or that was erased in the store, is left out as a whole
     and listed among the problems.
     """
-    journal = journal_of(store)
-    assert isinstance(store, JournaledProtocol)  # all backends with a journal are
+    store = journaled(store)
     done = ImportedRuns()
     started, touched = set[str](), set[str]()
     for count, run in enumerate(runs, 1):
         if isinstance(run, Unreadable):
             done.problems.append(f"{run.where}: {run.why}")
             continue
-        writer = _Writer(store, journal, run)
+        writer = _Writer(store, run)
         try:
             writer.record(done)
         except EncodingError as error:
@@ -141,8 +138,8 @@ def _set_metadata(values: dict[str, Any]) -> MetadataLogged:
 class _Writer:
     """Records one run."""
 
-    def __init__(self, store: JournaledProtocol, journal: Journal, run: SourceRun) -> None:
-        self._store, self._journal, self._run = store, journal, run
+    def __init__(self, store: JournaledProtocol, run: SourceRun) -> None:
+        self._store, self._journal, self._run = store, store.journal, run
         digest = run.uid or sha256(run.key.encode("utf-8", "surrogatepass")).hexdigest()
         self._trial = Trial(_hash=digest)
         self.uid = self._trial.uid
@@ -312,7 +309,7 @@ class _Writer:
         return logged
 
     def _payload(self, event: Event, producer: int, sequence: int, at_ns: int) -> bytes:
-        at_ns = min(max(at_ns, 0), _LAST_NS)
+        at_ns = min(max(at_ns, 0), LARGEST)
         fields = fields_of(event)
         stream = self._streams.get(type(event), self._stream)
         return self._encoder.encode(type(event), fields, stream, producer, sequence, at_ns)

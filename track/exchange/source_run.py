@@ -15,7 +15,8 @@ from track.events.types import Event
 from track.media import Medium
 from track.structure import AnyStatus, Status
 
-NS = 10**9
+NS, MS = 10**9, 10**6
+"""Nanoseconds in a second, and in a millisecond."""
 
 _LAST_S = 2**33
 """A time in the year 2242; much later ones do not fit into 64 bits as nanoseconds."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from copy import copy
 from math import isfinite
 from typing import Any, NamedTuple
 
@@ -78,35 +77,56 @@ def metric_rows(
     times
         the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
     """
+    for metric in logged_metrics(trials, groups, times):
+        yield from metric.rows()
+
+
+class LoggedMetric(NamedTuple):
+    """A metric of a trial, to be read as rows or as columns.
+
+    Attributes
+    ----------
+    labels
+        the first cells of its rows: trial, project, group and metric
+    values
+        its values, as the trial has them
+    times
+        the times of the trial
+    """
+
+    labels: tuple[str, Any, Any, str]
+    values: Any
+    times: TrialTimes
+
+    def chunks(self) -> Iterator[Points] | None:
+        """Return its points a few thousand at a time, None if they are not in columns."""
+        chunks = self.values.chunks() if isinstance(self.values, Series) else None
+        return None if chunks is None else (chunk.without_positions() for chunk in chunks)
+
+    def rows(self) -> Iterator[MetricRow]:
+        """Yield a row for each value."""
+        chunks = self.chunks()
+        if chunks is None:
+            points = [*_points(self.values)]
+            times = self.times.along(self.labels[-1], points)
+            for (step, place, value), time in zip(points, times, strict=True):
+                yield MetricRow(*self.labels, step, place, value, time)
+            return
+        for part in chunks:
+            for step, at, value in zip(part.steps, part.times, part.exact_values(), strict=True):
+                yield MetricRow(*self.labels, step, None, value, at or None)
+
+
+def logged_metrics(
+    trials: Iterable[Trial], groups: Iterable[TrialGroup] = (), times: TimesByUid | None = None
+) -> Iterator[LoggedMetric]:
+    """Yield the metrics of trials, see :func:`metric_rows`."""
     names = group_names(groups)
     for trial in trials:
+        group = names.get(trial.group_id, trial.group_id)
         known = (times or {}).get(trial.uid) or TrialTimes()
-        uid, group = trial.uid, names.get(trial.group_id, trial.group_id)
         for metric, values in trial.metrics.items():
-            if (chunks := chunks_of(values)) is not None:
-                about = uid, trial.project_id, group, metric
-                for part in chunks:
-                    columns = zip(part.steps, part.times, part.exact_values(), strict=True)
-                    for step, at, value in columns:
-                        yield MetricRow(*about, step, None, value, at or None)
-                continue
-            points = [*_points(values)]
-            when = known.along(metric, points)
-            for (step, place, value), time in zip(points, when, strict=True):
-                yield MetricRow(uid, trial.project_id, group, metric, step, place, value, time)
-
-
-def with_metric(trial: Trial, metric: str, values: Any) -> Trial:
-    """Return a trial like another one that has only this metric."""
-    single = copy(trial)
-    single.metrics = {metric: values}
-    return single
-
-
-def chunks_of(values: Any) -> Iterator[Points] | None:
-    """Return the points of a metric a few thousand at a time, None if they are not in columns."""
-    chunks = values.chunks() if isinstance(values, Series) else None
-    return None if chunks is None else (chunk.without_positions() for chunk in chunks)
+            yield LoggedMetric((trial.uid, trial.project_id, group, metric), values, known)
 
 
 def trial_rows(
@@ -140,6 +160,14 @@ def flatten(name: str, value: Any) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, item in value.items():
         flat.update(flatten(f"{name}.{cell(key)}", item))
+    return flat
+
+
+def flat_parameters(parameters: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return parameters by dotted name."""
+    flat: dict[str, Any] = {}
+    for name, value in parameters.items():
+        flat.update(flatten(cell(name), value))
     return flat
 
 
@@ -212,7 +240,7 @@ def _section(name: str, values: Any) -> dict[str, Any]:
 
 def _last(name: str, values: Any) -> dict[str, Any]:
     """Return what a row shows of a metric: its last value or its statistics."""
-    if chunks_of(values) is not None:
+    if isinstance(values, Series) and values.chunks() is not None:
         return {name: values.last}
     points = [*_points(values)]
     if {step for step, _, _ in points} >= _STATISTICS:

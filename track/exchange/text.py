@@ -17,11 +17,8 @@ from track.exchange.tables import (
     TIMES,
     TimesByUid,
     cell,
-    chunks_of,
-    group_names,
-    metric_rows,
+    logged_metrics,
     trial_rows,
-    with_metric,
 )
 from track.moment import time_text
 from track.projections.copies import copy_project
@@ -48,14 +45,10 @@ def export_csv(
 
     Parameters
     ----------
-    trials
-        as ``fetch_trials`` returns them
+    trials, groups, times
+        as for :func:`track.exchange.tables.metric_rows`
     file
         the file to write to
-    groups
-        the groups, to write their names instead of their uids
-    times
-        the times of values by trial uid, as :meth:`track.reader.Reader.times` returns them
 
     Returns
     -------
@@ -69,21 +62,18 @@ def export_csv(
     """
     writer = csv.writer(file)
     writer.writerow(METRIC_COLUMNS)
-    count, groups = 0, [*groups]
-    names = group_names(groups)
-    for trial in trials:
-        about = trial.uid, trial.project_id, names.get(trial.group_id, trial.group_id)
-        for metric, values in trial.metrics.items():
-            chunks = chunks_of(values)
-            if chunks is None:
-                for row in metric_rows([with_metric(trial, metric, values)], groups, times):
-                    writer.writerow(map(cell, (*row[:-1], _time(row.time))))
-                    count += 1
-                continue
-            begin = _line([*about, metric])
-            for points in chunks:
-                file.writelines(_lines(begin, points))
-                count += len(points.steps)
+    count = 0
+    for metric in logged_metrics(trials, groups, times):
+        chunks = metric.chunks()
+        if chunks is None:
+            for row in metric.rows():
+                writer.writerow(map(cell, (*row[:-1], _time(row.time))))
+                count += 1
+            continue
+        begin = _line(metric.labels)
+        for points in chunks:
+            file.writelines(_lines(begin, points))
+            count += len(points.steps)
     return count
 
 

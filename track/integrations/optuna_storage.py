@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from track.client import TrackClient
-from track.errors import BackendError
 from track.events.codec import decode, stream_id
 from track.events.types import SearchLogged
+from track.exchange.copying import journaled
 from track.integrations.packages import need
 from track.integrations.run import settled
 from track.journals.forwarding import ForwardingJournal
-from track.persistence.journaled import JournaledProtocol
 
 _journal = need("optuna.storages.journal", names=["BaseJournalBackend"], install="'optuna>=4'")
 
@@ -42,25 +41,15 @@ class TrackBackend(_journal.BaseJournalBackend):  # type: ignore[misc,name-defin
         self.to = settled(to)
         self.name = name
         self._lock = threading.Lock()
-        self._open()
-
-    def _open(self) -> None:
         client = self.to if isinstance(self.to, TrackClient) else TrackClient(self.to)
-        if not isinstance(client.protocol, JournaledProtocol):
-            raise BackendError(f"{type(client.protocol).__name__} has no journal; Optuna needs one")
-        self._protocol = client.protocol
+        self._protocol = journaled(client.protocol)
         self._stream = stream_id("search", self.name)
         self._operations: list[Any] = []
         """All operations up to ``_position`` in the journal."""
         self._position = 0
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"to": self.to, "name": self.name}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.to, self.name = state["to"], state["name"]
-        self._lock = threading.Lock()
-        self._open()
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.to, self.name)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Append operations as one unit: those of other processes come before or after."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from copy import copy
 from typing import Any
 
@@ -43,6 +44,23 @@ def stream_of(uid: str) -> int:
 def measured_at(recorded: Recorded, event: MetricsLogged) -> int:
     """Return when logged values were measured: the time in the event, or else that of the event."""
     return event.at if isinstance(event.at, int) and event.at >= 0 else recorded.at
+
+
+def calls_in(recorded: Recorded) -> Iterator[tuple[int, Any, dict[Any, Any]]]:
+    """Yield the time, the step and the values of each call that logged metrics to a trial.
+
+    Metrics that the trial had from the start count as a call for each value; steps are counted in
+    those without.
+    """
+    event = recorded.event
+    if isinstance(event, MetricsLogged):
+        yield measured_at(recorded, event), event.step, event.values
+    elif isinstance(event, TrialCreated):
+        for name, metric in event.metrics.items():
+            values = metric if isinstance(metric, (dict, list)) else [metric]
+            steps = values.items() if isinstance(values, dict) else enumerate(values)
+            for step, value in steps:
+                yield recorded.at, step, {name: value}
 
 
 def trial_of(event: TrialCreated, stamp: Stamp = Stamp()) -> Trial:  # noqa: B008 - a tuple

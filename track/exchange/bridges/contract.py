@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, BinaryIO, NamedTuple
 
 from track.errors import PushFailed, TrackError
@@ -150,6 +151,16 @@ class Target(ABC):
     def miss(self, what: str) -> None:
         """Record that something is left out."""
         self.problems.setdefault(what)
+
+    @contextmanager
+    def leave_out(self, what: str) -> Iterator[None]:
+        """Record that something is left out if a block, which reads or converts it, fails."""
+        try:
+            yield
+        except PushFailed:
+            raise
+        except (TrackError, OSError, KeyError, TypeError, ValueError) as error:
+            self.miss(f"{what} is left out: {error}")
 
     @abstractmethod
     def open(self, description: Description) -> Counterpart:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from track.exchange.bridges.contract import Description
-from track.exchange.tables import cell, flatten
+from track.exchange.tables import cell, flat_parameters
 from track.persistence.journaled import JournaledProtocol
 from track.projections.copies import to_plain
+from track.projections.index import Known
 from track.projections.objects import Objects
 from track.projections.report import ORPHANS
 from track.projections.trials import LAST_CHANGE, OWN_METADATA
@@ -23,11 +24,7 @@ def describe(store: JournaledProtocol, uid: str) -> Description | None:
         if trial is None or known is None or known.is_archived is not False:
             return None
         status = store.repository.status_in(objects, trial)
-        attempts = [] if known.attempts is None else known.attempts.found
-        ended = attempts[-1].finished_at if attempts else None
-        changed = trial.metadata.get(LAST_CHANGE)
-        if ended is None and isinstance(changed, float):
-            ended = round(changed * 1e6) * 1000
+        started, ended = span_of(known)
         return Description(
             uid=uid,
             name=None if trial.name is None else cell(trial.name),
@@ -35,7 +32,7 @@ def describe(store: JournaledProtocol, uid: str) -> Description | None:
             version=trial.version,
             project=ORPHANS if trial.project_id is None else cell(trial.project_id),
             group=_group_name(objects, trial.group_id),
-            parameters=_flat(trial.parameters),
+            parameters=flat_parameters(_named(trial.parameters)),
             tags=_named(trial.tags),
             metadata={
                 name: value
@@ -44,9 +41,23 @@ def describe(store: JournaledProtocol, uid: str) -> Description | None:
             },
             status=status,
             is_over=is_over(status),
-            started_ns=attempts[0].started_at if attempts else known.created,
+            started_ns=started,
             ended_ns=ended if is_over(status) else None,
         )
+
+
+def span_of(known: Known) -> tuple[int | None, int | None]:
+    """Return when a trial started, and when it ended if it has ended.
+
+    Without a recorded start and end, these are its creation and its last change.
+    """
+    attempts = [] if known.attempts is None else known.attempts.found
+    started = attempts[0].started_at if attempts else known.created
+    ended = attempts[-1].finished_at if attempts else None
+    changed = known.trial.metadata.get(LAST_CHANGE)
+    if ended is None and isinstance(changed, (int, float)):
+        ended = round(changed * 1e6) * 1000
+    return started, ended
 
 
 def is_over(status: AnyStatus | None) -> bool:
@@ -57,13 +68,6 @@ def is_over(status: AnyStatus | None) -> bool:
 def _group_name(objects: Objects, uid: Any) -> str | None:
     group = objects.groups.get(uid)
     return None if uid is None else cell(uid if group is None else group.name or uid)
-
-
-def _flat(values: Any) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in _named(values).items():
-        flat.update(flatten(name, value))
-    return flat
 
 
 def _named(values: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 from uuid import UUID
 
-from track.errors import PushFailed, TrackError
+from track.errors import PushFailed
 from track.exchange.bridges.contract import (
     Content,
     Counterpart,
@@ -25,7 +25,7 @@ from track.exchange.bridges.contract import (
 )
 from track.exchange.bridges.rest import RefusedAs, Rest
 from track.exchange.media_summaries import step_of
-from track.exchange.mlflow_terms import name_of, status_of, text_of
+from track.exchange.mlflow_terms import name_of, status_of
 from track.projections.media import LoggedMedium
 
 UID, ROWS = "track.uid", "track.rows"
@@ -221,20 +221,16 @@ class _Run(Counterpart):
             with open_file(file) as data:
                 self._rest.call("PUT", where, data=data, size=file.size)
 
-        try:
+        with self._target.leave_out(file.path):
             self._rest.patiently(send)
-        except PushFailed:
-            raise
-        except (TrackError, OSError) as error:
-            self._target.miss(f"{file.path} is left out: {error}")
 
     def _add_medium(self, row: Row, medium: LoggedMedium, content: Content) -> None:
         if not self._takes_artifacts():
             return
-        try:
+        data = None
+        with self._target.leave_out(repr(medium.name)):
             data = content(medium)
-        except TrackError as error:
-            self._target.miss(f"{medium.name!r} is left out: {error}")
+        if data is None:
             return
         for path in _paths_of(row, medium):
             where = f"{_ARTIFACTS}/{quote(self._folder() + path)}"
@@ -251,12 +247,12 @@ class _Run(Counterpart):
 
     def describe(self, description: Description) -> None:
         tags = {
-            name_of(key): "" if value is None else text_of(value)
+            name_of(key): "" if value is None else str(value)
             for key, value in description.tags.items()
         }
         for key, value in description.metadata.items():
             if isinstance(value, (str, int, float)):
-                tags[name_of(f"metadata.{key}")] = text_of(value)
+                tags[name_of(f"metadata.{key}")] = str(value)
         said = {
             "mlflow.note.content": description.description,
             "mlflow.runName": description.name,
@@ -271,7 +267,7 @@ class _Run(Counterpart):
 
     def _set_params(self, description: Description) -> None:
         params = {
-            name_of(key): text_of(value)[:_LONGEST_PARAMETER]
+            name_of(key): str(value)[:_LONGEST_PARAMETER]
             for key, value in description.parameters.items()
         }
         for key in params.keys() & self._params.keys():

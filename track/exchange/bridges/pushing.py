@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple
 
 from track.attachments.logged_files import LoggedFile, open_content
 from track.attachments.media import content_of
 from track.events.codec import STREAM, identify
+from track.exchange.batches import batches
 from track.exchange.bridges.contract import (
     Counterpart,
     Refused,
@@ -23,8 +24,7 @@ from track.exchange.bridges.contract import (
 from track.exchange.bridges.describing import describe
 from track.exchange.bridges.place import Place
 from track.exchange.bridges.rows import RowReader
-from track.exchange.copying import journal_of
-from track.persistence.journaled import JournaledProtocol
+from track.exchange.copying import journaled
 from track.persistence.protocol import Protocol
 from track.persistence.utils import without_password
 from track.projections.media import LoggedMedium, media_stream
@@ -105,9 +105,8 @@ class Pusher:
         wanted: Wanted | None = None,
         wanted_as: str = "",
     ) -> None:
-        self._journal = journal_of(store)
-        assert isinstance(store, JournaledProtocol)  # all backends with a journal are
-        self._store, self._target, self._wanted = store, target, wanted
+        self._store, self._target, self._wanted = journaled(store), target, wanted
+        self._journal = self._store.journal
         path = getattr(store, "path", None)  # of a store on disk
         home = without_password(store.uri or "") if path is None else os.path.abspath(path)
         self._place = Place(self._journal, f"{home} {target.name} {wanted_as}")
@@ -219,7 +218,7 @@ class Pusher:
         reader, counterpart = self._open[uid]
         counterpart.describe(described)
         sent, left_out = 0, reader.left_out
-        for batch in _batches(reader.read(head)):
+        for batch in batches(reader.read(head), _size_of, _BATCH_POINTS):
             missing = [row for row in batch if row.number > counterpart.rows]
             if missing:
                 counterpart.add(missing, self._content, self._open_file)
@@ -246,15 +245,6 @@ class Pusher:
         return open_content(self._store.content, logged)
 
 
-def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
-    """Yield rows in batches of a limited number of values; each medium or file is large."""
-    batch: list[Row] = []
-    size = 0
-    for row in rows:
-        batch.append(row)
-        size += 1 + len(row.points) + _BATCH_POINTS * len(row.media + row.files) // 10
-        if size >= _BATCH_POINTS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _size_of(row: Row) -> int:
+    """Return how many values a row counts as; each medium or file is large."""
+    return 1 + len(row.points) + _BATCH_POINTS * len(row.media + row.files) // 10

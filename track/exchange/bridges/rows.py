@@ -12,17 +12,15 @@ from track.events.types import (
     ArtifactLogged,
     MediaLogged,
     MetadataLogged,
-    MetricsLogged,
     Recorded,
     TrialCreated,
 )
 from track.exchange.bridges.contract import Point, Row, SentFile
+from track.exchange.numbers import float_of, is_int64
 from track.exchange.tables import cell
 from track.journals.journal import Journal
 from track.projections.media import media_in, media_stream
-from track.projections.trials import measured_at, stream_of
-
-_LARGEST = 2**63
+from track.projections.trials import calls_in, stream_of
 
 
 class RowReader:
@@ -62,20 +60,15 @@ class RowReader:
 
     def _rows(self, recorded: Recorded) -> Iterator[Row]:
         event = recorded.event
-        if isinstance(event, MetricsLogged):
-            at_ns = measured_at(recorded, event)
-            points = (self._point(name, event.step, value) for name, value in event.values.items())
-            yield self._row(at_ns, points)
-        elif isinstance(event, MediaLogged):
+        for at_ns, step, values in calls_in(recorded):
+            yield self._row(at_ns, [self._point(*item, step) for item in values.items()])
+        if isinstance(event, MediaLogged):
             yield self._row(recorded.at, media=tuple(media_in([recorded])))
         elif isinstance(event, MetadataLogged):
             yield from self._file_rows(recorded.at, _logged_files(event.values))
         elif isinstance(event, ArtifactLogged):
             yield from self._file_rows(recorded.at, _artifact_files(event))
         elif isinstance(event, TrialCreated):
-            for name, metric in event.metrics.items():
-                for step, value in _items(metric):
-                    yield self._row(recorded.at, [self._point(name, step, value)])
             yield from self._file_rows(recorded.at, _logged_files(event.metadata))
 
     def _row(self, at_ns: int, points: Iterable[Point | None] = (), **kept: Any) -> Row:
@@ -86,20 +79,16 @@ class RowReader:
         if files:
             yield self._row(at_ns, files=files)
 
-    def _point(self, name: Any, step: Any, value: Any) -> Point | None:
+    def _point(self, name: Any, value: Any, step: Any) -> Point | None:
         """Return a value with an integer step; values with any other step are numbered."""
         name = cell(name)
         place = self._counts.get(name, 0)
         self._counts[name] = place + 1
-        try:
-            number = float(value) if isinstance(value, (int, float)) else None
-        except OverflowError:
-            number = None
+        number = float_of(value)
         if number is None:
             self.left_out += 1
             return None
-        is_whole = type(step) is int and -_LARGEST <= step < _LARGEST
-        return Point(name, step if is_whole else place, number)
+        return Point(name, step if is_int64(step) else place, number)
 
 
 def _logged_files(metadata: Any) -> tuple[SentFile, ...]:
@@ -125,9 +114,3 @@ def _path_of(folder: str, name: str) -> str:
 
 def _position(recorded: Recorded) -> int:
     return recorded.position
-
-
-def _items(metric: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(metric, dict):
-        return metric.items()
-    return ((None, value) for value in (metric if isinstance(metric, list) else [metric]))

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from typing import Any
 
-from track.errors import TrackError
 from track.exchange.bridges.contract import (
     Content,
     Counterpart,
@@ -109,15 +108,12 @@ class _Run(Counterpart):
         for name, step, value in row.points:
             yield self._writing.scalar(Scalar(name, step, wall_time, value))
         for medium in row.media:
-            try:
+            with self._target.leave_out(repr(medium.name)):
                 summary = summary_of(medium, content(medium))
-            except TrackError as error:
-                self._target.miss(f"{medium.name!r} is left out: {error}")
-                continue
-            if summary is None:
-                self._target.miss(f"{medium.kind} media ({medium.mime}) are left out")
-            else:
-                yield self._writing.summary(summary, step_of(medium), wall_time)
+                if summary is None:
+                    self._target.miss(f"{medium.kind} media ({medium.mime}) are left out")
+                else:
+                    yield self._writing.summary(summary, step_of(medium), wall_time)
 
     def _append(self, data: bytes, rows: int, parameters: str | None) -> None:
         try:

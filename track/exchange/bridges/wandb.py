@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-from track.errors import PushFailed, TrackError
+from track.errors import PushFailed
 from track.exchange.bridges.contract import (
     Content,
     Counterpart,
@@ -126,20 +126,14 @@ class _Run(Counterpart):
         """
         name = files[0].artifact
         kind = "files" if name is None else "artifact"
-        try:
+        version, taken = None, 0
+        with self._target.leave_out(f"the artifact {name}"):
             version = self._sdk.Artifact(name or f"files-{self._run.id}", kind)
-        except ValueError as error:
-            self._target.miss(f"the artifact {name} is left out: {error}")
-            return
-        taken = 0
-        for file in files:
+        for file in files if version is not None else ():
             inner = file.path.split("/", 1 if name is None else 2)[-1]
-            try:
+            with self._target.leave_out(file.path):
                 with open_file(file) as source, version.new_file(inner, "wb") as target:
                     shutil.copyfileobj(source, target)
-            except (TrackError, OSError, ValueError) as error:
-                self._target.miss(f"{file.path} is left out: {error}")
-            else:
                 taken += 1
         if not taken:
             return
@@ -168,7 +162,7 @@ class _Run(Counterpart):
 
     def _shown(self, medium: LoggedMedium, content: Content) -> Any:
         """Convert a medium to W&B's type, None if that is impossible."""
-        try:
+        with self._target.leave_out(repr(medium.name)):
             data = content(medium)
             if medium.kind == "histogram":
                 said = json.loads(data)
@@ -180,10 +174,7 @@ class _Run(Counterpart):
                 return self._sdk.Html(_page_of(medium, data), inject=False)
             if medium.mime in _SUFFIXES:
                 return self._of_file(medium, data)
-        except (TrackError, ValueError, KeyError, TypeError) as error:
-            self._target.miss(f"{medium.name!r} is left out: {error}")
-            return None
-        self._target.miss(f"{medium.kind} media ({medium.mime}) are left out")
+            self._target.miss(f"{medium.kind} media ({medium.mime}) are left out")
         return None
 
     def _of_file(self, medium: LoggedMedium, data: bytes) -> Any:

@@ -14,6 +14,7 @@ from track.errors import ImportFailed
 from track.events.types import AlertRaised, Event, MetricsLogged, OutputCaptured, SystemSampled
 from track.exchange.optional import load
 from track.exchange.source_run import (
+    MS,
     Entry,
     Log,
     MediaFound,
@@ -35,7 +36,6 @@ NAMES = "run_metadata.sqlite"
 _RUNS = "meta/chunks"
 """The folder of a repository with a folder for each run."""
 
-_MS = 10**6
 _SYSTEM, _SYSTEM_PARAMETERS = "__system__", "__system_params"
 _OUTPUT, _SUBSET, _EPOCH = "logs", "subset", "epoch"
 _NUMBERS = ("float", "float64", "int")
@@ -277,7 +277,7 @@ class _Run:
         start = self._run.started_ns or (order[0][0] if order else 0)
         place = 0
         for at_ns, key in order:
-            place = max(place + 1, (at_ns - start) // _MS)
+            place = max(place + 1, (at_ns - start) // MS)
             step = key if version == 1 else steps[key]
             with self._run.leave_out(f"a value of {name!r}", Exception):
                 yield _Row(place, at_ns, step, epochs.get(key), values[key])

@@ -12,6 +12,7 @@ from track.errors import ImportFailed
 from track.events.types import MetricsLogged
 from track.exchange.mlflow_terms import value_of
 from track.exchange.source_run import (
+    MS,
     Entry,
     Log,
     MediaFound,
@@ -27,7 +28,6 @@ from track.media import Image
 
 TASK, METRICS = "task.json", "metrics.jsonl"
 
-_MS = 10**6
 _SECTION = "General"
 """The section of hyperparameters without a section."""
 
@@ -145,7 +145,7 @@ def _events(path: str, tell: Callable[[str], None]) -> Iterator[tuple[int, int, 
                     place += 1
                     at_ms = event.get("timestamp") if isinstance(event, dict) else None
                     if isinstance(at_ms, int):
-                        yield place, at_ms * _MS, event
+                        yield place, at_ms * MS, event
                     else:
                         tell("an event without a time was left out")
     except FileNotFoundError:

@@ -9,6 +9,7 @@ from typing import Any
 from track.errors import ImportFailed
 from track.events.types import MetricsLogged
 from track.exchange.source_run import (
+    MS,
     Entry,
     Log,
     Source,
@@ -22,7 +23,6 @@ from track.exchange.sources.yaml_files import read_yaml
 
 METRICS = os.path.join("plots", "metrics")
 _OWN_FILES = ("metrics.json", "params.yaml", "dvc.yaml")
-_MS = 10**6
 
 
 def read_dvclive(path: str, project: str) -> Iterator[Source]:
@@ -83,7 +83,7 @@ def _entries(run: SourceRun, metric: str, path: str) -> Iterator[Entry]:
         row = dict(zip(names, line.rstrip("\r").split("\t"), strict=False))
         try:
             step = int(row["step"])
-            at_ns = int(row["timestamp"]) * _MS if "timestamp" in row else changed_ns
+            at_ns = int(row["timestamp"]) * MS if "timestamp" in row else changed_ns
             value = _value(row[names[-1]])
         except (KeyError, ValueError):
             run.miss(f"line {place + 1} of the metric {metric} is invalid: {line[:80]!r}")

@@ -37,24 +37,7 @@ def read_each(
     otherwise: str,
     errors: type[Exception] | tuple[type[Exception], ...] = ImportFailed,
 ) -> Iterator[Source]:
-    """Yield the runs at each path, or why they cannot be read.
-
-    Parameters
-    ----------
-    paths
-        the paths that hold runs
-    read
-        yields the runs at one of them
-    otherwise
-        the message if there are no paths
-    errors
-        what reading a damaged run raises
-
-    Raises
-    ------
-    ImportFailed
-        there are no paths
-    """
+    """Yield the runs at each path, or why they cannot be read; fail if there are no paths."""
     found = False
     for path in paths:
         found = True

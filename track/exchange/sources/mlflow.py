@@ -8,12 +8,11 @@ from collections.abc import Iterator
 
 from track.events.types import MetricsLogged
 from track.exchange.mlflow_terms import TO_TRACK, value_of
-from track.exchange.source_run import Entry, Log, MediaFound, Source, SourceRun, Unreadable
+from track.exchange.source_run import MS, Entry, Log, MediaFound, Source, SourceRun, Unreadable
 from track.exchange.sources.mlflow_stores import Point, Run, read_database, read_folder
 from track.media import Image
 from track.structure import Status
 
-_MS = 10**6
 _PICTURE = re.compile(
     r"images/(?P<key>[^/]+?)(?P<gap>[+%])step(?P=gap)(?P<step>-?\d{1,18})"
     r"(?P=gap)timestamp(?P=gap)(?P<at>\d{1,18})(?P=gap)[^+%/]+\.png"
@@ -44,28 +43,24 @@ def read_mlflow(path: str, _project: str) -> Iterator[Source]:
     """
     is_folder = os.path.isdir(path)
     root = path if is_folder else os.path.dirname(os.path.abspath(path))
-    for experiment in (read_folder if is_folder else read_database)(path):
-        if isinstance(experiment, Unreadable):
-            yield experiment
-            continue
-        for run in experiment.runs:
-            yield _source_run(experiment.name, run, root)
+    for run in (read_folder if is_folder else read_database)(path):
+        yield run if isinstance(run, Unreadable) else _source_run(run, root)
 
 
-def _source_run(project: str, run: Run, root: str) -> SourceRun:
+def _source_run(run: Run, root: str) -> SourceRun:
     is_over = run.end_ms is not None and run.status not in {"RUNNING", "SCHEDULED"}
     source = SourceRun(
         key=f"mlflow:{run.uid}",
         uid=run.uid,
-        project=project,
+        project=run.experiment,
         name=run.name or run.tags.get("mlflow.runName"),
         description=run.tags.get("mlflow.note.content"),
         version=run.tags.get("mlflow.source.git.commit"),
         parameters={name: value_of(text) for name, text in run.params.items()},
         tags=run.tags,
         status=TO_TRACK.get(run.status, Status.FinishedGroup),
-        started_ns=run.start_ms * _MS if run.start_ms else None,
-        ended_ns=run.end_ms * _MS if run.end_ms and is_over else None,
+        started_ns=run.start_ms * MS if run.start_ms else None,
+        ended_ns=run.end_ms * MS if run.end_ms and is_over else None,
         logs=[Log(name, _entries(name, points)) for name, points in run.metrics.items()],
     )
     for problem in run.problems:
@@ -90,7 +85,7 @@ def _pictures(source: SourceRun) -> Iterator[Log]:
 
 def _picture(source: SourceRun, path: str, found: re.Match[str]) -> Iterator[Entry]:
     with source.leave_out(f"the picture {found[0]}"):
-        step, at_ns = int(found["step"]), int(found["at"]) * _MS
+        step, at_ns = int(found["step"]), int(found["at"]) * MS
         yield Entry(1, at_ns, MediaFound(step, {re.sub("[~#]", "/", found["key"]): [Image(path)]}))
 
 
@@ -98,4 +93,4 @@ def _entries(name: str, points: list[Point]) -> Iterator[Entry]:
     has_steps = len(points) == 1 or any(point.step for point in points)
     for place, at_ms, step, value in points:
         logged = MetricsLogged(step if has_steps else None, {name: value}, None)
-        yield Entry(place, at_ms * _MS, logged)
+        yield Entry(place, at_ms * MS, logged)

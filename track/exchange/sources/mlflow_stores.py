@@ -24,6 +24,13 @@ DELETED = "deleted"
 _LARGEST = 1.7976931348623157e308
 """The number that MLflow's databases store for infinity."""
 
+_RUNS = """
+    SELECT run_uuid, experiments.name, runs.name, status, start_time, end_time, artifact_uri
+    FROM runs JOIN experiments USING (experiment_id)
+    WHERE experiments.lifecycle_stage != ? AND runs.lifecycle_stage != ?
+    ORDER BY experiment_id, start_time, run_uuid
+"""
+
 _STATUS = {1: "RUNNING", 2: "SCHEDULED", 3: "FINISHED", 4: "FAILED", 5: "KILLED"}
 """Statuses by their number in folders of files."""
 
@@ -47,6 +54,7 @@ class Run(NamedTuple):
     """
 
     uid: str
+    experiment: str
     name: str | None
     status: str
     start_ms: int | None
@@ -59,19 +67,11 @@ class Run(NamedTuple):
     problems: list[str]
 
 
-class Experiment(NamedTuple):
-    """An experiment with its runs, without deleted ones."""
-
-    uid: str
-    name: str
-    runs: list[Run]
-
-
 # A folder of files
 
 
-def read_folder(path: str) -> Iterator[Experiment | Unreadable]:
-    """Yield the experiments of a folder of files, and those that cannot be read.
+def read_folder(path: str) -> Iterator[Run | Unreadable]:
+    """Yield the runs in a folder of files, and what cannot be read.
 
     Raises
     ------
@@ -84,13 +84,11 @@ def read_folder(path: str) -> Iterator[Experiment | Unreadable]:
         if isinstance(meta, Unreadable):
             yield meta
         elif meta.get("lifecycle_stage") != DELETED and "name" in meta:
-            runs = []
             for inner, run in _folders_with_meta(folder):
                 if isinstance(run, Unreadable):
                     yield run
                 elif run.get("lifecycle_stage") != DELETED and "run_id" in run:
-                    runs.append(_read_run(inner, run))
-            yield Experiment(str(meta.get("experiment_id")), str(meta["name"]), runs)
+                    yield _read_run(inner, run, str(meta["name"]))
     if not found:
         raise _no_store(path, "none of its folders has a meta.yaml")
 
@@ -106,12 +104,13 @@ def _folders_with_meta(path: str) -> Iterator[tuple[str, dict[str, Any] | Unread
             yield os.path.join(path, name), Unreadable(meta_path, str(error))
 
 
-def _read_run(folder: str, meta: dict[str, Any]) -> Run:
+def _read_run(folder: str, meta: dict[str, Any], experiment: str) -> Run:
     problems: list[str] = []
     artifacts = os.path.join(folder, "artifacts")
     metrics = _texts(os.path.join(folder, "metrics"), problems)
     return Run(
         str(meta["run_id"]),
+        experiment,
         _text_or_none(meta.get("run_name")),
         _STATUS.get(_whole(meta.get("status")) or 0, str(meta.get("status"))),
         _whole(meta.get("start_time")),
@@ -159,8 +158,8 @@ def _points(name: str, text: str, problems: list[str]) -> Iterator[Point]:
 # A database
 
 
-def read_database(path: str) -> Iterator[Experiment]:
-    """Yield the experiments of an SQLite database, without changing it.
+def read_database(path: str) -> Iterator[Run]:
+    """Yield the runs in an SQLite database, without changing it.
 
     Raises
     ------
@@ -171,24 +170,14 @@ def read_database(path: str) -> Iterator[Experiment]:
 
     try:
         with open_database(path) as database:
-            ask = database.execute
-            for uid, name in ask(
-                "SELECT experiment_id, name FROM experiments WHERE lifecycle_stage != ? "
-                "ORDER BY experiment_id",
-                [DELETED],
-            ).fetchall():
-                yield Experiment(str(uid), str(name), [*_runs(ask, uid, os.path.dirname(path))])
+            yield from _runs(database.execute, os.path.dirname(path))
     except (Error, TypeError, ValueError) as error:
         raise _no_store(path, error) from error
 
 
-def _runs(ask: Callable[..., Cursor], experiment: Any, folder: str) -> Iterator[Run]:
-    found = ask(
-        "SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs "
-        "WHERE experiment_id = ? AND lifecycle_stage != ? ORDER BY start_time, run_uuid",
-        [experiment, DELETED],
-    )
-    for uid, name, status, start, end, artifacts in found.fetchall():
+def _runs(ask: Callable[..., Cursor], folder: str) -> Iterator[Run]:
+    found = ask(_RUNS, [DELETED, DELETED]).fetchall()
+    for uid, experiment, name, status, start, end, artifacts in found:
         params = ask("SELECT key, value FROM params WHERE run_uuid = ? ORDER BY rowid", [uid])
         tags = ask("SELECT key, value FROM tags WHERE run_uuid = ? ORDER BY rowid", [uid])
         metrics: dict[str, list[Point]] = {}
@@ -204,7 +193,7 @@ def _runs(ask: Callable[..., Cursor], experiment: Any, folder: str) -> Iterator[
                 points.append(Point(len(points) + 1, int(at), int(step), float(number)))
             except (TypeError, ValueError) as error:
                 problems.append(f"a point of the metric {key} is not a number: {error}")
-        about = (uid, name, status, start, end, artifacts, dict(params), dict(tags))
+        about = uid, experiment, name, status, start, end, artifacts, dict(params), dict(tags)
         yield Run(*about, metrics, _local_path(artifacts, folder), problems)
 
 

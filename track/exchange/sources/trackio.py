@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from math import inf, nan
 from typing import Any
 
-from track.errors import ImportFailed
 from track.events.types import SystemSampled
 from track.exchange.source_run import (
     Entry,
@@ -84,13 +83,9 @@ def _runs(path: str, root: str) -> Iterator[SourceRun]:
 
 def _configure(run: SourceRun, config: Any) -> None:
     """Set the parameters of a run, except trackio's own, whose names begin with an underscore."""
-    if config is None:
-        return
-    try:
-        values = parse_json(config, "the config")
-    except ImportFailed as error:
-        run.miss(str(error))
-        return
+    values: Any = {}
+    with run.leave_out("the config"):
+        values = {} if config is None else parse_json(config, "it")
     if not isinstance(values, dict):
         run.miss("the config is not a JSON object")
         return

@@ -27,7 +27,6 @@ from mlflow.utils.validation import (
 )
 
 from track.events.codec import decode, stream_id
-from track.exchange.mlflow_terms import text_of
 from track.integrations.mlflow.answers import check_max_results, exists, invalid, missing
 from track.integrations.mlflow.metrics import MS
 from track.integrations.mlflow.runs import handle_of
@@ -198,7 +197,7 @@ class Experiments:
         facts = {}
         for tag in tags or ():
             _validate_experiment_tag(tag.key, tag.value)
-            facts[f"{_TAG}{tag.key}"] = text_of(tag.value)
+            facts[f"{_TAG}{tag.key}"] = str(tag.value)
         if location:
             _validate_experiment_artifact_location_length(location)
             facts["artifact_location"] = resolve_uri_if_local(location)
@@ -258,7 +257,7 @@ class Experiments:
         """Set a tag of an experiment."""
         _validate_experiment_tag(key, value)
         known = self.active(experiment_id)
-        self.change(known.project, **{f"{_TAG}{key}": text_of(value)})
+        self.change(known.project, **{f"{_TAG}{key}": str(value)})
 
     def delete_tag(self, experiment_id: str, key: str) -> None:
         """Delete a tag of an experiment."""

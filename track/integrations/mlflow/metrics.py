@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from track.containers.series import StepSeries
-from track.events.types import MetricsLogged, Recorded, TrialCreated
+from track.events.types import Recorded
 from track.projections.series import Series
-from track.projections.trials import measured_at
+from track.projections.trials import calls_in
 
 MS = 10**6
 """Nanoseconds in a millisecond."""
@@ -20,11 +20,6 @@ class Point(NamedTuple):
     step: int
     timestamp: int
     value: float
-
-
-def is_number(value: Any) -> bool:
-    """Return whether MLflow can store a value in a metric."""
-    return isinstance(value, (int, float))
 
 
 def series_of(metric: Any) -> Series | None:
@@ -69,29 +64,13 @@ def points_in(events: Iterable[Recorded]) -> dict[str, list[Point]]:
     Values that MLflow cannot store, such as texts, are left out; missing steps are counted up.
     """
     found: dict[str, list[Point]] = {}
-
-    def add(name: str, step: Any, at: int, value: Any) -> None:
-        points = found.setdefault(name, [])
-        if is_number(value):
-            points.append(Point(_whole(step, len(points)), at // MS, float(value)))
-
     for recorded in events:
-        event = recorded.event
-        if isinstance(event, MetricsLogged):
-            at = measured_at(recorded, event)
-            for name, value in event.values.items():
-                add(name, event.step, at, value)
-        elif isinstance(event, TrialCreated):
-            for name, metric in event.metrics.items():
-                for step, value in _items(metric):
-                    add(name, step, recorded.at, value)
-    return {name: points for name, points in found.items() if points}
-
-
-def _items(metric: Any) -> Iterable[tuple[Any, Any]]:
-    if isinstance(metric, dict):
-        return metric.items()
-    return enumerate(metric if isinstance(metric, list) else [metric])
+        for at, step, values in calls_in(recorded):
+            for name, value in values.items():
+                if isinstance(value, (int, float)):
+                    points = found.setdefault(name, [])
+                    points.append(Point(_whole(step, len(points)), at // MS, float(value)))
+    return found
 
 
 def _whole(step: Any, otherwise: int) -> int:

@@ -19,7 +19,6 @@ from mlflow.utils.validation import (
     _validate_tag_name,
 )
 
-from track.exchange.mlflow_terms import text_of
 from track.integrations.mlflow.answers import invalid, missing
 from track.integrations.mlflow.experiments import Experiments, Known
 
@@ -65,7 +64,7 @@ class Models:
             "source_run_id": source_run_id,
             "status": LoggedModelStatus.PENDING.to_int(),
             "tags": _texts(tags),
-            "params": {param.key: text_of(param.value) for param in params},
+            "params": {param.key: str(param.value) for param in params},
         }
         self.experiments.change(home.project, **{_MODEL + model_id: facts})
         return self.get(model_id)
@@ -159,4 +158,4 @@ def _entity(home: Known, model_id: str, facts: dict[str, Any]) -> Any:
 
 
 def _texts(tags: Iterable[Any] | None) -> dict[str, str]:
-    return {tag.key: text_of(tag.value) for tag in tags or ()}
+    return {tag.key: str(tag.value) for tag in tags or ()}

@@ -28,10 +28,10 @@ from mlflow.entities.dataset_summary import _DatasetSummary
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT as CONTEXT
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE, MLFLOW_USER
 
-from track.exchange.mlflow_terms import status_of, text_of
+from track.exchange.bridges.describing import span_of
+from track.exchange.mlflow_terms import status_of
 from track.integrations.mlflow.metrics import MS, Point, latest_of, series_of
 from track.projections.index import Known
-from track.projections.trials import LAST_CHANGE
 from track.structure import AnyStatus, Trial
 
 START_TIME, END_TIME = "start_time", "end_time"
@@ -78,32 +78,28 @@ def is_over(status: str) -> bool:
 def tags_of(trial: Trial) -> dict[str, str]:
     """Return the tags of a run, without deleted ones, whose value is None."""
     own = trial.tags if isinstance(trial.tags, dict) else {str(tag): "" for tag in trial.tags}
-    tags = {str(key): text_of(value) for key, value in own.items() if value is not None}
+    tags = {str(key): str(value) for key, value in own.items() if value is not None}
     if trial.name and MLFLOW_RUN_NAME not in own:
-        tags.setdefault(MLFLOW_RUN_NAME, text_of(trial.name))
+        tags.setdefault(MLFLOW_RUN_NAME, str(trial.name))
     if trial.description:
-        tags.setdefault(MLFLOW_RUN_NOTE, text_of(trial.description))
+        tags.setdefault(MLFLOW_RUN_NOTE, str(trial.description))
     return tags
 
 
 def _info(known: Known, status: AnyStatus | None, experiment_id: str, location: str) -> Any:
     trial, facts = known.trial, known.trial.metadata
     tags, run_id, text = tags_of(trial), run_id_of(trial), status_of(status)
-    attempts = [] if known.attempts is None else known.attempts.found
-    started = attempts[0].started_at if attempts else known.created
-    ended = attempts[-1].finished_at if attempts else None
-    if ended is None and is_over(text) and isinstance(facts.get(LAST_CHANGE), (int, float)):
-        ended = int(facts[LAST_CHANGE] * 10**9)
+    started, ended = span_of(known)
     return RunInfo(
         run_id=run_id,
         experiment_id=experiment_id,
-        user_id=text_of(facts.get(USER) or tags.get(MLFLOW_USER, "")),
+        user_id=str(facts.get(USER) or tags.get(MLFLOW_USER, "")),
         status=text,
         start_time=_ms(facts.get(START_TIME), started) or 0,
         end_time=_ms(facts.get(END_TIME), ended) if is_over(text) or END_TIME in facts else None,
         lifecycle_stage=stage_of(known),
-        artifact_uri=text_of(facts.get(ARTIFACTS) or f"{location}/{run_id}/artifacts"),
-        run_name=tags.get(MLFLOW_RUN_NAME) or text_of(facts.get(RUN_NAME) or trial.name or ""),
+        artifact_uri=str(facts.get(ARTIFACTS) or f"{location}/{run_id}/artifacts"),
+        run_name=tags.get(MLFLOW_RUN_NAME) or str(facts.get(RUN_NAME) or trial.name or ""),
     )
 
 
@@ -133,7 +129,7 @@ class Draft:
     ) -> None:
         trial = known.trial
         self.info = _info(known, status, experiment_id, location)
-        self.params = [Param(str(name), text_of(value)) for name, value in trial.parameters.items()]
+        self.params = [Param(str(name), str(value)) for name, value in trial.parameters.items()]
         self.tags = [RunTag(key, value) for key, value in tags_of(trial).items()]
         self.inputs, self.outputs = inputs_of(trial), outputs_of(trial)
         self.uid, self.metadata_keys = trial.uid, {*trial.metadata}

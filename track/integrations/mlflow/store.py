@@ -21,9 +21,9 @@ from mlflow.utils.search_utils import SearchUtils
 from mlflow.utils.time import get_current_time_millis
 from mlflow.utils.uri import append_to_uri_path, resolve_uri_if_local
 
-from track.errors import BackendError
 from track.events.types import ArgumentsLogged, Event, MetadataLogged, MetricsLogged, TagsAdded
-from track.exchange.mlflow_terms import TO_TRACK, text_of, value_of
+from track.exchange.copying import journaled
+from track.exchange.mlflow_terms import TO_TRACK, value_of
 from track.integrations.mlflow.answers import (
     check_max_results,
     invalid,
@@ -54,7 +54,6 @@ from track.integrations.mlflow.runs import (
     uid_of,
 )
 from track.persistence import get_protocol
-from track.persistence.journaled import JournaledProtocol
 from track.projections.objects import Objects
 from track.projections.series import Series
 from track.projections.trials import stream_of
@@ -91,13 +90,10 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
     def __init__(self, store_uri: str, artifact_uri: str | None = None) -> None:
         super().__init__()
         uri = store_uri.removeprefix(SCHEME)
-        protocol = get_protocol(uri)
-        if not isinstance(protocol, JournaledProtocol):
-            raise BackendError(f"{type(protocol).__name__} has no journal; MLflow needs one")
-        self.protocol = protocol
-        self.reader = Reader(protocol)
+        self.protocol = journaled(get_protocol(uri))
+        self.reader = Reader(self.protocol)
         self.artifact_root_uri = resolve_uri_if_local(artifact_uri or artifacts_of(uri))
-        self.experiments = Experiments(protocol, self.artifact_root_uri)
+        self.experiments = Experiments(self.protocol, self.artifact_root_uri)
         self.models = Models(self.experiments)
         self._writers: dict[str, tuple[Callable[[list[Any]], None], float]] = {}
 
@@ -154,7 +150,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         run_name: str | None,
     ) -> Any:
         experiment = self.experiments.active(experiment_id)
-        texts = {tag.key: text_of(tag.value) for tag in tags or ()}
+        texts = {tag.key: str(tag.value) for tag in tags or ()}
         named = texts.get(MLFLOW_RUN_NAME)
         if run_name and named and run_name != named:
             raise invalid(
@@ -185,11 +181,11 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         self.protocol.set_trial_status(trial, Status.Running)
 
     def get_run(self, run_id: str) -> Any:
-        validation._validate_run_id(run_id)
         return self._runs([self._draft(run_id)])[0]
 
     def _draft(self, run_id: str, *, active: bool = False) -> Draft:
         """Return the draft of a run, or raise if it does not exist."""
+        validation._validate_run_id(run_id)
         uid = uid_of(run_id)
         with self.protocol.read_state() as objects:
             trial = objects.trials.get(uid)
@@ -246,7 +242,6 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
     def update_run_info(
         self, run_id: str, run_status: int | None, end_time: int | None, run_name: str | None
     ) -> Any:
-        validation._validate_run_id(run_id)
         before = self._draft(run_id, active=True)
         trial = handle_of(before.uid)
         if run_name:
@@ -263,12 +258,10 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         return self._draft(run_id).info
 
     def delete_run(self, run_id: str) -> None:
-        validation._validate_run_id(run_id)
         self.protocol.archive_trial(handle_of(self._draft(run_id).uid))
         self._writers.pop(run_id, None)
 
     def restore_run(self, run_id: str) -> None:
-        validation._validate_run_id(run_id)
         self.protocol.restore_trial(handle_of(self._draft(run_id).uid))
 
     # What is logged to a run
@@ -306,7 +299,6 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
 
     def delete_tag(self, run_id: str, key: str) -> None:
         """Delete a tag of a run."""
-        validation._validate_run_id(run_id)
         draft = self._draft(run_id, active=True)
         if key not in {tag.key for tag in draft.tags}:
             raise missing(f"No tag with name: {key} in run with id {run_id}")
@@ -325,7 +317,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         if params or tags:
             draft = self._draft(run_id, active=True)
             known = {param.key: param.value for param in draft.params}
-            texts = {param.key: text_of(param.value) for param in params}
+            texts = {param.key: str(param.value) for param in params}
             for key, text in texts.items():
                 if known.get(key, text) != text:
                     raise invalid(
@@ -337,7 +329,7 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
             if new:
                 self._record(draft.uid, ArgumentsLogged(new))
             if tags:
-                self._record(draft.uid, TagsAdded({tag.key: text_of(tag.value) for tag in tags}))
+                self._record(draft.uid, TagsAdded({tag.key: str(tag.value) for tag in tags}))
         if metrics:
             self._log_metrics(run_id, metrics)
 
@@ -347,7 +339,6 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         datasets: Iterable[Any] | None = None,
         models: Iterable[Any] | None = None,
     ) -> None:
-        validation._validate_run_id(run_id)
         validation._validate_dataset_inputs(datasets or ())
         draft = self._draft(run_id, active=True)
         facts = dataset_facts(datasets or ())
@@ -356,7 +347,6 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         self._log_facts(draft.uid, {key: of for key, of in facts.items() if key not in known})
 
     def log_outputs(self, run_id: str, models: Iterable[Any]) -> None:
-        validation._validate_run_id(run_id)
         uid = self._draft(run_id, active=True).uid
         facts = {f"{MODEL_OUTPUT}{model.model_id}": {"step": model.step} for model in models or ()}
         self._log_facts(uid, facts)
@@ -366,7 +356,6 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
             self._record(uid, MetadataLogged(facts, None))
 
     def record_logged_model(self, run_id: str, mlflow_model: Any) -> None:
-        validation._validate_run_id(run_id)
         draft = self._draft(run_id, active=True)
         tags = {tag.key: tag.value for tag in draft.tags}
         models = [*json.loads(tags.get(MLFLOW_LOGGED_MODELS, "[]")), mlflow_model.get_tags_dict()]
@@ -404,7 +393,6 @@ class TrackStore(AbstractStore):  # type: ignore[misc]  # MLflow has no types he
         max_results: int | None = None,
         page_token: str | None = None,
     ) -> Any:
-        validation._validate_run_id(run_id)
         validation._validate_metric_name(metric_key)
         draft = self._draft(run_id)
         series = self._series(draft.uid, metric_key)
