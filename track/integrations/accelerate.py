@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from track.integrations.packages import need
-from track.integrations.run import Run
+from track.integrations.run import LazyRun
 from track.logger import TrialLogger
 from track.media import Image, Table
 
@@ -35,7 +35,7 @@ class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]
 
     def __init__(self, run_name: str = "accelerate", **settings: Any) -> None:
         super().__init__()
-        self.run = Run(**{"project": run_name, **settings})
+        self.run = LazyRun(**{"project": run_name, **settings})
 
     @property
     def tracker(self) -> TrialLogger:
@@ -48,7 +48,6 @@ class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]
 
     @_on_main_process  # type: ignore[untyped-decorator]
     def log(self, values: Mapping[str, Any], step: int | None = None, **kwargs: Any) -> None:
-        self.run.start_once()
         self.run.log(values, step)
 
     @_on_main_process  # type: ignore[untyped-decorator]
@@ -62,7 +61,6 @@ class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]
         **kwargs: Any,
     ) -> None:
         """Log a table."""
-        self.run.start_once()
         table = dataframe if dataframe is not None else data
         names = None if dataframe is not None else columns
         self.run.media(table_name, lambda: Table(table, names), step)
@@ -70,7 +68,6 @@ class TrackTracker(_tracking.GeneralTracker):  # type: ignore[misc,name-defined]
     @_on_main_process  # type: ignore[untyped-decorator]
     def log_images(self, values: Mapping[str, Any], step: int | None, **kwargs: Any) -> None:
         """Log a batch or a list of images under each name."""
-        self.run.start_once()
         for name, images in values.items():
             self.run.media(name, partial(_pictures, images), step)
 

@@ -22,7 +22,6 @@ class TrackCallback(Trainings):
         if run is None or info.iteration <= run.last_step:
             run = self.begin(thread)
         run.last_step = info.iteration
-        run.start_once()
         values = {
             f"{data}/{metric}": history[-1]
             for data, metrics in (info.metrics or {}).items()

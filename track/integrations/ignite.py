@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from track.integrations.packages import need
-from track.integrations.run import Run
+from track.integrations.run import LazyRun
 
 _base = need(
     "ignite.handlers.base_logger",
@@ -32,7 +32,7 @@ class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ig
     """
 
     def __init__(self, to: Any = None, **settings: Any) -> None:
-        self.run = Run(to, **settings)
+        self.run = LazyRun(to, **settings)
 
     def log_params(self, params: Any) -> None:
         """Log parameters; once a value has been logged, log them as metadata."""
@@ -42,7 +42,6 @@ class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ig
     def log(self, values: dict[str, Any], step: Any = None) -> None:
         """Log metrics."""
         if _distributed.get_rank() == 0:
-            self.run.start_once()
             self.run.log(values, step)
 
     def close(self) -> None:

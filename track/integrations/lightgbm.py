@@ -29,7 +29,6 @@ class TrackCallback(Trainings):
         if run is None:
             run = self.begin(env.model)
             run.configure(env.params)
-        run.start_once()
         values: dict[str, Any] = {}
         for result in env.evaluation_result_list or ():
             name = f"{result[0]}/{result[1]}"

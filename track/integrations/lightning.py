@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from track.integrations.packages import need
-from track.integrations.run import Run
+from track.integrations.run import LazyRun
 from track.logger import TrialLogger
 from track.media import Image, Table
 
@@ -58,7 +58,7 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
         **settings: Any,
     ) -> None:
         super().__init__()
-        self.run = Run(to, **settings)
+        self.run = LazyRun(to, **settings)
         self._save_dir = None if save_dir is None else os.fspath(save_dir)
         self._prefix = f"{prefix}/" if prefix else ""
         self._checkpoints: dict[str, Any] = {}
@@ -93,7 +93,6 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
 
     @_rank_zero_only  # type: ignore[untyped-decorator]
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        self.run.start_once()
         if self._prefix:
             metrics = {f"{self._prefix}{name}": value for name, value in metrics.items()}
         self.run.log(metrics, step)
@@ -103,7 +102,6 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
         self, key: str, images: list[Any], step: int | None = None, caption: Any = None
     ) -> None:
         """Log images, optionally with one caption each."""
-        self.run.start_once()
         captions = caption or [None] * len(images)
         pairs = [*zip(images, captions, strict=True)]
         self.run.media(f"{self._prefix}{key}", lambda: [Image(*pair) for pair in pairs], step)
@@ -118,7 +116,6 @@ class TrackLogger(_loggers.Logger):  # type: ignore[misc,name-defined]  # of Lig
         step: int | None = None,
     ) -> None:
         """Log a table, given as a data frame or as rows and column names."""
-        self.run.start_once()
         table, names = (data, columns) if dataframe is None else (dataframe, None)
         self.run.media(f"{self._prefix}{key}", lambda: Table(table, names), step)
 

@@ -64,14 +64,12 @@ class TrackCallback(ManyRuns):
         run = self._run_of(trial.study, trial)
         if run.uid is None:
             run.configure(trial.params)
-        run.start_once()
         run.log(values, step)
 
     def __call__(self, study: Any, trial: Any) -> None:
         run = self._run_of(study, trial)
         run.configure(trial.params)
         state = trial.state.name
-        run.start_once()
         for step, value in sorted(trial.intermediate_values.items()):
             run.log({"intermediate": value}, step)
         values = trial.values or []

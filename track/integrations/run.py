@@ -309,6 +309,18 @@ class Run:
             warn(f"cannot log {text}; training continues", NotRecordedWarning)
 
 
+class LazyRun(Run):
+    """A run that starts when something is logged, where the library does not say that it begins."""
+
+    def log(self, values: Mapping[Any, Any], step: Any = None) -> None:
+        self.start_once()
+        super().log(values, step)
+
+    def media(self, name: str, make: Callable[[], Any], step: Any = None) -> None:
+        self.start_once()
+        super().media(name, make, step)
+
+
 def settled(to: Any) -> Any:
     """Return a destination that means the same in other processes and working folders."""
     if to is None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from track.integrations.packages import need
-from track.integrations.run import Run
+from track.integrations.run import LazyRun
 from track.media import Figure, Image, Medium
 
 _logger = need("stable_baselines3.common.logger", names=["KVWriter"], install="stable-baselines3")
@@ -24,7 +24,7 @@ class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of St
     """
 
     def __init__(self, to: Any = None, **settings: Any) -> None:
-        self.run = Run(to, **settings)
+        self.run = LazyRun(to, **settings)
 
     def write(
         self, key_values: dict[str, Any], key_excluded: dict[str, Any], step: int = 0
@@ -36,11 +36,9 @@ class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of St
             if hasattr(value, "hparam_dict"):
                 self.run.configure(value.hparam_dict)
             elif type(value).__module__.startswith("stable_baselines3"):
-                self.run.start_once()
                 self.run.media(name, partial(_medium_of, value), step)
             else:
                 values[name] = value
-        self.run.start_once()
         self.run.log(values, step)
 
     def close(self) -> None:

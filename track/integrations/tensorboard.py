@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from track.integrations.run import Run
+from track.integrations.run import LazyRun
 from track.media import Audio, Figure, Histogram, Image, Text
 from track.media.medium import as_array
 
@@ -47,7 +47,7 @@ class SummaryWriter:
     ) -> None:
         self.log_dir = os.fspath(log_dir) if log_dir is not None else ""
         name = (os.path.basename(self.log_dir.rstrip(os.sep)) + comment) or None
-        self.run = Run(to, **{"name": name, **settings})
+        self.run = LazyRun(to, **{"name": name, **settings})
 
     def get_logdir(self) -> str:
         """Return ``log_dir`` as it was given; nothing is written there."""
@@ -63,7 +63,7 @@ class SummaryWriter:
         double_precision: bool = False,
     ) -> None:
         """Log one value."""
-        self._log({tag: scalar_value}, global_step)
+        self.run.log({tag: scalar_value}, global_step)
 
     def add_scalars(
         self,
@@ -73,13 +73,13 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Log several values, named ``main_tag/key``."""
-        self._log({main_tag: dict(tag_scalar_dict)}, global_step)
+        self.run.log({main_tag: dict(tag_scalar_dict)}, global_step)
 
     def add_text(
         self, tag: str, text_string: str, global_step: Any = None, walltime: float | None = None
     ) -> None:
         """Log a text."""
-        self._show(tag, lambda: Text(text_string), global_step)
+        self.run.media(tag, lambda: Text(text_string), global_step)
 
     def add_image(
         self,
@@ -90,7 +90,7 @@ class SummaryWriter:
         dataformats: str = "CHW",
     ) -> None:
         """Log an image whose axes are in the order of `dataformats`."""
-        self._show(tag, lambda: Image(img_tensor, axes=dataformats), global_step)
+        self.run.media(tag, lambda: Image(img_tensor, axes=dataformats), global_step)
 
     def add_images(
         self,
@@ -102,7 +102,7 @@ class SummaryWriter:
     ) -> None:
         """Log several images at one step."""
         one = dataformats.replace("N", "")
-        self._show(tag, lambda: [Image(image, axes=one) for image in img_tensor], global_step)
+        self.run.media(tag, lambda: [Image(image, axes=one) for image in img_tensor], global_step)
 
     def add_figure(
         self,
@@ -114,7 +114,7 @@ class SummaryWriter:
     ) -> None:
         """Log one or several matplotlib figures and, by default, close them."""
         figures = figure if isinstance(figure, list) else [figure]
-        self._show(tag, lambda: [Figure(each) for each in figures], global_step)
+        self.run.media(tag, lambda: [Figure(each) for each in figures], global_step)
         if close and (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
             for each in figures:
                 pyplot.close(each)
@@ -130,7 +130,7 @@ class SummaryWriter:
     ) -> None:
         """Log the distribution of values, in bins of equal width."""
         count = bins if isinstance(bins, int) else max_bins or 64
-        self._show(tag, lambda: Histogram(values, count), global_step)
+        self.run.media(tag, lambda: Histogram(values, count), global_step)
 
     def add_audio(
         self,
@@ -141,7 +141,7 @@ class SummaryWriter:
         walltime: float | None = None,
     ) -> None:
         """Log single-channel audio with values from -1 to 1."""
-        self._show(tag, lambda: Audio(as_array(snd_tensor).ravel(), sample_rate), global_step)
+        self.run.media(tag, lambda: Audio(as_array(snd_tensor).ravel(), sample_rate), global_step)
 
     def add_hparams(
         self,
@@ -153,15 +153,7 @@ class SummaryWriter:
     ) -> None:
         """Log parameters and results; once a value has been logged, log parameters as metadata."""
         self.run.configure(hparam_dict)
-        self._log(dict(metric_dict), global_step)
-
-    def _log(self, values: Mapping[str, Any], step: Any) -> None:
-        self.run.start_once()
-        self.run.log(values, step)
-
-    def _show(self, tag: str, make: Callable[[], Any], step: Any) -> None:
-        self.run.start_once()
-        self.run.media(tag, make, step)
+        self.run.log(dict(metric_dict), global_step)
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         if not name.startswith("add_"):

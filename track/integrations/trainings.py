@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from track.client import TrackClient
-from track.integrations.run import Run, settled
+from track.integrations.run import LazyRun, settled
 from track.persistence.protocol import Protocol
 from track.utils.forking import ForkSafeLock
 
@@ -29,7 +29,7 @@ class ManyRuns:
     def __init__(self, to: Any = None, **settings: Any) -> None:
         self.to = settled(to)
         self.settings = settings
-        self._runs: dict[Any, Run] = {}
+        self._runs: dict[Any, LazyRun] = {}
         """The runs by whatever identifies a training in the library."""
         self._protocol: Protocol | None = None
         self._lock = ForkSafeLock()
@@ -37,11 +37,11 @@ class ManyRuns:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_runs": {}, "_protocol": None}
 
-    def begin(self, key: Any, **settings: Any) -> Run:
+    def begin(self, key: Any, **settings: Any) -> LazyRun:
         """Start a run under a key and return it; finish an earlier run under the same key."""
         with self._lock:
             over = self._runs.pop(key, None)
-            run = self._runs[key] = Run(self._store(), **{**settings, **self.settings})
+            run = self._runs[key] = LazyRun(self._store(), **{**settings, **self.settings})
         if over is not None:
             over.finish()
         return run
@@ -55,7 +55,7 @@ class ManyRuns:
             self._protocol.forgive_failed_writes()
         return TrackClient(self._protocol)
 
-    def run_of(self, key: Any) -> Run | None:
+    def run_of(self, key: Any) -> LazyRun | None:
         """Return the run under a key, None if there is none."""
         return self._runs.get(key)
 
@@ -86,7 +86,7 @@ class Trainings(ManyRuns):
     an estimator train independently.
     """
 
-    def begin(self, key: Any, **settings: Any) -> Run:
+    def begin(self, key: Any, **settings: Any) -> LazyRun:
         """Start a run for the training of a model; finish earlier runs of this thread."""
         thread = threading.get_ident()
         over = [known for known, run in list(self._runs.items()) if run.thread == thread]

@@ -7,36 +7,47 @@ watched gradients are not recorded; a warning says so once for each.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import wraps
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from track.errors import TrackError
-from track.integrations.run import Run
+from track.integrations.run import LazyRun, Run
 from track.integrations.wandb_data import Artifact, Histogram, Media, Table, UsedArtifact, shown_of
 from track.loggable import media_among
 from track.projections.definitions import SUMMARIES
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 run: WandbRun | None = None
 """The current run."""
 
 
-class Config(MutableMapping[str, Any]):
-    """The configuration of a run, with its items available as attributes.
+class _Items(MutableMapping[str, Any]):
+    """Named values of a run."""
 
-    Parameters
-    ----------
-    of
-        the run
-    """
+    _run: Run
+    _items: dict[str, Any]
 
     def __init__(self, of: Run) -> None:
-        vars(self).update(_run=of, _items={})
+        vars(self).update(_run=of, _items={})  # other attributes of a configuration are its items
 
     def __getitem__(self, name: str) -> Any:
         return self._items[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+
+class Config(_Items):
+    """The configuration of a run, with its items available as attributes."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._items[name] = value
@@ -44,12 +55,6 @@ class Config(MutableMapping[str, Any]):
 
     def __delitem__(self, name: str) -> None:
         raise TypeError("items of a configuration are already recorded and cannot be deleted")
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._items:
@@ -76,21 +81,8 @@ class Config(MutableMapping[str, Any]):
         return dict(self._items)
 
 
-class Summary(MutableMapping[str, Any]):
-    """The summary of a run: the last value of each metric, and values set by the script.
-
-    Parameters
-    ----------
-    of
-        the run
-    """
-
-    def __init__(self, of: Run) -> None:
-        self._run = of
-        self._items: dict[str, Any] = {}
-
-    def __getitem__(self, name: str) -> Any:
-        return self._items[name]
+class Summary(_Items):
+    """The summary of a run: the last value of each metric, and values set by the script."""
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._items[name] = value
@@ -98,12 +90,6 @@ class Summary(MutableMapping[str, Any]):
 
     def __delitem__(self, name: str) -> None:
         self._items.pop(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
 
     def seen(self, values: Mapping[str, Any]) -> None:
         """Update the summary with logged values."""
@@ -157,15 +143,15 @@ class WandbRun:
 
     def log(
         self,
+        /,
         data: Mapping[str, Any],
         step: int | None = None,
         commit: bool | None = None,
-        sync: Any = None,
+        **kwargs: Any,
     ) -> None:
         """Log values at a step, by default the current one; see W&B for ``commit``."""
         if step is not None:
             self.step = step
-        self._run.start_once()
         values: dict[str, Any] = {}
         for name, value in data.items():
             with self._run.guest(repr(name)):
@@ -188,6 +174,7 @@ class WandbRun:
 
     def define_metric(
         self,
+        /,
         name: str,
         step_metric: Any = None,
         summary: str | None = None,
@@ -208,6 +195,7 @@ class WandbRun:
 
     def log_artifact(
         self,
+        /,
         artifact: Any,
         name: str | None = None,
         type: str | None = None,  # noqa: A002 - W&B's name
@@ -222,7 +210,7 @@ class WandbRun:
         self._run.metadata({f"artifact:{artifact.name}": artifact.described()})
         return artifact
 
-    def use_artifact(self, artifact_or_name: Any, type: Any = None, **kwargs: Any) -> UsedArtifact:  # noqa: A002 - W&B's name
+    def use_artifact(self, /, artifact_or_name: Any, *args: Any, **kwargs: Any) -> UsedArtifact:
         """Record that an artifact is used, ``name:version``, and return it.
 
         Raises
@@ -249,7 +237,7 @@ class WandbRun:
     def unwatch(self, *args: Any, **kwargs: Any) -> None:
         """Do nothing: gradients are never watched."""
 
-    def alert(self, title: str, text: str = "", level: Any = None, **kwargs: Any) -> None:
+    def alert(self, /, title: str, text: str = "", level: Any = None, **kwargs: Any) -> None:
         """Raise an alert of the trial."""
         self._run.call("alert", title, text, "info" if level is None else level)
 
@@ -306,7 +294,7 @@ def init(
         return run
     if run is not None:
         run.finish()
-    guest = Run(
+    guest = LazyRun(
         "memory:" if mode == "disabled" else to,
         project=project,
         group=group,
@@ -335,45 +323,29 @@ def _current() -> WandbRun:
     return run
 
 
-def log(
-    data: Mapping[str, Any], step: int | None = None, commit: bool | None = None, **kwargs: Any
-) -> None:
-    """Log values, see :meth:`WandbRun.log`."""
-    _current().log(data, step, commit)
+def _of_current(
+    method: Callable[Concatenate[WandbRun, _Arguments], _Result],
+) -> Callable[_Arguments, _Result]:
+    """Return a function that calls a method of the current run."""
+
+    @wraps(method)
+    def call(*args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        return method(_current(), *args, **kwargs)
+
+    return call
 
 
-def define_metric(name: str, step_metric: Any = None, **kwargs: Any) -> Any:
-    """Use the value of one metric as the step of others, and define what sums it up."""
-    return _current().define_metric(name, step_metric, **kwargs)
-
-
-def log_artifact(artifact: Any, *args: Any, **kwargs: Any) -> Any:
-    """Keep the files of an artifact, or a single file or folder."""
-    return _current().log_artifact(artifact, *args, **kwargs)
-
-
-def use_artifact(*args: Any, **kwargs: Any) -> UsedArtifact:
-    """Record that an artifact is used, and return it."""
-    return _current().use_artifact(*args, **kwargs)
-
-
-def save(*args: Any, **kwargs: Any) -> None:
-    """Keep the files that match a glob pattern."""
-    _current().save(*args, **kwargs)
-
-
-def watch(*args: Any, **kwargs: Any) -> None:
-    """Warn that gradients are not recorded."""
-    _current().watch(*args, **kwargs)
+log = _of_current(WandbRun.log)
+define_metric = _of_current(WandbRun.define_metric)
+log_artifact = _of_current(WandbRun.log_artifact)
+use_artifact = _of_current(WandbRun.use_artifact)
+save = _of_current(WandbRun.save)
+watch = _of_current(WandbRun.watch)
+alert = _of_current(WandbRun.alert)
 
 
 def unwatch(*args: Any, **kwargs: Any) -> None:
     """Do nothing: gradients are never watched."""
-
-
-def alert(title: str, text: str = "", **kwargs: Any) -> None:
-    """Raise an alert of the trial."""
-    _current().alert(title, text, **kwargs)
 
 
 def finish(exit_code: int | None = None, **kwargs: Any) -> None:

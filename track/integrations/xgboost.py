@@ -34,7 +34,6 @@ class TrackCallback(Trainings, _callback.TrainingCallback):  # type: ignore[misc
         if run is None and _collective.get_rank() == 0:  # some versions call no earlier hook
             run = self.begin(model)
         if run is not None:
-            run.start_once()
             run.log(_last_of(evals_log), run.first_step + epoch)
         return False
 
