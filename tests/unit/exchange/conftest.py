@@ -1,4 +1,4 @@
-"""A client whose trials are pushed to other tools, and a double of MLflow's server."""
+"""Stores that runs are imported into or pushed from, and a double of MLflow's server."""
 
 import pytest
 
@@ -6,12 +6,21 @@ from tests.tracking_server import TrackingServer
 from track import TrackClient
 from track.exchange import Pusher
 from track.exchange.bridges.mlflow import MLflow
+from track.persistence import get_protocol
 
 
 @pytest.fixture
 def client(tmp_path):
     made = TrackClient(f"file:{tmp_path / 'runs.json'}")
     made.set_project("digits")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store for runs of other tools."""
+    made = get_protocol(f"file:{tmp_path / 'store.json'}")
     yield made
     made.close()
 

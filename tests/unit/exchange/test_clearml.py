@@ -9,7 +9,6 @@ import pytest
 from tests.imported import GOLDEN, NOTHING, added, imported
 from track.errors import ImportFailed
 from track.exchange import read_runs
-from track.persistence import get_protocol
 from track.reader import Reader
 
 
@@ -18,13 +17,6 @@ def folder(tmp_path):
     """The folder of a task that ClearML wrote."""
     (task,) = (GOLDEN / "clearml").iterdir()
     return shutil.copytree(task, tmp_path / "offline" / task.name)
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = get_protocol(f"file:{tmp_path / 'store.json'}")
-    yield made
-    made.close()
 
 
 def zipped(folder, path):

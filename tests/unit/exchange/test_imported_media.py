@@ -10,7 +10,6 @@ import pytest
 from tests.imported import GOLDEN, NOTHING, added, imported
 from track import TrackClient
 from track.cli.app import run
-from track.persistence import get_protocol
 from track.reader import Reader
 
 
@@ -22,13 +21,6 @@ def shown(store, trial):
         [(one.name, one.step, one.place, one.kind, one.caption) for one in media],
         {one.name: reader.content_of(one) for one in media},
     )
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = get_protocol(f"file:{tmp_path / 'store.json'}")
-    yield made
-    made.close()
 
 
 @pytest.fixture

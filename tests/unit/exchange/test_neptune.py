@@ -6,9 +6,6 @@ import shutil
 import pytest
 
 from tests.imported import GOLDEN, NOTHING, added, imported
-from track.errors import ImportFailed
-from track.exchange import read_runs
-from track.persistence import get_protocol
 from track.reader import Reader
 from track.structure import Status
 
@@ -21,13 +18,6 @@ START_NS = 1_795_784_000 * 10**9
 def exported(tmp_path):
     """The folder with the folders of data and of files."""
     return shutil.copytree(GOLDEN / "neptune", tmp_path / "exports")
-
-
-@pytest.fixture
-def store(tmp_path):
-    made = get_protocol(f"file:{tmp_path / 'store.json'}")
-    yield made
-    made.close()
 
 
 def parts_of(exported, run):
@@ -134,8 +124,3 @@ def test_a_table_with_other_columns_is_told(exported, store):
     done, trials = imported(exported, store)
     assert any(problem.startswith(str(part)) for problem in done.problems)
     assert "first" in trials
-
-
-def test_a_folder_without_an_export_is_an_error(tmp_path):
-    with pytest.raises(ImportFailed, match=str(tmp_path)):
-        next(read_runs(str(tmp_path), tool="neptune"))

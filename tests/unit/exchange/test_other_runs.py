@@ -232,7 +232,7 @@ def test_settings_that_are_no_data_are_told(dvclive, text):
     assert trials["dvclive"].metrics["loss"] == LOSS
 
 
-@pytest.mark.parametrize("tool", ["dvclive", "sacred", "trackio"])
+@pytest.mark.parametrize("tool", ["clearml", "dvclive", "neptune", "sacred", "trackio", "wandb"])
 def test_a_folder_without_runs_is_an_error(tool, tmp_path):
     """It names the folder."""
     (tmp_path / "other.db").write_text("no database")

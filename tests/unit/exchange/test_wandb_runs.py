@@ -11,8 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.imported import GOLDEN, NOTHING, added, imported
-from track.errors import ImportFailed
-from track.exchange import read_runs
 from track.exchange.sources.protobuf import BadMessage, fields
 from track.persistence import get_protocol
 from track.reader import Reader
@@ -279,12 +277,6 @@ def test_a_file_that_is_none_is_told(tmp_path, data):
     done, trials = imported(tmp_path)
     assert trials.keys() == {"r1"}
     assert "bad.wandb" in done.problems[0]
-
-
-def test_a_folder_without_runs_is_an_error(tmp_path):
-    """The tool was given."""
-    with pytest.raises(ImportFailed, match="wandb"):
-        next(read_runs(str(tmp_path), tool="wandb"))
 
 
 @given(st.binary(max_size=200))
