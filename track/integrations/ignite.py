@@ -18,15 +18,8 @@ _distributed = need("ignite.distributed", names=["get_rank"], install="pytorch-i
 class TrackLogger(_base.BaseLogger):  # type: ignore[misc,name-defined]  # of Ignite
     """Logs outputs and metrics of engines, in the process of rank zero.
 
-    Parameters
-    ----------
-    to
-        where to log, see :class:`track.integrations.run.Run`
-    settings
-        further arguments of :class:`~track.integrations.run.Run`
+    It takes the parameters of :class:`track.integrations.run.Run`.
 
-    Notes
-    -----
     ``attach_output_handler`` and ``attach_opt_params_handler`` work as in every logger of Ignite.
     Leaving ``with TrackLogger(…) as logger:`` finishes the trial, as ``close`` does.
     """

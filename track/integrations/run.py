@@ -250,11 +250,6 @@ class Run:
         with self.guest(method):
             getattr(self._usable(), method)(*args)
 
-    def file(self, path: Any) -> None:
-        """Keep a file, see :meth:`track.logger.TrialLogger.log_file`."""
-        with self.guest("a file"):
-            self._usable().log_file(path)
-
     def finish(self, *exc_info: Any) -> None:
         """Finish the trial if it was started here, and report what could not be recorded.
 

@@ -15,12 +15,7 @@ _logger = need("stable_baselines3.common.logger", names=["KVWriter"], install="s
 class TrackWriter(_logger.KVWriter):  # type: ignore[misc,name-defined]  # of Stable-Baselines3
     """Logs everything that a model logs; the step is the number of time steps.
 
-    Parameters
-    ----------
-    to
-        where to log, see :class:`track.integrations.run.Run`
-    settings
-        further arguments of :class:`~track.integrations.run.Run`
+    It takes the parameters of :class:`track.integrations.run.Run`.
     """
 
     def __init__(self, to: Any = None, **settings: Any) -> None:

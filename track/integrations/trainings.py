@@ -70,15 +70,8 @@ class ManyRuns:
 class Trainings(ManyRuns):
     """Creates one trial per training, identified by its model.
 
-    Parameters
-    ----------
-    to
-        where to log, see :class:`track.integrations.run.Run`
-    settings
-        further arguments of :class:`~track.integrations.run.Run`
+    It takes the parameters of :class:`track.integrations.run.Run`.
 
-    Notes
-    -----
     As a context manager, it finishes trials that are still running when the block ends, such as
     those of trainings that stopped early or raised an exception.
 

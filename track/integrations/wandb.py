@@ -228,7 +228,7 @@ class WandbRun:
 
         for path in sorted(glob(os.fspath(glob_str))) if glob_str else []:
             if os.path.isfile(path):
-                self._run.file(path)
+                self._run.call("log_file", path)
 
     def watch(self, *args: Any, **kwargs: Any) -> None:
         """Warn that gradients are not recorded."""

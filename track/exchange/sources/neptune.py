@@ -166,7 +166,7 @@ class _Run:
             run.miss(f"{path} was left out: Track has nothing like {kind}")
 
     def _add_point(self, path: str, kind: str, row: dict[str, Any]) -> None:
-        value = row[_COLUMNS[kind]]
+        value = row[f"{kind.removesuffix('_series')}_value"]
         if row["step"] is None or value is None:
             self._run.miss(f"a value of {path!r} was left out: it has no step, or is empty")
             return
@@ -274,14 +274,6 @@ class _Run:
             if os.path.exists(path):
                 return path
         raise ImportFailed(f"{name} is not in {self._files}: move the exported files there")
-
-
-_COLUMNS = {
-    "float_series": "float_value",
-    "string_series": "string_value",
-    "histogram_series": "histogram_value",
-    "file_series": "file_value",
-}
 
 
 def _shown(value: Any, path_of: Callable[[Any], str]) -> Medium:
