@@ -14,15 +14,8 @@ from track.utils.forking import ForkSafeLock
 class ManyRuns:
     """Concurrent runs that share one open store.
 
-    Parameters
-    ----------
-    to
-        where to log, see :class:`track.integrations.run.Run`
-    settings
-        further arguments of :class:`~track.integrations.run.Run`
+    It takes the parameters of :class:`track.integrations.run.Run`.
 
-    Notes
-    -----
     Copies, and instances unpickled in another process, start without runs.
     """
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from track import media
+from track.exchange.source_run import files_below
 from track.media.histogram import MOST_BINS
 
 if TYPE_CHECKING:
@@ -114,11 +115,8 @@ class Artifact:
 
     def add_dir(self, local_path: Any, name: str | None = None, **kwargs: Any) -> None:
         """Add all files under a folder."""
-        for folder, _, names in sorted(os.walk(local_path)):
-            for each in sorted(names):
-                path = os.path.join(folder, each)
-                inner = Path(path).relative_to(local_path)
-                self.files[(Path(name or "") / inner).as_posix()] = path
+        for inner, path in files_below(os.fspath(local_path)):
+            self.files[(Path(name or "") / inner).as_posix()] = path
 
     def described(self) -> dict[str, Any]:
         """Return the description of the artifact and the paths of its files."""

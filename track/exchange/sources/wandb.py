@@ -171,22 +171,24 @@ class _Part:
             run.ended_ns = max(self._last_ns, run.started_ns or 0)
 
     def _entries(self, media: MediaFolder) -> Iterator[Entry]:
-        """Yield what was logged; damage to the file was already reported."""
-        host = str(self.run.metadata.get("host", ""))
+        """Yield what was logged."""
         with open(self._path, "rb") as file:
             for place, record in read_records(file):
-                for number, message in _fields_of_record(record):
-                    if number in (_HISTORY, _STATS) and isinstance(message, bytes):
-                        try:
-                            if number == _HISTORY:
-                                at_ns, step, values = _logged(message)
-                                yield from media.entries(place, at_ns, step, values, "media")
-                            else:
-                                at_ns, sample = _sampled(message)
-                                event = SystemSampled(host, 0, None, sample)
-                                yield Entry(place, at_ns, event, "system")
-                        except BadMessage as error:
-                            self.run.miss(f"a record cannot be read: {error}")
+                with suppress(BadMessage):  # damage to the file was already reported
+                    for number, message in [*fields(record)]:
+                        with self.run.leave_out("a record", BadMessage):
+                            yield from self._entries_of(place, number, _bytes(message), media)
+
+    def _entries_of(
+        self, place: int, kind: int, message: bytes, media: MediaFolder
+    ) -> Iterator[Entry]:
+        if kind == _HISTORY and message:
+            at_ns, step, values = _logged(message)
+            yield from media.entries(place, at_ns, step, values, "media")
+        elif kind == _STATS and message:
+            at_ns, sample = _sampled(message)
+            host = str(self.run.metadata.get("host", ""))
+            yield Entry(place, at_ns, SystemSampled(host, 0, None, sample), "system")
 
     def described(self, message: bytes) -> None:
         """Process the identity of the run: id, name, project and group."""
@@ -251,14 +253,6 @@ _READ = {
 
 
 # The logs
-
-
-def _fields_of_record(record: bytes) -> list[tuple[int, Field]]:
-    """Return the fields of a record, none if it is unreadable, which was already reported."""
-    try:
-        return [*fields(record)]
-    except BadMessage:
-        return []
 
 
 def _logged(message: bytes) -> tuple[int, Any, dict[str, Any]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from mlflow.exceptions import MlflowException
@@ -13,23 +15,11 @@ from mlflow.protos.databricks_pb2 import (
 from mlflow.store.entities.paged_list import PagedList
 from mlflow.store.tracking import SEARCH_MAX_RESULTS_THRESHOLD
 
+_Error = Callable[[str], Exception]
 
-def invalid(message: str) -> Exception:
-    """Return the exception for an invalid value."""
-    found: Exception = MlflowException(message, INVALID_PARAMETER_VALUE)
-    return found
-
-
-def missing(message: str) -> Exception:
-    """Return the exception for something that does not exist."""
-    found: Exception = MlflowException(message, RESOURCE_DOES_NOT_EXIST)
-    return found
-
-
-def exists(message: str) -> Exception:
-    """Return the exception for something that already exists."""
-    found: Exception = MlflowException(message, RESOURCE_ALREADY_EXISTS)
-    return found
+invalid: _Error = partial(MlflowException, error_code=INVALID_PARAMETER_VALUE)
+missing: _Error = partial(MlflowException, error_code=RESOURCE_DOES_NOT_EXIST)
+exists: _Error = partial(MlflowException, error_code=RESOURCE_ALREADY_EXISTS)
 
 
 def check_max_results(max_results: int) -> None:
