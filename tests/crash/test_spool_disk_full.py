@@ -5,14 +5,12 @@ The disk is made full as in the tests of stores in files, see there.
 
 import errno
 import os
-import shutil
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.crash.test_disk_full import IN_A_SMALL_FILE_SYSTEM, run
+from tests.crash.test_disk_full import FILL, run, small_disk
 from tests.databases import KINDS, port_of, uri_of
 from tests.e2e.faults import Place
 from tests.e2e.stores import open_store
@@ -23,10 +21,12 @@ from track.structure import Project, Status, Trial
 
 TRIAL = Trial(_hash="trial")
 
-PROGRAM = '''
+PROGRAM = (
+    FILL
+    + '''
 """Log until the spool is full, make room, go on; print what each call came to, as JSON."""
 
-import logging, os, resource, sys
+import logging
 import warnings as python_warnings
 from itertools import count
 from json import dumps
@@ -34,29 +34,13 @@ from tests.proxy import Proxy
 from track import TrackClient
 from track.errors import JournalWriteError
 
-uri, port, limit = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-BALLAST = "ballast"
+uri, port = sys.argv[1], int(sys.argv[2])
 acknowledged, errors, warnings = [], [], []
 
 
 class Keep(logging.Handler):
     def emit(self, record):
         warnings.append([record.name, record.getMessage()])
-
-
-def fill():
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    else:
-        with open(BALLAST, "wb") as file:
-            file.write(bytes(850_000))
-
-
-def make_room():
-    if limit:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    else:
-        os.remove(BALLAST)
 
 
 def log(step):
@@ -87,6 +71,7 @@ with Proxy(port) as proxy:
     client.close()
 print(dumps({"acknowledged": acknowledged, "errors": errors, "warnings": warnings}))
 '''
+)
 
 
 @pytest.fixture(params=KINDS)
@@ -118,35 +103,13 @@ def outcome(request, place, tmp_path):
     return run([*small_disk(tmp_path), *program, "0"], tmp_path)
 
 
-def small_disk(folder):
-    """Return the command that gives a program a disk of one megabyte."""
-    if shutil.which("unshare") is None:
-        pytest.skip("the program 'unshare' (of util-linux) is missing")
-    prefix = ["unshare", "--map-root-user", "--mount", "sh", "-c"]
-    mount = 'mount -t tmpfs -o size=1m tmpfs "$0"'
-    probe = subprocess.run([*prefix, mount, folder], capture_output=True, text=True, check=False)
-    if probe.returncode:
-        pytest.skip(f"no right to mount a tmpfs in a namespace of one's own: {probe.stderr}")
-    (folder / "disk").mkdir()
-    return [*prefix, IN_A_SMALL_FILE_SYSTEM, "sh", folder / "disk", folder]
-
-
-@pytest.fixture
-def arrived(outcome, place):
-    """Return the steps in the log afterwards, after checking the log."""
-    place.check(place.uri())
-    return steps_in(place.uri())
-
-
-def test_a_full_spool_loses_nothing_that_was_acknowledged(outcome, arrived):
+def test_a_full_spool_loses_nothing_that_was_acknowledged(outcome, place):
     """Exactly the steps whose calls returned arrive, from before and after the disk was full."""
+    place.check(place.uri())
     assert len(outcome["acknowledged"]) > 40
     assert len(outcome["errors"]) == 3
-    assert arrived == outcome["acknowledged"]
-
-
-def test_errors_of_a_full_spool_say_what_to_do(outcome):
-    """Each error names the file, and says that the event is not in it and that space is needed."""
+    assert steps_in(place.uri()) == outcome["acknowledged"]
+    # Each error names the file, and says that the event is not in it and that space is needed.
     for message in outcome["errors"]:
         assert "spool" in message
         assert "free some space" in message
@@ -174,13 +137,11 @@ class TestForgiving:
     def forgiving(self, monkeypatch):
         monkeypatch.setenv("TRACK_LOG_ON_ERROR", "warn")
 
-    def test_everything_that_was_kept_in_memory_arrives(self, outcome, arrived):
-        """No call fails, and no event is missing."""
+    def test_everything_that_was_kept_in_memory_arrives(self, outcome, place):
+        """No call fails, no event is missing, and each cause is warned of once, as is its end."""
+        place.check(place.uri())
         assert outcome["errors"] == []
-        assert arrived == outcome["acknowledged"] == list(range(320))
-
-    def test_each_cause_is_warned_of_once(self, outcome):
-        """One warning is given however many calls fail, and one when the spool works again."""
+        assert steps_in(place.uri()) == outcome["acknowledged"] == list(range(320))
         warnings = [text for name, text in outcome["warnings"] if name.endswith("buffered")]
         full, works = warnings[:-1], warnings[-1]
         assert full
