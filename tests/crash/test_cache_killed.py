@@ -37,11 +37,6 @@ for step in range(10**6):
 """
 
 
-@pytest.fixture(autouse=True)
-def _here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def check():
     protocol = get_protocol("file:store.json")
     with protocol.read_state() as objects:

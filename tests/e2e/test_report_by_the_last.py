@@ -34,12 +34,6 @@ sys.stdin.readline()
 """
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    """Be in an empty folder."""
-    monkeypatch.chdir(tmp_path)
-
-
 class Logging:
     """A process that logs to the store, and closes it by its exit."""
 

@@ -17,8 +17,7 @@ from track.stores.redaction import redact
 
 
 @pytest.fixture
-def client(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def client():
     client = TrackClient("file:s.json")
     yield client
     client.close()

@@ -19,9 +19,8 @@ LACKING = [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP]
 
 
 @pytest.fixture
-def lacking(monkeypatch, tmp_path):
+def lacking(monkeypatch):
     """Have calls of the system fail as on a file system that lacks them."""
-    monkeypatch.chdir(tmp_path)
 
     def lack(code, *names):
         def fail(*_, **__):

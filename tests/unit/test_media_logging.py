@@ -20,8 +20,7 @@ assert NOISE.nbytes > MOST_BESIDE_CONTENTS
 
 
 @pytest.fixture
-def client(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def client():
     client = TrackClient("file:s.json")
     yield client
     client.close()

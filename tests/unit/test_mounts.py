@@ -32,11 +32,8 @@ def test_this_machine_is_asked_for_real(tmp_path):
 
 
 @pytest.mark.parametrize("uri", ["file:store.json", "lmdb:store.lmdb"])
-def test_a_store_on_a_network_file_system_is_warned_about_once(
-    tmp_path, mounted_as, monkeypatch, told, uri
-):
+def test_a_store_on_a_network_file_system_is_warned_about_once(tmp_path, mounted_as, told, uri):
     """It works as far as it can; the warning says what to use instead."""
-    monkeypatch.chdir(tmp_path)
     mounted_as("nfs4")
     for _ in range(2):
         client = TrackClient(uri)

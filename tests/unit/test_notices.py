@@ -16,8 +16,7 @@ from track.structure import Trial
 
 
 @pytest.fixture
-def client(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def client():
     client = TrackClient("file:s.json")
     yield client
     client.close()

@@ -13,9 +13,8 @@ from track.structure import Project, Status, Trial, TrialGroup
 
 
 @pytest.fixture(params=["file:store.json", "lmdb:store.lmdb"])
-def uri(request, tmp_path, monkeypatch):
+def uri(request, monkeypatch):
     """A store of ten trials, with a cache of all but the last events."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRACK_CACHE_AFTER", "40")
     protocol = get_protocol(request.param)
     protocol.new_project(Project(name="p"))

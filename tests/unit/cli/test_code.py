@@ -27,7 +27,6 @@ def git(folder, *arguments):
 @pytest.fixture
 def ran(tmp_path, monkeypatch):
     """Return a function that runs a trial of a script in a repository with changes."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRACK_LOG_BACKEND_NAME", f"file:{tmp_path}/s.json")
     folder = tmp_path / "repository"
     (folder / "deep").mkdir(parents=True)

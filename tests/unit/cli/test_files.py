@@ -162,9 +162,8 @@ def test_no_name_leads_out_of_the_folder(track, tmp_path, name, files, output):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_trial_is_shown_with_its_files_but_not_with_their_facts(track, tmp_path, monkeypatch):
+def test_a_trial_is_shown_with_its_files_but_not_with_their_facts(track, tmp_path):
     """Some of many, with the command that lists all."""
-    monkeypatch.chdir(tmp_path)
     folder = tmp_path / "plots"
     folder.mkdir()
     for number in range(25):

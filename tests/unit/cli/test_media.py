@@ -10,9 +10,8 @@ from track.cli.app import NOT_FOUND
 
 
 @pytest.fixture
-def logged(tmp_path, monkeypatch):
+def logged():
     """A store with a trial that logged a text twice and a table."""
-    monkeypatch.chdir(tmp_path)
     client = TrackClient("file:s.json")
     trial = client.new_trial(name="t", parameters={"lr": 0.1})
     for step in (1, 2):

@@ -16,9 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
-def captured(tmp_path, monkeypatch):
+def captured():
     """A store with a trial that printed something, and another one that did not."""
-    monkeypatch.chdir(tmp_path)
     client = TrackClient("file:s.json")
     trial = client.new_trial(name="t", parameters={"lr": 0.1})
     lines = [[AT, 1, "one\ttab \x1b[31m\n"], [AT + 1, 1, 7], [AT + 2, 2, " 10%"]]

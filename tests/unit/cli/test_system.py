@@ -9,9 +9,8 @@ from track.cli.app import NOT_FOUND
 
 
 @pytest.fixture
-def sampled(tmp_path, monkeypatch):
+def sampled():
     """A store with a trial that two processes sampled, and another one that none did."""
-    monkeypatch.chdir(tmp_path)
     client = TrackClient("file:s.json")
     trial = client.new_trial(name="t", parameters={"lr": 0.1})
     for load in (0.5, 1.5):

@@ -22,11 +22,6 @@ from track.stores.redaction import redact
 LARGE = 3_000_000
 
 
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture(params=["memory", "local", "file"])
 def place(request, tmp_path):
     return f"{request.param}://{tmp_path}/shared"

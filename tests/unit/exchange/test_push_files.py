@@ -101,7 +101,6 @@ def test_a_file_whose_content_is_gone_is_told(client, server, folder):
 
 def test_names_of_files_stay_inside(client, server, tmp_path, monkeypatch):
     """A file outside of the working folder is called by its whole path."""
-    monkeypatch.chdir(tmp_path)
     work = tmp_path / "work"
     work.mkdir()
     (tmp_path / "outside.txt").write_bytes(b"x")

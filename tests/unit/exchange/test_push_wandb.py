@@ -120,9 +120,8 @@ def test_a_run_that_does_not_begin_is_one_error(client, wandb):
         push(client)
 
 
-def test_files_arrive_before_later_rows(client, wandb, tmp_path, monkeypatch):
+def test_files_arrive_before_later_rows(client, wandb, tmp_path):
     """A later row tells W&B, and so the next push, that they are there."""
-    monkeypatch.chdir(tmp_path)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "a.txt").write_bytes(b"a")
     trial = client.new_trial(parameters={})

@@ -27,11 +27,6 @@ from track.structure import Trial
 URIS = ["file:store.json", "lmdb:store.lmdb"]
 
 
-@pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 def steps(journal, stream, after=0):
     return [
         (recorded.position, recorded.event.step)

@@ -1,6 +1,5 @@
 """A store whose report is missing: it is made again, or, by choice, the store starts over."""
 
-import json
 import os
 import shutil
 from multiprocessing import get_context
@@ -9,6 +8,7 @@ import pytest
 
 import track
 from tests.programs import run_at_once, run_python
+from tests.reports import files, log_something, projects_in, report
 from track.errors import BackendError, JournalError
 from track.persistence import get_protocol
 from track.stores.maintenance import backup, replay, verify
@@ -16,14 +16,6 @@ from track.stores.redaction import redact
 from track.structure import Project, Status, Trial
 
 pytestmark = pytest.mark.filterwarnings("ignore::track.errors.StorageWarning")
-
-
-def log_something(uri="file:report.json", name="p"):
-    """Open a store, insert a project with one trial, and close it."""
-    store = get_protocol(uri)
-    store.new_project(Project(name=name))
-    store.new_trial(Trial(project_id=name), auto_increment=True)
-    store.close()
 
 
 def open_and_log(start, name):
@@ -39,25 +31,9 @@ def open_at_once(names):
     run_at_once(openers)
 
 
-def projects_in(uri="file:report.json"):
-    store = get_protocol(uri)
-    names = [project.name for project in store.fetch_projects()]
-    store.close()
-    return names
-
-
 def uid_in(uri):
     with track.open(uri) as reader:
         return reader.trials()[0].uid
-
-
-def report(path="report.json"):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
-
-
-def files(prefix=""):
-    return sorted(name for name in os.listdir() if name.startswith(prefix))
 
 
 @pytest.fixture

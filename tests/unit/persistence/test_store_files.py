@@ -1,13 +1,13 @@
 """The files of a store: report, journal, what is set aside, and what is refused."""
 
 import errno
-import json
 import os
 from multiprocessing import get_context
 
 import pytest
 
 from tests.programs import run_at_once, run_python
+from tests.reports import files, log_something, projects_in, report
 from track import TrackClient
 from track.errors import (
     BackendError,
@@ -26,31 +26,6 @@ from track.persistence.local import (
     lock_write,
 )
 from track.structure import Project, Status, Trial, TrialGroup
-
-
-def log_something(uri="file:report.json", name="p"):
-    """Open a store, insert a project with one trial, and close it."""
-    store = get_protocol(uri)
-    store.new_project(Project(name=name))
-    store.new_trial(Trial(project_id=name), auto_increment=True)
-    store.close()
-
-
-def projects_in(uri="file:report.json"):
-    store = get_protocol(uri)
-    names = [project.name for project in store.fetch_projects()]
-    store.close()
-    return names
-
-
-def report(path="report.json"):
-    with open(path, encoding="utf-8") as file:
-        return json.load(file)
-
-
-def files(prefix=""):
-    return sorted(name for name in os.listdir() if name.startswith(prefix))
-
 
 # Where it is, and when it is written
 

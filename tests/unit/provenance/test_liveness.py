@@ -37,8 +37,7 @@ sys.stdin.read()
 
 
 @pytest.fixture(params=URIS)
-def uri(request, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def uri(request):
     return request.param
 
 

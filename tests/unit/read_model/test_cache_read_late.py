@@ -23,9 +23,8 @@ URIS = {"file:store.json": "store.json.journal", "lmdb:store.lmdb": "store.lmdb"
 
 
 @pytest.fixture(params=URIS)
-def uri(request, tmp_path, monkeypatch):
+def uri(request, monkeypatch):
     """A store of twenty trials, all of which are in its cache."""
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRACK_CACHE_AFTER", "1")
     protocol = get_protocol(request.param)
     protocol.new_project(Project(name="p"))

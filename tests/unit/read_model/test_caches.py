@@ -37,10 +37,9 @@ CACHES = {
 
 
 @pytest.fixture(autouse=True)
-def often(monkeypatch, tmp_path):
+def often(monkeypatch):
     """Snapshots are written for every new event, in a folder of this test's own."""
     monkeypatch.setenv("TRACK_CACHE_AFTER", "1")
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(params=URIS)
@@ -365,7 +364,6 @@ def test_without_a_home_nothing_is_cached(monkeypatch, tmp_path):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # knows nobody
-    monkeypatch.chdir(tmp_path)
     assert cache_of_user("x") is None
     assert list(tmp_path.iterdir()) == []
 

@@ -30,11 +30,6 @@ from track.relay.service import Answering
 LARGE = 3_000_000
 
 
-@pytest.fixture(autouse=True)
-def _in_a_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-
 @pytest.fixture
 def serving():
     with served("file:store.json") as server:

@@ -5,7 +5,7 @@ import logging
 import multiprocessing
 import socket
 import threading
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -166,6 +166,21 @@ def _serve_with_little_memory(said):
     server.run_server()
 
 
+@contextmanager
+def _little_memory():
+    """Run a server in a process of its own; give its port, and its process id."""
+    spawn = multiprocessing.get_context("spawn")
+    said, told = spawn.Pipe(duplex=False)
+    server = spawn.Process(target=_serve_with_little_memory, args=(told,))
+    server.start()
+    try:
+        yield said.recv(), server.pid
+    finally:
+        server.terminate()
+        server.join(PATIENCE_S)
+    assert server.exitcode == 0
+
+
 def _rss_of(pid):
     with open(f"/proc/{pid}/status") as status:
         lines = dict(line.split(":", 1) for line in status)
@@ -174,14 +189,9 @@ def _rss_of(pid):
 
 def test_many_large_requests_take_no_more_memory_than_allowed():
     """Thirty announce, and begin to send, what would be two gigabytes together."""
-    spawn = multiprocessing.get_context("spawn")
-    said, told = spawn.Pipe(duplex=False)
-    server = spawn.Process(target=_serve_with_little_memory, args=(told,))
-    server.start()
-    try:
-        port = said.recv()
+    with _little_memory() as (port, pid):
         clients = [Hostile(port).log_in() for _ in range(30)]
-        before = _rss_of(server.pid)
+        before = _rss_of(pid)
         for client in clients:
             client.socket.send(LENGTH.pack(MAX_REQUEST))
         sent = _push(clients, 2**24)
@@ -189,30 +199,21 @@ def test_many_large_requests_take_no_more_memory_than_allowed():
             assert other.log_in().ask(Verb.CALL, ["sync"]).verb == Verb.DONE
         assert sent > 2**24
         # What one request takes, where it is put together, and some for each connection.
-        assert _rss_of(server.pid) - before < MAX_REQUEST * 3 + len(clients) * 2**19
+        assert _rss_of(pid) - before < MAX_REQUEST * 3 + len(clients) * 2**19
         for client in clients:
             client.close()
-    finally:
-        server.terminate()
-        server.join(PATIENCE_S)
-    assert server.exitcode == 0
 
 
 def test_many_large_answers_take_no_more_memory_than_allowed():
     """A hundred ask for all there is, or subscribe to it, and take nothing of that."""
-    spawn = multiprocessing.get_context("spawn")
-    said, told = spawn.Pipe(duplex=False)
-    server = spawn.Process(target=_serve_with_little_memory, args=(told,))
-    server.start()
-    try:
-        port = said.recv()
+    with _little_memory() as (port, pid):
         with hostile(port) as writer:
             writer.log_in()
             for number in range(4):
                 event = ProjectCreated(f"p{number}", None, {"text": "x" * 2**22})
                 assert writer.ask(Verb.APPEND, [], frame(payload_of(event))).verb == Verb.DONE
             assert len(writer.ask(Verb.CALL, ["objects"]).attachment) > 2**24
-        before = _rss_of(server.pid)
+        before = _rss_of(pid)
         clients = [Hostile(port).log_in() for _ in range(100)]
         for number, client in enumerate(clients):
             if number % 2:
@@ -223,13 +224,9 @@ def test_many_large_answers_take_no_more_memory_than_allowed():
             other.log_in()
             for _ in range(2000):  # until the server has long done what the others asked for
                 assert other.ask(Verb.LAST, [None]).header == [4]
-        assert _rss_of(server.pid) - before < 2**24 * 20
+        assert _rss_of(pid) - before < 2**24 * 20
         for client in clients:
             client.close()
-    finally:
-        server.terminate()
-        server.join(PATIENCE_S)
-    assert server.exitcode == 0
 
 
 def test_strangers_wait_for_their_turn_and_come_in():

@@ -300,29 +300,20 @@ def test_a_damaged_file_is_refused_by_name(users, text):
     assert Path(users.path).read_text() == text
 
 
-def test_bytes_that_are_no_text_are_refused(users):
-    """As any other damage."""
-    Path(users.path).write_bytes(b"\xff\xfe")
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"\xff\xfe", "it is damaged"),
+        (b'{"track_users": 2, "users": {}}', "version 2; update Track"),
+        (bytes(2**24), r"users\.json cannot be used: it is 16777216 bytes"),
+    ],
+    ids=["no text", "a newer version", "too large"],
+)
+def test_a_file_of_another_kind_is_refused_with_the_reason(users, content, reason):
+    """Nobody is told to throw away what a newer version wrote, or what must be another file."""
+    Path(users.path).write_bytes(content)
     os.chmod(users.path, 0o600)
-    with pytest.raises(BackendError, match="it is damaged"):
-        users.names()
-
-
-def test_a_newer_file_is_refused(users):
-    """Its version is named, and nobody is told to throw it away."""
-    with open(users.path, "w") as file:
-        file.write('{"track_users": 2, "users": {}}')
-    os.chmod(users.path, 0o600)
-    with pytest.raises(BackendError, match="version 2; update Track"):
-        users.names()
-
-
-def test_a_file_that_is_too_large_is_refused(users):
-    """Before it is read: it must be another file."""
-    with open(users.path, "w") as file:
-        file.truncate(2**24)
-    os.chmod(users.path, 0o600)
-    with pytest.raises(BackendError, match=r"users\.json cannot be used: it is 16777216 bytes"):
+    with pytest.raises(BackendError, match=reason):
         users.names()
 
 

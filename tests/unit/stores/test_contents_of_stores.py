@@ -16,8 +16,7 @@ from track.stores.maintenance import backup, compact, verify
 
 
 @pytest.fixture(params=["file:store.json", "lmdb:store.lmdb"])
-def uri(request, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def uri(request):
     return request.param
 
 

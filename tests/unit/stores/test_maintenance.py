@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import run_python
 from track import TrackClient
 from track.contents.folder import FolderContents
 from track.errors import BackendError, JournalError, NewerFormat, NotAReport
@@ -23,8 +24,7 @@ JOURNALS = {"file:store.json": "store.json.journal", "lmdb:store.lmdb": "store.l
 
 
 @pytest.fixture(params=JOURNALS)
-def uri(request, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def uri(request):
     return request.param
 
 
@@ -158,9 +158,8 @@ def test_events_that_nobody_understands_are_listed(uri):
     assert found.unknown == [position]
 
 
-def test_the_end_of_a_file_may_be_a_write_under_way(tmp_path, monkeypatch):
+def test_the_end_of_a_file_may_be_a_write_under_way(tmp_path):
     """What is cut short there is reported, but it is no proof of damage."""
-    monkeypatch.chdir(tmp_path)
     fill("file:store.json")
     path = tmp_path / "store.json.journal"
     size = path.stat().st_size
@@ -172,9 +171,8 @@ def test_the_end_of_a_file_may_be_a_write_under_way(tmp_path, monkeypatch):
     assert verify("file:store.json").is_sound
 
 
-def test_noise_is_shown_as_bytes(tmp_path, monkeypatch):
+def test_noise_is_shown_as_bytes(tmp_path):
     """Where nothing can be made out, the first bytes help people to see what it is."""
-    monkeypatch.chdir(tmp_path)
     fill("file:store.json")
     path = tmp_path / "store.json.journal"
     data = path.read_bytes()
@@ -184,9 +182,8 @@ def test_noise_is_shown_as_bytes(tmp_path, monkeypatch):
     assert "bytes: b" in finding.holds
 
 
-def test_a_damaged_header_does_not_hide_its_event(tmp_path, monkeypatch):
+def test_a_damaged_header_does_not_hide_its_event(tmp_path):
     """What is behind it may be whole."""
-    monkeypatch.chdir(tmp_path)
     fill("file:store.json")
     path = tmp_path / "store.json.journal"
     data = bytearray(path.read_bytes())
@@ -250,9 +247,8 @@ def test_a_sound_store_needs_no_repair(uri, path):
     assert not list(path.parent.glob("*.damaged-*"))
 
 
-def test_a_torn_end_is_cut_off(tmp_path, monkeypatch):
+def test_a_torn_end_is_cut_off(tmp_path):
     """Nobody has the store open, so it is no write under way."""
-    monkeypatch.chdir(tmp_path)
     fill("file:store.json")
     path = tmp_path / "store.json.journal"
     sound = path.read_bytes()
@@ -296,14 +292,8 @@ def test_a_store_cannot_be_opened_while_it_is_written_anew(uri, path):
     file = store.journal.file
     file.claim()
     program = "import sys; from track.persistence import get_protocol; get_protocol(sys.argv[1])"
-    other = subprocess.run(
-        [sys.executable, "-c", program, uri],
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    assert "is being rewritten by another process: try again" in other.stderr
+    said = run_python(program, uri, status=1).stderr
+    assert "is being rewritten by another process: try again" in said
     store.close()
 
 

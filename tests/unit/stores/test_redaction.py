@@ -25,8 +25,7 @@ SECRET = "Jane Doe, patient 4711"
 
 
 @pytest.fixture(params=["file:store.json", "lmdb:store.lmdb", *KINDS])
-def uri(request, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def uri(request, tmp_path):
     if request.param in KINDS:
         return uri_of(request.param, str(tmp_path), spool=tmp_path / "spool")
     return request.param
@@ -65,7 +64,6 @@ def content(folder):
 @pytest.mark.parametrize("store", ["file:store.json", "lmdb:store.lmdb"])
 def test_a_redaction_that_is_cut_off_has_not_begun(store, tmp_path, monkeypatch):
     """No trial looks redacted whose bytes are there."""
-    monkeypatch.chdir(tmp_path)
     uid, _ = fill(store)
     Path("secret.txt").unlink()
 
@@ -208,9 +206,8 @@ def test_only_the_files_of_the_trial_are_removed(uri):
             assert kept.read() == b"shared"
 
 
-def test_the_journal_is_sound_and_the_report_is_new(tmp_path, monkeypatch):
+def test_the_journal_is_sound_and_the_report_is_new():
     """Everything but the trial is as it was."""
-    monkeypatch.chdir(tmp_path)
     erased, other = fill("file:store.json")
     before = json.loads(Path("store.json").read_text())
     redact("file:store.json", erased)
@@ -229,9 +226,8 @@ def test_an_unknown_trial_is_named(uri):
         redact(uri, "nobody_0")
 
 
-def test_a_store_in_use_is_not_rewritten(tmp_path, monkeypatch):
+def test_a_store_in_use_is_not_rewritten():
     """Somebody else would go on with the old journal."""
-    monkeypatch.chdir(tmp_path)
     erased, _ = fill("file:store.json")
     program = "import sys; from track import TrackClient; c = TrackClient('file:store.json');"
     program += "print('open', flush=True); sys.stdin.read()"
