@@ -97,7 +97,7 @@ def test_an_address_of_another_store_says_so(look, hostile):
 
 @pytest.fixture(scope="module")
 def crowded(tmp_path_factory):
-    """A server of two trials with a loss, and of a later one with a thousand metrics in one call."""
+    """A server of two trials with a loss, and a later one with a thousand metrics in one call."""
     folder = tmp_path_factory.mktemp("crowded")
     client = TrackClient(f"file:{folder}/crowded.json?durability=process")
     for name in ("first", "second"):

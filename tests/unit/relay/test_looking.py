@@ -35,7 +35,7 @@ from track.relay.looking import Looking
 from track.relay.service import Answering
 from track.structure import Project, Trial, TrialGroup
 
-MANY = 200_000
+MANY = 50_000
 
 
 def filled(uri, points, name="long"):
@@ -84,7 +84,7 @@ class Counted:
 
 
 def test_a_sample_of_a_long_series_costs_what_is_shown(tmp_path):
-    """Two hundred thousand points of two metrics stay where they are."""
+    """Fifty thousand points of two metrics stay where they are."""
     store = f"file:{tmp_path / 'served.json'}"
     uid = filled(store, MANY)
     with track.open(store) as local:
