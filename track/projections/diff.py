@@ -7,6 +7,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from track.aggregators.aggregator import Aggregator
+from track.projections.paths import write_path
 from track.projections.trials import OWN_METADATA
 from track.structure import Trial
 
@@ -36,14 +37,14 @@ class Difference(NamedTuple):
 def differences(left: Mapping[Any, Any], right: Mapping[Any, Any]) -> Iterator[Difference]:
     """Yield the differences between two nested dictionaries."""
     for key in {**left, **right}:
-        yield from _compare(str(key), left.get(key), right.get(key))
+        yield from _compare((key,), left.get(key), right.get(key))
 
 
 def differences_of_trials(left: Trial, right: Trial) -> Iterator[Difference]:
     """Yield the differences between two trials, inputs before results."""
     for name in _SECTIONS:
-        yield from _compare(name, getattr(left, name), getattr(right, name))
-    yield from _compare("chronos", _plain(left.chronos), _plain(right.chronos))
+        yield from _compare((name,), getattr(left, name), getattr(right, name))
+    yield from _compare(("chronos",), _plain(left.chronos), _plain(right.chronos))
     for name in {**left.metrics, **right.metrics}:
         yield from _compare_metrics(name, left.metrics.get(name), right.metrics.get(name))
 
@@ -55,24 +56,24 @@ def _plain(chronos: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _compare(path: str, left: Any, right: Any) -> Iterator[Difference]:
+def _compare(names: tuple[Any, ...], left: Any, right: Any) -> Iterator[Difference]:
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         for key in {**left, **right}:
-            if not (path == "metadata" and key in _OWN):
-                yield from _compare(f"{path}.{key}", left.get(key), right.get(key))
+            if not (names == ("metadata",) and key in _OWN):
+                yield from _compare((*names, key), left.get(key), right.get(key))
     elif not _same(left, right):
-        yield Difference(path, left, right)
+        yield Difference(write_path(*names), left, right)
 
 
 def _compare_metrics(name: str, left: Any, right: Any) -> Iterator[Difference]:
     ours, theirs = _items(left), _items(right)
     if ours is None or theirs is None:
-        yield from _compare(f"metrics.{name}", left, right)
+        yield from _compare(("metrics", name), left, right)
         return
     for step, other in zip_longest(ours, theirs):
         if step != other or not _same(ours[step], theirs[other]):
             first = _smaller(step, other)
-            yield Difference(f"metrics.{name}", _last(ours), _last(theirs), first)
+            yield Difference(write_path("metrics", name), _last(ours), _last(theirs), first)
             return
 
 

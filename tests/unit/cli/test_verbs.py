@@ -143,6 +143,21 @@ def test_events_are_printed(track, store):
     assert len(track("tail", "-n", "3").out.splitlines()) == 3
 
 
+def test_the_paths_of_differences_can_be_pasted(track, store):
+    """A name with dots, blanks or signs is quoted, as wherever Track prints a path."""
+    client = TrackClient(store)
+    trial = client.new_trial(force=True, name="odd", parameters={"a": 1})
+    trial.log({"val.acc": 1, "loss<0.1": 2, "": 3, "odd[0]": 4}, step=0)
+    trial.log_metadata({"two words": {"a.b": 1}})
+    client.close()
+    rows = lines_of_json(track("diff", "baseline", "odd", "--json").out)
+    paths = {row["path"] for row in rows if row["right"] is not None}
+    assert paths >= {'metrics["val.acc"]', 'metrics["loss<0.1"]', 'metrics[""]'}
+    assert paths >= {'metrics["odd[0]"]', 'metadata["two words"]'}
+    for path in paths - {"name"}:
+        assert track("blame", "odd", path).code == 0
+
+
 def test_differences_are_an_exit_code(track, store):
     """Of 1; and none is 0."""
     result = track("diff", "baseline", "wider")
