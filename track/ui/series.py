@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from math import inf, nan, nextafter
 from typing import Any, NamedTuple
 
@@ -18,6 +18,9 @@ from track.ui.store import Store
 _POINTS, _MOST_POINTS = 1000, 20_000
 _MOST_SERIES = 5000
 _MOST_IN_ALL = 2_000_000
+
+_LONGEST = 200
+"""The most characters of a step or a value that is a text."""
 
 
 def get_series(store: Store, request: Request) -> Response:
@@ -96,6 +99,9 @@ def piece(
     }
     if labels is not None:
         head["labels"] = labels
+    texts = None if are_floats else texts_of(raw_values)
+    if texts is not None:
+        head["texts"] = texts
     return head, (steps, times, floats)
 
 
@@ -105,7 +111,18 @@ def numbers_of(steps: Sequence[Any]) -> tuple[array[float], list[str] | None]:
         return array("d", steps), None
     if all(isinstance(step, (int, float)) for step in steps):
         return array("d", map(number, steps)), None
-    return array("d", range(len(steps))), [str(step)[:200] for step in steps]
+    return array("d", range(len(steps))), [str(step)[:_LONGEST] for step in steps]
+
+
+def texts_of(values: Iterable[Any]) -> list[str | None] | None:
+    """Return the values that are not numbers as texts, and None for numbers; None if all are."""
+    texts = [
+        None
+        if isinstance(value, (int, float))
+        else (value if isinstance(value, str) else to_json(value).decode())[:_LONGEST]
+        for value in values
+    ]
+    return texts if any(text is not None for text in texts) else None
 
 
 def number(value: Any) -> float:

@@ -16,7 +16,7 @@ import { answerFrom, recorded } from "./recorded.js";
  * @typedef {{total: number, parameters: {name: string, distinct: number, constant: boolean}[],
  *   metrics: string[], tags: string[]}} Columns the names of the values of some trials
  * @typedef {{trial: string, metric: string, length: number, exact: boolean, min: number, max: number,
- *   labels?: string[], steps: Float64Array, times: Float64Array, values: Float64Array}} Series
+ *   labels?: string[], texts?: (string | null)[], steps: Float64Array, times: Float64Array, values: Float64Array}} Series
  * @typedef {{position: number, time: number, kind: string, subject: {kind: string, uid: string},
  *   producer?: string, payload: any}} StoreEvent
  */

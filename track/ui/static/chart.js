@@ -3,13 +3,14 @@
 import { recorded } from "./recorded.js";
 import { announce, h, iconButton, replace, setStyle } from "./dom.js";
 import { lookOf, variable } from "./colors.js";
-import { count, duration, number, plural, text, tick, time } from "./format.js";
+import { count, duration, nameText, number, plural, text, ticks, time } from "./format.js";
 import { swatch } from "./grid.js";
 import { Key } from "./key.js";
 import { closest, prepare } from "./lines.js";
 import { drawMarks } from "./marks.js";
 import { menuButton } from "./popover.js";
 import { spread } from "./ranges.js";
+import { areResults, results } from "./results.js";
 import { saveImage, saveTable, showTable } from "./saving.js";
 import { skeleton } from "./states.js";
 
@@ -32,6 +33,9 @@ const HEIGHT = 220;
 const REACH = 0.03;
 /** The fraction of the chart's width beyond which a line has no value at the cursor. */
 const MOST_IN_TOOLTIP = 10;
+const LONGEST_TICK = 14;
+/** The distances of ticks on an axis of texts. */
+const WHOLE = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map((one) => one * 10 ** i)).flat();
 
 /** @type {Promise<any> | null} */
 let library = null;
@@ -83,7 +87,7 @@ export class Chart {
     this.root = h(
       "figure",
       { class: "chart", "data-metric": text(metric), "data-facet": facet || null },
-      h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(metric, 1000), dir: "auto" }, facet ? text(facet, 100) : text(metric, 100)), this.note, this.readout, this.menu),
+      h("figcaption", { class: "chart-head" }, h("h3", { class: "clip", title: text(metric, 1000), dir: "auto" }, facet ? text(facet, 100) : nameText(metric, 100)), this.note, this.readout, this.menu),
       this.area,
       this.key.root,
       this.tooltip,
@@ -126,11 +130,11 @@ export class Chart {
     this.#isDrawing = false;
     if (!this.area.isConnected) return;
     this.data = prepare(this.series, { ...this.options, starts: this.host.starts, across: this.across, groupOf: this.host.groupOf });
-    if (this.series.length > 0 && this.series.every((one) => one.length === 1) && this.options.x === "step") {
+    if (areResults(this.series, this.options.x)) {
       this.#showResults();
       return;
     }
-    const shape = JSON.stringify([{ ...this.options, zoom: null }, this.data.unit, this.data.lines.map((line) => [line.uid, line.behind.length])]);
+    const shape = JSON.stringify([{ ...this.options, zoom: null }, this.data.unit, this.data.names, this.data.lines.map((line) => [line.uid, line.behind.length])]);
     if (shape === this.#shape && this.plot) this.plot.setData([this.data.x, ...this.data.columns]);
     else this.#draw(uPlot);
     if (shape !== this.#shape) this.key.show(this.data.lines.map((line) => line.uid));
@@ -138,31 +142,12 @@ export class Chart {
     this.#notes();
   }
 
-  /** Show values without steps as bars. */
   #showResults() {
     this.plot?.destroy();
     this.plot = null;
     this.#shape = "";
     this.key.show([]);
-    /** @type {Map<string, number[]>} */
-    const found = new Map();
-    for (const { trial, values } of this.series) {
-      const uid = this.host.groupOf?.get(trial) ?? trial;
-      found.set(uid, [...(found.get(uid) ?? []), values[0]]);
-    }
-    const uids = [...found.keys()];
-    const values = [...found.values()].map((some) => some.reduce((sum, value) => sum + value, 0) / some.length);
-    const finite = values.filter(Number.isFinite);
-    const [low, high] = [Math.min(0, ...finite), Math.max(0, ...finite)];
-    const share = (/** @type {number} */ value) => (high > low ? ((value - low) / (high - low)) * 100 : 0);
-    replace(
-      this.area,
-      h("ul", { class: "results", "aria-label": text(this.metric, 100) }, uids.map((uid, i) => {
-        const [from, to] = [share(Math.min(0, values[i])), share(Math.max(0, values[i]))];
-        const bar = h("i", { class: "result-bar", style: { left: `${from}%`, width: `${Math.max(0.5, to - from)}%`, background: lookOf(uid).color } });
-        return h("li", null, h("span", { class: "clip", dir: "auto", title: this.host.nameOf(uid) }, this.host.labelOf(uid)), h("span", { class: "result-room", "aria-hidden": "true" }, Number.isFinite(values[i]) ? bar : null), h("b", null, number(values[i], 4, true)));
-      })),
-    );
+    replace(this.area, results(this.metric, this.series, this.host));
     this.#notes();
   }
 
@@ -202,8 +187,8 @@ export class Chart {
         y: { distr: isLogY ? 3 : 1, range: (/** @type {any} */ _plot, /** @type {number | null} */ low, /** @type {number | null} */ high) => this.#ownLimits(low, high) },
       },
       axes: [
-        { ...axis, size: 28, gap: 6, space: isWall ? 90 : 64, ...(isWall ? {} : { values: (/** @type {any} */ _plot, /** @type {number[]} */ splits) => splits.map((value) => (value === null ? "" : kind === "relative" ? duration(value) : tick(value))) }) },
-        { ...axis, size: (/** @type {any} */ _plot, /** @type {string[] | null} */ values) => Math.max(34, ...(values ?? []).map((value) => value.length * 6.4 + 14)), gap: 6, space: 36, values: (/** @type {any} */ _plot, /** @type {(number | null)[]} */ splits) => splits.map((value) => (value === null ? "" : this.#tick(value))) },
+        { ...axis, size: 28, gap: 6, space: isWall || data.names ? 90 : 64, ...(data.names ? { incrs: WHOLE } : {}), ...(isWall ? {} : { values: (/** @type {any} */ _plot, /** @type {(number | null)[]} */ splits) => this.#ticksBelow(splits) }) },
+        { ...axis, size: (/** @type {any} */ _plot, /** @type {string[] | null} */ values) => Math.max(34, ...(values ?? []).map((value) => value.length * 6.4 + 14)), gap: 6, space: 36, values: (/** @type {any} */ _plot, /** @type {(number | null)[]} */ splits) => ticks(splits.map((value) => (value === null ? null : value * data.unit))) },
       ],
       series: [{}, ...data.lines.flatMap((line) => this.#specs(line))],
       bands: data.lines.flatMap((line, i) => (line.behind.length === 2 ? [{ series: [i * 3 + 1, i * 3 + 2], fill: `${lookOf(line.uid).color}30` }] : [])),
@@ -262,10 +247,12 @@ export class Chart {
     return closest(plot.data[place], index, plot.data[0], (max - min) * REACH);
   }
 
-  /** @param {number} value */
-  #tick(value) {
-    const whole = value * (this.data?.unit ?? 1);
-    return Number.isFinite(whole) ? tick(whole) : "";
+  /** Write what is below the horizontal axis. @param {(number | null)[]} splits */
+  #ticksBelow(splits) {
+    const names = this.data?.names;
+    if (names) return splits.map((value) => text(names[value ?? -1], LONGEST_TICK));
+    if (this.options.x === "relative") return splits.map((value) => duration(value));
+    return ticks(splits);
   }
 
   /** The number of columns per line. */
@@ -337,8 +324,8 @@ export class Chart {
     if (this.options.x === "wall") return time(x * 1000);
     if (this.options.x === "relative") return `after ${duration(x)}`;
     if (this.options.x !== "step") return `${text(this.options.x.slice("metric:".length), 40)} ${number(x, 6)}`;
-    const labels = this.series[0]?.labels;
-    return labels ? text(labels[x]) : `step ${Number.isInteger(x) ? count(x) : number(x, 6)}`;
+    const { names } = /** @type {Joined} */ (this.data);
+    return names ? text(names[x]) : `step ${Number.isInteger(x) ? count(x) : number(x, 6)}`;
   }
 
   #left() {
@@ -420,11 +407,13 @@ export class Chart {
     if (this.host.groupOf) said.push(this.plot === null ? "mean" : this.options.band === "range" ? "mean, band from min to max" : "mean ± standard deviation");
     if (nans) said.push(`NaN at ${plural(nans, "point")} (×)`);
     if (marks.length > nans) said.push(`infinite at ${plural(marks.length - nans, "point")} (▲▼)`);
+    if (data.texts) said.push(this.plot ? `${plural(data.texts, "point")} without a number` : data.texts > this.series.length ? `the last of ${plural(data.texts, "text")}` : "");
+    if (!data.names && this.options.x === "step" && this.plot && this.series.some((one) => one.labels)) said.push("steps that are texts are in their order");
     if (data.hidden) said.push(`${plural(data.hidden, "point")} not above 0 left out`);
     if (sampled.length) said.push(`extremes of ${plural(sampled.reduce((sum, one) => sum + one.length, 0), "point")}`);
     if (data.weight > 0 && this.plot) said.push(`smoothed by ${data.weight.toFixed(2)}`);
     if (this.series.length === 0) said.push("no points");
-    this.note.textContent = said.join(" · ");
+    this.note.textContent = said.filter(Boolean).join(" · ");
   }
 
   /** Tell why there are no points. @param {string} message */

@@ -326,7 +326,8 @@ export class ChartPanel {
    */
   #steps(card) {
     const { zoom, x } = optionsOf(this.app.state);
-    if (!zoom) return {};
+    // An axis of texts has no numbers to ask for.
+    if (!zoom || [...card.series.values()].some((series) => series.labels)) return {};
     const room = (zoom[1] - zoom[0]) / 20;
     let [low, high] = [zoom[0] - room, zoom[1] + room];
     if (x !== "step") {

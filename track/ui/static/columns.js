@@ -1,7 +1,7 @@
 /** The columns of the table of trials: the contents of cells, and the paths to sort by. */
 
 import { h } from "./dom.js";
-import { ago, count, duration, fullTime, now, number, text, time, title, toNumber } from "./format.js";
+import { ago, count, duration, fullTime, nameText, now, number, text, time, title, toNumber } from "./format.js";
 
 /** @typedef {import("./api.js").Row} Row */
 
@@ -149,7 +149,7 @@ function metricColumn(id, name, aggregate) {
   const value = (/** @type {Row} */ row) => /** @type {any} */ (row.metrics?.[name])?.[field];
   return {
     id,
-    label: aggregate === "last" ? text(name, 60) : `${text(name, 60)} ${aggregate}`,
+    label: aggregate === "last" ? nameText(name, 60) : `${nameText(name, 60)} ${aggregate}`,
     path: aggregate === "last" ? pathOf("metrics", name) : `${pathOf("curves", name)}.${FIELDS[aggregate]}`,
     align: "end",
     least: 76,

@@ -4,7 +4,7 @@ import { getJson, Latest } from "./api.js";
 import { h, replace } from "./dom.js";
 import { assign } from "./colors.js";
 import { metricText, statusBadge } from "./columns.js";
-import { count, duration, plural, text, time, title } from "./format.js";
+import { count, duration, nameText, plural, text, time, title } from "./format.js";
 import { swatch } from "./grid.js";
 import { labelsOf, shortened } from "./labels.js";
 import { ImageTable } from "./images.js";
@@ -161,7 +161,7 @@ function sideTable(app, trials, isCut) {
             "tbody",
             null,
             h("tr", { class: "compare-block" }, h("th", { colspan: trials.length + 1, scope: "rowgroup" }, name)),
-            rows.map((row) => h("tr", { class: isDifferent(row.values) ? "is-different" : null }, h("th", { scope: "row" }, h("span", { class: "clip", title: text(row.name, 1000), dir: "auto" }, text(row.name, 120))), row.values.map((value, i) => h("td", { class: row.best === i ? "is-best" : null, title: title(value), dir: "auto" }, row.show(value))))),
+            rows.map((row) => h("tr", { class: isDifferent(row.values) ? "is-different" : null }, h("th", { scope: "row" }, h("span", { class: "clip", title: text(row.name, 1000), dir: "auto" }, nameText(row.name, 120))), row.values.map((value, i) => h("td", { class: row.best === i ? "is-best" : null, title: title(value), dir: "auto" }, row.show(value))))),
           ),
         ),
       ),

@@ -104,9 +104,11 @@ export function roundNumbers({ low, high, isLog }, n) {
   const rough = high / n - low / n;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = ([1, 2, 2.5, 5].find((one) => one * power >= rough) ?? 10) * power;
-  const found = [];
-  for (let i = Math.ceil(low / step); i <= Math.floor(high / step); i += 1) found.push(i * step);
-  return found;
+  if (!(step > 0)) return []; // the ends are too close
+  const first = Math.ceil(low / step);
+  const more = Math.min(2 * n, Math.floor(high / step) - first);
+  // From 2 ** 53 on, the next number may be the same one.
+  return [...new Set(Array.from({ length: Math.max(0, more + 1) }, (_, i) => (first + i) * step))];
 }
 
 /** The reverse of `shareOf`. @param {Dimension} dimension @param {number} share */

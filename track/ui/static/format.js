@@ -26,10 +26,27 @@ export function number(value, digits = 4, isAligned = false) {
 
 /** Format a number for an axis, with long integers in groups of three digits.
  * @param {number} value
+ * @param {number} [digits]
  */
-export function tick(value) {
-  const written = number(value);
+export function tick(value, digits) {
+  const written = number(value, digits);
   return /^−?\d{5,}$/.test(written) ? count(written) : written;
+}
+
+const MOST_DIGITS = 16;
+
+/** Format the numbers of an axis, with as many digits as tell them apart; others are left out.
+ * @param {(number | null)[]} values
+ * @returns {string[]}
+ */
+export function ticks(values) {
+  const known = values.map((value) => (value === null || !Number.isFinite(value) ? null : value));
+  const n = new Set(known).size;
+  for (let digits = 4; ; digits += 1) {
+    const written = known.map((value) => (value === null ? "" : tick(value, digits)));
+    if (new Set(written).size === n || digits === MOST_DIGITS) return written;
+    if (known.every((value) => value === null || (Number.isInteger(value) && Math.abs(value) < 1e12))) return known.map((value) => (value === null ? "" : minus(count(value))));
+  }
 }
 
 /** @param {string} text */
@@ -58,6 +75,15 @@ export function text(value, longest = LONGEST) {
   if (value === null || value === undefined) return "";
   const written = typeof value === "string" ? value : typeof value === "number" ? number(value) : JSON.stringify(value);
   return cut(visible(written ?? ""), longest);
+}
+
+/** Format the name of a metric; one that cannot be seen is quoted.
+ * @param {string} name
+ * @param {number} [longest]
+ */
+export function nameText(name, longest) {
+  const written = text(name, longest);
+  return written.trim() === "" ? `“${written}”` : written;
 }
 
 /** Format a value for the title of its cell, which may be longer than the cell.

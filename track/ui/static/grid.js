@@ -138,7 +138,8 @@ export class Grid {
       if (this.#widths.has(id) || rows.length === 0) continue;
       const room = id === "name" || id === "tags" ? 20 : 0;
       const longest = Math.max(width(label) + 14, ...rows.map((row) => width(write(row)) + room));
-      this.#widths.set(id, Math.ceil(Math.min(most, Math.max(least, longest + 26))));
+      const limit = id === "name" ? Math.min(most, Math.max(least, innerWidth / 2)) : most;
+      this.#widths.set(id, Math.ceil(Math.min(limit, Math.max(least, longest + 26))));
     }
     const sizes = columns.map(({ id, least }) => this.#widths.get(id) ?? least);
     this.root.style.setProperty("--columns", [CHECK_WIDTH, ...sizes].map((size) => `${size}px`).join(" "));

@@ -10,13 +10,13 @@ import { smoothed, weightFor } from "./smoothing.js";
  * or with the upper and lower end of a band. `places` are the indices of points in the series.
  * @typedef {{uid: string, x: Float64Array, y: (number | null)[], behind: (number | null)[][],
  *   marks: {x: number, kind: "nan" | "up" | "down"}[], source: Series | null, places: number[]}} Line
+ * The lines of a chart on one axis. `names` are the steps for which its numbers stand, if they are texts.
  * @typedef {{x: number[], columns: (number | null | undefined)[][], lines: Line[], unit: number,
- *   hidden: number, weight: number}} Joined
+ *   hidden: number, texts: number, names: string[] | null, weight: number}} Joined
  */
 
-const HUGE = 1e290;
-/** What such values are divided by, since their sums and differences may be infinite. */
-const UNIT = 1e300;
+/** Between these sizes, values have ticks and finite sums; others are divided by a power of ten. */
+const [TINY, HUGE] = [1e-25, 1e30];
 
 /**
  * Return the lines of a chart for the given axes and smoothing, which is null if the chart decides. It
@@ -27,10 +27,14 @@ const UNIT = 1e300;
  * @returns {Joined}
  */
 export function prepare(series, options) {
-  const unit = series.some((one) => largest(one.values) > HUGE) ? UNIT : 1;
+  const unit = unitOf(Math.max(0, ...series.map((one) => largest(one.values))));
+  const names = options.x === "step" ? namesOf(series) : null;
+  const placeOf = new Map(names?.map((name, place) => [name, place]));
   let hidden = 0;
+  let texts = 0;
   const lines = series.map((one) => {
-    const { x, values, places } = ordered(one, xOf(one, options));
+    const all = names ? Float64Array.from(one.labels ?? [], (label) => placeOf.get(label) ?? NaN) : xOf(one, options);
+    const { x, values, places } = ordered(one, all);
     /** @type {Line["marks"]} */
     const marks = [];
     /** @type {(number | null)[]} */
@@ -41,6 +45,9 @@ export function prepare(series, options) {
         const isHidden = (options.isLogY && value <= 0) || (options.isLogX && x[i] <= 0);
         hidden += isHidden ? 1 : 0;
         y[i] = isHidden ? null : value / unit;
+      } else if (one.texts?.[places[i]] !== undefined && one.texts[places[i]] !== null) {
+        texts += 1;
+        y[i] = null;
       } else {
         marks.push({ x: x[i], kind: Number.isNaN(value) ? "nan" : value > 0 ? "up" : "down" });
         y[i] = null;
@@ -51,7 +58,32 @@ export function prepare(series, options) {
   const weight = options.smoothing ?? (options.groupOf ? 0 : weightFor(lines, options.isLogY));
   const curves = weight > 0 ? lines.map((line) => ({ ...line, y: smoothed(line.y, weight), behind: [line.y] })) : lines;
   const drawn = options.groupOf ? banded(curves, options.groupOf, options.band, options.isLogY) : curves;
-  return { ...joined(drawn), lines: drawn, unit, hidden, weight };
+  return { ...joined(drawn), lines: drawn, unit, hidden, texts, names, weight };
+}
+
+/** Return what to divide values by. @param {number} most the size of the largest */
+function unitOf(most) {
+  return most === 0 || (most > TINY && most < HUGE) ? 1 : 10 ** Math.floor(Math.log10(most));
+}
+
+/**
+ * Return the steps of series in the order in which they were logged, if all of them are texts.
+ * @param {Series[]} series
+ * @returns {string[] | null}
+ */
+function namesOf(series) {
+  if (series.length === 0 || !series.every((one) => one.labels)) return null;
+  /** @type {string[]} */
+  const names = [];
+  for (const { labels } of series) {
+    let place = -1;
+    for (const label of labels ?? []) {
+      const known = names.indexOf(label);
+      place = known >= 0 ? known : place + 1;
+      if (known < 0) names.splice(place, 0, label);
+    }
+  }
+  return names;
 }
 
 /** @param {Float64Array} values */

@@ -15,13 +15,13 @@ const LINE = 20;
  * @param {Chart} chart
  */
 function tableOf(chart) {
-  /** @type {Map<number | string, (number | undefined)[]>} */
+  /** @type {Map<number | string, (number | string | undefined)[]>} */
   const rows = new Map();
   chart.series.forEach((series, place) => {
     series.steps.forEach((step, i) => {
       const key = series.labels?.[i] ?? step;
       const row = rows.get(key) ?? [];
-      row[place] = series.values[i];
+      row[place] = series.texts?.[i] ?? series.values[i];
       rows.set(key, row);
     });
   });

@@ -3,7 +3,7 @@
 import { h, replace, svg } from "./dom.js";
 import { shade } from "./colors.js";
 import { dimensionIds, dimensionOf, labelOf, roundNumbers, shareOf, valueAt } from "./dimensions.js";
-import { nameOf, number, tick, time } from "./format.js";
+import { cut, nameOf, number, tick, time } from "./format.js";
 import { blank } from "./states.js";
 
 /** @typedef {import("./api.js").Row} Row */
@@ -11,6 +11,8 @@ import { blank } from "./states.js";
 
 const HEIGHT = 480;
 const ROOM = { left: 70, right: 24, top: 16, bottom: 46 };
+const LETTER = 7;
+/** The width of a letter below an axis, and of the room beside it. */
 const MARGIN = 16;
 /** The margin between the outermost points and the edges, so that no point is cut off. */
 
@@ -68,8 +70,8 @@ export class Scatter {
     this.picture.setAttribute("aria-label", `${y.label} by ${x.label} of ${this.rows.length} trials`);
     replace(
       this.picture,
-      ticksOf(x, width < 600 ? 3 : 5).map(({ value, label }) => [svg("line", { class: "grid-line", x1: px(value), x2: px(value), y1: ROOM.top, y2: HEIGHT - ROOM.bottom }), svg("text", { class: "axis-tick", x: px(value), y: HEIGHT - ROOM.bottom + 18, "text-anchor": "middle" }, label)]),
-      ticksOf(y, 5).map(({ value, label }) => [svg("line", { class: "grid-line", x1: ROOM.left, x2: width - ROOM.right, y1: py(value), y2: py(value) }), svg("text", { class: "axis-tick", x: ROOM.left - 10, y: py(value) + 4, "text-anchor": "end" }, label)]),
+      ticksOf(x, width < 600 ? 3 : 5, { room: width - ROOM.left - ROOM.right, least: 48, longest: 16 }).map(({ value, label }) => [svg("line", { class: "grid-line", x1: px(value), x2: px(value), y1: ROOM.top, y2: HEIGHT - ROOM.bottom }), svg("text", { class: "axis-tick", x: px(value), y: HEIGHT - ROOM.bottom + 18, "text-anchor": "middle" }, label)]),
+      ticksOf(y, 5, { room: HEIGHT - ROOM.top - ROOM.bottom, least: 16, longest: 9 }).map(({ value, label }) => [svg("line", { class: "grid-line", x1: ROOM.left, x2: width - ROOM.right, y1: py(value), y2: py(value) }), svg("text", { class: "axis-tick", x: ROOM.left - 10, y: py(value) + 4, "text-anchor": "end" }, label)]),
       svg("text", { class: "axis-label", x: (width + ROOM.left) / 2, y: HEIGHT - 8, "text-anchor": "middle" }, x.label + (x.isLog ? " (log)" : "")),
       svg("text", { class: "axis-label", transform: `translate(14 ${HEIGHT / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label + (y.isLog ? " (log)" : "")),
       this.rows.map((row, i) => {
@@ -92,9 +94,20 @@ export class Scatter {
   }
 }
 
-/** @param {Dimension} dimension @param {number} n */
-function ticksOf(dimension, n) {
-  if (dimension.names) return dimension.names.map((label, value) => ({ value, label: label.slice(0, 16) }));
+/**
+ * Return the ticks of an axis. Of texts, as many are shown as there is room for.
+ * @param {Dimension} dimension
+ * @param {number} n
+ * @param {{room: number, least: number, longest: number}} texts the pixels of all of them and of each one,
+ *   and the most characters of each
+ */
+function ticksOf(dimension, n, { room, least, longest }) {
+  if (dimension.names) {
+    const each = Math.ceil((dimension.names.length * least) / room);
+    const fit = Math.floor((room / dimension.names.length) * each / LETTER);
+    const most = least < longest * LETTER ? Math.min(longest, Math.max(4, fit)) : longest;
+    return dimension.names.map((label, value) => ({ value, label: cut(label, most) })).filter((_, i) => i % each === 0);
+  }
   if (dimension.low === dimension.high) return [{ value: dimension.low, label: write(dimension, dimension.low) }];
   const round = dimension.id === "start" ? [] : roundNumbers(dimension, n);
   if (round.length > 1) return round.map((value) => ({ value, label: tick(value) }));

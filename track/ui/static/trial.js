@@ -6,7 +6,7 @@ import { assign } from "./colors.js";
 import { ChartPanel, DRAWN } from "./chartpanel.js";
 import { showControls } from "./chartcontrols.js";
 import { runtimeOf, statusBadge } from "./columns.js";
-import { bytes, count, duration, fullTime, nameOf, number, plural, text, time } from "./format.js";
+import { bytes, count, duration, fullTime, nameOf, nameText, number, plural, text, time } from "./format.js";
 import { swatch } from "./grid.js";
 import { MachinePanel } from "./machine.js";
 import { MediaPanel } from "./media.js";
@@ -208,7 +208,7 @@ function metricTable(app, trial) {
     "table",
     { class: "table compact" },
     h("thead", null, h("tr", null, ["Metric", "Last", "Min", "Max", "Points"].map((label, i) => h("th", { scope: "col", class: i ? "end" : null }, label)))),
-    h("tbody", null, metrics.slice(0, MOST_METRICS).map(([name, one]) => h("tr", null, h("th", { scope: "row" }, h("span", { class: "clip", title: text(name, 1000), dir: "auto" }, text(name))), cell(one.last), cell(one.min), cell(one.max), h("td", { class: "end" }, count(one.count))))),
+    h("tbody", null, metrics.slice(0, MOST_METRICS).map(([name, one]) => h("tr", null, h("th", { scope: "row" }, h("span", { class: "clip", title: text(name, 1000), dir: "auto" }, nameText(name))), cell(one.last), cell(one.min), cell(one.max), h("td", { class: "end" }, count(one.count))))),
   );
   const more = metrics.length - MOST_METRICS;
   return [table, more > 0 ? h("p", { class: "hint" }, `${count(more)} more: find them among the charts by a part of their name.`) : null];
