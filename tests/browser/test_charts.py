@@ -116,6 +116,26 @@ def test_axes_and_smoothing_are_in_the_url(look, small):
     expect(again.get_by_role("slider", name="Smoothing")).to_have_value("0.6")
 
 
+def test_a_zoom_leaves_results_as_they_are(look, small):
+    """They have no step that could be outside of it."""
+    page = look(small).go("#/charts?zoom=3,9")
+    drawn(page, "train/loss")
+    expect(page.locator(".results li")).to_have_count(6)
+    expect(page.locator(".results b").first).to_have_text("0.8571")
+
+
+def test_the_way_back_leads_to_the_metrics_that_were_looked_for(look, small):
+    """The field says which charts there are."""
+    page = look(small).go("#/charts?metrics=val")
+    expect(page.locator("figure.chart")).to_have_count(1)
+    page.evaluate("location.hash = '#/charts'")
+    expect(page.locator("figure.chart")).to_have_count(3)
+    expect(page.get_by_label("Find metrics")).to_have_value("")
+    page.go_back()
+    expect(page.locator("figure.chart")).to_have_count(1)
+    expect(page.get_by_label("Find metrics")).to_have_value("val")
+
+
 def test_the_points_are_there_as_a_table_and_can_be_saved(look, small, tmp_path):
     """A table for those who do not see the chart, CSV and PNG for elsewhere."""
     page = look(small).go("#/charts")

@@ -77,7 +77,8 @@ def piece(
     if not isinstance(values, Series):
         return None
     whole = values
-    if wanted.first is not None or wanted.last is not None:
+    # A single value is a result, which a chart shows without an axis.
+    if len(values) > 1 and (wanted.first is not None or wanted.last is not None):
         whole = values[wanted.first : None if wanted.last is None else nextafter(wanted.last, inf)]
     sampled = whole.sample(wanted.points)
     raw_steps = sampled.steps

@@ -48,6 +48,7 @@ export function showControls({ state }, bar, names = { metrics: [] }) {
       if (input.name === "x") input.checked = input.value === options.x;
       else if (input.name === "logx") input.checked = state.get("logx") === "1";
       else if (input.name === "logy") input.checked = options.isLogY;
+      else if (input.type === "search" && input !== document.activeElement) input.value = state.get("metrics");
       else if (input.type === "range" && (options.smoothing === null || input !== document.activeElement)) input.value = String(options.smoothing ?? 0);
     }
     showSmoothing(/** @type {Element} */ (bar.querySelector(".smoothing")), options.smoothing);

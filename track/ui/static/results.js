@@ -26,6 +26,7 @@ export function results(metric, series, host) {
   /** @type {Map<string, {numbers: number[], texts: Set<string>}>} */
   const found = new Map();
   for (const { trial, values, texts } of series) {
+    if (values.length === 0) continue;
     const uid = host.groupOf?.get(trial) ?? trial;
     const known = found.get(uid) ?? { numbers: [], texts: new Set() };
     found.set(uid, known);
