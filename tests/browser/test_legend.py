@@ -89,7 +89,7 @@ def test_long_names_that_begin_alike_are_told_apart(look, named):
     expect(beside).to_have_text("…lr3…")
     expect(beside).to_have_attribute("title", re.compile(f"{SHARED}lr3-batch128-warmup"))
     expect(chart.locator(".chart-key-item").nth(1)).to_have_text("…lr1…")
-    expect(page.locator(".results .clip").nth(2)).to_have_text("…lr2…")
+    expect(page.locator(".results li > span.clip").nth(2)).to_have_text("…lr2…")
 
 
 def test_a_chart_of_results_is_as_high_as_its_bars(look, small):

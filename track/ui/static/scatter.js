@@ -70,8 +70,8 @@ export class Scatter {
     this.picture.setAttribute("aria-label", `${y.label} by ${x.label} of ${this.rows.length} trials`);
     replace(
       this.picture,
-      ticksOf(x, width < 600 ? 3 : 5, { room: width - ROOM.left - ROOM.right, least: 48, longest: 16 }).map(({ value, label }) => [svg("line", { class: "grid-line", x1: px(value), x2: px(value), y1: ROOM.top, y2: HEIGHT - ROOM.bottom }), svg("text", { class: "axis-tick", x: px(value), y: HEIGHT - ROOM.bottom + 18, "text-anchor": "middle" }, label)]),
-      ticksOf(y, 5, { room: HEIGHT - ROOM.top - ROOM.bottom, least: 16, longest: 9 }).map(({ value, label }) => [svg("line", { class: "grid-line", x1: ROOM.left, x2: width - ROOM.right, y1: py(value), y2: py(value) }), svg("text", { class: "axis-tick", x: ROOM.left - 10, y: py(value) + 4, "text-anchor": "end" }, label)]),
+      ticksOf(x, width < 600 ? 3 : 5, { room: width - ROOM.left - ROOM.right - 2 * MARGIN, least: 48, longest: 16 }).map(({ value, label }) => [svg("line", { class: "grid-line", x1: px(value), x2: px(value), y1: ROOM.top, y2: HEIGHT - ROOM.bottom }), svg("text", { class: "axis-tick", x: px(value), y: HEIGHT - ROOM.bottom + 18, "text-anchor": "middle" }, label)]),
+      ticksOf(y, 5, { room: HEIGHT - ROOM.top - ROOM.bottom - 2 * MARGIN, least: 16, longest: 9 }).map(({ value, label }) => [svg("line", { class: "grid-line", x1: ROOM.left, x2: width - ROOM.right, y1: py(value), y2: py(value) }), svg("text", { class: "axis-tick", x: ROOM.left - 10, y: py(value) + 4, "text-anchor": "end" }, label)]),
       svg("text", { class: "axis-label", x: (width + ROOM.left) / 2, y: HEIGHT - 8, "text-anchor": "middle" }, x.label + (x.isLog ? " (log)" : "")),
       svg("text", { class: "axis-label", transform: `translate(14 ${HEIGHT / 2}) rotate(-90)`, "text-anchor": "middle" }, y.label + (y.isLog ? " (log)" : "")),
       this.rows.map((row, i) => {
