@@ -179,7 +179,7 @@ def test_following_ends_where_no_answer_will_be_another_one(client, server):
 
 
 def test_a_trial_that_is_refused_does_not_stop_the_others(client, server):
-    """It is told, with what the server says."""
+    """It is told, with what the server says, and tried again by the next push."""
     for name in ("a", "b"):
         with client.new_trial(name=name, parameters={}, force=True) as trial:
             log_steps(trial, range(2))
@@ -196,6 +196,9 @@ def test_a_trial_that_is_refused_does_not_stop_the_others(client, server):
     done = push_to_mlflow(client.protocol, server)
     assert (done.trials, len(server.runs)) == (1, 1)
     assert ["no such luck" in problem for problem in done.problems] == [True]
+    again = push_to_mlflow(client.protocol, server)
+    assert (again.trials, len(server.runs), again.problems) == (1, 2, [])
+    assert push_to_mlflow(client.protocol, server).trials == 0
 
 
 @pytest.mark.parametrize(

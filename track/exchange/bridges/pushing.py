@@ -148,6 +148,7 @@ class Pusher:
                 self._push_trial(uid, head, done, running)
             except Refused as error:
                 self._release(uid)
+                running.add(uid)  # the next push tries again: the cause may be gone by then
                 self._target.miss(f"{uid}: {error}")
             except BaseException:
                 self._release(uid)  # its state is unknown after an error
