@@ -127,10 +127,14 @@ def test_what_is_appended_while_the_connection_is_lost_is_there_once(
 
 @pytest.mark.parametrize(("append", "words"), APPENDS.values(), ids=APPENDS)
 def test_what_is_appended_while_the_connection_falls_silent_is_there_once(
-    monkeypatch, store, proxy, append, words
+    store, proxy, append, words
 ):
     """The call goes on with another connection, or ends in time; nothing is there twice."""
-    monkeypatch.setattr("track.journals.sql.session.IDLE_LIMIT_MS", 1000)
+
+    def forget_soon(is_request, data):
+        yield data.replace(b"session_timeout = 20000", b"session_timeout =  1000")
+
+    proxy.spoil = forget_soon  # the server does so after a second, not after twenty
     proxy.cut()
     silent = proxy.lose_answer(words, then="swallow")
     # Where it holds the head of the log, nobody else gets it before the server forgets it.
