@@ -40,8 +40,8 @@ class Place:
         self._lock: int | None = None
         self.position = 0
         self.running: set[str] = set()
-        """The trials to look at again: those that were refused, and those that had not ended; if the
-        process of one dies, no event records that."""
+        """The trials to look at again: those that were refused, and those that had not ended, since
+        no event records that the process of one died."""
         if self._path is not None:
             self._lock = os.open(f"{self._path}.lock", os.O_RDWR | os.O_CREAT, 0o600)
             if not flock_within(self._lock, 0):
