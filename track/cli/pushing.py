@@ -53,8 +53,7 @@ def push_verb(
         with Pusher(reader.protocol, target, wanted=wanted, wanted_as=chosen) as pusher:
             if follow:
                 for done in pusher.follow(every):
-                    if done.trials or done.problems:
-                        _tell(done, target.name)
+                    _tell(done, target.name, is_news=done.trials > 0)
                 return
             with progress("pushing") as advance:
                 done = pusher.push(advance)
@@ -67,7 +66,8 @@ def _matching(reader: Reader, where: tuple[str, ...]) -> set[str]:
     return {trial.uid for trial in found}
 
 
-def _tell(done: Pushed, name: str) -> None:
+def _tell(done: Pushed, name: str, *, is_news: bool = True) -> None:
     for problem in done.problems:
         tell(problem)  # once, however often it is met
-    click.echo(f"pushed {done.rows} log calls of {done.trials} trials to {printable(name)}")
+    if is_news:
+        click.echo(f"pushed {done.rows} log calls of {done.trials} trials to {printable(name)}")
