@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from track.errors import TrackError
+from track.events.types import ArtifactLogged
+from track.projections.artifacts import check_name, digest_of, id_of
 
 Keep = Callable[[str], tuple[int, str]]
 """Stores the content of a file, and returns its size in bytes and its SHA-256."""
@@ -30,8 +32,8 @@ def file_facts(path: str, keep: Keep) -> dict[str, Any]:
     return {"name": name_of(path), "size": size, "sha256": digest}
 
 
-def artifact_files(path: str | Mapping[str, str], keep: Keep) -> dict[str, dict[str, Any]]:
-    """Store a file, the files in a folder, or a mapping of files; return size and SHA-256 by name.
+def artifact_logged(path: str | Mapping[str, str], name: str | None, keep: Keep) -> ArtifactLogged:
+    """Store a file, the files in a folder, or a mapping of files, and return the event of that.
 
     Raises
     ------
@@ -39,15 +41,19 @@ def artifact_files(path: str | Mapping[str, str], keep: Keep) -> dict[str, dict[
         the path is neither a file nor a folder with files, a link or a given name leads out of the
         folder, or a file cannot be read or changes meanwhile
     """
+    if name is None and isinstance(path, str):
+        name = os.path.basename(os.path.abspath(path))
+    name = check_name(name)
     if isinstance(path, Mapping):
-        places = {_inner(name): place for name, place in path.items()}
+        places = {_inner(inner): place for inner, place in path.items()}
     elif os.path.isdir(path):
         places = dict(_places_in(path))
     else:
         places = {os.path.basename(os.path.abspath(path)): path}
     if not places:
         raise TrackError(f"cannot log {path}: the folder has no files")
-    return {name: _unchanged(places[name], keep) for name in sorted(places)}
+    files = {inner: _unchanged(places[inner], keep) for inner in sorted(places)}
+    return ArtifactLogged(id_of(name), digest_of(files), name, files)
 
 
 def _places_in(root: str) -> Iterator[tuple[str, str]]:

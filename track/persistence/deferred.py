@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from functools import partial
-from importlib import import_module
+from functools import partial, wraps
 from typing import Any
 
 from track.errors import TrackError
 from track.persistence.protocol import Protocol
+from track.persistence.registry import load
 from track.persistence.utils import parse_uri
 from track.utils.forking import ForkSafeLock
 
@@ -53,7 +53,8 @@ class DeferredProtocol(Protocol):
             with self._lock:
                 if self._opened is None:
                     assert self.uri is not None  # set by the constructor
-                    opened = _load(self._opens)(self.uri)
+                    opens = self._opens
+                    opened = (load(opens) if isinstance(opens, str) else opens)(self.uri)
                     if self._forgiving:
                         opened.forgive_failed_writes()
                     self._opened = opened
@@ -92,23 +93,13 @@ class DeferredProtocol(Protocol):
         return DeferredProtocol, (self.uri, self._opens, self._forgiving)
 
 
-def _load(opens: Opener) -> Callable[[str], Protocol]:
-    if not isinstance(opens, str):
-        return opens
-    module, _, attribute = opens.partition(":")
-    found: Callable[[str], Protocol] = getattr(import_module(module), attribute)
-    return found
-
-
 def _to_opened(name: str) -> Callable[..., Any]:
     """Make a method that calls the opened backend."""
 
+    @wraps(getattr(Protocol, name))
     def call(self: DeferredProtocol, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.opened, name)(*args, **kwargs)
 
-    call.__name__ = name
-    call.__qualname__ = f"DeferredProtocol.{name}"
-    call.__doc__ = getattr(Protocol, name).__doc__
     return call
 
 

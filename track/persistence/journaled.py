@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
-from typing import Any
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
 
+from track.attachments.file_facts import artifact_logged
+from track.attachments.kept_artifacts import KeptArtifact
+from track.attachments.media import media_logged
 from track.errors import (
     JournalClosed,
     JournalUnreachable,
@@ -18,11 +21,14 @@ from track.errors import (
 )
 from track.events.codec import decode, stream_id
 from track.events.types import (
+    ArtifactUsed,
     Event,
     GroupCreated,
     MetricsLogged,
+    OutputCaptured,
     ProjectCreated,
     Recorded,
+    SystemSampled,
     TrialAddedToGroup,
     TrialAddedToProject,
     TrialFinished,
@@ -30,7 +36,6 @@ from track.events.types import (
 from track.journals.buffered import buffer_failed_writes
 from track.journals.journal import Journal
 from track.journals.producer import Producer
-from track.persistence.beside import RecordsBeside
 from track.persistence.commands import (
     Change,
     GroupCommands,
@@ -42,11 +47,10 @@ from track.persistence.commands import (
 from track.persistence.deferred import travelling
 from track.persistence.local_repository import LocalRepository
 from track.persistence.protocol import (
-    DEFAULT_CHRONO,
-    DEFAULT_METADATA,
     AggregatorFactory,
     ChronoSink,
     MetricsSink,
+    Protocol,
     Query,
 )
 from track.persistence.repository import (
@@ -54,22 +58,28 @@ from track.persistence.repository import (
     Precondition,
     Repository,
     exists_already,
-    no_group,
-    no_project,
+    no_home,
 )
 from track.persistence.storage import check_report, write_report
+from track.projections.artifacts import LATEST, artifacts_in, find_artifact
 from track.projections.copies import to_plain
 from track.projections.history import as_of, ends_by
+from track.projections.media import media_stream
 from track.projections.metrics import add_values
 from track.projections.objects import Objects
+from track.projections.output import output_stream
 from track.projections.report import render_report
+from track.projections.system import system_stream
 from track.projections.trials import UPDATE_COUNT, stream_of
-from track.projections.validation import check_dictionaries, check_uid, trial_created
+from track.projections.validation import check_dictionaries, check_key, check_uid, trial_created
 from track.provenance.liveness import Heartbeats
 from track.structure import AnyStatus, Project, Trial, TrialGroup
 
+if TYPE_CHECKING:
+    from track.media import Medium
 
-class JournaledProtocol(RecordsBeside):
+
+class JournaledProtocol(Protocol):
     """A backend on an event journal.
 
     Parameters
@@ -153,11 +163,8 @@ class JournaledProtocol(RecordsBeside):
         return self.repository.find("project", query)
 
     def add_project_trial(self, project: Project, trial: Trial) -> None:
-        uid = project.uid
         self._stream_of(trial)
-        if not self.repository.knows("project", uid):
-            raise no_project(uid)
-        self.producer.record(stream_id("project", uid), TrialAddedToProject(trial.uid))
+        self.producer.record(self._home("project", project.uid), TrialAddedToProject(trial.uid))
 
     # Groups
 
@@ -187,17 +194,18 @@ class JournaledProtocol(RecordsBeside):
         return updated
 
     def set_group_metadata(self, group: TrialGroup, **kwargs: Any) -> None:
-        uid = group.uid
-        if not self.repository.knows("group", uid):
-            raise no_group(uid)
-        self._record(stream_id("group", uid), self._group_commands.set_group_metadata(**kwargs))
+        stream = self._home("group", group.uid)
+        self._record(stream, self._group_commands.set_group_metadata(**kwargs))
 
     def add_group_trial(self, group: TrialGroup, trial: Trial) -> None:
-        uid = group.uid
         self._stream_of(trial)
-        if not self.repository.knows("group", uid):
-            raise no_group(uid)
-        self.producer.record(stream_id("group", uid), TrialAddedToGroup(trial.uid))
+        self.producer.record(self._home("group", group.uid), TrialAddedToGroup(trial.uid))
+
+    def _home(self, kind: Kind, uid: Any) -> int:
+        """Return the stream of an existing project or group."""
+        if not self.repository.knows(kind, uid):
+            raise no_home(kind, uid)
+        return stream_id(kind, uid)
 
     # Making and finding trials
 
@@ -229,12 +237,6 @@ class JournaledProtocol(RecordsBeside):
 
     def fetch_archived_trials(self, query: Query = None) -> list[Trial]:
         return self.repository.find("archived", query)
-
-    def archive_trial(self, trial: Trial) -> None:
-        self._record(self._stream_of(trial), self._trial_commands.archive_trial())
-
-    def restore_trial(self, trial: Trial) -> None:
-        self._record(self._stream_of(trial), self._trial_commands.restore_trial())
 
     def fetch_and_update_trial(self, query: Query, attr: str, *args: Any, **kwargs: Any) -> Trial:
         updated: Trial = self._fetch_and_update(
@@ -307,26 +309,11 @@ class JournaledProtocol(RecordsBeside):
         trial.read_metrics_from(partial(self.repository.metrics, trial.uid))
         return metrics_sink(self.producer, stream)
 
-    def log_trial_metadata(
-        self, trial: Trial, aggregator: AggregatorFactory | None = DEFAULT_METADATA, **kwargs: Any
-    ) -> None:
-        change = self._trial_commands.log_trial_metadata(aggregator, **kwargs)
-        self._record(self._stream_of(trial), change)
-
-    def log_trial_arguments(self, trial: Trial, **kwargs: Any) -> None:
-        self._record(self._stream_of(trial), self._trial_commands.log_trial_arguments(**kwargs))
-
-    def add_trial_tags(self, trial: Trial, **kwargs: Any) -> None:
-        self._record(self._stream_of(trial), self._trial_commands.add_trial_tags(**kwargs))
-
     def set_trial_status(self, trial: Trial, status: AnyStatus, error: Any = None) -> None:
         self._record(self._stream_of(trial), self._trial_commands.set_trial_status(status, error))
         trial.status = status
         if error is not None:
             trial.errors.append(str(error))
-
-    def log_trial_start(self, trial: Trial) -> None:
-        self._record(self._stream_of(trial), self._trial_commands.log_trial_start())
 
     def log_late_start(self, trial: Trial, waited_s: float) -> None:
         self._trial_commands.waited_s[self._stream_of(trial)] = waited_s
@@ -348,29 +335,53 @@ class JournaledProtocol(RecordsBeside):
                 raise
             warn(str(error), StorageWarning)
 
-    def log_trial_chrono_start(
-        self,
-        trial: Trial,
-        name: str,
-        aggregator: AggregatorFactory = DEFAULT_CHRONO,
-        start_callback: Callable[[], Any] | None = None,
-        end_callback: Callable[[], Any] | None = None,
-    ) -> None:
-        change = self._trial_commands.log_trial_chrono_start(
-            name, aggregator, start_callback, end_callback
-        )
-        self._record(self._stream_of(trial), change)
-
     def chrono_sink(self, trial: Trial, **options: Any) -> ChronoSink:
         if options:
             return super().chrono_sink(trial, **options)
         return chrono_sink(self.producer, self._stream_of(trial))
 
-    def log_trial_chrono_finish(
-        self, trial: Trial, name: str, exc_type: Any = None, exc_val: Any = None, exc_tb: Any = None
+    # Recording beside a trial
+
+    def log_trial_system_metrics(
+        self, trial: Trial, values: dict[str, float], rank: int | None = None
     ) -> None:
-        change = self._trial_commands.log_trial_chrono_finish(name, exc_type, exc_val, exc_tb)
-        self._record(self._stream_of(trial), change)
+        self._stream_of(trial)
+        event = SystemSampled(os.uname().nodename, os.getpid(), rank, values)
+        self.producer.record(system_stream(trial.uid), event)
+
+    def log_trial_output(
+        self, trial: Trial, lines: list[list[Any]], rank: int | None = None
+    ) -> None:
+        self._stream_of(trial)
+        event = OutputCaptured(os.uname().nodename, os.getpid(), rank, lines)
+        self.producer.record(output_stream(trial.uid), event)
+
+    def log_trial_artifact(
+        self, trial: Trial, path: str | Mapping[str, str], name: str | None = None
+    ) -> str:
+        stream = self._stream_of(trial)
+        event = artifact_logged(path, name, self.keep_content)
+        self.producer.record(stream, event)
+        return event.sha256
+
+    def use_trial_artifact(self, trial: Trial, name: str, version: Any = LATEST) -> KeptArtifact:
+        stream = self._stream_of(trial)
+        with self.read_state() as objects:
+            known = artifacts_in(one.trial for one in objects.known_trials())
+        found = find_artifact(known, name, version)
+        self.producer.record(stream, ArtifactUsed(found.name, found.sha256))
+        return KeptArtifact(found, self.journal, self.content)
+
+    def log_process_code(self) -> None:
+        self._heartbeats.describe_code()
+
+    def log_trial_media(
+        self, trial: Trial, step: Any, media: Mapping[str, Sequence[Medium]]
+    ) -> None:
+        check_key("the step", step)
+        self._stream_of(trial)
+        event = media_logged(self.content, step, media)
+        self.producer.record(media_stream(trial.uid), event)
 
     # The journal as a whole
 
@@ -412,3 +423,19 @@ class JournaledProtocol(RecordsBeside):
             return
         finally:
             self.journal.close()
+
+
+def _recording(name: str) -> Callable[..., None]:
+    """Make a method that records the event of the command with its name."""
+
+    @wraps(getattr(Protocol, name))
+    def record(self: JournaledProtocol, trial: Trial, *args: Any, **kwargs: Any) -> None:
+        change = getattr(self._trial_commands, name)(*args, **kwargs)
+        self._record(self._stream_of(trial), change)
+
+    return record
+
+
+for _name in vars(TrialCommands):
+    if not _name.startswith("_") and _name not in vars(JournaledProtocol):
+        setattr(JournaledProtocol, _name, _recording(_name))

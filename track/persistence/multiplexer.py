@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from copy import deepcopy
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 from track.persistence.protocol import (
@@ -107,6 +107,7 @@ class ProtocolMultiplexer(Protocol):
 def _to_all(name: str) -> Callable[..., Any]:
     """Make a method that passes a change to every backend."""
 
+    @wraps(getattr(Protocol, name))
     def change(self: ProtocolMultiplexer, *args: Any, **kwargs: Any) -> Any:
         first, *others = self.backends
         result = getattr(first, name)(*args, **kwargs)
@@ -117,23 +118,17 @@ def _to_all(name: str) -> Callable[..., Any]:
             getattr(backend, name)(*args, **kwargs)
         return result
 
-    return _like_protocol(change, name)
+    return change
 
 
 def _to_first(name: str) -> Callable[..., Any]:
     """Make a method that calls only the first backend."""
 
+    @wraps(getattr(Protocol, name))
     def ask(self: ProtocolMultiplexer, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.backends[0], name)(*args, **kwargs)
 
-    return _like_protocol(ask, name)
-
-
-def _like_protocol(method: Callable[..., Any], name: str) -> Callable[..., Any]:
-    method.__name__ = name
-    method.__qualname__ = f"ProtocolMultiplexer.{name}"
-    method.__doc__ = getattr(Protocol, name).__doc__
-    return method
+    return ask
 
 
 def _reference(value: Any) -> Any:

@@ -202,19 +202,16 @@ def exists_already(unmet: Precondition | None) -> bool:
     if unmet is None:
         return False
     if unmet.expected == "present":
-        raise (no_project if unmet.kind == "project" else no_group)(unmet.uid)
+        raise no_home(unmet.kind, unmet.uid)
     return True
 
 
-def no_project(uid: Any) -> ProjectDoesNotExist:
-    """Return the error for a missing project."""
-    return ProjectDoesNotExist(
-        f"no project {uid!r} in this store: insert it with new_project first"
-    )
-
-
-def no_group(uid: Any) -> GroupDoesNotExist:
-    """Return the error for a missing trial group."""
+def no_home(kind: Kind, uid: Any) -> ItemNotFound:
+    """Return the error for a missing project or group."""
+    if kind == "project":
+        return ProjectDoesNotExist(
+            f"no project {uid!r} in this store: insert it with new_project first"
+        )
     return GroupDoesNotExist(
         f"no trial group {uid!r} in this store: insert it with new_trial_group first"
     )

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
+from functools import wraps
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -247,11 +248,10 @@ class SocketServer(Protocol):
 
 
 def _forwarded(name: str) -> Callable[..., Any]:
+    @wraps(getattr(Protocol, name))
     def method(self: SocketServer, *args: Any, **kwargs: Any) -> Any:
         return getattr(self.backend, name)(*args, **kwargs)
 
-    method.__name__ = name
-    method.__doc__ = getattr(Protocol, name).__doc__
     return method
 
 
