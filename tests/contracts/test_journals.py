@@ -7,13 +7,14 @@ import pytest
 from tests.contracts.journal_contract import JournalContract, payloads_of
 from tests.databases import KINDS, sql_journal
 from tests.programs import run_python
+from track.forwarding.forwarder import Forwarder
+from track.forwarding.journal import ExclusiveForwardingJournal
+from track.forwarding.spool import Spool
 from track.journals.buffered import ExclusiveBufferedJournal
 from track.journals.file import FileJournal
-from track.journals.forwarding import ExclusiveForwardingJournal
 from track.journals.journal import ExclusiveJournal
 from track.journals.lmdb import LMDBJournal
 from track.journals.memory import MemoryJournal
-from track.journals.spool import Spool
 
 
 def sql_in(kind, path):
@@ -111,9 +112,11 @@ class TestForwardingJournal(JournalContract):
         opened = []
 
         def open_one():
-            if not opened or opened[-1]._forwarder._closed:
+            if not opened or opened[-1].forwarder.is_closed:
                 far = PERSISTENT[request.param](tmp_path / "far")
-                opened.append(ExclusiveForwardingJournal(far, Spool(str(tmp_path / "spool")), 30))
+                opened.append(
+                    ExclusiveForwardingJournal(Forwarder(Spool(str(tmp_path / "spool")), far, 30))
+                )
             return opened[-1]
 
         yield open_one

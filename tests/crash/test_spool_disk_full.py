@@ -152,7 +152,7 @@ class TestForgiving:
     def test_a_commit_takes_what_was_kept_in_memory_along(self, place):
         """When it returns, the database has that, too."""
         store = store_with_a_trial(place.uri())
-        store.forwarding._forwarder._ending.set()  # nothing is sent in the background
+        store.forwarder.spool.on_begin = None  # nothing is sent in the background
         place.spool.write_text("in the way")
         with pytest.warns(NotRecordedWarning, match="choose another folder"):
             store.log_trial_metrics(TRIAL, step=0, loss=0.5)
@@ -166,7 +166,7 @@ class TestForgiving:
         with Proxy(port_of(place.kind)) as proxy:
             uri = place.uri(proxy.port, timeout=1)
             store = store_with_a_trial(uri)
-            store.forwarding._forwarder._ending.set()  # nothing is sent in the background
+            store.forwarder.spool.on_begin = None  # nothing is sent in the background
             with store.exclusive_state(), ThreadPoolExecutor(1) as pool:
                 pool.submit(store.log_trial_metrics, TRIAL, step=0, loss=0.5).result()
                 with monkeypatch.context() as full:

@@ -182,7 +182,7 @@ def until_reached(call: Callable[[], Any]) -> Any:
 
 def silence() -> None:
     """Let the forwarders of this process warn nobody."""
-    logging.getLogger("track.journals.forwarder").disabled = True
+    logging.getLogger("track.forwarding.forwarder").disabled = True
     warnings.simplefilter("ignore", StorageWarning)
 
 

@@ -29,7 +29,7 @@ LONG_S = 300
 """A lock timeout that no test survives."""
 
 
-MAY_WARN = {"track.journals.forwarder", "track.utils.waiting"}
+MAY_WARN = {"track.forwarding.forwarder", "track.utils.waiting"}
 """Who says, once each, that a server does not answer, and that it does again."""
 
 
@@ -46,7 +46,7 @@ def store(uri, proxy):
     store.new_trial(Trial(_hash="trial", project_id="project"))
     yield store
     proxy.forward()
-    if not store.journal._forwarder._closed:
+    if not store.journal.forwarder.is_closed:
         until_reached(store.commit)
         store.close()
 
@@ -174,7 +174,7 @@ def test_connections_that_are_cut_all_the_time_lose_nothing(proxy, uri):
 
 def test_what_others_log_does_not_make_a_decision_fail(store, proxy, place):
     """In a section that was lost, an event that was no decision is not sent as if it were one."""
-    store.journal._forwarder._ending.set()  # nothing is sent in the background
+    store.journal.forwarder.spool.on_begin = None  # nothing is sent in the background
     with store.exclusive_state():
         store.set_trial_status(TRIAL, Status.Running)
         proxy.cut()

@@ -33,7 +33,7 @@ FORGET_MS = 500
 """After which the server forgets a transaction whose client was stopped."""
 
 
-MAY_WARN = {"track.journals.forwarder", "track.utils.waiting"}
+MAY_WARN = {"track.forwarding.forwarder", "track.utils.waiting"}
 """Who says, once each, that a server does not answer, and that it does again."""
 
 

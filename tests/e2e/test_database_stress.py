@@ -15,7 +15,7 @@ ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "4"))
 CLIENTS = 6
 
 
-MAY_WARN = {"track.journals.forwarder", "track.utils.waiting"}
+MAY_WARN = {"track.forwarding.forwarder", "track.utils.waiting"}
 """Who says, once each, that a server does not answer, and that it does again."""
 
 

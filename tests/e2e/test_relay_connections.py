@@ -41,7 +41,7 @@ CLEAR = (JournalUnreachable, InsecureConnection)
 def silent(caplog):
     """That a server does not answer is warned of, and what it does not understand; no error."""
     yield
-    names = {"track.journals.forwarder", "track.relay.asyncio_server", "track.utils.waiting"}
+    names = {"track.forwarding.forwarder", "track.relay.asyncio_server", "track.utils.waiting"}
     assert {record.name for record in caplog.records} <= names
     assert all(record.levelno <= logging.WARNING for record in caplog.records)
 
@@ -169,9 +169,9 @@ def log_steps(store, steps):
 
 def send(store):
     """Send a batch."""
-    with store.journal._forwarder._sending:  # so that it is one
+    with store.journal.forwarder._sending:  # so that it is one
         log_steps(store, range(20))
-    store.journal._forwarder.drain()
+    store.journal.forwarder.drain()
 
 
 def subscribe(store):
@@ -286,7 +286,7 @@ def always_altered(of_request, data):
 
 def test_a_connection_that_always_alters_is_given_up_on(store, proxy, place):
     """The error says which server cannot be trusted, and where the data is."""
-    with store.journal._forwarder._sending:
+    with store.journal.forwarder._sending:
         log_steps(store, range(20))
         proxy.spoil = always_altered
     with pytest.raises(InsecureConnection, match=f"safe in {place.spool}") as caught:

@@ -50,7 +50,7 @@ LONG_S = 300
 """A timeout that no test survives, however often a server is away."""
 
 
-MAY_WARN = {"track.journals.forwarder", "track.utils.waiting"}
+MAY_WARN = {"track.forwarding.forwarder", "track.utils.waiting"}
 """Who says, once each, that a server does not answer, and that it does again."""
 
 

@@ -12,9 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.flaky import FlakyJournal
 from track.errors import JournalUnreachable
 from track.events.types import MetricsLogged
-from track.journals.forwarding import ExclusiveForwardingJournal
+from track.forwarding.forwarder import Forwarder
+from track.forwarding.journal import ExclusiveForwardingJournal
+from track.forwarding.spool import Spool
 from track.journals.producer import Producer
-from track.journals.spool import Spool
 
 
 class ForwardingMachine(RuleBasedStateMachine):
@@ -35,7 +36,7 @@ class ForwardingMachine(RuleBasedStateMachine):
     def open(self):
         far = FlakyJournal(self.contents)
         journal = ExclusiveForwardingJournal(
-            far, Spool(self.folder, file_bytes=self.file_bytes), 30
+            Forwarder(Spool(self.folder, file_bytes=self.file_bytes), far, 30)
         )
         journal._spool.on_begin = None
         return far, journal, Producer(journal)
@@ -85,7 +86,7 @@ class ForwardingMachine(RuleBasedStateMachine):
         far, journal, _ = self.clients[which]
         faults = far.away or far.fail_before or far.fail_after
         try:
-            journal.drain()
+            journal.forwarder.drain_all()
         except JournalUnreachable:
             assert faults
         else:
@@ -97,7 +98,7 @@ class ForwardingMachine(RuleBasedStateMachine):
         """Send a batch, as the thread would."""
         _, journal, _ = self.clients[which]
         try:
-            journal._forwarder._send_batch()
+            journal.forwarder._send_batch()
         except JournalUnreachable:
             assert not journal._spool.is_empty
 
@@ -109,7 +110,7 @@ class ForwardingMachine(RuleBasedStateMachine):
             with suppress(JournalUnreachable):
                 journal.close()
         else:
-            journal._forwarder._closed = True
+            journal.forwarder.is_closed = True
             journal._spool.current = None
             journal._spool._release()
         self.clients[which] = self.open()

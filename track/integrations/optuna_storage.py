@@ -10,9 +10,9 @@ from track.client import TrackClient
 from track.events.codec import decode, stream_id
 from track.events.types import SearchLogged
 from track.exchange.copying import journaled
+from track.forwarding.journal import ForwardingJournal
 from track.integrations.packages import need
 from track.integrations.run import settled
-from track.journals.forwarding import ForwardingJournal
 
 _journal = need("optuna.storages.journal", names=["BaseJournalBackend"], install="'optuna>=4'")
 
@@ -56,7 +56,7 @@ class TrackBackend(_journal.BaseJournalBackend):  # type: ignore[misc,name-defin
         self._protocol.producer.record(self._stream, SearchLogged(list(logs)))
         journal = self._protocol.journal
         if isinstance(journal, ForwardingJournal):
-            journal.drain_mine()  # Optuna reads what it has just written
+            journal.forwarder.drain()  # Optuna reads what it has just written
 
     def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:
         """Return the operations from a number on, counted from 0 in the order of the journal."""

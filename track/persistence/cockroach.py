@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from track.configuration import options
 from track.contents.places import contents_at
-from track.contents.spooled import SpooledContents
 from track.errors import BackendError
-from track.journals.forwarding import ExclusiveForwardingJournal
-from track.journals.spool import Spool
-from track.persistence.remote import ForwardedProtocol, send_left_behind
+from track.forwarding.forwarder import Forwarder
+from track.forwarding.journal import ExclusiveForwardingJournal
+from track.persistence.remote import ForwardedProtocol, forwarder_to, send_left_behind
 from track.persistence.uri_options import RemoteSettings, remote_settings, spool_of
 from track.persistence.utils import check_port, parse_uri, without_password
 
@@ -68,12 +67,8 @@ class Cockroach(ForwardedProtocol):
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
-        settings = remote_settings(uri, _OPTIONS)
-        far, content = _open(uri, settings)
-        forwarding = ExclusiveForwardingJournal(
-            far, content.spool, settings.timeout_s, contents=content
-        )
-        super().__init__(uri, forwarding, content, strict=strict, eager=eager)
+        journal = ExclusiveForwardingJournal(_forwarder(uri))
+        super().__init__(uri, journal, strict=strict, eager=eager)
 
 
 def sync(uri: str) -> int:
@@ -97,21 +92,23 @@ def sync(uri: str) -> int:
     BackendError
         the URI cannot be used
     """
-    settings = remote_settings(uri, _OPTIONS)
-    far, content = _open(uri, settings)
-    return send_left_behind(content, far, settings)
+    return send_left_behind(_forwarder(uri))
 
 
 def open_journal(uri: str, *, writable: bool = True) -> tuple[SQLJournal, ContentStore]:
     """Return the journal and the contents of a database without a spool."""
-    journal, content = _open(uri, remote_settings(uri, _OPTIONS), writable=writable)
-    return journal, content.far
+    return _open(uri, remote_settings(uri, _OPTIONS), writable=writable)[:2]
+
+
+def _forwarder(uri: str) -> Forwarder:
+    settings = remote_settings(uri, _OPTIONS)
+    return forwarder_to(*_open(uri, settings), settings)
 
 
 def _open(
     uri: str, settings: RemoteSettings, *, writable: bool = True
-) -> tuple[SQLJournal, SpooledContents]:
-    """Return the journal of a URI, and its contents with their spool."""
+) -> tuple[SQLJournal, ContentStore, str]:
+    """Return the journal of a URI, its contents, and the folder for its spools."""
     try:
         from track.contents.table import TableContents
         from track.journals.sql.journal import SQLJournal
@@ -139,7 +136,7 @@ def _open(
     place = settings.given.get("contents") or options("log.contents", "")
     if place:
         far = contents_at(str(place), os.path.basename(spool_of("", database, log)), far)
-    return journal, SpooledContents(Spool(spool, settings.durability), far)
+    return journal, far, spool
 
 
 def _servers(uri: str) -> tuple[list[tuple[str, int]], dict[str, str]]:

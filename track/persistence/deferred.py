@@ -10,7 +10,6 @@ from typing import Any
 
 from track.errors import TrackError
 from track.persistence.protocol import Protocol
-from track.persistence.registry import load
 from track.persistence.utils import parse_uri
 from track.utils.forking import ForkSafeLock
 
@@ -50,11 +49,13 @@ class DeferredProtocol(Protocol):
     def opened(self) -> Protocol:
         """Return the backend, opening it at the first call."""
         if self._opened is None:
+            from pkgutil import resolve_name  # `import track` is faster without it
+
             with self._lock:
                 if self._opened is None:
                     assert self.uri is not None  # set by the constructor
                     opens = self._opens
-                    opened = (load(opens) if isinstance(opens, str) else opens)(self.uri)
+                    opened = (resolve_name(opens) if isinstance(opens, str) else opens)(self.uri)
                     if self._forgiving:
                         opened.forgive_failed_writes()
                     self._opened = opened

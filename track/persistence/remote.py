@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from track.contents.spooled import SpooledContents
-from track.journals.forwarder import Forwarder
-from track.journals.forwarding import ForwardingJournal
+from track.contents.store import ContentStore
+from track.forwarding.contents import SpooledContents
+from track.forwarding.forwarder import Forwarder
+from track.forwarding.journal import ForwardingJournal
+from track.forwarding.spool import Spool
 from track.journals.journal import Journal
 from track.persistence.journaled import JournaledProtocol
 from track.persistence.uri_options import RemoteSettings
@@ -19,26 +21,16 @@ class ForwardedProtocol(JournaledProtocol):
     ----------
     uri
         the URI as the user gave it
-    forwarding
+    journal
         the remote journal behind its spool
-    content
-        the contents beside that spool
     strict, eager
         as for :class:`~track.persistence.journaled.JournaledProtocol`
     """
 
-    def __init__(
-        self,
-        uri: str,
-        forwarding: ForwardingJournal,
-        content: SpooledContents,
-        *,
-        strict: bool,
-        eager: bool,
-    ) -> None:
-        self.forwarding = forwarding
-        super().__init__(self.forwarding, strict=strict, eager=eager, uri=uri)
-        self.content = content
+    def __init__(self, uri: str, journal: ForwardingJournal, *, strict: bool, eager: bool) -> None:
+        self.forwarder = journal.forwarder
+        super().__init__(journal, strict=strict, eager=eager, uri=uri)
+        self.content = self.forwarder.contents
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Wait until the server has everything, including the spools of dead processes.
@@ -55,10 +47,28 @@ class ForwardedProtocol(JournaledProtocol):
         """
         with self.producer.busy():  # a signal handler that ends a trial must wait
             super().commit(file_name_override, **kwargs)  # moves events from memory to the spool
-            self.forwarding.drain()
+            self.forwarder.drain_all()
 
 
-def send_left_behind(content: SpooledContents, far: Journal, settings: RemoteSettings) -> int:
+def forwarder_to(
+    far: Journal, contents: ContentStore, folder: str, settings: RemoteSettings
+) -> Forwarder:
+    """Return the forwarder of this process to a remote journal and its contents.
+
+    Parameters
+    ----------
+    far, contents
+        the remote journal and contents
+    folder
+        the folder for spools of the store
+    settings
+        the settings of the URI
+    """
+    spool = Spool(folder, settings.durability)
+    return Forwarder(spool, far, settings.timeout_s, contents=SpooledContents(spool, contents))
+
+
+def send_left_behind(forwarder: Forwarder) -> int:
     """Send the spools of dead processes and their contents, and return the number of events.
 
     Raises
@@ -66,10 +76,10 @@ def send_left_behind(content: SpooledContents, far: Journal, settings: RemoteSet
     JournalUnreachable
         the server does not answer; nothing is lost
     """
-    forwarder = Forwarder(content.spool, far, settings.timeout_s, contents=content)
     try:
         sent = forwarder.send_left_behind()
-        forwarder.drain_contents()
+        if forwarder.contents is not None:
+            forwarder.contents.send_all()
         return sent
     finally:
         forwarder.abandon()

@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from track.contents.spooled import SpooledContents
 from track.events.codec import decode
 from track.events.types import Recorded
-from track.journals.forwarding import ForwardingJournal
+from track.forwarding.forwarder import Forwarder
+from track.forwarding.journal import ForwardingJournal
 from track.journals.journal import Journal
-from track.journals.spool import Spool
-from track.persistence.remote import ForwardedProtocol, send_left_behind
+from track.persistence.remote import ForwardedProtocol, forwarder_to, send_left_behind
 from track.persistence.repository import Repository
 from track.persistence.storage import check_report, write_report
 from track.persistence.uri_options import (
@@ -85,15 +84,11 @@ class SocketClient(ForwardedProtocol):
         overridden = type(self).authenticate is not SocketClient.authenticate
         authenticate = self.authenticate if overridden else _credentials
         self._connection = Connection(_target(uri, settings, authenticate))
-        self._journal = RelayJournal(self._connection)
-        content = _contents(self._connection.target, settings)
-        forwarding = ForwardingJournal(
-            self._journal, content.spool, settings.timeout_s, contents=content
-        )
-        super().__init__(uri, forwarding, content, strict=strict, eager=eager)
+        journal = ForwardingJournal(_forwarder(self._connection, settings))
+        super().__init__(uri, journal, strict=strict, eager=eager)
 
     def _make_repository(self, journal: Journal) -> Repository:
-        self._server = RemoteRepository(self._connection, self.forwarding, self.producer)
+        self._server = RemoteRepository(self._connection, self.forwarder, self.producer)
         return self._server
 
     def authenticate(self, uri: str) -> tuple[str | None, str | None]:
@@ -142,7 +137,7 @@ class SocketClient(ForwardedProtocol):
         JournalUnreachable
             the server did not answer in time
         """
-        for batch in self._journal.follow(after):
+        for batch in self.forwarder.far.follow(after):
             if batch is not None:
                 yield from map(decode, *batch)
 
@@ -169,9 +164,7 @@ def sync(uri: str) -> int:
         the URI cannot be used
     """
     settings = remote_settings(uri, _OPTIONS)
-    target = _target(uri, settings, _credentials)
-    journal = RelayJournal(Connection(target))
-    return send_left_behind(_contents(target, settings), journal, settings)
+    return send_left_behind(_forwarder(Connection(_target(uri, settings, _credentials)), settings))
 
 
 def _credentials(uri: str) -> tuple[str | None, str | None]:
@@ -179,11 +172,12 @@ def _credentials(uri: str) -> tuple[str | None, str | None]:
     return parts.get("username"), parts.get("password")
 
 
-def _contents(target: Target, settings: RemoteSettings) -> SpooledContents:
-    """Return the contents of a server, with the spool for them and for events."""
+def _forwarder(connection: Connection, settings: RemoteSettings) -> Forwarder:
+    """Return the forwarder to a server, which sends contents on a connection of their own."""
+    target = connection.target
     folder = spool_of(settings.spool, target.host, str(target.port))
-    far = RelayContents(Connection(target))
-    return SpooledContents(Spool(folder, settings.durability), far)
+    contents = RelayContents(Connection(target))
+    return forwarder_to(RelayJournal(connection), contents, folder, settings)
 
 
 def _target(uri: str, settings: RemoteSettings, authenticate: _Authenticate) -> Target:

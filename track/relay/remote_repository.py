@@ -9,7 +9,7 @@ from typing import Any
 from track.errors import BackendError, EncodingError
 from track.events.codec import stream_id
 from track.events.types import Event
-from track.journals.forwarding import ForwardingJournal
+from track.forwarding.forwarder import Forwarder
 from track.journals.producer import Producer
 from track.persistence.protocol import Query
 from track.persistence.repository import (
@@ -44,17 +44,15 @@ class RemoteRepository(Repository):
     ----------
     connection
         the connection to the server
-    forwarding
-        the journal of this process's events for the server
+    forwarder
+        sends the events of this process to the server
     producer
         the producer of these events
     """
 
-    def __init__(
-        self, connection: Connection, forwarding: ForwardingJournal, producer: Producer
-    ) -> None:
+    def __init__(self, connection: Connection, forwarder: Forwarder, producer: Producer) -> None:
         self._connection = connection
-        self._forwarding = forwarding
+        self._forwarder = forwarder
         self._producer = producer
         self._lost: frozenset[str] = frozenset()
         """The uids of the lost trials among the objects fetched last."""
@@ -173,7 +171,7 @@ class RemoteRepository(Repository):
     def _replay(self, uid: str, position: int) -> Trial | None:
         """Return a trial as of a position, from its events."""
         stream = stream_of(uid)
-        objects = as_of(self._forwarding.read_stream(stream), position=position)
+        objects = as_of(self._forwarder.far.read_stream(stream), position=position)
         return objects.trials.get(uid) or objects.parts.get(stream)
 
     def commit(self) -> None:
@@ -196,7 +194,7 @@ class RemoteRepository(Repository):
         # A signal handler that ends a trial must wait, since it would need a lock that its own
         # thread holds.
         with self._producer.busy():
-            self._forwarding.drain_mine()
+            self._forwarder.drain()
             yield
 
     def close(self) -> None:

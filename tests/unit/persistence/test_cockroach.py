@@ -8,7 +8,7 @@ from tests.databases import KINDS, free_port, uri_of
 from tests.programs import run_python
 from track import TrackClient
 from track.errors import BackendError, JournalUnreachable
-from track.journals.spool import Spool
+from track.forwarding.spool import Spool
 from track.persistence import get_protocol
 from track.persistence.cockroach import Cockroach, _servers, sync
 from track.structure import Project, Status, Trial
@@ -101,7 +101,7 @@ def test_spools_are_where_the_system_keeps_state(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
     def folder(uri):
-        return get_protocol(uri).forwarding._spool.folder
+        return get_protocol(uri).forwarder.spool.folder
 
     mine = folder("cockroach://me:s3cret@a:1,b:2/x?log=l")
     assert mine.startswith(str(tmp_path / "state" / "track" / "spool") + "/a-1-b-2-x-l-")
@@ -119,7 +119,7 @@ def test_a_spool_without_a_home_is_not_in_the_working_folder(monkeypatch):
     monkeypatch.delenv("XDG_STATE_HOME")
     monkeypatch.delenv("HOME")
     monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)  # knows nobody
-    folder = get_protocol("cockroach://a").forwarding._spool.folder
+    folder = get_protocol("cockroach://a").forwarder.spool.folder
     assert folder.startswith("/.local/state/track/spool/")
 
 
@@ -147,7 +147,7 @@ def test_the_driver_is_imported_when_it_is_needed():
 import sys
 from track import TrackClient
 TrackClient("memory:")
-loaded = {"psycopg2", "track.journals.forwarding", "track.persistence.cockroach"}
+loaded = {"psycopg2", "track.forwarding.journal", "track.persistence.cockroach"}
 assert not loaded & set(sys.modules)
 """
     run_python(program)
@@ -234,16 +234,16 @@ def test_sync_sends_what_was_left_and_counts_it(uri, spool):
     """Once; the events that had arrived are not counted."""
     assert sync(uri) == 0
     store = Cockroach(uri)
-    store.forwarding._spool.on_begin = None
+    store.forwarder.spool.on_begin = None
     store.new_project(Project(name="p"))
     trial = store.new_trial(Trial(_hash="a", project_id="p"))
     for step in range(10):
         store.log_trial_metrics(trial, step=step, loss=0.5)
         if step == 4:
-            store.forwarding._forwarder._send_batch()
-    store.forwarding._spool.current = None  # as a killed process would leave it
-    store.forwarding._spool._release()
-    store.forwarding._forwarder._closed = True
+            store.forwarder._send_batch()
+    store.forwarder.spool.current = None  # as a killed process would leave it
+    store.forwarder.spool._release()
+    store.forwarder.is_closed = True
     assert len(files_in(spool)) == 2
     assert sync(uri) == 5
     assert sync(uri) == 0
@@ -257,7 +257,7 @@ def test_sync_sends_what_was_left_and_counts_it(uri, spool):
 def test_sync_without_a_server_keeps_everything(nowhere, spool):
     """The error is clear, and nothing is gone."""
     store = Cockroach(nowhere)
-    left = Spool(store.forwarding._spool.folder)
+    left = Spool(store.forwarder.spool.folder)
     left.append([b"a"])
     left.close()
     before = {path: path.read_bytes() for path in files_in(spool)}

@@ -42,7 +42,7 @@ def test_an_expression_without_end_is_ended(clients):
     answered = 0
     while asking.is_alive() or not answered:
         clients[1].log_trial_metrics(Trial(_hash="h"), step=answered, loss=0.5)
-        clients[1].forwarding.drain()
+        clients[1].forwarder.drain_all()
         answered += 1
     asking.join(PATIENCE_S)
     assert answered > 10

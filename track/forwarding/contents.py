@@ -31,7 +31,7 @@ from track.errors import (
     TrackError,
     warn,
 )
-from track.journals.spool import Spool
+from track.forwarding.spool import Spool
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)

@@ -7,9 +7,9 @@ import pytest
 
 from tests.contracts.content_contract import data_of, read, sha256
 from track.contents.memory import MemoryContents
-from track.contents.spooled import SpooledContents
 from track.errors import EncodingError, ItemNotFound, JournalUnreachable, NotRecordedWarning
-from track.journals.spool import Spool
+from track.forwarding.contents import SpooledContents
+from track.forwarding.spool import Spool
 
 
 class Far(MemoryContents):

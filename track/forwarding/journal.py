@@ -11,11 +11,10 @@ from collections.abc import Callable, Sequence
 from math import inf
 from weakref import finalize
 
+from track.forwarding.forwarder import Forwarder
 from track.journals.file import FileJournal
-from track.journals.forwarder import DEFAULT_PACE, Forwarder, Outgoing, Pace
 from track.journals.journal import SYNC_INTERVAL_NS, ExclusiveJournal, Journal
 from track.journals.layered import ExclusiveLayer, LayeredJournal
-from track.journals.spool import Spool
 
 
 class ForwardingJournal(LayeredJournal):
@@ -23,35 +22,20 @@ class ForwardingJournal(LayeredJournal):
 
     Parameters
     ----------
-    far
-        the remote journal
-    spool
-        keeps events until the remote journal has them
-    timeout_s
-        the time to wait for another thread that is sending
-    pace
-        how often and how much to send
-    contents
-        the contents that wait beside the spool
+    forwarder
+        sends what is appended to the remote journal
     """
 
-    def __init__(
-        self,
-        far: Journal,
-        spool: Spool,
-        timeout_s: float,
-        pace: Pace = DEFAULT_PACE,
-        contents: Outgoing | None = None,
-    ) -> None:
-        super().__init__(far)
-        self._spool = spool
-        self._forwarder = Forwarder(spool, far, timeout_s, pace, contents)
-        if spool.durability == "interval":
+    def __init__(self, forwarder: Forwarder) -> None:
+        super().__init__(forwarder.far)
+        self.forwarder = forwarder
+        self._spool = forwarder.spool
+        if self._spool.durability == "interval":
             self.sync_due_ns = 0
-        finalize(self, self._forwarder.abandon).atexit = False
+        finalize(self, forwarder.abandon).atexit = False
 
     def _behind(self) -> Journal:
-        self._forwarder.drain()
+        self.forwarder.drain()
         return self.journal
 
     def append(self, payloads: Sequence[bytes]) -> None:
@@ -75,27 +59,6 @@ class ForwardingJournal(LayeredJournal):
 
         return write_to_spool
 
-    def drain_mine(self) -> None:
-        """Wait until the remote journal has all events logged here.
-
-        Raises
-        ------
-        JournalUnreachable
-            it did not take them in time; the message names the spool
-        """
-        self._forwarder.drain()
-
-    def drain(self) -> None:
-        """Wait until events and contents have arrived, including those of dead processes.
-
-        Raises
-        ------
-        JournalUnreachable
-            they were not taken in time; the message names the spool
-        """
-        self._forwarder.drain(look_around=True)
-        self._forwarder.drain_contents()
-
     def sync(self) -> None:
         if self.sync_due_ns != inf:
             self.sync_due_ns = time.time_ns() + SYNC_INTERVAL_NS
@@ -105,7 +68,7 @@ class ForwardingJournal(LayeredJournal):
         self._spool.sync_if_interval()
 
     def close(self) -> None:
-        self._forwarder.close()
+        self.forwarder.close()
 
 
 class ExclusiveForwardingJournal(ExclusiveLayer, ForwardingJournal):

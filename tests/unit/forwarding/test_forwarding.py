@@ -12,10 +12,10 @@ from tests.flaky import FlakyJournal
 from tests.programs import run_python
 from track.errors import JournalClosed, JournalUnreachable
 from track.events.types import MetricsLogged, TrialStarted
-from track.journals.forwarder import Pace
-from track.journals.forwarding import ExclusiveForwardingJournal
+from track.forwarding.forwarder import Forwarder, Pace
+from track.forwarding.journal import ExclusiveForwardingJournal
+from track.forwarding.spool import Spool
 from track.journals.producer import Producer
-from track.journals.spool import Spool
 
 QUICK = Pace(pause_s=0.001, longest_pause_s=0.01, share=1.0)
 """What is done now and then is done at once."""
@@ -33,7 +33,7 @@ def far():
 
 @pytest.fixture
 def journal(far, folder):
-    opened = ExclusiveForwardingJournal(far, Spool(str(folder)), 30, QUICK)
+    opened = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
     yield opened
     far.away = False
     far.blocked.set()
@@ -91,7 +91,7 @@ def test_a_log_call_does_not_wait_for_the_far_journal(journal, far):
     log(journal)
     assert far._payloads == []
     far.away = False
-    journal.drain()
+    journal.forwarder.drain_all()
     assert steps(far) == [0, 1, 2, 0, 1, 2]
 
 
@@ -142,7 +142,7 @@ def test_who_needs_an_answer_is_told_where_everything_is(journal, far, folder):
     """A drain, a read and a decision end with one error; nothing is lost by it."""
     far.away = True
     log(journal)
-    for call in (journal.drain, journal.head, lambda: list(journal.read())):
+    for call in (journal.forwarder.drain_all, journal.head, lambda: list(journal.read())):
         with pytest.raises(JournalUnreachable, match="are safe in") as caught:
             call()
         assert str(folder) in str(caught.value)
@@ -154,12 +154,12 @@ def test_who_needs_an_answer_is_told_where_everything_is(journal, far, folder):
 
 def test_a_thread_that_hangs_is_not_waited_for_without_end(far, folder):
     """Who needs an answer gives up after the timeout."""
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 0.05, QUICK)
+    journal = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 0.05, QUICK))
     far.blocked.clear()
     log(journal)
-    wait_until(journal._forwarder._sending.locked)
+    wait_until(journal.forwarder._sending.locked)
     with pytest.raises(JournalUnreachable, match="another thread"):
-        journal.drain()
+        journal.forwarder.drain_all()
     far.blocked.set()
     journal.close()
     assert steps(far) == [0, 1, 2]
@@ -169,7 +169,7 @@ def test_closing_sends_what_is_left_and_leaves_nothing_behind(journal, far, fold
     """The thread ends, the files are gone, and nothing more can be logged."""
     far.blocked.clear()
     log(journal)
-    thread = journal._forwarder.thread
+    thread = journal.forwarder.thread
     far.blocked.set()
     journal.close()
     journal.close()
@@ -182,14 +182,14 @@ def test_closing_sends_what_is_left_and_leaves_nothing_behind(journal, far, fold
 
 def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
     """The error says where it is; the next client sends it before anything else."""
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30, QUICK)
+    journal = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
     far.away = True
     log(journal)
     with pytest.raises(JournalUnreachable, match=str(folder)):
         journal.close()
     far.away = False
     following = ExclusiveForwardingJournal(
-        FlakyJournal(far._payloads), Spool(str(folder)), 30, QUICK
+        Forwarder(Spool(str(folder)), FlakyJournal(far._payloads), 30, QUICK)
     )
     assert [recorded.event.step for recorded in following.read()] == [0, 1, 2]
     following.close()
@@ -198,10 +198,10 @@ def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
 
 def test_a_journal_that_nobody_has_any_more_is_sent(far, folder):
     """Programs that never close anything lose nothing, and keep no threads."""
-    journal = ExclusiveForwardingJournal(far, Spool(str(folder)), 30, QUICK)
+    journal = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
     far.blocked.clear()
     log(journal)
-    thread = journal._forwarder.thread
+    thread = journal.forwarder.thread
     del journal
     gc.collect()
     far.blocked.set()
@@ -226,9 +226,9 @@ def test_the_chance_of_the_program_is_left_alone(journal, far):
     state = random.getstate()
     far.away = True
     log(journal)
-    wait_until(lambda: journal._forwarder.thread is not None)
+    wait_until(lambda: journal.forwarder.thread is not None)
     far.away = False
-    journal.drain()
+    journal.forwarder.drain_all()
     assert random.getstate() == state
 
 
@@ -250,25 +250,25 @@ def test_an_error_that_nobody_thought_of_does_not_end_the_thread(journal, far, c
 
 def test_batches_grow_where_the_journal_is_slow(journal, far):
     """And shrink again where it is not."""
-    sender = journal._forwarder
+    sender = journal.forwarder
     journal._spool.on_begin = None
     least = sender._batch_bytes
     sender.pace = QUICK._replace(slow_s=-1.0)
     for _ in range(3):
         log(journal, 1)
-        journal.drain()
+        journal.forwarder.drain_all()
     assert sender._batch_bytes == least * 8
     sender.pace = QUICK._replace(slow_s=1e9)
     for _ in range(5):
         log(journal, 1)
-        journal.drain()
+        journal.forwarder.drain_all()
     assert sender._batch_bytes == least
 
 
 def test_what_others_left_is_looked_for_again_and_again(journal, far, folder):
     """A child that was terminated leaves its spool to a parent that lives on."""
-    journal._forwarder.pace = QUICK._replace(look_around_s=0.0)
-    journal.drain()
+    journal.forwarder.pace = QUICK._replace(look_around_s=0.0)
+    journal.forwarder.drain_all()
     elsewhere = FlakyJournal()
     log(elsewhere, 8)
     other = Spool(str(folder))
@@ -289,7 +289,7 @@ def test_what_cannot_be_sent_of_others_is_in_nobodys_way(journal, far, folder, t
     data[12:16] = zlib.crc32(data[:12]).to_bytes(4, "little")
     path.write_bytes(data)
     log(journal)
-    journal.drain()
+    journal.forwarder.drain_all()
     assert steps(far) == [0, 1, 2]
     assert "upgrade" in told[0]
     assert path.read_bytes() == data
@@ -304,15 +304,16 @@ def test_pauses_have_an_end_however_long_an_outage_is():
 PROGRAM = """
 import logging, sys
 logging.basicConfig(format="%(message)s")
-from track.journals.forwarding import ExclusiveForwardingJournal
+from track.forwarding.forwarder import Forwarder
+from track.forwarding.journal import ExclusiveForwardingJournal
 from track.journals.file import FileJournal
 from track.journals.producer import Producer
-from track.journals.spool import Spool
+from track.forwarding.spool import Spool
 from track.events.types import TrialStarted
 from tests.flaky import FlakyJournal
 
 far = {far}
-journal = ExclusiveForwardingJournal(far, Spool({folder!r}), 30)
+journal = ExclusiveForwardingJournal(Forwarder(Spool({folder!r}), far, 30))
 for _ in range(5):
     Producer(journal).record(1, TrialStarted())
 """
@@ -356,7 +357,7 @@ class CountedSpool(Spool):
 def test_durability_is_that_of_the_spool(far, folder, durability, syncs):
     """Acknowledged events are synced here as often as by a journal in a file."""
     spool = CountedSpool(str(folder), durability)
-    journal = ExclusiveForwardingJournal(far, spool, 30, QUICK)
+    journal = ExclusiveForwardingJournal(Forwarder(spool, far, 30, QUICK))
     spool.on_begin = None
     log(journal, 10)
     assert spool.syncs == syncs
@@ -367,7 +368,7 @@ def test_nothing_is_logged_when_all_is_well(journal, far, caplog):
     """Silence is the normal state."""
     with caplog.at_level(logging.DEBUG, "track"):
         log(journal)
-        journal.drain()
+        journal.forwarder.drain_all()
         journal.close()
     assert caplog.messages == []
 
@@ -398,7 +399,7 @@ def test_contents_are_sent_while_no_event_waits(far, folder):
     spool = Spool(str(folder))
     contents = Contents(spool, 100)
     far.blocked.clear()
-    journal = ExclusiveForwardingJournal(far, spool, 30, QUICK, contents)
+    journal = ExclusiveForwardingJournal(Forwarder(spool, far, 30, QUICK, contents))
     log(journal, 300)
     assert contents.spooled == []
     far.blocked.set()

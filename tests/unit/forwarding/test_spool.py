@@ -12,8 +12,8 @@ import pytest
 from tests.programs import run_python
 from track.errors import JournalClosed, JournalWriteError
 from track.events.record import payload_of
-from track.journals import spool as spools
-from track.journals.spool import Spool
+from track.forwarding import spool as spools
+from track.forwarding.spool import Spool
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -64,7 +64,7 @@ def left_by_another_process(folder, *payloads):
     """Have a process append payloads, and end without closing."""
     program = f"""
 import os
-from track.journals.spool import Spool
+from track.forwarding.spool import Spool
 spool = Spool({str(folder)!r})
 for payload in {payloads!r}:
     spool.append([payload])
@@ -166,7 +166,7 @@ def test_a_spool_whose_process_lives_is_nobodys_to_take(folder, spool):
     spool.append([b"a"])
     assert list(Spool.left_behind(str(folder))) == []
     program = (
-        "from track.journals.spool import Spool\n"
+        "from track.forwarding.spool import Spool\n"
         f"assert not list(Spool.left_behind({str(folder)!r}))"
     )
     run_python(program)
@@ -304,7 +304,7 @@ FORK = """
 import os
 from pathlib import Path
 from track.events.record import payload_of
-from track.journals.spool import Spool
+from track.forwarding.spool import Spool
 
 def oldest(spool):
     return [*map(payload_of, spool.oldest())]

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from weakref import WeakSet
 
 from track.errors import (
@@ -26,9 +26,10 @@ from track.errors import (
 )
 from track.events.codec import identify_record
 from track.events.record import Record
+from track.forwarding.contents import SpooledContents
+from track.forwarding.spool import BATCH_BYTES, Spool
 from track.journals.delivery import deliver
 from track.journals.journal import Journal
-from track.journals.spool import BATCH_BYTES, Spool
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
@@ -59,19 +60,6 @@ class Pace(NamedTuple):
 DEFAULT_PACE = Pace()
 
 
-class Outgoing(Protocol):
-    """Contents of logged files that wait beside a spool to be sent."""
-
-    def send_in_background(self) -> bool:
-        """Send a piece that takes little time, and return whether there was one; never raise."""
-
-    def send_all(self) -> None:
-        """Send everything, or raise JournalUnreachable."""
-
-    def take_over(self, spool: Spool) -> None:
-        """Take over what waits beside the spool of a dead process."""
-
-
 class Forwarder:
     """Sends the events of a spool to a remote journal, and contents while no event waits.
 
@@ -95,7 +83,7 @@ class Forwarder:
         far: Journal,
         timeout_s: float,
         pace: Pace = DEFAULT_PACE,
-        contents: Outgoing | None = None,
+        contents: SpooledContents | None = None,
     ) -> None:
         self.spool = spool
         self.far = far
@@ -107,12 +95,12 @@ class Forwarder:
         self._batch_bytes = _LEAST_BATCH_BYTES
         self._in_step = True
         """Whether no event in the spool can have arrived."""
-        self._closed = False
-        self._orphaned = False
-        """Whether the thread must send the rest and release everything when it ends."""
+        self.is_closed = False
+        self._leaves_end = False
+        """Whether the thread sends the rest and releases everything when it ends."""
         self.renew_after_fork()
         renew_in_children(self)
-        _forwarders.add(self)
+        _open.add(self)
         spool.on_begin = self.start
 
     def renew_after_fork(self) -> None:
@@ -149,14 +137,15 @@ class Forwarder:
             while self.spool.acknowledged < until and self._send_batch():
                 pass
 
-    def drain_contents(self) -> None:
-        """Wait until all contents logged here have arrived.
+    def drain_all(self) -> None:
+        """Wait until events and contents have arrived, including those of dead processes.
 
         Raises
         ------
-        JournalUnreachable
-            they were not taken in time; the message names where they wait
+        JournalUnreachable, AuthenticationError, InsecureConnection
+            as for :meth:`drain`
         """
+        self.drain(look_around=True)
         if self.contents is not None:
             self.contents.send_all()
 
@@ -275,7 +264,7 @@ class Forwarder:
                     failures = 0
                 used_s = time.thread_time() - used_s
                 pause_s = used_s * (1 / pace.share - 1) if sent else pace.pause_s
-        if self._orphaned:
+        if self._leaves_end:
             _finish_all([self._finish])
 
     # The end
@@ -288,31 +277,25 @@ class Forwarder:
         JournalUnreachable
             they could not be sent, and are left to the next process
         """
-        if self._begin_to_end():
+        if not self.is_closed:
+            self._begin_to_end()
             self._finish()
 
     def abandon(self) -> None:
         """Close in the background, since nothing refers to the journal any more."""
-        if self._begin_to_end():
-            self._orphaned = True
-            if self.thread is None:
+        if not self.is_closed:
+            self._leaves_end = self.thread is not None  # otherwise nothing was logged
+            self._begin_to_end()
+            if not self._leaves_end:
                 self._release()
-            else:
-                _orphans.add(self.thread)
 
-    def _begin_to_end(self) -> bool:
-        """Tell the thread to end, and return whether this is the first time."""
-        if self._closed:
-            return False
-        self._closed = True
-        _forwarders.discard(self)
+    def _begin_to_end(self) -> None:
+        self.is_closed = True
         self._ending.set()
-        return True
 
     def _finish(self) -> None:
         try:
-            self.drain(look_around=True)
-            self.drain_contents()
+            self.drain_all()
         finally:
             if self._sending.acquire(timeout=1):
                 try:
@@ -320,28 +303,32 @@ class Forwarder:
                 finally:
                     self._sending.release()
             else:
-                self._orphaned = True  # the thread is busy, and closes later
+                self._leaves_end = True  # the thread is busy, and closes later
+                _open.discard(self)  # without making the end of the program wait, too
 
     def _release(self) -> None:
+        _open.discard(self)
         try:
             self.spool.close()
         finally:
             self.far.close()
 
+    def join(self) -> None:
+        """Wait for the thread if it sends the rest; all its waits have time limits."""
+        if self._leaves_end and self.thread is not None:
+            self.thread.join()
 
-_forwarders: WeakSet[Forwarder] = WeakSet()
 
-
-_orphans: WeakSet[threading.Thread] = WeakSet()
-"""The forwarders of journals without references that still send events."""
+_open: WeakSet[Forwarder] = WeakSet()
+"""The forwarders that have not released their spools; a thread keeps its own alive."""
 
 
 @atexit.register
 def _close_all() -> None:
-    for thread in list(_orphans):
-        if thread.is_alive():
-            thread.join()  # all its waits have time limits
-    _finish_all([forwarder.close for forwarder in list(_forwarders)])
+    forwarders = list(_open)
+    for forwarder in forwarders:
+        forwarder.join()
+    _finish_all([forwarder.close for forwarder in forwarders])
 
 
 def _finish_all(finishes: list[Callable[[], None]]) -> None:
