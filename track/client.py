@@ -6,14 +6,19 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from track import get_or_create
 from track.calls import check_arguments, read_arguments, unknown_attribute
 from track.configuration import choose, options
 from track.errors import NotRecordedWarning, TrialDoesNotExist, warn
 from track.logger import TrialLogger
 from track.persistence import get_protocol
 from track.persistence.protocol import Protocol
-from track.placement import Placement
+from track.placement import (
+    Placement,
+    check_that_none_runs,
+    insert_trial,
+    trial_from,
+    trial_named,
+)
 from track.projections.report import dumps
 from track.recording.existing import existing_trial
 from track.structure import Trial
@@ -151,7 +156,7 @@ class TrackClient(Placement):
                     NotRecordedWarning,
                 )
             return current
-        get_or_create.check_that_none_runs(current)
+        check_that_none_runs(current)
         parameters = kwargs.pop("parameters", None)
         trial = Trial(**{"version": self._version, **kwargs})
         created = TrialLogger(trial, self.protocol, partial(self._insert, trial))
@@ -170,7 +175,7 @@ class TrackClient(Placement):
             trial.project_id = self._project_uid()
         if trial.group_id is None and self.group is not None:
             trial.group_id = self.group.uid
-        get_or_create.insert_trial(self.protocol, trial, parameters)
+        insert_trial(self.protocol, trial, parameters)
 
     def set_trial(
         self, trial: Trial | str | None = None, force: bool = False, **kwargs: Any
@@ -200,15 +205,15 @@ class TrackClient(Placement):
         """
         check_arguments("set_trial", Trial, kwargs, "uid", "hash")
         if isinstance(trial, str):
-            trial = get_or_create.trial_from({"uid": trial})
+            trial = trial_from({"uid": trial})
         elif [*kwargs] == ["name"] and trial is None:
-            trial = get_or_create.trial_named(self.protocol, kwargs["name"], self.project)
+            trial = trial_named(self.protocol, kwargs["name"], self.project)
         elif trial is None:
-            trial = get_or_create.trial_from(kwargs)
+            trial = trial_from(kwargs)
         current = self._current(force)
         if current is not None and (self._is_prepared or trial.uid == current.trial.uid):
             return current
-        get_or_create.check_that_none_runs(current)
+        check_that_none_runs(current)
         self.logger = TrialLogger(existing_trial(self.protocol, trial), self.protocol)
         return self.logger
 

@@ -1,15 +1,19 @@
-"""Choose the project and the group in which a client creates its trials."""
+"""Find or create the project, the group and the trials of a client."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from track.calls import check_arguments
-from track.errors import NotRecordedWarning, warn
+from track.errors import NotRecordedWarning, TrackError, TrackWarning, warn
 from track.logger import TrialLogger
 from track.persistence.protocol import Protocol
+from track.projections.finding import latest_revision
 from track.projections.report import ORPHANS
-from track.structure import Project, TrialGroup
+from track.structure import Project, Trial, TrialGroup
+
+_Kind = TypeVar("_Kind", Project, TrialGroup)
 
 
 class Placement:
@@ -53,13 +57,10 @@ class Placement:
             the project is missing, and ``get_only`` is true
         """
         check_arguments("set_project", Project, kwargs)
-        if isinstance(project, str):
-            project = Project(name=project, **kwargs)
+        wanted = _described(Project, project, kwargs)
         if self.project is not None and not force:
-            name = kwargs.get("name") if project is None else project.name
-            self._tell_if_it_stays("project", self.project.name, name)
+            self._tell_if_it_stays("project", self.project.name, wanted.name)
             return self.project
-        wanted = Project(**kwargs) if project is None else project
         self.project = _project_like(self.protocol, wanted, get_only=get_only)
         self.group = None
         return self.project
@@ -96,13 +97,10 @@ class Placement:
             the group is missing, and ``get_only`` is true
         """
         check_arguments("set_group", TrialGroup, kwargs)
-        if isinstance(group, str):
-            group = TrialGroup(name=group, **kwargs)
+        wanted = _described(TrialGroup, group, kwargs)
         if self.group is not None and not force:
-            name = kwargs.get("name") if group is None else group.name
-            self._tell_if_it_stays("group", self.group.name, name)
+            self._tell_if_it_stays("group", self.group.name, wanted.name)
             return self.group
-        wanted = TrialGroup(**kwargs) if group is None else group
         if not (wanted.name or wanted._uid):
             raise AssertionError("a trial group needs a name: set_group(name=…)")
         if wanted.project_id is None and wanted._uid is None:
@@ -121,8 +119,21 @@ class Placement:
         return self.set_project(name=ORPHANS).uid
 
     def _tell_if_it_stays(self, kind: str, name: Any, wanted: Any) -> None:
+        """Warn if the project or group remains another one than the script asks for."""
         if name != wanted and not self._is_prepared:
-            _warn_that_it_stays(kind, name)
+            why = ", which was used because none was set" if name == ORPHANS else ""
+            warn(
+                f"the {kind} is still {name!r}{why}: call set_{kind} before anything else, or use "
+                "force=True to change it from now on",
+                NotRecordedWarning,
+            )
+
+
+def _described(kind: type[_Kind], given: _Kind | str | None, kwargs: dict[str, Any]) -> _Kind:
+    """Return the given project or group, or one with the given name and attributes."""
+    if isinstance(given, str):
+        return kind(name=given, **kwargs)
+    return kind(**kwargs) if given is None else given
 
 
 def _project_like(protocol: Protocol, wanted: Project, *, get_only: bool) -> Project:
@@ -131,12 +142,7 @@ def _project_like(protocol: Protocol, wanted: Project, *, get_only: bool) -> Pro
         raise AssertionError("a project needs a name: set_project(name=…)")
     if not get_only:
         return protocol.new_project(wanted)
-    found = protocol.get_project(wanted)
-    if found is None:
-        raise RuntimeError(
-            f"the project {wanted.name!r} does not exist: create it, or omit get_only"
-        )
-    return found
+    return _existing("project", wanted.name, protocol.get_project(wanted))
 
 
 def _group_like(protocol: Protocol, wanted: TrialGroup, *, get_only: bool) -> TrialGroup:
@@ -146,24 +152,15 @@ def _group_like(protocol: Protocol, wanted: TrialGroup, *, get_only: bool) -> Tr
         assert found is not None  # it was inserted, or existed before
         return found
     # The environment may name the group by its uid.
-    found = protocol.get_trial_group(wanted) or protocol.get_trial_group(
-        TrialGroup(_uid=wanted.name)
-    )
+    by_uid = TrialGroup(_uid=wanted.name)
+    found = protocol.get_trial_group(wanted) or protocol.get_trial_group(by_uid)
+    return _existing("trial group", wanted.name, found)
+
+
+def _existing(kind: str, name: str | None, found: _Kind | None) -> _Kind:
     if found is None:
-        raise RuntimeError(
-            f"the trial group {wanted.name!r} does not exist: create it, or omit get_only"
-        )
+        raise RuntimeError(f"the {kind} {name!r} does not exist: create it, or omit get_only")
     return found
-
-
-def _warn_that_it_stays(kind: str, name: Any) -> None:
-    """Warn that the project or group remains another one than the script asked for."""
-    why = ", which was used because none was set" if name == ORPHANS else ""
-    warn(
-        f"the {kind} is still {name!r}{why}: call set_{kind} before anything else, or use "
-        "force=True to change it from now on",
-        NotRecordedWarning,
-    )
 
 
 def _warn_of_trial_outside(current: TrialLogger | None, group: TrialGroup) -> None:
@@ -173,4 +170,45 @@ def _warn_of_trial_outside(current: TrialLogger | None, group: TrialGroup) -> No
             f"the current trial already exists outside the group {group.name!r}: call "
             "set_group before new_trial",
             NotRecordedWarning,
+        )
+
+
+# Trials
+
+
+def insert_trial(protocol: Protocol, trial: Trial, parameters: Mapping[str, Any] | None) -> None:
+    """Record a new trial with more parameters, and set its revision."""
+    before, trial.parameters = trial.parameters, {**trial.parameters, **(parameters or {})}
+    try:
+        protocol.new_trial(trial, auto_increment=True)
+    except Exception:
+        trial.parameters = before  # the trial is as before the failed call
+        raise
+
+
+def trial_from(kwargs: dict[str, Any]) -> Trial:
+    """Return a trial with the given identity: ``uid``, or ``hash`` and ``revision``."""
+    names = {"hash": "_hash"}
+    uid = kwargs.pop("uid", None)
+    trial = Trial(**{names.get(name, name): value for name, value in kwargs.items()})
+    if uid is not None:
+        trial.uid = uid
+    return trial
+
+
+def trial_named(protocol: Protocol, name: str, project: Project | None) -> Trial:
+    """Return the latest revision of the trial with a name, in the given project if any."""
+    among = {} if project is None else {"project_id": project.uid}
+    found = latest_revision(name, protocol.fetch_trials({"name": name, **among}))
+    if found.note:
+        warn(found.note, TrackWarning)
+    return found.trial
+
+
+def check_that_none_runs(current: TrialLogger | None) -> None:
+    """Raise an error if the current trial is running."""
+    if current is not None and current.is_running:
+        raise TrackError(
+            f"the trial {current.uid} is still running: call finish() or leave its block, "
+            "or use force=True to have both"
         )
