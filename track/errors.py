@@ -45,6 +45,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable, Iterable
 
 
 class TrackError(Exception):
@@ -176,6 +177,24 @@ class StorageWarning(TrackWarning):
 
 
 _OURS = (os.path.dirname(__file__) + os.sep, contextlib.__file__)
+
+
+def warn_of_failures(actions: Iterable[tuple[str, Callable[[], object]]]) -> None:
+    """Call functions whose exceptions no caller can catch, and warn of them once all are called.
+
+    Parameters
+    ----------
+    actions
+        what to say before the message of an exception, and the function
+    """
+    failures = []
+    for said, action in actions:
+        try:
+            action()
+        except (TrackError, OSError) as error:  # noqa: PERF203 - each may fail
+            failures.append(f"{said}{error}")
+    for failure in failures:
+        warn(failure, StorageWarning)
 
 
 def warn(message: str, category: type[TrackWarning]) -> None:

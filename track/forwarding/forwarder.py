@@ -11,7 +11,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 from weakref import WeakSet
@@ -23,6 +23,7 @@ from track.errors import (
     JournalUnreachable,
     StorageWarning,
     warn,
+    warn_of_failures,
 )
 from track.events.codec import identify_record
 from track.events.record import Record
@@ -265,7 +266,7 @@ class Forwarder:
                 used_s = time.thread_time() - used_s
                 pause_s = used_s * (1 / pace.share - 1) if sent else pace.pause_s
         if self._leaves_end:
-            _finish_all([self._finish])
+            warn_of_failures([("", self._finish)])
 
     # The end
 
@@ -328,18 +329,4 @@ def _close_all() -> None:
     forwarders = list(_open)
     for forwarder in forwarders:
         forwarder.join()
-    _finish_all([forwarder.close for forwarder in forwarders])
-
-
-def _finish_all(finishes: list[Callable[[], None]]) -> None:
-    failures = [failure for finish in finishes if (failure := _failure_of(finish))]
-    for failure in failures:  # no caller could catch an exception here
-        warn(failure, StorageWarning)
-
-
-def _failure_of(finish: Callable[[], None]) -> str | None:
-    try:
-        finish()
-    except (JournalError, OSError) as error:
-        return str(error)
-    return None
+    warn_of_failures([("", forwarder.close) for forwarder in forwarders])

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import TypeVar
 
+from track.events.codec import identify as identify_payload
 from track.journals.journal import Journal, PartialDuplicate
+from track.utils.forking import ForkSafeLock
 
 _LATE_ARRIVALS = 5
 """The number of retries after a part of a batch has arrived meanwhile."""
@@ -82,3 +84,21 @@ def missing(
             last[producer] = sequence
         found.append(item)
     return found
+
+
+class Sequences:
+    """The last sequence of each producer in one journal, found by reading each event once."""
+
+    def __init__(self) -> None:
+        self._position = 0
+        self._last: dict[int, int] = {}
+        self._turn = ForkSafeLock()
+
+    def last(self, journal: Journal, producer: int) -> int:
+        """Return the number of a producer's last event, 0 without any."""
+        with self._turn:
+            for positions, payloads in journal.read_batches(self._position):
+                for name, sequence in filter(None, map(identify_payload, payloads)):
+                    self._last[name] = max(sequence, self._last.get(name, 0))
+                self._position = positions[-1]
+            return self._last.get(producer, 0)

@@ -26,10 +26,10 @@ from track.events.record import (
     group,
 )
 from track.events.scan import Damage, Scan, find_record, salvage, scan
+from track.journals.delivery import Sequences
 from track.journals.file_lock import LockedFile
 from track.journals.journal import DEFAULT_LOCK_TIMEOUT, Batch, Durability
 from track.journals.local import JournalOnDisk
-from track.journals.sequences import Sequences
 
 _WINDOW = 2**20
 """The number of bytes to read at a time by default, unless a record or group is larger."""

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 
 from track.errors import JournalClosed
+from track.journals.delivery import Sequences
 from track.journals.journal import Batch, ExclusiveJournal
-from track.journals.sequences import Sequences
 from track.utils.forking import ForkSafeLock
 
 _BATCH = 4096

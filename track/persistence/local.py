@@ -14,7 +14,7 @@ from weakref import WeakSet
 from track.contents.folder import CONTENT_SUFFIX, FolderContents
 from track.contents.memory import MemoryContents
 from track.contents.store import LARGEST_IN_A_TABLE
-from track.errors import ConcurrentWrite, JournalError, StorageWarning, TrackError, warn
+from track.errors import ConcurrentWrite, JournalError, warn_of_failures
 from track.journals.file import FileJournal
 from track.journals.memory import MemoryJournal
 from track.persistence.file_store import JOURNAL_SUFFIX, open_store, remake_report
@@ -238,18 +238,9 @@ def _commit_all() -> None:
     for pid, path in _left_behind:
         if pid == os.getpid() and os.path.exists(path + JOURNAL_SUFFIX):
             commits.append((path, partial(remake_report, path)))
-    failures = [failure for path, commit in commits if (failure := _failure_of(commit, path))]
-    for failure in failures:  # no caller could catch an exception here
-        warn(failure, StorageWarning)
-
-
-def _failure_of(commit: Callable[[], object], path: str) -> str | None:
-    """Update a report, and return a message if that failed."""
-    try:
-        commit()
-    except (TrackError, OSError) as error:
-        return f"the report {path} was not updated at exit: {error}"
-    return None
+    warn_of_failures(
+        (f"the report {path} was not updated at exit: ", commit) for path, commit in commits
+    )
 
 
 def _abandoned(path: str) -> JournalError:
