@@ -15,6 +15,7 @@ import msgpack
 from track.events.codec import Encoder, stream_id
 from track.events.types import Event, ProjectCreated
 from track.events.values import EXT_TUPLE
+from track.relay.header_codec import revive
 from track.relay.messages import (
     LENGTH,
     MAX_ANSWER,
@@ -25,7 +26,6 @@ from track.relay.messages import (
     from_frame,
     to_frame,
 )
-from track.relay.remote_errors import revive
 from track.utils.handshake import HELLO, agree, begin
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from tools.fuzz_inputs import Input, make_input  # noqa: E402 - as above
 from track.errors import InsecureConnection  # noqa: E402
 from track.persistence import get_protocol  # noqa: E402
+from track.relay.header_codec import revive  # noqa: E402
 from track.relay.messages import (  # noqa: E402
     LENGTH,
     MAX_ANSWER,
@@ -39,7 +40,6 @@ from track.relay.messages import (  # noqa: E402
     from_frame,
     to_frame,
 )
-from track.relay.remote_errors import revive  # noqa: E402
 from track.structure import Project, Trial  # noqa: E402
 from track.utils.handshake import HELLO, agree, begin  # noqa: E402
 

@@ -13,17 +13,17 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, nullcontext, suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from track.errors import AuthenticationError, EncodingError, InsecureConnection, MalformedMessage
-from track.events.record import Record
 from track.relay.grouped_appends import GroupedAppends
+from track.relay.header_codec import describe
 from track.relay.limits import Limits, MemoryBudget, Turns, room_for
 from track.relay.listener import Listener, to_streams
-from track.relay.messages import MAX_REQUEST, Message, Verb, checked_records
+from track.relay.messages import MAX_REQUEST, Answer, Message, Verb, checked_records
 from track.relay.peer import Peer
-from track.relay.remote_errors import describe
-from track.relay.subscriptions import Readable, Subscriptions
+from track.relay.service import Answering
+from track.relay.subscriptions import Subscriptions
 from track.utils.files import detach_fd
 from track.utils.forking import renew_in_children
 from track.utils.handshake import HELLO, agree, begin
@@ -34,25 +34,6 @@ _Result = TypeVar("_Result")
 
 _THREADS = 8
 """The calls that are answered without a thread."""
-
-
-class Service(Readable, Protocol):
-    """The calls that a server passes on. They may block."""
-
-    def append(self, records: list[Record]) -> None:
-        """Append events, all or none, without duplicates."""
-
-    def propose(self, header: list[Any], payload: bytes) -> tuple[int | None, bytes]:
-        """Append an event if all preconditions hold."""
-
-    def last(self, producer: int | None) -> int:
-        """Return the last sequence of a producer, or the last position."""
-
-    def call(self, name: str, arguments: list[Any]) -> tuple[list[Any], bytes]:
-        """Answer a call."""
-
-    def keep(self, header: list[Any], piece: bytes) -> tuple[list[Any], bytes]:
-        """Take a piece of a content."""
 
 
 Login = Callable[[Peer], Awaitable[str]]
@@ -80,7 +61,7 @@ class RelayServer:
 
     def __init__(
         self,
-        service: Service,
+        service: Answering,
         layer: str | None,
         login: Login,
         tls: ssl.SSLContext | None = None,
@@ -92,7 +73,7 @@ class RelayServer:
         self._login = login
         self._tls = tls
         self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
-        self._next_commit: asyncio.Future[tuple[list[Any], bytes]] | None = None
+        self._next_commit: asyncio.Future[Answer] | None = None
         """The commit that has not begun yet, if any call waits for one."""
         self.attend: Attend = self.attend_to
         """The function that serves a connection."""
@@ -284,12 +265,12 @@ class RelayServer:
     async def _in_thread(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, function, *arguments)
 
-    async def _commit(self) -> tuple[list[Any], bytes]:
+    async def _commit(self) -> Answer:
         if self._next_commit is None:
             self._next_commit = asyncio.ensure_future(self._commit_next())
         return await asyncio.shield(self._next_commit)  # other calls wait for it, too
 
-    async def _commit_next(self) -> tuple[list[Any], bytes]:
+    async def _commit_next(self) -> Answer:
         async with self._committing:
             self._next_commit = None  # later calls may need another commit
             return await self._in_thread(self.service.call, "commit", [])

@@ -20,8 +20,8 @@ from track.errors import (
     JournalUnreachable,
     MalformedMessage,
 )
+from track.relay.header_codec import revive
 from track.relay.messages import Message, Verb
-from track.relay.remote_errors import revive
 from track.relay.session import AlteredFrame, Session, Target
 from track.utils.forking import renew_in_children
 from track.utils.waiting import waiting_for

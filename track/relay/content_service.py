@@ -15,11 +15,8 @@ from typing import Any
 
 from track.contents.store import ContentStore, check_digest, copy_hashed
 from track.errors import BackendError, EncodingError, FileDamaged, TrackError
-from track.relay.messages import MOST_DIGESTS, MOST_FETCHED
+from track.relay.messages import MOST_DIGESTS, MOST_FETCHED, Answer
 from track.utils.files import flock_within
-
-Answer = tuple[list[Any], bytes]
-"""The values and the bytes of an answer."""
 
 _OPEN = 64
 """The number of unfinished contents whose files stay open."""

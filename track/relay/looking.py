@@ -14,12 +14,18 @@ from track.projections.objects import Objects
 from track.projections.series import Series
 from track.projections.trials import stream_of
 from track.provenance.liveness import derive_status
-from track.relay.rows_codec import LONGEST_WANTED, MOST_WANTED, pack_found, pack_summaries_of
-from track.relay.series_codec import MOST_POINTS, MOST_SUMMARIES, pack_points, pack_summaries
+from track.relay.messages import Answer
+from track.relay.rows_codec import (
+    LONGEST_WANTED,
+    MOST_POINTS,
+    MOST_SUMMARIES,
+    MOST_WANTED,
+    pack_found,
+    pack_points,
+    pack_summaries,
+    pack_summaries_of,
+)
 from track.structure import LOST
-
-Answer = tuple[list[Any], bytes]
-"""The values and the bytes of an answer."""
 
 
 class Looking:

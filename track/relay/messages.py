@@ -57,6 +57,10 @@ class Message(NamedTuple):
     attachment: bytes = b""
 
 
+Answer = tuple[list[Any], bytes]
+"""The values and the attachment of an answer."""
+
+
 class Subscription(NamedTuple):
     """A subscription to the events after a position, of one stream, or including new ones."""
 

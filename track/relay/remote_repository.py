@@ -24,8 +24,8 @@ from track.projections.history import as_of
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
 from track.relay.connection import Connection
+from track.relay.header_codec import to_values
 from track.relay.messages import Message, Verb
-from track.relay.query_codec import to_values
 from track.relay.remote_series import Source
 from track.relay.rows_codec import (
     LONGEST_WANTED,

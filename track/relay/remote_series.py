@@ -10,7 +10,7 @@ from typing import Any
 from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary
 from track.containers.series import StepSeries
 from track.errors import ItemNotFound
-from track.relay.series_codec import MOST_POINTS, unpack_points, unpack_summaries
+from track.relay.rows_codec import MOST_POINTS, unpack_points, unpack_summaries
 from track.structure import Trial
 
 logger = logging.getLogger(__name__)

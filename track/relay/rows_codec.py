@@ -1,16 +1,17 @@
-"""Convert objects to bytes and back, as rows (:mod:`track.projections.rows`).
+"""Convert objects and points of series to bytes and back, as rows and columns, with limits.
 
-For a series, the rows of summaries have its length and its last point; the other points are fetched
-on demand. The rows of whole objects have all points.
+For a series, the rows of summaries (:mod:`track.projections.rows`) have its length and its last
+point; the other points are fetched on demand. The rows of whole objects have all points.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from struct import Struct, error
 from typing import Any, NamedTuple, NoReturn
 
-from track.containers.points import Chunk, LoadedChunk, Points, Stored, Unusable
+from track.containers.points import Chunk, LoadedChunk, Points, Stored, Summary, Unusable
 from track.containers.series import StepSeries
 from track.errors import EncodingError, MalformedMessage
 from track.events.values import new_packer, unpack
@@ -29,6 +30,13 @@ from track.projections.rows import (
 )
 from track.projections.stored import Directory, StoredObjects, Written
 from track.projections.trials import stream_of
+from track.read_model.cache_format import (
+    SUMMARY_BYTES,
+    pack_axis,
+    summary_from_bytes,
+    summary_to_bytes,
+    unpack_axis,
+)
 from track.structure import Project, Trial, TrialGroup
 
 MOST_WANTED, LONGEST_WANTED = 1024, 4096
@@ -36,6 +44,16 @@ MOST_WANTED, LONGEST_WANTED = 1024, 4096
 
 _LONGEST = 2**28
 """The largest size of the rows of one answer in bytes."""
+
+
+MOST_POINTS = 2**16
+"""The most points of one answer."""
+
+MOST_SUMMARIES = 2**12
+"""The most summaries of one answer."""
+
+_SIZES = Struct("<II")
+_COUNT = Struct("<I")
 
 
 class Answered(NamedTuple):
@@ -276,3 +294,57 @@ def _checking() -> Iterator[None]:
 
 def _nowhere(objects: Objects, error: Unusable) -> NoReturn:
     raise error
+
+
+# Series
+
+
+def pack_points(points: Points) -> bytes:
+    """Return points as bytes; steps, times and positions that grow evenly take little space."""
+    if not points.steps:
+        return b""
+    axis = pack_axis(points)
+    values = little_endian(points.values) + points.integers
+    return _SIZES.pack(len(points.steps), len(axis)) + axis + values
+
+
+def unpack_points(data: bytes) -> Points:
+    """Return points from bytes.
+
+    Raises
+    ------
+    MalformedMessage
+        the bytes are not points, or too many
+    """
+    if not data:
+        return Points.empty()
+    try:
+        count, size = _SIZES.unpack_from(data)
+        axis, values = data[_SIZES.size : _SIZES.size + size], data[_SIZES.size + size :]
+        if count <= MOST_POINTS and _COUNT.unpack_from(axis) == (count,):  # before allocating
+            floats, integers = from_little_endian("d", values[: 8 * count]), values[8 * count :]
+            columns = *unpack_axis(axis, positions=True), floats
+            if all(len(column) == count for column in columns) and len(integers) in {0, count}:
+                return Points(*columns, integers)
+    except (ValueError, error, OverflowError) as problem:
+        raise MalformedMessage(f"invalid points: {problem}") from problem
+    raise MalformedMessage("too many points, or another number than announced")
+
+
+def pack_summaries(summaries: Sequence[Summary]) -> bytes:
+    """Return summaries as bytes."""
+    return b"".join(map(summary_to_bytes, summaries))
+
+
+def unpack_summaries(data: bytes) -> list[Summary]:
+    """Return summaries from bytes.
+
+    Raises
+    ------
+    MalformedMessage
+        the bytes are not summaries, or too many
+    """
+    if len(data) % SUMMARY_BYTES or len(data) > MOST_SUMMARIES * SUMMARY_BYTES:
+        raise MalformedMessage(f"{len(data)} bytes are not summaries of chunks")
+    starts = range(0, len(data), SUMMARY_BYTES)
+    return [summary_from_bytes(data[start : start + SUMMARY_BYTES]) for start in starts]

@@ -21,7 +21,7 @@ from track.persistence.uri_options import RELAY_PORT, is_loopback, yes_or_no
 from track.persistence.utils import check_options, check_port, parse_uri, without_password
 from track.relay.asyncio_server import RelayServer
 from track.relay.limits import Limits
-from track.relay.logins import Logins
+from track.relay.peer import Logins
 from track.relay.scram import check_password
 from track.relay.service import Answering
 from track.relay.users import Users

@@ -26,15 +26,12 @@ from track.projections.objects import Objects
 from track.projections.query import check_size
 from track.projections.trials import stream_of
 from track.relay.content_service import ContentService
+from track.relay.header_codec import from_values
 from track.relay.limits import LARGEST_CONTENT
 from track.relay.looking import Looking
-from track.relay.query_codec import from_values
+from track.relay.messages import Answer
 from track.relay.query_limit import QueryLimit
-from track.relay.rows_codec import pack_selected, pack_whole
-from track.relay.series_codec import MOST_SUMMARIES
-
-Answer = tuple[list[Any], bytes]
-"""The values of an answer, and objects as bytes."""
+from track.relay.rows_codec import MOST_SUMMARIES, pack_selected, pack_whole
 
 _REMEMBERED = 2**16
 """The number of producers whose last event and refusal are remembered."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from track.errors import AuthenticationError, InsecureConnection, MalformedMessage
+from track.relay.header_codec import revive
 from track.relay.messages import (
     LENGTH,
     MAX_ANSWER,
@@ -20,7 +21,6 @@ from track.relay.messages import (
     from_frame,
     to_frame,
 )
-from track.relay.remote_errors import revive
 from track.relay.scram import Challenge, ClientLogin
 from track.utils.files import detach_fd
 from track.utils.handshake import HELLO, Channel, agree, begin

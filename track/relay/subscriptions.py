@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from track.errors import TrackError
-from track.journals.journal import Batch
+from track.relay.header_codec import describe
 from track.relay.limits import Limits, MemoryBudget
 from track.relay.messages import Message, Verb, to_records, to_subscription
 from track.relay.peer import Peer
-from track.relay.remote_errors import describe
+from track.relay.service import Answering
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +27,6 @@ _BATCH_BYTES = 2**22
 
 _MOST_POSITIONS = 2**16
 """The number of events in one message to a subscriber, so that they fit into its header."""
-
-
-class Readable(Protocol):
-    """What has events to send. Reading may block."""
-
-    def read(self, after: int, stream: int | None = None) -> Iterator[Batch]:
-        """Yield the events after a position, of all streams or of one."""
 
 
 class Subscriptions:
@@ -53,7 +46,7 @@ class Subscriptions:
 
     def __init__(
         self,
-        service: Readable,
+        service: Answering,
         in_thread: Callable[..., Awaitable[Any]],
         answers: MemoryBudget,
         limits: Limits,

@@ -120,6 +120,11 @@ class Users:
         the size below which the file must stay
     lock_timeout_s
         how long to wait for another process that changes the file
+
+    Notes
+    -----
+    Every method raises a BackendError if the file cannot be used; those that change it raise a
+    LockTimeout if another process does not finish its change.
     """
 
     def __init__(
@@ -147,9 +152,7 @@ class Users:
         Raises
         ------
         BackendError
-            the name, the password or the file cannot be used
-        LockTimeout
-            another process did not finish its change of the file
+            the name or the password cannot be used
         """
         name = _checked(name)
         if not password:
@@ -165,10 +168,6 @@ class Users:
         ------
         ItemNotFound
             the user does not exist
-        BackendError
-            the file cannot be used
-        LockTimeout
-            another process did not finish its change of the file
         """
 
         def take_out(verifiers: dict[str, Verifier]) -> None:
@@ -178,55 +177,19 @@ class Users:
         self._change(take_out)
 
     def names(self) -> list[str]:
-        """Return the names of all users, sorted.
-
-        Raises
-        ------
-        BackendError
-            the file cannot be used
-        """
+        """Return the names of all users, sorted."""
         return sorted(self._current().verifiers)
 
-    def is_empty(self) -> bool:
-        """Return whether there are no users.
-
-        Raises
-        ------
-        BackendError
-            the file cannot be used
-        """
-        return not self._current().verifiers
-
     def verifier(self, name: str) -> Verifier | None:
-        """Return the verifier of a user's password, None for an unknown user.
-
-        Raises
-        ------
-        BackendError
-            the file cannot be used
-        """
+        """Return the verifier of a user's password, None for an unknown user."""
         return self._current().verifiers.get(normal(name))
 
     def secret(self) -> bytes | None:
-        """Return the secret in the file, None without one.
-
-        Raises
-        ------
-        BackendError
-            the file cannot be used
-        """
+        """Return the secret in the file, None without one."""
         return self._current().secret
 
     def complete(self) -> None:
-        """Complete an existing file of an older version.
-
-        Raises
-        ------
-        BackendError
-            the file cannot be used
-        LockTimeout
-            another process did not finish its change of the file
-        """
+        """Complete an existing file of an older version."""
         if os.path.exists(self.path) and self.secret() is None:
             self._change(lambda _: None)
 

@@ -19,8 +19,8 @@ from track.errors import InsecureConnection
 from track.events.record import frame
 from track.events.types import ProjectCreated
 from track.persistence import get_protocol
+from track.relay.header_codec import revive
 from track.relay.messages import LENGTH, MAX_REQUEST, MAX_STRANGER, Verb, from_records
-from track.relay.remote_errors import revive
 from track.structure import Project
 from track.utils.handshake import HELLO, MAGIC, VERSION
 

@@ -30,7 +30,7 @@ from track.persistence.journaled import JournaledProtocol
 from track.projections.history import as_of
 from track.projections.objects import Objects
 from track.read_model.cache_series import CHUNK
-from track.relay import rows_codec, series_codec
+from track.relay import rows_codec
 from track.relay.looking import Looking
 from track.relay.service import Answering
 from track.structure import Project, Trial, TrialGroup
@@ -293,21 +293,21 @@ def test_points_of_a_server_that_make_no_sense_are_refused():
         producer.record(7, MetricsLogged(step, {"x": step / 3}, None))
     (part,) = as_of(journal.read_batches()).parts.values()
     points = part.metrics["x"].points()
-    data = series_codec.pack_points(points)
-    assert series_codec.unpack_points(data) == points
-    assert series_codec.unpack_points(series_codec.pack_points(Points.empty())) == Points.empty()
+    data = rows_codec.pack_points(points)
+    assert rows_codec.unpack_points(data) == points
+    assert rows_codec.unpack_points(rows_codec.pack_points(Points.empty())) == Points.empty()
     chance = random.Random(1)
     for _ in range(2000):
         broken = bytearray(data)
         broken[chance.randrange(len(broken))] ^= 1 << chance.randrange(8)
         del broken[chance.randrange(len(broken)) :]
         try:
-            found = series_codec.unpack_points(bytes(broken))
+            found = rows_codec.unpack_points(bytes(broken))
         except MalformedMessage:
             continue
         assert len({*map(len, found)}) == 1
     with pytest.raises(MalformedMessage):
-        series_codec.unpack_summaries(b"x")
+        rows_codec.unpack_summaries(b"x")
 
 
 @pytest.mark.parametrize("harm", ["flip", "cut", "remove", "lock"])

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.strategies import loggable
 from track import errors
 from track.errors import JournalWriteError, RPCCallFailure, TrackError
+from track.relay.header_codec import describe, revive
 from track.relay.messages import Message, Verb, from_frame, to_frame
-from track.relay.remote_errors import describe, revive
 from track.utils.handshake import CheckedChannel
 
 OURS = [
