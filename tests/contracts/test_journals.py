@@ -8,11 +8,11 @@ from tests.contracts.journal_contract import JournalContract, payloads_of
 from tests.databases import KINDS, sql_journal
 from tests.programs import run_python
 from track.forwarding.forwarder import Forwarder
-from track.forwarding.journal import ExclusiveForwardingJournal
+from track.forwarding.journal import ForwardingJournal
 from track.forwarding.spool import Spool
-from track.journals.buffered import ExclusiveBufferedJournal
+from track.journals.buffered import BufferedJournal
 from track.journals.file import FileJournal
-from track.journals.journal import ExclusiveJournal
+from track.journals.journal import ExclusiveJournal, Journal
 from track.journals.lmdb import LMDBJournal
 from track.journals.memory import MemoryJournal
 
@@ -29,7 +29,7 @@ PERSISTENT = {
     "lmdb-process": lambda path: LMDBJournal(path, "process"),
     "lmdb-interval": lambda path: LMDBJournal(path, "interval"),
     "lmdb-always": lambda path: LMDBJournal(path, "always"),
-    "retrying-file": lambda path: ExclusiveBufferedJournal(FileJournal(path, "process")),
+    "retrying-file": lambda path: BufferedJournal(FileJournal(path, "process")),
 } | {f"sql-{kind}": partial(sql_in, kind) for kind in KINDS}
 """What opens a journal in a folder, as often as it is called. A new backend is a line here."""
 
@@ -114,9 +114,7 @@ class TestForwardingJournal(JournalContract):
         def open_one():
             if not opened or opened[-1].forwarder.is_closed:
                 far = PERSISTENT[request.param](tmp_path / "far")
-                opened.append(
-                    ExclusiveForwardingJournal(Forwarder(Spool(str(tmp_path / "spool")), far, 30))
-                )
+                opened.append(ForwardingJournal(Forwarder(Spool(str(tmp_path / "spool")), far, 30)))
             return opened[-1]
 
         yield open_one
@@ -132,7 +130,22 @@ MADE_OF_OTHERS = {"read", "tail"}
 """Methods of a journal that are right in front of another one as they are."""
 
 
-@pytest.mark.parametrize("wrapper", [ExclusiveBufferedJournal, ExclusiveForwardingJournal])
+class PlainJournal(Journal):
+    """A journal without an exclusive section."""
+
+    append = read_batches = close = lambda *_: ()
+
+
+@pytest.mark.parametrize("in_front", [lambda journal: journal, BufferedJournal])
+def test_a_journal_without_a_section_says_what_it_lacks(in_front):
+    """Also behind another one, as with ``log.on_error = warn``."""
+    journal = in_front(PlainJournal())
+    says = pytest.raises(TypeError, match=r"a PlainJournal .*: derive it from .*ExclusiveJournal")
+    with says, journal.exclusive():
+        raise AssertionError("nobody can decide anything")
+
+
+@pytest.mark.parametrize("wrapper", [BufferedJournal, ForwardingJournal])
 def test_a_journal_in_front_of_another_hides_nothing_of_it(wrapper):
     """Each method is its own, so that what the other one knows is not answered by a default."""
     public = {name for name in dir(ExclusiveJournal) if name[0] != "_"}

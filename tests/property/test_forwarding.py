@@ -13,7 +13,7 @@ from tests.flaky import FlakyJournal
 from track.errors import JournalUnreachable
 from track.events.types import MetricsLogged
 from track.forwarding.forwarder import Forwarder
-from track.forwarding.journal import ExclusiveForwardingJournal
+from track.forwarding.journal import ForwardingJournal
 from track.forwarding.spool import Spool
 from track.journals.producer import Producer
 
@@ -35,7 +35,7 @@ class ForwardingMachine(RuleBasedStateMachine):
 
     def open(self):
         far = FlakyJournal(self.contents)
-        journal = ExclusiveForwardingJournal(
+        journal = ForwardingJournal(
             Forwarder(Spool(self.folder, file_bytes=self.file_bytes), far, 30)
         )
         journal._spool.on_begin = None

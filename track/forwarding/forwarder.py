@@ -158,14 +158,11 @@ class Forwarder:
             )
         try:
             yield
-        except JournalError as error:
+        except (JournalError, AuthenticationError, InsecureConnection) as error:
             if self.spool.is_empty:
                 raise
-            raise JournalUnreachable(f"{error}. {self._kept()}") from error
-        except (AuthenticationError, InsecureConnection) as error:
-            if self.spool.is_empty:
-                raise
-            raise type(error)(f"{error}. {self._kept()}") from error
+            kind = JournalUnreachable if isinstance(error, JournalError) else type(error)
+            raise kind(f"{error}. {self._kept()}") from error
         finally:
             self._sending.release()
 

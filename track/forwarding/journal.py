@@ -13,8 +13,8 @@ from weakref import finalize
 
 from track.forwarding.forwarder import Forwarder
 from track.journals.file import FileJournal
-from track.journals.journal import SYNC_INTERVAL_NS, ExclusiveJournal, Journal
-from track.journals.layered import ExclusiveLayer, LayeredJournal
+from track.journals.journal import SYNC_INTERVAL_NS, Journal
+from track.journals.layered import LayeredJournal
 
 
 class ForwardingJournal(LayeredJournal):
@@ -39,6 +39,10 @@ class ForwardingJournal(LayeredJournal):
         return self.journal
 
     def append(self, payloads: Sequence[bytes]) -> None:
+        if self.is_deciding():
+            # Earlier events of this thread are there, so events of one producer stay in order.
+            self._behind().append(payloads)
+            return
         # Like Spool.append without its call, since training loops wait for these lines.
         spool = self._spool
         with spool.appending:
@@ -51,6 +55,9 @@ class ForwardingJournal(LayeredJournal):
 
         def write_to_spool(rest: bytes) -> None:
             nonlocal file, write
+            if self._decider and self.is_deciding():
+                self.append((prefix + rest,))
+                return
             with spool.appending:
                 if spool.current is None or spool.current is not file:
                     file = spool.current or spool.begin()
@@ -69,9 +76,3 @@ class ForwardingJournal(LayeredJournal):
 
     def close(self) -> None:
         self.forwarder.close()
-
-
-class ExclusiveForwardingJournal(ExclusiveLayer, ForwardingJournal):
-    """A forwarding journal with an exclusive section, in which appends wait."""
-
-    journal: ExclusiveJournal

@@ -12,8 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from track.errors import JournalWriteError, NotRecordedWarning, warn
-from track.journals.journal import ExclusiveJournal, Journal, JournalSyncError
-from track.journals.layered import ExclusiveLayer, LayeredJournal
+from track.journals.journal import Journal, JournalSyncError
+from track.journals.layered import LayeredJournal
 from track.utils.forking import renew_in_children
 
 logger = logging.getLogger(__name__)
@@ -50,11 +50,26 @@ class BufferedJournal(LayeredJournal):
         renew_in_children(self)
 
     def renew_after_fork(self) -> None:
+        super().renew_after_fork()
         # The parent still has the waiting events.
         self._waiting.clear()
         self._lock = threading.Lock()
 
+    def _before_section(self) -> None:
+        # A decision must know what was logged here before.
+        with self._lock:
+            error = self._retry()
+        self._tell()
+        if error is not None:
+            raise JournalWriteError(
+                error.errno,
+                f"nothing was decided, because earlier events are still in memory: {error}",
+            ) from error
+
     def append(self, payloads: Sequence[bytes]) -> None:
+        if self.is_deciding():
+            self.journal.append(payloads)
+            return
         with self._lock:
             self._retry()
             if self._waiting or self._try_append(payloads) is not None:
@@ -132,27 +147,3 @@ class BufferedJournal(LayeredJournal):
         except JournalSyncError as error:
             self._report("sync", str(error))
         self._tell()
-
-
-class ExclusiveBufferedJournal(ExclusiveLayer, BufferedJournal):
-    """A buffered journal whose decisions do not wait in memory."""
-
-    journal: ExclusiveJournal
-
-    def _before_section(self) -> None:
-        # A decision must know what was logged here before.
-        with self._lock:
-            error = self._retry()
-        self._tell()
-        if error is not None:
-            raise JournalWriteError(
-                error.errno,
-                f"nothing was decided, because earlier events are still in memory: {error}",
-            ) from error
-
-
-def buffer_failed_writes(journal: Journal) -> BufferedJournal:
-    """Put a buffer in front of a journal, which keeps its exclusive section if it has one."""
-    if isinstance(journal, ExclusiveJournal):
-        return ExclusiveBufferedJournal(journal)
-    return BufferedJournal(journal)

@@ -117,6 +117,19 @@ class Journal(ABC):
         Events appended meanwhile may be included.
         """
 
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Enter the exclusive section, see :class:`ExclusiveJournal`.
+
+        Raises
+        ------
+        TypeError
+            the journal has none
+        """
+        raise TypeError(
+            f"a {type(self).__name__} cannot make decisions: derive it from "
+            "track.journals.journal.ExclusiveJournal"
+        )
+
     def sync(self) -> None:  # noqa: B027 - by default, appended events are already as safe as possible
         """Sync all appended events to stable storage."""
 
@@ -207,7 +220,7 @@ class Journal(ABC):
 
 
 class ExclusiveJournal(Journal):
-    """A journal with an exclusive section, in which decisions are made."""
+    """A journal with an exclusive section of its own, in which decisions are made."""
 
     @abstractmethod
     def exclusive(self) -> AbstractContextManager[None]:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from threading import get_ident
 
 from track.events.record import Record
-from track.journals.journal import (
-    Batch,
-    CacheSource,
-    ExclusiveJournal,
-    Journal,
-)
+from track.journals.journal import Batch, CacheSource, Journal
 from track.utils.forking import renew_in_children
 
 
 class LayeredJournal(Journal):
     """Passes all calls to the journal behind it.
+
+    A subclass that appends elsewhere must not do so while a thread :meth:`is_deciding`: what was
+    decided is recorded in the journal behind before the call returns.
 
     Parameters
     ----------
@@ -25,11 +23,22 @@ class LayeredJournal(Journal):
         the journal behind
     """
 
+    _decider = 0
+    """The thread of this process in the exclusive section, 0 for none."""
+
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
 
     def renew_after_fork(self) -> None:
-        """Do nothing, since the journal behind renews itself."""
+        self._decider = 0
+
+    def is_deciding(self) -> bool:
+        """Return whether this thread is in the exclusive section."""
+        return self._decider == get_ident()
+
+    def _before_section(self) -> None:
+        """Pass earlier events to the journal behind, or raise."""
+        self._behind()
 
     def _behind(self) -> Journal:
         """Return the journal behind, after it has all events that an answer needs."""
@@ -68,44 +77,9 @@ class LayeredJournal(Journal):
     def cache_source(self) -> CacheSource | None:
         return self.journal.cache_source()
 
-
-class ExclusiveLayer(LayeredJournal, ExclusiveJournal):
-    """Records decisions in the journal behind it before the call returns."""
-
-    journal: ExclusiveJournal
-
-    _decider = 0
-    """The thread of this process in the exclusive section, 0 for none."""
-
-    def renew_after_fork(self) -> None:
-        super().renew_after_fork()
-        self._decider = 0
-
-    def _before_section(self) -> None:
-        """Pass earlier events to the journal behind, or raise."""
-        self._behind()
-
-    def append(self, payloads: Sequence[bytes]) -> None:
-        if self._decider == get_ident():
-            # Earlier events of this thread are there, so events of one producer stay in order.
-            self._behind().append(payloads)
-        else:
-            super().append(payloads)
-
-    def event_writer(self, prefix: bytes) -> Callable[[bytes], None]:
-        write = super().event_writer(prefix)
-
-        def write_or_decide(rest: bytes) -> None:
-            if self._decider == get_ident():
-                self.append((prefix + rest,))
-            else:
-                write(rest)
-
-        return write_or_decide
-
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        if self._decider != get_ident():
+        if not self.is_deciding():
             self._before_section()
         renew_in_children(self)  # a forked child is not inside
         with self.journal.exclusive():

@@ -9,7 +9,6 @@ from track.configuration import options
 from track.contents.places import contents_at
 from track.errors import BackendError
 from track.forwarding.forwarder import Forwarder
-from track.forwarding.journal import ExclusiveForwardingJournal
 from track.persistence.remote import ForwardedProtocol, forwarder_to, send_left_behind
 from track.persistence.uri_options import RemoteSettings, remote_settings, spool_of
 from track.persistence.utils import check_port, parse_uri, without_password
@@ -67,8 +66,7 @@ class Cockroach(ForwardedProtocol):
     """
 
     def __init__(self, uri: str, strict: bool = True, eager: bool = True) -> None:
-        journal = ExclusiveForwardingJournal(_forwarder(uri))
-        super().__init__(uri, journal, strict=strict, eager=eager)
+        super().__init__(uri, _forwarder(uri), strict=strict, eager=eager)
 
 
 def sync(uri: str) -> int:

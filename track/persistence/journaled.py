@@ -33,7 +33,7 @@ from track.events.types import (
     TrialAddedToProject,
     TrialFinished,
 )
-from track.journals.buffered import buffer_failed_writes
+from track.journals.buffered import BufferedJournal
 from track.journals.journal import Journal
 from track.journals.producer import Producer
 from track.persistence.commands import (
@@ -115,7 +115,7 @@ class JournaledProtocol(Protocol):
     def forgive_failed_writes(self) -> None:
         if not self._buffer_on_error:
             self._buffer_on_error = True
-            self.journal = buffer_failed_writes(self.journal)
+            self.journal = BufferedJournal(self.journal)
             self.producer.write_to(self.journal)
             if isinstance(self.repository, LocalRepository):
                 self.repository.journal = self.journal

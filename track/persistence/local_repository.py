@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, nullcontext, suppress
 from math import inf
 from typing import Any, Literal, TypeVar
@@ -13,7 +13,7 @@ from weakref import ref
 from track.errors import ConcurrentWrite, JournalClosed
 from track.events.codec import stream_id
 from track.events.types import Event
-from track.journals.journal import ExclusiveJournal, Journal
+from track.journals.journal import Journal
 from track.journals.local import JournalOnDisk
 from track.journals.producer import Producer
 from track.journals.stretches import Stretch
@@ -29,7 +29,6 @@ from track.persistence.repository import (
     table,
 )
 from track.projections.copies import copy_trial, to_plain
-from track.projections.finding import Found, find_trial
 from track.projections.history import as_of
 from track.projections.later import copy_group_later, copy_project_later
 from track.projections.objects import Objects
@@ -205,12 +204,6 @@ class LocalRepository(Repository):
         self._state = threading.RLock()
 
     @contextmanager
-    def looking_up(self, wanted: Sequence[str]) -> Iterator[tuple[Objects, list[Found]]]:
-        """Find trials by name, uid or prefix among the current objects."""
-        with self.read_state() as objects:
-            yield objects, [find_trial(objects, which) for which in wanted]
-
-    @contextmanager
     def read_state(self) -> Iterator[Objects]:
         """Give the current objects for exclusive use."""
         with self._producer.busy(), self._state:
@@ -227,11 +220,6 @@ class LocalRepository(Repository):
     @contextmanager
     def exclusive_state(self) -> Iterator[Objects]:
         """Give the current objects; no other process makes decisions meanwhile."""
-        if not isinstance(self.journal, ExclusiveJournal):
-            raise TypeError(
-                f"a {type(self.journal).__name__} cannot make decisions: derive it from "
-                "track.journals.journal.ExclusiveJournal"
-            )
         with self._producer.busy():
             if self._is_behind():
                 # Catch up before entering, since others wait for the section.

@@ -21,16 +21,16 @@ class ForwardedProtocol(JournaledProtocol):
     ----------
     uri
         the URI as the user gave it
-    journal
-        the remote journal behind its spool
+    forwarder
+        sends what is logged to the remote journal
     strict, eager
         as for :class:`~track.persistence.journaled.JournaledProtocol`
     """
 
-    def __init__(self, uri: str, journal: ForwardingJournal, *, strict: bool, eager: bool) -> None:
-        self.forwarder = journal.forwarder
-        super().__init__(journal, strict=strict, eager=eager, uri=uri)
-        self.content = self.forwarder.contents
+    def __init__(self, uri: str, forwarder: Forwarder, *, strict: bool, eager: bool) -> None:
+        self.forwarder = forwarder
+        super().__init__(ForwardingJournal(forwarder), strict=strict, eager=eager, uri=uri)
+        self.content = forwarder.contents
 
     def commit(self, file_name_override: str | None = None, **kwargs: Any) -> None:
         """Wait until the server has everything, including the spools of dead processes.

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal, NamedTuple
 
 from track.errors import GroupDoesNotExist, ItemNotFound, ProjectDoesNotExist
 from track.events.types import Event
 from track.persistence.protocol import Query
 from track.projections.copies import copy_group, copy_project, copy_trial
-from track.projections.finding import Found
+from track.projections.finding import Found, find_trial
 from track.projections.objects import Objects
 from track.structure import AnyStatus, Trial
 
@@ -119,10 +119,8 @@ class Repository(ABC):
     def exclusive_state(self) -> AbstractContextManager[Objects]:
         """Give the current objects; no decisions are made elsewhere meanwhile."""
 
-    @abstractmethod
-    def looking_up(
-        self, wanted: Sequence[str]
-    ) -> AbstractContextManager[tuple[Objects, list[Found]]]:
+    @contextmanager
+    def looking_up(self, wanted: Sequence[str]) -> Iterator[tuple[Objects, list[Found]]]:
         """Find trials by name, uid or prefix, and give current objects that include them.
 
         Raises
@@ -130,6 +128,8 @@ class Repository(ABC):
         TrialDoesNotExist
             no trial or several trials match a text; the message names them
         """
+        with self.read_state() as objects:
+            yield objects, [find_trial(objects, which) for which in wanted]
 
     @abstractmethod
     def read_state(self) -> AbstractContextManager[Objects]:

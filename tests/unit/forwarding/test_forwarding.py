@@ -13,7 +13,7 @@ from tests.programs import run_python
 from track.errors import JournalClosed, JournalUnreachable
 from track.events.types import MetricsLogged, TrialStarted
 from track.forwarding.forwarder import Forwarder, Pace
-from track.forwarding.journal import ExclusiveForwardingJournal
+from track.forwarding.journal import ForwardingJournal
 from track.forwarding.spool import Spool
 from track.journals.producer import Producer
 
@@ -33,7 +33,7 @@ def far():
 
 @pytest.fixture
 def journal(far, folder):
-    opened = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
+    opened = ForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
     yield opened
     far.away = False
     far.blocked.set()
@@ -154,7 +154,7 @@ def test_who_needs_an_answer_is_told_where_everything_is(journal, far, folder):
 
 def test_a_thread_that_hangs_is_not_waited_for_without_end(far, folder):
     """Who needs an answer gives up after the timeout."""
-    journal = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 0.05, QUICK))
+    journal = ForwardingJournal(Forwarder(Spool(str(folder)), far, 0.05, QUICK))
     far.blocked.clear()
     log(journal)
     wait_until(journal.forwarder._sending.locked)
@@ -182,13 +182,13 @@ def test_closing_sends_what_is_left_and_leaves_nothing_behind(journal, far, fold
 
 def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
     """The error says where it is; the next client sends it before anything else."""
-    journal = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
+    journal = ForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
     far.away = True
     log(journal)
     with pytest.raises(JournalUnreachable, match=str(folder)):
         journal.close()
     far.away = False
-    following = ExclusiveForwardingJournal(
+    following = ForwardingJournal(
         Forwarder(Spool(str(folder)), FlakyJournal(far._payloads), 30, QUICK)
     )
     assert [recorded.event.step for recorded in following.read()] == [0, 1, 2]
@@ -198,7 +198,7 @@ def test_closing_while_nobody_answers_leaves_it_to_the_next(far, folder):
 
 def test_a_journal_that_nobody_has_any_more_is_sent(far, folder):
     """Programs that never close anything lose nothing, and keep no threads."""
-    journal = ExclusiveForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
+    journal = ForwardingJournal(Forwarder(Spool(str(folder)), far, 30, QUICK))
     far.blocked.clear()
     log(journal)
     thread = journal.forwarder.thread
@@ -305,7 +305,7 @@ PROGRAM = """
 import logging, sys
 logging.basicConfig(format="%(message)s")
 from track.forwarding.forwarder import Forwarder
-from track.forwarding.journal import ExclusiveForwardingJournal
+from track.forwarding.journal import ForwardingJournal
 from track.journals.file import FileJournal
 from track.journals.producer import Producer
 from track.forwarding.spool import Spool
@@ -313,7 +313,7 @@ from track.events.types import TrialStarted
 from tests.flaky import FlakyJournal
 
 far = {far}
-journal = ExclusiveForwardingJournal(Forwarder(Spool({folder!r}), far, 30))
+journal = ForwardingJournal(Forwarder(Spool({folder!r}), far, 30))
 for _ in range(5):
     Producer(journal).record(1, TrialStarted())
 """
@@ -357,7 +357,7 @@ class CountedSpool(Spool):
 def test_durability_is_that_of_the_spool(far, folder, durability, syncs):
     """Acknowledged events are synced here as often as by a journal in a file."""
     spool = CountedSpool(str(folder), durability)
-    journal = ExclusiveForwardingJournal(Forwarder(spool, far, 30, QUICK))
+    journal = ForwardingJournal(Forwarder(spool, far, 30, QUICK))
     spool.on_begin = None
     log(journal, 10)
     assert spool.syncs == syncs
@@ -399,7 +399,7 @@ def test_contents_are_sent_while_no_event_waits(far, folder):
     spool = Spool(str(folder))
     contents = Contents(spool, 100)
     far.blocked.clear()
-    journal = ExclusiveForwardingJournal(Forwarder(spool, far, 30, QUICK, contents))
+    journal = ForwardingJournal(Forwarder(spool, far, 30, QUICK, contents))
     log(journal, 300)
     assert contents.spooled == []
     far.blocked.set()

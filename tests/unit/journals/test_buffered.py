@@ -8,7 +8,7 @@ import pytest
 
 from track.errors import EncodingError, JournalClosed, JournalWriteError
 from track.events.types import MetadataLogged
-from track.journals.buffered import ExclusiveBufferedJournal
+from track.journals.buffered import BufferedJournal
 from track.journals.journal import JournalSyncError
 from track.journals.memory import MemoryJournal
 from track.journals.producer import Producer
@@ -49,7 +49,7 @@ def below():
 
 @pytest.fixture
 def journal(below, told):
-    return ExclusiveBufferedJournal(below)
+    return BufferedJournal(below)
 
 
 def payloads_of(journal):
@@ -137,7 +137,7 @@ def test_a_failed_sync_is_a_warning_and_nothing_is_written_twice(journal, below,
 
 def test_only_so_many_wait(below, told):
     """Beyond the limit the newest are dropped, counted, and told of once."""
-    journal = ExclusiveBufferedJournal(below, max_waiting=3)
+    journal = BufferedJournal(below, max_waiting=3)
     below.failing = errno.ENOSPC
     for number in range(10):
         journal.append([b"%d" % number])
