@@ -16,9 +16,8 @@ from track.contents.store import (
     ContentStore,
     Kept,
     check_digest,
-    copy_hashed,
-    discard,
     fetched,
+    hashed,
     is_digest,
     not_here,
 )
@@ -181,9 +180,7 @@ class RemoteContents(ContentStore):
         return files, f"{root.rstrip('/')}/{digest[:2]}/{digest[2:]}"
 
     def put(self, source: BinaryIO) -> Kept:
-        begin = source.tell()
-        size, digest = copy_hashed(source, discard)
-        source.seek(begin)
+        size, digest = hashed(source)
         files, path = self._find(digest)
         files.makedirs(os.path.dirname(path), exist_ok=True)
         to = path if self._scheme in _WHOLE else f"{path}.{os.urandom(8).hex()}.tmp"

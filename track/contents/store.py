@@ -139,12 +139,11 @@ class ContentStore(ABC):
             the digest is not a SHA-256
         """
         file = self.open_unchecked(digest)
-        if copy_hashed(file, discard)[1] != digest:
+        if hashed(file)[1] != digest:
             file.close()
             raise FileDamaged(
                 f"the content {digest} in {self} is damaged: it is no longer what was logged"
             )
-        file.seek(0)
         return file
 
     @abstractmethod
@@ -189,8 +188,12 @@ def not_here(digest: str, where: object) -> ItemNotFound:
     )
 
 
-def discard(_: bytes) -> None:
-    """Ignore a piece that was read."""
+def hashed(source: BinaryIO) -> Kept:
+    """Return the size and the SHA-256 of the rest of an open file, which stays where it is."""
+    begin = source.tell()
+    found = copy_hashed(source, len)
+    source.seek(begin)
+    return found
 
 
 def copy_hashed(source: BinaryIO, write: Callable[[bytes], object], first: bytes = b"") -> Kept:

@@ -14,11 +14,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, nullcontext, suppress
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 from track.errors import AuthenticationError, EncodingError, InsecureConnection, MalformedMessage
 from track.relay.grouped_appends import GroupedAppends
 from track.relay.header_codec import describe
-from track.relay.limits import Limits, MemoryBudget, Turns, room_for
+from track.relay.limits import Limits, MemoryBudget, room_for
 from track.relay.listener import Listener, to_streams
 from track.relay.messages import MAX_REQUEST, Answer, Message, Verb, checked_records
 from track.relay.peer import Peer
@@ -82,8 +83,8 @@ class RelayServer:
         """The connections that were accepted but are not served yet."""
         self._unknown: set[asyncio.StreamReader] = set()
         """Limits the clients that are not logged in."""
-        self._turns = Turns(_THREADS // 2)
-        """Limits each user, so that nobody can occupy all threads."""
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """Limits the concurrent requests of each user, so that nobody can occupy all threads."""
         self._peers: dict[asyncio.StreamReader, Peer] = {}
         self._working: set[asyncio.Task[None] | None] = set()
         """The connections that are answering a request."""
@@ -202,7 +203,7 @@ class RelayServer:
         self._make_room(peer.reader)
 
     async def _serve(self, peer: Peer) -> None:
-        turns = self._turns.of(peer.username or "")
+        turns = self._turns.setdefault(peer.username or "", asyncio.Semaphore(_THREADS // 2))
         while not self._ending:
             size = await asyncio.wait_for(peer.receive_size(), self.limits.idle_s)
             async with AsyncExitStack() as sent:

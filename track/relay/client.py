@@ -9,7 +9,6 @@ from typing import Any
 from track.events.codec import decode
 from track.events.types import Recorded
 from track.forwarding.forwarder import Forwarder
-from track.forwarding.journal import ForwardingJournal
 from track.journals.journal import Journal
 from track.persistence.remote import ForwardedProtocol, forwarder_to, send_left_behind
 from track.persistence.repository import Repository
@@ -84,8 +83,8 @@ class SocketClient(ForwardedProtocol):
         overridden = type(self).authenticate is not SocketClient.authenticate
         authenticate = self.authenticate if overridden else _credentials
         self._connection = Connection(_target(uri, settings, authenticate))
-        journal = ForwardingJournal(_forwarder(self._connection, settings))
-        super().__init__(uri, journal, strict=strict, eager=eager)
+        forwarder = _forwarder(self._connection, settings)
+        super().__init__(uri, forwarder, strict=strict, eager=eager)
 
     def _make_repository(self, journal: Journal) -> Repository:
         self._server = RemoteRepository(self._connection, self.forwarder, self.producer)

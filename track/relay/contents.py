@@ -12,9 +12,8 @@ from track.contents.store import (
     ContentStore,
     Kept,
     check_digest,
-    copy_hashed,
-    discard,
     fetched,
+    hashed,
     not_here,
 )
 from track.errors import BackendError, FileDamaged, InsecureConnection, ItemNotFound
@@ -43,9 +42,7 @@ class RelayContents(ContentStore):
         return f"the server at {self._connection.target}"
 
     def put(self, source: BinaryIO) -> Kept:
-        begin = source.tell()
-        size, digest = copy_hashed(source, discard)
-        source.seek(begin)
+        size, digest = hashed(source)
         for _ in self.sending(digest, source):
             pass
         return size, digest

@@ -9,7 +9,6 @@ import resource
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
-from weakref import WeakValueDictionary
 
 logger = logging.getLogger(__name__)
 
@@ -71,27 +70,6 @@ class Limits(NamedTuple):
     """The time limit for all queries of one request."""
     content: int = LARGEST_CONTENT
     """The bytes of the content of one logged file."""
-
-
-class Turns:
-    """Limits the concurrent requests of each user.
-
-    Parameters
-    ----------
-    each
-        the limit
-    """
-
-    def __init__(self, each: int) -> None:
-        self._each = each
-        self._of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
-
-    def of(self, name: str) -> asyncio.Semaphore:
-        """Return the semaphore of a user."""
-        found = self._of.get(name)
-        if found is None:
-            found = self._of[name] = asyncio.Semaphore(self._each)
-        return found
 
 
 class MemoryBudget:

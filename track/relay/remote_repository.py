@@ -19,7 +19,7 @@ from track.persistence.repository import (
     Repository,
     table,
 )
-from track.projections.finding import Found, find_trial
+from track.projections.finding import Found
 from track.projections.history import as_of
 from track.projections.objects import Objects
 from track.projections.trials import stream_of
@@ -148,8 +148,8 @@ class RemoteRepository(Repository):
             rows = self._rows("look_up", [*wanted])
             yield rows.objects, rows.found
         else:
-            with self.read_state() as objects:
-                yield objects, [find_trial(objects, which) for which in wanted]
+            with super().looking_up(wanted) as found:
+                yield found
 
     def whole_state(self) -> Objects:
         """Return all current objects with their contents."""
