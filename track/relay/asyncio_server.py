@@ -10,7 +10,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, nullcontext, suppress
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from track.relay.header_codec import describe
 from track.relay.limits import Limits, MemoryBudget, room_for
 from track.relay.listener import Listener, to_streams
 from track.relay.messages import MAX_REQUEST, Answer, Message, Verb, checked_records
-from track.relay.peer import Peer
+from track.relay.peer import Logins, Peer
 from track.relay.service import Answering
 from track.relay.subscriptions import Subscriptions
 from track.utils.files import detach_fd
@@ -36,10 +36,6 @@ _Result = TypeVar("_Result")
 _THREADS = 8
 """The calls that are answered without a thread."""
 
-
-Login = Callable[[Peer], Awaitable[str]]
-"""Logs a client in and returns its name, or raises AuthenticationError."""
-
 Attend = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
 
 
@@ -52,7 +48,7 @@ class RelayServer:
         the service
     layer
         the security layer
-    login
+    logins
         logs clients in
     tls
         the context with the certificate, with the layer TLS
@@ -64,14 +60,14 @@ class RelayServer:
         self,
         service: Answering,
         layer: str | None,
-        login: Login,
-        tls: ssl.SSLContext | None = None,
-        limits: Limits | None = None,
+        logins: Logins,
+        tls: ssl.SSLContext | None,
+        limits: Limits,
     ) -> None:
         self.service = service
-        self.limits = limits or Limits()
+        self.limits = limits
         self._layer = layer
-        self._login = login
+        self._logins = logins
         self._tls = tls
         self._pool = ThreadPoolExecutor(_THREADS, "track relay call")
         self._next_commit: asyncio.Future[Answer] | None = None
@@ -194,7 +190,7 @@ class RelayServer:
         peer.writer.write(opening.hello)  # so that the client can report a mismatch
         peer.channel, peer.transcript = agree(opening, theirs, is_server=True)
         try:
-            peer.username = await self._login(peer)
+            peer.username = await self._logins.log_in(peer)
         except AuthenticationError as error:
             await asyncio.sleep(self.limits.penalty_s)
             await peer.send(Message(Verb.FAILED, describe(error)), self.limits.frame_s)

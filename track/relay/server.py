@@ -72,13 +72,13 @@ class SocketServer(Protocol):
         self.layer = check_layer(given.get("security_layer"))
         self._users = Users(given["users"]) if "users" in given else None
         self._check_exposure(bool(yes_or_no("allow_anyone", given.get("allow_anyone"))))
-        self._tls = _tls(self.layer, given)
+        tls = _tls(self.layer, given)
         self.backend = _open_backend(given.get("backend"))
         own = self._has_own_login()
-        self._logins = Logins(self.authenticate, None if own else self._users, asks_password=own)
+        logins = Logins(self.authenticate, None if own else self._users, asks_password=own)
         limits = limits or Limits()
         service = Answering(self.backend, limits.query_s, largest_content=limits.content)
-        self._relay = RelayServer(service, self.layer, self._logins.log_in, self._tls, limits)
+        self._relay = RelayServer(service, self.layer, logins, tls, limits)
         self._relay.attend = self.handle_client
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None

@@ -274,7 +274,7 @@ def test_what_a_server_says_before_it_proved_anything_is_no_answer():
         return "nobody"
 
     server = SocketServer(server_uri("memory:"))
-    server._relay._login = lie
+    server._relay._logins.log_in = lie
     running = Running(server)
     store = get_protocol(running.uri())
     with pytest.raises(AuthenticationError, match="refuses: no trial matches"):
@@ -346,7 +346,7 @@ def test_a_server_that_is_shown_shows_no_password(users):
     """Nor what was made of one."""
     with served("memory:", users=users) as running:
         logs_in(running.uri(LOGIN))
-        for thing in (running.server, running.server._users, running.server._logins):
+        for thing in (running.server, running.server._users, running.server._relay._logins):
             assert_silent(repr(thing))
         verifier = Users(users).verifier("ada")
         assert verifier.stored_key.hex() not in repr(verifier)
