@@ -71,7 +71,7 @@ def read_arguments(args: Any, more: Mapping[str, Any] | None = None) -> tuple[An
         return Namespace(**(more or {})), {}
     if hasattr(args, "parse_args"):
         args = args.parse_args()
-    if isinstance(args, dict):
+    if isinstance(args, Mapping):
         return args, dict(args)
     if hasattr(args, "__dict__"):
         return args, dict(vars(args))

@@ -140,9 +140,10 @@ class TrackClient(Placement):
             name, force = None, name
         check_arguments("new_trial", Trial, kwargs, "arguments")
         kwargs |= {} if name is None else {"name": name}
-        if "arguments" in kwargs:
-            given = read_arguments(kwargs.pop("arguments"))[1]
-            kwargs["parameters"] = {**(kwargs.get("parameters") or {}), **given}
+        if "arguments" in kwargs or kwargs.get("parameters") is not None:
+            given = (kwargs.pop(name, None) for name in ("parameters", "arguments"))
+            parameters, arguments = (read_arguments(one)[1] for one in given)
+            kwargs["parameters"] = {**parameters, **arguments}
         current = self._current(force)
         if current is not None and (self._is_prepared or not kwargs):
             return current
@@ -161,7 +162,7 @@ class TrackClient(Placement):
         trial = Trial(**{"version": self._version, **kwargs})
         created = TrialLogger(trial, self.protocol, partial(self._insert, trial))
         if parameters is not None:
-            created.insert(dict(parameters))
+            created.insert(parameters)
         self.logger = created  # only now, since the insertion may fail
         return created
 

@@ -90,6 +90,12 @@ def test_what_stays_is_told(client, told):
     assert all(name in message and "force=True" in message for name, message in named)
 
 
+def test_parameters_may_be_those_of_a_command_line(client):
+    assert client.new_trial(parameters=Namespace(lr=0.1)).trial.parameters == {"lr": 0.1}
+    with pytest.raises(TypeError, match="a Namespace or a dictionary, not str"):
+        client.new_trial(parameters="lr=0.1", force=True)
+
+
 def test_a_group_that_comes_too_late_is_told(client, told):
     """It is for the next trial."""
     trial = client.new_trial()
