@@ -10,7 +10,7 @@ import pytest
 from tests.databases import PostgresServer
 from tools.stress_database import stress
 
-ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "4"))
+ROUNDS = int(os.environ.get("TRACK_FAULT_ROUNDS", "6"))
 
 CLIENTS = 6
 

@@ -324,7 +324,8 @@ def test_trials_that_ended_leave_nothing_open(tmp_path):
 import threading
 trial.finish()
 def is_tidy():
-    children = subprocess.run(["pgrep", "-P", str(os.getpid()), "-f", "from tee"])
+    search = ["pgrep", "-P", str(os.getpid()), "-f", "from tee"]
+    children = subprocess.run(search, stdout=subprocess.DEVNULL)
     return children.returncode == 1 and threading.active_count() == 1
 def descriptors():
     while not is_tidy():
