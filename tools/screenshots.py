@@ -98,8 +98,10 @@ def served(folder: str) -> Iterator[str]:
         command, cwd=folder, env=environment(), stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
-        yield process.stdout.readline().strip()
-        process.terminate()
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.terminate()
 
 
 def get(url: str) -> Any:
