@@ -59,7 +59,7 @@ def shared_rows(
     for end, until, least in ends:
         pairs = [[count / seconds_until(end, outcomes) for outcomes in pair] for pair in rounds]
         one, many = (median(speeds) for speeds in zip(*pairs, strict=True))
-        ratio = median(together / alone for alone, together in pairs)
+        ratio = median(several / alone for alone, several in pairs)
         what = f"{WORKERS} processes to one, on {uri.partition(':')[0]}:{until}"
         note = f"{many:,.0f} events/s, one: {one:,.0f}"
         yield Row(what, ratio, "x", least, note, at_least=True)

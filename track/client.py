@@ -141,7 +141,7 @@ class TrackClient(Placement):
         check_arguments("new_trial", Trial, kwargs, "arguments")
         kwargs |= {} if name is None else {"name": name}
         if "arguments" in kwargs or kwargs.get("parameters") is not None:
-            given = (kwargs.pop(name, None) for name in ("parameters", "arguments"))
+            given = (kwargs.pop(key, None) for key in ("parameters", "arguments"))
             parameters, arguments = (read_arguments(one)[1] for one in given)
             kwargs["parameters"] = {**parameters, **arguments}
         current = self._current(force)

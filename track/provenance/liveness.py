@@ -9,7 +9,7 @@ from track.configuration import choose, number
 from track.events.codec import stream_id
 from track.events.types import Heartbeat, ProcessDescribed
 from track.journals.producer import Producer
-from track.projections.trials import LAST_CHANGE
+from track.projections.rows import changed_at
 from track.provenance.code import code_of_this_process
 from track.provenance.process import facts_of_this_process
 from track.structure import LOST, AnyStatus, Status, Trial
@@ -116,7 +116,7 @@ def derive_status(trial: Trial, heartbeats: Mapping[Heartbeat, int]) -> AnyStatu
     if status is None or not heartbeats or not is_running(status):
         return status
     silent_since_s = time.time() - number("trial.lost_after", LOST_AFTER_S)
-    recently = trial.metadata.get(LAST_CHANGE, 0.0) > silent_since_s
+    recently = (changed_at(trial) or 0.0) > silent_since_s
     for beat, at in heartbeats.items():
         alive = is_alive(ProcessId(*beat))
         if alive or (alive is None and (recently or at * 1e-9 > silent_since_s)):

@@ -12,7 +12,8 @@ from track.projections.copies import to_plain
 from track.projections.index import Known
 from track.projections.objects import Objects
 from track.projections.report import ORPHANS
-from track.projections.trials import LAST_CHANGE, OWN_METADATA
+from track.projections.rows import changed_at
+from track.projections.trials import OWN_METADATA
 from track.structure import AnyStatus, Status
 
 
@@ -54,8 +55,8 @@ def span_of(known: Known) -> tuple[int | None, int | None]:
     attempts = [] if known.attempts is None else known.attempts.found
     started = attempts[0].started_at if attempts else known.created
     ended = attempts[-1].finished_at if attempts else None
-    changed = known.trial.metadata.get(LAST_CHANGE)
-    if ended is None and isinstance(changed, (int, float)):
+    changed = changed_at(known.trial)
+    if ended is None and changed is not None:
         ended = round(changed * 1e6) * 1000
     return started, ended
 
